@@ -1,0 +1,344 @@
+"""Audio files: any file to float32 samples (channels, N), and samples to wav, flac, ogg or mp3."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from math import isfinite
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jukectl.audio import ffmpeg
+from jukectl.audio.mix import Samples, limit_peak, peak, resample
+from jukectl.errors import BadAudio, BadInput
+from jukectl.files import atomic_write
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+FORMATS = ("wav", "flac", "ogg", "mp3")
+"""What `save` writes."""
+
+Subtype = Literal["pcm16", "float"]
+
+SLOWEST_RATE = 1_000  # Hz; a header that claims less is damaged, and resampling from it would fill the memory
+READ_BLOCK = 1 << 18  # frames
+WRITE_BLOCK = 1 << 14  # frames; libsndfile's Vorbis encoder overflows its stack when given a whole song at once
+UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a stream whose header tells no length
+MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # Hz
+COMPRESSION = {"mp3": 0.2, "ogg": 0.4}  # 0 best sound, 1 smallest file: some 190 kbit/s for stereo at 44.1 kHz
+
+LARGEST_WAV = 2**32 - 1  # bytes after the first eight
+
+OGG_ORDER = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 5, 3, 4),
+    7: (0, 2, 1, 6, 5, 3, 4),
+    8: (0, 2, 1, 7, 5, 6, 3, 4),
+}
+"""Where WAV's channels stand in Vorbis and Opus (Vorbis I, 4.3.9), by their number: libsndfile does not see to it."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Audio:
+    """A recording, or a span of one. C channels, N samples a channel."""
+
+    samples: Samples  # (C, N), full scale at -1 and 1
+    sample_rate: int  # Hz
+
+    @property
+    def channels(self) -> int:
+        """How many channels there are: 1 for mono, 2 for stereo."""
+        return len(self.samples)
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.samples[0]) / self.sample_rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioInfo:
+    """What a file's header says."""
+
+    seconds: float
+    sample_rate: int  # Hz
+    channels: int
+
+
+def load(
+    path: str | PathLike[str], *, sample_rate: int | None = None, start: float = 0.0, seconds: float | None = None
+) -> Audio:
+    """The audio of a file, from `start` for `seconds` (or to its end), resampled to `sample_rate` where one is given.
+
+    Only that span is read. Near the end of the file there may be less of it than asked for. Wav, flac, ogg, mp3 and
+    all else that libsndfile knows is read by it; the rest (m4a, wma, video, ...) by ffmpeg. Samples over full scale,
+    which floating-point files may hold, are kept. Surround comes in the channel order of WAV.
+
+    Raises BadAudio for a file that cannot be read, holds nothing in that span, or holds samples that are not finite;
+    MissingTool where only ffmpeg could read it and there is none; BadInput for a span that makes no sense.
+    """
+    path = Path(path)
+    if not (isfinite(start) and start >= 0):
+        raise BadInput(f"audio can be read from 0 seconds on, not from {start}")
+    if seconds is not None and not (isfinite(seconds) and seconds > 0):
+        raise BadInput(f"the seconds of audio to read must be more than 0, not {seconds}")
+
+    with _opened(path) as file:
+        sound = _recognised(file, path)
+        read = None
+        if sound is not None:
+            with sound:
+                _check_header(sound, path)
+                read = _read(sound, path, start, seconds)
+    samples, rate = read or ffmpeg.read(path, start, seconds)
+    if not samples.size:
+        raise BadAudio(f"{path} ends before {start:g} seconds: choose an earlier start")
+    if (first := _first_not_finite(samples)) is not None:
+        raise BadAudio(
+            f"{path} is damaged: its sample at {start + first / rate:.3f} seconds is not a finite number. "
+            "Read a span without it, or export the file again."
+        )
+    if sample_rate is not None:
+        samples, rate = resample(samples, rate, sample_rate), sample_rate
+        if not samples.size:
+            raise BadAudio(f"{path} is too short: less than one sample at {sample_rate} Hz")
+    return Audio(samples=samples, sample_rate=rate)
+
+
+def info(path: str | PathLike[str]) -> AudioInfo:
+    """Length, sample rate and channels of a file, from its header; raises what `load` does.
+
+    A stream that does not tell its length is read to its end for it; that of an mp3 file without a length header is an
+    estimate.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        sound = _recognised(file, path)
+        if sound is None:
+            seconds, sample_rate, channels = ffmpeg.probe(path)
+            return AudioInfo(seconds=seconds, sample_rate=sample_rate, channels=channels)
+        with sound:
+            _check_header(sound, path)
+            return AudioInfo(
+                seconds=sound.frames / sound.samplerate, sample_rate=sound.samplerate, channels=sound.channels
+            )
+
+
+def save(
+    path: str | PathLike[str],
+    samples: Samples,
+    sample_rate: int,
+    *,
+    format: str | None = None,  # noqa: A002  # the word that users and soundfile know
+    subtype: Subtype = "pcm16",
+) -> None:
+    """Write samples (C, N) or (N,) to a file, atomically: as wav, flac, ogg or mp3 by `format` or else by its suffix.
+
+    Samples over full scale are scaled down as a whole, never clipped. Wav and flac hold 16 bits, rounded, so that what
+    was read from such a file is written back bit for bit; with `subtype="float"` a wav file holds the samples exactly.
+
+    Raises BadInput for a format that is unknown or cannot hold this sample rate or number of channels; BadAudio for
+    samples that are absent or not finite; MissingTool for mp3 where neither libsndfile nor ffmpeg can write it;
+    CannotWrite.
+    """
+    path = Path(path)
+    chosen = (format or path.suffix[1:]).lower()
+    if chosen not in FORMATS:
+        raise BadInput(f"cannot save {path} as {chosen or 'a file without suffix'}: choose {', '.join(FORMATS)}")
+    if subtype != "pcm16" and chosen != "wav":
+        raise BadInput(f"cannot save {path} with {subtype} samples: only wav holds them")
+    samples = np.atleast_2d(np.asarray(samples, dtype=np.float32))
+    if samples.ndim != 2:
+        raise ValueError(f"samples are (channels, N), got {samples.shape}")
+    if not samples.size:
+        raise BadAudio(f"there is no audio to save in {path}: it would hold no samples")
+    if (first := _first_not_finite(samples)) is not None:
+        raise BadAudio(f"cannot save {path}: the sample at {first / sample_rate:.3f} seconds is not a finite number")
+    if subtype == "pcm16" and peak(samples) > 1:
+        samples = limit_peak(samples)
+
+    wav = chosen == "wav"
+    encoded = _encode_wav(samples, sample_rate, subtype) if wav else _encode(samples, sample_rate, chosen)
+    with atomic_write(path) as file:
+        file.write(encoded)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file, open; BadAudio where it is not one that can be opened, or is empty."""
+    try:
+        if not path.exists():
+            raise BadAudio(f"there is no file {path}")
+        if path.suffix.lower() in (".raw", ".pcm"):
+            raise BadAudio(
+                f"{path} does not say how its samples are to be read. Tell ffmpeg, for instance: "
+                f"ffmpeg -f s16le -ar 44100 -ac 2 -i {path} {path.with_suffix('.wav')}"
+            )
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise BadAudio(f"{path} is a folder or a device, not an audio file")
+        if path.stat().st_size == 0:
+            raise BadAudio(f"{path} is empty: it holds no audio")
+        return path.open("rb")
+    except OSError as error:
+        raise BadAudio(f"cannot read {path}: {error.strerror}") from error
+
+
+def _recognised(file: BinaryIO, path: Path) -> "SoundFile | None":
+    """The file as libsndfile reads it; None where ffmpeg should."""
+    import soundfile
+
+    try:
+        # Not by name: libsndfile gives everything called .mp3 to libmpg123, which writes its complaints on stderr
+        sound = soundfile.SoundFile(file)
+    except soundfile.LibsndfileError as error:
+        if path.suffix[1:].lower() in FORMATS and not ffmpeg.available():
+            raise BadAudio(f"{path} is not what its name says: there is no {path.suffix[1:]} audio in it") from error
+        return None
+    # Libsndfile finds no end of a piped flac file. In a piped mp3 file it takes the bit rate of the first frame for
+    # that of all, and stops there however much is left
+    piped_mp3 = sound.format == "MP3" and ffmpeg.available() and not _tells_its_length(file)
+    if sound.frames == UNKNOWN_LENGTH or piped_mp3:
+        sound.close()
+        return None
+    return sound
+
+
+def _tells_its_length(file: BinaryIO) -> bool:
+    """Whether an mp3 file opens with a Xing, Info or VBRI header."""
+    from mutagen import MutagenError
+    from mutagen.mp3 import MP3, BitrateMode
+
+    position = file.tell()
+    file.seek(0)
+    try:
+        header: Any = MP3(file).info  # type: ignore[no-untyped-call]
+        return bool(header.bitrate_mode != BitrateMode.UNKNOWN)
+    except MutagenError:
+        return True  # libsndfile has recognised it, so let it read it
+    finally:
+        file.seek(position)
+
+
+def _check_header(sound: "SoundFile", path: Path) -> None:
+    if sound.frames == 0:
+        raise BadAudio(f"{path} holds no samples")
+    if sound.samplerate < SLOWEST_RATE:
+        raise BadAudio(f"{path} is damaged: its header says {sound.samplerate} samples a second")
+
+
+def _read(sound: "SoundFile", path: Path, start: float, seconds: float | None) -> tuple[Samples, int] | None:
+    """Samples (C, N) of a span and their rate, N 0 where the file ends before it; None where ffmpeg should try."""
+    import soundfile
+
+    rate = sound.samplerate
+    nothing = np.zeros((sound.channels, 0), dtype=np.float32)
+    first = round(start * rate)
+    if first >= sound.frames:
+        return nothing, rate
+    count = sound.frames - first
+    if seconds is not None:
+        count = min(count, max(round(seconds * rate), 1))
+    try:
+        if sound.format == "OGG":  # libsndfile seeks in Vorbis to some neighbouring block (its issue 885)
+            for _ in _blocks(sound, first):
+                pass
+        else:
+            sound.seek(first)
+        # Each block is copied to our order first, so that the whole is laid out channel by channel too
+        blocks = [np.ascontiguousarray(block.T) for block in _blocks(sound, count)]
+    except soundfile.LibsndfileError as error:
+        if sound.format == "MP3" and ffmpeg.available():
+            return None  # which skips rubbish between the frames, as players do
+        raise BadAudio(
+            f"{path} is damaged or cut off after {max(sound.tell(), 0) / rate:.1f} seconds. "
+            "Read a span before that, or copy the file again."
+        ) from error
+    samples = np.concatenate(blocks or [nothing], axis=1)
+    if sound.subtype in ("VORBIS", "OPUS") and sound.channels in OGG_ORDER:
+        samples = samples[list(OGG_ORDER[sound.channels])]
+    return samples, rate
+
+
+def _blocks(sound: "SoundFile", count: int) -> Iterator[Samples]:
+    """Blocks (n, C) of the next `count` frames, or of as many as there are."""
+    while count > 0:
+        block = sound.read(min(count, READ_BLOCK), dtype="float32", always_2d=True)
+        if not len(block):
+            return
+        yield block
+        count -= len(block)
+
+
+def _first_not_finite(samples: Samples) -> int | None:
+    """Index in time of the first sample (C, N) that is not a number or is infinite."""
+    with np.errstate(invalid="ignore"):  # inf - inf
+        if np.isfinite(samples.sum(dtype=np.float64)):  # float32 cannot overflow it, and it makes no array
+            return None
+    return int(np.argmin(np.isfinite(samples).all(axis=0)))
+
+
+def _encode_wav(samples: Samples, sample_rate: int, subtype: Subtype) -> bytes:
+    """The bytes of a wav file. Written here because libsndfile stamps float files with the time of writing."""
+    is_float = subtype == "float"
+    data = (samples.astype("<f4") if is_float else _to_int16(samples).astype("<i2")).T  # (N, C)
+    count, channels = data.shape
+    frame = channels * data.itemsize  # bytes
+    tag = 3 if is_float else 1
+    about = struct.pack("<HHIIHH", tag, channels, sample_rate, sample_rate * frame, frame, 8 * data.itemsize)
+    chunks = b"fmt " + struct.pack("<I", len(about)) + about
+    if is_float:
+        chunks += b"fact" + struct.pack("<II", 4, count)  # required of files that are not PCM
+    size = 4 + len(chunks) + 8 + count * frame
+    if size > LARGEST_WAV:
+        raise BadInput(
+            f"{count / sample_rate / 3600:.1f} hours of audio do not fit in a wav file (4 GiB): save as flac"
+        )
+    header = b"RIFF" + struct.pack("<I", size) + b"WAVE" + chunks + b"data" + struct.pack("<I", count * frame)
+    return header + data.tobytes()
+
+
+def _encode(samples: Samples, sample_rate: int, file_format: str) -> bytes:
+    """The bytes of a flac, ogg or mp3 file."""
+    import soundfile
+
+    channels = len(samples)
+    if file_format == "mp3" and (sample_rate not in MP3_RATES or channels > 2):
+        raise BadInput(
+            f"mp3 holds one or two channels at {', '.join(map(str, MP3_RATES))} Hz, "
+            f"not {channels} at {sample_rate} Hz: save as flac"
+        )
+    if file_format.upper() not in soundfile.available_formats():  # libsndfile was built without mp3
+        return ffmpeg.encode(_to_int16(samples), sample_rate, file_format)
+    if file_format == "ogg" and channels in OGG_ORDER:
+        samples = samples[np.argsort(OGG_ORDER[channels])]
+    interleaved = (_to_int16(samples) if file_format == "flac" else samples).T  # (N, C)
+    encoded = BytesIO()
+    try:
+        with soundfile.SoundFile(
+            encoded,
+            "w",
+            samplerate=sample_rate,
+            channels=channels,
+            format=file_format.upper(),
+            subtype="PCM_16" if file_format == "flac" else None,
+            compression_level=COMPRESSION.get(file_format),
+        ) as sound:
+            for first in range(0, len(interleaved), WRITE_BLOCK):
+                sound.write(interleaved[first : first + WRITE_BLOCK])
+    except soundfile.LibsndfileError as error:
+        raise BadInput(
+            f"{file_format} cannot hold {channels} channels at {sample_rate} Hz ({error.error_string.rstrip('.')}): "
+            "save as wav"
+        ) from error
+    return encoded.getvalue()
+
+
+def _to_int16(samples: Samples) -> NDArray[np.int16]:
+    """16-bit samples, rounded. Full scale is 32768 as in reading, so that reading and writing give the same bits."""
+    scaled: Samples = np.rint(samples * np.float32(32768))
+    return scaled.clip(-32768, 32767).astype(np.int16)

@@ -1,0 +1,127 @@
+"""Channels, sample rates and levels: down-mixing, resampling, peak and loudness. Time is always the last axis."""
+
+import warnings
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+SIDE = 0.5**0.5
+"""How loud the centre and the surrounds are in a stereo down-mix: 3 dB down (ITU-R BS.775)."""
+
+STEREO_WEIGHTS: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    3: ((1, 0, SIDE), (0, 1, SIDE)),  # left, right, centre
+    4: ((1, 0, SIDE, 0), (0, 1, 0, SIDE)),  # left, right, back left, back right
+    5: ((1, 0, SIDE, SIDE, 0), (0, 1, SIDE, 0, SIDE)),  # with a centre
+    6: ((1, 0, SIDE, 0, SIDE, 0), (0, 1, SIDE, 0, 0, SIDE)),  # 5.1: the fourth is the low-frequency channel, dropped
+    7: ((1, 0, SIDE, 0, 0.5, SIDE, 0), (0, 1, SIDE, 0, 0.5, 0, SIDE)),  # 6.1: one back channel before the two sides
+    8: ((1, 0, SIDE, 0, SIDE, 0, SIDE, 0), (0, 1, SIDE, 0, 0, SIDE, 0, SIDE)),  # 7.1: two back channels, two sides
+}
+"""What goes to the left and to the right from channels in the order of WAV and FLAC, by number of channels."""
+
+LOUDNESS_BLOCK = 0.4  # seconds: the shortest that loudness is defined for (ITU-R BS.1770)
+
+
+def to_stereo(samples: Samples) -> Samples:
+    """Left and right (2, N) of samples (C, N), never louder at the peak than the loudest channel.
+
+    Mono goes to both sides. Surround in the channel order of WAV and FLAC follows ITU-R BS.775, scaled so that the
+    weights of a side add up to one. More than eight channels have no known layout: both sides get their mean.
+    """
+    channels = samples.shape[0]
+    if channels == 2:
+        return samples
+    if channels in STEREO_WEIGHTS:
+        return np.stack([_weighted(samples, side) for side in STEREO_WEIGHTS[channels]])
+    middle = samples.mean(axis=0, dtype=np.float32)
+    return np.stack([middle, middle])
+
+
+def to_mono(samples: Samples) -> Samples:
+    """One channel (N,) of samples (C, N): the mean of left and right, after surround was brought to stereo."""
+    return _blend(samples, 0.5)
+
+
+def random_mono(samples: Samples, generator: np.random.Generator) -> Samples:
+    """One channel (N,) of samples (C, N): left and right with random weights w and 1 - w (SPEC 5, training only).
+
+    Mono passes through. One number is drawn a call whatever the channels, so no file changes the draws after it.
+    """
+    return _blend(samples, generator.random())
+
+
+def _blend(samples: Samples, left: float) -> Samples:
+    """Left with the weight `left`, right with the rest (N,); mono as it is."""
+    if len(samples) == 1:
+        mono: Samples = samples[0]
+        return mono
+    return _weighted(to_stereo(samples), (left, 1 - left))
+
+
+def _weighted(samples: Samples, weights: tuple[float, ...]) -> Samples:
+    """The mean (N,) of the channels of samples (C, N) with these weights."""
+    # Not by a matrix product: its rounding may depend on the machine and on where in the array a sample stands
+    parts = (channel * np.float32(weight / sum(weights)) for channel, weight in zip(samples, weights, strict=True))
+    total: Samples = sum(parts, start=np.zeros(samples.shape[1], dtype=np.float32))
+    return total
+
+
+def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
+    """Samples (..., N) at `from_rate` Hz, as (..., round(N * to_rate / from_rate)) at `to_rate` Hz."""
+    if from_rate <= 0 or to_rate <= 0:
+        raise ValueError(f"sample rates are positive, got {from_rate} and {to_rate}")
+    if from_rate == to_rate:
+        return samples
+    import soxr
+
+    length = round(samples.shape[-1] * to_rate / from_rate)
+    resampled = np.zeros((*samples.shape[:-1], length), dtype=np.float32)
+    if not resampled.size:
+        return resampled
+    for channel in np.ndindex(samples.shape[:-1]):
+        # soxr rounds halves up, Python to even: one sample more or less at the very end
+        signal = soxr.resample(samples[channel], from_rate, to_rate, quality="VHQ")[:length]
+        resampled[channel][: len(signal)] = signal
+    return resampled
+
+
+def peak(samples: Samples) -> float:
+    """The largest absolute value; 0 of nothing."""
+    return float(max(samples.max(initial=0), -samples.min(initial=0)))  # no copy, as abs would make
+
+
+def limit_peak(samples: Samples, ceiling: float = 0.999) -> Samples:
+    """The same samples, scaled down as a whole where their peak is over `ceiling`, and untouched where it is not."""
+    highest = peak(samples)
+    if highest <= ceiling:
+        return samples
+    return samples * np.float32(ceiling / highest)
+
+
+def normalise_loudness(samples: Samples, sample_rate: int, lufs: float) -> Samples:
+    """Samples (C, N) or (N,) at the integrated loudness `lufs` (ITU-R BS.1770), or as near as the peak limit lets them.
+
+    Silence, and what is so quiet that BS.1770 hears nothing in it, stays as it is.
+    """
+    loudness = _loudness(np.atleast_2d(samples), sample_rate)
+    if not np.isfinite(loudness):
+        return samples
+    return limit_peak(samples * np.float32(10 ** ((lufs - loudness) / 20)))
+
+
+def _loudness(samples: Samples, sample_rate: int) -> float:
+    """Integrated loudness of samples (C, N) in LUFS; -inf of silence."""
+    if peak(samples) == 0:
+        return -np.inf
+    import pyloudnorm
+
+    if samples.shape[0] > 2:
+        samples = to_stereo(samples)
+    shortest = ceil(LOUDNESS_BLOCK * sample_rate) + 1
+    if samples.shape[1] < shortest:  # a shorter clip is as loud as itself in a loop
+        samples = np.tile(samples, ceil(shortest / samples.shape[1]))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # it takes the mean of no blocks where all are too quiet
+        return float(pyloudnorm.Meter(sample_rate, block_size=LOUDNESS_BLOCK).integrated_loudness(samples.T))

@@ -1,0 +1,225 @@
+"""A model folder: model.toml and one safetensors file a part, loaded strictly, one part at a time."""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from jukectl.codes.fingerprint import fingerprint
+from jukectl.codes.level import Level
+from jukectl.errors import BadModel
+from jukectl.prior.config import PriorConfig
+from jukectl.prior.model import Prior
+from jukectl.prior.vocabulary import Vocabulary
+from jukectl.vqvae.config import VQVAEConfig
+from jukectl.vqvae.model import VQVAE
+
+FORMAT = 1
+CARD = "model.toml"
+VQVAE_PART = "vqvae"
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What model.toml says."""
+
+    name: str
+    version: str = ""
+    licence: str = ""
+    summary: str = ""
+    vqvae: VQVAEConfig
+    priors: Mapping[Level, PriorConfig] = field(default_factory=dict)
+    vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(artists=(), genres=()))
+    sampling: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict
+    )  # what sounds best, a level: temperature …
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[Mapping[str, str], ...] = ()  # the music it was trained on: artist, title, licence
+
+    def labels(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
+        """The ids of names at one level; UnknownName lists the nearest."""
+        config = self.priors.get(level)
+        if config is None:
+            raise BadModel(f"the model {self.name} has no {level.label} prior")
+        names = replace(
+            self.vocabulary, artist_ids=config.artists, genre_ids=config.genres, genre_slots=config.genre_slots
+        )
+        return names.labels(artist, genres)
+
+    @classmethod
+    def parse(cls, text: str, where: Path) -> "ModelCard":
+        """Read the TOML; BadModel names what is wrong."""
+        try:
+            table = tomllib.loads(text)
+            if table["format"] > FORMAT:
+                raise BadModel(
+                    f"{where} is of format {table['format']}, newer than this jukectl reads ({FORMAT}): update jukectl"
+                )
+            names = table.get("vocabulary", {})
+            return cls(
+                name=table["name"],
+                version=table.get("version", ""),
+                licence=table.get("licence", ""),
+                summary=table.get("summary", ""),
+                vqvae=VQVAEConfig(**{key: _tuple(value) for key, value in table["vqvae"].items()}),
+                priors={
+                    Level.parse(label): PriorConfig.from_dict(values)
+                    for label, values in table.get("priors", {}).items()
+                },
+                vocabulary=Vocabulary(artists=_tuple(names.get("artists", [])), genres=_tuple(names.get("genres", []))),
+                sampling=table.get("sampling", {}),
+                fingerprints=table.get("fingerprints", {}),
+                sources=_tuple(table.get("sources", [])),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise BadModel(f"{where} is no model description: {reason}") from error
+
+    def to_toml(self) -> str:
+        """The text of model.toml."""
+        import tomlkit
+
+        table: dict[str, Any] = {
+            "format": FORMAT,
+            "name": self.name,
+            "version": self.version,
+            "licence": self.licence,
+            "summary": self.summary,
+            "fingerprints": dict(self.fingerprints),
+            "vocabulary": {"artists": list(self.vocabulary.artists), "genres": list(self.vocabulary.genres)},
+            "sampling": {label: dict(values) for label, values in self.sampling.items()},
+            "vqvae": {key: _plain(value) for key, value in asdict(self.vqvae).items() if value is not None},
+            "priors": {level.label: config.to_dict() for level, config in self.priors.items()},
+            "sources": [dict(source) for source in self.sources],
+        }
+        return tomlkit.dumps(table)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model on disk. Nothing is loaded before it is asked for."""
+
+    path: Path
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """What model.toml says; BadModel where there is none."""
+        file = self.path / CARD
+        try:
+            return ModelCard.parse(file.read_text(), file)
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadModel(
+                f"{self.path} is no model folder: {CARD} cannot be read. See: jukectl models list"
+            ) from error
+
+    def part(self, name: str) -> Path:
+        """The weight file of a part: vqvae, top, middle or bottom."""
+        return self.path / f"{name}.safetensors"
+
+    def fingerprint(self, name: str) -> str:
+        """A part's fingerprint, from its tensors."""
+        return _fingerprint(self.part(name), *_identity(self.part(name)))
+
+    def parameters(self) -> int:
+        """Numbers in all parts that are there."""
+        total = 0
+        for name in (VQVAE_PART, *(level.label for level in Level)):
+            if self.part(name).exists():
+                with _opened(self.part(name)) as file:
+                    for key in file.keys():  # noqa: SIM118 - safe_open is no dict
+                        size = 1
+                        for length in file.get_slice(key).get_shape():
+                            size *= length
+                        total += size
+        return total
+
+    def vqvae(self, device: torch.device, levels: tuple[Level, ...] = tuple(Level)) -> VQVAE:
+        """The codec's levels, in float32 on `device`."""
+        config = self.card.vqvae
+        prefixes = tuple(f"levels.{level.label}." for level in levels)
+        return _load(
+            lambda: VQVAE(config, levels),
+            self.part(VQVAE_PART),
+            device,
+            torch.float32,
+            lambda name: name.startswith(prefixes),
+        )
+
+    def prior(self, level: Level, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
+        """One level's prior on `device`."""
+        if level not in self.card.priors:
+            raise BadModel(f"the model in {self.path} has no {level.label} prior")
+        config = self.card.priors[level]
+        return _load(lambda: Prior(config), self.part(level.label), device, dtype, lambda name: True)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise BadModel(f"{path} is missing: the model is incomplete") from error
+    return about.st_size, about.st_mtime_ns
+
+
+@cache
+def _fingerprint(path: Path, size: int, changed: int) -> str:
+    """Computed once for each state of a file."""
+    with _opened(path) as file:
+        return fingerprint((name, file.get_tensor(name).float().numpy()) for name in file.keys())  # noqa: SIM118
+
+
+class _opened:  # noqa: N801 - reads as a verb
+    """A safetensors file, memory-mapped, with its damage told as BadModel."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Any:
+        _identity(self.path)
+        try:
+            self.file = safe_open(os.fspath(self.path), framework="pt")
+            return self.file.__enter__()
+        except (SafetensorError, OSError) as error:
+            raise BadModel(f"{self.path} is damaged or no safetensors file: {error}") from error
+
+    def __exit__(self, *error: object) -> None:
+        self.file.__exit__(*error)
+
+
+def _load(
+    make: Callable[[], Module], path: Path, device: torch.device, dtype: torch.dtype, wanted: Callable[[str], bool]
+) -> Module:
+    """A module with the tensors of a file, strictly: built on the meta device, filled tensor by tensor."""
+    with torch.device("meta"):
+        module = make()
+    tensors: dict[str, Tensor] = {}
+    with _opened(path) as file:
+        for name in filter(wanted, file.keys()):
+            tensors[name] = file.get_tensor(name).to(device=device, dtype=dtype)
+    try:
+        incompatible = module.load_state_dict(tensors, strict=False, assign=True)
+    except RuntimeError as error:
+        raise BadModel(f"{path} does not fit its model.toml: {str(error).splitlines()[-1].strip()}") from error
+    tied = set(getattr(module, "tied_names", ()))
+    missing = [name for name in incompatible.missing_keys if name not in tied]
+    if missing or incompatible.unexpected_keys:
+        what = f"{missing[0]} is missing" if missing else f"{incompatible.unexpected_keys[0]} is not known"
+        raise BadModel(f"{path} does not fit its model.toml: {what}")
+    return module.requires_grad_(False).eval()

@@ -1,0 +1,124 @@
+"""What every command shares with the shell: results on stdout, everything else on stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from jukectl.progress import Progress, Report, silent
+
+LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
+
+
+@dataclass(frozen=True)
+class Console:
+    """The global options, as the commands need them."""
+
+    quiet: bool = False
+    verbose: bool = False
+    json: bool = False
+
+
+def console(context: typer.Context) -> Console:
+    """The global options given before the command."""
+    return context.obj if isinstance(context.obj, Console) else Console()
+
+
+def emit(context: typer.Context, paths: Sequence[Path], result: Mapping[str, Any]) -> None:
+    """The result on stdout: paths one a line, or with --json one object."""
+    if console(context).json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+        return
+    for path in paths:
+        typer.echo(path)
+
+
+def say(context: typer.Context, text: str) -> None:
+    """A remark on stderr, unless --quiet."""
+    if not console(context).quiet:
+        typer.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """A warning on stderr, even with --quiet."""
+    typer.echo(f"jukectl: warning: {text}", err=True)
+
+
+@contextmanager
+def progress(context: typer.Context) -> Iterator[Report]:
+    """A report that shows itself on stderr while the block runs: bars on a terminal, lines now and then elsewhere."""
+    if console(context).quiet:
+        yield silent
+    elif sys.stderr.isatty():
+        with _bars() as report:
+            yield report
+    else:
+        yield _Lines().report
+
+
+@contextmanager
+def _bars() -> Iterator[Report]:
+    from rich.console import Console as Terminal
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Bars(*columns, console=Terminal(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(progress: Progress) -> None:
+            if progress.stage not in tasks:
+                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total, note="")
+            bars.update(tasks[progress.stage], completed=progress.done, total=progress.total, note=progress.note[:80])
+
+        yield report
+
+
+class _Lines:
+    """A line now and then, for logs: stage, share done, time left."""
+
+    def __init__(self) -> None:
+        self.stage = ""
+        self.began = 0.0
+        self.first = 0
+        self.shown = 0.0
+
+    def report(self, progress: Progress) -> None:
+        """Show it if the stage is new or done, or some time has passed."""
+        now = time.monotonic()
+        if progress.stage != self.stage:
+            self.stage, self.began, self.first, self.shown = progress.stage, now, progress.done, 0.0
+        if now - self.shown < LINE_SECONDS and progress.done < progress.total:
+            return
+        self.shown = now
+        moved = progress.done - self.first
+        left = (now - self.began) / moved * (progress.total - progress.done) if moved > 0 else None
+        time_left = f", {clock(left)} left" if left else ""
+        note = f"  {progress.note}" if progress.note else ""
+        typer.echo(f"{progress.stage}: {progress.done}/{progress.total}{time_left}{note}", err=True)
+
+
+def clock(seconds: float) -> str:
+    """A duration as people read it: 0:42, 12:05, 3:07:00."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def show_facts(context: typer.Context, facts: Mapping[str, Any], lines: Sequence[str]) -> None:
+    """Facts on stdout: lines for people, or with --json one object."""
+    typer.echo(json.dumps(facts, ensure_ascii=False) if console(context).json else "\n".join(lines))

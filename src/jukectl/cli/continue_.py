@@ -1,0 +1,73 @@
+"""`jukectl continue`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jukectl.cli import options as o
+from jukectl.cli.console import progress, warn
+from jukectl.cli.requests import build_request, show_rendered
+
+
+def continue_(
+    context: typer.Context,
+    audio: Annotated[Path, typer.Argument(help="The recording to go on from: wav, flac, ogg, mp3 …")],
+    out: o.Out,
+    artist: o.Artist = None,
+    genre: o.Genre = None,
+    prompt_seconds: Annotated[
+        float,
+        typer.Option("--prompt-seconds", help="How much of the recording to go on from, or all of a shorter one."),
+    ] = 12.0,
+    start: Annotated[
+        float, typer.Option("--start", help="Where in the recording the prompt begins, in seconds.")
+    ] = 0.0,
+    seconds: o.Seconds = 20.0,
+    song_seconds: o.SongSeconds = None,
+    samples: o.Samples = 1,
+    seed: o.Seed = None,
+    temperature: o.Temperature = None,
+    top_p: o.TopP = None,
+    top_k: o.TopK = None,
+    advance: o.Advance = None,
+    levels: o.Levels = "top,middle,bottom",
+    preview: o.Preview = "",
+    loudness: o.Loudness = None,
+    model: o.Model = None,
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    overwrite: o.Overwrite = False,
+    force: o.Force = False,
+) -> None:
+    """Continue a recording in a style: the song begins with the recording and goes on from it.
+
+    Example: jukectl continue riff.wav --out my-song --artist Freedoom --genre Game --seconds 20
+    """
+    from jukectl import pipeline
+
+    request = build_request(
+        artist=artist,
+        genre=genre,
+        seconds=seconds,
+        song_seconds=song_seconds,
+        samples=samples,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        advance=advance,
+        levels=levels,
+        preview=preview,
+        loudness=loudness,
+        model=model,
+        device=device,
+        precision=precision,
+        overwrite=overwrite,
+        force=force,
+    )
+    with progress(context) as report:
+        result = pipeline.continue_(
+            audio, out, request, start=start, prompt_seconds=prompt_seconds, report=report, warn=warn
+        )
+    show_rendered(context, result)

@@ -1,0 +1,65 @@
+"""`jukectl data`: a music folder to a manifest, and a manifest to codes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jukectl.cli.console import emit, progress
+from jukectl.cli.options import Model
+
+app = typer.Typer(help="Prepare music for training: scan a folder, encode it.", no_args_is_help=True)
+
+
+@app.command()
+def scan(
+    context: typer.Context,
+    music: Annotated[Path, typer.Argument(help="A folder of audio files, searched with all its subfolders.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The manifest to write. [default: MUSIC/manifest.jsonl]")
+    ] = None,
+) -> None:
+    """List the songs of a music folder, with the artist, genre and title from their tags.
+
+    Example: jukectl data scan ~/Music/band
+    """
+    from jukectl.training.manifest import scan as scan_folder
+
+    manifest_path = out or music / "manifest.jsonl"
+    with progress(context) as report:
+        manifest, skipped = scan_folder(music, manifest_path, report)
+    manifest_path.parent.mkdir(parents=True, exist_ok=True)
+    manifest.save(manifest_path)
+    for line in skipped:
+        typer.echo(f"skipped: {line}", err=True)
+    seconds = sum(track.seconds for track in manifest.tracks)
+    emit(
+        context,
+        [manifest_path],
+        {
+            "manifest": str(manifest_path),
+            "songs": len(manifest.tracks),
+            "seconds": round(seconds, 1),
+            "skipped": skipped,
+        },
+    )
+
+
+@app.command()
+def encode(
+    context: typer.Context,
+    manifest: Annotated[Path, typer.Argument(help="A manifest, as jukectl data scan makes it.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder for the codes, one folder a song.")],
+    model: Model = "mini",
+) -> None:
+    """Encode every song of a manifest to codes at all levels. Run it again to go on from where it stopped.
+
+    Example: jukectl data encode ~/Music/band/manifest.jsonl --out codes
+    """
+    from jukectl import pipeline
+
+    with progress(context) as report:
+        result = pipeline.encode_manifest(manifest, out, model=model, report=report)
+    for line in result.skipped:
+        typer.echo(f"skipped: {line}", err=True)
+    emit(context, [out], {"codes": str(out), "songs": result.encoded, "skipped": list(result.skipped)})

@@ -1,0 +1,42 @@
+"""`jukectl doctor`."""
+
+from dataclasses import asdict
+from typing import Any
+
+import typer
+
+from jukectl.cli import options as o
+from jukectl.cli.console import clock, show_facts
+
+
+def doctor(
+    context: typer.Context, model: o.Model = None, device: o.Device = "auto", precision: o.Precision = "auto"
+) -> None:
+    """Look at this machine: devices, memory, which models fit, how long a minute of music would take.
+
+    Example: jukectl doctor
+    """
+    from jukectl import pipeline
+
+    facts = asdict(pipeline.examine(device, precision, model))
+    lines = [
+        f"jukectl {facts['version']}, torch {facts['torch']}, devices: {', '.join(facts['devices'])}",
+        f"{facts['cpus']} processors, {_gib(facts['memory_free_bytes'])} GiB of {_gib(facts['memory_bytes'])} GiB memory free",
+        f"ffmpeg: {'found' if facts['ffmpeg'] else 'not found; wav, flac, ogg and mp3 work without it'}",
+    ]
+    show_facts(context, facts, lines + [_model_line(one) for one in facts["models"]])
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f}"
+
+
+def _model_line(model: dict[str, Any]) -> str:
+    if "problem" in model:
+        return f"{model['name']}: {model['problem']}"
+    seconds = model["seconds_a_minute"]
+    parts = ", ".join(f"{name} {clock(value)}" for name, value in seconds.items() if name != "all")
+    fits = "fits" if model["fits"] else "does not fit into memory"
+    return (
+        f"{model['name']}: {fits}; a minute of music takes about {clock(seconds['all'])} on {model['device']} ({parts})"
+    )

@@ -1,0 +1,41 @@
+"""`jukectl encode`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jukectl.cli import options as o
+from jukectl.cli.console import emit, progress
+
+
+def encode(
+    context: typer.Context,
+    audio: Annotated[Path, typer.Argument(help="The recording: wav, flac, ogg, mp3 …")],
+    out: o.Out,
+    levels: Annotated[str, typer.Option("--levels", help="The levels to encode.")] = "top,middle,bottom",
+    start: Annotated[float, typer.Option("--start", help="Where to begin, in seconds.")] = 0.0,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="How much to encode. [default: all]")] = None,
+    model: o.Model = None,
+    device: o.Device = "auto",
+    overwrite: o.Overwrite = False,
+) -> None:
+    """Turn a recording into codes at all levels, in a song folder.
+
+    Example: jukectl encode riff.wav --out riff-codes
+    """
+    from jukectl import pipeline
+
+    with progress(context) as report:
+        paths = pipeline.encode(
+            audio,
+            out,
+            levels=o.parse_levels(levels),
+            start=start,
+            seconds=seconds,
+            model=model or "mini",
+            device=device,
+            overwrite=overwrite,
+            report=report,
+        )
+    emit(context, paths, {"song": str(out), "codes": [str(path) for path in paths]})

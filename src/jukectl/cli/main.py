@@ -1,0 +1,107 @@
+"""The app: its commands in panels, global options, and the one place where errors become exit statuses."""
+
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from jukectl import __version__
+from jukectl.cli import data, models, train
+from jukectl.cli.console import Console
+from jukectl.cli.continue_ import continue_
+from jukectl.cli.decode import decode
+from jukectl.cli.doctor import doctor
+from jukectl.cli.encode import encode
+from jukectl.cli.info import info
+from jukectl.cli.resume import resume
+from jukectl.cli.sample import sample
+from jukectl.cli.upsample import upsample
+from jukectl.errors import JukectlError
+
+MAKE = "Make music"
+LOOK = "Look and listen"
+MODELS = "Models"
+TRAIN = "Train"
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="jukectl",
+    help="Continue a recording, or make a new song, in an artist's and a genre's style.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("encode", rich_help_panel=MAKE)(encode)
+app.command("sample", rich_help_panel=MAKE)(sample)
+app.command("continue", rich_help_panel=MAKE)(continue_)
+app.command("upsample", rich_help_panel=MAKE)(upsample)
+app.command("decode", rich_help_panel=MAKE)(decode)
+app.command("resume", rich_help_panel=MAKE)(resume)
+app.command("info", rich_help_panel=LOOK)(info)
+app.add_typer(models.app, name="models", rich_help_panel=MODELS)
+app.command("doctor", rich_help_panel=MODELS)(doctor)
+app.add_typer(train.app, name="train", rich_help_panel=TRAIN)
+app.add_typer(data.app, name="data", rich_help_panel=TRAIN)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"jukectl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Continue a recording, or make a new song, in an artist's and a genre's style.
+
+    Example: jukectl continue riff.wav --out my-song --artist Freedoom --genre Game
+    """
+    context.obj = Console(quiet=quiet, verbose=verbose, json=json)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 done, 2 wrong usage or bad input, 1 anything else, 130 Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = app(args=given, prog_name="jukectl", standalone_mode=True)
+    except SystemExit as left:  # how typer ends
+        if left.code == INTERRUPTED:
+            return _interrupted(given)
+        return left.code if isinstance(left.code, int) else 0 if left.code is None else 1
+    except JukectlError as error:
+        return _failed(str(error), error.exit_status, given)
+    except MemoryError:
+        return _failed(
+            "out of memory. Every finished window is saved; close other programs and run the same command again",
+            1,
+            given,
+        )
+    return status if isinstance(status, int) else 0
+
+
+def _failed(message: str, status: int, given: Sequence[str]) -> int:
+    """One line on stderr; the traceback with --verbose."""
+    if {"--verbose", "-v"} & set(given):
+        traceback.print_exc()
+    line = " ".join(message.split())
+    typer.echo(f"jukectl: {line}", err=True)
+    return status
+
+
+def _interrupted(given: Sequence[str]) -> int:
+    typer.echo(
+        f"\njukectl: interrupted; every finished window is saved. Go on with: jukectl {shlex.join(given)}", err=True
+    )
+    return INTERRUPTED

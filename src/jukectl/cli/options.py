@@ -1,0 +1,87 @@
+"""Options that several commands share, and how their texts are read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadInput
+
+Model = Annotated[
+    str | None, typer.Option("--model", help="A model's name (jukectl models list) or its folder. [default: mini]")
+]
+Out = Annotated[Path, typer.Option("--out", help="The song folder. One that was begun before is resumed.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps …")]
+Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16, of the priors.")]
+Artist = Annotated[
+    str | None, typer.Option("--artist", help="In whose style; see jukectl models show. [default: nobody's]")
+]
+Genre = Annotated[
+    list[str] | None,
+    typer.Option("--genre", help="In which genre; may be repeated where the model takes several. [default: none]"),
+]
+Seconds = Annotated[float, typer.Option("--seconds", help="Seconds of new music.")]
+SongSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--song-seconds", help="Length of the whole song that the model is told. [default: prompt and new music]"
+    ),
+]
+Samples = Annotated[int, typer.Option("--samples", help="How many different songs to make.")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="The same seed makes the same song. [default: drawn, and kept in song.toml]"),
+]
+PerLevel = "One value, or one a level: top=0.99,bottom=0.9."
+Temperature = Annotated[
+    str | None, typer.Option("--temperature", help=f"Below 1 safer, above 1 wilder, 0 always the likeliest. {PerLevel}")
+]
+TopP = Annotated[
+    str | None,
+    typer.Option("--top-p", help=f"Draw from the likeliest codes that hold this much probability. {PerLevel}"),
+]
+TopK = Annotated[str | None, typer.Option("--top-k", help=f"Draw from so many likeliest codes; 0 from all. {PerLevel}")]
+Advance = Annotated[
+    str | None,
+    typer.Option("--advance", help=f"How far a window moves on, in contexts; less is slower and smoother. {PerLevel}"),
+]
+Levels = Annotated[str, typer.Option("--levels", help="Stop after these: top is the quick draft, then top,middle.")]
+Preview = Annotated[
+    str, typer.Option("--preview", help="Levels to decode to previews/ after every window, such as top.")
+]
+Loudness = Annotated[
+    float | None, typer.Option("--loudness", help="Bring the audio files to this loudness in LUFS, such as -16.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Begin anew where the folder holds another song.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Use codes and weights although they were made with another model.")
+]
+
+
+def parse_levels(text: str) -> tuple[Level, ...]:
+    """Levels named in "top,middle", top first; BadInput or UnknownName otherwise."""
+    named = {Level.parse(name) for name in text.split(",") if name.strip()}
+    return tuple(level for level in TOP_DOWN if level in named)
+
+
+def parse_per_level(option: str, text: str | None) -> dict[Level, float]:
+    """Values of "0.98" (all levels) or "top=0.99,bottom=0.9" (those)."""
+    if text is None:
+        return {}
+    if "=" not in text:
+        return dict.fromkeys(Level, _number(option, text))
+    values = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise BadInput(f"{option} takes one value, or one a level such as top=0.99,bottom=0.9; got {text!r}")
+        values[Level.parse(name)] = _number(option, value)
+    return values
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadInput(f"{option} takes a number, or one a level such as top=0.99,bottom=0.9; got {text!r}") from None

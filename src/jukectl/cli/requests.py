@@ -1,0 +1,54 @@
+"""From the options of a sampling command to a pipeline request, and from its result to stdout."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from jukectl.cli.console import emit, say
+from jukectl.cli.options import parse_levels, parse_per_level
+
+if TYPE_CHECKING:
+    from jukectl.pipeline import Rendered, Request
+
+
+def build_request(
+    *,
+    temperature: str | None = None,
+    top_p: str | None = None,
+    top_k: str | None = None,
+    advance: str | None = None,
+    levels: str = "top,middle,bottom",
+    preview: str = "",
+    genre: list[str] | None = None,
+    **options: object,
+) -> "Request":
+    """A Request from option texts; BadInput names the option that is wrong."""
+    from jukectl.pipeline import Request
+
+    settings = {
+        name: parse_per_level(option, text)
+        for name, option, text in (
+            ("temperature", "--temperature", temperature),
+            ("top_p", "--top-p", top_p),
+            ("top_k", "--top-k", top_k),
+            ("advance", "--advance", advance),
+        )
+    }
+    return Request(
+        settings=settings,
+        levels=parse_levels(levels),
+        preview=parse_levels(preview),
+        genres=tuple(genre or ()),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def show_rendered(context: typer.Context, result: "Rendered") -> None:
+    """The audio paths on stdout; a remark where there was nothing to do."""
+    if not result.new:
+        say(context, f"{result.song} is finished already: nothing to do.")
+    emit(
+        context,
+        result.audio,
+        {"song": str(result.song), "audio": [str(path) for path in result.audio], "new": result.new},
+    )

@@ -1,0 +1,60 @@
+"""`jukectl sample`."""
+
+import typer
+
+from jukectl.cli import options as o
+from jukectl.cli.console import progress, warn
+from jukectl.cli.requests import build_request, show_rendered
+
+
+def sample(
+    context: typer.Context,
+    out: o.Out,
+    artist: o.Artist = None,
+    genre: o.Genre = None,
+    seconds: o.Seconds = 20.0,
+    song_seconds: o.SongSeconds = None,
+    samples: o.Samples = 1,
+    seed: o.Seed = None,
+    temperature: o.Temperature = None,
+    top_p: o.TopP = None,
+    top_k: o.TopK = None,
+    advance: o.Advance = None,
+    levels: o.Levels = "top,middle,bottom",
+    preview: o.Preview = "",
+    loudness: o.Loudness = None,
+    model: o.Model = None,
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    overwrite: o.Overwrite = False,
+    force: o.Force = False,
+) -> None:
+    """Make a new song from nothing, all the way to audio. The same command again resumes it.
+
+    Example: jukectl sample --out my-song --artist Freedoom --genre Game --seconds 20
+    """
+    from jukectl import pipeline
+
+    request = build_request(
+        artist=artist,
+        genre=genre,
+        seconds=seconds,
+        song_seconds=song_seconds,
+        samples=samples,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        advance=advance,
+        levels=levels,
+        preview=preview,
+        loudness=loudness,
+        model=model,
+        device=device,
+        precision=precision,
+        overwrite=overwrite,
+        force=force,
+    )
+    with progress(context) as report:
+        result = pipeline.sample(out, request, report=report, warn=warn)
+    show_rendered(context, result)

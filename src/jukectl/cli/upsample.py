@@ -1,0 +1,55 @@
+"""`jukectl upsample`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jukectl.cli import options as o
+from jukectl.cli.console import progress, warn
+from jukectl.cli.requests import build_request, show_rendered
+
+
+def upsample(
+    context: typer.Context,
+    song: Annotated[Path, typer.Argument(help="A song folder: with a recipe, or with a top.npz alone.")],
+    artist: o.Artist = None,
+    genre: o.Genre = None,
+    seed: o.Seed = None,
+    temperature: o.Temperature = None,
+    top_p: o.TopP = None,
+    top_k: o.TopK = None,
+    advance: o.Advance = None,
+    preview: o.Preview = "",
+    loudness: o.Loudness = None,
+    model: o.Model = None,
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make the middle and bottom levels again.")] = False,
+    force: o.Force = False,
+) -> None:
+    """Fill in the levels that are missing or unfinished, then decode. Run it again to go on from where it stopped.
+
+    Example: jukectl upsample my-song
+    """
+    from jukectl import pipeline
+
+    request = build_request(
+        artist=artist,
+        genre=genre,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        advance=advance,
+        preview=preview,
+        loudness=loudness,
+        model=model,
+        device=device,
+        precision=precision,
+        overwrite=overwrite,
+        force=force,
+    )
+    with progress(context) as report:
+        result = pipeline.upsample(song, request, report=report, warn=warn)
+    show_rendered(context, result)

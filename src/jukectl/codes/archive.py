@@ -1,0 +1,196 @@
+"""Codes of one level, and the .npz they rest in: one object, one format number, no pickle."""
+
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from jukectl.codes.level import Level
+from jukectl.errors import NotCodes, UnknownName
+from jukectl.files import atomic_write
+
+FORMAT = 1
+"""Version of the archive's layout; a reader refuses a higher one."""
+
+FIELDS = ("codes", "done", "prompt", "level", "hop", "sample_rate", "codebook_size", "vqvae", "format")
+"""Every field of an archive, as DESIGN.md names them."""
+
+LARGEST_CODEBOOK = 1 << 16  # what uint16 can number
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Codes:
+    """The codes of one level, for all samples of a song, and what is needed to give them a meaning.
+
+    An `array` of any integer type is taken and kept as contiguous uint16. ValueError where the numbers contradict
+    each other.
+    """
+
+    level: Level
+    array: npt.NDArray[np.uint16]  # (samples, frames), each below codebook_size
+    prompt: int  # frames at the start that came from the prompt
+    hop: int  # audio samples per code
+    sample_rate: int  # Hz
+    codebook_size: int
+    vqvae: str  # fingerprint of the VQ-VAE that gives these codes their meaning
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.codebook_size <= LARGEST_CODEBOOK:
+            raise ValueError(f"codebook_size is 1 to {LARGEST_CODEBOOK}, got {self.codebook_size}")
+        if self.hop < 1:
+            raise ValueError(f"hop is at least 1 audio sample, got {self.hop}")
+        if self.sample_rate < 1:
+            raise ValueError(f"sample_rate is at least 1 Hz, got {self.sample_rate}")
+        object.__setattr__(self, "array", _checked(self.array, self.codebook_size))
+        if not 0 <= self.prompt <= self.done:
+            raise ValueError(f"prompt is 0 to the {self.done} frames there are, got {self.prompt}")
+
+    @property
+    def samples(self) -> int:
+        """How many songs are made side by side."""
+        return int(self.array.shape[0])
+
+    @property
+    def done(self) -> int:
+        """Frames that are finished; there are no others."""
+        return int(self.array.shape[1])
+
+    @property
+    def seconds(self) -> float:
+        """How much music the codes stand for."""
+        return self.done * self.hop / self.sample_rate
+
+    def append(self, new: npt.NDArray[np.integer[Any]]) -> Self:
+        """These codes with `new` (samples, n) behind them."""
+        new = _checked(new, self.codebook_size)
+        if new.shape[0] != self.samples:
+            raise ValueError(f"new codes are for {new.shape[0]} samples, these for {self.samples}")
+        return replace(self, array=np.concatenate([self.array, new], axis=1))
+
+    def sample(self, index: int) -> Self:
+        """One sample alone, (1, frames)."""
+        if not 0 <= index < self.samples:
+            raise ValueError(f"there is no sample {index}: they are 0 to {self.samples - 1}")
+        return replace(self, array=self.array[index : index + 1])
+
+    def cut(self, frames: int) -> Self:
+        """The first `frames` frames, the prompt's among them."""
+        if not 0 <= frames <= self.done:
+            raise ValueError(f"cannot cut {self.done} frames down to {frames}")
+        return replace(self, array=self.array[:, :frames], prompt=min(self.prompt, frames))
+
+    def digest(self) -> str:
+        """SHA-256 of the array's shape (int64) and codes (uint16), both little endian: the same on every machine."""
+        shape = np.array(self.array.shape, dtype="<i8").tobytes()
+        return hashlib.sha256(shape + self.array.astype("<u2").tobytes()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the archive in one step; equal codes give equal bytes. Raises CannotWrite."""
+        buffer = io.BytesIO()  # whole in memory first, so that a full disk can only meet one plain write
+        np.savez(  # dates every member 1980-01-01, so the bytes follow from the codes alone
+            buffer,
+            codes=self.array.astype("<u2"),
+            done=np.int64(self.done),
+            prompt=np.int64(self.prompt),
+            level=np.str_(self.level.label),
+            hop=np.int64(self.hop),
+            sample_rate=np.int64(self.sample_rate),
+            codebook_size=np.int64(self.codebook_size),
+            vqvae=np.str_(self.vqvae),
+            format=np.int64(FORMAT),
+        )
+        with atomic_write(path) as file:
+            file.write(buffer.getbuffer())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The codes in `path`, whichever program wrote them. NotCodes where they are damaged, senseless or too new."""
+        fields = _read(path)
+        try:
+            version = _whole(fields, "format")  # first, since of a newer archive nothing else can be expected
+            if version > FORMAT:
+                raise NotCodes(
+                    f"{path} has code format {version}, and this jukectl knows formats up to {FORMAT}. "
+                    "Upgrade with: pip install --upgrade jukectl"
+                )
+            if version < 1:
+                raise ValueError(f"format is at least 1, got {version}")
+            codes = cls(
+                level=Level.parse(_text(fields, "level")),
+                array=_field(fields, "codes"),
+                prompt=_whole(fields, "prompt"),
+                hop=_whole(fields, "hop"),
+                sample_rate=_whole(fields, "sample_rate"),
+                codebook_size=_whole(fields, "codebook_size"),
+                vqvae=_text(fields, "vqvae"),
+            )
+            if _whole(fields, "done") != codes.done:
+                raise ValueError(f"done is {_whole(fields, 'done')}, but there are {codes.done} frames")
+        except (ValueError, UnknownName) as error:
+            raise NotCodes(f"{path} holds no usable codes: {error}. {_way_out(path)}") from error
+        return codes
+
+
+def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an archive by name, each byte of them checked against its checksum."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
+            # numpy stops reading at the end of an array, before zipfile compares checksums; and it parses headers first
+            damaged = npz.zip.testzip()
+            fields = {} if damaged else {name: npz[name] for name in npz.files if name in FIELDS}
+    except FileNotFoundError as error:
+        raise NotCodes(f"there is no file {path}. {_way_out(path)}") from error
+    except OSError as error:
+        raise NotCodes(f"cannot read {path}: {error.strerror or error}. {_way_out(path)}") from error
+    except Exception as error:  # damage makes zipfile and numpy raise half a dozen kinds
+        raise NotCodes(f"{path} holds no codes, or is damaged. {_way_out(path)}") from error
+    if damaged:
+        raise NotCodes(f"{path} is damaged: checksum of {damaged} does not fit. {_way_out(path)}")
+    return fields
+
+
+def _way_out(path: Path) -> str:
+    return (
+        f"Move it away and make it again with: jukectl resume {path.parent} "
+        f"(or from a recording: jukectl encode AUDIO --out {path.parent})"
+    )
+
+
+def _checked(array: npt.NDArray[Any], codebook_size: int) -> npt.NDArray[np.uint16]:
+    """(samples, frames) of any integer type as contiguous uint16; ValueError where that loses something."""
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"codes are whole numbers, got {array.dtype}")
+    if array.ndim != 2 or array.shape[0] == 0:
+        raise ValueError(f"codes have the shape (samples, frames) with a sample or more, got {array.shape}")
+    if array.size:
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= codebook_size:
+            raise ValueError(f"codes are 0 to {codebook_size - 1}, got {low} to {high}")
+    return np.ascontiguousarray(array, dtype=np.uint16)
+
+
+def _field(fields: dict[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
+    if name not in fields:
+        raise ValueError(f"there is no field {name!r}")
+    return fields[name]
+
+
+def _whole(fields: dict[str, npt.NDArray[Any]], name: str) -> int:
+    """A whole number of shape () or, from other programs, any shape of one element."""
+    value = _field(fields, name)
+    if value.size != 1 or not np.issubdtype(value.dtype, np.integer):
+        raise ValueError(f"{name} is one whole number, got {value.dtype} of shape {value.shape}")
+    return int(value.item())
+
+
+def _text(fields: dict[str, npt.NDArray[Any]], name: str) -> str:
+    """A string of shape () or, from other programs, any shape of one element; bytes are read as UTF-8."""
+    value = _field(fields, name)
+    if value.size != 1 or value.dtype.kind not in "US":
+        raise ValueError(f"{name} is one string, got {value.dtype} of shape {value.shape}")
+    text = value.item()
+    return text.decode("utf-8") if isinstance(text, bytes) else str(text)

@@ -1,0 +1,415 @@
+"""The recipe of a song, `song.toml`: all it takes to render the song again, bit for bit, on the same machine."""
+
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, get_args
+
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadInput, NotASong
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+    from tomlkit.items import Table
+
+FORMAT = 1
+"""Version of song.toml's layout; a reader refuses a higher one."""
+
+LARGEST_SEED = 2**63 - 1  # what TOML can hold
+
+Kind = Literal["sample", "continue", "encode", "upsample"]
+"""The command that began the song."""
+
+PARTS = ("vqvae", "top", "middle", "bottom")
+"""The parts of a model that have a fingerprint."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRef:
+    """Which model: its name, its folder where it is none of the known ones, and a fingerprint a part (see PARTS)."""
+
+    name: str
+    path: str | None = None
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _need(bool(self.name), "model.name", "the name of a model", self.name)
+        unknown = [part for part in self.fingerprints if part not in PARTS]
+        _need(not unknown, "model.fingerprints", f"a fingerprint of {', '.join(PARTS)}", ", ".join(unknown))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What the song is conditioned on: artist, genres and lyrics, in the user's words."""
+
+    artist: str | None = None
+    genres: tuple[str, ...] = ()
+    lyrics: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """The recording that is continued: where it came from, and the hash of what the model heard of it (prompt.wav)."""
+
+    source: str  # path as the user gave it; what is no UTF-8 in it is replaced
+    start: float  # seconds into the source
+    seconds: float
+    sha256: str  # hex, of prompt.wav's samples
+    samples: int  # audio samples of prompt.wav
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", self.source.encode("utf-8", "replace").decode("utf-8"))
+        _make_floats(self, "start", "seconds")
+        _need(math.isfinite(self.start) and self.start >= 0, "prompt.start", "0 seconds or more", self.start)
+        _need(math.isfinite(self.seconds) and self.seconds >= 0, "prompt.seconds", "0 seconds or more", self.seconds)
+        _need(self.samples >= 0, "prompt.samples", "0 or more", self.samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelSampling:
+    """How the codes of one level are drawn."""
+
+    temperature: float = 1.0  # 0 takes the likeliest code
+    top_k: int = 0  # 0 is off
+    top_p: float = 1.0  # 1 is off
+    advance: float = 0.5  # how far a window moves on, in contexts
+
+    def __post_init__(self) -> None:
+        _make_floats(self, "temperature", "top_p", "advance")
+        warm = math.isfinite(self.temperature) and self.temperature >= 0
+        _need(warm, "temperature", "a number, 0 or more", self.temperature)
+        _need(self.top_k >= 0, "top_k", "0 (off) or more", self.top_k)
+        _need(0 < self.top_p <= 1, "top_p", "above 0 and up to 1 (off)", self.top_p)
+        _need(0 < self.advance <= 1, "advance", "a fraction of the context, above 0 and up to 1", self.advance)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What a level was made on and from. It is a record, no part of what was asked."""
+
+    device: str
+    precision: str
+    upper: str = ""  # digest of the codes of the level above that these were made from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All of song.toml. BadInput, naming the key, where a value makes no sense."""
+
+    kind: Kind
+    version: str  # of the jukectl that began the song
+    model: ModelRef
+    seed: int
+    samples: int
+    seconds: float  # new music
+    song_seconds: float  # total length told to the timing conditioner
+    levels: tuple[Level, ...] = TOP_DOWN  # in any order; kept top first
+    labels: Labels = field(default_factory=Labels)
+    prompt: Prompt | None = None
+    sampling: Mapping[Level, LevelSampling] = field(default_factory=dict)
+    made: Mapping[Level, Made] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(level for level in TOP_DOWN if level in self.levels))
+        _make_floats(self, "seconds", "song_seconds")
+        _need(self.kind in get_args(Kind), "kind", f"one of {', '.join(get_args(Kind))}", self.kind)
+        _need(0 <= self.seed <= LARGEST_SEED, "seed", f"0 to {LARGEST_SEED}", self.seed)
+        _need(self.samples >= 1, "samples", "1 or more", self.samples)
+        for name in ("seconds", "song_seconds"):
+            value = getattr(self, name)
+            _need(math.isfinite(value) and value >= 0, name, "0 or more", value)
+        _need(bool(self.levels), "levels", "a level or more of top, middle and bottom", "none")
+        if self.kind != "encode":
+            unset = ", ".join(level.label for level in self.levels if level not in self.sampling)
+            _need(not unset, "sampling", "settings for each of the recipe's levels", f"none for {unset}")
+        for key, value in _flat(self).items():
+            for text in value if isinstance(value, list) else [value]:
+                _need(not isinstance(text, str) or _is_unicode(text), key, "text that UTF-8 can hold", text)
+
+    def with_made(self, level: Level, made: Made) -> Self:
+        """This recipe with a record of what `level` was made on and from."""
+        return replace(self, made={**self.made, level: made})
+
+    def differences(self, asked: "Recipe") -> list[str]:
+        """What `asked` wants otherwise than this recipe, a line a key: "seed: 3 here, 4 asked".
+
+        Empty where both render the same song: `version` and `made` are only records; a model with the same fingerprints
+        is the same model wherever it lies, and a prompt that sounds the same is the same prompt.
+        """
+        here, there = _flat(self), _flat(asked)
+        if self.model.fingerprints and self.model.fingerprints == asked.model.fingerprints:
+            here, there = (_without(flat, "model.name", "model.path") for flat in (here, there))
+        if self.prompt and asked.prompt and self.prompt.sha256 == asked.prompt.sha256:
+            here, there = (_without(flat, "prompt.source") for flat in (here, there))
+        if (self.prompt is None) != (asked.prompt is None):  # the source alone says it
+            others = [f"prompt.{one.name}" for one in fields(Prompt) if one.name != "source"]
+            here, there = (_without(flat, *others) for flat in (here, there))
+        keys = (key for key in here | there if here.get(key) != there.get(key))
+        return [_difference(key, here.get(key), there.get(key)) for key in keys]
+
+    def to_toml(self) -> str:
+        """The text of song.toml: equal recipes give equal texts, and from_toml gives the recipe back exactly."""
+        return _written(self)
+
+    @classmethod
+    def from_toml(cls, text: str, where: str | Path) -> Self:
+        """The recipe in `text`, which stands in the file `where`.
+
+        Keys it does not know are passed over. NotASong, naming file and key, where the text cannot be a recipe.
+        """
+        try:
+            root = _Table(tomllib.loads(text))
+            version = root.whole("format")
+            if version > FORMAT:
+                raise NotASong(
+                    f"{where} has recipe format {version}, and this jukectl knows formats up to {FORMAT}. "
+                    "Upgrade with: pip install --upgrade jukectl"
+                )
+            _need(version >= 1, "format", "1 or more", version)
+            return cls(**_read(root))
+        except NotASong:
+            raise
+        except (tomllib.TOMLDecodeError, BadInput) as error:
+            raise NotASong(
+                f"{where} is no recipe: {error}. Mend it, or begin the song again with --overwrite"
+            ) from error
+
+
+def _need(holds: bool, key: str, expected: str, value: object) -> None:
+    if not holds:
+        raise BadInput(f"{key} is {expected}, got {value!r}")
+
+
+def _make_floats(config: object, *names: str) -> None:
+    """Keep 20 as 20.0, so that equal recipes give equal texts."""
+    for name in names:
+        object.__setattr__(config, name, float(getattr(config, name)))
+
+
+def _is_unicode(text: str) -> bool:
+    """False for the halves of characters that stand for stray bytes of a command line."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    """What was asked for, by dotted key as in song.toml; what is not set is not there."""
+    flat: dict[str, Any] = {
+        "kind": recipe.kind,
+        "model.name": recipe.model.name,
+        "model.path": recipe.model.path,
+        **{f"model.fingerprints.{part}": recipe.model.fingerprints.get(part) for part in PARTS},
+        "seed": recipe.seed,
+        "samples": recipe.samples,
+        "seconds": recipe.seconds,
+        "song_seconds": recipe.song_seconds,
+        "levels": [level.label for level in recipe.levels],
+        "labels.artist": recipe.labels.artist,
+        "labels.genres": list(recipe.labels.genres),
+        "labels.lyrics": recipe.labels.lyrics,
+    }
+    if recipe.prompt:
+        flat |= {f"prompt.{key}": value for key, value in asdict(recipe.prompt).items()}
+    for level in TOP_DOWN:
+        if level in recipe.sampling:
+            settings = asdict(recipe.sampling[level])
+            flat |= {f"sampling.{level.label}.{key}": value for key, value in settings.items()}
+    return {key: value for key, value in flat.items() if value is not None}
+
+
+def _without(flat: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in flat.items() if key not in keys}
+
+
+def _difference(key: str, here: Any, asked: Any) -> str:
+    if key == "labels.lyrics" and here is not None and asked is not None:
+        pairs = zip_longest(here.splitlines(keepends=True), asked.splitlines(keepends=True))
+        line, (here, asked) = next((line, pair) for line, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+        key = f"{key}, line {line}"
+    return f"{key}: {_shown(here)} here, {_shown(asked)} asked"
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(value)
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:56]}...{text[0]}"
+
+
+_HEAD = """\
+The recipe of this song. It is all it takes to render it again, bit for bit, on the same machine:
+jukectl reads it when the song is resumed. To make another song, take another folder."""
+
+_REMARKS = {
+    "version": "the jukectl that began this song",
+    "seconds": "new music to make",
+    "song_seconds": "total length told to the model",
+    "model.path": "where the model lay",
+    "prompt.start": "seconds into the source",
+    "prompt.seconds": "how much of the source",
+    "prompt.sha256": "of the samples in prompt.wav",
+    "sampling.top_k": "0 is off",
+    "sampling.top_p": "1.0 is off",
+    "sampling.advance": "how far a window moves on, in contexts",
+    "made.upper": "digest of the codes above that these were made from",
+}
+
+
+def _written(recipe: Recipe) -> str:
+    import tomlkit  # here, since it is only needed to write
+
+    def add(container: "TOMLDocument | Table", values: Mapping[str, Any], prefix: str = "") -> None:
+        for key, value in values.items():
+            if value is None:
+                continue
+            # a carriage return would be lost from a string over several lines
+            lines = isinstance(value, str) and "\n" in value and "\r" not in value
+            item = tomlkit.string(value, multiline=True) if lines else tomlkit.item(value)
+            if prefix + key in _REMARKS:
+                item.comment(_REMARKS[prefix + key])
+            container.add(key, item)
+
+    def table(name: str, values: Mapping[str, Any]) -> "Table":
+        made = tomlkit.table()
+        add(made, values, f"{name}.")
+        return made
+
+    def by_level(name: str, values: Mapping[Level, LevelSampling] | Mapping[Level, Made]) -> "Table":
+        made = tomlkit.table(is_super_table=True)
+        for level in TOP_DOWN:
+            if level in values:
+                made.add(level.label, table(name, asdict(values[level])))
+        return made
+
+    document = tomlkit.document()
+    for line in _HEAD.splitlines():
+        document.add(tomlkit.comment(line))
+    document.add(tomlkit.nl())
+    add(document, {"format": FORMAT, "kind": recipe.kind, "version": recipe.version, "seed": recipe.seed})
+    add(document, {"samples": recipe.samples, "seconds": recipe.seconds, "song_seconds": recipe.song_seconds})
+    add(document, {"levels": [level.label for level in recipe.levels]})
+    model = table("model", {"name": recipe.model.name, "path": recipe.model.path})
+    prints = recipe.model.fingerprints
+    model.add("fingerprints", table("fingerprints", {part: prints[part] for part in PARTS if part in prints}))
+    document.add("model", model)
+    document.add("labels", table("labels", {**asdict(recipe.labels), "genres": list(recipe.labels.genres)}))
+    if recipe.prompt:
+        document.add("prompt", table("prompt", asdict(recipe.prompt)))
+    if recipe.sampling:
+        document.add("sampling", by_level("sampling", recipe.sampling))
+    if recipe.made:
+        document.add("made", by_level("made", recipe.made))
+    return document.as_string()
+
+
+class _Table:
+    """A TOML table that is asked for keys of a type; BadInput, naming the key in full, where it has another."""
+
+    def __init__(self, values: Mapping[str, Any], name: str = "") -> None:
+        self.name = name
+        self._values = values
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def text(self, key: str) -> str:
+        return self._get(key, "a text", str)
+
+    def text_or_none(self, key: str) -> str | None:
+        return self.text(key) if key in self else None
+
+    def texts(self, key: str) -> list[str]:
+        values = self._get(key, "a list of texts", list)
+        _need(all(isinstance(value, str) for value in values), self._full(key), "a list of texts", values)
+        return values
+
+    def whole(self, key: str) -> int:
+        return self._get(key, "a whole number", int)
+
+    def number(self, key: str) -> float:
+        value = self._values.get(key)
+        return float(self.whole(key) if isinstance(value, int) else self._get(key, "a number", float))
+
+    def table(self, key: str) -> "_Table":
+        """The table called `key`; one without keys where it is not there."""
+        values = self._get(key, "a table", dict) if key in self else {}
+        return _Table(values, self._full(key))
+
+    def _full(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name else key
+
+    def _get(self, key: str, expected: str, kind: type[_T]) -> _T:
+        if key not in self:
+            raise BadInput(f"{self._full(key)} is missing, it should be {expected}")
+        value = self._values[key]
+        # True is an int to Python, but no number to a user
+        _need(isinstance(value, kind) and not isinstance(value, bool), self._full(key), expected, value)
+        return cast(_T, value)
+
+
+def _read(root: _Table) -> dict[str, Any]:
+    """The fields of a Recipe."""
+    model, labels, prompt = root.table("model"), root.table("labels"), root.table("prompt")
+    fingerprints = model.table("fingerprints")
+    return {
+        "kind": root.text("kind"),
+        "version": root.text("version"),
+        "seed": root.whole("seed"),
+        "samples": root.whole("samples"),
+        "seconds": root.number("seconds"),
+        "song_seconds": root.number("song_seconds"),
+        "levels": tuple(Level.parse(name) for name in root.texts("levels")),
+        "model": ModelRef(
+            name=model.text("name"),
+            path=model.text_or_none("path"),
+            fingerprints={part: fingerprints.text(part) for part in PARTS if part in fingerprints},
+        ),
+        "labels": Labels(
+            artist=labels.text_or_none("artist"),
+            genres=tuple(labels.texts("genres")) if "genres" in labels else (),
+            lyrics=labels.text_or_none("lyrics"),
+        ),
+        "prompt": _read_prompt(prompt) if "prompt" in root else None,
+        "sampling": _by_level(root.table("sampling"), _read_sampling),
+        "made": _by_level(root.table("made"), _read_made),
+    }
+
+
+def _by_level(table: _Table, read: Callable[[_Table], _T]) -> dict[Level, _T]:
+    values = {}
+    for level in TOP_DOWN:
+        if level.label in table:
+            try:
+                values[level] = read(table.table(level.label))
+            except BadInput as error:
+                raise BadInput(f"{error} (in [{table.name}.{level.label}])") from error
+    return values
+
+
+def _read_prompt(table: _Table) -> Prompt:
+    return Prompt(
+        source=table.text("source"),
+        start=table.number("start"),
+        seconds=table.number("seconds"),
+        sha256=table.text("sha256"),
+        samples=table.whole("samples"),
+    )
+
+
+def _read_sampling(table: _Table) -> LevelSampling:
+    return LevelSampling(
+        temperature=table.number("temperature"),
+        top_k=table.whole("top_k"),
+        top_p=table.number("top_p"),
+        advance=table.number("advance"),
+    )
+
+
+def _read_made(table: _Table) -> Made:
+    return Made(device=table.text("device"), precision=table.text("precision"), upper=table.text("upper"))

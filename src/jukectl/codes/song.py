@@ -1,0 +1,200 @@
+"""A song: one folder with its recipe, its codes a level, its audio, and a lock for the process that works on it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import Recipe
+from jukectl.errors import BadInput, CannotWrite, NotASong, NotCodes, SongBusy
+from jukectl.files import atomic_write
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+_PART = re.compile(r"\..+\.(\d+)\.part")  # as files.atomic_write names what it has not finished
+_MADE = {  # what a stage makes in the folders below the song, and so may remove; anything else there is the user's
+    "audio": re.compile(r"\d+\.(wav|flac|ogg|mp3)"),
+    "previews": re.compile(r"(top|middle|bottom)-\d+\.(wav|flac|ogg|mp3)"),
+    "plots": re.compile(r".+\.(png|svg)"),
+}
+
+
+class Song:
+    """A song folder. Making the object touches no file: `create` and `open` look at the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: BaseFileLock | None = None
+
+    def __repr__(self) -> str:
+        return f"Song({str(self.path)!r})"
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """The song folder `path`, made where it is not there. BadInput where a file has its name, CannotWrite."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise BadInput(
+                f"{path} cannot become a song folder, since a file is in its place. Give another name with --out"
+            ) from error
+        except OSError as error:
+            raise CannotWrite(f"cannot make the song folder {path}: {error.strerror or error}") from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The song in `path`, with a recipe or the codes of a level. NotASong where there is none."""
+        song = cls(path)
+        if not path.exists():
+            raise NotASong(f"there is no song folder {path}. Begin one with: jukectl sample --out {path}")
+        if not path.is_dir():
+            raise NotASong(f"{path} is a file, and a song is a folder. Its codes and recipe lie side by side in there")
+        if not song.begun:
+            raise NotASong(
+                f"{path} is no song folder: it holds no {song.toml_path.name} and no codes (top.npz, middle.npz, "
+                f"bottom.npz). Begin a song with: jukectl sample --out {path}"
+            )
+        return song
+
+    @property
+    def begun(self) -> bool:
+        """True where the folder holds a recipe or the codes of a level."""
+        return any(path.exists() for path in (self.toml_path, *map(self.codes_path, TOP_DOWN)))
+
+    @property
+    def toml_path(self) -> Path:
+        """The recipe."""
+        return self.path / "song.toml"
+
+    @property
+    def prompt_path(self) -> Path:
+        """The prompt as the model heard it: mono, at the model's rate."""
+        return self.path / "prompt.wav"
+
+    @property
+    def plots(self) -> Path:
+        """The folder of pictures; it need not be there."""
+        return self.path / "plots"
+
+    def codes_path(self, level: Level) -> Path:
+        """The archive of a level; it need not be there."""
+        return self.path / f"{level.label}.npz"
+
+    def audio_path(self, sample: int, suffix: str = ".wav") -> Path:
+        """Final audio of a sample; neither it nor its folder need be there."""
+        return self.path / "audio" / f"{sample}{suffix}"
+
+    def preview_path(self, level: Level, sample: int, suffix: str = ".wav") -> Path:
+        """A listenable decode of a level; neither it nor its folder need be there."""
+        return self.path / "previews" / f"{level.label}-{sample}{suffix}"
+
+    def recipe(self) -> Recipe | None:
+        """The recipe, None where the folder has none. NotASong where it cannot be read."""
+        try:
+            text = self.toml_path.read_bytes().decode("utf-8-sig")  # some editors put a mark in front
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise NotASong(f"cannot read {self.toml_path}: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            raise NotASong(
+                f"{self.toml_path} is no recipe: it is no UTF-8 text. Mend it, or begin the song again with --overwrite"
+            ) from error
+        return Recipe.from_toml(text, self.toml_path)
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Put `recipe` in place of the one there is, in one step. A prompt it names should be on disk before."""
+        with atomic_write(self.toml_path) as file:
+            file.write(recipe.to_toml().encode())
+
+    def codes(self, level: Level) -> Codes | None:
+        """The codes of a level, None where there are none yet. NotCodes where they cannot be used."""
+        path = self.codes_path(level)
+        if not path.exists():
+            return None
+        codes = Codes.load(path)
+        if codes.level is not level:
+            raise NotCodes(
+                f"{path} holds codes of the {codes.level.label} level. Rename it to {codes.level.label}.npz, "
+                f"or move it away and make the {level.label} level with: jukectl resume {self.path}"
+            )
+        return codes
+
+    def save(self, codes: Codes) -> Path:
+        """Put `codes` in place of those of their level, in one step; the path they lie in."""
+        path = self.codes_path(codes.level)
+        codes.save(path)
+        return path
+
+    def clear(self) -> None:
+        """Remove what stages made here, for a new song in the same folder. Other files stay. Hold the lock for it.
+
+        The recipe goes after all that follows from it, so that a kill in between leaves a song that can be resumed.
+        """
+        for level in reversed(TOP_DOWN):
+            self._remove(self.codes_path(level))
+        for name, made in _MADE.items():
+            folder = self.path / name
+            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if made.fullmatch(path.name):
+                    self._remove(path)
+        self._remove(self.toml_path)
+        self._remove(self.prompt_path)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from working on the song, for as long as the block runs; nesting is fine.
+
+        The system drops the lock when its process ends, however it ends. SongBusy at once where another holds it.
+        """
+        from filelock import FileLock, Timeout  # here, since only work on a song needs it
+
+        if not self.path.is_dir():  # filelock would make the folder
+            raise NotASong(f"there is no song folder {self.path}. Begin one with: jukectl sample --out {self.path}")
+        self._lock = self._lock or FileLock(self.path / ".lock", timeout=0)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise SongBusy(
+                f"another jukectl is working on {self.path}. Wait until it is done, or stop it (Ctrl-C keeps what it "
+                "has made) and run this again"
+            ) from error
+        except (OSError, NotImplementedError) as error:
+            raise CannotWrite(f"cannot lock {self.path}: {getattr(error, 'strerror', None) or error}") from error
+        try:
+            self._sweep()
+            yield
+        finally:
+            self._lock.release()
+
+    def _sweep(self) -> None:
+        """Remove the unfinished files of processes that were killed while they wrote."""
+        for folder in (self.path, *(self.path / name for name in _MADE)):
+            for part in folder.glob(".*.part"):
+                written_by = _PART.fullmatch(part.name)
+                if written_by and not _is_at_work(int(written_by[1]), part):
+                    with suppress(OSError):  # it is only litter
+                        part.unlink()
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise CannotWrite(f"cannot remove {path}: {error.strerror or error}") from error
+
+
+def _is_at_work(pid: int, part: Path) -> bool:
+    """True where process `pid` may be writing `part`: it lives, and is not a later process with the same number."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).create_time() <= part.stat().st_mtime + 2)  # clocks of the two differ a little
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return False
+    except psutil.AccessDenied:
+        return True

@@ -1,0 +1,61 @@
+"""Every error a user may meet. `cli/main.py` alone turns them into one line on stderr and an exit status."""
+
+
+class JukectlError(Exception):
+    """Something a user can cause or mend; the message says what is wrong, where, and the way out."""
+
+    exit_status = 1
+
+
+class BadInput(JukectlError):
+    """What the user gave cannot be used: wrong option, file, name or value."""
+
+    exit_status = 2
+
+
+class BadAudio(BadInput):
+    """A file that holds no usable audio."""
+
+
+class NotCodes(BadInput):
+    """A file that is not a code archive, or a damaged one."""
+
+
+class WrongCodec(BadInput):
+    """Codes that another VQ-VAE gave their meaning."""
+
+
+class NotASong(BadInput):
+    """A folder without a readable song.toml where one is needed."""
+
+
+class RecipeDiffers(BadInput):
+    """A song folder that was begun with another recipe."""
+
+
+class SongBusy(JukectlError):
+    """Another process holds the song folder's lock."""
+
+
+class BadModel(BadInput):
+    """A model that is absent, incomplete or damaged."""
+
+
+class UnknownName(BadInput):
+    """An artist, genre, model or level that is not known; the message lists the nearest ones."""
+
+
+class BadRecipe(BadInput):
+    """A training recipe or an override of it that cannot be used."""
+
+
+class BadManifest(BadInput):
+    """A data manifest or a code folder that cannot be used."""
+
+
+class CannotWrite(JukectlError):
+    """The disk is full, or the place is read-only."""
+
+
+class MissingTool(JukectlError):
+    """A program or an optional package that this needs is not installed."""

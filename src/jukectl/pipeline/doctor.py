@@ -1,0 +1,102 @@
+"""What this machine can do: devices, memory, which models fit, how long a minute of music would take."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import torch
+
+from jukectl import __version__
+from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadModel
+from jukectl.pipeline.machine import Machine, choose, devices, single_thread
+from jukectl.prior.labels import LabelBatch
+
+CALIBRATION_STEPS = 48  # codes decoded at a level to time it
+WARM_STEPS = 8  # of them, not counted
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What `examine` found."""
+
+    version: str
+    torch: str
+    devices: list[str]
+    cpus: int
+    memory_bytes: int
+    memory_free_bytes: int
+    ffmpeg: bool
+    models: list[dict[str, Any]]
+
+
+def examine(device: str = "auto", precision: str = "auto", only: str | None = None) -> Checkup:
+    """Look at the machine, and time a few codes of every level of the models at hand (or of one)."""
+    machine = choose(device, precision)
+    memory = psutil.virtual_memory()
+    folders = [catalogue.find(only)] if only else list(catalogue.known())
+    return Checkup(
+        version=__version__,
+        torch=torch.__version__,
+        devices=devices(),
+        cpus=psutil.cpu_count() or 1,
+        memory_bytes=memory.total,
+        memory_free_bytes=memory.available,
+        ffmpeg=shutil.which("ffmpeg") is not None,
+        models=[_examine_model(folder, machine, memory.available) for folder in folders],
+    )
+
+
+def _examine_model(folder: ModelFolder, machine: Machine, free: int) -> dict[str, Any]:
+    """Whether a model fits, and the seconds that a minute of its music takes."""
+    try:
+        card = folder.card
+        steps = {level: _seconds_per_code(folder, machine, level) for level in TOP_DOWN if level in card.priors}
+    except BadModel as error:
+        return {"name": folder.path.name, "problem": str(error)}
+    largest = max((folder.part(level.label).stat().st_size for level in card.priors), default=0)
+    element = torch.finfo(machine.dtype).bits // 8
+    needed = largest * element // 2  # files hold two bytes a number
+    minute = {level.label: 60 * card.vqvae.codes_per_second(level) * seconds for level, seconds in steps.items()}
+    return {
+        "name": folder.path.name,
+        "device": str(machine.device),
+        "precision": machine.precision,
+        "largest_part_bytes": needed,
+        "fits": needed < free,
+        "seconds_a_minute": {
+            **{name: round(value, 1) for name, value in minute.items()},
+            "all": round(sum(minute.values()), 1),
+        },
+    }
+
+
+@torch.inference_mode()
+def _seconds_per_code(folder: ModelFolder, machine: Machine, level: Level) -> float:
+    prior = folder.prior(level, machine.device, machine.dtype)
+    config = prior.config
+    labels = LabelBatch.repeat(
+        1,
+        slots=config.genre_slots,
+        total_length=config.window_samples * 2,
+        sample_length=config.window_samples,
+        device=machine.device,
+    )
+    upper = None
+    if config.conditioner is not None:
+        upper = torch.zeros(1, config.context // config.conditioner.ratio, dtype=torch.int64, device=machine.device)
+    steps = min(CALIBRATION_STEPS, config.context - 1)
+    with single_thread(machine):
+        conditioning, cache = prior.conditioning(labels, upper), prior.new_cache(1)
+        code = torch.zeros(1, dtype=torch.int64, device=machine.device)
+        logits, began = prior.prefill(code[:, None][:, :0], conditioning, cache), time.perf_counter()
+        for position in range(1, steps):
+            if position == WARM_STEPS:
+                began = time.perf_counter()
+            logits = prior.step(logits.argmax(-1), position, conditioning, cache)
+        float(logits.sum())  # waits for a GPU
+    return (time.perf_counter() - began) / max(1, steps - WARM_STEPS)

@@ -1,0 +1,61 @@
+"""What a user asks of a song, before it meets a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import LevelSampling
+from jukectl.errors import BadInput
+
+LARGEST_SEED = 2**63 - 1
+FALLBACK = LevelSampling(temperature=0.98, advance=0.5)
+"""Settings of a level for which neither the user nor the model names any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Options of `sample`, `continue` and `upsample`. Anything left None is the model's or the folder's choice."""
+
+    model: str | None = None
+    artist: str | None = None
+    genres: tuple[str, ...] = ()
+    seconds: float = 20.0  # of new music
+    song_seconds: float | None = None  # total length told to the timing conditioner
+    samples: int = 1
+    seed: int | None = None  # None draws one, or takes the folder's
+    levels: tuple[Level, ...] = TOP_DOWN
+    settings: Mapping[str, Mapping[Level, float]] = field(default_factory=dict)  # temperature, top_k, top_p, advance
+    device: str = "auto"
+    precision: str = "auto"
+    preview: tuple[Level, ...] = ()
+    loudness: float | None = None  # LUFS of the audio files
+    overwrite: bool = False
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise BadInput(f"--samples must be at least 1, got {self.samples}")
+        if not 0 < self.seconds <= 36_000:
+            raise BadInput(f"--seconds must be over 0 and at most 36000, got {self.seconds:g}")
+        if self.seed is not None and not 0 <= self.seed <= LARGEST_SEED:
+            raise BadInput(f"--seed must be from 0 to {LARGEST_SEED}, got {self.seed}")
+        if not self.levels or tuple(self.levels) != TOP_DOWN[: len(self.levels)]:
+            named = ",".join(level.label for level in self.levels)
+            raise BadInput(
+                f"--levels must begin at the top and leave none out (top, top,middle or top,middle,bottom), got {named!r}"
+            )
+
+    def sampling(self, level: Level, defaults: Mapping[str, Mapping[str, float]]) -> LevelSampling:
+        """How a level is sampled: what the user said, else the model's own choice, else the general one."""
+        preferred = defaults.get(level.label, {})
+
+        def value(name: str, fallback: float) -> float:
+            asked = self.settings.get(name, {}).get(level)
+            return asked if asked is not None else preferred.get(name, fallback)
+
+        return LevelSampling(
+            temperature=value("temperature", FALLBACK.temperature),
+            top_k=int(value("top_k", FALLBACK.top_k)),
+            top_p=value("top_p", FALLBACK.top_p),
+            advance=value("advance", FALLBACK.advance),
+        )

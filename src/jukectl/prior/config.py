@@ -1,0 +1,202 @@
+"""What a prior or an upsampler is made of: sizes, attention pattern, labels and conditioning."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, Self, TypeVar
+
+from jukectl.codes.level import Level
+
+_Config = TypeVar("_Config")
+
+
+class AttentionKind(StrEnum):
+    """What a position sees, with the context laid out as a grid of rows, one row a block (paper, appendix A.2)."""
+
+    DENSE = "dense"  # everything so far
+    ROW = "row"  # its own block so far
+    COLUMN = "column"  # the same offset in every block so far
+    PREVIOUS_ROW = "previous_row"  # the whole block before
+
+
+FACTORED = (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW)
+"""The order of the published upsamplers and of the top prior without lyrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingConfig:
+    """How a top prior is told where in a song it is."""
+
+    bins: int = 128
+    min_seconds: float = 0.0  # shortest and longest whole song that the bins tell apart
+    max_seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "bins", "max_seconds")
+        if not 0 <= self.min_seconds < self.max_seconds:
+            raise ValueError(f"min_seconds must lie in 0..{self.max_seconds} (max_seconds), got {self.min_seconds}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionerConfig:
+    """The dilated network that brings the codes of the level above to this level's rate."""
+
+    width: int
+    depth: int  # residual blocks before each transposed convolution
+    downs: int  # transposed convolutions
+    stride: int = 2  # of each of them
+    growth: int = 3  # of the dilation from block to block
+    cycle: int | None = None  # blocks after which the dilation starts over at 1
+    scale_residuals: bool = False  # each block's branch by 1/sqrt(depth)
+    hidden_multiplier: float = 1.0
+    codebook_size: int = 2_048  # of the level above
+
+    def __post_init__(self) -> None:
+        _check_positive(
+            self,
+            "width",
+            "depth",
+            "downs",
+            "stride",
+            "growth",
+            "hidden_multiplier",
+            "codebook_size",
+            optional=("cycle",),
+        )
+        if self.stride % 2:  # an odd one makes the transposed convolution a frame too long
+            raise ValueError(f"stride must be even, got {self.stride}")
+
+    @property
+    def ratio(self) -> int:
+        """Codes of this level for one of the level above."""
+        return int(self.stride**self.downs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorConfig:
+    """One autoregressive model of codes: a top prior (with timing) or an upsampler (with a conditioner)."""
+
+    level: Level
+    context: int  # codes seen at once
+    width: int
+    depth: int
+    heads: int
+    blocks: int  # rows of the grid
+    hop: int  # audio samples a code
+    sample_rate: int = 44_100  # Hz
+    codebook_size: int = 2_048
+    artists: int = 1  # ids, unlabelled included
+    genres: int = 1
+    genre_slots: int = 1  # genres one song may have at once
+    timing: TimingConfig | None = None
+    conditioner: ConditionerConfig | None = None
+    pattern: tuple[AttentionKind, ...] = FACTORED  # over the depth, started over where it is shorter
+    attention_ratio: float = 0.25  # inner width of attention / width
+    mlp_ratio: float = 1.0  # inner width of the MLP / width
+    scale_residuals: bool = False  # each layer's branches by 1/depth
+    init_scale: float = 1.0
+    tied_head: bool = True  # the output head is the code embedding
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "context", "width", "depth", "heads", "blocks", "hop", "sample_rate", "codebook_size")
+        _check_positive(self, "artists", "genres", "genre_slots", "attention_ratio", "mlp_ratio", "init_scale")
+        if self.context % self.blocks:
+            raise ValueError(f"context must be a multiple of blocks, got {self.context} and {self.blocks}")
+        if not self.pattern:
+            raise ValueError("pattern needs at least one kind of attention")
+        if self.attention_width == 0 or self.attention_width % self.heads:
+            raise ValueError(
+                f"attention_ratio {self.attention_ratio} of width {self.width} is {self.attention_width}, "
+                f"which {self.heads} heads cannot share"
+            )
+        if self.timing and self.conditioner:
+            raise ValueError(
+                "a prior has timing or a conditioner, not both: an upsampler knows its place by the codes above"
+            )
+        if self.conditioner and self.context % self.conditioner.ratio:
+            raise ValueError(
+                f"context must be a multiple of the conditioner's ratio {self.conditioner.ratio}, got {self.context}"
+            )
+
+    @property
+    def block(self) -> int:
+        """Codes in one block."""
+        return self.context // self.blocks
+
+    @property
+    def attention_width(self) -> int:
+        """Inner width of the attention layers, all heads together."""
+        return int(self.attention_ratio * self.width)
+
+    @property
+    def mlp_width(self) -> int:
+        """Inner width of the MLPs."""
+        return int(self.mlp_ratio * self.width)
+
+    @property
+    def kinds(self) -> tuple[AttentionKind, ...]:
+        """The kind of attention of each layer."""
+        return tuple(self.pattern[layer % len(self.pattern)] for layer in range(self.depth))
+
+    @property
+    def upper_context(self) -> int:
+        """Codes of the level above that belong to a full window; 0 for a top prior."""
+        return self.context // self.conditioner.ratio if self.conditioner else 0
+
+    @property
+    def window_samples(self) -> int:
+        """Audio samples of a full window."""
+        return self.context * self.hop
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values as TOML takes them: no enums, no tuples, and what is None left out."""
+        values = _without_none(asdict(self))
+        values["level"] = self.level.label
+        values["pattern"] = [str(kind) for kind in self.pattern]
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ValueError where a field is unknown, missing or wrong."""
+        given = dict(values)
+        if "level" in given:
+            given["level"] = Level.parse(given["level"])
+        if "pattern" in given:
+            given["pattern"] = tuple(AttentionKind(kind) for kind in given["pattern"])
+        if "timing" in given:
+            given["timing"] = _make(TimingConfig, given["timing"])
+        if "conditioner" in given:
+            given["conditioner"] = _make(ConditionerConfig, given["conditioner"])
+        return _make(cls, given)
+
+
+def _check_positive(config: object, *names: str, optional: tuple[str, ...] = ()) -> None:
+    """Raise ValueError for the first of the named fields that is not a number above zero of its type."""
+    types = {field.name: field.type for field in fields(config)}  # type: ignore[arg-type]
+    for name in names + optional:
+        value = getattr(config, name)
+        if value is None and name in optional:
+            continue
+        numbers = (int, float) if types[name] is float else (int,)
+        if isinstance(value, bool) or not isinstance(value, numbers) or value <= 0:
+            raise ValueError(f"{name} must be a positive {'number' if float in numbers else 'integer'}, got {value!r}")
+
+
+def _make(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
+    """A config from a mapping, with a ValueError that names the fields where they do not fit."""
+    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - known):
+        raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}: it has {', '.join(sorted(known))}")
+    try:
+        return cls(**values)
+    except TypeError as error:  # a required field is missing
+        raise ValueError(f"{cls.__name__}: {error}") from None
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    """A copy in which no value, at any depth, is None."""
+    return {
+        name: _without_none(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value is not None
+    }

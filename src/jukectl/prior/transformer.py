@@ -1,0 +1,110 @@
+"""The transformer of a prior: blocks, their stack, and the key-value cache that lets it go on position by position."""
+
+import math
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jukectl.prior.affine import Affine
+from jukectl.prior.attention import CacheLayout, FactoredAttention
+from jukectl.prior.config import AttentionKind, PriorConfig
+from jukectl.prior.layernorm import LayerNorm
+
+QUICK_GELU = 1.702
+WEIGHT_STD = 0.02
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """x * sigmoid(1.702 x), element by element."""
+    return F.silu(QUICK_GELU * x) * (1 / QUICK_GELU)
+
+
+class KVCache:
+    """Keys and values of every layer, allocated once for a model and a batch and filled again for each window."""
+
+    def __init__(self, layers: list[Tensor]) -> None:
+        """`layers` are (B, 2, H, slots, D) each, as `allocate` makes them."""
+        self.layers = layers
+        self.length = 0  # positions whose keys and values are in it
+
+    @classmethod
+    def allocate(
+        cls,
+        config: PriorConfig,
+        batch: int,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Self:
+        """An empty cache for `batch` rows of a model. Layers take memory by what they can see, see CacheLayout."""
+        slots = [CacheLayout(kind, config.context, config.block).slots for kind in config.kinds]
+        heads, width = config.heads, config.attention_width // config.heads
+        return cls([torch.zeros(batch, 2, heads, count, width, device=device, dtype=dtype) for count in slots])
+
+    def __len__(self) -> int:
+        """Rows of the batch."""
+        return len(self.layers[0])
+
+    def row(self, index: int) -> Self:
+        """That row alone, in the same memory."""
+        return type(self)([layer[index : index + 1] for layer in self.layers])
+
+    def reset(self) -> None:
+        """Forget every position. What lies in the tensors is never read before it is written again."""
+        self.length = 0
+
+
+class Block(nn.Module):
+    """x + s (a + m), where a = attention(norm(x)) and m = mlp(norm(x + a))."""
+
+    def __init__(self, config: PriorConfig, kind: AttentionKind) -> None:
+        super().__init__()
+        std = WEIGHT_STD * config.init_scale
+        std_out = std / math.sqrt(2 * config.depth)  # 2 * depth branches add up to the variance of one
+        self.scale = 1 / config.depth if config.scale_residuals else 1.0
+        self.attention_norm = LayerNorm(config.width)
+        self.attention = FactoredAttention(config, kind, std=std, std_out=std_out)
+        self.mlp_norm = LayerNorm(config.width)
+        self.mlp_in = Affine(config.width, config.mlp_width, std=std)
+        self.mlp_out = Affine(config.mlp_width, config.width, std=std_out)
+
+    def forward(self, x: Tensor, cache: Tensor | None = None) -> Tensor:
+        """(B, T, width) to the same shape; keys and values go to the layer's `cache` where there is one."""
+        attended: Tensor = self.attention(self.attention_norm(x), cache)
+        middle = x + attended
+        mlp: Tensor = self.mlp_out(quick_gelu(self.mlp_in(self.mlp_norm(middle))))
+        return middle + mlp if self.scale == 1 else x + self.scale * (attended + mlp)
+
+    def step(self, x: Tensor, position: int, cache: Tensor) -> Tensor:
+        """One position: rows (R, width) to the same shape."""
+        attended = self.attention.step(self.attention_norm(x), position, cache)
+        middle = x + attended
+        # the factors of quick_gelu go into the products before and after it, which saves two operations
+        hidden = self.mlp_in.step(self.mlp_norm(middle), alpha=QUICK_GELU, beta=QUICK_GELU)
+        mlp = self.mlp_out.step(F.silu(hidden, inplace=True), alpha=1 / QUICK_GELU)
+        return middle.add_(mlp) if self.scale == 1 else torch.add(x, attended.add_(mlp), alpha=self.scale)
+
+
+class Transformer(nn.Module):
+    """The stack of blocks. No norm after the last one: the published models have none."""
+
+    def __init__(self, config: PriorConfig) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(config, kind) for kind in config.kinds)
+
+    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Positions 0..T-1, (B, T, width), to the same shape; with a cache, `step` can go on at position T."""
+        for layer, block in enumerate(self.blocks):
+            x = block(x, cache.layers[layer] if cache is not None else None)
+        if cache is not None:
+            cache.length = x.shape[1]
+        return x
+
+    def step(self, x: Tensor, cache: KVCache) -> Tensor:
+        """The next position: rows (R, width), R >= B, to the same shape."""
+        for block, layer in zip(self.blocks, cache.layers, strict=True):
+            x = block.step(x, cache.length, layer)  # type: ignore[operator]
+        cache.length += 1
+        return x

@@ -1,0 +1,21 @@
+"""How long work tells whoever watches: numbers out, no console here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a piece of work stands."""
+
+    stage: str  # what is being done, as a user would say it: "top codes"
+    done: int
+    total: int
+    note: str = ""  # the latest figures or what was just saved
+
+
+Report = Callable[[Progress], None]
+
+
+def silent(progress: Progress) -> None:
+    """A report that nobody reads."""

@@ -1,0 +1,76 @@
+"""Which codes each window sees and adds: numbers, no tensors, so every case can be tested in a millisecond."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One sampled span of a level, in codes from the start of the sample. At most a context long."""
+
+    start: int  # first code the window sees
+    known: int  # codes of the window that exist already: its prefix, never sampled again
+    stop: int  # one past the last code it adds
+
+    @property
+    def new(self) -> int:
+        """Codes the window adds: start + known .. stop."""
+        return self.stop - self.start - self.known
+
+
+def plan_windows(total: int, *, context: int, advance: int, done: int = 0, ratio: int = 1) -> Iterator[Window]:
+    """Windows that add codes `done`..`total`. The grid depends on `total` alone, so a resumed job sees the same ones.
+
+    Starts are 0, advance, 2*advance, ... and then one last window, moved left to end at `total` with a full context.
+    Less than a context is one window. Existing codes (a prompt, an earlier run) are never sampled again, and a window
+    that holds nothing else is skipped.
+
+    `ratio`, codes per code of the level above, is given where the windows are conditioned on that level: a start
+    between two upper codes raises ValueError here, before anything is sampled, and not at the last window.
+    """
+    if total < 0 or done < 0:
+        raise ValueError(f"total and done count codes, got {total} and {done}")
+    if not 1 <= advance <= context:
+        raise ValueError(f"advance is 1 to the context of {context} codes, got {advance}")
+    last = max(total - context, 0)
+    for name, start in (("advance", advance), ("the last window's start, total - context,", last)):
+        if start % ratio:
+            raise ValueError(f"{name} is {start}, no multiple of {ratio}, the codes per code of the level above")
+    return _windows(total, context, (*range(0, last, advance), last), done)
+
+
+def _windows(total: int, context: int, starts: tuple[int, ...], done: int) -> Iterator[Window]:
+    for start in starts:
+        stop = min(start + context, total)
+        if stop > done:
+            yield Window(start, done - start, stop)
+            done = stop
+
+
+def upper_span(window: Window, context: int, ratio: int, have: int) -> tuple[int, int]:
+    """Codes (start, stop) of the level above that condition `window`; `have` is how many exist there.
+
+    As many as a whole context needs, context/ratio from the window's start on, also for a window shorter than its
+    context; fewer where the level above ends before. A window that starts between two upper codes, or adds codes
+    that no upper code stands above, raises ValueError.
+    """
+    if ratio < 1 or context % ratio:
+        raise ValueError(f"the context of {context} codes is no multiple of {ratio}, the codes per upper code")
+    if window.start % ratio:
+        raise ValueError(f"a window starts at code {window.start}, between two upper codes of {ratio} codes each")
+    if window.stop > have * ratio:
+        raise ValueError(f"a window ends at code {window.stop}, but the {have} upper codes reach to {have * ratio}")
+    return window.start // ratio, min((window.start + context) // ratio, have)
+
+
+def advance_codes(context: int, fraction: float, ratio: int) -> int:
+    """New codes per window for an `--advance` of `fraction` contexts.
+
+    int(fraction * context), as the published models are sampled, then down to a multiple of `ratio` (1 at the top), so
+    that window starts stay aligned with the codes of the level above; at least one of those.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"advance is a fraction of the context, above 0 and up to 1, got {fraction}")
+    if ratio < 1 or context < 1 or context % ratio:
+        raise ValueError(f"the context of {context} codes is no multiple of {ratio}, the codes per upper code")
+    return max(int(fraction * context) // ratio, 1) * ratio

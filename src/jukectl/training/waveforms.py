@@ -1,0 +1,84 @@
+"""Clips of music for the codec: songs decoded once to memory-mapped int16, crops drawn by step."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jukectl.audio import io, mix
+from jukectl.errors import BadAudio, BadManifest
+from jukectl.files import atomic_write
+from jukectl.progress import Progress, Report
+from jukectl.training.manifest import Track
+
+FULL_SCALE = 32_767
+
+
+class Waveforms:
+    """Songs as (channels, samples) int16 memory maps at one sample rate; at most two channels are kept."""
+
+    def __init__(self, songs: Sequence[np.ndarray], sample_rate: int) -> None:
+        self.songs = list(songs)
+        self.sample_rate = sample_rate
+        self.lengths = np.array([song.shape[-1] for song in songs], dtype=np.float64)
+
+    @classmethod
+    def load(cls, folder: Path, tracks: Sequence[Track], sample_rate: int, cache: Path, report: Report) -> "Waveforms":
+        """Decode what is not in the cache yet; a song that cannot be read is reported and left out."""
+        songs = []
+        for number, track in enumerate(tracks):
+            report(Progress("decoding songs", number, len(tracks), track.path))
+            try:
+                songs.append(_decoded(folder / track.path, sample_rate, cache))
+            except BadAudio as error:
+                report(Progress("decoding songs", number, len(tracks), f"left out: {error}"))
+        if not songs:
+            raise BadManifest(f"none of the {len(tracks)} songs in {folder} can be read")
+        return cls(songs, sample_rate)
+
+    def clips(self, count: int, samples: int, generator: np.random.Generator) -> Tensor:
+        """`count` random mono clips (count, samples), float32; longer songs come up more often. Left and right are mixed at random."""
+        picks = generator.choice(len(self.songs), count, p=self.lengths / self.lengths.sum())
+        return torch.from_numpy(np.stack([self._clip(self.songs[pick], samples, generator) for pick in picks]))
+
+    def middle(self, index: int, samples: int) -> Tensor:
+        """The middle of a song, down-mixed as for encoding (n,), at most `samples` long."""
+        song = self.songs[index]
+        start = max(0, (song.shape[-1] - samples) // 2)
+        return torch.from_numpy(mix.to_mono(_as_float(song[:, start : start + samples])))
+
+    @staticmethod
+    def _clip(song: np.ndarray, samples: int, generator: np.random.Generator) -> np.ndarray:
+        start = int(generator.integers(max(1, song.shape[-1] - samples)))
+        clip = _as_float(song[:, start : start + samples])
+        if clip.shape[-1] < samples:
+            clip = np.pad(clip, ((0, 0), (0, samples - clip.shape[-1])))
+        return mix.random_mono(clip, generator)
+
+
+def _as_float(samples: np.ndarray) -> np.ndarray:
+    return samples.astype(np.float32) / FULL_SCALE
+
+
+def _decoded(path: Path, sample_rate: int, cache: Path) -> np.ndarray:
+    """The cached int16 decode of a file, made anew where the file has changed."""
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise BadAudio(f"{path}: {error.strerror}") from error
+    key = hashlib.sha256(f"{path.resolve()} {about.st_size} {about.st_mtime_ns} {sample_rate}".encode()).hexdigest()[
+        :16
+    ]
+    kept = cache / f"{path.stem}-{key}.npy"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        audio = io.load(path, sample_rate=sample_rate)
+        samples = audio.samples if audio.samples.shape[0] <= 2 else mix.to_mono(audio.samples)[None]
+        whole = np.round(mix.limit_peak(samples) * FULL_SCALE).astype(np.int16)
+        with atomic_write(kept) as file:
+            np.save(file, whole)
+    song: np.ndarray = np.load(kept, mmap_mode="r", allow_pickle=False)
+    return song

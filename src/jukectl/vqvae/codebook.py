@@ -1,0 +1,103 @@
+"""The bottleneck of one level: a codebook learned by moving averages, with random restarts (Jukebox, section 3; Razavi et al. 2019)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Codebook(nn.Module):
+    """Nearest-neighbour quantizer. B batch, T frames, D latent width, K codebook size."""
+
+    vectors: Tensor  # (K, D)
+
+    def __init__(self, codebook_size: int, latent_width: int) -> None:
+        super().__init__()
+        self.register_buffer("vectors", torch.zeros(codebook_size, latent_width))
+
+    @torch.no_grad()
+    def encode(self, latents: Tensor) -> Tensor:
+        """Latents (B, T, D) to the codes (B, T), int64, of their nearest vectors."""
+        # |z - e|^2 = |z|^2 - 2 z.e + |e|^2, and |z|^2 is the same for every e
+        vectors = self.vectors.to(latents.dtype)
+        half_norms = vectors.square().sum(1) / 2
+        flat = latents.reshape(-1, latents.shape[-1])
+        nearest = torch.cat(
+            [torch.addmm(half_norms, rows, vectors.T, alpha=-1).argmin(-1) for rows in flat.split(8192)]
+        )
+        return nearest.view(latents.shape[:-1])
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes (B, T) to their vectors (B, T, D)."""
+        return F.embedding(codes, self.vectors)
+
+
+@dataclass(frozen=True)
+class CodebookUsage:
+    """How a batch used the codebook."""
+
+    entropy: float  # bits, of the codes of this batch
+    used: int  # vectors whose mean usage is over the threshold
+    restarted: int  # vectors set to a random latent
+
+
+class CodebookLearner(nn.Module):
+    """Moves a codebook towards the latents assigned to it, and restarts the vectors that nobody uses.
+
+    Each vector is the ratio of two moving averages (decay 0.99): the sum of its latents and their number. A vector whose mean
+    number falls under `threshold` a batch is set to a random latent of the batch, and begins again with the mean usage.
+    """
+
+    sums: Tensor  # (K, D)
+    counts: Tensor  # (K,)
+    started: Tensor  # () bool
+
+    def __init__(self, codebook: Codebook, *, decay: float = 0.99, threshold: float = 1.0) -> None:
+        super().__init__()
+        self.decay = decay
+        self.threshold = threshold  # 0 never restarts
+        self.register_buffer("sums", torch.zeros_like(codebook.vectors))
+        self.register_buffer("counts", torch.zeros(len(codebook.vectors)))
+        self.register_buffer("started", torch.tensor(False))
+
+    @torch.no_grad()
+    def start(self, codebook: Codebook, latents: Tensor, generator: torch.Generator) -> None:
+        """Set every vector to a random latent of the first batch."""
+        picks = self._picks(codebook, latents, generator)
+        codebook.vectors.copy_(picks)
+        self.counts.fill_(math.e * self.threshold or 1.0)  # a hundred steps of disuse at decay 0.99, then a restart
+        self.sums.copy_(picks * self.counts[0])
+        self.started.fill_(True)
+
+    @torch.no_grad()
+    def update(self, codebook: Codebook, latents: Tensor, codes: Tensor, generator: torch.Generator) -> CodebookUsage:
+        """One moving-average step with a batch's latents (B, T, D) and their codes (B, T)."""
+        size, width = codebook.vectors.shape
+        flat = latents.reshape(-1, width).float()
+        numbers = torch.bincount(codes.flatten(), minlength=size).float()
+        totals = torch.zeros_like(self.sums).index_add_(0, codes.flatten(), flat)
+        self.sums.mul_(self.decay).add_(totals, alpha=1 - self.decay)
+        self.counts.mul_(self.decay).add_(numbers, alpha=1 - self.decay)
+
+        dead = self.counts < self.threshold
+        if dead.any():
+            self.sums[dead] = self._picks(codebook, latents, generator)[dead] * numbers.mean()
+            self.counts[dead] = numbers.mean()
+        codebook.vectors.copy_(self.sums / self.counts.clamp(min=1e-5).unsqueeze(1))
+
+        shares = numbers / numbers.sum()
+        entropy = -(shares * shares.clamp(min=1e-12).log2()).sum()
+        return CodebookUsage(float(entropy), size - int(dead.sum()), int(dead.sum()))
+
+    @staticmethod
+    def _picks(codebook: Codebook, latents: Tensor, generator: torch.Generator) -> Tensor:
+        """A random latent for every vector (K, D), with a little noise where there are fewer latents than vectors."""
+        size, width = codebook.vectors.shape
+        flat = latents.reshape(-1, width).float()
+        if len(flat) >= size:
+            return flat[torch.randperm(len(flat), generator=generator)[:size]]
+        rows = torch.randint(len(flat), (size,), generator=generator)
+        noise = torch.randn(size, width, generator=generator) * 0.01 / width**0.5
+        return flat[rows] + noise.to(flat)

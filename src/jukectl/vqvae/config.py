@@ -1,0 +1,45 @@
+"""The shape of a VQ-VAE: three separate autoencoders over one waveform (Jukebox, section 3)."""
+
+from dataclasses import dataclass
+from math import prod
+
+from jukectl.codes.level import Level
+
+
+@dataclass(frozen=True, kw_only=True)
+class VQVAEConfig:
+    """Sizes of the three autoencoders; the defaults are the published model's. Tuples go bottom, middle, top."""
+
+    sample_rate: int = 44_100  # Hz
+    downs: tuple[int, ...] = (3, 2, 2)  # strided convolutions that each level adds to the one below
+    strides: tuple[int, ...] = (2, 2, 2)  # the stride of each of them
+    codebook_size: int = 2_048
+    latent_width: int = 64
+    widths: tuple[int, ...] = (64, 32, 32)  # channels of the residual stacks
+    depths: tuple[int, ...] = (8, 4, 4)  # residual blocks after each strided convolution
+    dilation_growth: int = 3
+    dilation_cycle: int | None = None
+    hidden_multiplier: float = 1.0
+    audio_head: bool = True  # a convolution after the decoder; without it the last transposed one writes the audio
+
+    def __post_init__(self) -> None:
+        for name in ("downs", "strides", "widths", "depths"):
+            values = getattr(self, name)
+            if len(values) != len(Level) or min(values) < 1:
+                raise ValueError(f"{name} needs {len(Level)} whole numbers from 1, one a level, got {values}")
+        if any(stride % 2 for stride in self.strides):
+            raise ValueError(f"strides must be even, got {self.strides}")
+        if not 2 <= self.codebook_size <= 2**16:
+            raise ValueError(f"codebook_size must be 2 to 65536 (codes are kept as uint16), got {self.codebook_size}")
+
+    def hop(self, level: Level) -> int:
+        """Audio samples per code: 8, 32 and 128 by default."""
+        return prod(stride**down for stride, down in zip(self.strides[: level + 1], self.downs, strict=False))
+
+    def ratio(self, level: Level) -> int:
+        """Codes of this level for one code of the level above; 1 at the top, which has none above."""
+        return 1 if level is Level.TOP else self.hop(level.above) // self.hop(level)
+
+    def codes_per_second(self, level: Level) -> float:
+        """Codes a second of audio."""
+        return self.sample_rate / self.hop(level)

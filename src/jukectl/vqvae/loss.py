@@ -1,0 +1,47 @@
+"""What a reconstruction is judged by: waveform, spectrum and commitment (Jukebox, section 3.2 and appendix B)."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from jukectl.audio.spectral import multi_resolution_distance
+from jukectl.vqvae.model import Reconstruction
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the music is like on average, so that loud and soft data sets weigh the terms alike."""
+
+    power: float  # mean square of a sample
+    magnitude: float  # mean over clips of the spectral distance to silence
+
+    @classmethod
+    def of(cls, audio: Tensor) -> "Scale":
+        """The scale of clips (B, N)."""
+        return cls(float(audio.square().mean()), float(multi_resolution_distance(audio, 0 * audio)))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of a batch's loss, each a scalar."""
+
+    spectral: Tensor
+    waveform: Tensor
+    worst: Tensor
+    commitment: Tensor
+
+
+def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: int) -> Terms:
+    """Loss terms of a reconstruction of `target` (B, N).
+
+    spectral: L2 distance of magnitudes at several resolutions, over the data's mean; waveform: mean squared error over the data's
+    power; worst: the same over each clip's `worst_samples` worst samples; commitment: latents to their codebook vectors.
+    """
+    audio = result.audio.float()
+    squares = (audio - target).square()
+    return Terms(
+        multi_resolution_distance(audio, target) / scale.magnitude,
+        squares.mean() / scale.power,
+        squares.topk(min(worst_samples, squares.shape[-1]), dim=-1).values.mean() / scale.power,
+        (result.latents - result.quantized).square().mean(),
+    )

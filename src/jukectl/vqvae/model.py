@@ -1,0 +1,72 @@
+"""The VQ-VAE: audio to codes and back, at three levels that do not know each other."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from jukectl.codes.level import Level
+from jukectl.vqvae.codebook import Codebook
+from jukectl.vqvae.config import VQVAEConfig
+from jukectl.vqvae.convnet import Decoder, Encoder
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One level's pass from audio to audio, with what its losses need."""
+
+    audio: Tensor  # (B, N)
+    latents: Tensor  # (B, T, D) before the codebook
+    quantized: Tensor  # (B, T, D) after it
+    codes: Tensor  # (B, T)
+
+
+class Autoencoder(nn.Module):
+    """One level: encoder, codebook, decoder. B batch, N samples, T = N / hop."""
+
+    def __init__(self, config: VQVAEConfig, level: Level) -> None:
+        super().__init__()
+        self.encoder = Encoder(config, level)
+        self.codebook = Codebook(config.codebook_size, config.latent_width)
+        self.decoder = Decoder(config, level)
+
+    def forward(self, audio: Tensor, *, quantize: bool = True) -> Reconstruction:
+        """Audio (B, N) there and back; the gradient passes the codebook straight through.
+
+        Without `quantize` the latents go to the decoder as they are, and the codes are empty (B, 0).
+        """
+        if not quantize:
+            latents = self.encoder(audio).float()
+            return Reconstruction(
+                self.decoder(latents), latents, latents, latents.new_zeros(len(audio), 0, dtype=torch.int64)
+            )
+        latents = self.encoder(audio).float()
+        codes = self.codebook.encode(latents.detach())
+        quantized = self.codebook.decode(codes)
+        return Reconstruction(self.decoder(latents + (quantized - latents).detach()), latents, quantized, codes)
+
+
+class VQVAE(nn.Module):
+    """Three separate autoencoders of one waveform. B batch, N samples, T codes."""
+
+    def __init__(self, config: VQVAEConfig, levels: Iterable[Level] = tuple(Level)) -> None:
+        super().__init__()
+        self.config = config
+        self.levels = nn.ModuleDict({level.label: Autoencoder(config, level) for level in levels})
+
+    def autoencoder(self, level: Level) -> Autoencoder:
+        """The autoencoder of one level."""
+        module = self.levels[level.label]
+        assert isinstance(module, Autoencoder)
+        return module
+
+    def encode(self, audio: Tensor, level: Level) -> Tensor:
+        """Audio (B, N), N a multiple of the level's hop, to codes (B, N / hop), int64."""
+        autoencoder = self.autoencoder(level)
+        return autoencoder.codebook.encode(autoencoder.encoder(audio))
+
+    def decode(self, codes: Tensor, level: Level) -> Tensor:
+        """Codes (B, T) to audio (B, T * hop)."""
+        autoencoder = self.autoencoder(level)
+        return autoencoder.decoder(autoencoder.codebook.decode(codes))

@@ -1,0 +1,162 @@
+"""Down-mixing, resampling, peaks and loudness."""
+
+from math import sqrt
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from jukectl.audio.mix import limit_peak, normalise_loudness, peak, random_mono, resample, to_mono, to_stereo
+
+RATES = [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000]
+
+
+def noise(*shape, seed=0):
+    return (np.random.default_rng(seed).standard_normal(shape) * 0.1).astype(np.float32)
+
+
+def sine(frequency, rate, seconds=1.0, phase=0.0):
+    return np.sin(2 * np.pi * frequency * np.arange(int(rate * seconds)) / rate + phase).astype(np.float32)
+
+
+def test_mono_is_the_mean_of_left_and_right():
+    stereo = noise(2, 100)
+    np.testing.assert_allclose(to_mono(stereo), stereo.mean(axis=0), rtol=1e-6)
+
+
+def test_mono_stays_as_it_is():
+    mono = noise(1, 100)
+    np.testing.assert_array_equal(to_mono(mono), mono[0])
+    np.testing.assert_array_equal(to_stereo(mono), [mono[0], mono[0]])
+    np.testing.assert_array_equal(random_mono(mono, np.random.default_rng(0)), mono[0])
+
+
+def test_surround_is_mixed_with_centre_and_sides_3_db_down_and_without_the_low_frequency_channel():
+    left, right, centre, low, back_left, back_right = samples = noise(6, 100)
+    g = 1 / sqrt(2)
+    expected_left = (left + g * centre + g * back_left) / (1 + 2 * g)
+    expected_right = (right + g * centre + g * back_right) / (1 + 2 * g)
+    np.testing.assert_allclose(to_stereo(samples), [expected_left, expected_right], atol=1e-6)
+    np.testing.assert_allclose(to_mono(samples), (expected_left + expected_right) / 2, atol=1e-6)
+    samples[3] += low + 1
+    np.testing.assert_allclose(to_stereo(samples), [expected_left, expected_right], atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", range(1, 12))
+def test_a_down_mix_of_any_number_of_channels_is_never_over_full_scale_and_is_mirrored_with_them(channels):
+    ones = np.ones((channels, 10), dtype=np.float32)
+    assert peak(to_stereo(ones)) == pytest.approx(1)
+    assert peak(to_mono(ones)) == pytest.approx(1)
+    left, right = to_stereo(noise(channels, 10))
+    assert left.dtype == right.dtype == np.float32
+    if channels > 8:  # no known layout
+        np.testing.assert_array_equal(left, right)
+
+
+@given(seed=st.integers(0, 1000))
+def test_random_mono_lies_between_left_and_right_and_repeats_with_its_seed(seed):
+    stereo = noise(2, 50)
+    mixed = random_mono(stereo, np.random.default_rng(seed))
+    weight = np.random.default_rng(seed).random()
+    np.testing.assert_allclose(mixed, weight * stereo[0] + (1 - weight) * stereo[1], atol=1e-6)
+    assert (mixed <= stereo.max(axis=0) + 1e-6).all()
+    assert (mixed >= stereo.min(axis=0) - 1e-6).all()
+
+
+def test_random_mono_brings_surround_to_stereo_first():
+    surround = noise(6, 50)
+    expected = random_mono(to_stereo(surround), np.random.default_rng(3))
+    np.testing.assert_allclose(random_mono(surround, np.random.default_rng(3)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_random_mono_draws_one_number_whatever_the_channels(channels):
+    generator, reference = np.random.default_rng(0), np.random.default_rng(0)
+    random_mono(noise(channels, 5), generator)
+    reference.random()
+    assert generator.random() == reference.random()
+
+
+@pytest.mark.parametrize("to_rate", RATES)
+@pytest.mark.parametrize("from_rate", [8_000, 44_100, 96_000])
+def test_a_resampled_sine_is_the_sine_at_the_other_rate(from_rate, to_rate):
+    resampled = resample(sine(1_000, from_rate, phase=0.3), from_rate, to_rate)
+    inside = slice(to_rate // 10, -to_rate // 10)  # there is no telling what goes on beyond the ends
+    np.testing.assert_allclose(resampled[inside], sine(1_000, to_rate, phase=0.3)[inside], atol=1e-5)
+
+
+def test_what_the_lower_rate_cannot_hold_is_taken_out_rather_than_folded_down():
+    resampled = resample(sine(15_000, 44_100), 44_100, 22_050)
+    assert peak(resampled[2_205:-2_205]) < 1e-5
+
+
+@given(
+    length=st.integers(0, 3_000),
+    from_rate=st.sampled_from(RATES),
+    to_rate=st.sampled_from(RATES),
+    channels=st.integers(1, 3),
+)
+@settings(deadline=None)
+def test_a_resampled_length_is_exact(length, from_rate, to_rate, channels):
+    samples = noise(channels, length)
+    resampled = resample(samples, from_rate, to_rate)
+    assert resampled.shape == (channels, round(length * to_rate / from_rate))
+    assert resampled.dtype == np.float32
+    np.testing.assert_array_equal(resampled[0], resample(samples[0], from_rate, to_rate))
+
+
+def test_resampling_to_the_same_rate_changes_nothing():
+    samples = noise(2, 1_001)
+    np.testing.assert_array_equal(resample(samples, 44_100, 44_100), samples)
+
+
+def test_a_rate_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="positive"):
+        resample(noise(1, 10), 0, 44_100)
+
+
+def test_peaks_over_the_ceiling_are_scaled_down_as_a_whole():
+    samples = np.array([[0.5, -2.0, 1.0]], dtype=np.float32)
+    limited = limit_peak(samples)
+    assert peak(limited) == pytest.approx(0.999)
+    np.testing.assert_allclose(limited, samples * 0.999 / 2, rtol=1e-6)
+
+
+def test_peaks_under_the_ceiling_are_left_alone():
+    samples = np.array([0.5, -0.999], dtype=np.float32)
+    np.testing.assert_array_equal(limit_peak(samples), samples)
+    np.testing.assert_array_equal(limit_peak(samples, ceiling=1.5), samples)
+    assert limit_peak(np.zeros((1, 0), dtype=np.float32)).size == 0
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_loudness_is_that_of_the_standard(channels):
+    # ITU-R BS.1770: a 997 Hz sine at full scale in one channel is -3.01 LUFS, and a second channel adds 3.01 to it
+    samples = np.tile(sine(997, 48_000, seconds=2) * 0.02, (channels, 1))
+    normalised = normalise_loudness(samples, 48_000, -23)
+    assert peak(normalised) == pytest.approx(10 ** ((-23 + 3.01 * (2 - channels)) / 20), rel=0.01)
+
+
+def test_loudness_stops_at_the_peak_limit():
+    clicks = np.zeros((1, 44_100), dtype=np.float32)
+    clicks[0, ::4_410] = 0.5
+    assert peak(normalise_loudness(clicks, 44_100, -5)) == pytest.approx(0.999)
+
+
+def test_a_clip_shorter_than_the_loudness_block_is_as_loud_as_its_loop():
+    clip = sine(441, 44_100, seconds=0.1)
+    assert peak(normalise_loudness(clip * 0.03, 44_100, -20)) == pytest.approx(
+        peak(normalise_loudness(np.tile(clip, 20) * 0.5, 44_100, -20)), rel=0.02
+    )
+
+
+@pytest.mark.parametrize("quiet", [0.0, 1e-7])
+def test_silence_stays_silence(quiet):
+    samples = np.full((2, 44_100), quiet, dtype=np.float32) * noise(2, 44_100)
+    np.testing.assert_array_equal(normalise_loudness(samples, 44_100, -14), samples)
+
+
+def test_surround_and_mono_without_a_channel_axis_have_a_loudness_too():
+    assert normalise_loudness(noise(6, 44_100), 44_100, -30).shape == (6, 44_100)
+    assert normalise_loudness(noise(44_100), 44_100, -30).shape == (44_100,)

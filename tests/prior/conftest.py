@@ -1,0 +1,57 @@
+"""Tiny priors of every kind, with weights large enough for mistakes to show."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+
+from jukectl.codes.level import Level
+from jukectl.prior.config import ConditionerConfig, PriorConfig, TimingConfig
+from jukectl.prior.model import Prior
+
+
+@pytest.fixture(autouse=True)
+def one_seed_and_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def top() -> PriorConfig:
+    return PriorConfig(
+        level=Level.TOP,
+        context=24,
+        width=64,
+        depth=6,
+        heads=2,
+        blocks=6,
+        hop=8,
+        sample_rate=1_000,
+        codebook_size=40,
+        artists=5,
+        genres=7,
+        genre_slots=3,
+        timing=TimingConfig(bins=16, min_seconds=0.1, max_seconds=3.0),
+        init_scale=5.0,
+    )
+
+
+@pytest.fixture
+def upsampler(top: PriorConfig) -> PriorConfig:
+    conditioner = ConditionerConfig(width=16, depth=3, downs=2, cycle=2, codebook_size=30)
+    return replace(top, level=Level.MIDDLE, timing=None, conditioner=conditioner)
+
+
+@pytest.fixture(params=["top", "upsampler"])
+def prior(request: pytest.FixtureRequest) -> Prior:
+    """A prior of either sort."""
+    prior = Prior(request.getfixturevalue(request.param)).eval()
+    with torch.no_grad():  # biases start at zero, which would hide one that is left out
+        for name, parameter in prior.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.1)
+    return prior

@@ -1,0 +1,131 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jukectl.prior.attention import CacheLayout, FactoredAttention, attend, pattern_mask
+from jukectl.prior.config import AttentionKind, PriorConfig
+
+KINDS = list(AttentionKind)
+
+
+def masked_attention(
+    kind: AttentionKind, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, heads: int, block: int
+) -> torch.Tensor:
+    """The definition: every pair of positions, those outside the pattern's mask put out."""
+    batch, total, width = query.shape
+    query, key, value = (x.view(batch, total, heads, width // heads).transpose(1, 2) for x in (query, key, value))
+    scores = query @ key.transpose(2, 3) / (width // heads) ** 0.5
+    mask = pattern_mask(kind, total, block)
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1).nan_to_num(0.0)
+    return (weights @ value).transpose(1, 2).reshape(batch, total, width)
+
+
+def test_masks_are_the_patterns_of_the_paper_on_a_grid_of_two_by_three() -> None:
+    rows = {kind: ["".join("x" if seen else "." for seen in row) for row in pattern_mask(kind, 6, 3)] for kind in KINDS}
+    assert rows[AttentionKind.DENSE] == ["x.....", "xx....", "xxx...", "xxxx..", "xxxxx.", "xxxxxx"]
+    assert rows[AttentionKind.ROW] == ["x.....", "xx....", "xxx...", "...x..", "...xx.", "...xxx"]
+    assert rows[AttentionKind.COLUMN] == ["x.....", ".x....", "..x...", "x..x..", ".x..x.", "..x..x"]
+    assert rows[AttentionKind.PREVIOUS_ROW] == ["......", "......", "......", "xxx...", "xxx...", "xxx..."]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_pattern_looks_ahead(kind: AttentionKind) -> None:
+    assert not pattern_mask(kind, 24, 4).triu(1).any()
+
+
+def test_row_column_and_previous_row_together_let_every_position_see_all_before_it() -> None:
+    one_layer = torch.eye(24, dtype=torch.bool)  # the residual path
+    seen = one_layer.clone()
+    for kind in (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW):
+        seen = ((pattern_mask(kind, 24, 4) | one_layer).float() @ seen.float()) > 0
+    assert torch.equal(seen, torch.ones(24, 24).tril().bool())
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("total", [1, 3, 4, 5, 17, 24])
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_kernels_equal_masked_dense_attention(kind: AttentionKind, heads: int, total: int, gradient: bool) -> None:
+    qkv = [torch.randn(2, total, 8, requires_grad=gradient) for _ in range(3)]
+    with torch.set_grad_enabled(gradient):
+        fast = attend(kind, *qkv, heads=heads, block=4)
+        plain = masked_attention(kind, *qkv, heads=heads, block=4)
+    assert torch.allclose(fast, plain, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kernels_have_the_gradients_of_masked_dense_attention(kind: AttentionKind) -> None:
+    qkv = [torch.randn(2, 10, 8, requires_grad=True) for _ in range(3)]
+    aim = torch.randn(2, 10, 8)
+    fast = torch.autograd.grad(attend(kind, *qkv, heads=2, block=4), qkv, aim)
+    plain = torch.autograd.grad(masked_attention(kind, *qkv, heads=2, block=4), qkv, aim)
+    for one, other in zip(fast, plain, strict=True):
+        assert torch.allclose(one, other.nan_to_num(0.0), atol=1e-5)
+
+
+def test_the_first_block_gets_nothing_from_the_previous_row() -> None:
+    qkv = [torch.randn(1, 8, 8) for _ in range(3)]
+    result = attend(AttentionKind.PREVIOUS_ROW, *qkv, heads=2, block=4)
+    assert torch.equal(result[:, :4], torch.zeros(1, 4, 8))
+    assert result[:, 4:].abs().min() > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_in_bfloat16_stays_close_to_float32(kind: AttentionKind, top: PriorConfig) -> None:
+    attention = FactoredAttention(top, kind, std=0.1, std_out=0.1)
+    x = torch.randn(2, 24, 64)
+    exact = attention(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = attention(x)
+    assert rough.dtype is torch.bfloat16
+    assert F.cosine_similarity(rough.float().flatten(), exact.flatten(), dim=0) > 0.999
+
+
+layouts = st.builds(
+    lambda kind, blocks, block: CacheLayout(kind, blocks * block, block),
+    st.sampled_from(KINDS),
+    st.integers(1, 6),
+    st.integers(1, 6),
+)
+
+
+@given(layouts)
+def test_what_a_position_reads_from_the_cache_is_what_its_mask_shows(layout: CacheLayout) -> None:
+    mask = pattern_mask(layout.kind, layout.context, layout.block)
+    places: dict[int, int] = {}  # slot -> the position whose key lies there
+    for position in range(layout.context):
+        places[layout.slot(position)] = position
+        read = [places[slot] for slot in range(layout.slots)[slice(*layout.visible(position))]]
+        assert sorted(read) == mask[position].nonzero().flatten().tolist()
+
+
+@given(layouts)
+def test_as_many_successive_positions_as_there_are_slots_lie_apart(layout: CacheLayout) -> None:
+    assert layout.slots <= max(layout.context, 2 * layout.block)
+    for start in range(max(layout.context - layout.slots, 0) + 1):
+        positions = range(start, min(start + layout.slots, layout.context))
+        assert len({layout.slot(position) for position in positions}) == len(positions)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("known", [1, 3, 4, 9, 23])
+@pytest.mark.parametrize("kind", KINDS)
+def test_going_on_from_the_cache_equals_the_full_pass(
+    kind: AttentionKind, known: int, batch: int, top: PriorConfig
+) -> None:
+    attention = FactoredAttention(top, kind, std=0.2, std_out=0.2)
+    torch.nn.init.normal_(attention.qkv.bias)
+    torch.nn.init.normal_(attention.out.bias)
+    x = torch.randn(batch, top.context, top.width)
+    full = attention(x)
+    cache = torch.full((batch, 2, top.heads, attention.layout.slots, 8), float("nan"))
+    with torch.inference_mode():
+        attention(x[:, :known], cache)
+        for position in range(known, top.context):
+            rows = x[:, position]
+            if batch == 1:  # padded, as on a CPU
+                rows = rows.expand(4, -1)
+            step = attention.step(rows, position, cache)
+            assert torch.allclose(step[:batch], full[:, position], atol=1e-5), position

@@ -1,0 +1,262 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from jukectl.prior.config import AttentionKind, PriorConfig
+from jukectl.prior.labels import LabelBatch
+from jukectl.prior.model import Prior
+
+
+def make_labels(config: PriorConfig, batch: int) -> LabelBatch:
+    """Labels that differ from row to row."""
+    return LabelBatch(
+        artist=torch.arange(batch) % config.artists,
+        genres=torch.arange(batch * config.genre_slots).view(batch, -1) % (config.genres + 1) - 1,
+        total_length=torch.arange(1, batch + 1) * 450,
+        offset=torch.arange(batch) * 100,
+        sample_length=torch.full((batch,), config.window_samples),
+    )
+
+
+def make_upper(config: PriorConfig, batch: int) -> torch.Tensor | None:
+    if config.conditioner is None:
+        return None
+    return torch.randint(0, config.conditioner.codebook_size, (batch, config.upper_context))
+
+
+def make_codes(config: PriorConfig, batch: int, total: int | None = None) -> torch.Tensor:
+    return torch.randint(0, config.codebook_size, (batch, config.context if total is None else total))
+
+
+@pytest.mark.parametrize("pattern", [(kind,) for kind in AttentionKind] + [tuple(AttentionKind)])
+def test_codes_do_not_see_themselves_or_what_comes_after(pattern: tuple[AttentionKind, ...], top: PriorConfig) -> None:
+    prior = Prior(replace(top, pattern=pattern)).eval()
+    codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
+    with torch.no_grad():
+        before = prior(codes, labels)
+        for position in range(prior.config.context):
+            changed = codes.clone()
+            changed[:, position:] = (changed[:, position:] + 1) % prior.config.codebook_size
+            assert torch.equal(prior(changed, labels)[:, : position + 1], before[:, : position + 1])
+
+
+def test_every_code_but_the_last_matters_to_the_last_logits(prior: Prior) -> None:
+    config = prior.config
+    vectors = prior.codes(make_codes(config, 1)).detach().requires_grad_()
+    prior.codes.forward = lambda codes: vectors[:, : codes.shape[1]]  # type: ignore[method-assign]
+    prior(make_codes(config, 1), make_labels(config, 1), make_upper(config, 1))[0, -1].square().sum().backward()
+    reached = vectors.grad.abs().sum(dim=2)[0]
+    assert reached[:-1].min() > 0
+    assert reached[-1] == 0
+
+
+@pytest.mark.parametrize("known", [0, 1, 3, 4, 5, 11, 23])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_decoding_with_the_cache_gives_the_logits_of_the_full_pass(prior: Prior, known: int, batch: int) -> None:
+    config = prior.config
+    codes, labels, upper = make_codes(config, batch), make_labels(config, batch), make_upper(config, batch)
+    with torch.inference_mode():
+        full = prior(codes, labels, upper)
+        conditioning, cache = prior.conditioning(labels, upper), prior.new_cache(batch)
+        logits = [prior.prefill(codes[:, :known], conditioning, cache)]
+        for position in range(known + 1, config.context):
+            logits.append(prior.step(codes[:, position - 1], position, conditioning, cache))
+    assert torch.allclose(torch.stack(logits, dim=1), full[:, known:], atol=1e-4)
+
+
+def test_a_used_cache_serves_the_next_window(prior: Prior) -> None:
+    config = prior.config
+    labels, upper = make_labels(config, 2), make_upper(config, 2)
+    conditioning, cache = prior.conditioning(labels, upper), prior.new_cache(2)
+    codes = make_codes(config, 2)
+    prior.prefill(make_codes(config, 2)[:, :-1], conditioning, cache)
+    prior.prefill(codes[:, :6], conditioning, cache)
+    used = prior.step(codes[:, 6], 7, conditioning, cache)
+    fresh_cache = prior.new_cache(2)
+    prior.prefill(codes[:, :6], conditioning, fresh_cache)
+    assert torch.equal(used, prior.step(codes[:, 6], 7, conditioning, fresh_cache))
+
+
+def test_a_sample_has_the_same_bits_whatever_batch_it_is_in(prior: Prior) -> None:
+    config = prior.config
+    codes, labels, upper = make_codes(config, 6), make_labels(config, 6), make_upper(config, 6)
+
+    def decode(rows: slice) -> torch.Tensor:
+        chosen = LabelBatch(**{name: value[rows] for name, value in vars(labels).items()})
+        with torch.inference_mode():
+            conditioning = prior.conditioning(chosen, None if upper is None else upper[rows])
+        cache = prior.new_cache(len(codes[rows]))
+        logits = [prior.prefill(codes[rows, :5], conditioning, cache)]
+        for position in range(6, 20):
+            logits.append(prior.step(codes[rows, position - 1], position, conditioning, cache))
+        return torch.stack(logits, dim=1)
+
+    together = decode(slice(0, 6))
+    for rows in (slice(0, 1), slice(3, 4), slice(5, 6), slice(1, 3), slice(1, 6)):
+        assert torch.equal(decode(rows), together[rows])
+
+
+def test_a_step_out_of_turn_is_refused(prior: Prior) -> None:
+    config = prior.config
+    conditioning, cache = prior.conditioning(make_labels(config, 1), make_upper(config, 1)), prior.new_cache(1)
+    codes = make_codes(config, 1)
+    prior.prefill(codes[:, :3], conditioning, cache)
+    with pytest.raises(ValueError, match="position 4: position 5"):
+        prior.step(codes[:, 3], 5, conditioning, cache)
+    cache.reset()
+    with pytest.raises(ValueError, match="position 0"):
+        prior.step(codes[:, 3], 4, conditioning, cache)
+
+
+def test_more_codes_than_the_context_are_refused(prior: Prior) -> None:
+    config = prior.config
+    with pytest.raises(ValueError, match="context of 24"):
+        prior(make_codes(config, 1, config.context + 1), make_labels(config, 1), make_upper(config, 1))
+
+
+def test_an_upsampler_is_refused_too_few_codes_from_above(upsampler: PriorConfig) -> None:
+    prior = Prior(upsampler)
+    config, labels = prior.config, make_labels(prior.config, 1)
+    with pytest.raises(ValueError, match="reach for 20 only"):
+        prior(make_codes(config, 1), labels, make_upper(config, 1)[:, :-1])
+    with pytest.raises(ValueError, match="level above"):
+        prior(make_codes(config, 1), labels)
+
+
+def test_a_segment_shorter_than_the_context_has_the_logits_of_the_whole(top: PriorConfig) -> None:
+    prior = Prior(top).eval()
+    codes, labels = make_codes(prior.config, 2), make_labels(prior.config, 2)
+    for total in (1, 4, 10):
+        assert torch.allclose(prior(codes[:, :total], labels), prior(codes, labels)[:, :total], atol=1e-4)
+
+
+def test_an_upsampler_trains_on_a_segment_with_the_codes_above_it(upsampler: PriorConfig) -> None:
+    prior = Prior(upsampler)
+    codes = make_codes(prior.config, 2, 8)
+    prior.loss(codes, make_labels(prior.config, 2), torch.randint(0, 30, (2, 2))).backward()
+    assert all(parameter.grad is not None for parameter in prior.parameters())
+
+
+def test_uniform_logits_cost_log2_k_bits_a_code(prior: Prior) -> None:
+    with torch.no_grad():
+        prior.codes.weight.zero_()  # the head too: they are one
+    config = prior.config
+    arguments = make_codes(config, 2), make_labels(config, 2), make_upper(config, 2)
+    assert prior.loss(*arguments).item() == pytest.approx(math.log2(config.codebook_size))
+
+
+def test_bits_are_minus_log2_of_the_probability_and_the_loss_is_their_mean(prior: Prior) -> None:
+    config = prior.config
+    codes, labels, upper = make_codes(config, 3), make_labels(config, 3), make_upper(config, 3)
+    with torch.no_grad():
+        probabilities = prior(codes, labels, upper).softmax(dim=-1)
+        bits = prior.bits(codes, labels, upper)
+        loss = prior.loss(codes, labels, upper)
+    expected = -probabilities.gather(2, codes[:, :, None]).squeeze(2).log2()
+    assert torch.allclose(bits, expected, atol=1e-3)
+    assert loss.item() == pytest.approx(expected.mean().item(), abs=1e-4)
+
+
+def test_the_head_is_tied_to_the_code_embedding(prior: Prior) -> None:
+    shape = (prior.config.codebook_size, prior.config.width)
+    assert [name for name, value in prior.state_dict().items() if value.shape == shape] == ["codes.weight"]
+
+
+def test_an_untied_head_has_weights_of_its_own(top: PriorConfig) -> None:
+    prior = Prior(replace(top, tied_head=False))
+    codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
+    with torch.no_grad():
+        prior.head.zero_()
+    assert prior(codes, labels).abs().max() == 0
+
+
+@pytest.mark.parametrize("field", ["artist", "genres", "total_length", "offset"])
+def test_a_top_prior_hears_every_label(field: str, top: PriorConfig) -> None:
+    prior = Prior(top)
+    codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
+    values = vars(labels) | {field: getattr(labels, field) + (400 if field in {"total_length", "offset"} else 1)}
+    changed = LabelBatch(**values)
+    with torch.no_grad():
+        assert not torch.allclose(prior(codes, labels)[:, 0], prior(codes, changed)[:, 0])
+
+
+def test_an_upsampler_hears_artist_genre_and_the_codes_above_but_not_the_clock(upsampler: PriorConfig) -> None:
+    prior = Prior(upsampler)
+    config = prior.config
+    codes, labels, upper = make_codes(config, 1), make_labels(config, 1), make_upper(config, 1)
+    with torch.no_grad():
+        logits = prior(codes, labels, upper)
+        assert not torch.allclose(prior(codes, labels, (upper + 1) % 30), logits)
+        assert not torch.allclose(
+            prior(codes, LabelBatch(**vars(labels) | {"artist": labels.artist + 1}), upper), logits
+        )
+        later = LabelBatch(**vars(labels) | {"offset": labels.offset + 999, "total_length": labels.total_length + 999})
+        assert torch.equal(prior(codes, later, upper), logits)
+
+
+def test_conditioning_comes_back_after_the_transformer(top: PriorConfig) -> None:
+    prior = Prior(replace(top, depth=1))
+    with torch.no_grad():
+        for parameter in prior.transformer.parameters():
+            parameter.zero_()  # every block is the identity now
+    codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
+    conditioning = prior.conditioning(labels)
+    inputs = torch.cat([conditioning.start[:, None], prior.codes(codes[:, :-1])], dim=1) + prior.positions
+    expected = (inputs + 2 * conditioning.positions) @ prior.codes.weight.T
+    assert torch.allclose(prior(codes, labels), expected, atol=1e-4)
+
+
+def test_a_prior_without_timing_or_conditioner_has_learned_positions_only(top: PriorConfig) -> None:
+    prior = Prior(replace(top, timing=None)).eval()
+    config = prior.config
+    codes, labels = make_codes(config, 2), make_labels(config, 2)
+    with torch.inference_mode():
+        full, conditioning, cache = prior(codes, labels), prior.conditioning(labels), prior.new_cache(2)
+    assert conditioning.positions is None
+    prior.prefill(codes[:, :7], conditioning, cache)
+    assert torch.allclose(prior.step(codes[:, 7], 8, conditioning, cache), full[:, 8], atol=1e-4)
+
+
+def test_it_learns_a_scale(top: PriorConfig) -> None:
+    prior = Prior(replace(top, init_scale=1.0, depth=3))
+    labels = LabelBatch.repeat(8, slots=3, total_length=500, sample_length=prior.config.window_samples)
+    optimizer = torch.optim.Adam(prior.parameters(), lr=1e-2)
+    for _ in range(60):
+        codes = (torch.randint(0, 40, (8, 1)) + torch.arange(prior.config.context)) % 40
+        loss = prior.loss(codes, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    bits = prior.bits(codes, labels)
+    assert bits[:, 0].mean() > 4  # the first note is news, the others are not
+    assert bits[:, 1:].mean() < 0.5
+
+
+def test_training_in_bfloat16_gives_the_loss_and_gradients_of_float32(upsampler: PriorConfig) -> None:
+    prior = Prior(replace(upsampler, init_scale=1.0))
+    arguments = make_codes(prior.config, 2), make_labels(prior.config, 2), make_upper(prior.config, 2)
+    exact = prior.loss(*arguments)
+    exact.backward()
+    gradient = prior.transformer.blocks[0].mlp_in.weight.grad.clone()
+    prior.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = prior.loss(*arguments)
+    rough.backward()
+    assert rough.dtype is torch.float32
+    assert rough.item() == pytest.approx(exact.item(), abs=0.02)
+    assert (prior.transformer.blocks[0].mlp_in.weight.grad - gradient).norm() < 0.05 * gradient.norm()
+
+
+def test_a_bfloat16_model_decodes(upsampler: PriorConfig) -> None:
+    prior = Prior(replace(upsampler, init_scale=1.0)).eval()
+    codes, labels, upper = make_codes(prior.config, 2), make_labels(prior.config, 2), make_upper(prior.config, 2)
+    with torch.inference_mode():
+        exact = prior(codes, labels, upper)[:, 8]
+        prior.bfloat16()
+        conditioning, cache = prior.conditioning(labels, upper), prior.new_cache(2)
+        prior.prefill(codes[:, :7], conditioning, cache)
+        rough = prior.step(codes[:, 7], 8, conditioning, cache)
+    assert rough.dtype is torch.bfloat16
+    assert torch.nn.functional.cosine_similarity(rough.float(), exact).min() > 0.99

@@ -1,0 +1,232 @@
+"""Windows: where they start, what they see and add, and which upper codes go with them (shared/WINDOWS.md)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jukectl.sampling.windows import Window, advance_codes, plan_windows, upper_span
+
+
+def plan(total, context, advance, done=0, ratio=1):
+    return list(plan_windows(total, context=context, advance=advance, done=done, ratio=ratio))
+
+
+def starts(total, context, advance):
+    return [window.start for window in plan(total, context, advance)]
+
+
+@st.composite
+def plans(draw):
+    """Arguments of plan_windows, with a ratio that every start keeps to."""
+    ratio = draw(st.sampled_from([1, 2, 4]))
+    context = ratio * draw(st.integers(1, 24))
+    advance = ratio * draw(st.integers(1, context // ratio))
+    total = ratio * draw(st.integers(0, 100))
+    return total, context, advance, draw(st.integers(0, total)), ratio
+
+
+def test_starts_move_on_by_the_advance_and_the_last_window_is_moved_left_to_a_full_context():
+    assert plan(total=22, context=8, advance=4) == [
+        Window(start=0, known=0, stop=8),
+        Window(start=4, known=4, stop=12),
+        Window(start=8, known=4, stop=16),
+        Window(start=12, known=4, stop=20),
+        Window(start=14, known=6, stop=22),  # 22 - 8; its prefix is longer
+    ]
+
+
+def test_exactly_one_context_is_one_window():
+    assert plan(total=8, context=8, advance=2) == [Window(0, 0, 8)]
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_a_whole_number_of_advances_has_no_moved_window_and_no_window_twice(count):
+    assert starts(8 + 4 * count, context=8, advance=4) == [4 * index for index in range(count + 1)]
+
+
+def test_the_published_top_level_is_sampled_in_the_windows_of_the_original():
+    # a minute at 44.1 kHz: 2,646,000 // 128 codes, context 8192, an eighth of it new each time
+    assert starts(20_671, context=8192, advance=1024) == [*range(0, 12_288 + 1, 1024), 20_671 - 8192]
+
+
+@pytest.mark.parametrize("total", range(1, 8))
+def test_less_than_a_context_is_one_window_of_that_length(total):
+    assert plan(total, context=8, advance=4) == [Window(0, 0, total)]
+
+
+@pytest.mark.parametrize(("total", "done"), [(0, 0), (16, 16), (16, 20), (5, 5)])
+def test_where_nothing_is_missing_there_is_no_window(total, done):
+    assert plan(total, context=8, advance=4, done=done) == []
+
+
+def test_the_first_window_has_no_prefix_and_each_other_but_the_last_the_context_less_the_advance():
+    first, *others, last = plan(total=1000, context=64, advance=24)
+    assert first.known == 0
+    assert {window.known for window in others} == {64 - 24}
+    assert last.known >= 64 - 24
+
+
+@pytest.mark.parametrize("done", range(17))
+def test_resuming_adds_every_missing_code_once(done):
+    added = [i for w in plan(16, context=8, advance=4, done=done) for i in range(w.start + w.known, w.stop)]
+    assert added == list(range(done, 16))
+
+
+def test_a_prompt_does_not_shift_the_grid_so_the_first_window_has_any_prefix():
+    assert plan(total=22, context=8, advance=4, done=10) == [
+        Window(start=4, known=6, stop=12),  # 0..8 is full: skipped
+        Window(start=8, known=4, stop=16),
+        Window(start=12, known=4, stop=20),
+        Window(start=14, known=6, stop=22),
+    ]
+
+
+def reference(asked, context, hop, have):
+    """The loop of WINDOWS.md in its own words: (start, prefix, new) of each window the model is called for."""
+    calls = []
+    grid = []
+    start = 0
+    while start + context < asked:
+        grid.append(start)
+        start += hop
+    grid.append(max(asked - context, 0))
+    for start in grid:
+        prefix = have - start
+        new = min(context, asked) - prefix  # what a window adds is the context minus the codes there from start on
+        if new > 0:
+            calls.append((start, prefix, new))
+            have += new
+    return calls
+
+
+@given(plans())
+def test_the_plan_is_the_loop_of_the_published_sampler(arguments):
+    total, context, advance, done, _ = arguments
+    planned = [(window.start, window.known, window.new) for window in plan(total, context, advance, done)]
+    assert planned == (reference(total, context, advance, done) if total else [])
+
+
+@given(plans())
+def test_every_missing_code_is_added_once_by_a_window_that_sees_no_more_than_a_context_and_resamples_nothing(arguments):
+    total, context, advance, done, ratio = arguments
+    there = done
+    for window in plan(total, context, advance, done, ratio):
+        assert window.start >= 0
+        assert window.known >= 0
+        assert window.start + window.known == there  # goes on exactly where the codes end
+        assert window.new >= 1
+        assert window.stop - window.start == min(context, total)
+        there = window.stop
+    assert there == total
+
+
+@given(plans(), st.data())
+def test_a_job_stopped_after_any_window_goes_on_with_the_windows_it_would_have_had(arguments, data):
+    total, context, advance, done, _ = arguments
+    whole = plan(total, context, advance, done)
+    finished = data.draw(st.integers(0, len(whole)))
+    there = whole[finished - 1].stop if finished else done
+    assert plan(total, context, advance, there) == whole[finished:]
+
+
+@given(plans())
+def test_the_grid_depends_on_the_total_alone(arguments):
+    total, context, advance, done, _ = arguments
+    grid = starts(total, context, advance)
+    assert {window.start for window in plan(total, context, advance, done)} <= set(grid)
+
+
+@pytest.mark.parametrize("advance", [0, -4, 9])
+def test_an_advance_that_would_stand_still_or_leave_gaps_is_a_mistake(advance):
+    with pytest.raises(ValueError, match="advance is 1 to the context of 8 codes"):
+        plan_windows(16, context=8, advance=advance)
+
+
+@pytest.mark.parametrize(("total", "done"), [(-1, 0), (8, -1)])
+def test_negative_counts_are_a_mistake(total, done):
+    with pytest.raises(ValueError, match="count codes"):
+        plan_windows(total, context=8, advance=4, done=done)
+
+
+@pytest.mark.parametrize(("total", "advance"), [(22, 4), (24, 6)])
+def test_a_start_between_two_upper_codes_is_found_before_the_first_window(total, advance):
+    with pytest.raises(ValueError, match="no multiple of 4"):
+        plan_windows(total, context=8, advance=advance, ratio=4)
+
+
+def test_a_length_under_one_context_needs_no_alignment():
+    assert plan(total=7, context=8, advance=4, ratio=4) == [Window(0, 0, 7)]
+
+
+def test_a_window_is_conditioned_on_a_quarter_as_many_upper_codes_from_its_start_on():
+    assert upper_span(Window(start=16, known=8, stop=48), context=32, ratio=4, have=100) == (4, 12)
+
+
+def test_a_window_shorter_than_the_context_takes_a_whole_contexts_slice_too():
+    assert upper_span(Window(start=0, known=0, stop=12), context=32, ratio=4, have=100) == (0, 8)
+
+
+def test_surplus_upper_codes_are_not_used():
+    window = Window(start=16, known=8, stop=48)
+    assert upper_span(window, context=32, ratio=4, have=12) == upper_span(window, context=32, ratio=4, have=1000)
+
+
+def test_the_slice_ends_with_the_upper_codes_of_a_song_shorter_than_a_context():
+    assert upper_span(Window(start=0, known=0, stop=12), context=32, ratio=4, have=3) == (0, 3)
+
+
+@given(plans(), st.integers(0, 10))
+def test_every_new_code_has_its_upper_code_in_the_slice_and_no_slice_is_longer_than_a_context(arguments, surplus):
+    total, context, advance, done, ratio = arguments
+    have = total // ratio + surplus
+    for window in plan(total, context, advance, done, ratio):
+        start, stop = upper_span(window, context, ratio, have)
+        assert start * ratio == window.start
+        assert stop - start <= context // ratio
+        assert stop * ratio >= window.stop
+        assert stop <= have
+
+
+@pytest.mark.parametrize(
+    ("window", "context", "ratio", "have", "reason"),
+    [
+        (Window(2, 0, 10), 8, 4, 100, "between two upper codes"),
+        (Window(0, 0, 6), 6, 4, 100, "no multiple of 4"),
+        (Window(8, 0, 16), 8, 4, 3, "reach to 12"),
+        (Window(8, 0, 16), 8, 0, 3, "no multiple of 0"),
+    ],
+)
+def test_a_slice_that_cannot_be_right_is_a_mistake(window, context, ratio, have, reason):
+    with pytest.raises(ValueError, match=reason):
+        upper_span(window, context, ratio, have)
+
+
+@pytest.mark.parametrize(("fraction", "codes"), [(0.125, 1024), (0.5, 4096), (1.0, 8192)])
+def test_the_advance_is_a_fraction_of_the_context(fraction, codes):
+    assert advance_codes(8192, fraction, 4) == advance_codes(8192, fraction, 1) == codes
+
+
+@pytest.mark.parametrize(("fraction", "ratio", "codes"), [(0.3, 1, 19), (0.3, 4, 16), (0.01, 4, 4), (0.01, 1, 1)])
+def test_the_advance_is_rounded_down_to_whole_upper_codes_but_never_to_none(fraction, ratio, codes):
+    assert advance_codes(64, fraction, ratio) == codes
+
+
+@given(st.sampled_from([1, 4]), st.integers(1, 3000), st.floats(0, 1, exclude_min=True))
+def test_any_fraction_gives_an_advance_that_plan_windows_takes(ratio, upper, fraction):
+    context = ratio * upper
+    advance = advance_codes(context, fraction, ratio)
+    assert advance % ratio == 0
+    assert 1 <= advance <= context
+    assert advance <= max(fraction * context, ratio)
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.5, 1.01, float("nan"), float("inf")])
+def test_a_fraction_outside_0_to_1_is_a_mistake(fraction):
+    with pytest.raises(ValueError, match="fraction of the context"):
+        advance_codes(64, fraction, 4)
+
+
+@pytest.mark.parametrize(("context", "ratio"), [(6, 4), (0, 1), (8, 0)])
+def test_a_context_that_holds_no_whole_number_of_upper_codes_is_a_mistake(context, ratio):
+    with pytest.raises(ValueError, match="no multiple"):
+        advance_codes(context, 0.5, ratio)
