@@ -37,6 +37,10 @@ class SongBusy(JukectlError):
     """Another process holds the song folder's lock."""
 
 
+class RunBusy(JukectlError):
+    """Another process trains in the same folder."""
+
+
 class BadModel(BadInput):
     """A model that is absent, incomplete or damaged."""
 

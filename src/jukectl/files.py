@@ -11,7 +11,7 @@ from jukectl.errors import CannotWrite
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` when the block ends well, and leaves `path` as it was when it does not.
+    """A binary file that takes the place of `path` when the block ends well, and leaves `path` alone when it does not.
 
     Raises CannotWrite where the disk is full or the folder is not writable.
     """

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from jukectl.prior.config import AttentionKind, PriorConfig
+from jukectl.codes.level import Level
+from jukectl.prior.config import AttentionKind, ConditionerConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
 
@@ -85,8 +86,7 @@ def test_a_sample_has_the_same_bits_whatever_batch_it_is_in(prior: Prior) -> Non
 
     def decode(rows: slice) -> torch.Tensor:
         chosen = LabelBatch(**{name: value[rows] for name, value in vars(labels).items()})
-        with torch.inference_mode():
-            conditioning = prior.conditioning(chosen, None if upper is None else upper[rows])
+        conditioning = prior.conditioning(chosen, None if upper is None else upper[rows])
         cache = prior.new_cache(len(codes[rows]))
         logits = [prior.prefill(codes[rows, :5], conditioning, cache)]
         for position in range(6, 20):
@@ -202,9 +202,10 @@ def test_conditioning_comes_back_after_the_transformer(top: PriorConfig) -> None
         for parameter in prior.transformer.parameters():
             parameter.zero_()  # every block is the identity now
     codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
-    conditioning = prior.conditioning(labels)
-    inputs = torch.cat([conditioning.start[:, None], prior.codes(codes[:, :-1])], dim=1) + prior.positions
-    expected = (inputs + 2 * conditioning.positions) @ prior.codes.weight.T
+    with torch.inference_mode():
+        conditioning = prior.conditioning(labels)
+        inputs = torch.cat([conditioning.start[:, None], prior.codes(codes[:, :-1])], dim=1) + prior.positions
+        expected = (inputs + 2 * conditioning.positions) @ prior.codes.weight.T
     assert torch.allclose(prior(codes, labels), expected, atol=1e-4)
 
 
@@ -260,3 +261,30 @@ def test_a_bfloat16_model_decodes(upsampler: PriorConfig) -> None:
         rough = prior.step(codes[:, 7], 8, conditioning, cache)
     assert rough.dtype is torch.bfloat16
     assert torch.nn.functional.cosine_similarity(rough.float(), exact).min() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "heads", "upsampling", "billions"),
+    [(1920, 72, 1, True, 1.0), (4800, 72, 8, False, 5.0)],  # SPEC.md: upsamplers and the 5b top prior
+)
+def test_published_models_have_their_published_sizes(
+    width: int, depth: int, heads: int, upsampling: bool, billions: float
+) -> None:
+    conditioner = ConditionerConfig(width=1024, depth=16, downs=2, cycle=8) if upsampling else None
+    config = PriorConfig(
+        level=Level.MIDDLE if upsampling else Level.TOP,
+        context=8192,
+        width=width,
+        depth=depth,
+        heads=heads,
+        blocks=128,
+        hop=32 if upsampling else 128,
+        artists=4111,
+        genres=120,
+        genre_slots=5,
+        timing=None if upsampling else TimingConfig(min_seconds=23.8),
+        conditioner=conditioner,
+    )
+    with torch.device("meta"):
+        prior = Prior(config)
+    assert sum(parameter.numel() for parameter in prior.parameters()) == pytest.approx(billions * 1e9, rel=0.1)

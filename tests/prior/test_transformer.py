@@ -22,13 +22,14 @@ def test_a_block_adds_its_attention_and_an_mlp_of_the_sum(scaled: bool, top: Pri
     assert torch.allclose(block(x), x + (0.25 if scaled else 1) * (a + m), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", list(AttentionKind))
 @pytest.mark.parametrize("scaled", [False, True])
-def test_a_step_of_a_block_equals_the_full_pass(scaled: bool, top: PriorConfig) -> None:
+def test_a_step_of_a_block_equals_the_full_pass(scaled: bool, kind: AttentionKind, top: PriorConfig) -> None:
     config = replace(top, scale_residuals=scaled)
-    block = Block(config, AttentionKind.DENSE)
+    block = Block(config, kind)
     x = torch.randn(4, config.context, config.width)
     full = block(x)
-    cache = KVCache.allocate(config, 4).layers[1]
+    cache = KVCache.allocate(replace(config, pattern=(kind,)), 4).layers[0]
     with torch.inference_mode():
         for position in range(config.context):
             assert torch.allclose(block.step(x[:, position], position, cache), full[:, position], atol=1e-4)

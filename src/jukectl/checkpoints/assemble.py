@@ -12,9 +12,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from jukectl.checkpoints.store import CARD, FORMAT, VQVAE_PART, ModelCard, ModelFolder
-from jukectl.codes.fingerprint import fingerprint
-from jukectl.errors import BadModel
+from jukectl.codes.fingerprint import fingerprint_one_by_one
+from jukectl.errors import BadModel, CannotWrite
 from jukectl.files import atomic_write
+
+Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -23,16 +25,19 @@ class Run:
 
     path: Path
     about: Mapping[str, Any]
-    tensors: Mapping[str, Tensor]
+    tensors: Tensors
 
     @classmethod
     def load(cls, path: Path, weights: str = "best") -> "Run":
         """Read a run's folder; BadModel where it has no weights yet."""
         try:
-            about = tomllib.loads((path / CARD).read_text())
-            return cls(path, about, load_file(path / f"{weights}.safetensors"))
-        except (OSError, SafetensorError, tomllib.TOMLDecodeError) as error:
+            about = tomllib.loads((path / CARD).read_text(encoding="utf-8"))
+            run = cls(path, about, load_file(path / f"{weights}.safetensors"))
+        except (OSError, UnicodeDecodeError, SafetensorError, tomllib.TOMLDecodeError) as error:
             raise BadModel(f"{path} holds no training run with {weights} weights: {error}") from error
+        if not ("vqvae" in about or {"prior", "vocabulary"} <= about.keys()):
+            raise BadModel(f"{path / CARD} does not tell what was trained: it is no run of jukectl train")
+        return run
 
 
 def assemble(
@@ -40,57 +45,66 @@ def assemble(
 ) -> ModelFolder:
     """Write the parts that `runs` hold into the model folder `out`; parts it has from before stay.
 
-    `card` is the hand-written part of model.toml (name, version, licence, summary, sampling, sources).
+    `card` is the hand-written part of model.toml (name, version, licence, summary, sampling, sources). Raises BadModel,
+    and leaves the folder as it was, where the parts do not belong together.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    old = out / CARD
-    table: dict[str, Any] = tomllib.loads(old.read_text()) if old.exists() else {}
-    table |= {"format": FORMAT, **card}
-    codec: dict[str, Tensor] = {}
+    runs = list(runs)
+    table = {**(read_card(out / CARD) if (out / CARD).exists() else {}), "format": FORMAT, **card}
+    parts: dict[str, Tensors] = {}
+    priors, codecs = dict(table.get("priors", {})), {}
     for run in runs:
         if "vqvae" in run.about:
-            _same(table, "vqvae", run)
-            codec |= run.tensors
+            _agree(table, "vqvae", run)
+            parts[VQVAE_PART] = {**parts.get(VQVAE_PART, {}), **_rounded(run, dtype)}
         else:
-            config = run.about["prior"]
-            _same(table, "vocabulary", run)
-            table.setdefault("priors", {})[config["level"]] = config
-            _write(out, config["level"], run.tensors, dtype, table)
-    if codec:
-        _write(out, VQVAE_PART, codec, dtype, table)
-    text = ModelCard.parse(_dump(table), out / CARD).to_toml()
+            _agree(table, "vocabulary", run)
+            level = run.about["prior"]["level"]
+            priors[level], codecs[level] = run.about["prior"], run.about.get("codec")
+            parts[level] = _rounded(run, dtype)
+    if VQVAE_PART in parts and (out / f"{VQVAE_PART}.safetensors").exists():
+        parts[VQVAE_PART] = {**load_file(out / f"{VQVAE_PART}.safetensors"), **parts[VQVAE_PART]}
+    before = table.get("fingerprints", {})
+    fingerprints = {**before, **{part: _fingerprint(tensors) for part, tensors in parts.items()}}
+    codec = fingerprints.get(VQVAE_PART)
+    for level in priors:
+        if codecs.get(level, before.get(VQVAE_PART)) not in (None, codec):
+            raise BadModel(f"the {level} prior was trained on codes of another codec than the one in {out}")
+
+    text = ModelCard.from_dict({**table, "priors": priors, "fingerprints": fingerprints}, out / CARD).to_toml()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot make the model folder {out}: {error.strerror or error}") from error
+    for part, tensors in parts.items():
+        with atomic_write(out / f"{part}.safetensors") as file:
+            file.write(save(dict(tensors)))
     with atomic_write(out / CARD) as file:
         file.write(text.encode())
     return ModelFolder(out)
 
 
-def _same(table: dict[str, Any], key: str, run: Run) -> None:
+def _agree(table: dict[str, Any], key: str, run: Run) -> None:
     """Take `key` from a run, which must agree with what is there."""
     if table.setdefault(key, run.about[key]) != run.about[key]:
         raise BadModel(f"{run.path} was trained with another {key} than the parts beside it")
 
 
-def _write(out: Path, part: str, tensors: Mapping[str, Tensor], dtype: torch.dtype, table: dict[str, Any]) -> None:
-    rounded = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
-    bad = [name for name, tensor in rounded.items() if not torch.isfinite(tensor).all()]
-    if bad:
-        raise BadModel(f"{bad[0]} of the {part} part does not fit {dtype}: its numbers are too large")
-    with atomic_write(out / f"{part}.safetensors") as file:
-        file.write(save(rounded))
-    table.setdefault("fingerprints", {})[part] = fingerprint(
-        (name, tensor.float().numpy()) for name, tensor in rounded.items()
-    )
+def _rounded(run: Run, dtype: torch.dtype) -> Tensors:
+    """A run's tensors in the precision that a model is kept in."""
+    rounded = {name: tensor.to(dtype).contiguous() for name, tensor in run.tensors.items()}
+    for name, tensor in rounded.items():
+        if not torch.isfinite(tensor).all():
+            raise BadModel(f"{name} of {run.path} does not fit {dtype}: its numbers are too large, or not finite")
+    return rounded
 
 
-def _dump(table: Mapping[str, Any]) -> str:
-    import tomlkit
-
-    return tomlkit.dumps(table)
+def _fingerprint(tensors: Tensors) -> str:
+    return fingerprint_one_by_one(tensors, lambda name: tensors[name].float().numpy())
 
 
 def read_card(path: Path) -> dict[str, Any]:
     """The hand-written part of a model.toml; BadModel where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadModel(f"cannot read the card {path}: {error}") from error

@@ -37,10 +37,6 @@ def find(name: str) -> ModelFolder:
     at_hand = {model.path.name: model for model in known()}
     if name in at_hand:
         return at_hand[name]
-    near = get_close_matches(name, at_hand) or sorted(at_hand)
-    what = (
-        f"{name} is a folder without a {CARD}"
-        if folder.is_dir()
-        else f"no model is called {name!r}, and it is no folder"
-    )
-    raise BadModel(f"{what}. At hand: {', '.join(near)}")
+    near = get_close_matches(name, at_hand) or sorted(at_hand) or ["none"]
+    what = f"{name} is a folder without a {CARD}" if folder.is_dir() else f"there is no model or model folder {name!r}"
+    raise BadModel(f"{what}. At hand: {', '.join(near)}. See: jukectl models list")

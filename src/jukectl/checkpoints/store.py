@@ -2,9 +2,11 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
+from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,9 +14,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from jukectl.codes.fingerprint import fingerprint
+from jukectl.codes.fingerprint import fingerprint_one_by_one
 from jukectl.codes.level import Level
-from jukectl.errors import BadModel
+from jukectl.errors import BadModel, UnknownName
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Vocabulary
@@ -39,10 +41,8 @@ class ModelCard:
     vqvae: VQVAEConfig
     priors: Mapping[Level, PriorConfig] = field(default_factory=dict)
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(artists=(), genres=()))
-    sampling: Mapping[str, Mapping[str, float]] = field(
-        default_factory=dict
-    )  # what sounds best, a level: temperature …
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    sampling: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # what sounds best, level by level
+    fingerprints: Mapping[str, str] = field(default_factory=dict)  # of the parts
     sources: tuple[Mapping[str, str], ...] = ()  # the music it was trained on: artist, title, licence
 
     def labels(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
@@ -59,7 +59,14 @@ class ModelCard:
     def parse(cls, text: str, where: Path) -> "ModelCard":
         """Read the TOML; BadModel names what is wrong."""
         try:
-            table = tomllib.loads(text)
+            return cls.from_dict(tomllib.loads(text), where)
+        except tomllib.TOMLDecodeError as error:
+            raise BadModel(f"{where} is no TOML: {error}") from error
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any], where: Path) -> "ModelCard":
+        """Read the table that is in model.toml; BadModel names what is wrong."""
+        try:
             if table["format"] > FORMAT:
                 raise BadModel(
                     f"{where} is of format {table['format']}, newer than this jukectl reads ({FORMAT}): update jukectl"
@@ -72,7 +79,7 @@ class ModelCard:
                 summary=table.get("summary", ""),
                 vqvae=VQVAEConfig(**{key: _tuple(value) for key, value in table["vqvae"].items()}),
                 priors={
-                    Level.parse(label): PriorConfig.from_dict(values)
+                    Level.parse(label): PriorConfig.from_dict({**values, "level": label})
                     for label, values in table.get("priors", {}).items()
                 },
                 vocabulary=Vocabulary(artists=_tuple(names.get("artists", [])), genres=_tuple(names.get("genres", []))),
@@ -80,7 +87,7 @@ class ModelCard:
                 fingerprints=table.get("fingerprints", {}),
                 sources=_tuple(table.get("sources", [])),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, UnknownName) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise BadModel(f"{where} is no model description: {reason}") from error
 
@@ -123,7 +130,7 @@ class ModelFolder:
         """What model.toml says; BadModel where there is none."""
         file = self.path / CARD
         try:
-            return ModelCard.parse(file.read_text(), file)
+            return ModelCard.parse(file.read_text(encoding="utf-8"), file)
         except (OSError, UnicodeDecodeError) as error:
             raise BadModel(
                 f"{self.path} is no model folder: {CARD} cannot be read. See: jukectl models list"
@@ -140,34 +147,23 @@ class ModelFolder:
     def parameters(self) -> int:
         """Numbers in all parts that are there."""
         total = 0
-        for name in (VQVAE_PART, *(level.label for level in Level)):
-            if self.part(name).exists():
-                with _opened(self.part(name)) as file:
-                    for key in file.keys():  # noqa: SIM118 - safe_open is no dict
-                        size = 1
-                        for length in file.get_slice(key).get_shape():
-                            size *= length
-                        total += size
+        for part in filter(Path.exists, map(self.part, (VQVAE_PART, *(level.label for level in Level)))):
+            with _opened(part) as file:
+                total += sum(prod(file.get_slice(name).get_shape()) for name in _names(file))
         return total
 
     def vqvae(self, device: torch.device, levels: tuple[Level, ...] = tuple(Level)) -> VQVAE:
         """The codec's levels, in float32 on `device`."""
         config = self.card.vqvae
-        prefixes = tuple(f"levels.{level.label}." for level in levels)
-        return _load(
-            lambda: VQVAE(config, levels),
-            self.part(VQVAE_PART),
-            device,
-            torch.float32,
-            lambda name: name.startswith(prefixes),
-        )
+        others = tuple(f"levels.{level.label}." for level in Level if level not in levels)
+        return _load(lambda: VQVAE(config, levels), self.part(VQVAE_PART), device, torch.float32, skipping=others)
 
     def prior(self, level: Level, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
         """One level's prior on `device`."""
         if level not in self.card.priors:
             raise BadModel(f"the model in {self.path} has no {level.label} prior")
         config = self.card.priors[level]
-        return _load(lambda: Prior(config), self.part(level.label), device, dtype, lambda name: True)
+        return _load(lambda: Prior(config), self.part(level.label), device, dtype)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -182,44 +178,51 @@ def _identity(path: Path) -> tuple[int, int]:
 def _fingerprint(path: Path, size: int, changed: int) -> str:
     """Computed once for each state of a file."""
     with _opened(path) as file:
-        return fingerprint((name, file.get_tensor(name).float().numpy()) for name in file.keys())  # noqa: SIM118
+        return fingerprint_one_by_one(_names(file), lambda name: file.get_tensor(name).float().numpy())
 
 
-class _opened:  # noqa: N801 - reads as a verb
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     """A safetensors file, memory-mapped, with its damage told as BadModel."""
+    _identity(path)
+    try:
+        opened: Any = safe_open(os.fspath(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise BadModel(f"{path} is damaged or no safetensors file: {error}") from error
+    with opened as file:
+        yield file
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
-    def __enter__(self) -> Any:
-        _identity(self.path)
-        try:
-            self.file = safe_open(os.fspath(self.path), framework="pt")
-            return self.file.__enter__()
-        except (SafetensorError, OSError) as error:
-            raise BadModel(f"{self.path} is damaged or no safetensors file: {error}") from error
-
-    def __exit__(self, *error: object) -> None:
-        self.file.__exit__(*error)
+def _names(file: Any) -> list[str]:
+    """The tensors in an open safetensors file."""
+    return sorted(file.keys())
 
 
 def _load(
-    make: Callable[[], Module], path: Path, device: torch.device, dtype: torch.dtype, wanted: Callable[[str], bool]
+    make: Callable[[], Module],
+    path: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    skipping: tuple[str, ...] = (),
 ) -> Module:
-    """A module with the tensors of a file, strictly: built on the meta device, filled tensor by tensor."""
+    """A module with the tensors of a file, strictly: built on the meta device, filled tensor by tensor.
+
+    Names that begin with one of `skipping` belong to others. BadModel where the rest is not just what the module takes.
+    """
     with torch.device("meta"):
         module = make()
     tensors: dict[str, Tensor] = {}
     with _opened(path) as file:
-        for name in filter(wanted, file.keys()):
-            tensors[name] = file.get_tensor(name).to(device=device, dtype=dtype)
+        for name in _names(file):
+            if not name.startswith(skipping):
+                tensors[name] = file.get_tensor(name).to(device=device, dtype=dtype)
     try:
         incompatible = module.load_state_dict(tensors, strict=False, assign=True)
     except RuntimeError as error:
         raise BadModel(f"{path} does not fit its model.toml: {str(error).splitlines()[-1].strip()}") from error
-    tied = set(getattr(module, "tied_names", ()))
-    missing = [name for name in incompatible.missing_keys if name not in tied]
-    if missing or incompatible.unexpected_keys:
-        what = f"{missing[0]} is missing" if missing else f"{incompatible.unexpected_keys[0]} is not known"
-        raise BadModel(f"{path} does not fit its model.toml: {what}")
+    wrong = [f"{name} is missing" for name in incompatible.missing_keys]
+    wrong += [f"{name} is not known" for name in incompatible.unexpected_keys]
+    if wrong:
+        raise BadModel(f"{path} does not fit its model.toml: {wrong[0]}")
     return module.requires_grad_(False).eval()

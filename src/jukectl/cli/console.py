@@ -96,6 +96,7 @@ class _Lines:
         self.began = 0.0
         self.first = 0
         self.shown = 0.0
+        self.last = ""
 
     def report(self, progress: Progress) -> None:
         """Show it if the stage is new or done, or some time has passed."""
@@ -104,12 +105,15 @@ class _Lines:
             self.stage, self.began, self.first, self.shown = progress.stage, now, progress.done, 0.0
         if now - self.shown < LINE_SECONDS and progress.done < progress.total:
             return
-        self.shown = now
+        line = f"{progress.stage}: {progress.done}/{progress.total}"
+        if line == self.last:
+            return
+        self.shown, self.last = now, line
         moved = progress.done - self.first
         left = (now - self.began) / moved * (progress.total - progress.done) if moved > 0 else None
         time_left = f", {clock(left)} left" if left else ""
         note = f"  {progress.note}" if progress.note else ""
-        typer.echo(f"{progress.stage}: {progress.done}/{progress.total}{time_left}{note}", err=True)
+        typer.echo(f"{line}{time_left}{note}", err=True)
 
 
 def clock(seconds: float) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import emit, progress
-from jukectl.cli.options import Model
+from jukectl.cli.options import Model, parse_levels
 
 app = typer.Typer(help="Prepare music for training: scan a folder, encode it.", no_args_is_help=True)
 
@@ -50,16 +50,19 @@ def encode(
     context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="A manifest, as jukectl data scan makes it.")],
     out: Annotated[Path, typer.Option("--out", help="The folder for the codes, one folder a song.")],
-    model: Model = "mini",
+    levels: Annotated[str, typer.Option("--levels", help="The levels to encode.")] = "top,middle,bottom",
+    model: Model = None,
 ) -> None:
-    """Encode every song of a manifest to codes at all levels. Run it again to go on from where it stopped.
+    """Encode every song of a manifest to codes. Run it again to go on from where it stopped.
 
     Example: jukectl data encode ~/Music/band/manifest.jsonl --out codes
     """
     from jukectl import pipeline
 
     with progress(context) as report:
-        result = pipeline.encode_manifest(manifest, out, model=model, report=report)
+        result = pipeline.encode_manifest(
+            manifest, out, levels=parse_levels(levels), model=model or "mini", report=report
+        )
     for line in result.skipped:
         typer.echo(f"skipped: {line}", err=True)
     emit(context, [out], {"codes": str(out), "songs": result.encoded, "skipped": list(result.skipped)})

@@ -21,7 +21,7 @@ def doctor(
     facts = asdict(pipeline.examine(device, precision, model))
     lines = [
         f"jukectl {facts['version']}, torch {facts['torch']}, devices: {', '.join(facts['devices'])}",
-        f"{facts['cpus']} processors, {_gib(facts['memory_free_bytes'])} GiB of {_gib(facts['memory_bytes'])} GiB memory free",
+        f"{facts['cpus']} processors, {_gib(facts['memory_free_bytes'])} of {_gib(facts['memory_bytes'])} GiB free",
         f"ffmpeg: {'found' if facts['ffmpeg'] else 'not found; wav, flac, ogg and mp3 work without it'}",
     ]
     show_facts(context, facts, lines + [_model_line(one) for one in facts["models"]])

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import emit, progress
+from jukectl.cli.console import emit, progress, say
 
 
 def encode(
@@ -27,7 +27,7 @@ def encode(
     from jukectl import pipeline
 
     with progress(context) as report:
-        paths = pipeline.encode(
+        result = pipeline.encode(
             audio,
             out,
             levels=o.parse_levels(levels),
@@ -38,4 +38,10 @@ def encode(
             overwrite=overwrite,
             report=report,
         )
-    emit(context, paths, {"song": str(out), "codes": [str(path) for path in paths]})
+    if not result.new:
+        say(context, f"{result.song} is finished already: nothing to do.")
+    emit(
+        context,
+        result.codes,
+        {"song": str(result.song), "codes": [str(path) for path in result.codes], "new": result.new},
+    )

@@ -72,36 +72,51 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 done, 2 wrong usage or bad input, 1 anything else, 130 Ctrl-C."""
+    """Run the command line; its exit status: 0 done, 2 wrong usage or bad input, 1 anything else, 130 after Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = app(args=given, prog_name="jukectl", standalone_mode=True)
-    except SystemExit as left:  # how typer ends
-        if left.code == INTERRUPTED:
-            return _interrupted(given)
-        return left.code if isinstance(left.code, int) else 0 if left.code is None else 1
+        status = app(args=given, prog_name="jukectl", standalone_mode=False)
+    except typer.TyperException as error:  # wrong usage; without a message where the help was shown instead
+        return _failed(_usage(error), error.exit_code, given) if error.format_message() else error.exit_code
     except JukectlError as error:
         return _failed(str(error), error.exit_status, given)
-    except MemoryError:
-        return _failed(
-            "out of memory. Every finished window is saved; close other programs and run the same command again",
-            1,
-            given,
-        )
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{where}{error.strerror or error}", 1, given)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        way_out = "Every finished window is saved: close other programs, or choose fewer --samples or a smaller model"
+        return _failed(f"out of memory. {way_out}", 1, given)
+    if status == INTERRUPTED:
+        return _interrupted(given)
     return status if isinstance(status, int) else 0
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What is wrong with a command line, and where to look."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "jukectl"
+    return f"{error.format_message().rstrip('. ')}. See: {command} --help"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether it says so: torch tells it of a GPU and of the CPU in a RuntimeError, each in its own words."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
 
 
 def _failed(message: str, status: int, given: Sequence[str]) -> int:
     """One line on stderr; the traceback with --verbose."""
     if {"--verbose", "-v"} & set(given):
         traceback.print_exc()
-    line = " ".join(message.split())
-    typer.echo(f"jukectl: {line}", err=True)
+    typer.echo(f"jukectl: {' '.join(message.split())}", err=True)
     return status
 
 
 def _interrupted(given: Sequence[str]) -> int:
+    again = [argument for argument in given if argument != "--overwrite"]  # which would throw away what is saved
     typer.echo(
-        f"\njukectl: interrupted; every finished window is saved. Go on with: jukectl {shlex.join(given)}", err=True
+        f"\njukectl: interrupted; every finished window is saved. Go on with: jukectl {shlex.join(again)}", err=True
     )
     return INTERRUPTED

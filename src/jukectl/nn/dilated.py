@@ -1,7 +1,8 @@
-"""Residual stacks of non-causal dilated convolutions, and the strided blocks made of them (Jukebox, appendix on the VQ-VAE).
+"""Residual stacks of non-causal dilated convolutions, and the strided blocks made of them (Jukebox, appendix A.1).
 
-Shared by the VQ-VAE and by the conditioner of the upsamplers. Tensors inside are (B, C, 1, T) in channels-last layout, because
-2-D channels-last convolutions run two to four times faster on a CPU than the 1-D ones; `Conv1d` weights keep their 1-D shape.
+Shared by the VQ-VAE and by the conditioner of the upsamplers. Tensors inside are (B, C, 1, T) in channels-last layout,
+because 2-D channels-last convolutions run two to four times faster on a CPU than the 1-D ones; `Conv1d` weights keep
+their 1-D shape.
 """
 
 import math
@@ -128,11 +129,12 @@ class DownsampleBlock(nn.Module):
         """(B, width_in, 1, T * stride ** downs) to (B, width_out, 1, T)."""
         for down, stack in zip(self.downs, self.stacks, strict=True):
             signal = stack(down(signal))
-        return self.project(signal)
+        latents: Tensor = self.project(signal)
+        return latents
 
 
 class UpsampleBlock(nn.Module):
-    """A convolution from `width_in`, then `downs` times a residual stack and a transposed convolution; the last gives `width_out`."""
+    """The mirror: a convolution, then `downs` times a residual stack and a strided transposed convolution."""
 
     def __init__(
         self,

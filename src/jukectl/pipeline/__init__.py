@@ -1,15 +1,16 @@
-"""The Python API, one function a stage; the only package that joins audio, codes and models. The CLI is a thin layer over it."""
+"""The Python API, one function a stage; the only package that joins audio, codes and models. The CLI only calls it."""
 
 from jukectl.pipeline.about import describe_model, describe_path, list_models
 from jukectl.pipeline.decoding import decode
 from jukectl.pipeline.doctor import Checkup, examine
-from jukectl.pipeline.encoding import encode, encode_manifest
+from jukectl.pipeline.encoding import Encoded, encode, encode_manifest
 from jukectl.pipeline.machine import Machine, choose
 from jukectl.pipeline.rendering import Rendered, continue_, resume, sample, upsample
 from jukectl.pipeline.request import Request
 
 __all__ = [
     "Checkup",
+    "Encoded",
     "Machine",
     "Rendered",
     "Request",

@@ -10,7 +10,9 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, BadModel
-from jukectl.pipeline.rendering import total_frames
+from jukectl.pipeline.decoding import audio_paths, is_fresh
+from jukectl.pipeline.recipes import frames_wanted
+from jukectl.vqvae.config import VQVAEConfig
 
 
 def describe_path(path: Path) -> dict[str, Any]:
@@ -40,18 +42,15 @@ def _describe_codes(codes: Codes) -> dict[str, Any]:
 
 def _describe_song(song: Song) -> dict[str, Any]:
     recipe = song.recipe()
-    found = {level: song.codes(level) for level in TOP_DOWN}
-    asked = recipe.levels if recipe else ()
-    frames = _frames(recipe, found)
-    levels = {
-        level.label: _level_facts(codes, frames.get(level))
-        for level, codes in found.items()
-        if codes is not None or level in asked
-    }
+    found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
+    frames = {level: codes.done for level, codes in found.items()}
+    if recipe is not None and (config := _codec(recipe)) is not None:
+        frames |= frames_wanted(recipe, config, frames)
+    levels = {level.label: _level_facts(found.get(level), frames[level]) for level in TOP_DOWN if level in frames}
     unfinished = [name for name, facts in levels.items() if facts["done"] < facts["frames"]]
-    if recipe is not None and recipe.kind != "encode" and not unfinished and not _has_audio(song, recipe, found):
+    if recipe is not None and not unfinished and not _has_audio(song, recipe, found):
         unfinished = ["audio"]
-    first = next((codes for codes in found.values() if codes is not None), None)
+    samples = [codes.samples for codes in found.values()] + ([recipe.samples] if recipe else [])
     return {
         "song": str(song.path),
         "kind": recipe.kind if recipe else None,
@@ -59,57 +58,38 @@ def _describe_song(song: Song) -> dict[str, Any]:
         "artist": recipe.labels.artist if recipe else None,
         "genres": list(recipe.labels.genres) if recipe else [],
         "seed": recipe.seed if recipe else None,
-        "samples": first.samples if first is not None else recipe.samples if recipe else 0,
+        "samples": samples[0],
         "prompt_seconds": recipe.prompt.seconds if recipe and recipe.prompt else 0.0,
         "levels": levels,
         "unfinished": unfinished,
-        "audio": [str(path) for path in sorted((song.path / "audio").glob("*"))]
-        if (song.path / "audio").is_dir()
-        else [],
+        "audio": sorted(str(path) for path in (song.path / "audio").glob("[!.]*")),
     }
 
 
-def _frames(recipe: Recipe | None, found: dict[Level, Codes | None]) -> dict[Level, int]:
-    """Codes that each level of a recipe shall have."""
-    if recipe is None:
-        return {}
-    if recipe.kind == "encode":
-        return {}
+def _codec(recipe: Recipe) -> VQVAEConfig | None:
+    """The codec of a recipe's model; None where that is gone or on another machine."""
     try:
-        folder = catalogue.find(recipe.model.path or recipe.model.name)
-    except BadModel:  # gone, or of another machine: then the folder can only tell what it holds
-        return {}
-    frames: dict[Level, int] = {}
-    for level in recipe.levels:
-        codes = found[level]
-        if level is Level.TOP:
-            wanted = total_frames(recipe, folder, level, None)
-            keep = recipe.kind == "upsample" and codes is not None
-            frames[level] = (
-                codes.done if keep and codes is not None else max(wanted, codes.done if codes is not None else 0)
-            )
-        else:
-            frames[level] = frames[level.above] * folder.card.vqvae.ratio(level)
-    return frames
+        return catalogue.find(recipe.model.path or recipe.model.name).card.vqvae
+    except BadModel:
+        return None
 
 
-def _level_facts(codes: Codes | None, frames: int | None) -> dict[str, Any]:
-    done = codes.done if codes is not None else 0
+def _level_facts(codes: Codes | None, frames: int) -> dict[str, Any]:
     return {
-        "frames": frames if frames is not None else done,
-        "done": done,
+        "frames": frames,
+        "done": codes.done if codes is not None else 0,
         "seconds": round(codes.seconds, 3) if codes is not None else 0.0,
     }
 
 
-def _has_audio(song: Song, recipe: Recipe, found: dict[Level, Codes | None]) -> bool:
-    """Whether every sample of the recipe's lowest level was decoded."""
-    lowest = recipe.levels[-1]
-    codes = found[lowest]
-    if codes is None:
-        return False
-    path = song.audio_path if lowest is Level.BOTTOM else lambda sample: song.preview_path(lowest, sample)
-    return all(path(sample).exists() for sample in range(codes.samples))
+def _has_audio(song: Song, recipe: Recipe, found: dict[Level, Codes]) -> bool:
+    """Whether every sample of the recipe's lowest level was decoded, or need not be."""
+    if recipe.kind == "encode" and not recipe.sampling:
+        return True
+    codes = found.get(lowest := recipe.levels[-1])
+    return codes is not None and all(
+        is_fresh(path, song.codes_path(lowest)) for path in audio_paths(song, lowest, range(codes.samples)).values()
+    )
 
 
 def describe_model(name: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Codes to audio: final files of the bottom level, previews of the upper ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
-from jukectl.errors import BadInput, NotASong, WrongCodec
+from jukectl.errors import BadInput, CannotWrite, NotASong, WrongCodec
 from jukectl.pipeline.machine import Machine, choose
+from jukectl.pipeline.request import check_loudness
 from jukectl.progress import Progress, Report, silent
 from jukectl.vqvae import chunks
 from jukectl.vqvae.model import VQVAE
@@ -39,21 +40,38 @@ def decode(
     """
     if format not in FORMATS:
         raise BadInput(f"--format is one of {', '.join(FORMATS)}; got {format!r}")
-    if path.is_file() and path.suffix == ".npz":
-        level, path = level or Codes.load(path).level, path.parent
+    check_loudness(loudness)
+    if path.suffix == ".npz":
+        level, path = _level_in(path, level), path.parent
     song = Song.open(path)
     level = level if level is not None else _finest(song)
     codes = song.codes(level)
-    if codes is None:
+    if codes is None or codes.done == 0:
         raise NotASong(f"{path} has no {level.label} codes. Make them with: jukectl upsample {path}")
-    recipe = song.recipe()
-    named = model or (recipe and (recipe.model.path or recipe.model.name)) or catalogue.EMBEDDED
-    folder = catalogue.find(named)
-    check_codec(song, codes, folder, force=force)
     if sample is not None and not 0 <= sample < codes.samples:
         raise BadInput(f"{path} has the samples 0 to {codes.samples - 1}; got --sample {sample}")
     picks = range(codes.samples) if sample is None else [sample]
-    return _write(song, codes, folder, choose(device), picks, f".{format}", loudness, False, report)[0]
+    machine, folder = choose(device), _model_of(song, model)
+    check_codec(song, codes, folder, force=force)
+    paths = audio_paths(song, level, picks, f".{format}")
+    _write(codes, paths, folder, machine, loudness, report)
+    return list(paths.values())
+
+
+def _level_in(path: Path, level: Level | None) -> Level:
+    """The level of an archive in a song folder; BadInput where it is not the one asked for, or not called after it."""
+    found = Codes.load(path).level
+    if level not in (None, found):
+        raise BadInput(f"{path} holds {found.label} codes, and --level asks for others: give the folder {path.parent}")
+    if path.stem != found.label:
+        raise BadInput(f"{path} holds {found.label} codes: copy it to {found.label}.npz in a folder of its own first")
+    return found
+
+
+def _model_of(song: Song, model: str | None) -> ModelFolder:
+    """The model asked for, or the recipe's, or the embedded one."""
+    recipe = song.recipe()
+    return catalogue.find(model or (recipe and (recipe.model.path or recipe.model.name)) or catalogue.EMBEDDED)
 
 
 def write_audio(
@@ -63,42 +81,55 @@ def write_audio(
     level: Level,
     *,
     loudness: float | None = None,
-    keep: bool = False,
     report: Report = silent,
 ) -> tuple[list[Path], bool]:
-    """Decode every sample of a level to wav; with `keep`, files that are there stay. The paths, and whether any was written."""
+    """Decode every sample of a level to wav, where its file is not there or is older than the codes.
+
+    Returns the paths, and whether any was written.
+    """
     codes = song.codes(level)
     if codes is None or codes.done == 0:
         return [], False
-    return _write(song, codes, folder, machine, range(codes.samples), ".wav", loudness, keep, report)
+    paths = audio_paths(song, level, range(codes.samples))
+    stale = {sample: path for sample, path in paths.items() if not is_fresh(path, song.codes_path(level))}
+    if stale:
+        _write(codes, stale, folder, machine, loudness, report)
+    return list(paths.values()), bool(stale)
+
+
+def is_fresh(audio: Path, codes: Path) -> bool:
+    """Whether an audio file was written after the codes that it is decoded from."""
+    return audio.exists() and audio.stat().st_mtime_ns >= codes.stat().st_mtime_ns
+
+
+def audio_paths(song: Song, level: Level, samples: Iterable[int], suffix: str = ".wav") -> dict[int, Path]:
+    """The audio files of samples: final ones of the bottom level, previews of an upper one."""
+    if level is Level.BOTTOM:
+        return {sample: song.audio_path(sample, suffix) for sample in samples}
+    return {sample: song.preview_path(level, sample, suffix) for sample in samples}
 
 
 def _write(
-    song: Song,
     codes: Codes,
+    paths: Mapping[int, Path],
     folder: ModelFolder,
     machine: Machine,
-    picks: Sequence[int],
-    suffix: str,
     loudness: float | None,
-    keep: bool,
     report: Report,
-) -> tuple[list[Path], bool]:
-    final = codes.level is Level.BOTTOM
-    paths = [song.audio_path(pick, suffix) if final else song.preview_path(codes.level, pick, suffix) for pick in picks]
-    wanted = [(pick, path) for pick, path in zip(picks, paths, strict=True) if not (keep and path.exists())]
-    if not wanted:
-        return paths, False
+) -> None:
     vqvae = folder.vqvae(machine.device, (codes.level,))
-    for number, (pick, path) in enumerate(wanted):
-        report(Progress(f"decoding {codes.level.label}", number, len(wanted)))
-        samples = waveform(vqvae, codes.array[pick], codes.level, machine)
+    stage = f"decoding {codes.level.label}"
+    for number, (sample, path) in enumerate(paths.items()):
+        report(Progress(stage, number, len(paths)))
+        samples = waveform(vqvae, codes.array[sample], codes.level, machine)
         if loudness is not None:
             samples = mix.normalise_loudness(samples, codes.sample_rate, loudness)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise CannotWrite(f"cannot make the folder {path.parent}: {error.strerror or error}") from error
         io.save(path, samples, codes.sample_rate)
-    report(Progress(f"decoding {codes.level.label}", len(wanted), len(wanted)))
-    return paths, True
+    report(Progress(stage, len(paths), len(paths)))
 
 
 def waveform(vqvae: VQVAE, codes: np.ndarray, level: Level, machine: Machine) -> np.ndarray:
@@ -117,10 +148,16 @@ def _finest(song: Song) -> Level:
 
 
 def check_codec(song: Song, codes: Codes, folder: ModelFolder, *, force: bool) -> None:
-    """Refuse codes that another codec than the model's gave their meaning, unless forced."""
-    here = folder.fingerprint(VQVAE_PART)
+    """Refuse codes to which another codec than the model's gave their meaning, unless forced and small enough."""
+    here, size = folder.fingerprint(VQVAE_PART), folder.card.vqvae.codebook_size
+    where = f"{song.codes_path(codes.level)} holds codes of the VQ-VAE {codes.vqvae[:12]}"
     if codes.vqvae != here and not force:
         raise WrongCodec(
-            f"{song.codes_path(codes.level)} holds codes of the VQ-VAE {codes.vqvae[:12]}, and {folder.card.name}'s is "
-            f"{here[:12]}. Choose their model with --model, or use them all the same with --force"
+            f"{where}, and {folder.card.name}'s is {here[:12]}. "
+            "Choose their model with --model, or use them all the same with --force"
+        )
+    if codes.codebook_size > size:
+        raise WrongCodec(
+            f"{where}, up to code {codes.codebook_size - 1}, and {folder.card.name}'s go to {size - 1}. "
+            "Choose their model with --model"
         )

@@ -14,15 +14,25 @@ from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import ModelRef, Prompt, Recipe
+from jukectl.codes.recipe import Prompt, Recipe
 from jukectl.codes.song import Song
-from jukectl.errors import BadAudio, RecipeDiffers
+from jukectl.errors import BadAudio, NotCodes
 from jukectl.pipeline.machine import Machine, choose, single_thread
+from jukectl.pipeline.recipes import agreed, reference
 from jukectl.progress import Progress, Report, silent
 from jukectl.training.manifest import Manifest
 from jukectl.training.segments import MANIFEST, code_path
 from jukectl.vqvae import chunks
 from jukectl.vqvae.model import VQVAE
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A recording in codes."""
+
+    song: Path
+    codes: tuple[Path, ...]  # the archives of the levels asked for, top first
+    new: bool  # False where everything was there already
 
 
 def encode(
@@ -36,18 +46,18 @@ def encode(
     device: str = "auto",
     overwrite: bool = False,
     report: Report = silent,
-) -> list[Path]:
-    """Encode a recording into a song folder; returns the code files. Codes that are there already are kept."""
+) -> Encoded:
+    """Encode a recording into a song folder. Codes that are there already are kept."""
     folder, machine = catalogue.find(model), choose(device)
     samples, prompt = hear(audio, folder, start=start, seconds=seconds)
-    recipe = Recipe(
+    asked = Recipe(
         kind="encode",
         version=__version__,
-        model=reference(folder, model),
+        model=reference(folder),
         seed=0,
         samples=1,
         seconds=0.0,
-        song_seconds=prompt.seconds,
+        song_seconds=prompt.samples / folder.card.vqvae.sample_rate,
         levels=tuple(levels),
         prompt=prompt,
     )
@@ -55,57 +65,32 @@ def encode(
     with song.lock():
         if overwrite:
             song.clear()
-        begin(song, recipe)
-        keep_prompt(song, samples, folder)
-        song.write_recipe(recipe)
-        encode_prompt(song, folder, machine, levels, samples, count=1, report=report)
-    return [song.codes_path(level) for level in levels]
-
-
-def begin(song: Song, recipe: Recipe) -> Recipe | None:
-    """The folder's own recipe where it has one that asks for the same; RecipeDiffers names what differs."""
-    existing = song.recipe()
-    if existing is None:
-        if song.begun:
-            raise RecipeDiffers(
-                f"{song.path} holds codes but no recipe. Go on from them with: jukectl upsample {song.path}; or begin anew with --overwrite"
-            )
-        return None
-    if differences := existing.differences(recipe):
-        raise RecipeDiffers(
-            f"{song.path} was begun with another recipe ({'; '.join(differences)}). "
-            "Give the same options, another --out, or --overwrite"
-        )
-    return existing
-
-
-def reference(folder: ModelFolder, name: str) -> ModelRef:
-    """How a recipe names a model, with the fingerprints of its parts."""
-    by_path = folder.path.parent not in (catalogue.assets(), catalogue.user_models())
-    parts = [part for part in (VQVAE_PART, *(level.label for level in TOP_DOWN)) if folder.part(part).exists()]
-    return ModelRef(
-        name=folder.card.name,
-        path=str(folder.path) if by_path else None,
-        fingerprints={part: folder.fingerprint(part) for part in parts},
-    )
+        existing = song.recipe()
+        recipe = agreed(song, asked, existing)
+        if existing is None:
+            keep_prompt(song, samples, folder)
+        if recipe != existing:
+            song.write_recipe(recipe)
+        new = encode_prompt(song, folder, machine, asked.levels, samples, count=1, report=report)
+    return Encoded(out, tuple(song.codes_path(level) for level in asked.levels), new)
 
 
 def hear(audio: Path, folder: ModelFolder, *, start: float, seconds: float | None) -> tuple[np.ndarray, Prompt]:
-    """A recording as the model hears it: mono (n,), at its rate, cut to whole top codes; and its entry in the recipe."""
+    """A recording as the model hears it: mono (n,), at its rate, cut to whole top codes; and its recipe entry.
+
+    The entry's start and seconds give the same samples again.
+    """
     config = folder.card.vqvae
-    loaded = io.load(audio, sample_rate=config.sample_rate, start=start, seconds=seconds)
-    mono = mix.to_mono(loaded.samples)
+    span = io.load(audio, start=start, seconds=seconds)
+    mono = mix.resample(mix.to_mono(span.samples), span.sample_rate, config.sample_rate)
     hop = config.hop(Level.TOP)
     length = len(mono) // hop * hop
     if length == 0:
         shortest = hop / config.sample_rate
-        raise BadAudio(
-            f"{audio} is too short: {len(mono) / config.sample_rate:.3f} s, and one top code spans {shortest:.3f} s"
-        )
-    kept = np.ascontiguousarray(mono[:length], dtype=np.float32)
-    return kept, Prompt(
-        source=str(audio), start=start, seconds=length / config.sample_rate, sha256=digest(kept), samples=length
-    )
+        raise BadAudio(f"{audio} is too short: {span.seconds:.3f} s, and one top code spans {shortest:.3f} s")
+    heard = np.ascontiguousarray(mono[:length], dtype=np.float32)
+    source = str(audio.absolute())
+    return heard, Prompt(source=source, start=start, seconds=span.seconds, sha256=digest(heard), samples=length)
 
 
 def digest(samples: np.ndarray) -> str:
@@ -127,11 +112,11 @@ def encode_prompt(
     *,
     count: int,
     report: Report,
-) -> None:
-    """Write the prompt's codes, once for each of `count` samples, at the levels that have none yet."""
+) -> bool:
+    """Write the prompt's codes, `count` times, at the levels that have none yet; True where there were any."""
     missing = [level for level in levels if song.codes(level) is None]
     if not missing:
-        return
+        return False
     vqvae = folder.vqvae(machine.device, tuple(missing))
     fingerprint = folder.fingerprint(VQVAE_PART)
     for level in missing:
@@ -139,6 +124,7 @@ def encode_prompt(
         song.save(
             new_codes(folder, level, np.repeat(array, count, axis=0), prompt=array.shape[1], fingerprint=fingerprint)
         )
+    return True
 
 
 def new_codes(folder: ModelFolder, level: Level, array: np.ndarray, *, prompt: int, fingerprint: str) -> Codes:
@@ -174,16 +160,22 @@ class EncodedManifest:
 
 
 def encode_manifest(
-    manifest_path: Path, out: Path, *, model: str = catalogue.EMBEDDED, device: str = "auto", report: Report = silent
+    manifest_path: Path,
+    out: Path,
+    *,
+    levels: Sequence[Level] = TOP_DOWN,
+    model: str = catalogue.EMBEDDED,
+    device: str = "auto",
+    report: Report = silent,
 ) -> EncodedManifest:
-    """Encode every song of a manifest at all levels, into one folder a song; songs that are done are left as they are."""
+    """Encode every song of a manifest, into one folder a song; codes that are there from this codec stay."""
     manifest, folder, machine = Manifest.load(manifest_path), catalogue.find(model), choose(device)
-    vqvae = folder.vqvae(machine.device)
+    vqvae = folder.vqvae(machine.device, tuple(levels))
     fingerprint = folder.fingerprint(VQVAE_PART)
     kept, skipped = [], []
     for number, track in enumerate(manifest.tracks):
         report(Progress("encoding songs", number, len(manifest.tracks), track.path))
-        missing = [level for level in TOP_DOWN if not _is_encoded(code_path(out, track, level), fingerprint)]
+        missing = [level for level in levels if not _is_encoded(code_path(out, track, level), fingerprint)]
         try:
             samples = hear(manifest.folder / track.path, folder, start=0.0, seconds=None)[0] if missing else np.zeros(0)
         except BadAudio as error:
@@ -205,5 +197,8 @@ def encode_manifest(
 
 
 def _is_encoded(path: Path, fingerprint: str) -> bool:
-    """Whether a song's codes are there, from this very codec."""
-    return path.exists() and Codes.load(path).vqvae == fingerprint
+    """Whether a song's codes are there, whole and from this very codec."""
+    try:
+        return path.exists() and Codes.load(path).vqvae == fingerprint
+    except NotCodes:
+        return False

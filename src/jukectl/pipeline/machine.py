@@ -58,7 +58,7 @@ def _checked(device: str) -> str:
 
 @contextmanager
 def single_thread(machine: Machine) -> Iterator[None]:
-    """One thread on a CPU while the block runs: fastest for the small steps of decoding, and the same bits on every run."""
+    """One thread on a CPU while the block runs: fastest for small decoding steps, and the same bits on every run."""
     threads = torch.get_num_threads()
     if machine.device.type == "cpu":
         torch.set_num_threads(1)

@@ -42,8 +42,11 @@ class Request:
         if not self.levels or tuple(self.levels) != TOP_DOWN[: len(self.levels)]:
             named = ",".join(level.label for level in self.levels)
             raise BadInput(
-                f"--levels must begin at the top and leave none out (top, top,middle or top,middle,bottom), got {named!r}"
+                f"--levels is top, or top,middle, or top,middle,bottom: each is made from the one above; got {named!r}"
             )
+        check_loudness(self.loudness)
+        if not all(top_k.is_integer() for top_k in self.settings.get("top_k", {}).values()):
+            raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
 
     def sampling(self, level: Level, defaults: Mapping[str, Mapping[str, float]]) -> LevelSampling:
         """How a level is sampled: what the user said, else the model's own choice, else the general one."""
@@ -59,3 +62,9 @@ class Request:
             top_p=value("top_p", FALLBACK.top_p),
             advance=value("advance", FALLBACK.advance),
         )
+
+
+def check_loudness(lufs: float | None) -> None:
+    """BadInput for a loudness that no audio file can have."""
+    if lufs is not None and not -70 <= lufs <= 0:
+        raise BadInput(f"--loudness is from -70 to 0 LUFS, got {lufs:g}")

@@ -117,10 +117,8 @@ class FactoredAttention(nn.Module):
         start = max(total - self.layout.slots, 0)
         slots = torch.tensor([self.layout.slot(position) for position in range(start, total)], device=key.device)
         for index, tensor in enumerate((key, value)):
-            heads = (
-                tensor[:, start:].view(*cache.shape[:1], total - start, self.heads, -1).transpose(1, 2)
-            )  # (B, H, n, D)
-            cache[:, index].index_copy_(2, slots, heads)
+            heads = tensor[:, start:].view(len(cache), total - start, self.heads, -1)
+            cache[:, index].index_copy_(2, slots, heads.transpose(1, 2))  # (B, H, n, D)
 
 
 def attend(kind: AttentionKind, query: Tensor, key: Tensor, value: Tensor, *, heads: int, block: int) -> Tensor:
@@ -132,11 +130,9 @@ def attend(kind: AttentionKind, query: Tensor, key: Tensor, value: Tensor, *, he
         query, key, value = (F.pad(tensor, (0, 0, 0, missing)) for tensor in (query, key, value))
     if kind is AttentionKind.PREVIOUS_ROW:  # keys and values one block late; the first block sees a block of zeros
         key, value = (F.pad(tensor, (0, 0, block, -block)) for tensor in (key, value))
-    if (
-        kind is AttentionKind.COLUMN
-    ):  # every offset is a head of its own: (B, blocks, block * A), and so no copy is made
+    if kind is AttentionKind.COLUMN:  # every offset is a set of heads of its own, along the blocks
         sequences, heads = (batch, -1, block * width), block * heads
-    else:
+    else:  # every block is a sequence of its own
         sequences = (-1, block, width)
     query, key, value = (tensor.reshape(sequences) for tensor in (query, key, value))
     attended = _heads_attend(query, key, value, heads=heads, causal=kind is not AttentionKind.PREVIOUS_ROW)

@@ -55,30 +55,30 @@ class Prior(nn.Module):
 
         The logits at t are those of the code at t, and have seen the codes before it only.
         """
-        conditioning = self.conditioning(labels, upper)
+        conditioning = self._condition(labels, upper)
         hidden = self.transformer(self._inputs(codes[:, :-1], conditioning))
         positions = conditioning.positions
         return self._logits(hidden, None if positions is None else positions[:, : codes.shape[1]])
 
     def bits(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
         """What each code costs, in bits, (B, T) float32."""
-        logits = self(codes, labels, upper)
-        return F.cross_entropy(logits.float().transpose(1, 2), codes, reduction="none") / math.log(2)
+        logits: Tensor = self(codes, labels, upper).float()  # (B, T, K)
+        nats = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none")
+        return nats.view_as(codes) / math.log(2)
 
     def loss(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
         """Mean bits a code, a scalar."""
-        logits = self(codes, labels, upper)
-        return F.cross_entropy(logits.float().flatten(0, 1), codes.flatten()) / math.log(2)
+        return self.bits(codes, labels, upper).mean()
 
+    @torch.inference_mode()
     def conditioning(self, labels: LabelBatch, upper: Tensor | None = None) -> Conditioning:
         """What a window is conditioned on, for `prefill` and `step`: computed once, then used at every position."""
-        if self._row_by_row(len(labels)):
-            rows = range(len(labels))
-            return Conditioning.join(
-                [self.conditioning(labels.row(row), None if upper is None else upper[row : row + 1]) for row in rows]
-            )
-        start = self.artist_genre(labels).squeeze(1)
-        return Conditioning(start, self.place(labels, upper) if self.place is not None else None)
+        if not self._row_by_row(len(labels)):
+            return self._condition(labels, upper)
+        rows = range(len(labels))
+        return Conditioning.join(
+            [self._condition(labels.row(row), None if upper is None else upper[row : row + 1]) for row in rows]
+        )
 
     def new_cache(self, batch: int) -> KVCache:
         """A cache for decoding `batch` rows at once, where the model is and in its precision."""
@@ -108,12 +108,16 @@ class Prior(nn.Module):
         hidden = self.transformer.step(pad_rows(x), cache)[: len(code)]
         return self._next_logits(hidden, position, conditioning)
 
+    def _condition(self, labels: LabelBatch, upper: Tensor | None) -> Conditioning:
+        start = self.artist_genre(labels).squeeze(1)
+        return Conditioning(start, self.place(labels, upper) if self.place is not None else None)
+
     def _row_by_row(self, batch: int) -> bool:
-        """Whether to compute rows one by one, so that a sample is the same bits whatever batch it is in.
+        """Whether to decode rows one by one, so that a sample is the same bits whatever batch it is in.
 
         A CPU adds up in another order for another batch. A pass over many positions takes no longer this way.
         """
-        return batch > 1 and self.positions.device.type == "cpu" and not torch.is_grad_enabled()
+        return batch > 1 and self.positions.device.type == "cpu"
 
     def _inputs(self, codes: Tensor, conditioning: Conditioning) -> Tensor:
         """Codes (B, n) to what the transformer reads at positions 0..n, (B, n + 1, width)."""

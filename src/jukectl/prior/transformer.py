@@ -84,7 +84,7 @@ class Block(nn.Module):
         # the factors of quick_gelu go into the products before and after it, which saves two operations
         hidden = self.mlp_in.step(self.mlp_norm(middle), alpha=QUICK_GELU, beta=QUICK_GELU)
         mlp = self.mlp_out.step(F.silu(hidden, inplace=True), alpha=1 / QUICK_GELU)
-        return middle.add_(mlp) if self.scale == 1 else torch.add(x, attended.add_(mlp), alpha=self.scale)
+        return middle.add_(mlp) if self.scale == 1 else torch.add(x, attended + mlp, alpha=self.scale)
 
 
 class Transformer(nn.Module):

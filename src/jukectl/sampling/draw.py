@@ -7,26 +7,26 @@ from torch import Tensor
 def draw(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int, top_p: float) -> Tensor:
     """Codes (B,) for logits (B, K) and uniform numbers (B,) in [0, 1), float64.
 
-    The code is the first whose cumulative probability exceeds the number. `temperature` 0 and `top_k` 1 take the likeliest code; `top_k` 0
-    and `top_p` 1 leave all codes in. `top_p` keeps the fewest likeliest codes that hold that much probability (Holtzman et al. 2020).
+    The code is the first whose cumulative probability exceeds the number. `temperature` 0 and `top_k` 1 take the
+    likeliest code; `top_k` 0 and `top_p` 1 leave all codes in. `top_p` keeps the fewest likeliest codes that hold that
+    much probability (Holtzman et al. 2020), of those that `top_k` leaves. Of equal codes the first is the likelier.
     """
     if temperature == 0 or top_k == 1:
         return logits.argmax(dim=-1)
-    scaled = logits.double() / temperature
-    if 0 < top_k < logits.shape[-1]:
-        weakest = scaled.topk(top_k, dim=-1).values[:, -1:]
-        scaled = scaled.masked_fill(scaled < weakest, -torch.inf)
-    probabilities = scaled.softmax(dim=-1)
-    if top_p < 1:
-        probabilities = _nucleus(probabilities, top_p)
+    # the largest becomes 0 first: then no temperature is too small for the division
+    scaled = (logits.double() - logits.amax(dim=-1, keepdim=True)) / temperature
+    whole = top_p >= 1 and not 0 < top_k < logits.shape[-1]
+    probabilities = scaled.softmax(dim=-1) if whole else _likeliest(scaled, top_k or logits.shape[-1], top_p)
     cumulative = probabilities.cumsum(dim=-1)
     # scaled by the last sum, so that rounding cannot put the number past every code
     threshold = (uniform * cumulative[:, -1]).unsqueeze(-1)
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
 
 
-def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
-    """Probabilities (B, K) with all but the nucleus set to zero; the likeliest code always stays."""
-    ranked, order = probabilities.sort(dim=-1, descending=True)
-    outside = ranked.cumsum(dim=-1) - ranked >= top_p
-    return torch.zeros_like(probabilities).scatter(-1, order, ranked.masked_fill(outside, 0.0))
+def _likeliest(logits: Tensor, top_k: int, top_p: float) -> Tensor:
+    """Probabilities (B, K), zero outside the `top_k` likeliest codes and, of those, the nucleus."""
+    ranked, order = logits.sort(dim=-1, descending=True, stable=True)  # or the batch would decide between equals
+    ranked[:, top_k:] = -torch.inf
+    kept = ranked.softmax(dim=-1)
+    outside = kept.cumsum(dim=-1) - kept >= top_p  # what is likelier holds enough already; the likeliest always stays
+    return torch.zeros_like(kept).scatter(-1, order, kept.masked_fill(outside, 0.0))

@@ -31,7 +31,7 @@ class LevelJob:
     genres: tuple[int, ...]
     song_samples: int  # total length told to the timing conditioner, in audio samples
     upper: np.ndarray | None = field(default=None, repr=False)  # (samples, frames) codes of the level above
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def level(self) -> Level:
@@ -69,7 +69,9 @@ def _fill_window(job: LevelJob, window: Window, known: np.ndarray, watch: Watch,
     samples = len(known)
     begin = window.start + window.known
     numbers = np.stack([uniforms(job.seed, job.level, sample, begin, window.stop) for sample in range(samples)])
-    uniform = torch.from_numpy(numbers).to(job.device)
+    uniform = torch.from_numpy(numbers)
+    if job.device.type != "mps":  # which has no float64, so there the CPU draws
+        uniform = uniform.to(job.device)
     conditioning = _conditioning(job, window, samples)
     prior, settings = job.prior, job.sampling
     prefix = torch.from_numpy(known.astype(np.int64)).to(job.device)
@@ -78,8 +80,12 @@ def _fill_window(job: LevelJob, window: Window, known: np.ndarray, watch: Watch,
     drawn = []
     for index in range(window.new):
         code = draw(
-            logits, uniform[:, index], temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p
-        )
+            logits.to(uniform.device),
+            uniform[:, index],
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+        ).to(job.device)
         drawn.append(code)
         watch(begin + index + 1)
         if index + 1 < window.new:

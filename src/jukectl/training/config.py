@@ -1,18 +1,21 @@
-"""Training recipes: TOML in, frozen dataclasses out, every mistake named with its key."""
+"""Training recipes: TOML in, frozen dataclasses out, every mistake named with its file and key."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
+
+LEVELS = tuple(level.label for level in Level)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """The loop: how long, how fast, how often saved. Defaults are the paper's where it gives them (Jukebox, appendix B)."""
+    """The loop: how long, how fast, how often saved. Defaults are the paper's where it gives them (Jukebox, B)."""
 
     steps: int
     batch: int  # clips or segments a step
@@ -31,11 +34,11 @@ class TrainConfig:
     threads: int | None = None  # None leaves it to torch
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "log_every", "evaluate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be over 0, got {self.learning_rate}")
+        _check_least(self, 1, "steps", "batch", "log_every", "evaluate_every", "checkpoint_every", "threads")
+        _check_least(self, 0, "weight_decay", "warmup", "seed")
+        _check_positive(self, "learning_rate", "clip_norm")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas are two numbers from 0 up to 1, got {list(self.betas)}")
         if not 0 <= self.average < 1:
             raise ValueError(f"average is a decay from 0 up to 1, got {self.average}")
 
@@ -45,10 +48,14 @@ class AudioData:
     """Waveforms to learn a codec from."""
 
     manifest: Path
-    held_out: tuple[str, ...] = ()  # globs over the manifest's paths: songs kept for validation
+    held_out: tuple[str, ...] = ()  # paths in the manifest, or globs over them: songs kept for validation
     clip_samples: int = 16_384  # audio samples a clip
     validation_seconds: float = 8.0  # taken from the middle of each held-out song
     validation_songs: int = 24  # at most, spread evenly over the held-out ones
+
+    def __post_init__(self) -> None:
+        _check_least(self, 1, "clip_samples", "validation_songs")
+        _check_positive(self, "validation_seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +65,9 @@ class CodeData:
     codes: Path
     held_out: tuple[str, ...] = ()
     validation_segments: int = 48  # spread evenly over the held-out songs
+
+    def __post_init__(self) -> None:
+        _check_least(self, 1, "validation_segments")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +80,10 @@ class LossConfig:
     worst_samples: int = 2_048  # over so many of the worst samples of a clip
     commitment: float = 0.02
 
+    def __post_init__(self) -> None:
+        _check_least(self, 0, "spectral", "waveform", "worst", "commitment")
+        _check_least(self, 1, "worst_samples")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CodebookConfig:
@@ -79,18 +93,32 @@ class CodebookConfig:
     threshold: float = 1.0  # mean uses a batch under which a vector is restarted; 0 never restarts
     start_step: int = 0  # steps that encoder and decoder learn alone first, which makes a far better first codebook
 
+    def __post_init__(self) -> None:
+        _check_least(self, 0, "threshold", "start_step")
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"decay is a number from 0 up to 1, got {self.decay}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class VQVAERecipe:
     """`jukectl train vqvae`: one or more levels of a VQ-VAE."""
 
     out: Path
-    levels: tuple[str, ...] = ("bottom", "middle", "top")
+    levels: tuple[str, ...] = LEVELS
     model: dict[str, Any] = field(default_factory=dict)  # fields of VQVAEConfig
     data: AudioData
     train: TrainConfig
     loss: LossConfig = field(default_factory=LossConfig)
     codebook: CodebookConfig = field(default_factory=CodebookConfig)
+
+    def __post_init__(self) -> None:
+        if not self.levels or len(set(self.levels)) < len(self.levels) or not set(self.levels) <= set(LEVELS):
+            raise ValueError(f"levels are one or more of {', '.join(LEVELS)}, got {list(self.levels)}")
+        if self.codebook.start_step >= self.train.steps:
+            raise ValueError(
+                f"codebook.start_step {self.codebook.start_step} must come before train.steps {self.train.steps}: "
+                "without a codebook there is nothing to keep"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +132,27 @@ class PriorRecipe:
     data: CodeData
     train: TrainConfig
 
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise ValueError(f"level is one of {', '.join(LEVELS)}, got {self.level!r}")
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"label_dropout is a share from 0 to 1, got {self.label_dropout}")
+
+
+def _check_least(config: object, least: int, *names: str) -> None:
+    """ValueError for the first of the named fields that is under `least`, or not a number; None passes."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not value >= least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def _check_positive(config: object, *names: str) -> None:
+    """ValueError for the first of the named fields that is not over 0."""
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise ValueError(f"{name} must be over 0, got {getattr(config, name)}")
+
 
 RecipeType = TypeVar("RecipeType")
 
@@ -114,7 +163,7 @@ def load_recipe(path: Path, kind: type[RecipeType], overrides: Sequence[str] = (
     Paths in it are relative to the working folder. Raises BadRecipe naming the file and the key.
     """
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadRecipe(f"cannot read the recipe {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -131,8 +180,8 @@ def _lay_over(table: dict[str, Any], override: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text  # a bare word is text
-    *tables, last = key.strip().split(".")
+        value = text.strip()  # a bare word is text
+    *tables, last = (name.strip() for name in key.split("."))
     for name in tables:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
@@ -140,45 +189,59 @@ def _lay_over(table: dict[str, Any], override: str) -> None:
     table[last] = value
 
 
-def build(kind: type[RecipeType], table: Mapping[str, Any], where: str) -> RecipeType:
-    """A dataclass of `kind` from a TOML table; BadRecipe names what is unknown, missing or of another type."""
+def build(kind: type[RecipeType], table: Mapping[str, Any], where: str, inside: str = "") -> RecipeType:
+    """A dataclass of `kind` from a TOML table; BadRecipe names what is unknown, missing or of another type.
+
+    `where` is the file and `inside` the table in it, such as "train", for these messages.
+    """
+    within = f"{inside}." if inside else ""
+    known = {one.name: one for one in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(table) - set(known)):
+        raise BadRecipe(f"{where}: {within}{unknown[0]} is not known; known are {', '.join(sorted(known))}")
+    for name, one in known.items():
+        if name not in table and one.default is MISSING and one.default_factory is MISSING:
+            raise BadRecipe(f"{where}: {within}{name} is missing")
     hints = get_type_hints(kind)
-    known = {one.name for one in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise BadRecipe(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in table.items()}
+    values = {key: _convert(hints[key], value, where, f"{within}{key}") for key, value in table.items()}
     try:
         return kind(**values)
-    except (TypeError, ValueError) as error:
-        message = str(error).replace(f"{kind.__name__}.__init__() ", "").replace("keyword-only argument", "key")
-        raise BadRecipe(f"{where}: {message}") from error
+    except ValueError as error:
+        raise BadRecipe(f"{where}: {within}{error}") from error
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
+SIMPLE: dict[type, tuple[str, tuple[type, ...]]] = {
+    int: ("a whole number", (int,)),
+    float: ("a number", (int, float)),
+    str: ("text", (str,)),
+    bool: ("true or false", (bool,)),
+    Path: ("a path", (str, Path)),
+}
+"""What a field of a simple type is called in messages, and what it may be given as."""
+
+
+def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
     """`value` as TOML gives it, in the type that the field wants."""
-    origin = get_origin(hint)
-    if origin in (Union, UnionType):
-        inner = [one for one in get_args(hint) if one is not type(None)]
-        return _convert(inner[0], value, where)
+    if get_origin(hint) in (Union, UnionType):  # of one type and None, which TOML does not have
+        hint = next(one for one in get_args(hint) if one is not type(None))
+    origin, choices = get_origin(hint) or hint, get_args(hint)
     if origin is Literal:
-        if value not in get_args(hint):
-            raise BadRecipe(f"{where} must be one of {', '.join(map(str, get_args(hint)))}, got {value!r}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise BadRecipe(f"{where} must be a list, got {value!r}")
-        return tuple(_convert(get_args(hint)[0], one, where) for one in value)
-    if origin is dict:
-        return dict(value)
-    if hasattr(hint, "__dataclass_fields__"):
-        if not isinstance(value, Mapping):
-            raise BadRecipe(f"{where} must be a table, got {value!r}")
-        return build(hint, value, where)
-    if hint is Path and isinstance(value, str):
-        return Path(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise BadRecipe(f"{where} must be {hint.__name__}, got {value!r}")
+        _expect(value in choices, where, key, f"one of {', '.join(map(str, choices))}", value)
+    elif origin is tuple:
+        _expect(isinstance(value, list | tuple), where, key, "a list", value)
+        value = tuple(_convert(choices[0], one, where, key) for one in value)
+    elif origin is dict:
+        _expect(isinstance(value, Mapping), where, key, "a table", value)
+    elif hasattr(hint, "__dataclass_fields__"):
+        _expect(isinstance(value, Mapping), where, key, "a table", value)
+        value = build(hint, value, where, key)
+    else:
+        name, accepted = SIMPLE[hint]
+        is_number_by_accident = isinstance(value, bool) and hint is not bool  # as bool is an int to Python
+        _expect(isinstance(value, accepted) and not is_number_by_accident, where, key, name, value)
+        value = hint(value)
     return value
+
+
+def _expect(right: bool, where: str, key: str, what: str, value: Any) -> None:
+    if not right:
+        raise BadRecipe(f"{where}: {key} must be {what}, got {value!r}")

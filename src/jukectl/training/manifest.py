@@ -1,15 +1,18 @@
 """The manifest of a music folder: one JSON line a song, from the files' own tags."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatch
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from jukectl.audio import io
-from jukectl.errors import BadAudio, BadManifest
+from jukectl.errors import BadAudio, BadManifest, BadRecipe, MissingTool
 from jukectl.files import atomic_write
 from jukectl.progress import Progress, Report
+from jukectl.training.config import build
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma"})
 
@@ -29,8 +32,12 @@ class Track:
 
     @property
     def name(self) -> str:
-        """The path without its suffix, never leaving the folder it is put in: what its code folder is called."""
-        return "/".join(part for part in Path(self.path).with_suffix("").parts if part not in ("..", "/"))
+        """What its code folder is called: the path, kept inside that folder wherever the song lies.
+
+        With its suffix, because a folder may hold both "song.wav" and "song.mp3".
+        """
+        path = PurePosixPath(self.path)
+        return "/".join("_" if part == ".." else part for part in path.parts if part != path.anchor)
 
 
 @dataclass(frozen=True)
@@ -43,41 +50,42 @@ class Manifest:
     @classmethod
     def load(cls, path: Path) -> "Manifest":
         """Read a manifest file; BadManifest names the line that is wrong."""
+        way_out = f"Make one with: jukectl data scan MUSIC --out {path}"
         try:
-            lines = path.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadManifest(
-                f"cannot read the manifest {path}: {error}. Make one with: jukectl data scan MUSIC --out {path}"
-            ) from error
-        tracks = []
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                tracks.append(Track(**{**row, "genres": tuple(row.get("genres", ()))}))
-            except (ValueError, TypeError) as error:
-                raise BadManifest(f"{path}, line {number}: {error}") from error
-        return cls(path.parent, tuple(tracks))
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise BadManifest(f"cannot read the manifest {path}: {error.strerror}. {way_out}") from error
+        # Not by splitlines, which also breaks at characters that titles may hold, such as U+2028
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        if not lines:
+            raise BadManifest(f"the manifest {path} lists no songs. {way_out}")
+        return cls(path.parent, tuple(_parse(line, f"{path}, line {number}") for number, line in lines))
 
     def save(self, path: Path) -> None:
         """Write it, one JSON object a line."""
         with atomic_write(path) as file:
             for track in self.tracks:
-                file.write((json.dumps(asdict(track), ensure_ascii=False) + "\n").encode())
+                line = json.dumps(asdict(track), ensure_ascii=False) + "\n"
+                file.write(line.encode("utf-8", "surrogateescape"))  # file names need not be UTF-8
 
     def split(self, held_out: Sequence[str]) -> tuple[list[Track], list[Track]]:
-        """Training and validation songs: a song whose path matches a glob of `held_out` is for validation."""
+        """Training and validation songs; `held_out` names the latter by their paths, or by globs over them."""
+        held: set[Track] = set()
         for pattern in held_out:
-            if not any(fnmatch(track.path, pattern) for track in self.tracks):
+            found = [track for track in self.tracks if track.path == pattern or fnmatchcase(track.path, pattern)]
+            if not found:
                 raise BadManifest(f"held_out names {pattern!r}, which matches no song of the manifest in {self.folder}")
-        held = [track for track in self.tracks if any(fnmatch(track.path, pattern) for pattern in held_out)]
-        kept = [track for track in self.tracks if track not in held]
-        if not kept:
-            raise BadManifest(f"no song is left to train on in {self.folder}")
-        return kept, held
+            held.update(found)
+        if len(held) == len(set(self.tracks)):
+            raise BadManifest(f"held_out leaves no song of {self.folder} to train on")
+        return [one for one in self.tracks if one not in held], [one for one in self.tracks if one in held]
 
 
 def scan(folder: Path, manifest: Path, report: Report) -> tuple[Manifest, list[str]]:
-    """Every song under `folder`, with tags; and one line for each file that was skipped. Nothing is fatal but an empty folder."""
+    """Every song under `folder`, with its tags, and a line for each file that was skipped; paths as from `manifest`.
+
+    Raises BadManifest where no file can be read, or there is none.
+    """
     files = sorted(_music_files(folder))
     if not files:
         raise BadManifest(f"no music under {folder} (looked for {', '.join(sorted(SUFFIXES))})")
@@ -86,7 +94,7 @@ def scan(folder: Path, manifest: Path, report: Report) -> tuple[Manifest, list[s
         report(Progress("scanning", number, len(files), path.name))
         try:
             tracks.append(_track(path, manifest.parent))
-        except BadAudio as error:
+        except (BadAudio, MissingTool) as error:
             skipped.append(str(error))
     if not tracks:
         raise BadManifest(f"none of the {len(files)} files under {folder} could be read: {skipped[0]}")
@@ -97,32 +105,55 @@ def scan(folder: Path, manifest: Path, report: Report) -> tuple[Manifest, list[s
 def _music_files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         raise BadManifest(f"{folder} is not a folder")
-    return (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    return (path for path in found if path.is_file())
 
 
 def _track(path: Path, base: Path) -> Track:
-    import mutagen
-
     about = io.info(path)
-    try:
-        tags = (mutagen.File(path, easy=True) or {}) if path.suffix.lower() != ".wav" else {}  # type: ignore[attr-defined]
-    except mutagen.MutagenError:
-        tags = {}
-    first = {key: str(tags[key][0]) for key in ("artist", "title", "license", "copyright") if tags.get(key)}
+    tags = _tags(path)
+    first = {key: tags[key][0] for key in tags}
     return Track(
         path=_relative(path, base),
         seconds=round(about.seconds, 3),
         sample_rate=about.sample_rate,
         channels=about.channels,
         artist=first.get("artist", ""),
-        genres=tuple(str(genre) for genre in tags.get("genre", ())),
+        genres=tags.get("genre", ()),
         title=first.get("title", path.stem),
         licence=first.get("license", first.get("copyright", "")),
     )
 
 
+def _tags(path: Path) -> dict[str, tuple[str, ...]]:
+    """The tags of a file that say something, by their Vorbis names; none where they cannot be read."""
+    import mutagen
+
+    try:
+        tags: Any = mutagen.File(path, easy=True)
+    except mutagen.MutagenError:
+        tags = None
+    if tags is None:
+        return {}
+    names = ("artist", "title", "genre", "license", "copyright")
+    texts = {name: tuple(text for one in tags.get(name) or () if (text := str(one).strip())) for name in names}
+    return {name: values for name, values in texts.items() if values}
+
+
 def _relative(path: Path, base: Path) -> str:
     """`path` as the manifest keeps it: relative to the manifest's folder, with forward slashes."""
-    import os
+    # Links to folders are followed, since ".." goes up from where they lead; a song's own link keeps its name
+    return Path(os.path.relpath(path.parent.resolve() / path.name, base.resolve())).as_posix()
 
-    return Path(os.path.relpath(path.resolve(), base.resolve())).as_posix()
+
+def _parse(line: str, where: str) -> Track:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise BadManifest(f"{where} is not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise BadManifest(f"{where} is not a JSON object")
+    try:
+        return build(Track, row, where)
+    except BadRecipe as error:
+        raise BadManifest(str(error)) from error

@@ -1,20 +1,20 @@
 """Learning a prior or an upsampler: next-code prediction on segments of encoded songs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Vocabulary
 from jukectl.training.config import PriorRecipe
-from jukectl.training.segments import SegmentSet, code_path, load_manifest, vocabulary_of
+from jukectl.training.segments import SegmentSet, load_manifest, read_codes, vocabulary_of
 
 
 class PriorTask:
@@ -30,9 +30,11 @@ class PriorTask:
         torch.manual_seed(recipe.train.seed)
         self.prior = Prior(self.config)
         self.model: nn.Module = self.prior
+        self.parts: Sequence[nn.Module] = [self.prior]
         self.state: nn.Module = nn.Module()
         kept, held = manifest.split(recipe.data.held_out)
         level = self.config.level
+        self.codec = read_codes(recipe.data.codes, kept[0], level).vqvae  # the fingerprint of what gives codes meaning
         ratio = self.config.conditioner.ratio if self.config.conditioner else 1
         shape = {"context": self.config.context, "ratio": ratio, "slots": self.config.genre_slots}
         self.training = SegmentSet.load(recipe.data.codes, kept, level, self.vocabulary, **shape)
@@ -43,8 +45,7 @@ class PriorTask:
         """Mean bits a code over a step's segments."""
         generator = np.random.default_rng((self.recipe.train.seed, step))
         batch = self.training.draw(self.recipe.train.batch, self.recipe.label_dropout, generator)
-        bits = self.prior.loss(batch.codes, batch.labels, batch.upper)
-        return bits, {}
+        return self.prior.loss(batch.codes, batch.labels, batch.upper), {}
 
     def after_step(self) -> Mapping[str, float]:
         """Nothing moves but the weights."""
@@ -57,28 +58,32 @@ class PriorTask:
 
 
 def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary) -> PriorConfig:
-    """The recipe's [model] table, completed with what the codes and their labels say."""
+    """The recipe's [model] table, completed with what the codes and their labels say; BadRecipe where they disagree."""
     level = Level.parse(recipe.level)
-    manifest = load_manifest(recipe.data.codes)
-    codes = Codes.load(code_path(recipe.data.codes, manifest.tracks[0], level))
-    given = {
+    first = load_manifest(recipe.data.codes).tracks[0]
+    codes = read_codes(recipe.data.codes, first, level)
+    facts: dict[str, Any] = {
+        "level": level.label,
         "sample_rate": codes.sample_rate,
         "codebook_size": codes.codebook_size,
         "hop": codes.hop,
-        "artists": len(vocabulary.artists),
-        "genres": len(vocabulary.genres),
-        **recipe.model,
-        "level": level.label,
     }
+    for name, fact in facts.items():
+        if recipe.model.get(name, fact) != fact:
+            raise BadRecipe(f"model.{name} is {recipe.model[name]}, but {fact} in the codes of {recipe.data.codes}")
+    labels = {"artists": len(vocabulary.artists), "genres": len(vocabulary.genres)}
     try:
-        config = PriorConfig.from_dict(given)
+        config = PriorConfig.from_dict({**labels, **recipe.model, **facts})
     except (ValueError, TypeError) as error:
-        raise BadRecipe(f"[model] of the {level.label} recipe: {error}") from error
-    if config.conditioner is not None:
-        upper = Codes.load(code_path(recipe.data.codes, manifest.tracks[0], level.above))
-        if upper.hop != codes.hop * config.conditioner.ratio:
-            raise BadRecipe(
-                f"the conditioner brings {config.conditioner.ratio} codes for one, but hops are {codes.hop} and {upper.hop}"
-            )
-        config = replace(config, conditioner=replace(config.conditioner, codebook_size=upper.codebook_size))
-    return config
+        raise BadRecipe(f"model: {error}") from error
+    if config.artists < labels["artists"] or config.genres < labels["genres"]:
+        raise BadRecipe(f"model.artists and model.genres must be at least {labels['artists']} and {labels['genres']}")
+    if config.conditioner is None:
+        return config
+    upper = read_codes(recipe.data.codes, first, level.above)
+    if upper.hop != codes.hop * config.conditioner.ratio:
+        raise BadRecipe(
+            f"model.conditioner brings {config.conditioner.ratio} codes for one, "
+            f"but the hops are {codes.hop} and {upper.hop}"
+        )
+    return replace(config, conditioner=replace(config.conditioner, codebook_size=upper.codebook_size))

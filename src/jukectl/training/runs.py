@@ -1,18 +1,24 @@
 """A training run from its recipe file: what `jukectl train` does."""
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import tomlkit
+import torch
+from filelock import FileLock, Timeout
 
 from jukectl.codes.level import Level
-from jukectl.errors import BadRecipe
+from jukectl.errors import BadRecipe, CannotWrite, RunBusy
 from jukectl.files import atomic_write
+from jukectl.prior.config import PriorConfig
 from jukectl.progress import Report
 from jukectl.training.config import PriorRecipe, VQVAERecipe, build, load_recipe
-from jukectl.training.loop import train
+from jukectl.training.loop import checkpoints, train
+from jukectl.training.prior_task import PriorTask
 from jukectl.training.vqvae_task import VQVAETask
 from jukectl.vqvae.config import VQVAEConfig
 
@@ -22,46 +28,81 @@ MODEL_FILE = "model.toml"  # what a run's weights are: enough to assemble a mode
 def train_vqvae(recipe_path: Path, overrides: Sequence[str], report: Report) -> Path:
     """Train a codec from a recipe; returns the best weights' path."""
     recipe = load_recipe(recipe_path, VQVAERecipe, overrides)
-    for name in recipe.levels:
-        Level.parse(name)
-    config = build(VQVAEConfig, recipe.model, f"{recipe_path}: model")
+    config = build(VQVAEConfig, recipe.model, str(recipe_path), inside="model")
     _set_threads(recipe.train.threads)
-    task = VQVAETask(recipe, config, report)
-    shape = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in asdict(config).items()
-        if value is not None
-    }
-    _describe(recipe.out, {"vqvae": shape, "levels": list(recipe.levels)})
-    return train(task, recipe.train, recipe.out, report)
+    with _alone_in(recipe.out), _naming(recipe_path):
+        task = VQVAETask(recipe, config, report)
+        shape = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(config).items()}
+        shape = {name: value for name, value in shape.items() if value is not None}
+        _describe(recipe.out, {"vqvae": shape, "levels": list(recipe.levels)})
+        return train(task, recipe.train, recipe.out, report)
 
 
 def train_prior(recipe_path: Path, overrides: Sequence[str], report: Report) -> Path:
     """Train a prior or an upsampler from a recipe; returns the best weights' path."""
     recipe = load_recipe(recipe_path, PriorRecipe, overrides)
-    level = Level.parse(recipe.level)
-    if (level is Level.TOP) == ("conditioner" in recipe.model):
+    if (Level.parse(recipe.level) is Level.TOP) == ("conditioner" in recipe.model):
         raise BadRecipe(f"{recipe_path}: model.conditioner belongs to the middle and bottom levels, and only to them")
     _set_threads(recipe.train.threads)
-    from jukectl.training.prior_task import PriorTask
-
-    task = PriorTask(recipe)
-    names = task.vocabulary
-    _describe(
-        recipe.out,
-        {"prior": task.config.to_dict(), "vocabulary": {"artists": list(names.artists), "genres": list(names.genres)}},
-    )
-    return train(task, recipe.train, recipe.out, report)
+    with _alone_in(recipe.out), _naming(recipe_path):
+        task = PriorTask(recipe)
+        names = {"artists": list(task.vocabulary.artists), "genres": list(task.vocabulary.genres)}
+        _describe(recipe.out, {"codec": task.codec, "prior": task.config.to_dict(), "vocabulary": names})
+        return train(task, recipe.train, recipe.out, report)
 
 
-def _describe(out: Path, table: dict[str, Any]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    with atomic_write(out / MODEL_FILE) as file:
-        file.write(tomlkit.dumps(table).encode())
+def _describe(out: Path, table: Mapping[str, Any]) -> None:
+    """Write a run's model.toml; BadRecipe where there are checkpoints of another model."""
+    file = out / MODEL_FILE
+    if checkpoints(out) and _meaning(file) != _parsed(table, str(file)):
+        raise BadRecipe(f"{out} holds checkpoints of another model, see {file}: give another out folder")
+    with atomic_write(file) as written:
+        written.write(tomlkit.dumps(table).encode())
+
+
+def _meaning(file: Path) -> object:
+    """What a model.toml says, or None where it cannot be read."""
+    try:
+        return _parsed(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
+    except (OSError, ValueError, KeyError, TypeError, BadRecipe):
+        return None
+
+
+def _parsed(table: Mapping[str, Any], where: str) -> object:
+    """A model.toml as what can be compared: fields that it leaves out have their defaults."""
+    if "vqvae" in table:
+        return build(VQVAEConfig, table["vqvae"], where), table["levels"]
+    return PriorConfig.from_dict(table["prior"]), table["vocabulary"], table["codec"]
+
+
+@contextmanager
+def _naming(recipe_path: Path) -> Iterator[None]:
+    """Errors of a recipe begin with its file's name."""
+    try:
+        yield
+    except BadRecipe as error:
+        raise BadRecipe(f"{recipe_path}: {error}") from error
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """The run's folder, made where it is not there, with no other process at work in it; RunBusy where there is one."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise RunBusy(f"another jukectl trains in {out}: wait until it is done, or give another out folder") from error
+    except (OSError, NotImplementedError) as error:
+        raise CannotWrite(f"cannot train in {out}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        for part in out.glob(".*.part"):  # what a killed process had begun to write
+            part.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
 
 
 def _set_threads(threads: int | None) -> None:
-    import torch
-
     if threads:
         torch.set_num_threads(threads)

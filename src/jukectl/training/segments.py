@@ -1,6 +1,7 @@
-"""Segments of encoded songs for priors: codes of a level, of the level above, and the labels of their place in the song."""
+"""Segments of encoded songs for priors: a level's codes, those of the level above, and the labels of their place."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,17 +11,30 @@ from torch import Tensor
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
-from jukectl.errors import BadManifest
-from jukectl.prior.model import LabelBatch
-from jukectl.prior.vocabulary import Vocabulary
+from jukectl.errors import BadManifest, NotCodes
+from jukectl.prior.labels import LabelBatch, fill_slots
+from jukectl.prior.vocabulary import UNLABELLED, Vocabulary
 from jukectl.training.manifest import Manifest, Track
 
 MANIFEST = "manifest.jsonl"
+NO_LABEL = "unlabelled"  # the name of the id UNLABELLED
+GOLDEN_RATIO = 0.618034  # its multiples, less their whole part, spread any number of points evenly over 0..1
 
 
 def code_path(folder: Path, track: Track, level: Level) -> Path:
     """Where `jukectl data encode` puts a song's codes of a level."""
     return folder / track.name / f"{level.label}.npz"
+
+
+def read_codes(folder: Path, track: Track, level: Level) -> Codes:
+    """A song's codes of a level; BadManifest where there are none."""
+    try:
+        return Codes.load(code_path(folder, track, level))
+    except NotCodes as error:
+        raise BadManifest(
+            f"{folder} holds no usable {level.label} codes of {track.path}. "
+            f"Make them with: jukectl data encode MANIFEST --out {folder}"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -43,11 +57,27 @@ class Segments:
     labels: LabelBatch
 
 
+def genres_of(track: Track) -> tuple[str, ...]:
+    """The genres of a song. A tag may hold several, with commas or semicolons between, as on the command line."""
+    parts = (part.strip() for tag in track.genres for part in re.split("[,;]", tag))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
 def vocabulary_of(tracks: Sequence[Track]) -> Vocabulary:
     """The artists and genres of all songs, in alphabetical order after "unlabelled"."""
-    artists = sorted({track.artist for track in tracks if track.artist}, key=str.casefold)
-    genres = sorted({genre for track in tracks for genre in track.genres}, key=str.casefold)
-    return Vocabulary(artists=("unlabelled", *artists), genres=("unlabelled", *genres))
+    return Vocabulary(
+        artists=_names(track.artist.strip() for track in tracks),
+        genres=_names(genre for track in tracks for genre in genres_of(track)),
+    )
+
+
+def _names(found: Iterable[str]) -> tuple[str, ...]:
+    """ "unlabelled", and the names that differ by more than their case, each as it is written first."""
+    names = {NO_LABEL: NO_LABEL}
+    for name in found:
+        names.setdefault(name.casefold(), name)
+    names.pop("", None)
+    return (names.pop(NO_LABEL), *(names[key] for key in sorted(names)))
 
 
 class SegmentSet:
@@ -56,8 +86,10 @@ class SegmentSet:
     def __init__(self, songs: Sequence[Song], *, context: int, ratio: int, hop: int, slots: int) -> None:
         self.songs = [song for song in songs if len(song.codes) >= context]
         if not self.songs:
+            longest = max((len(song.codes) for song in songs), default=0)
             raise BadManifest(
-                f"no song is as long as a context of {context} codes: give a smaller model.context, or longer songs"
+                f"none of {len(songs)} songs is as long as a context of {context} codes, the longest has {longest}: "
+                "give a smaller model.context, or longer songs"
             )
         self.context = context
         self.ratio = ratio  # codes per upper code; 1 where there is no upper level
@@ -77,66 +109,66 @@ class SegmentSet:
         ratio: int,
         slots: int,
     ) -> "SegmentSet":
-        """Read the songs' codes into memory: two bytes a code."""
-        songs, hop = [], 1
+        """Read the songs' codes into memory: two bytes a code. BadManifest where they are of different codecs."""
+        artists = {name.casefold(): number for number, name in enumerate(vocabulary.artists)}
+        genres = {name.casefold(): number for number, name in enumerate(vocabulary.genres)}
+        songs, hop, codec = [], 1, ""
         for track in tracks:
-            codes = Codes.load(code_path(folder, track, level))
-            upper = Codes.load(code_path(folder, track, level.above)) if ratio > 1 else None
-            frames = codes.array.shape[1] if upper is None else min(codes.array.shape[1], upper.array.shape[1] * ratio)
-            artist, genres = vocabulary.labels(track.artist or None, track.genres)
-            hop = codes.hop
-            songs.append(
-                Song(
-                    codes.array[0, :frames],
-                    None if upper is None else upper.array[0],
-                    artist,
-                    genres[:slots],
-                    frames * hop,
+            codes = read_codes(folder, track, level)
+            upper = read_codes(folder, track, level.above) if ratio > 1 else None
+            hop, codec = codes.hop, codec or codes.vqvae
+            if {codes.vqvae, codec if upper is None else upper.vqvae} != {codec}:
+                raise BadManifest(
+                    f"the codes of {track.path} in {folder} are not of the same VQ-VAE as the others. "
+                    f"Make them again with: jukectl data encode MANIFEST --out {folder}"
                 )
+            frames = codes.done if upper is None else min(codes.done, upper.done * ratio)
+            song = Song(
+                codes.array[0, :frames],
+                None if upper is None else upper.array[0],
+                artists.get(track.artist.strip().casefold(), UNLABELLED),
+                tuple(genres.get(genre.casefold(), UNLABELLED) for genre in genres_of(track)),
+                frames * hop,
             )
+            songs.append(song)
         return cls(songs, context=context, ratio=ratio, hop=hop, slots=slots)
 
     def draw(self, count: int, label_dropout: float, generator: np.random.Generator) -> Segments:
-        """`count` random segments; a share of them loses artist and genre, so that the model also knows music without labels."""
+        """`count` random segments; a share of them loses artist and genre, to teach the model unlabelled music too."""
         picks = generator.choice(len(self.songs), count, p=self.lengths / self.lengths.sum())
-        places = []
-        for pick in picks:
-            last = (len(self.songs[pick].codes) - self.context) // self.ratio
-            places.append((int(pick), int(generator.integers(last + 1)) * self.ratio))
-        dropped = generator.random(count) < label_dropout
-        return self._gather(places, dropped)
+        places = [(int(pick), int(generator.integers(self._starts(pick))) * self.ratio) for pick in picks]
+        return self._gather(places, generator.random(count) < label_dropout)
 
     def spread(self, count: int) -> list[Segments]:
         """`count` fixed segments, one a batch, spread evenly over the songs and over each song's length."""
         batches = []
         for index in range(count):
             pick = index * len(self.songs) // count
-            last = (len(self.songs[pick].codes) - self.context) // self.ratio
-            start = int(last * ((index * 0.618034) % 1)) * self.ratio  # the golden ratio spreads any number evenly
+            start = int(self._starts(pick) * (index * GOLDEN_RATIO % 1)) * self.ratio
             batches.append(self._gather([(pick, start)], np.zeros(1, dtype=bool)))
         return batches
 
+    def _starts(self, pick: int) -> int:
+        """How many places in a song a segment can start at: whole upper codes only."""
+        return (len(self.songs[pick].codes) - self.context) // self.ratio + 1
+
     def _gather(self, places: Sequence[tuple[int, int]], dropped: np.ndarray) -> Segments:
+        """The segments at these songs and starts."""
         songs = [self.songs[pick] for pick, _ in places]
-        codes = np.stack(
-            [song.codes[start : start + self.context] for song, (_, start) in zip(songs, places, strict=True)]
-        )
+        starts = [start for _, start in places]
+        pairs = list(zip(songs, starts, strict=True))
+        codes = np.stack([song.codes[start : start + self.context] for song, start in pairs])
         upper = None
         if self.ratio > 1:
-            spans = [slice(start // self.ratio, (start + self.context) // self.ratio) for _, start in places]
-            upper = np.stack(
-                [song.upper[span] for song, span in zip(songs, spans, strict=True) if song.upper is not None]
-            )
-        artists = [0 if drop else song.artist for song, drop in zip(songs, dropped, strict=True)]
-        genres = [
-            ((0,) if drop else song.genres or (0,)) + (-1,) * self.slots
-            for song, drop in zip(songs, dropped, strict=True)
-        ]
+            spans = [(song.upper, start // self.ratio, (start + self.context) // self.ratio) for song, start in pairs]
+            upper = np.stack([above[first:last] for above, first, last in spans if above is not None])
+        labelled = list(zip(songs, dropped, strict=True))
+        genres = [(UNLABELLED,) if drop or not song.genres else song.genres for song, drop in labelled]
         labels = LabelBatch(
-            artist=torch.tensor(artists),
-            genres=torch.tensor([slots[: self.slots] for slots in genres]),
+            artist=torch.tensor([UNLABELLED if drop else song.artist for song, drop in labelled]),
+            genres=torch.tensor([fill_slots(some[: self.slots], self.slots) for some in genres]),
             total_length=torch.tensor([song.samples for song in songs]),
-            offset=torch.tensor([start * self.hop for _, start in places]),
+            offset=torch.tensor([start * self.hop for start in starts]),
             sample_length=torch.full((len(songs),), self.context * self.hop),
         )
         return Segments(_long(codes), None if upper is None else _long(upper), labels)

@@ -1,6 +1,7 @@
 """Learning a codec: the levels of a recipe, side by side, on clips of a music folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import inf
 
 import numpy as np
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 
 from jukectl.audio.spectral import spectral_convergence_db
 from jukectl.codes.level import Level
+from jukectl.errors import BadManifest, BadRecipe
 from jukectl.progress import Report
-from jukectl.training.config import VQVAERecipe
+from jukectl.training.config import AudioData, VQVAERecipe
 from jukectl.training.manifest import Manifest
 from jukectl.training.waveforms import Waveforms
 from jukectl.vqvae.codebook import CodebookLearner
@@ -28,9 +30,11 @@ class VQVAETask:
     def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, report: Report) -> None:
         self.recipe = recipe
         self.levels = [Level.parse(name) for name in recipe.levels]
+        self._check_sizes(config)
         torch.manual_seed(recipe.train.seed)
         self.vqvae = VQVAE(config, self.levels)
         self.model: nn.Module = self.vqvae
+        self.parts: Sequence[nn.Module] = [self.vqvae.autoencoder(level) for level in self.levels]
         self.learners = nn.ModuleDict(
             {
                 level.label: CodebookLearner(
@@ -42,16 +46,26 @@ class VQVAETask:
             }
         )
         self.state: nn.Module = self.learners
-        manifest = Manifest.load(recipe.data.manifest)
-        kept, held = manifest.split(recipe.data.held_out)
-        cache = manifest.folder / f"waveforms-{config.sample_rate}"
-        self.training = Waveforms.load(manifest.folder, kept, config.sample_rate, cache, report)
-        shown = held[:: max(1, -(-len(held) // recipe.data.validation_songs))] or kept[:1]
-        self.validation = Waveforms.load(manifest.folder, shown, config.sample_rate, cache, report)
-        clips = self.training.clips(SCALE_CLIPS, recipe.data.clip_samples, np.random.default_rng(recipe.train.seed))
-        self.scale = Scale.of(clips)
+        self._load_music(recipe.data, config, report)
         self._passed: dict[Level, Reconstruction] = {}
         self._step = 0
+
+    def _load_music(self, data: AudioData, config: VQVAEConfig, report: Report) -> None:
+        """Songs to learn from, the middles of others to be judged by, and how loud it all is."""
+        manifest = Manifest.load(data.manifest)
+        kept, held = manifest.split(data.held_out)
+        cache = manifest.folder / f"waveforms-{config.sample_rate}"
+        self.training = Waveforms.load(manifest.folder, kept, config.sample_rate, cache, report)
+        shown = held[:: max(1, -(-len(held) // data.validation_songs))] or kept[:1]
+        validation = Waveforms.load(manifest.folder, shown, config.sample_rate, cache, report)
+        length = round(data.validation_seconds * config.sample_rate)
+        middles = [validation.middle(index, length) for index in range(len(validation.songs))]
+        shortest = config.hop(max(self.levels))
+        self.validation = [middle for middle in middles if len(middle) >= shortest and middle.any()]
+        clips = self.training.clips(SCALE_CLIPS, data.clip_samples, np.random.default_rng(self.recipe.train.seed))
+        if not clips.any() or not self.validation:
+            raise BadManifest(f"the songs in {manifest.folder} are silent or too short to learn from")
+        self.scale = Scale.of(clips)
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
         """The sum over the levels of a step's loss; see `vqvae.loss.terms`."""
@@ -92,9 +106,13 @@ class VQVAETask:
         return figures
 
     def evaluate(self) -> Mapping[str, float]:
-        """Mean spectral convergence in dB of held-out songs, a level, and over the levels."""
+        """Mean spectral convergence in dB of held-out songs, a level, and over the levels.
+
+        The latter is infinite as long as a codebook has not started: what the levels do without it is no codec yet.
+        """
         figures = {f"{level.label}_convergence_db": self._convergence(level) for level in self.levels}
-        return {**figures, self.objective: float(np.mean(list(figures.values())))}
+        started = all(self._learner(level).started for level in self.levels)
+        return {**figures, self.objective: float(np.mean(list(figures.values()))) if started else inf}
 
     @torch.no_grad()
     def _start(self, level: Level) -> None:
@@ -102,22 +120,34 @@ class VQVAETask:
         generator = np.random.default_rng((self.recipe.train.seed, self._step, SCALE_CLIPS))
         clips = self.training.clips(SCALE_CLIPS, self.recipe.data.clip_samples, generator)
         autoencoder = self.vqvae.autoencoder(level)
-        latents = torch.cat([autoencoder.encoder(some).float() for some in clips.split(self.recipe.train.batch)])
+        batches = torch.split(clips, self.recipe.train.batch)
+        latents = torch.cat([autoencoder.encoder(some).float() for some in batches])
         self._learner(level).start(autoencoder.codebook, latents, self._generator(level))
 
     def _convergence(self, level: Level) -> float:
-        config = self.vqvae.config
-        length = int(self.recipe.data.validation_seconds * config.sample_rate)
+        hop, quantize = self.vqvae.config.hop(level), bool(self._learner(level).started)
         scores = []
-        for index in range(len(self.validation.songs)):
-            target = self.validation.middle(index, length)
-            target = target[: len(target) // config.hop(level) * config.hop(level)]
-            quantize = bool(self._learner(level).started)
+        for song in self.validation:
+            target = song[: len(song) // hop * hop]
             predicted = self.vqvae.autoencoder(level)(target[None], quantize=quantize).audio[0].float()
-            score = spectral_convergence_db(target, predicted)
-            if np.isfinite(score):
-                scores.append(score)
+            scores.append(spectral_convergence_db(target, predicted))
         return float(np.mean(scores))
+
+    def _check_sizes(self, config: VQVAEConfig) -> None:
+        """BadRecipe where clips are no whole codes, or so few that every vector of the codebook would be restarted."""
+        data, batch, threshold = self.recipe.data, self.recipe.train.batch, self.recipe.codebook.threshold
+        for level in self.levels:
+            hop = config.hop(level)
+            if data.clip_samples % hop:
+                raise BadRecipe(
+                    f"data.clip_samples must be a multiple of {hop}, the {level.label} hop, got {data.clip_samples}"
+                )
+            usage = batch * data.clip_samples / hop / config.codebook_size
+            if threshold > usage:
+                raise BadRecipe(
+                    f"codebook.threshold {threshold} is over {usage:g}, the mean uses of a {level.label} vector a "
+                    "batch, so every vector would be restarted all the time: lower it to a quarter of that"
+                )
 
     def _learner(self, level: Level) -> CodebookLearner:
         learner = self.learners[level.label]

@@ -1,6 +1,7 @@
 """Clips of music for the codec: songs decoded once to memory-mapped int16, crops drawn by step."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import torch
 from torch import Tensor
 
 from jukectl.audio import io, mix
-from jukectl.errors import BadAudio, BadManifest
+from jukectl.errors import BadAudio, BadManifest, CannotWrite, MissingTool
 from jukectl.files import atomic_write
 from jukectl.progress import Progress, Report
 from jukectl.training.manifest import Track
 
 FULL_SCALE = 32_767
+LONGEST_STEM = 150  # bytes of a song's name that its cache file keeps: file systems allow 255 in all
 
 
 class Waveforms:
@@ -33,14 +35,18 @@ class Waveforms:
             report(Progress("decoding songs", number, len(tracks), track.path))
             try:
                 songs.append(_decoded(folder / track.path, sample_rate, cache))
-            except BadAudio as error:
+            except (BadAudio, MissingTool) as error:
                 report(Progress("decoding songs", number, len(tracks), f"left out: {error}"))
+        report(Progress("decoding songs", len(tracks), len(tracks)))
         if not songs:
             raise BadManifest(f"none of the {len(tracks)} songs in {folder} can be read")
         return cls(songs, sample_rate)
 
     def clips(self, count: int, samples: int, generator: np.random.Generator) -> Tensor:
-        """`count` random mono clips (count, samples), float32; longer songs come up more often. Left and right are mixed at random."""
+        """`count` random mono clips (count, samples), float32; the longer a song, the more often it comes up.
+
+        Left and right are mixed at random. A song that is shorter than a clip is followed by silence.
+        """
         picks = generator.choice(len(self.songs), count, p=self.lengths / self.lengths.sum())
         return torch.from_numpy(np.stack([self._clip(self.songs[pick], samples, generator) for pick in picks]))
 
@@ -52,7 +58,7 @@ class Waveforms:
 
     @staticmethod
     def _clip(song: np.ndarray, samples: int, generator: np.random.Generator) -> np.ndarray:
-        start = int(generator.integers(max(1, song.shape[-1] - samples)))
+        start = int(generator.integers(max(0, song.shape[-1] - samples) + 1))
         clip = _as_float(song[:, start : start + samples])
         if clip.shape[-1] < samples:
             clip = np.pad(clip, ((0, 0), (0, samples - clip.shape[-1])))
@@ -64,20 +70,22 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
 
 
 def _decoded(path: Path, sample_rate: int, cache: Path) -> np.ndarray:
-    """The cached int16 decode of a file, made anew where the file has changed."""
+    """The cached int16 decode (channels, samples) of a file, made anew where the file has changed."""
     try:
         about = path.stat()
     except OSError as error:
-        raise BadAudio(f"{path}: {error.strerror}") from error
-    key = hashlib.sha256(f"{path.resolve()} {about.st_size} {about.st_mtime_ns} {sample_rate}".encode()).hexdigest()[
-        :16
-    ]
-    kept = cache / f"{path.stem}-{key}.npy"
+        raise BadAudio(f"cannot read {path}: {error.strerror}") from error
+    key = hashlib.sha256(os.fsencode(f"{path.resolve()} {about.st_size} {about.st_mtime_ns} {sample_rate}")).hexdigest()
+    stem = os.fsencode(path.stem)[:LONGEST_STEM].decode(errors="ignore")
+    kept = cache / f"{stem}-{key[:16]}.npy"
     if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
         audio = io.load(path, sample_rate=sample_rate)
-        samples = audio.samples if audio.samples.shape[0] <= 2 else mix.to_mono(audio.samples)[None]
+        samples = audio.samples if audio.channels <= 2 else mix.to_mono(audio.samples)[None]
         whole = np.round(mix.limit_peak(samples) * FULL_SCALE).astype(np.int16)
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotWrite(f"cannot make {cache}, where decoded songs are kept: {error.strerror}") from error
         with atomic_write(kept) as file:
             np.save(file, whole)
     song: np.ndarray = np.load(kept, mmap_mode="r", allow_pickle=False)

@@ -1,6 +1,6 @@
 """Encoding and decoding of any length in chunks: memory stays flat, and the result is the unchunked one.
 
-Every chunk is given the neighbours that its result depends on (the network's reach), and what those neighbours give is cut off.
+Every chunk is given the neighbours that its result depends on (the network's reach), and what those give is cut off.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""The bottleneck of one level: a codebook learned by moving averages, with random restarts (Jukebox, section 3; Razavi et al. 2019)."""
+"""The bottleneck of one level: a codebook learned by moving averages, with random restarts.
+
+Jukebox, section 3.1; the moving averages are those of van den Oord et al. 2017, appendix A.1.
+"""
 
 import math
 from dataclasses import dataclass
@@ -6,6 +9,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+ROWS = 8_192  # latents compared with the codebook at once, which bounds the memory for distances
+SMALLEST_COUNT = 1e-5  # mean usage under which a vector's two averages say nothing about its place any more
 
 
 class Codebook(nn.Module):
@@ -21,13 +27,13 @@ class Codebook(nn.Module):
     def encode(self, latents: Tensor) -> Tensor:
         """Latents (B, T, D) to the codes (B, T), int64, of their nearest vectors."""
         # |z - e|^2 = |z|^2 - 2 z.e + |e|^2, and |z|^2 is the same for every e
-        vectors = self.vectors.to(latents.dtype)
-        half_norms = vectors.square().sum(1) / 2
-        flat = latents.reshape(-1, latents.shape[-1])
-        nearest = torch.cat(
-            [torch.addmm(half_norms, rows, vectors.T, alpha=-1).argmin(-1) for rows in flat.split(8192)]
-        )
-        return nearest.view(latents.shape[:-1])
+        half_norms = self.vectors.square().sum(1) / 2
+        flat = latents.reshape(-1, latents.shape[-1]).to(self.vectors.dtype)
+        nearest = []
+        with torch.autocast(latents.device.type, enabled=False):  # in bfloat16 another vector often seems nearer
+            for rows in torch.split(flat, ROWS):
+                nearest.append(torch.addmm(half_norms, rows, self.vectors.T, alpha=-1).argmin(-1))
+        return torch.cat(nearest).view(latents.shape[:-1])
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, T) to their vectors (B, T, D)."""
@@ -46,8 +52,8 @@ class CodebookUsage:
 class CodebookLearner(nn.Module):
     """Moves a codebook towards the latents assigned to it, and restarts the vectors that nobody uses.
 
-    Each vector is the ratio of two moving averages (decay 0.99): the sum of its latents and their number. A vector whose mean
-    number falls under `threshold` a batch is set to a random latent of the batch, and begins again with the mean usage.
+    Each vector is the ratio of two moving averages: the sum of its latents and their number. A vector whose mean number
+    falls under `threshold` a batch is set to a random latent of the batch, and begins again with the mean usage.
     """
 
     sums: Tensor  # (K, D)
@@ -64,10 +70,10 @@ class CodebookLearner(nn.Module):
 
     @torch.no_grad()
     def start(self, codebook: Codebook, latents: Tensor, generator: torch.Generator) -> None:
-        """Set every vector to a random latent of the first batch."""
+        """Set every vector to a random one of these latents (B, T, D)."""
         picks = self._picks(codebook, latents, generator)
         codebook.vectors.copy_(picks)
-        self.counts.fill_(math.e * self.threshold or 1.0)  # a hundred steps of disuse at decay 0.99, then a restart
+        self.counts.fill_(math.e * self.threshold or 1.0)  # a restart after 1/(1 - decay) steps of disuse
         self.sums.copy_(picks * self.counts[0])
         self.started.fill_(True)
 
@@ -75,8 +81,8 @@ class CodebookLearner(nn.Module):
     def update(self, codebook: Codebook, latents: Tensor, codes: Tensor, generator: torch.Generator) -> CodebookUsage:
         """One moving-average step with a batch's latents (B, T, D) and their codes (B, T)."""
         size, width = codebook.vectors.shape
-        flat = latents.reshape(-1, width).float()
-        numbers = torch.bincount(codes.flatten(), minlength=size).float()
+        flat = latents.reshape(-1, width).to(self.sums.dtype)
+        numbers = torch.bincount(codes.flatten(), minlength=size).to(self.counts.dtype)
         totals = torch.zeros_like(self.sums).index_add_(0, codes.flatten(), flat)
         self.sums.mul_(self.decay).add_(totals, alpha=1 - self.decay)
         self.counts.mul_(self.decay).add_(numbers, alpha=1 - self.decay)
@@ -85,19 +91,20 @@ class CodebookLearner(nn.Module):
         if dead.any():
             self.sums[dead] = self._picks(codebook, latents, generator)[dead] * numbers.mean()
             self.counts[dead] = numbers.mean()
-        codebook.vectors.copy_(self.sums / self.counts.clamp(min=1e-5).unsqueeze(1))
+        known = self.counts > SMALLEST_COUNT  # the others, where nothing restarts them, stay where they are
+        codebook.vectors[known] = self.sums[known] / self.counts[known].unsqueeze(1)
 
         shares = numbers / numbers.sum()
         entropy = -(shares * shares.clamp(min=1e-12).log2()).sum()
         return CodebookUsage(float(entropy), size - int(dead.sum()), int(dead.sum()))
 
-    @staticmethod
-    def _picks(codebook: Codebook, latents: Tensor, generator: torch.Generator) -> Tensor:
+    def _picks(self, codebook: Codebook, latents: Tensor, generator: torch.Generator) -> Tensor:
         """A random latent for every vector (K, D), with a little noise where there are fewer latents than vectors."""
         size, width = codebook.vectors.shape
-        flat = latents.reshape(-1, width).float()
+        flat = latents.reshape(-1, width).to(self.sums.dtype)
         if len(flat) >= size:
             return flat[torch.randperm(len(flat), generator=generator)[:size]]
         rows = torch.randint(len(flat), (size,), generator=generator)
         noise = torch.randn(size, width, generator=generator) * 0.01 / width**0.5
-        return flat[rows] + noise.to(flat)
+        picks: Tensor = flat[rows] + noise.to(flat)
+        return picks

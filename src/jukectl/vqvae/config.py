@@ -27,6 +27,10 @@ class VQVAEConfig:
             values = getattr(self, name)
             if len(values) != len(Level) or min(values) < 1:
                 raise ValueError(f"{name} needs {len(Level)} whole numbers from 1, one a level, got {values}")
+        for name in ("sample_rate", "latent_width", "dilation_growth", "dilation_cycle", "hidden_multiplier"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be over 0, got {value}")
         if any(stride % 2 for stride in self.strides):
             raise ValueError(f"strides must be even, got {self.strides}")
         if not 2 <= self.codebook_size <= 2**16:

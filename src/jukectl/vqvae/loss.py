@@ -34,8 +34,9 @@ class Terms:
 def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: int) -> Terms:
     """Loss terms of a reconstruction of `target` (B, N).
 
-    spectral: L2 distance of magnitudes at several resolutions, over the data's mean; waveform: mean squared error over the data's
-    power; worst: the same over each clip's `worst_samples` worst samples; commitment: latents to their codebook vectors.
+    spectral: L2 distance of magnitudes at several resolutions, over the data's mean; waveform: mean squared error over
+    the data's power; worst: the same over each clip's `worst_samples` worst samples; commitment: mean square of latents
+    less their codebook vectors.
     """
     audio = result.audio.float()
     squares = (audio - target).square()

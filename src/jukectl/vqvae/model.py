@@ -36,12 +36,10 @@ class Autoencoder(nn.Module):
 
         Without `quantize` the latents go to the decoder as they are, and the codes are empty (B, 0).
         """
-        if not quantize:
-            latents = self.encoder(audio).float()
-            return Reconstruction(
-                self.decoder(latents), latents, latents, latents.new_zeros(len(audio), 0, dtype=torch.int64)
-            )
         latents = self.encoder(audio).float()
+        if not quantize:
+            no_codes = torch.zeros(len(audio), 0, dtype=torch.int64, device=audio.device)
+            return Reconstruction(self.decoder(latents), latents, latents, no_codes)
         codes = self.codebook.encode(latents.detach())
         quantized = self.codebook.decode(codes)
         return Reconstruction(self.decoder(latents + (quantized - latents).detach()), latents, quantized, codes)
@@ -69,4 +67,5 @@ class VQVAE(nn.Module):
     def decode(self, codes: Tensor, level: Level) -> Tensor:
         """Codes (B, T) to audio (B, T * hop)."""
         autoencoder = self.autoencoder(level)
-        return autoencoder.decoder(autoencoder.codebook.decode(codes))
+        audio: Tensor = autoencoder.decoder(autoencoder.codebook.decode(codes))
+        return audio

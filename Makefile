@@ -1,0 +1,98 @@
+# One word for each thing to do; `make` alone lists them.
+
+PYTHON ?= python3
+
+BIN := .venv/bin
+JUKECTL := $(BIN)/jukectl
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+INSTALLED := .venv/.installed
+
+MINI := build/mini
+RECIPES := examples/mini
+LEVELS := bottom middle top
+CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
+PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint check mini mini-music mini-codes mini-embed eval-mini pictures clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(INSTALLED) ## create .venv and install jukectl into it (once, and again when what it needs has changed)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'jukectl needs Python 3.11 or newer. Name one with: make setup PYTHON=python3.11' >&2; exit 1; }
+	@test -x $(BIN)/pip || { echo 'Creating .venv'; $(PYTHON) -m venv .venv; } \
+		|| { rm -rf .venv; echo '$(PYTHON) cannot create .venv. On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@echo 'Installing jukectl and what it needs into .venv, which takes some minutes the first time'
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup ## continue examples/riff.wav by 20 seconds of new music
+	@echo 'Continuing examples/riff.wav, which takes some minutes; stopped, it goes on with: make demo'
+	@$(JUKECTL) continue examples/riff.wav --artist Freedoom --genre Game --seconds 20 --seed 1 --out demo
+	@echo 'The riff, and after 12 seconds the new music, is in demo/audio/0.wav'
+
+test: setup ## run the tests
+	@$(BIN)/python -m pytest -rs
+
+test-slow: setup ## run the tests that take minutes each
+	@$(BIN)/python -m pytest -rs -m slow
+
+lint: setup ## check style and types
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check || { echo 'Not formatted as above. Mend it with: .venv/bin/ruff format' >&2; exit 1; }
+	@$(BIN)/mypy
+
+check: lint test ## all of lint and test
+
+# The embedded model, from nothing. Every step goes on from where it stopped; -j2 uses two cores.
+
+mini: $(LEVELS:%=mini-prior-%) ## train the embedded model again, hours long (needs Debian 12 and fluidsynth)
+	@$(JUKECTL) models assemble $(MINI)/model $(CODEC_RUNS) $(PRIOR_RUNS) --card $(RECIPES)/card.toml
+	@echo 'The model is in $(MINI)/model. Try it with --model $(MINI)/model, take it into the package with: make mini-embed'
+
+mini-music: setup
+	@command -v fluidsynth >/dev/null || { echo 'MIDI files are played by fluidsynth: apt install fluidsynth' >&2; exit 1; }
+	@echo 'Fetching the music'
+	@$(PIP) install -r $(RECIPES)/requirements.txt
+	@mkdir -p $(MINI)
+	@$(BIN)/python $(RECIPES)/fetch_music.py $(MINI)/music > $(MINI)/held_out.txt
+	@cmp -s $(MINI)/held_out.txt $(RECIPES)/held_out.txt \
+		|| { echo '$(MINI)/held_out.txt names other songs than $(RECIPES)/held_out.txt and the recipes' >&2; exit 1; }
+	@$(JUKECTL) data scan $(MINI)/music
+
+mini-codec-%: mini-music
+	@echo 'Training the $* level of the codec'
+	@$(JUKECTL) train vqvae $(RECIPES)/vqvae-$*.toml
+
+mini-codes: $(LEVELS:%=mini-codec-%)
+	@echo 'Encoding the music'
+	@$(JUKECTL) models assemble $(MINI)/codec $(CODEC_RUNS) --card $(RECIPES)/card.toml
+	@$(JUKECTL) data encode $(MINI)/music/manifest.jsonl --out $(MINI)/codes --model $(MINI)/codec
+
+mini-prior-top: mini-codes
+	@echo 'Training the top prior'
+	@$(JUKECTL) train prior $(RECIPES)/top.toml
+
+mini-prior-%: mini-codes
+	@echo 'Training the $* upsampler'
+	@$(JUKECTL) train upsampler $(RECIPES)/$*.toml
+
+mini-embed:
+	@mkdir -p src/jukectl/assets/mini
+	@cp $(MINI)/model/model.toml $(MINI)/model/*.safetensors src/jukectl/assets/mini/
+	@du -ch src/jukectl/assets/mini/* | tail -n 1
+
+eval-mini: setup ## measure the embedded model on the songs it was not trained on (after make mini)
+	@$(JUKECTL) eval reconstruction $(MINI)/music/manifest.jsonl --held-out $(RECIPES)/held_out.txt
+	@$(JUKECTL) eval prior $(MINI)/codes --held-out $(RECIPES)/held_out.txt
+
+pictures: demo ## draw the pictures of the docs
+	@$(JUKECTL) plot demo --out docs/images/continuation.png
+
+clean: ## remove the demo and what tools leave behind; .venv and build stay
+	@rm -rf demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find src tests examples scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,108 @@
+"""Pictures of a song folder or of an audio file, with what it takes to decode the one and read the other."""
+
+from math import log2
+from pathlib import Path
+
+from jukectl.audio import io, mix
+from jukectl.checkpoints import catalogue
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import TOP_DOWN
+from jukectl.codes.recipe import Recipe
+from jukectl.codes.song import Song
+from jukectl.errors import BadInput, CannotWrite, NotASong
+from jukectl.evaluation import plots
+from jukectl.pipeline.decoding import check_codec, waveform
+from jukectl.pipeline.machine import choose
+from jukectl.progress import Progress, Report, silent
+
+
+def plot(
+    path: Path,
+    *,
+    out: Path | None = None,
+    dark: bool = False,
+    sample: int = 0,
+    model: str | None = None,
+    device: str = "auto",
+    force: bool = False,
+    report: Report = silent,
+) -> Path:
+    """Draw a song folder's levels, or an audio file; returns the picture's path.
+
+    Without `out` it is `plots/spectrogram.png` in the song folder, or lies beside the audio file.
+    """
+    theme = plots.DARK if dark else plots.LIGHT
+    if out is not None:
+        plots.check_format(out)
+    if path.is_file():
+        out = out or path.with_name(f"{path.stem}-spectrogram.png")
+        figure = plots.draw_recording(_recording(path), theme=theme)
+    else:
+        song = Song.open(path)
+        out = out or song.plots / ("spectrogram.png" if sample == 0 else f"spectrogram-{sample}.png")
+        found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None and codes.done}
+        if not found:
+            raise NotASong(f"{path} has no codes yet. Make them with: jukectl resume {path}")
+        recipe = song.recipe()
+        named = model or (recipe and (recipe.model.path or recipe.model.name)) or catalogue.EMBEDDED
+        folder, machine = catalogue.find(named), choose(device)
+        panels = []
+        for number, (level, codes) in enumerate(found.items()):
+            report(Progress("decoding levels", number, len(found), level.label))
+            check_codec(song, codes, folder, force=force)
+            if not 0 <= sample < codes.samples:
+                raise BadInput(f"{path} has the samples 0 to {codes.samples - 1}; got --sample {sample}")
+            samples = waveform(folder.vqvae(machine.device, (level,)), codes.array[sample], level, machine)
+            panels.append(
+                plots.Panel(
+                    name=level.label.capitalize(),
+                    about=_rate(codes),
+                    samples=samples,
+                    sample_rate=codes.sample_rate,
+                )
+            )
+        report(Progress("decoding levels", len(found), len(found)))
+        first = next(iter(found.values()))
+        figure = plots.draw_levels(
+            panels,
+            title=path.resolve().name,
+            about=_about(recipe, sample, first.samples),
+            prompt_seconds=first.prompt * first.hop / first.sample_rate,
+            theme=theme,
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot make the folder {out.parent}: {error.strerror or error}") from error
+    plots.save(figure, out)
+    return out
+
+
+def _recording(path: Path) -> plots.Panel:
+    audio = io.load(path)
+    channels = {1: "mono", 2: "the mean of two channels"}.get(audio.channels, f"{audio.channels} channels, down-mixed")
+    return plots.Panel(
+        name=path.name,
+        about=f"{audio.seconds:.1f} s · {audio.sample_rate} Hz · {channels}",
+        samples=mix.to_mono(audio.samples),
+        sample_rate=audio.sample_rate,
+    )
+
+
+def _rate(codes: Codes) -> str:
+    """The rest of a level's caption."""
+    rate = codes.sample_rate / codes.hop
+    kbit = rate * log2(codes.codebook_size) / 1_000
+    return f"{codes.hop} audio samples a code · {rate:.0f} codes a second · {kbit:.2f} kbit/s · {codes.seconds:.1f} s"
+
+
+def _about(recipe: Recipe | None, sample: int, samples: int) -> str:
+    """The line under a song's title."""
+    parts = [f"sample {sample} of {samples}"] if samples > 1 else []
+    if recipe is not None:
+        style = ", ".join(filter(None, [recipe.labels.artist, *recipe.labels.genres]))
+        parts += [style] if style else []
+        parts += [f"model {recipe.model.name}"]
+        parts += [f"seed {recipe.seed}"] if recipe.kind != "encode" else []
+        parts += [f"prompt: {Path(recipe.prompt.source).name}"] if recipe.prompt else []
+    return " · ".join(parts)

@@ -1,0 +1,121 @@
+"""What tests of several parts share: a tiny model on disk, and a short recording."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SAMPLE_RATE = 8_000  # Hz, the slowest that every audio format holds
+RIFF_SECONDS = 2.0
+
+
+def sines(seconds: float, *frequencies: float) -> np.ndarray:
+    """Sines (n,) that swell and fade, none of them loud."""
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    voices = [
+        np.sin(2 * np.pi * frequency * time) * np.cos(np.pi * time * (number + 1)) ** 2
+        for number, frequency in enumerate(frequencies)
+    ]
+    return (0.6 * np.mean(voices, axis=0)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def riff(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of a few sines: a stereo wav file at 8 kHz, 16 bits."""
+    from jukectl.audio import io
+
+    path = tmp_path_factory.mktemp("riff") / "riff.wav"
+    io.save(path, np.stack([sines(RIFF_SECONDS, 220, 660), sines(RIFF_SECONDS, 220, 330, 1_250)]), SAMPLE_RATE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete model folder, called tiny: random weights from a fixed seed, through real files. Copy it to change it.
+
+    8 kHz, hops 16, 64 and 256, 32 codes a codebook, contexts of 64 codes (0.128, 0.512 and 2.048 seconds), three
+    artists and three genres ("unlabelled" is the first of each), up to two genres a song.
+    """
+    import tomlkit
+    import torch
+
+    from jukectl.checkpoints.assemble import Run, assemble
+    from jukectl.codes.level import Level
+    from jukectl.prior.config import ConditionerConfig, PriorConfig, TimingConfig
+    from jukectl.prior.model import Prior
+    from jukectl.training.loop import save_weights
+    from jukectl.vqvae.codebook import CodebookLearner
+    from jukectl.vqvae.config import VQVAEConfig
+    from jukectl.vqvae.model import VQVAE
+
+    place = tmp_path_factory.mktemp("models")
+
+    def run(name: str, model: torch.nn.Module, about: dict) -> Run:
+        """A model as a training run leaves it."""
+        folder = place / "runs" / name
+        folder.mkdir(parents=True)
+        save_weights(model, folder / "best.safetensors")
+        (folder / "model.toml").write_text(tomlkit.dumps(about), encoding="utf-8")
+        return Run.load(folder)
+
+    def fill_zeros(model: torch.nn.Module) -> None:
+        """Random numbers where a layer starts as nothing, so that every part of the model has a say."""
+        for parameter in model.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.1)
+
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        shape = {
+            "sample_rate": SAMPLE_RATE,
+            "downs": [1, 1, 1],
+            "strides": [16, 4, 4],
+            "codebook_size": 32,
+            "latent_width": 8,
+            "widths": [8, 8, 8],
+            "depths": [2, 2, 2],
+        }
+        config = VQVAEConfig(**{name: tuple(one) if isinstance(one, list) else one for name, one in shape.items()})
+        vqvae = VQVAE(config)
+        fill_zeros(vqvae)
+        music = torch.from_numpy(sines(4 * RIFF_SECONDS, 220, 330, 550, 1_250))[None]
+        for level in Level:  # the codes of music are then all in use
+            autoencoder = vqvae.autoencoder(level)
+            latents = autoencoder.encoder(music[:, : music.shape[1] // config.hop(level) * config.hop(level)])
+            learner = CodebookLearner(autoencoder.codebook)
+            learner.start(autoencoder.codebook, latents, torch.Generator().manual_seed(level))
+        runs = [run("vqvae", vqvae, {"vqvae": shape, "levels": [level.label for level in Level]})]
+
+        names = {"artists": ["unlabelled", "Ada", "Björk B."], "genres": ["unlabelled", "Jazz", "Ambient"]}
+        for level in Level:
+            upper = ConditionerConfig(width=8, depth=2, downs=2, codebook_size=config.codebook_size)
+            prior_config = PriorConfig(
+                level=level,
+                context=64,
+                width=32,
+                depth=3,
+                heads=2,
+                blocks=8,
+                hop=config.hop(level),
+                sample_rate=SAMPLE_RATE,
+                codebook_size=config.codebook_size,
+                artists=len(names["artists"]),
+                genres=len(names["genres"]),
+                genre_slots=2,
+                timing=TimingConfig(bins=16, min_seconds=0.5, max_seconds=60.0) if level is Level.TOP else None,
+                conditioner=None if level is Level.TOP else upper,
+                init_scale=5.0,
+            )
+            prior = Prior(prior_config)
+            fill_zeros(prior)
+            runs.append(run(level.label, prior, {"prior": prior_config.to_dict(), "vocabulary": names}))
+
+    card = {
+        "name": "tiny",
+        "version": "0.1",
+        "licence": "CC0-1.0",
+        "summary": "Random weights, for tests.",
+        "sources": [{"artist": "Ada", "title": "Sines", "licence": "CC0-1.0"}],
+        "sampling": {"top": {"temperature": 0.98}},
+    }
+    return assemble(place / "tiny", runs, card).path

@@ -1,0 +1,56 @@
+from math import inf, isnan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import entropy
+
+from jukectl.evaluation.measures import entropy_bits, si_sdr_db
+
+TIME = np.arange(4_000) / 4_000
+SINE, COSINE = np.sin(2 * np.pi * 50 * TIME), np.cos(2 * np.pi * 50 * TIME)  # of equal power, and orthogonal
+
+
+@pytest.mark.parametrize("ratio_db", [-30, -3, 0, 10.5, 40])
+def test_the_si_sdr_of_a_mixture_is_the_ratio_of_its_powers(ratio_db):
+    assert si_sdr_db(SINE, SINE + 10 ** (-ratio_db / 20) * COSINE) == pytest.approx(ratio_db, abs=1e-6)
+
+
+@pytest.mark.parametrize(("volume", "offset"), [(0.01, 0), (-1, 0), (300, 0), (1, 5), (0.2, -3)])
+def test_si_sdr_does_not_hear_volume_polarity_or_offset(volume, offset):
+    mixture = SINE + 0.1 * COSINE
+    assert si_sdr_db(SINE, volume * mixture + offset) == pytest.approx(20, abs=1e-6)
+
+
+def test_si_sdr_agrees_with_least_squares_on_noise():
+    target, predicted = np.random.default_rng(0).standard_normal((2, 1_000))
+    predicted += target
+    columns = np.stack([target, np.ones_like(target)], axis=1)
+    (scale, offset), residual, *_ = np.linalg.lstsq(columns, predicted)
+    signal = np.square(scale * (target - target.mean())).sum()
+    assert si_sdr_db(target, predicted) == pytest.approx(10 * np.log10(signal / residual[0]))
+
+
+def test_si_sdr_at_its_limits():
+    assert si_sdr_db([1, -1, 1, -1], [2, -2, 2, -2]) == inf
+    assert si_sdr_db(SINE, 0 * SINE) == -inf
+    assert isnan(si_sdr_db(np.ones(10), np.arange(10)))
+
+
+def test_si_sdr_wants_signals_of_one_length():
+    with pytest.raises(ValueError, match="one length"):
+        si_sdr_db(np.ones(3), np.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("counts", "bits"),
+    [([7] * 8, 3), ([4, 2, 1, 1], 1.75), ([0, 4, 0, 2, 1, 1, 0], 1.75), ([0, 9, 0], 0), ([0, 0], 0), ([1] * 2048, 11)],
+)
+def test_the_entropy_of_known_histograms(counts, bits):
+    assert entropy_bits(np.array(counts)) == pytest.approx(bits)
+
+
+@given(st.lists(st.integers(0, 1_000), min_size=1).filter(any))
+def test_entropy_agrees_with_scipy(counts):
+    assert entropy_bits(np.array(counts)) == pytest.approx(float(entropy(counts, base=2)), abs=1e-9)

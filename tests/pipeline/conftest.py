@@ -1,0 +1,69 @@
+"""Small songs of the tiny model, for tests of the stages."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jukectl.codes.song import Song
+from jukectl.pipeline import Request, sample
+
+SHORT = 0.6  # seconds: 19 top codes, less than a context; 76 middle and 304 bottom codes, more than one
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def ask(tiny_model: Path) -> Callable[..., Request]:
+    """A request for a short song of the tiny model; any option may be given."""
+
+    def make(**changes: object) -> Request:
+        values = {"model": str(tiny_model), "artist": "Ada", "genres": ("jazz",), "seconds": SHORT, "seed": 3}
+        return Request(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short song of two samples, finished. Copy it to change it."""
+    path = tmp_path_factory.mktemp("songs") / "finished"
+    request = Request(model=str(tiny_model), artist="Ada", genres=("jazz",), seconds=SHORT, seed=3, samples=2)
+    sample(path, request)
+    return path
+
+
+@pytest.fixture
+def song(finished: Path, tmp_path: Path) -> Song:
+    """A copy of the finished song."""
+    shutil.copytree(finished, tmp_path / "song")
+    return Song(tmp_path / "song")
+
+
+@pytest.fixture(scope="session")
+def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with another codec."""
+    from safetensors.numpy import load_file, save_file
+
+    path = tmp_path_factory.mktemp("other") / "other"
+    shutil.copytree(tiny_model, path)
+    tensors = load_file(path / "vqvae.safetensors")
+    name = next(name for name in tensors if "codebook" in name)
+    tensors[name] = tensors[name] + np.float16(0.5)
+    save_file(tensors, path / "vqvae.safetensors")
+    return path
+
+
+@pytest.fixture
+def codes_in() -> Callable[[Path], dict[str, bytes]]:
+    """The bytes of every level's archive in a song folder."""
+    return lambda path: {file.name: file.read_bytes() for file in sorted(Path(path).glob("*.npz"))}

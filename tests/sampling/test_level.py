@@ -1,0 +1,249 @@
+"""A level, window by window: what the prior sees, what comes out, and that no split into runs changes it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import Level
+from jukectl.codes.recipe import LevelSampling
+from jukectl.prior.config import ConditionerConfig, PriorConfig, TimingConfig
+from jukectl.prior.labels import LabelBatch
+from jukectl.prior.model import Prior
+from jukectl.sampling.level import LevelJob, fill
+from jukectl.sampling.noise import uniforms
+from jukectl.sampling.windows import plan_windows
+
+CONTEXT = 16
+RATIO = 4
+SIZE = 24  # codes in the codebook
+SEED = 11
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def make_prior(level):
+    """A small prior with weights that make its choices differ from place to place."""
+    top = level is Level.TOP
+    config = PriorConfig(
+        level=level,
+        context=CONTEXT,
+        width=32,
+        depth=3,
+        heads=2,
+        blocks=4,
+        hop=8 * 4**level,
+        sample_rate=1_000,
+        codebook_size=SIZE,
+        artists=3,
+        genres=4,
+        genre_slots=2,
+        timing=TimingConfig(bins=8, min_seconds=0.1, max_seconds=60) if top else None,
+        conditioner=None if top else ConditionerConfig(width=16, depth=2, downs=2, codebook_size=SIZE),
+        init_scale=5.0,
+    )
+    torch.manual_seed(level)
+    prior = Prior(config).eval().requires_grad_(False)
+    for parameter in prior.artist_genre.parameters():
+        parameter.mul_(20)  # it has one place in the window to be heard from
+    return prior
+
+
+PRIORS = {level: make_prior(level) for level in Level}
+
+
+def make_job(level=Level.TOP, total=40, samples=2, **changes):
+    upper = None
+    if level is not Level.TOP:
+        upper = np.random.default_rng(0).integers(0, SIZE, (samples, -(-total // RATIO))).astype(np.uint16)
+    values = {
+        "prior": PRIORS[level],
+        "total": total,
+        "seed": SEED,
+        "sampling": LevelSampling(temperature=1.0, advance=0.5),
+        "artist": 2,
+        "genres": (1, 3),
+        "song_samples": 20_000,
+        "upper": upper,
+        **changes,
+    }
+    return LevelJob(**values)
+
+
+def make_codes(level=Level.TOP, frames=0, samples=2, prompt=0):
+    array = np.random.default_rng(1).integers(0, SIZE, (samples, frames))
+    config = PRIORS[level].config
+    return Codes(
+        level=level, array=array, prompt=prompt, hop=config.hop, sample_rate=1_000, codebook_size=SIZE, vqvae="x"
+    )
+
+
+def fill_all(job, codes, watch=lambda done: None):
+    grown = [codes, *fill(job, codes, watch)]
+    return grown[-1].array
+
+
+def sampled_slowly(job, codes):
+    """The same level with neither cache nor batch: a whole forward pass for every code of every sample."""
+    config = job.prior.config
+    rows = []
+    for sample in range(codes.samples):
+        row = list(codes.array[sample])
+        numbers = uniforms(job.seed, job.level, sample, 0, job.total)
+        for window in plan_windows(job.total, context=CONTEXT, advance=CONTEXT // 2, done=codes.done, ratio=job.ratio):
+            labels = LabelBatch.repeat(
+                1,
+                artist=job.artist,
+                genres=job.genres,
+                slots=2,
+                total_length=job.song_samples,
+                offset=window.start * config.hop,
+                sample_length=CONTEXT * config.hop,
+            )
+            upper = None
+            if job.upper is not None:
+                span = job.upper[sample, window.start // RATIO : (window.start + CONTEXT) // RATIO]
+                upper = torch.from_numpy(span.astype(np.int64))[None]
+            while len(row) < window.stop:
+                seen = torch.tensor([[*map(int, row[window.start :]), 0]])  # the last one is not looked at
+                logits = job.prior(seen, labels, upper)[0, -1].double()
+                cumulative = np.cumsum((logits / job.sampling.temperature).softmax(-1).numpy())
+                row.append(int(np.searchsorted(cumulative, numbers[len(row)] * cumulative[-1], side="right")))
+        rows.append(row)
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("level", Level)
+@pytest.mark.parametrize(("total", "done"), [(8, 0), (16, 0), (40, 0), (44, 20), (36, 5)])
+def test_codes_are_those_of_the_plain_recipe_without_cache_and_batch(level, total, done):
+    job, codes = make_job(level, total), make_codes(level, done, prompt=done)
+    assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
+
+
+@pytest.mark.parametrize("level", Level)
+@pytest.mark.parametrize("total", [12, 16, 40])
+@pytest.mark.parametrize("prompt", [0, 4, 10, 15, 16, 30])
+def test_what_exists_is_never_sampled_again_and_every_window_adds_to_it(level, total, prompt):
+    codes = make_codes(level, prompt, prompt=prompt)
+    job = make_job(level, total)
+    grown = list(fill(job, codes, lambda done: None))
+    assert [one.done for one in grown] == [window.stop for window in job.windows(prompt)]
+    for one in grown:
+        assert np.array_equal(one.array[:, :prompt], codes.array)
+        assert one.prompt == prompt
+    assert (grown[-1].done if grown else prompt) == max(total, prompt)
+
+
+@pytest.mark.parametrize("level", Level)
+def test_a_run_resumed_at_any_window_ends_in_the_same_codes(level):
+    job, codes = make_job(level, 52), make_codes(level, 6, prompt=6)
+    grown = list(fill(job, codes, lambda done: None))
+    assert len(grown) > 3
+    for stopped in grown:
+        assert np.array_equal(fill_all(job, stopped), grown[-1].array)
+
+
+@pytest.mark.parametrize("level", Level)
+@pytest.mark.parametrize("samples", [1, 2, 5])
+def test_a_sample_is_the_same_song_however_many_are_made_beside_it(level, samples):
+    job = make_job(level, 40, samples=8)
+    whole = fill_all(job, make_codes(level, samples=8))
+    few = make_job(level, 40, samples=samples, upper=None if job.upper is None else job.upper[:samples])
+    assert np.array_equal(fill_all(few, make_codes(level, samples=samples)), whole[:samples])
+
+
+def test_samples_seeds_and_levels_have_songs_of_their_own():
+    one = fill_all(make_job(Level.TOP), make_codes(Level.TOP))
+    assert not np.array_equal(one[0], one[1])
+    assert not np.array_equal(one, fill_all(make_job(Level.TOP, seed=SEED + 1), make_codes(Level.TOP)))
+
+
+@pytest.mark.parametrize(
+    "change", [{"artist": 1}, {"genres": (2,)}, {"sampling": LevelSampling(temperature=0.5)}, {"song_samples": 55_000}]
+)
+def test_what_the_prior_is_told_makes_a_difference(change):
+    codes = make_codes(Level.TOP)
+    assert not np.array_equal(fill_all(make_job(Level.TOP), codes), fill_all(make_job(Level.TOP, **change), codes))
+
+
+def test_other_upper_codes_make_other_codes_from_their_place_on():
+    job = make_job(Level.MIDDLE, 64)
+    upper = job.upper.copy()
+    upper[:, 12:] = (upper[:, 12:] + 1) % SIZE  # beyond the first windows
+    before = fill_all(job, make_codes(Level.MIDDLE))
+    after = fill_all(make_job(Level.MIDDLE, 64, upper=upper), make_codes(Level.MIDDLE))
+    # the window that ends at 48 = 12 * RATIO is the last that sees none of them
+    assert np.array_equal(before[:, :48], after[:, :48])
+    assert not np.array_equal(before[:, 48:], after[:, 48:])
+
+
+@pytest.mark.parametrize("level", [Level.TOP, Level.BOTTOM])
+@pytest.mark.parametrize("done", [0, 13])
+def test_the_prior_sees_the_windows_of_the_plan_and_their_upper_codes(level, done, monkeypatch):
+    total = 44
+    job, seen, steps = make_job(level, total), [], []
+    prior = job.prior
+    conditioning, prefill, step = prior.conditioning, prior.prefill, prior.step
+
+    def watch_conditioning(labels, upper=None):
+        seen.append({"offset": int(labels.offset[0]), "length": int(labels.sample_length[0]), "upper": upper})
+        return conditioning(labels, upper)
+
+    def watch_prefill(codes, *rest):
+        seen[-1]["known"] = codes
+        return prefill(codes, *rest)
+
+    def watch_step(code, position, *rest):
+        steps.append((len(seen), position))
+        return step(code, position, *rest)
+
+    monkeypatch.setattr(prior, "conditioning", watch_conditioning)
+    monkeypatch.setattr(prior, "prefill", watch_prefill)
+    monkeypatch.setattr(prior, "step", watch_step)
+    array = fill_all(job, make_codes(level, done))
+
+    plan = list(plan_windows(total, context=CONTEXT, advance=CONTEXT // 2, done=done, ratio=job.ratio))
+    assert len(seen) == len(plan)
+    for number, (window, one) in enumerate(zip(plan, seen, strict=True), 1):
+        assert one["offset"] == window.start * prior.config.hop
+        assert one["length"] == CONTEXT * prior.config.hop
+        assert np.array_equal(one["known"], array[:, window.start : window.start + window.known])
+        if level is not Level.TOP:
+            upper = job.upper[:, window.start // RATIO : (window.start + CONTEXT) // RATIO]
+            assert np.array_equal(one["upper"], upper)
+        # the first code comes from the prefill, each other from a step
+        positions = [position for window_number, position in steps if window_number == number]
+        assert positions == list(range(window.known + 1, window.known + window.new))
+
+
+def test_a_short_last_window_of_an_upsampler_makes_do_with_the_upper_codes_there_are():
+    job = make_job(Level.MIDDLE, total=8)
+    assert job.upper.shape[1] * RATIO < CONTEXT
+    assert fill_all(job, make_codes(Level.MIDDLE)).shape == (2, 8)
+
+
+def test_the_watcher_is_told_of_every_code():
+    told = []
+    fill_all(make_job(Level.TOP, 20), make_codes(Level.TOP, 3), told.append)
+    assert told == list(range(4, 21))
+
+
+@pytest.mark.parametrize(("advance", "starts"), [(0.25, [0, 4, 8, 12, 16]), (0.5, [0, 8, 16]), (1.0, [0, 16])])
+def test_advance_is_how_far_a_window_moves_on(advance, starts):
+    job = make_job(Level.TOP, 32, sampling=LevelSampling(advance=advance))
+    assert [window.start for window in job.windows(0)] == starts
+
+
+def test_temperature_zero_needs_no_numbers_so_all_seeds_are_alike():
+    still = LevelSampling(temperature=0)
+    one, other = (fill_all(make_job(sampling=still, seed=seed), make_codes()) for seed in (1, 2))
+    assert np.array_equal(one, other)
+    assert np.array_equal(one[0], one[1])

@@ -1,0 +1,164 @@
+"""Whatever the README tells people to type is a command that exists, and the tour does what it says."""
+
+import ast
+import inspect
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from jukectl.cli.main import app, main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def command_lines(text: str) -> list[str]:
+    """What follows `jukectl` on the lines of shell blocks, and in `jukectl …` inside a sentence."""
+    lines = [line.partition("#")[0] for block in blocks(text, "sh") for line in block.splitlines()]
+    inline = re.findall(r"(?<!`)`jukectl ([^`…]+)`(?!`)", text)
+    return [line.removeprefix("jukectl ").strip() for line in lines if line.startswith("jukectl ")] + inline
+
+
+def parse(command: Any, name: str, arguments: list[str], parent: Any = None) -> None:
+    """Read a command line as the program would, without running it; raises where it would complain."""
+    context = command.make_context(name, list(arguments), parent=parent)
+    if hasattr(command, "commands"):
+        rest = [*getattr(context, "_protected_args", []), *context.args]
+        found, sub, rest = command.resolve_command(context, rest)
+        parse(sub, found, rest, context)
+
+
+LINES = [(document.name, line) for document in DOCUMENTS for line in command_lines(document.read_text())]
+
+
+@pytest.mark.parametrize(("document", "line"), LINES)
+def test_command_lines_in_documents_are_understood(document, line):
+    arguments = shlex.split(line)
+    if arguments[-1:] != ["--help"]:  # help ends the program
+        parse(typer.main.get_command(app), "jukectl", arguments)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    {
+        "decode --level top": "(?i)missing",
+        "sample --out x --sead 1": "No such option",
+        "models lost": "No such command",
+        "continue a.wav --out x --seconds long": "valid number",
+    }.items(),
+)
+def test_a_wrong_command_line_is_noticed(line, complaint):
+    with pytest.raises(Exception, match=complaint):
+        parse(typer.main.get_command(app), "jukectl", shlex.split(line))
+
+
+def options(command: Any) -> set[str]:
+    """Every option of a command and of its subcommands."""
+    own = {option for parameter in command.params for option in parameter.opts}
+    return own.union({"--help"}, *(options(sub) for sub in getattr(command, "commands", {}).values()))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_options_named_in_documents_exist(document):
+    named = set(re.findall(r"`(--[a-z][a-z-]+)", document.read_text()))
+    assert named - options(typer.main.get_command(app)) == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_make_targets_named_in_documents_exist(document):
+    text = document.read_text()
+    in_blocks = [line for block in blocks(text, "sh") for line in block.splitlines()]
+    named = re.findall(r"^make ([\w-]+)", "\n".join(in_blocks), re.MULTILINE) + re.findall(r"`make ([\w-]+)", text)
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(named) - targets == set()
+
+
+def test_make_demo_and_make_test_are_the_first_two_commands():
+    assert [line.split()[:2] for line in blocks(README, "sh")[0].splitlines()] == [["make", "demo"], ["make", "test"]]
+
+
+def test_names_and_numbers_of_the_embedded_model_are_its_own():
+    card = tomllib.loads((ROOT / "src/jukectl/assets/mini/model.toml").read_text())
+    artists, genres = (set(card["vocabulary"][kind]) for kind in ("artists", "genres"))
+    assert {name for name in artists | genres if name not in README} <= {"unlabelled"}
+    lines = [line for line in command_lines(README) if "--model" not in line]
+    given = {
+        option: re.findall(rf'{option} (?:"([^"]+)"|(\S+))', "\n".join(lines)) for option in ("--artist", "--genre")
+    }
+    assert {quoted or bare for quoted, bare in given["--artist"]} <= artists
+    assert {quoted or bare for quoted, bare in given["--genre"]} <= genres
+
+
+def test_the_python_example_calls_what_there_is():
+    from jukectl import pipeline
+
+    (example,) = blocks(README, "python")
+    calls = [node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.Call)]
+    ours = [call for call in calls if ast.unparse(call.func).startswith("pipeline.")]
+    assert len(ours) == 2
+    for call in ours:
+        function = getattr(pipeline, ast.unparse(call.func).removeprefix("pipeline."))
+        inspect.signature(function).bind(*call.args, **{str(word.arg): word.value for word in call.keywords})
+    assert "audio" in pipeline.Rendered.__dataclass_fields__
+
+
+def section(title: str) -> str:
+    """A section of the README, without those that follow."""
+    return README.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def quick(line: str) -> list[str]:
+    """A line of the README for the tiny model: with less to make, and without names that it does not know."""
+    arguments = shlex.split(line, comments=True)
+    for option, value in (("--artist", None), ("--genre", None), ("--seconds", "0.3")):
+        if option in arguments:
+            at = arguments.index(option)
+            arguments[at : at + 2] = [option, value] if value else []
+    return arguments
+
+
+def test_the_tour_runs_from_its_first_line_to_its_last(tiny_model, riff, tmp_path, monkeypatch, capsys):
+    (tmp_path / "examples").mkdir()
+    shutil.copy(riff, tmp_path / "examples/riff.wav")
+    shutil.copytree(tiny_model, tmp_path / "assets/mini")
+    card = tmp_path / "assets/mini/model.toml"
+    card.write_text(card.read_text(encoding="utf-8").replace('name = "tiny"', 'name = "mini"'), encoding="utf-8")
+    monkeypatch.setattr("jukectl.checkpoints.catalogue.assets", lambda: tmp_path / "assets")
+    monkeypatch.setattr("jukectl.checkpoints.catalogue.user_models", lambda: tmp_path / "none")
+    monkeypatch.chdir(tmp_path)
+    tour = section("A minute's tour") + section("What is in a song folder")
+    lines = [line for block in blocks(tour, "sh") for line in block.splitlines()]
+    for line in lines:
+        command, *arguments = quick(line)
+        if command != "jukectl":
+            subprocess.run([command, *arguments], check=True)
+        else:
+            assert main(arguments) == 0, f"{line}\n{capsys.readouterr().err}"
+    named = re.findall(r"^  (\S+(?:  \S+)*?)   ", section("What is in a song folder"), re.MULTILINE)
+    files = {name for group in named for name in group.split()}
+    assert files == {
+        "song.toml",
+        "prompt.wav",
+        "top.npz",
+        "middle.npz",
+        "bottom.npz",
+        "audio/0.wav",
+        "previews/top-0.wav",
+    }
+    missing = {name for name in files if not (tmp_path / "riff-song" / name).exists()}
+    assert missing == {"previews/top-0.wav"}  # where asked for, as in the draft
+    assert (tmp_path / "draft/previews/top-0.wav").exists()
+    assert (tmp_path / "other-song/audio/0.wav").exists()

@@ -1,0 +1,320 @@
+"""The training loop, with a task so small that a run takes milliseconds."""
+
+import csv
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from jukectl.errors import BadRecipe, CannotWrite
+from jukectl.progress import silent
+from jukectl.training.config import TrainConfig
+from jukectl.training.loop import checkpoints, learning_rate, save_weights, train
+
+STEPS = 23
+
+
+class Stopped(Exception):
+    """What stands in for a kill."""
+
+
+class Line:
+    """A task: a straight line through noisy points, with a buffer that follows the weights."""
+
+    objective = "error"
+
+    def __init__(self, stop_at=None, width=3):
+        torch.manual_seed(0)
+        self.model = nn.Linear(width, 1)
+        self.state = nn.Module()
+        self.state.register_buffer("followed", torch.zeros(width))
+        self.parts = [self.model]
+        self.stop_at = stop_at
+        self.errors = {}  # by step, in place of the real ones
+        self.step = 0
+
+    def loss(self, step):
+        if step == self.stop_at:
+            raise Stopped
+        self.step = step + 1
+        points = torch.randn(8, self.model.in_features, generator=torch.Generator().manual_seed(step))
+        error = (self.model(points).squeeze(1) - points.sum(1) - self.state.followed.sum()).square().mean()
+        return error, {"step_again": step + 1}
+
+    @torch.no_grad()
+    def after_step(self):
+        self.state.followed.lerp_(self.model.weight[0], 0.1)
+        return {"followed": float(self.state.followed.sum())}
+
+    def evaluate(self):
+        return {"error": self.errors.get(self.step, float((self.model.weight - 1).abs().sum()))}
+
+
+def config(**changes):
+    values = {"steps": STEPS, "batch": 8, "learning_rate": 0.2, "warmup": 5, "average": 0.9}
+    every = {"log_every": 3, "evaluate_every": 4, "checkpoint_every": 5}
+    return TrainConfig(**(values | every | changes))
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def without_seconds(log):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in log]
+
+
+@pytest.mark.parametrize("step", [0, 1, 3, 4, 5, 10, 50, 98, 99, 150])
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_the_learning_rate_rises_in_a_line_and_falls_with_a_cosine(step, schedule):
+    rate = learning_rate(config(steps=100, learning_rate=2.0, warmup=5, schedule=schedule), step)
+    rise = min(1, (step + 1) / 5)
+    fall = max(0.01, (1 + math.cos(math.pi * min(step, 100) / 100)) / 2) if schedule == "cosine" else 1
+    assert rate == pytest.approx(2 * rise * fall)
+
+
+def test_without_warmup_the_learning_rate_is_whole_from_the_first_step():
+    assert learning_rate(config(warmup=0, learning_rate=2.0), 0) == 2
+
+
+def test_a_run_learns_and_leaves_weights_logs_and_two_checkpoints(tmp_path):
+    told = []
+    task = Line()
+    best = train(task, config(average=0.0), tmp_path, told.append)
+
+    assert best == tmp_path / "best.safetensors"
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-00000020.pt", "checkpoint-00000023.pt"]
+    assert [row["step"] for row in rows(tmp_path / "train.csv")] == ["3", "6", "9", "12", "15", "18", "21", "23"]
+    assert [row["step"] for row in rows(tmp_path / "validation.csv")] == ["4", "8", "12", "16", "20", "23"]
+    errors = [float(row["error"]) for row in rows(tmp_path / "validation.csv")]
+    assert errors[-1] < errors[0] / 2
+    assert torch.equal(load_file(tmp_path / "last.safetensors")["weight"], task.model.weight)
+    assert (told[-1].done, told[-1].total) == (STEPS, STEPS)
+    assert "error=" in told[-1].note
+
+
+def test_the_best_weights_are_those_with_the_lowest_objective(tmp_path):
+    class Remembering(Line):
+        def evaluate(self):
+            self.seen[self.step] = self.model.weight.detach().clone()
+            return super().evaluate()
+
+    task = Remembering()
+    task.seen = {}
+    task.errors = {4: math.inf, 8: 3.0, 12: 2.0, 16: 2.5, 20: math.nan, 23: 2.0}
+    train(task, config(average=0.0), tmp_path, silent)
+    assert torch.equal(load_file(tmp_path / "best.safetensors")["weight"], task.seen[12])
+
+
+def test_an_infinite_objective_never_counts_as_best(tmp_path):
+    task = Line()
+    task.errors = dict.fromkeys(range(STEPS + 1), math.inf)
+    train(task, config(), tmp_path, silent)
+    assert not (tmp_path / "best.safetensors").exists()
+    assert (tmp_path / "last.safetensors").exists()
+
+
+def test_the_weights_that_are_kept_are_their_moving_average(tmp_path):
+    plain, averaged = Line(), Line()
+    expected, decay = plain.model.weight.detach().clone(), 0.8
+    honest = plain.after_step
+
+    def after_step():
+        nonlocal expected
+        by = min(decay, plain.step / (plain.step + 9))
+        expected = by * expected + (1 - by) * plain.model.weight.detach()
+        return honest()
+
+    plain.after_step = after_step
+    train(plain, config(average=0.0), tmp_path / "plain", silent)
+    train(averaged, config(average=decay), tmp_path / "averaged", silent)
+
+    torch.testing.assert_close(load_file(tmp_path / "averaged" / "last.safetensors")["weight"], expected)
+    assert torch.equal(averaged.model.weight, plain.model.weight)  # the run itself goes on with the weights
+
+
+def test_an_average_leaves_buffers_alone(tmp_path):
+    class Normed(Line):
+        def __init__(self):
+            super().__init__()
+            self.model.register_buffer("codebook", torch.zeros(2))
+
+        def after_step(self):
+            self.model.codebook.fill_(self.step)
+            return {}
+
+    train(Normed(), config(), tmp_path, silent)
+    assert load_file(tmp_path / "last.safetensors")["codebook"].tolist() == [STEPS, STEPS]
+
+
+def test_gradients_are_clipped_part_by_part(tmp_path):
+    class Two(Line):
+        def __init__(self):
+            super().__init__()
+            self.model = nn.ModuleList([nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)])
+            self.parts = list(self.model)
+
+        def loss(self, step):
+            return 3e6 * self.model[0].weight.sum() + 0.5 * self.model[1].weight.sum(), {}
+
+        def after_step(self):
+            self.gradients = [float(part.weight.grad) for part in self.parts]
+            return {}
+
+        def evaluate(self):
+            return {"error": 0.0}
+
+    task = Two()
+    train(task, config(clip_norm=1.0, steps=1), tmp_path, silent)
+    assert task.gradients == [pytest.approx(1, rel=1e-5), 0.5]
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 5, 9, 10, 11, 20, 22])
+def test_a_run_that_was_stopped_goes_on_to_the_weights_it_would_have_had(tmp_path, stop_at):
+    whole = Line()
+    train(whole, config(), tmp_path / "whole", silent)
+    with pytest.raises(Stopped):
+        train(Line(stop_at), config(), tmp_path / "halves", silent)
+    rest = Line()
+    train(rest, config(), tmp_path / "halves", silent)
+
+    for name in ("best", "last"):
+        one, other = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("whole", "halves"))
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    assert torch.equal(rest.model.weight, whole.model.weight)
+    assert torch.equal(rest.state.followed, whole.state.followed)
+    for log in ("train.csv", "validation.csv"):
+        assert without_seconds(rows(tmp_path / "halves" / log)) == without_seconds(rows(tmp_path / "whole" / log))
+
+
+def test_a_run_before_its_first_checkpoint_begins_its_logs_anew(tmp_path):
+    with pytest.raises(Stopped):
+        train(Line(stop_at=4), config(), tmp_path, silent)
+    assert len(rows(tmp_path / "train.csv")) == 1
+    train(Line(), config(steps=3), tmp_path, silent)
+    assert [row["step"] for row in rows(tmp_path / "train.csv")] == ["3"]
+
+
+@pytest.mark.parametrize("torn", [b"", b"24", b"24,0.1,0.3", b"2,"])
+def test_a_line_that_a_kill_left_half_written_is_dropped(tmp_path, torn):
+    train(Line(), config(), tmp_path, silent)
+    log = tmp_path / "train.csv"
+    complete = rows(log)
+    with log.open("ab") as file:
+        file.write(torn)
+    train(Line(), config(), tmp_path, silent)
+    assert rows(log) == complete
+
+
+def test_an_empty_log_is_no_hindrance(tmp_path):
+    with pytest.raises(Stopped):
+        train(Line(stop_at=11), config(), tmp_path, silent)
+    (tmp_path / "train.csv").write_bytes(b"")
+    train(Line(), config(), tmp_path, silent)
+    assert rows(tmp_path / "train.csv")[0]["step"] == "12"
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path):
+    train(Line(), config(), tmp_path, silent)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    train(Line(), config(), tmp_path, silent)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_resumed_run_takes_settings_of_the_optimizer_from_the_recipe_at_hand(tmp_path):
+    changed = {"learning_rate": 0.5, "weight_decay": 0.3, "betas": (0.5, 0.6)}
+    seen = []
+
+    class Watched(Line):
+        def after_step(self):
+            seen.append({key: groups[-1][key] for key in ("lr", "weight_decay", "betas")})
+            return super().after_step()
+
+    groups = []
+    honest = torch.optim.AdamW.step
+
+    def step(optimizer, *arguments):
+        groups.append(optimizer.param_groups[0])
+        return honest(optimizer, *arguments)
+
+    with pytest.raises(Stopped):
+        train(Line(stop_at=11), config(), tmp_path, silent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", step)
+        train(Watched(), config(schedule="constant", **changed), tmp_path, silent)
+    assert seen[0] == {"lr": 0.5, "weight_decay": 0.3, "betas": (0.5, 0.6)}
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 1_000, -100])
+def test_a_checkpoint_that_was_cut_off_is_refused_with_the_ways_out(tmp_path, length):
+    train(Line(), config(), tmp_path, silent)
+    older, last = checkpoints(tmp_path)
+    last.write_bytes(last.read_bytes()[:length])
+    with pytest.raises(BadRecipe, match=f"{last.name} was made with another recipe, or is damaged.* {older.name}, or"):
+        train(Line(), config(), tmp_path, silent)
+    last.unlink()
+    train(Line(), config(), tmp_path, silent)
+    assert checkpoints(tmp_path)[-1] == last
+
+
+@pytest.mark.parametrize("content", [b"not a checkpoint at all", b"PK\x03\x04 nor this"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
+    (tmp_path / "checkpoint-00000005.pt").write_bytes(content)
+    with pytest.raises(BadRecipe, match="or is damaged"):
+        train(Line(), config(), tmp_path, silent)
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+    torch.save([1, 2, 3], tmp_path / "checkpoint-00000005.pt")
+    with pytest.raises(BadRecipe, match="or is damaged"):
+        train(Line(), config(), tmp_path, silent)
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "reason"),
+    [
+        (Line(width=4), {}, "size mismatch for weight"),
+        (Line(), {"average": 0.0}, "train.average was switched on or off"),
+    ],
+)
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path, task, changes, reason):
+    train(Line(), config(), tmp_path, silent)
+    with pytest.raises(BadRecipe, match=reason) as caught:
+        train(task, config(**changes), tmp_path, silent)
+    assert "give another out folder" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loss_that_is_no_longer_finite_ends_the_run_with_the_way_out(tmp_path):
+    class Exploding(Line):
+        def loss(self, step):
+            loss, figures = super().loss(step)
+            return (loss * math.inf if step == 7 else loss), figures
+
+    with pytest.raises(BadRecipe, match=r"not finite at step 7: lower train.learning_rate"):
+        train(Exploding(), config(), tmp_path, silent)
+    assert len(checkpoints(tmp_path)) == 1
+
+
+def test_a_log_that_cannot_be_written_is_told(tmp_path):
+    with pytest.raises(Stopped):
+        train(Line(stop_at=5), config(), tmp_path, silent)
+    (tmp_path / "train.csv").unlink()
+
+    class Blocking(Line):
+        def loss(self, step):
+            if not (tmp_path / "train.csv").exists():
+                (tmp_path / "train.csv").mkdir()
+            return super().loss(step)
+
+    with pytest.raises(CannotWrite, match=r"cannot write .*train\.csv"):
+        train(Blocking(), config(), tmp_path, silent)
+
+
+def test_weights_are_saved_whatever_their_layout_in_memory(tmp_path):
+    model = nn.Conv2d(3, 4, 2).to(memory_format=torch.channels_last)
+    save_weights(model, tmp_path / "w.safetensors")
+    assert torch.equal(load_file(tmp_path / "w.safetensors")["weight"], model.weight)

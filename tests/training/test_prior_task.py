@@ -1,0 +1,81 @@
+"""Learning a prior: its configuration from codes and recipe, its loss, its figures."""
+
+import numpy as np
+import pytest
+import torch
+
+from jukectl.codes.level import Level
+from jukectl.errors import BadManifest, BadRecipe
+from jukectl.training.config import PriorRecipe, load_recipe
+from jukectl.training.prior_task import PriorTask
+
+
+def task_of(path, *overrides):
+    return PriorTask(load_recipe(path, PriorRecipe, overrides))
+
+
+TOP = ("level=top", "model={context = 8, width = 16, depth = 3, heads = 2, blocks = 4, genre_slots = 2}")
+
+
+def test_the_configuration_is_the_recipe_and_what_the_codes_say(prior_recipe):
+    config = task_of(prior_recipe).config
+    assert (config.level, config.context, config.width) == (Level.MIDDLE, 16, 16)
+    assert (config.sample_rate, config.hop, config.codebook_size) == (8_000, 64, 64)
+    assert (config.artists, config.genres, config.genre_slots) == (3, 3, 2)
+    assert (config.conditioner.ratio, config.conditioner.codebook_size) == (4, 64)
+
+
+def test_a_model_may_have_room_for_more_names(prior_recipe):
+    assert task_of(prior_recipe, "model.artists=50").config.artists == 50
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.hop=32"], "model.hop is 32, but 64 in the codes"),
+        (["model.sample_rate=44100"], "model.sample_rate is 44100, but 8000"),
+        (["model.codebook_size=2048"], "model.codebook_size is 2048, but 64"),
+        (["model.artists=2"], "model.artists and model.genres must be at least 3 and 3"),
+        (["model.contexts=16"], "model: PriorConfig has no field contexts"),
+        (["model.context=15"], "model: context must be a multiple of blocks"),
+        (["model.pattern=row"], "model: 'r' is not a valid AttentionKind"),
+        (["model.conditioner=5"], "model: "),
+        (["model.conditioner.downs=1"], "model.conditioner brings 2 codes for one, but the hops are 64 and 256"),
+    ],
+)
+def test_a_model_that_does_not_fit_the_codes_is_refused(prior_recipe, overrides, message):
+    with pytest.raises(BadRecipe, match=message):
+        task_of(prior_recipe, *overrides)
+
+
+def test_a_folder_without_codes_is_refused(prior_recipe, tmp_path):
+    with pytest.raises(BadManifest, match="cannot read the manifest"):
+        task_of(prior_recipe, f"data.codes={tmp_path / 'none'}")
+
+
+def test_a_new_prior_costs_about_as_much_as_guessing(prior_recipe):
+    for overrides in ((), TOP):
+        task = task_of(prior_recipe, *overrides)
+        loss, figures = task.loss(0)
+        assert float(loss.detach()) == pytest.approx(np.log2(64), abs=0.3)
+        assert figures == {}
+        assert task.after_step() == {}
+
+
+def test_a_step_follows_from_the_seed_and_its_number_alone(prior_recipe):
+    first, second = task_of(prior_recipe), task_of(prior_recipe)
+    first.loss(7)
+    assert torch.equal(first.loss(4)[0], second.loss(4)[0])
+    assert not torch.equal(task_of(prior_recipe, "train.seed=1").loss(4)[0], second.loss(4)[0])
+
+
+def test_the_figure_is_the_mean_of_the_bits_of_held_out_segments(prior_recipe):
+    task = task_of(prior_recipe)
+    assert {int(batch.labels.total_length) for batch in task.validation} == {13 * 256}  # of the one song under b/
+    with torch.no_grad():
+        bits = [task.prior.bits(batch.codes, batch.labels, batch.upper) for batch in task.validation]
+        assert task.evaluate() == {"bits": pytest.approx(float(torch.cat(bits).mean()), rel=1e-5)}
+
+
+def test_without_held_out_songs_those_of_the_training_are_measured(prior_recipe):
+    assert len(task_of(prior_recipe, "data.held_out=[]").validation) == 4

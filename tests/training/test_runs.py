@@ -1,0 +1,209 @@
+"""Whole training runs from recipe files: they learn, and they survive being killed."""
+
+import csv
+import math
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from jukectl.audio import io
+from jukectl.errors import BadRecipe, RunBusy
+from jukectl.prior.config import PriorConfig
+from jukectl.prior.model import Prior
+from jukectl.progress import silent
+from jukectl.training.config import build
+from jukectl.training.runs import train_prior, train_vqvae
+from jukectl.vqvae.config import VQVAEConfig
+from jukectl.vqvae.model import VQVAE
+
+
+class Stopped(BaseException):
+    """What stands in for a kill: nothing of ours catches it."""
+
+
+def stopping_at(step):
+    def report(progress):
+        if progress.stage == "training" and progress.done >= step:
+            raise Stopped
+
+    return report
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return [{key: text for key, text in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def same_run(one, other):
+    """That two runs left the same weights, bit for bit, and the same figures."""
+    for name in ("best", "last"):
+        left, right = (load_file(run / f"{name}.safetensors") for run in (one, other))
+        assert left.keys() == right.keys()
+        assert all(left[key].equal(right[key]) for key in left)
+    for log in ("train.csv", "validation.csv"):
+        assert rows(one / log) == rows(other / log)
+
+
+@pytest.fixture(params=["vqvae", "prior"])
+def trainer(request):
+    """A kind of run: its function and its recipe."""
+    return {
+        "vqvae": (train_vqvae, "codec_recipe"),
+        "prior": (train_prior, "prior_recipe"),
+    }[request.param]
+
+
+def test_a_codec_learns_a_sine(codec_recipe, music, tmp_path):
+    for number in (0, 1):
+        sine = np.sin(2 * np.pi * 250 * np.arange(8_000) / 8_000) * 0.5
+        io.save(music.parent / f"{number}.wav", sine.astype(np.float32), 8_000)
+    io.save(music.parent / "silent.wav", sine.astype(np.float32), 8_000)
+    settings = ["train.steps=150", "train.learning_rate=0.01", 'data.held_out=["0.wav"]', 'levels=["bottom"]']
+    best = train_vqvae(codec_recipe, [*settings, "train.evaluate_every=50", "model.depths=[1,1,1]"], silent)
+
+    losses = [float(row["loss"]) for row in rows(tmp_path / "codec" / "train.csv")]
+    assert np.mean(losses[-5:]) < 0.3 * np.mean(losses[:5])
+    figures = [float(row["convergence_db"]) for row in rows(tmp_path / "codec" / "validation.csv")]
+    assert figures[-1] < -6
+    assert best.exists()
+
+
+def test_a_prior_learns_codes_that_count(prior_recipe, tmp_path):
+    train_prior(prior_recipe, ["train.steps=80", "train.evaluate_every=40"], silent)
+    bits = [float(row["loss"]) for row in rows(tmp_path / "prior" / "train.csv")]
+    assert bits[-1] < 0.8 * math.log2(64) < bits[0]
+
+
+def test_the_weights_are_those_of_the_model_that_the_run_describes(codec_recipe, prior_recipe, tmp_path):
+    train_vqvae(codec_recipe, [], silent)
+    train_prior(prior_recipe, [], silent)
+
+    about = tomllib.loads((tmp_path / "codec" / "model.toml").read_text(encoding="utf-8"))
+    assert about["levels"] == ["bottom", "middle", "top"]
+    VQVAE(build(VQVAEConfig, about["vqvae"], "")).load_state_dict(load_file(tmp_path / "codec" / "best.safetensors"))
+
+    about = tomllib.loads((tmp_path / "prior" / "model.toml").read_text(encoding="utf-8"))
+    assert about["vocabulary"] == {
+        "artists": ["unlabelled", "Ada", "Björk B."],
+        "genres": ["unlabelled", "Ambient", "Jazz"],
+    }
+    assert about["codec"] == "c0dec"
+    Prior(PriorConfig.from_dict(about["prior"])).load_state_dict(load_file(tmp_path / "prior" / "last.safetensors"))
+
+
+def test_the_best_codec_is_never_one_without_a_codebook(codec_recipe, tmp_path):
+    train_vqvae(codec_recipe, ["codebook.start_step=4"], silent)
+    first, *later = rows(tmp_path / "codec" / "validation.csv")
+    assert (first["step"], first["convergence_db"]) == ("3", "inf")
+    assert all(math.isfinite(float(row["convergence_db"])) for row in later)
+    best = load_file(tmp_path / "codec" / "best.safetensors")
+    assert all(best[f"levels.{level}.codebook.vectors"].any() for level in ("bottom", "middle", "top"))
+
+
+@pytest.mark.parametrize("step", [2, 6, 13])
+def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(trainer, request, tmp_path, step):
+    run, recipe = trainer[0], request.getfixturevalue(trainer[1])
+    run(recipe, [f"out={tmp_path / 'whole'}"], silent)
+    with pytest.raises(Stopped):
+        run(recipe, [f"out={tmp_path / 'halves'}"], stopping_at(step))
+    run(recipe, [f"out={tmp_path / 'halves'}"], silent)
+    same_run(tmp_path / "whole", tmp_path / "halves")
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from jukectl.training.runs import train_vqvae
+
+def report(progress):
+    if progress.stage == "training":
+        print(progress.done, flush=True)
+        time.sleep(0.05)
+
+train_vqvae(Path(sys.argv[1]), sys.argv[2:], report)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL there")
+def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(codec_recipe, tmp_path):
+    steps = "train.steps=40"
+    train_vqvae(codec_recipe, [f"out={tmp_path / 'whole'}", steps], silent)
+    arguments = [sys.executable, "-c", KILLED, str(codec_recipe), f"out={tmp_path / 'killed'}", steps]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if int(line) >= 10:
+                with pytest.raises(RunBusy, match="another jukectl trains in"):
+                    train_vqvae(codec_recipe, [f"out={tmp_path / 'killed'}", steps], silent)
+                time.sleep(0.02)
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    litter = tmp_path / "killed" / ".checkpoint-00000099.pt.123.part"  # as a kill in the midst of a write leaves it
+    litter.write_bytes(b"half a check")
+
+    train_vqvae(codec_recipe, [f"out={tmp_path / 'killed'}", steps], silent)
+    same_run(tmp_path / "whole", tmp_path / "killed")
+    assert not litter.exists()
+
+
+def test_a_longer_recipe_takes_a_finished_run_further(prior_recipe, tmp_path):
+    train_prior(prior_recipe, [], silent)
+    train_prior(prior_recipe, ["train.steps=20"], silent)
+    assert rows(tmp_path / "prior" / "train.csv")[-1]["step"] == "20"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "override"),
+    [
+        ("vqvae", "model.dilation_growth=2"),  # the same shapes, but another network
+        ("vqvae", 'levels=["top"]'),
+        ("vqvae", "model.widths=[4,4,4]"),
+        ("prior", "model.pattern=['row']"),
+        ("prior", "model.width=32"),
+    ],
+    indirect=["trainer"],
+)
+def test_checkpoints_of_another_model_are_refused_and_stay_as_they_were(trainer, request, tmp_path, override):
+    run, recipe = trainer[0], request.getfixturevalue(trainer[1])
+    run(recipe, [f"out={tmp_path / 'run'}"], silent)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+
+    with pytest.raises(BadRecipe, match=rf"{recipe.name}: .*holds checkpoints of another model"):
+        run(recipe, [f"out={tmp_path / 'run'}", override], silent)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_run_that_has_no_checkpoint_yet_may_become_another(codec_recipe, tmp_path):
+    with pytest.raises(Stopped):
+        train_vqvae(codec_recipe, [], stopping_at(2))
+    train_vqvae(codec_recipe, ["model.widths=[4,4,4]"], silent)
+    assert tomllib.loads((tmp_path / "codec" / "model.toml").read_text())["vqvae"]["widths"] == [4, 4, 4]
+
+
+def test_a_damaged_checkpoint_is_told_with_the_recipe(codec_recipe, tmp_path):
+    train_vqvae(codec_recipe, [], silent)
+    last = sorted((tmp_path / "codec").glob("checkpoint-*.pt"))[-1]
+    last.write_bytes(last.read_bytes()[:5_000])
+    with pytest.raises(BadRecipe, match=rf"codec\.toml: .*{last.name} .*is damaged"):
+        train_vqvae(codec_recipe, [], silent)
+
+
+@pytest.mark.parametrize("override", ["level=top", "model={context = 8}"])
+def test_a_conditioner_belongs_to_upsamplers_and_to_them_alone(prior_recipe, override):
+    with pytest.raises(BadRecipe, match=r"prior\.toml: model\.conditioner belongs to"):
+        train_prior(prior_recipe, [override], silent)
+
+
+def test_mistakes_that_only_the_data_show_are_told_with_the_recipe(codec_recipe, prior_recipe):
+    with pytest.raises(BadRecipe, match=r"codec\.toml: data\.clip_samples"):
+        train_vqvae(codec_recipe, ["data.clip_samples=1000"], silent)
+    with pytest.raises(BadRecipe, match=r"prior\.toml: model\.hop"):
+        train_prior(prior_recipe, ["model.hop=3"], silent)
+    with pytest.raises(BadRecipe, match=r"codec\.toml: model\.depth is not known"):
+        train_vqvae(codec_recipe, ["model.depth=3"], silent)

@@ -1,0 +1,56 @@
+"""Small codecs in the shapes that are in use, with weights large enough for mistakes to show."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from jukectl.codes.level import Level
+from jukectl.vqvae.codebook import CodebookLearner
+from jukectl.vqvae.config import VQVAEConfig
+from jukectl.vqvae.model import VQVAE
+
+PUBLISHED = VQVAEConfig(widths=(4, 4, 4), latent_width=4, codebook_size=16)
+MINI = VQVAEConfig(
+    sample_rate=22_050,
+    downs=(1, 1, 1),
+    strides=(16, 4, 4),
+    widths=(4, 4, 4),
+    latent_width=4,
+    codebook_size=16,
+    depths=(8, 4, 4),
+    dilation_cycle=4,
+    audio_head=False,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_seed_and_thread() -> Iterator[None]:
+    """One thread: tensors here are too small to share out, and other processes want the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=[PUBLISHED, MINI], ids=["published", "mini"])
+def config(request: pytest.FixtureRequest) -> VQVAEConfig:
+    """A shape that is in use, with tiny widths."""
+    return request.param
+
+
+@pytest.fixture
+def vqvae(config: VQVAEConfig) -> VQVAE:
+    """A codec in which every layer and every vector has a say."""
+    vqvae = VQVAE(config).eval()
+    with torch.no_grad():
+        for parameter in vqvae.parameters():
+            if not parameter.any():  # residual branches begin at zero
+                parameter.normal_(std=0.2)
+        noise = torch.randn(2, 32 * config.hop(Level.TOP))
+        for level in Level:
+            autoencoder = vqvae.autoencoder(level)
+            learner = CodebookLearner(autoencoder.codebook)
+            learner.start(autoencoder.codebook, autoencoder.encoder(noise), torch.Generator().manual_seed(0))
+    return vqvae

@@ -1,0 +1,72 @@
+"""Encoding and decoding in chunks: flat memory, and the result of the whole."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jukectl.codes.level import Level
+from jukectl.vqvae import chunks
+
+levels = pytest.mark.parametrize("level", Level)
+
+
+@given(st.integers(0, 200), st.integers(1, 60), st.integers(0, 80))
+def test_chunks_cover_every_frame_once_with_all_the_neighbours_there_are(total, size, reach):
+    plan = list(chunks.plan_chunks(total, size=size, reach=reach))
+
+    assert [frame for chunk in plan for frame in range(chunk.start, chunk.stop)] == list(range(total))
+    for chunk in plan:
+        assert chunk.stop - chunk.start <= size
+        assert (chunk.from_, chunk.to) == (max(0, chunk.start - reach), min(total, chunk.stop + reach))
+
+
+def music(config, seconds):
+    time = torch.arange(int(seconds * config.sample_rate)) / config.sample_rate
+    return torch.stack([torch.sin(2_000 * time * (1 + time)), torch.randn(len(time)) * time.sin()]) / 2
+
+
+@levels
+@pytest.mark.parametrize("chunk_seconds", [0.02, 0.15])
+def test_codes_in_chunks_are_the_codes_of_the_whole(vqvae, level, chunk_seconds):
+    hop = vqvae.config.hop(level)
+    audio = music(vqvae.config, 0.5)
+    whole = vqvae.encode(audio[:, : audio.shape[1] // hop * hop], level)
+
+    assert len(whole.unique()) > 4  # or equality would say little
+    assert torch.equal(chunks.encode(vqvae, audio, level, chunk_seconds=chunk_seconds), whole)
+
+
+@levels
+@pytest.mark.parametrize("chunk_seconds", [0.02, 0.15])
+def test_audio_in_chunks_is_the_audio_of_the_whole(vqvae, level, chunk_seconds):
+    codes = torch.randint(vqvae.config.codebook_size, (2, round(0.5 * vqvae.config.codes_per_second(level))))
+    with torch.inference_mode():
+        whole = vqvae.decode(codes, level)
+
+    pieces = list(chunks.decode(vqvae, codes, level, chunk_seconds=chunk_seconds))
+    assert len(pieces) > 2
+    torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-6, rtol=0)
+
+
+@levels
+def test_samples_past_the_last_whole_code_are_left_out(vqvae, level):
+    hop = vqvae.config.hop(level)
+    audio = music(vqvae.config, 0.1)
+    short = audio[:, : 5 * hop + hop - 1]
+    assert torch.equal(chunks.encode(vqvae, short, level), chunks.encode(vqvae, audio[:, : 5 * hop], level))
+
+
+def test_less_than_a_code_of_audio_gives_no_codes_and_no_codes_give_no_audio(vqvae):
+    codes = chunks.encode(vqvae, torch.zeros(2, vqvae.config.hop(Level.TOP) - 1), Level.TOP)
+    assert codes.shape == (2, 0)
+    assert list(chunks.decode(vqvae, codes, Level.TOP)) == []
+
+
+def test_whoever_watches_is_told_how_far_it_is(vqvae):
+    told = []
+    audio = music(vqvae.config, 0.3)
+    codes = chunks.encode(vqvae, audio, Level.MIDDLE, chunk_seconds=0.1, watch=told.append)
+    assert told == sorted(told)
+    assert len(told) > 2
+    assert told[-1] == codes.shape[1]

@@ -1,0 +1,177 @@
+"""The codebook: nearest vectors, moving averages, restarts."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from jukectl.vqvae.codebook import Codebook, CodebookLearner
+
+SIZE, WIDTH = 24, 6
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def codebook():
+    codebook = Codebook(SIZE, WIDTH)
+    codebook.vectors.normal_(generator=generator())
+    return codebook
+
+
+def started(codebook, **options):
+    """A learner of this very codebook, with some usage of every vector behind it."""
+    learner = CodebookLearner(codebook, **options)
+    learner.counts.uniform_(2, 4, generator=generator(1))
+    learner.sums.copy_(codebook.vectors * learner.counts[:, None])
+    learner.started.fill_(True)
+    return learner
+
+
+def nearest(latents, vectors):
+    """By looking at every pair, in float64."""
+    latents, vectors = latents.double().numpy(), vectors.double().numpy()
+    return ((latents[:, :, None, :] - vectors) ** 2).sum(-1).argmin(-1)
+
+
+def test_a_code_is_the_number_of_the_nearest_vector(codebook):
+    latents = torch.randn(3, 50, WIDTH)
+    assert np.array_equal(codebook.encode(latents).numpy(), nearest(latents, codebook.vectors))
+
+
+def test_more_latents_than_are_compared_at_once_make_no_difference(codebook, monkeypatch):
+    latents = torch.randn(3, 50, WIDTH)
+    monkeypatch.setattr("jukectl.vqvae.codebook.ROWS", 7)
+    assert np.array_equal(codebook.encode(latents).numpy(), nearest(latents, codebook.vectors))
+
+
+def test_half_precision_around_it_does_not_change_what_is_nearest():
+    codebook = Codebook(256, WIDTH)
+    codebook.vectors.copy_(5 + 0.01 * torch.randn(256, WIDTH))  # nearer to each other than bfloat16 can tell
+    latents = 5 + 0.01 * torch.randn(2, 200, WIDTH)
+    with torch.autocast("cpu", torch.bfloat16):
+        codes = codebook.encode(latents)
+    assert torch.equal(codes, codebook.encode(latents))
+    assert len(codes.unique()) > 50
+
+
+def test_decoding_gives_the_vectors_of_the_codes(codebook):
+    codes = torch.randint(SIZE, (2, 9))
+    assert torch.equal(codebook.decode(codes), codebook.vectors[codes])
+
+
+def test_vectors_are_their_own_codes(codebook):
+    assert torch.equal(codebook.encode(codebook.vectors[None]), torch.arange(SIZE)[None])
+
+
+@pytest.mark.parametrize("decay", [0.99, 0.9, 0.0])
+def test_an_update_is_the_ratio_of_two_moving_averages(codebook, decay):
+    codebook.double()
+    learner = started(codebook, decay=decay, threshold=0.0).double()
+    sums, counts = learner.sums.numpy().copy(), learner.counts.numpy().copy()
+    latents = torch.randn(4, 200, WIDTH, dtype=torch.float64)
+    codes = codebook.encode(latents)
+    assert len(codes.unique()) == SIZE
+
+    learner.update(codebook, latents, codes, generator())
+
+    for number in range(SIZE):
+        mine = latents[codes == number].numpy()
+        expected_sum = decay * sums[number] + (1 - decay) * mine.sum(0)
+        expected_count = decay * counts[number] + (1 - decay) * len(mine)
+        np.testing.assert_allclose(learner.sums[number], expected_sum, rtol=1e-12)
+        np.testing.assert_allclose(learner.counts[number], expected_count, rtol=1e-12)
+        np.testing.assert_allclose(codebook.vectors[number], expected_sum / expected_count, rtol=1e-12)
+
+
+def test_a_dead_vector_restarts_as_a_latent_of_the_batch_and_a_used_one_does_not(codebook):
+    learner = started(codebook, decay=0.9, threshold=1.0)
+    dead = torch.tensor([3, 10, 11])
+    learner.counts[dead] = 0.5
+    latents = torch.randn(2, 100, WIDTH)
+    codes = torch.randint(SIZE, (2, 100))
+    for number in dead:  # so they are not used in this batch either
+        codes[codes == number] = 0
+    untouched, before = started(Codebook(SIZE, WIDTH)), codebook.vectors.clone()
+    untouched.load_state_dict(learner.state_dict())
+    without = Codebook(SIZE, WIDTH)
+    without.vectors.copy_(before)
+    untouched.decay, untouched.threshold = 0.9, 0.0
+
+    usage = learner.update(codebook, latents, codes, generator())
+    untouched.update(without, latents, codes, generator())
+
+    assert (usage.used, usage.restarted) == (SIZE - 3, 3)
+    rows = {tuple(row.tolist()) for row in latents.reshape(-1, WIDTH)}
+    restarted = [tuple(row.tolist()) for row in learner.sums[dead] / learner.counts[dead, None]]
+    for number, vector in zip(dead, restarted, strict=True):
+        assert any(np.allclose(vector, row, atol=1e-6) for row in rows)
+        assert np.allclose(codebook.vectors[number], vector, atol=1e-6)
+    assert len(set(restarted)) == 3
+    alive = torch.ones(SIZE, dtype=torch.bool)
+    alive[dead] = False
+    assert torch.equal(codebook.vectors[alive], without.vectors[alive])
+    assert torch.all(learner.counts[dead] == codes.numel() / SIZE)  # it begins again with the mean usage
+
+
+def test_without_restarts_a_vector_that_nobody_uses_stays_where_it_is(codebook):
+    learner = started(codebook, decay=0.5, threshold=0.0)
+    before = codebook.vectors.clone()
+    for step in range(200):  # until both averages of it have all but vanished
+        learner.update(codebook, torch.randn(1, 40, WIDTH), torch.zeros(1, 40, dtype=torch.int64), generator(step))
+    torch.testing.assert_close(codebook.vectors[1:], before[1:])
+    assert not torch.allclose(codebook.vectors[0], before[0])
+
+
+def test_a_codebook_starts_as_different_latents_of_the_batch(codebook):
+    latents = torch.randn(2, SIZE, WIDTH)
+    learner = CodebookLearner(codebook)
+    assert not learner.started
+
+    learner.start(codebook, latents, generator())
+
+    assert learner.started
+    rows = {tuple(row.tolist()) for row in latents.reshape(-1, WIDTH)}
+    vectors = {tuple(row.tolist()) for row in codebook.vectors}
+    assert vectors <= rows
+    assert len(vectors) == SIZE
+    torch.testing.assert_close(learner.sums / learner.counts[:, None], codebook.vectors)
+
+
+def test_a_codebook_that_is_larger_than_the_batch_starts_near_its_latents(codebook):
+    latents = torch.randn(1, 5, WIDTH)
+    CodebookLearner(codebook).start(codebook, latents, generator())
+    gaps = torch.cdist(codebook.vectors, latents[0]).min(dim=1).values
+    assert gaps.max() < 0.05
+    assert len(codebook.vectors.unique(dim=0)) == SIZE
+
+
+@pytest.mark.parametrize("decay", [0.99, 0.97])
+def test_a_vector_that_is_never_used_after_the_start_lives_for_the_time_of_the_average(codebook, decay):
+    learner = CodebookLearner(codebook, decay=decay, threshold=0.5)
+    learner.start(codebook, torch.randn(2, SIZE, WIDTH), generator())
+    steps = 0
+    while not learner.update(
+        codebook, torch.randn(1, 24, WIDTH), torch.zeros(1, 24, dtype=torch.int64), generator()
+    ).restarted:
+        steps += 1
+    assert steps == pytest.approx(1 / (1 - decay), rel=0.05)
+
+
+@pytest.mark.parametrize(("codes", "bits"), [(torch.arange(SIZE), math.log2(SIZE)), (torch.tensor([7] * 9), 0.0)])
+def test_the_entropy_of_a_batch_is_told_in_bits(codebook, codes, bits):
+    usage = started(codebook).update(codebook, torch.randn(1, len(codes), WIDTH), codes[None], generator())
+    assert usage.entropy == pytest.approx(bits, abs=1e-5)
+
+
+def test_the_same_generator_gives_the_same_restarts(codebook):
+    learners = [started(codebook), started(codebook)]
+    books = [Codebook(SIZE, WIDTH), Codebook(SIZE, WIDTH)]
+    latents, codes = torch.randn(1, 60, WIDTH), torch.zeros(1, 60, dtype=torch.int64)
+    for learner, book in zip(learners, books, strict=True):
+        learner.counts.fill_(0.1)
+        learner.update(book, latents, codes, generator(5))
+    assert torch.equal(books[0].vectors, books[1].vectors)

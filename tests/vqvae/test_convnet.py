@@ -1,0 +1,53 @@
+"""The encoder and the decoder of a level: lengths, and how far they see."""
+
+import math
+
+import pytest
+import torch
+
+from jukectl.codes.level import Level
+from jukectl.vqvae.convnet import Decoder, Encoder
+
+levels = pytest.mark.parametrize("level", Level)
+
+
+def all_paths_open(network):
+    """The network with positive weights, so that no ReLU hides a path; in float64, where the far ends are not lost."""
+    network.double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.uniform_(0.5, 1.5).div_(max(1, parameter[0].numel()))
+    return network
+
+
+@levels
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_lengths_are_hops_whatever_the_number_of_codes(config, level, frames):
+    latents = Encoder(config, level)(torch.randn(2, frames * config.hop(level)))
+    assert latents.shape == (2, frames, config.latent_width)
+    assert Decoder(config, level)(latents).shape == (2, frames * config.hop(level))
+
+
+@levels
+def test_the_reach_of_the_encoder_is_enough_and_not_much_more(config, level):
+    encoder, hop = all_paths_open(Encoder(config, level)), config.hop(level)
+    frame = encoder.reach + 2
+    audio = torch.rand(1, (2 * frame + 1) * hop, dtype=torch.float64, requires_grad=True)
+    encoder(audio)[0, frame].sum().backward()
+
+    seen = audio.grad[0].nonzero().flatten()
+    before = math.ceil((frame * hop - seen.min().item()) / hop)
+    after = math.ceil((seen.max().item() + 1) / hop) - (frame + 1)
+    assert encoder.reach - 2 <= max(before, after) <= encoder.reach
+
+
+@levels
+def test_the_reach_of_the_decoder_is_enough_and_not_much_more(config, level):
+    decoder, hop = all_paths_open(Decoder(config, level)), config.hop(level)
+    frame = decoder.reach + 2
+    latents = torch.rand(1, 2 * frame + 1, config.latent_width, dtype=torch.float64, requires_grad=True)
+    decoder(latents)[0, frame * hop : (frame + 1) * hop].sum().backward()
+
+    seen = latents.grad[0].any(dim=-1).nonzero().flatten()
+    before, after = frame - seen.min().item(), seen.max().item() - frame
+    assert decoder.reach - 2 <= max(before, after) <= decoder.reach

@@ -1,0 +1,79 @@
+"""The terms of the codec's loss."""
+
+import numpy as np
+import pytest
+import torch
+
+from jukectl.vqvae.loss import Scale, terms
+from jukectl.vqvae.model import Reconstruction
+
+
+def reconstruction(audio, latents=None, quantized=None):
+    latents = torch.zeros(len(audio), 3, 2) if latents is None else latents
+    return Reconstruction(
+        audio, latents, latents if quantized is None else quantized, torch.zeros(len(audio), 3).long()
+    )
+
+
+@pytest.fixture
+def target():
+    return 0.3 * torch.randn(3, 4_096, generator=torch.Generator().manual_seed(1))
+
+
+def test_an_exact_reconstruction_costs_nothing(target):
+    parts = terms(reconstruction(target), target, Scale.of(target), 100)
+    assert [float(one) for one in (parts.spectral, parts.waveform, parts.worst, parts.commitment)] == [0, 0, 0, 0]
+
+
+def test_silence_costs_one_in_waveform_and_in_spectrum_however_loud_the_music(target):
+    for gain in (1.0, 0.01):
+        loud = gain * target
+        parts = terms(reconstruction(0 * loud), loud, Scale.of(loud), 100)
+        assert float(parts.waveform) == pytest.approx(1, rel=1e-5)
+        assert float(parts.spectral) == pytest.approx(1, rel=1e-5)
+
+
+def test_the_waveform_terms_are_mean_squares_over_the_power(target):
+    audio = target + 0.1 * torch.randn(target.shape)
+    scale = Scale(power=0.09, magnitude=1.0)
+    parts = terms(reconstruction(audio), target, scale, worst_samples=10)
+
+    squares = (audio - target).double().numpy() ** 2
+    assert float(parts.waveform) == pytest.approx(squares.mean() / 0.09, rel=1e-5)
+    assert float(parts.worst) == pytest.approx(np.sort(squares, axis=1)[:, -10:].mean() / 0.09, rel=1e-5)
+
+
+def test_the_worst_samples_of_a_clip_that_has_fewer_are_all_of_it(target):
+    parts = terms(reconstruction(0.5 * target), target, Scale.of(target), worst_samples=10**6)
+    torch.testing.assert_close(parts.worst, parts.waveform)
+
+
+def test_the_spectral_term_is_the_distance_of_magnitudes_at_three_resolutions(target):
+    audio = 0.7 * target
+    scale = Scale(power=1.0, magnitude=5.0)
+    expected = 0.0
+    for n_fft, hop, window in ((2_048, 240, 1_200), (1_024, 120, 600), (512, 50, 240)):
+        options = {"hop_length": hop, "win_length": window, "pad_mode": "constant", "return_complex": True}
+        shape = torch.hann_window(window, dtype=torch.float64)
+        pair = [torch.stft(one.double(), n_fft, window=shape, **options).abs() for one in (audio, target)]
+        expected += float((pair[0] - pair[1]).square().sum(dim=(1, 2)).sqrt().mean())
+
+    parts = terms(reconstruction(audio), target, scale, 100)
+    assert float(parts.spectral) == pytest.approx(expected / 5, rel=1e-4)
+
+
+def test_the_commitment_term_draws_latents_to_their_vectors_and_leaves_those(target):
+    latents = torch.randn(3, 5, 2, requires_grad=True)
+    vectors = torch.randn(3, 5, 2)
+    parts = terms(reconstruction(target, latents, vectors), target, Scale.of(target), 100)
+
+    expected = (latents - vectors).square().mean()
+    torch.testing.assert_close(parts.commitment, expected)
+    parts.commitment.backward()
+    torch.testing.assert_close(latents.grad, 2 * (latents - vectors).detach() / latents.numel())
+
+
+def test_the_scale_is_the_power_and_the_distance_to_silence(target):
+    scale = Scale.of(target)
+    assert scale.power == pytest.approx(float(target.double().square().mean()), rel=1e-5)
+    assert Scale.of(2 * target).magnitude == pytest.approx(2 * scale.magnitude, rel=1e-5)

@@ -1,0 +1,77 @@
+"""The VQ-VAE: three autoencoders that do not know each other."""
+
+import pytest
+import torch
+
+from jukectl.codes.level import Level
+from jukectl.vqvae.loss import Scale, terms
+from jukectl.vqvae.model import VQVAE
+
+levels = pytest.mark.parametrize("level", Level)
+
+
+@levels
+@pytest.mark.parametrize("batch", [1, 3])
+def test_audio_becomes_codes_and_codes_become_audio_of_the_same_length(vqvae, level, batch):
+    samples = 3 * vqvae.config.hop(Level.TOP)
+    codes = vqvae.encode(torch.randn(batch, samples), level)
+
+    assert codes.shape == (batch, samples // vqvae.config.hop(level))
+    assert codes.dtype == torch.int64
+    assert 0 <= codes.min() <= codes.max() < vqvae.config.codebook_size
+    assert vqvae.decode(codes, level).shape == (batch, samples)
+
+
+@levels
+def test_a_pass_there_and_back_is_encoding_and_decoding(vqvae, level):
+    audio = torch.randn(2, 2 * vqvae.config.hop(Level.TOP))
+    result = vqvae.autoencoder(level)(audio)
+
+    assert torch.equal(result.codes, vqvae.encode(audio, level))
+    torch.testing.assert_close(result.audio, vqvae.decode(result.codes, level))
+    assert torch.equal(result.quantized, vqvae.autoencoder(level).codebook.vectors[result.codes])
+
+
+def test_without_the_codebook_latents_go_straight_to_the_decoder(vqvae):
+    autoencoder = vqvae.autoencoder(Level.MIDDLE)
+    audio = torch.randn(2, 2 * vqvae.config.hop(Level.TOP))
+    result = autoencoder(audio, quantize=False)
+
+    torch.testing.assert_close(result.audio, autoencoder.decoder(autoencoder.encoder(audio)))
+    assert result.codes.shape == (2, 0)
+    assert torch.equal(result.latents, result.quantized)
+
+
+def test_the_gradient_passes_the_codebook_straight_through(vqvae):
+    autoencoder = vqvae.autoencoder(Level.BOTTOM)
+    audio = torch.randn(2, 4 * vqvae.config.hop(Level.TOP))
+    target = torch.randn_like(audio)
+
+    latents = autoencoder.encoder(audio)
+    vectors = autoencoder.codebook.decode(autoencoder.codebook.encode(latents)).requires_grad_()
+    (at_the_vectors,) = torch.autograd.grad((autoencoder.decoder(vectors) - target).square().sum(), vectors)
+    weights = list(autoencoder.encoder.parameters())
+    expected = torch.autograd.grad(latents, weights, at_the_vectors)  # as if the latents had been the vectors
+
+    found = torch.autograd.grad((autoencoder(audio).audio - target).square().sum(), weights)
+    assert any(gradient.abs().max() > 1e-3 for gradient in found)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+
+
+@levels
+def test_the_loss_of_a_level_moves_that_level_alone(vqvae, level):
+    audio = torch.randn(2, 4 * vqvae.config.hop(Level.TOP))
+    parts = terms(vqvae.autoencoder(level)(audio), audio, Scale.of(audio), 100)
+    (parts.spectral + parts.waveform + parts.worst + parts.commitment).backward()
+
+    moved = {name.split(".")[1] for name, one in vqvae.named_parameters() if one.grad is not None and one.grad.any()}
+    assert moved == {level.label}
+    assert all(one.grad is not None for one in vqvae.autoencoder(level).parameters())
+
+
+def test_a_codec_may_hold_some_of_its_levels(config):
+    vqvae = VQVAE(config, (Level.TOP,))
+    assert {name.split(".")[1] for name in vqvae.state_dict()} == {"top"}
+    assert vqvae.decode(torch.zeros(1, 2, dtype=torch.int64), Level.TOP).shape == (1, 2 * config.hop(Level.TOP))
+    with pytest.raises(KeyError):
+        vqvae.autoencoder(Level.BOTTOM)
