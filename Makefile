@@ -87,7 +87,7 @@ mini-embed:
 	@du -ch src/jukectl/assets/mini/* | tail -n 1
 
 eval-mini: setup ## measure the embedded model on the songs it was not trained on (after make mini)
-	@$(JUKECTL) eval reconstruction $(MINI)/music/manifest.jsonl --held-out $(RECIPES)/held_out.txt
+	@$(JUKECTL) eval reconstruction $(MINI)/music/manifest.jsonl --held-out $(RECIPES)/held_out.txt --seconds 30
 	@$(JUKECTL) eval prior $(MINI)/codes --held-out $(RECIPES)/held_out.txt
 
 pictures: demo ## draw the pictures of the docs

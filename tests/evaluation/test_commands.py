@@ -19,6 +19,8 @@ from jukectl.codes.song import Song
 from jukectl.evaluation.baselines import Bigram
 from jukectl.pipeline.evaluating import read_globs
 from jukectl.prior.labels import LabelBatch
+from jukectl.prior.vocabulary import Vocabulary
+from jukectl.training.segments import SegmentSet, load_manifest
 
 from .conftest import RATE, SONGS, music, save_music
 
@@ -93,9 +95,7 @@ def test_reconstruction_of_the_held_out_songs_of_a_manifest(run, manifest, held_
 
 
 def test_without_held_out_all_songs_of_a_manifest_are_judged(run, manifest, tiny_model):
-    facts = json.loads(
-        run("--json", "eval", "reconstruction", manifest, "--seconds", "0.5", "--model", tiny_model)
-    )
+    facts = json.loads(run("--json", "eval", "reconstruction", manifest, "--seconds", "0.5", "--model", tiny_model))
     assert [Path(file["path"]).stem for file in facts["files"]] == list(SONGS)
 
 
@@ -156,20 +156,23 @@ def test_prior_tells_bits_of_the_prior_the_baselines_and_wrong_labels_on_the_sam
         assert (level["segments"], level["codes"]) == (6, 6 * 64)
         assert level["shuffled_bits"] != level["bits"]
 
-    # the top level again, by hand: three segments of each song, starts spread by the golden ratio
+    # the top level again, by hand
     def of(song: str) -> np.ndarray:
-        return Codes.load(codes / song / "top.npz").array[0]
+        return Codes.load(codes / f"{song}.wav" / "top.npz").array[0]
 
     bigram = Bigram.fit([of(song) for song in SONGS[:4]], 32)
     prior = ModelFolder(tiny_model).prior(Level.TOP, torch.device("cpu"))
+    tracks = load_manifest(codes).tracks[4:]
+    segments = SegmentSet.load(codes, tracks, Level.TOP, Vocabulary(), context=64, ratio=1, slots=2).spread(6)
+    names = ((1, (1,)), (2, (2, 1)))  # Ada plays Jazz, Björk B. Ambient and Jazz
     own, wrong, unigram_bits, bigram_bits = [], [], [], []
-    for index in range(6):
-        song = index // 3
-        start = int((len(of(SONGS[4 + song])) - 64) * ((index * 0.618034) % 1))
-        segment = of(SONGS[4 + song])[start : start + 64]
+    for index, batch in enumerate(segments):
+        song = index // 3  # three of each
+        segment = batch.codes[0].numpy()
+        start = int(batch.labels.offset) // 256
+        assert segment.tolist() == of(SONGS[4 + song])[start : start + 64].tolist()
         unigram_bits.append(bigram.unigram.bits(segment))
         bigram_bits.append(bigram.bits(segment))
-        names = ((1, (1,)), (2, (2, 1)))  # Ada plays Jazz, Björk B. Ambient and Jazz
         for costs, (artist, genres) in ((own, names[song]), (wrong, names[1 - song])):
             labels = LabelBatch.repeat(
                 1,
@@ -180,7 +183,7 @@ def test_prior_tells_bits_of_the_prior_the_baselines_and_wrong_labels_on_the_sam
                 offset=start * 256,
                 sample_length=64 * 256,
             )
-            costs.append(float(prior.loss(torch.from_numpy(segment.astype(np.int64))[None], labels)))
+            costs.append(float(prior.loss(batch.codes, labels)))
     told = facts["levels"]["top"]
     assert told["bits"] == pytest.approx(np.mean(own), abs=1e-3)
     assert told["shuffled_bits"] == pytest.approx(np.mean(wrong), abs=1e-3)
@@ -195,8 +198,16 @@ def test_without_held_out_prior_warns_that_the_baselines_have_heard_the_songs(co
     assert "wrong labels" in output.out and "| top" in output.out
 
 
+def test_a_label_that_the_model_does_not_know_is_told(codes, held_out, tiny_model, capsys):
+    manifest = codes / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace("Jazz", "Polka"))
+    arguments = ["eval", "prior", str(codes), "--held-out", str(held_out), "--segments", "2"]
+    assert main([*arguments, "--model", str(tiny_model)]) == 0
+    assert "does not know Polka" in capsys.readouterr().err
+
+
 def test_codes_of_another_codec_are_refused(run, codes, held_out, tiny_model):
-    path = codes / "two" / "top.npz"
+    path = codes / "two.wav" / "top.npz"
     replace(Codes.load(path), vqvae="0123456789abcdef").save(path)
     message = run("eval", "prior", codes, "--held-out", held_out, "--model", tiny_model, status=2)
     assert "two" in message and "0123456789ab" in message

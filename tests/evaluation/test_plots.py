@@ -114,7 +114,12 @@ def test_silence_a_single_sample_and_minutes_of_music_can_be_drawn(tmp_path, sam
 
 @pytest.mark.parametrize(
     ("title", "suffix"),
-    [("$\\frac{", ".png"), ("<b> & \"quotes' 日本語 🎵", ".svg"), ("line\nbreak 日本語", ".png"), ("long " * 100, ".svg")],
+    [
+        ("$\\frac{", ".png"),
+        ("<b> & \"quotes' 日本語 🎵", ".svg"),
+        ("line\nbreak 日本語", ".png"),
+        ("long " * 100, ".svg"),
+    ],
 )
 def test_titles_are_drawn_as_they_are(tmp_path, title, suffix):
     path = tmp_path / f"a{suffix}"

@@ -56,4 +56,4 @@ def test_decibels_count_down_from_the_loudest_and_end_at_the_span():
 
 
 def test_silence_is_background_everywhere():
-    assert np.all(decibels(np.zeros((3, 4), np.float32), 0.0, span=70) == -70)
+    assert np.allclose(decibels(np.zeros((3, 4), np.float32), 0.0, span=70), -70)

@@ -57,9 +57,8 @@ def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     path = tmp_path_factory.mktemp("other") / "other"
     shutil.copytree(tiny_model, path)
     tensors = load_file(path / "vqvae.safetensors")
-    name = next(name for name in tensors if "codebook" in name)
-    tensors[name] = tensors[name] + np.float16(0.5)
-    save_file(tensors, path / "vqvae.safetensors")
+    changed = {name: tensor + np.float16(0.5 * ("codebook" in name)) for name, tensor in tensors.items()}
+    save_file(changed, path / "vqvae.safetensors")
     return path
 
 

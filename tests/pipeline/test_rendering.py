@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from jukectl.audio import io
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
 from jukectl.errors import BadAudio, BadInput, BadModel, NotASong, NotCodes, RecipeDiffers, SongBusy, UnknownName
-from jukectl.pipeline import Request, continue_, encode, resume, sample, upsample
+from jukectl.pipeline import Request, continue_, decode, encode, resume, sample, upsample
 
 RATE = 8_000  # Hz
 HOPS = {Level.TOP: 256, Level.MIDDLE: 64, Level.BOTTOM: 16}
@@ -20,7 +21,9 @@ CONTEXT = 64  # codes, at every level
 
 def times(path):
     """When each file of a song was last written, the lock apart."""
-    return {file: file.stat().st_mtime_ns for file in sorted(path.rglob("*")) if file.is_file() and file.name != ".lock"}
+    return {
+        file: file.stat().st_mtime_ns for file in sorted(path.rglob("*")) if file.is_file() and file.name != ".lock"
+    }
 
 
 @pytest.fixture
@@ -101,15 +104,16 @@ def test_every_run_without_a_seed_draws_one_and_keeps_it(ask, tmp_path):
 
 
 def test_a_preview_is_written_after_every_window(ask, tmp_path):
-    lengths = []
+    path = Song(tmp_path / "song").preview_path(Level.TOP, 0)
+    lengths = set()
 
     def look(progress):
-        path = Song(tmp_path / "song").preview_path(Level.TOP, 0)
         if path.exists():
-            lengths.append(soundfile.info(path).frames)
+            lengths.add(soundfile.info(path).frames)
 
     sample(tmp_path / "song", ask(seconds=3.2, levels=(Level.TOP,), preview=(Level.TOP,)), report=look)
-    assert set(lengths) >= {64 * 256, 96 * 256, 100 * 256}
+    assert lengths == {64 * 256, 96 * 256}
+    assert soundfile.info(path).frames == 100 * 256
 
 
 def test_a_preview_asked_for_afterwards_is_made(song):
@@ -155,8 +159,9 @@ def test_run_again_it_does_nothing_and_says_so(ask, song):
     assert times(song.path) == before
 
 
-def test_run_again_without_its_seed_it_is_the_same_song(ask, song):
-    assert not sample(song.path, ask(samples=2, seed=None)).new
+def test_run_again_without_its_seed_or_with_names_in_other_case_it_is_the_same_song(ask, song):
+    assert not sample(song.path, ask(samples=2, seed=None, artist="ADA", genres=("Jazz",))).new
+    assert not upsample(song.path, ask(seed=None, artist="ADA", genres=("Jazz",))).new
 
 
 @pytest.mark.parametrize(
@@ -228,15 +233,30 @@ def test_a_level_cut_short_at_any_code_is_finished_alike(song, codes_in):
         assert codes_in(song.path) == whole
 
 
-def test_audio_that_is_missing_or_older_than_its_codes_is_made_again(song):
+def test_audio_that_is_missing_is_made_again(song):
     before = song.audio_path(0).read_bytes()
+    written = song.audio_path(1).stat().st_mtime_ns
     song.audio_path(0).unlink()
     assert resume(song.path).new
-    song.audio_path(1).write_bytes(b"of an earlier song")
-    song.save(song.codes(Level.BOTTOM))  # as where a run is stopped between the last window and the audio
-    assert resume(song.path).new
-    assert [song.audio_path(number).read_bytes()[:4] for number in range(2)] == [b"RIFF", b"RIFF"]
     assert song.audio_path(0).read_bytes() == before
+    assert song.audio_path(1).stat().st_mtime_ns == written
+
+
+def test_audio_of_codes_that_are_made_again_does_not_outlive_them(song):
+    """Or a run that is stopped between the last window and the audio would take the old one for its own."""
+
+    def stop(progress):
+        if progress.stage == "decoding bottom":
+            raise KeyboardInterrupt
+
+    decode(song.path, format="flac")
+    before = song.audio_path(0).read_bytes()
+    cooler = Request(settings={"temperature": {Level.BOTTOM: 0.5}}, overwrite=True)
+    with pytest.raises(KeyboardInterrupt):
+        upsample(song.path, cooler, report=stop)
+    assert list((song.path / "audio").iterdir()) == []
+    assert resume(song.path).new
+    assert song.audio_path(0).read_bytes() != before
 
 
 def test_a_damaged_level_is_named_and_nothing_is_written_over_it(song, codes_in):
@@ -509,6 +529,23 @@ def test_a_primed_level_lost_before_it_was_begun_is_no_stranger_to_its_top_level
     assert codes_in(song.path) == whole
 
 
+@pytest.mark.parametrize("primed", [True, False])
+def test_below_another_songs_top_level_no_prompt_of_ours_is_put(ask, riff, tmp_path, primed):
+    """Neither below one without a prompt, nor below one with another prompt of the same length."""
+    song = Song(continue_(riff, tmp_path / "song", ask(), prompt_seconds=0.7).song)
+    if primed:
+        other = continue_(riff, tmp_path / "other", ask(levels=(Level.TOP,)), start=0.25, prompt_seconds=0.7).song
+    else:
+        other = sample(tmp_path / "other", ask(levels=(Level.TOP,), seconds=1.5)).song
+    shutil.copy(other / "top.npz", song.path)
+    with pytest.raises(RecipeDiffers, match=r"upsample .* --overwrite"):
+        upsample(song.path, Request())
+    upsample(song.path, Request(overwrite=True))  # as the message says
+    assert song.codes(Level.BOTTOM).done == song.codes(Level.TOP).done * 16
+    assert song.codes(Level.MIDDLE).prompt == song.codes(Level.BOTTOM).prompt == 0
+    assert not resume(song.path).new
+
+
 def test_a_changed_prompt_is_noticed_before_it_is_used(ask, riff, recording, tmp_path, codes_in):
     song = Song(continue_(riff, tmp_path / "song", ask()).song)
     whole = codes_in(song.path)
@@ -545,18 +582,17 @@ def test_so_does_that_of_a_primed_one_while_its_recording_is_there(
     samples, _ = soundfile.read(riff)
     monkeypatch.chdir(tmp_path)
     soundfile.write("riff.wav", samples, rate)
-    result = continue_("riff.wav" and io.Path("riff.wav"), io.Path("song"), ask(seconds=0.2), start=start,
-                       prompt_seconds=seconds)
+    continue_(Path("riff.wav"), Path("song"), ask(seconds=0.2), start=start, prompt_seconds=seconds)
     copy = Song.create(tmp_path / "elsewhere" / "copy")
     shutil.copy(tmp_path / "song" / "song.toml", copy.path)
     monkeypatch.chdir(copy.path)  # the recording was named from another folder
     resume(copy.path)
-    assert codes_in(copy.path) == codes_in(tmp_path / result.song)
+    assert codes_in(copy.path) == codes_in(tmp_path / "song")
     assert copy.prompt_path.read_bytes() == (tmp_path / "song/prompt.wav").read_bytes()
 
 
 def test_a_recording_that_is_gone_or_another_one_is_said_to_be(ask, riff, tmp_path):
-    source = io.Path(shutil.copy(riff, tmp_path / "source.wav"))
+    source = Path(shutil.copy(riff, tmp_path / "source.wav"))
     song = Song(continue_(source, tmp_path / "song", ask(levels=(Level.TOP,))).song)
     copy = Song.create(tmp_path / "copy")
     shutil.copy(song.toml_path, copy.path)

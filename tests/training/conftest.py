@@ -82,7 +82,7 @@ latent_width = 8
 [data]
 manifest = "{music.as_posix()}"
 held_out = ["2.wav"]
-clip_samples = 1024
+clip_samples = 512
 validation_seconds = 0.25
 [codebook]
 start_step = 3

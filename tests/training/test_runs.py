@@ -93,7 +93,6 @@ def test_the_weights_are_those_of_the_model_that_the_run_describes(codec_recipe,
         "artists": ["unlabelled", "Ada", "Björk B."],
         "genres": ["unlabelled", "Ambient", "Jazz"],
     }
-    assert about["codec"] == "c0dec"
     Prior(PriorConfig.from_dict(about["prior"])).load_state_dict(load_file(tmp_path / "prior" / "last.safetensors"))
 
 
@@ -124,7 +123,7 @@ from jukectl.training.runs import train_vqvae
 def report(progress):
     if progress.stage == "training":
         print(progress.done, flush=True)
-        time.sleep(0.05)
+        time.sleep(0.03)
 
 train_vqvae(Path(sys.argv[1]), sys.argv[2:], report)
 """
@@ -132,7 +131,7 @@ train_vqvae(Path(sys.argv[1]), sys.argv[2:], report)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL there")
 def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(codec_recipe, tmp_path):
-    steps = "train.steps=40"
+    steps = "train.steps=24"
     train_vqvae(codec_recipe, [f"out={tmp_path / 'whole'}", steps], silent)
     arguments = [sys.executable, "-c", KILLED, str(codec_recipe), f"out={tmp_path / 'killed'}", steps]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:

@@ -125,7 +125,7 @@ def test_without_held_out_songs_the_first_one_is_listened_to(codec_recipe):
     ("override", "message"),
     [
         ("data.clip_samples=1000", "data.clip_samples must be a multiple of 16, the middle hop"),
-        ("codebook.threshold=10", "codebook.threshold 10.0 is over 8, the mean uses of a top vector"),
+        ("codebook.threshold=5", "codebook.threshold 5.0 is over 4, the mean uses of a top vector"),
     ],
 )
 def test_sizes_that_cannot_work_are_refused(codec_recipe, override, message):

@@ -11,8 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from jukectl.checkpoints.store import CARD, FORMAT, VQVAE_PART, ModelCard, ModelFolder
+from jukectl.checkpoints.store import CARD, FORMAT, VQVAE_PART, ModelCard, ModelFolder, vqvae_config
 from jukectl.codes.fingerprint import fingerprint_one_by_one
+from jukectl.codes.level import Level
 from jukectl.errors import BadModel, CannotWrite
 from jukectl.files import atomic_write
 
@@ -51,7 +52,7 @@ def assemble(
     runs = list(runs)
     table = {**(read_card(out / CARD) if (out / CARD).exists() else {}), "format": FORMAT, **card}
     parts: dict[str, Tensors] = {}
-    priors, codecs = dict(table.get("priors", {})), {}
+    priors = dict(table.get("priors", {}))
     for run in runs:
         if "vqvae" in run.about:
             _agree(table, "vqvae", run)
@@ -59,16 +60,17 @@ def assemble(
         else:
             _agree(table, "vocabulary", run)
             level = run.about["prior"]["level"]
-            priors[level], codecs[level] = run.about["prior"], run.about.get("codec")
+            priors[level] = run.about["prior"]
             parts[level] = _rounded(run, dtype)
-    if VQVAE_PART in parts and (out / f"{VQVAE_PART}.safetensors").exists():
-        parts[VQVAE_PART] = {**load_file(out / f"{VQVAE_PART}.safetensors"), **parts[VQVAE_PART]}
-    before = table.get("fingerprints", {})
-    fingerprints = {**before, **{part: _fingerprint(tensors) for part, tensors in parts.items()}}
-    codec = fingerprints.get(VQVAE_PART)
-    for level in priors:
-        if codecs.get(level, before.get(VQVAE_PART)) not in (None, codec):
-            raise BadModel(f"the {level} prior was trained on codes of another codec than the one in {out}")
+    codec = out / f"{VQVAE_PART}.safetensors"
+    if VQVAE_PART in parts and codec.exists():
+        try:
+            before = load_file(codec)
+        except SafetensorError as error:
+            raise BadModel(f"{codec} is damaged, remove it to make it anew: {error}") from error
+        _check_old_priors(before, parts[VQVAE_PART], [level for level in priors if level not in parts], out)
+        parts[VQVAE_PART] = {**before, **parts[VQVAE_PART]}
+    fingerprints = {**table.get("fingerprints", {}), **{part: _fingerprint(one) for part, one in parts.items()}}
 
     text = ModelCard.from_dict({**table, "priors": priors, "fingerprints": fingerprints}, out / CARD).to_toml()
     try:
@@ -85,8 +87,25 @@ def assemble(
 
 def _agree(table: dict[str, Any], key: str, run: Run) -> None:
     """Take `key` from a run, which must agree with what is there."""
-    if table.setdefault(key, run.about[key]) != run.about[key]:
+    mine, theirs = run.about[key], table.setdefault(key, run.about[key])
+    try:  # what one leaves out and the other says may be the same: a default
+        same = vqvae_config(mine) == vqvae_config(theirs) if key == "vqvae" else mine == theirs
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BadModel(f"{run.path / CARD} or {CARD} beside it describes no {key}: {error}") from error
+    if not same:
         raise BadModel(f"{run.path} was trained with another {key} than the parts beside it")
+
+
+def _check_old_priors(before: Tensors, after: Tensors, levels: Iterable[str], out: Path) -> None:
+    """Refuse a codec that has changed at a level whose codes a prior that stays has learned, or is conditioned on."""
+    for name, tensor in after.items():
+        changed = Level.parse(name.split(".")[1])
+        stale = [level for level in levels if Level.parse(level) in (changed, changed - 1)]
+        if stale and name in before and not torch.equal(before[name].float(), tensor.float()):
+            raise BadModel(
+                f"{out} holds a {stale[0]} prior that knows the {changed.label} codes as they were: "
+                f"give a new {stale[0]} run too, or another folder"
+            )
 
 
 def _rounded(run: Run, dtype: torch.dtype) -> Tensors:

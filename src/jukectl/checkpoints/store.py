@@ -77,7 +77,7 @@ class ModelCard:
                 version=table.get("version", ""),
                 licence=table.get("licence", ""),
                 summary=table.get("summary", ""),
-                vqvae=VQVAEConfig(**{key: _tuple(value) for key, value in table["vqvae"].items()}),
+                vqvae=vqvae_config(table["vqvae"]),
                 priors={
                     Level.parse(label): PriorConfig.from_dict({**values, "level": label})
                     for label, values in table.get("priors", {}).items()
@@ -109,6 +109,11 @@ class ModelCard:
             "sources": [dict(source) for source in self.sources],
         }
         return tomlkit.dumps(table)
+
+
+def vqvae_config(table: Mapping[str, Any]) -> VQVAEConfig:
+    """A codec's shape from plain values. Raises ValueError or TypeError where they do not fit."""
+    return VQVAEConfig(**{key: _tuple(value) for key, value in table.items()})
 
 
 def _tuple(value: Any) -> Any:

@@ -32,8 +32,12 @@ def _song_lines(facts: dict[str, Any]) -> list[str]:
     ]
     for name, level in facts["levels"].items():
         lines.append(f"  {name}: {level['done']} of {level['frames']} codes, {level['seconds']:.1f} s")
-    left = facts["unfinished"]
-    lines.append(
-        f"  left to do: {', '.join(left)} (jukectl resume {facts['song']})" if left else "  nothing is left to do"
-    )
+    lines.append(f"  {_left_to_do(facts)}")
     return lines
+
+
+def _left_to_do(facts: dict[str, Any]) -> str:
+    if facts["kind"] is None:
+        return f"no recipe says what is left to do; fill in lower levels with: jukectl upsample {facts['song']}"
+    left = ", ".join(facts["unfinished"])
+    return f"left to do: {left} (jukectl resume {facts['song']})" if left else "nothing is left to do"

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from jukectl import __version__
-from jukectl.cli import data, models, train
+from jukectl.cli import data, evaluate, models, train
 from jukectl.cli.console import Console
 from jukectl.cli.continue_ import continue_
 from jukectl.cli.decode import decode
 from jukectl.cli.doctor import doctor
 from jukectl.cli.encode import encode
 from jukectl.cli.info import info
+from jukectl.cli.plot import plot
 from jukectl.cli.resume import resume
 from jukectl.cli.sample import sample
 from jukectl.cli.upsample import upsample
@@ -42,6 +43,8 @@ app.command("upsample", rich_help_panel=MAKE)(upsample)
 app.command("decode", rich_help_panel=MAKE)(decode)
 app.command("resume", rich_help_panel=MAKE)(resume)
 app.command("info", rich_help_panel=LOOK)(info)
+app.command("plot", rich_help_panel=LOOK)(plot)
+app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)
 app.command("doctor", rich_help_panel=MODELS)(doctor)
 app.add_typer(train.app, name="train", rich_help_panel=TRAIN)

@@ -56,7 +56,7 @@ class Labels:
 class Prompt:
     """The recording that is continued: where it came from, and the hash of what the model heard of it (prompt.wav)."""
 
-    source: str  # path as the user gave it; what is no UTF-8 in it is replaced
+    source: str  # absolute path; what is no UTF-8 in it is replaced
     start: float  # seconds into the source
     seconds: float
     sha256: str  # hex, of prompt.wav's samples

@@ -15,6 +15,8 @@ Song = NDArray[np.integer]  # (frames,) codes
 STRENGTHS = tuple(2.0**exponent for exponent in range(-2, 17))
 """What `Bigram.fit` chooses from."""
 
+TRIED = 1 << 18  # codes of either half of the training songs that the choice is made on
+
 
 @dataclass(frozen=True, eq=False)
 class Unigram:
@@ -25,7 +27,9 @@ class Unigram:
     @classmethod
     def fit(cls, songs: Sequence[Song], codebook_size: int) -> Self:
         """Count the codes of songs."""
-        counts = 1 + np.bincount(np.concatenate(songs), minlength=codebook_size)
+        counts = np.ones(codebook_size)
+        for song in songs:
+            counts += np.bincount(song, minlength=codebook_size)
         return cls(counts / counts.sum())
 
     def bits(self, codes: Song) -> NDArray[np.float64]:
@@ -52,27 +56,45 @@ class Bigram:
     def fit(cls, songs: Sequence[Song], codebook_size: int) -> Self:
         """Count the pairs of songs. The strength is the one with which each half of the songs tells the other best."""
         parts = list(songs) if len(songs) > 1 else np.array_split(songs[0], 2)
-        first, second = parts[::2], parts[1::2]
-        trials = [(cls._count(first, codebook_size), second), (cls._count(second, codebook_size), first)]
-        strength = min(STRENGTHS, key=lambda strength: _total_bits(trials, strength))
-        return replace(cls._count(songs, codebook_size), strength=strength)
+        first, second = (cls._count(half, codebook_size) for half in (parts[::2], parts[1::2]))
+        costs = first._bits_by_strength(parts[1::2]) + second._bits_by_strength(parts[::2])
+        return replace(cls._count(songs, codebook_size), strength=STRENGTHS[int(costs.argmin())])
 
     @classmethod
     def _count(cls, songs: Sequence[Song], codebook_size: int) -> Self:
-        keys = np.concatenate([song[:-1].astype(np.int64) * codebook_size + song[1:] for song in songs])
-        pairs, counts = np.unique(keys, return_counts=True)
-        before = np.bincount(keys // codebook_size, minlength=codebook_size)
-        unigram = Unigram.fit(songs, codebook_size)
-        return cls(unigram=unigram, pairs=pairs, counts=counts, before=before, strength=1.0)
+        keys = (song[:-1].astype(np.int64) * codebook_size + song[1:] for song in songs)
+        by_song = [np.unique(one, return_counts=True) for one in keys]  # small before they come together
+        pairs, places = np.unique(np.concatenate([found for found, _ in by_song]), return_inverse=True)
+        weights = np.concatenate([times for _, times in by_song])
+        counts = np.bincount(places, weights, minlength=len(pairs)).astype(np.int64)
+        before = np.bincount(pairs // codebook_size, counts, minlength=codebook_size).astype(np.int64)
+        return cls(
+            unigram=Unigram.fit(songs, codebook_size), pairs=pairs, counts=counts, before=before, strength=STRENGTHS[0]
+        )
 
     def bits(self, codes: Song) -> NDArray[np.float64]:
         """What each of the codes (T,) costs, (T,); the first has none before it and is the unigram's."""
         cost = self.unigram.bits(codes)
-        last, code = codes[:-1].astype(np.int64), codes[1:]
-        together = self._times(last * len(self.before) + code)
-        leaning = self.strength * self.unigram.probabilities[code]
-        cost[1:] = -np.log2((together + leaning) / (self.before[last] + self.strength))
+        cost[1:] = self._after(codes, self.strength)
         return cost
+
+    def _after(self, codes: Song, *strengths: float) -> NDArray[np.float64]:
+        """What each of the codes (T,) but the first costs with each of the strengths, (strengths, T - 1)."""
+        last, code = codes[:-1].astype(np.int64), codes[1:]
+        together, before = self._times(last * len(self.before) + code), self.before[last]
+        alone = self.unigram.probabilities[code]
+        cost: NDArray[np.float64] = np.stack(
+            [-np.log2((together + strength * alone) / (before + strength)) for strength in strengths]
+        )
+        return cost
+
+    def _bits_by_strength(self, songs: Sequence[Song]) -> NDArray[np.float64]:
+        """What songs cost with each of STRENGTHS; of many or long ones, the middle of each."""
+        most = max(2, TRIED // len(songs))
+        starts = [max(0, (len(song) - most) // 2) for song in songs]
+        middles = (song[start : start + most] for song, start in zip(songs, starts, strict=True))
+        costs: NDArray[np.float64] = np.sum([self._after(song, *STRENGTHS).sum(axis=1) for song in middles], axis=0)
+        return costs
 
     def _times(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
         """How often each of the pairs came in training."""
@@ -80,7 +102,3 @@ class Bigram:
             return np.zeros_like(pairs)
         places = np.searchsorted(self.pairs, pairs).clip(max=len(self.pairs) - 1)
         return np.where(self.pairs[places] == pairs, self.counts[places], 0)
-
-
-def _total_bits(trials: Sequence[tuple[Bigram, Sequence[Song]]], strength: float) -> float:
-    return sum(float(replace(bigram, strength=strength).bits(song).sum()) for bigram, songs in trials for song in songs)

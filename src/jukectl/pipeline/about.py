@@ -10,7 +10,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, BadModel
-from jukectl.pipeline.decoding import audio_paths, is_fresh
+from jukectl.pipeline.decoding import audio_paths
 from jukectl.pipeline.recipes import frames_wanted
 from jukectl.vqvae.config import VQVAEConfig
 
@@ -87,9 +87,7 @@ def _has_audio(song: Song, recipe: Recipe, found: dict[Level, Codes]) -> bool:
     if recipe.kind == "encode" and not recipe.sampling:
         return True
     codes = found.get(lowest := recipe.levels[-1])
-    return codes is not None and all(
-        is_fresh(path, song.codes_path(lowest)) for path in audio_paths(song, lowest, range(codes.samples)).values()
-    )
+    return codes is not None and all(path.exists() for path in audio_paths(song, lowest, range(codes.samples)).values())
 
 
 def describe_model(name: str) -> dict[str, Any]:

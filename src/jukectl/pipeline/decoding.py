@@ -81,9 +81,10 @@ def write_audio(
     level: Level,
     *,
     loudness: float | None = None,
+    again: bool = False,
     report: Report = silent,
 ) -> tuple[list[Path], bool]:
-    """Decode every sample of a level to wav, where its file is not there or is older than the codes.
+    """Decode every sample of a level to wav, where its file is not there or is to be made `again`.
 
     Returns the paths, and whether any was written.
     """
@@ -91,15 +92,17 @@ def write_audio(
     if codes is None or codes.done == 0:
         return [], False
     paths = audio_paths(song, level, range(codes.samples))
-    stale = {sample: path for sample, path in paths.items() if not is_fresh(path, song.codes_path(level))}
-    if stale:
-        _write(codes, stale, folder, machine, loudness, report)
-    return list(paths.values()), bool(stale)
+    wanted = {sample: path for sample, path in paths.items() if again or not path.exists()}
+    if wanted:
+        _write(codes, wanted, folder, machine, loudness, report)
+    return list(paths.values()), bool(wanted)
 
 
-def is_fresh(audio: Path, codes: Path) -> bool:
-    """Whether an audio file was written after the codes that it is decoded from."""
-    return audio.exists() and audio.stat().st_mtime_ns >= codes.stat().st_mtime_ns
+def forget_audio(song: Song, codes: Codes) -> None:
+    """Remove what was decoded from a level, in any format, before its codes become others."""
+    for name in FORMATS:
+        for path in audio_paths(song, codes.level, range(codes.samples), f".{name}").values():
+            path.unlink(missing_ok=True)
 
 
 def audio_paths(song: Song, level: Level, samples: Iterable[int], suffix: str = ".wav") -> dict[int, Path]:

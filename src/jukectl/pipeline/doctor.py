@@ -13,7 +13,7 @@ from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadModel
-from jukectl.pipeline.machine import Machine, choose, devices, single_thread
+from jukectl.pipeline.machine import Machine, choose, devices, free_memory, single_thread
 from jukectl.prior.labels import LabelBatch
 
 CALIBRATION_STEPS = 48  # codes decoded at a level to time it
@@ -47,11 +47,11 @@ def examine(device: str = "auto", precision: str = "auto", only: str | None = No
         memory_bytes=memory.total,
         memory_free_bytes=memory.available,
         ffmpeg=shutil.which("ffmpeg") is not None,
-        models=[_examine_model(folder, machine, memory.available) for folder in folders],
+        models=[_examine_model(folder, machine) for folder in folders],
     )
 
 
-def _examine_model(folder: ModelFolder, machine: Machine, free: int) -> dict[str, Any]:
+def _examine_model(folder: ModelFolder, machine: Machine) -> dict[str, Any]:
     """Whether a model fits, and the seconds that a minute of its music takes."""
     try:
         card = folder.card
@@ -67,7 +67,7 @@ def _examine_model(folder: ModelFolder, machine: Machine, free: int) -> dict[str
         "device": str(machine.device),
         "precision": machine.precision,
         "largest_part_bytes": needed,
-        "fits": needed < free,
+        "fits": needed < free_memory(machine.device),
         "seconds_a_minute": {
             **{name: round(value, 1) for name, value in minute.items()},
             "all": round(sum(minute.values()), 1),

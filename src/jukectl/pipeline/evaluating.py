@@ -1,8 +1,6 @@
 """Models judged on held-out music: the codec on recordings, the priors on encoded songs."""
 
-import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ import torch
 from jukectl.audio import io
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
-from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadAudio, BadInput, BadModel, WrongCodec
 from jukectl.evaluation import prior as prior_evaluation
@@ -20,9 +17,10 @@ from jukectl.evaluation import reconstruction
 from jukectl.evaluation.baselines import Bigram
 from jukectl.pipeline.encoding import hear
 from jukectl.pipeline.rendering import Warn, unheard
+from jukectl.prior.vocabulary import Vocabulary
 from jukectl.progress import Progress, Report, silent
 from jukectl.training.manifest import Manifest, Track
-from jukectl.training.segments import SegmentSet, code_path, load_manifest
+from jukectl.training.segments import SegmentSet, code_path, genres_of, load_manifest, read_codes
 
 CPU = torch.device("cpu")
 SEGMENTS = 48  # that a prior is judged on; as many as validation in training has
@@ -52,6 +50,8 @@ def evaluate_reconstruction(
             start, most = _middle(path, seconds)
             samples, _ = hear(path, folder, start=start, seconds=most)
         except BadAudio as error:
+            if len(files) == 1:
+                raise
             skipped.append(str(error))
             warn(f"left out: {error}")
             continue
@@ -109,6 +109,7 @@ def evaluate_prior(
         kept = held = list(manifest.tracks)
     else:
         kept, held = manifest.split(read_globs(held_out))
+    _warn_of_unknown_labels(held, folder.card.vocabulary, warn)
     return {
         "model": folder.card.name,
         "songs": len(held),
@@ -122,9 +123,9 @@ def evaluate_prior(
 def read_globs(path: Path) -> tuple[str, ...]:
     """The globs of a file, one a line, without lines that are empty or begin with #. BadInput where none is left."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the globs of held-out songs in {path}: {error}") from error
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise BadInput(f"cannot read the globs of held-out songs in {path}: {error.strerror}") from error
     globs = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
     if not globs:
         raise BadInput(f"{path} names no held-out songs: give one glob a line, such as band/album 3/*.flac")
@@ -178,22 +179,16 @@ def _score_prior(
     prior = folder.prior(level, CPU)
     config = prior.config
     _check_codec(codes, [*kept, *held], level, folder)
-    names = replace(
-        folder.card.vocabulary,
-        artist_ids=config.artists,
-        genre_ids=config.genres,
-        genre_slots=sys.maxsize,  # a SegmentSet keeps as many genres of a song as the prior takes
-    )
     held_out = SegmentSet.load(
         codes,
         held,
         level,
-        names,
+        folder.card.vocabulary,
         context=config.context,
         ratio=config.conditioner.ratio if config.conditioner else 1,
         slots=config.genre_slots,
     )
-    training = [_codes(codes, track, level).array[0] for track in kept]
+    training = [read_codes(codes, track, level).array[0] for track in kept]
     return prior_evaluation.score(
         prior,
         held_out.spread(segments),
@@ -213,15 +208,20 @@ def _prior_figures(score: prior_evaluation.PriorScore) -> dict[str, Any]:
     }
 
 
-def _codes(folder: Path, track: Track, level: Level) -> Codes:
-    return Codes.load(code_path(folder, track, level))
+def _warn_of_unknown_labels(held: Sequence[Track], vocabulary: Vocabulary, warn: Warn) -> None:
+    """Say which artists and genres the model was never told of: their songs go without."""
+    known = {name.casefold() for name in (*vocabulary.artists, *vocabulary.genres, "")}
+    named = {name for track in held for name in (track.artist.strip(), *genres_of(track))}
+    unknown = sorted(name for name in named if name.casefold() not in known)
+    if unknown:
+        warn(f"the model does not know {', '.join(unknown)}: those songs are scored without that label")
 
 
 def _check_codec(codes: Path, tracks: Sequence[Track], level: Level, folder: ModelFolder) -> None:
     """Refuse a code folder that another codec than the model's has written."""
     here = folder.fingerprint(VQVAE_PART)
     for track in tracks:
-        found = _codes(codes, track, level).vqvae
+        found = read_codes(codes, track, level).vqvae
         if found != here:
             raise WrongCodec(
                 f"{code_path(codes, track, level)} holds codes of the VQ-VAE {found[:12]}, and {folder.card.name}'s is "

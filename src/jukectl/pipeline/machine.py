@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from jukectl.errors import BadInput
@@ -54,6 +55,13 @@ def _checked(device: str) -> str:
     if name not in devices():
         raise BadInput(f"there is no device {kind} here; there are: {', '.join(devices())}")
     return name
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a model could take now: of the GPU where it is one of its own, or else of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
 
 
 @contextmanager

@@ -67,12 +67,20 @@ def agreed(song: Song, asked: Recipe, existing: Recipe | None) -> Recipe:
     here = replace(existing, levels=asked.levels, sampling=_only(existing.sampling, asked.levels))
     if asked.kind == "encode":  # upsample may have given these since
         here = replace(here, labels=asked.labels, seed=asked.seed)
+    elif _folded(here.labels) == _folded(asked.labels):
+        here = replace(here, labels=asked.labels)
     if differences := here.differences(replace(asked, sampling=_only(asked.sampling, asked.levels))):
         raise RecipeDiffers(
             f"{song.path} was begun with another recipe ({'; '.join(differences)}). "
             "Give the same options, another --out, or --overwrite"
         )
     return replace(existing, levels=(*existing.levels, *asked.levels), sampling={**asked.sampling, **existing.sampling})
+
+
+def _folded(labels: Labels) -> Labels:
+    """Labels without regard to case, as models take names."""
+    artist = None if labels.artist is None else labels.artist.strip().casefold()
+    return replace(labels, artist=artist, genres=tuple(genre.strip().casefold() for genre in labels.genres))
 
 
 def _only(sampling: Mapping[Level, LevelSampling], levels: tuple[Level, ...]) -> dict[Level, LevelSampling]:
@@ -104,11 +112,14 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
         settings = recipe.sampling.get(level)
         defaults = {level.label: asdict(settings)} if settings else folder.card.sampling
         sampling[level] = request.sampling(level, defaults)
-    styled = request.artist is not None or bool(request.genres)
+    labels = recipe.labels
+    if request.artist is not None or request.genres:
+        styled = replace(labels, artist=request.artist, genres=request.genres)
+        labels = labels if _folded(labels) == _folded(styled) else styled
     asked = replace(
         recipe,
         model=reference(folder),
-        labels=replace(recipe.labels, artist=request.artist, genres=request.genres) if styled else recipe.labels,
+        labels=labels,
         seed=recipe.seed if request.seed is None else request.seed,
         samples=top.samples if (top := song.codes(Level.TOP)) is not None else recipe.samples,
         levels=(*recipe.levels, *TOP_DOWN[1:]),

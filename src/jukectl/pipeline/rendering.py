@@ -14,8 +14,8 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Made, Prompt, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadAudio, NotASong, RecipeDiffers
-from jukectl.pipeline.decoding import check_codec, write_audio
-from jukectl.pipeline.encoding import digest, encode_prompt, hear, keep_prompt, new_codes
+from jukectl.pipeline.decoding import check_codec, forget_audio, write_audio
+from jukectl.pipeline.encoding import codes_of, digest, encode_prompt, hear, keep_prompt, new_codes
 from jukectl.pipeline.machine import Machine, choose, single_thread
 from jukectl.pipeline.recipes import (
     agreed,
@@ -31,6 +31,8 @@ from jukectl.progress import Progress, Report, silent
 from jukectl.sampling.level import LevelJob, fill
 
 Warn = Callable[[str], None]
+
+SAME_PROMPT = 0.5  # share of its codes that two encodings of one prompt have in common, at the least
 
 
 def unheard(warning: str) -> None:
@@ -165,10 +167,17 @@ def _encode_prompt(song: Song, recipe: Recipe, folder: ModelFolder, machine: Mac
     missing = [level for level in encoded if song.codes(level) is None]
     if prompt is None or not missing:
         return False
-    top = song.codes(Level.TOP)
+    samples, top = _prompt_samples(song, prompt, folder), song.codes(Level.TOP)
+    if recipe.kind != "encode" and top is not None and not _begins_with(top, samples, folder, machine):
+        return False  # the top level is another song's: what belongs below it has not this prompt
     count = recipe.samples if top is None else top.samples
-    encode_prompt(song, folder, machine, missing, _prompt_samples(song, prompt, folder), count=count, report=report)
-    return True
+    return encode_prompt(song, folder, machine, missing, samples, count=count, report=report)
+
+
+def _begins_with(top: Codes, samples: np.ndarray, folder: ModelFolder, machine: Machine) -> bool:
+    """Whether a top level begins with a prompt, as this machine or another encoded it: a few codes may then differ."""
+    heard = codes_of(folder.vqvae(machine.device, (Level.TOP,)), samples, Level.TOP, machine, silent)
+    return top.prompt == heard.shape[1] and float(np.mean(top.array[:, : top.prompt] == heard)) > SAME_PROMPT
 
 
 def _prompt_samples(song: Song, prompt: Prompt, folder: ModelFolder) -> np.ndarray:
@@ -222,6 +231,7 @@ def _fill_level(
     if codes.done >= total:
         return recipe, False
 
+    forget_audio(song, codes)
     recipe = _record(song, recipe, machine, level, upper, warn)
     job = _job(recipe, folder, machine, level, total, upper, warn)
     stage = f"{level.label} codes"
@@ -231,7 +241,7 @@ def _fill_level(
             song.save(grown)
             report(Progress(stage, grown.done, total, f"saved {grown.seconds:.1f} s"))
             if level in request.preview:
-                write_audio(song, folder, machine, level)
+                write_audio(song, folder, machine, level, again=True)
     return recipe, True
 
 

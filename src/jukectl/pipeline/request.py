@@ -45,7 +45,7 @@ class Request:
                 f"--levels is top, or top,middle, or top,middle,bottom: each is made from the one above; got {named!r}"
             )
         check_loudness(self.loudness)
-        if not all(top_k.is_integer() for top_k in self.settings.get("top_k", {}).values()):
+        if any(top_k % 1 for top_k in self.settings.get("top_k", {}).values()):
             raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
 
     def sampling(self, level: Level, defaults: Mapping[str, Mapping[str, float]]) -> LevelSampling:

@@ -34,7 +34,6 @@ class PriorTask:
         self.state: nn.Module = nn.Module()
         kept, held = manifest.split(recipe.data.held_out)
         level = self.config.level
-        self.codec = read_codes(recipe.data.codes, kept[0], level).vqvae  # the fingerprint of what gives codes meaning
         ratio = self.config.conditioner.ratio if self.config.conditioner else 1
         shape = {"context": self.config.context, "ratio": ratio, "slots": self.config.genre_slots}
         self.training = SegmentSet.load(recipe.data.codes, kept, level, self.vocabulary, **shape)

@@ -47,7 +47,7 @@ def train_prior(recipe_path: Path, overrides: Sequence[str], report: Report) -> 
     with _alone_in(recipe.out), _naming(recipe_path):
         task = PriorTask(recipe)
         names = {"artists": list(task.vocabulary.artists), "genres": list(task.vocabulary.genres)}
-        _describe(recipe.out, {"codec": task.codec, "prior": task.config.to_dict(), "vocabulary": names})
+        _describe(recipe.out, {"prior": task.config.to_dict(), "vocabulary": names})
         return train(task, recipe.train, recipe.out, report)
 
 
@@ -72,7 +72,7 @@ def _parsed(table: Mapping[str, Any], where: str) -> object:
     """A model.toml as what can be compared: fields that it leaves out have their defaults."""
     if "vqvae" in table:
         return build(VQVAEConfig, table["vqvae"], where), table["levels"]
-    return PriorConfig.from_dict(table["prior"]), table["vocabulary"], table["codec"]
+    return PriorConfig.from_dict(table["prior"]), table["vocabulary"]
 
 
 @contextmanager

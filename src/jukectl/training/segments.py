@@ -112,14 +112,15 @@ class SegmentSet:
         """Read the songs' codes into memory: two bytes a code. BadManifest where they are of different codecs."""
         artists = {name.casefold(): number for number, name in enumerate(vocabulary.artists)}
         genres = {name.casefold(): number for number, name in enumerate(vocabulary.genres)}
-        songs, hop, codec = [], 1, ""
+        songs, codecs, hop = [], [], 1
         for track in tracks:
             codes = read_codes(folder, track, level)
             upper = read_codes(folder, track, level.above) if ratio > 1 else None
-            hop, codec = codes.hop, codec or codes.vqvae
-            if {codes.vqvae, codec if upper is None else upper.vqvae} != {codec}:
+            hop = codes.hop
+            codecs.append((codes.vqvae, "" if upper is None else upper.vqvae))
+            if codecs[-1] != codecs[0]:  # the two levels may differ, where a level joined its codec later
                 raise BadManifest(
-                    f"the codes of {track.path} in {folder} are not of the same VQ-VAE as the others. "
+                    f"the codes of {track.path} in {folder} are of another VQ-VAE than those of {tracks[0].path}. "
                     f"Make them again with: jukectl data encode MANIFEST --out {folder}"
                 )
             frames = codes.done if upper is None else min(codes.done, upper.done * ratio)

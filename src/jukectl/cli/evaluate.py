@@ -94,7 +94,7 @@ def _files_table(facts: dict[str, Any]) -> "Table":
     from rich.text import Text
 
     names = list(facts["levels"])
-    table = _table("file", "seconds", *(f"{name} (dB / dB)" for name in names), text=1)
+    table = _table("file", "seconds", *(f"{name}: SC / SI-SDR (dB)" for name in names), text=1)
     for file in facts["files"]:
         levels = [file["levels"][name] for name in names]
         figures = [f"{_figure(one['spectral_convergence_db'])} / {_figure(one['si_sdr_db'])}" for one in levels]

@@ -1,0 +1,172 @@
+"""A model folder from training runs."""
+
+import shutil
+import tomllib
+
+import pytest
+import tomlkit
+import torch
+from safetensors.torch import load_file, save_file
+
+from jukectl.checkpoints.assemble import Run, assemble, read_card
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.fingerprint import fingerprint
+from jukectl.codes.level import Level
+from jukectl.errors import BadModel
+
+CPU = torch.device("cpu")
+NAMES = ("vqvae", "top", "middle", "bottom")
+
+
+@pytest.fixture
+def runs(tiny_model, tmp_path):
+    """The runs that the tiny model was assembled from: their folders, to change at will."""
+    shutil.copytree(tiny_model.parent / "runs", tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def loaded(runs, *names):
+    return [Run.load(runs / name) for name in names or NAMES]
+
+
+def describe(run, **changes):
+    """Change what a run's model.toml says."""
+    path = run / "model.toml"
+    about = tomllib.loads(path.read_text(encoding="utf-8")) | changes
+    path.write_text(tomlkit.dumps(about), encoding="utf-8")
+
+
+def state(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_runs_make_a_model_that_can_be_loaded(runs, tmp_path):
+    folder = assemble(tmp_path / "model", loaded(runs), {"name": "mine", "licence": "CC0-1.0"})
+    assert sorted(path.name for path in folder.path.iterdir()) == [
+        "bottom.safetensors",
+        "middle.safetensors",
+        "model.toml",
+        "top.safetensors",
+        "vqvae.safetensors",
+    ]
+    assert (folder.card.name, folder.card.licence) == ("mine", "CC0-1.0")
+    folder.vqvae(CPU)
+    for level in Level:
+        folder.prior(level, CPU)
+
+
+def test_rounding_to_half_precision_leaves_the_fingerprint_the_same_after_a_reload(runs, tmp_path):
+    folder = assemble(tmp_path / "model", loaded(runs), {"name": "mine"})
+    models = {"vqvae": folder.vqvae(CPU), **{level.label: folder.prior(level, CPU) for level in Level}}
+    for part, model in models.items():
+        in_memory = fingerprint((name, tensor.numpy()) for name, tensor in model.state_dict().items())
+        assert in_memory == folder.fingerprint(part) == ModelFolder(folder.path).card.fingerprints[part]
+        trained = load_file(runs / part / "best.safetensors")
+        assert in_memory != fingerprint((name, tensor.numpy()) for name, tensor in trained.items())
+        assert all(torch.equal(trained[name].half().float(), one) for name, one in model.state_dict().items())
+
+
+def test_another_precision_may_be_asked_for(runs, tmp_path):
+    folder = assemble(tmp_path / "model", loaded(runs, "top", "vqvae"), {"name": "mine"}, dtype=torch.float32)
+    trained = load_file(runs / "top" / "best.safetensors")
+    assert all(torch.equal(trained[name], one) for name, one in load_file(folder.part("top")).items())
+
+
+def test_levels_of_a_codec_may_come_from_a_run_each(runs, tmp_path):
+    whole = load_file(runs / "vqvae" / "best.safetensors")
+    parts = []
+    for level in Level:
+        run = shutil.copytree(runs / "vqvae", runs / f"vqvae-{level.label}")
+        save_file({name: one for name, one in whole.items() if f".{level.label}." in name}, run / "best.safetensors")
+        describe(run, levels=[level.label])
+        parts.append(run.name)
+
+    one = assemble(tmp_path / "one", loaded(runs, "vqvae"), {"name": "mine"})
+    three = assemble(tmp_path / "three", loaded(runs, *parts), {"name": "mine"})
+    by_and_by = tmp_path / "by and by"
+    for part in parts:
+        last = assemble(by_and_by, loaded(runs, part), {"name": "mine"})
+    assert one.fingerprint("vqvae") == three.fingerprint("vqvae") == last.fingerprint("vqvae")
+
+
+def test_parts_that_a_folder_has_from_before_stay(runs, tmp_path):
+    assemble(tmp_path / "model", loaded(runs, "vqvae", "top"), {"name": "mine", "summary": "first"})
+    before = state(tmp_path / "model")
+    folder = assemble(tmp_path / "model", loaded(runs, "middle"), {"name": "mine", "version": "2"})
+
+    assert {name: content for name, content in state(folder.path).items() if name in before} == before | {
+        "model.toml": (folder.path / "model.toml").read_bytes()
+    }
+    assert set(folder.card.priors) == {Level.TOP, Level.MIDDLE}
+    assert set(folder.card.fingerprints) == {"vqvae", "top", "middle"}
+    assert (folder.card.summary, folder.card.version) == ("first", "2")
+
+
+def test_a_damaged_codec_from_before_is_told(runs, tmp_path):
+    codec = assemble(tmp_path / "model", loaded(runs, "vqvae"), {"name": "mine"}).part("vqvae")
+    codec.write_bytes(codec.read_bytes()[:-9])
+    with pytest.raises(BadModel, match=r"vqvae\.safetensors is damaged, remove it to make it anew"):
+        assemble(tmp_path / "model", loaded(runs, "vqvae"), {"name": "mine"})
+
+
+def test_weights_that_do_not_fit_half_precision_are_named_and_nothing_is_written(runs, tmp_path):
+    top = runs / "top" / "best.safetensors"
+    tensors = load_file(top)
+    tensors["positions"][0, 0] = 1e6
+    save_file(tensors, top)
+    with pytest.raises(BadModel, match=r"positions of .*top does not fit torch\.float16: its numbers are too large"):
+        assemble(tmp_path / "model", loaded(runs), {"name": "mine"})
+    assert not (tmp_path / "model").exists()
+
+
+def test_parts_that_do_not_belong_together_are_refused_and_nothing_is_written(runs, tmp_path):
+    describe(runs / "middle", vocabulary={"artists": ["unlabelled"], "genres": ["unlabelled"]})
+    with pytest.raises(BadModel, match=r"middle was trained with another vocabulary than the parts beside it"):
+        assemble(tmp_path / "model", loaded(runs), {"name": "mine"})
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_new_codec_under_the_priors_of_an_old_one_is_refused(runs, tmp_path):
+    assemble(tmp_path / "model", loaded(runs), {"name": "mine"})
+    before = state(tmp_path / "model")
+    weights = runs / "vqvae" / "best.safetensors"
+    tensors = load_file(weights)
+    tensors["levels.middle.codebook.vectors"] *= 1.1
+    save_file(tensors, weights)
+
+    for given, stale in ((("top", "bottom"), "middle"), (("top", "middle"), "bottom")):
+        message = f"holds a {stale} prior that knows the middle codes as they were: give a new {stale} run"
+        with pytest.raises(BadModel, match=message):
+            assemble(tmp_path / "model", loaded(runs, "vqvae", *given), {"name": "mine"})
+        assert state(tmp_path / "model") == before
+    assemble(tmp_path / "model", loaded(runs, "vqvae", "middle", "bottom"), {"name": "mine"})  # the top's are the same
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda run: (run / "best.safetensors").unlink(), "holds no training run with best weights"),
+        (lambda run: (run / "best.safetensors").write_bytes(b"no"), "holds no training run with best weights"),
+        (lambda run: (run / "model.toml").unlink(), "holds no training run"),
+        (lambda run: (run / "model.toml").write_text("="), "holds no training run"),
+        (lambda run: (run / "model.toml").write_text("x = 1"), "does not tell what was trained"),
+    ],
+)
+def test_a_folder_that_is_no_finished_run_is_refused(runs, damage, message):
+    damage(runs / "top")
+    with pytest.raises(BadModel, match=message):
+        Run.load(runs / "top")
+
+
+def test_the_last_weights_may_be_asked_for(runs):
+    tensors = {name: 0 * one for name, one in load_file(runs / "top" / "best.safetensors").items()}
+    save_file(tensors, runs / "top" / "last.safetensors")
+    assert not any(one.any() for one in Run.load(runs / "top", "last").tensors.values())
+
+
+def test_a_card_is_read_from_its_file(tmp_path):
+    (tmp_path / "card.toml").write_text('name = "mine"\n[sampling.top]\ntemperature = 0.9\n', encoding="utf-8")
+    assert read_card(tmp_path / "card.toml") == {"name": "mine", "sampling": {"top": {"temperature": 0.9}}}
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(BadModel, match="cannot read the card"):
+            read_card(path)

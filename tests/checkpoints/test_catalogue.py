@@ -1,0 +1,62 @@
+"""Model names."""
+
+import shutil
+
+import pytest
+
+from jukectl.checkpoints import catalogue
+from jukectl.errors import BadModel
+
+
+@pytest.fixture
+def at_hand(tmp_path, tiny_model, monkeypatch):
+    """Two embedded models and one of the user's."""
+    for place, name in (("assets", "mini"), ("assets", "piano"), ("user", "mine")):
+        (tmp_path / place / name).mkdir(parents=True)
+        shutil.copy(tiny_model / "model.toml", tmp_path / place / name)
+    (tmp_path / "assets" / "litter").mkdir()
+    monkeypatch.setattr(catalogue, "assets", lambda: tmp_path / "assets")
+    monkeypatch.setattr(catalogue, "user_models", lambda: tmp_path / "user")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_models_at_hand_are_the_embedded_ones_and_the_users(at_hand):
+    assert [model.path.name for model in catalogue.known()] == ["mini", "piano", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("mini", "assets/mini"), ("mine", "user/mine"), ("./user/mine", "user/mine")]
+)
+def test_a_model_is_found_by_its_name_or_by_its_folder(at_hand, name, place):
+    assert catalogue.find(name).path == at_hand / place
+
+
+def test_a_folder_of_the_user_comes_before_an_embedded_model_of_the_same_name(at_hand):
+    shutil.copytree(at_hand / "user" / "mine", at_hand / "user" / "mini")
+    assert catalogue.find("mini").path == at_hand / "user" / "mini"
+
+
+def test_a_folder_that_is_no_model_does_not_hide_one(at_hand):
+    (at_hand / "mini").mkdir()
+    assert catalogue.find("mini").path == at_hand / "assets" / "mini"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pianno", r"no model or model folder 'pianno'\. At hand: piano\. See"),
+        ("nothing like it", r"At hand: mine, mini, piano\. See: jukectl models list"),
+        ("assets/litter", r"assets/litter is a folder without a model\.toml"),
+    ],
+)
+def test_an_unknown_model_lists_near_names_or_all_there_are(at_hand, name, message):
+    with pytest.raises(BadModel, match=message):
+        catalogue.find(name)
+
+
+def test_where_there_are_no_models_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "assets", lambda: tmp_path / "a")
+    monkeypatch.setattr(catalogue, "user_models", lambda: tmp_path / "b")
+    with pytest.raises(BadModel, match="At hand: none"):
+        catalogue.find("mini")

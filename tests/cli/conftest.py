@@ -1,0 +1,91 @@
+"""The command line as a user meets it: what is typed, and what comes back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left: its exit status, stdout and stderr."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Stdout as the one JSON object it should be."""
+        import json
+
+        assert self.out.count("\n") == 1
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def jukectl(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Runs a command line; its status is 0 unless another one is expected."""
+    from jukectl.cli.main import main
+
+    def run(*arguments: object, status: int = 0) -> Answer:
+        capsys.readouterr()
+        found = main([str(argument) for argument in arguments])
+        answer = Answer(found, *capsys.readouterr())
+        assert found == status, answer.err
+        return answer
+
+    return run
+
+
+@pytest.fixture
+def fails(jukectl: Callable[..., Answer]) -> Callable[..., str]:
+    """Runs a command line that goes wrong; the one line that it says so in."""
+
+    def run(*arguments: object, status: int = 2) -> str:
+        answer = jukectl(*arguments, status=status)
+        assert answer.out == ""
+        lines = answer.err.splitlines()
+        assert len(lines) == 1, answer.err
+        assert lines[0].startswith("jukectl: ")
+        assert "Traceback" not in lines[0]
+        return lines[0]
+
+    return run
+
+
+@pytest.fixture
+def style(tiny_model: Path) -> list[str]:
+    """Options of a very short song of the tiny model."""
+    return ["--model", str(tiny_model), "--artist", "ada", "--genre", "JAZZ", "--seconds", "0.2", "--seed", "3"]
+
+
+@pytest.fixture(scope="session")
+def finished(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A very short song, finished. Not to be changed."""
+    from jukectl.cli.main import main
+
+    path = tmp_path_factory.mktemp("songs") / "finished"
+    options = ["--artist", "ada", "--genre", "jazz", "--seconds", "0.2", "--seed", "3", "--samples", "2"]
+    assert main(["--quiet", "sample", "--out", str(path), "--model", str(tiny_model), *options]) == 0
+    return path
+
+
+@pytest.fixture
+def song(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished song."""
+    import shutil
+
+    return shutil.copytree(finished, tmp_path / "song")

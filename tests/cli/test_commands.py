@@ -1,0 +1,246 @@
+"""Each command for real, on a tiny model: results on stdout, nothing else there, and JSON where it is asked for."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+LEVELS = ("top", "middle", "bottom")
+FRAMES = {"top": 7, "middle": 28, "bottom": 112}  # of 0.2 seconds
+
+
+def frames_of(path):
+    return {level: int(np.load(path / f"{level}.npz")["done"]) for level in LEVELS if (path / f"{level}.npz").exists()}
+
+
+def test_sample_makes_a_song_and_prints_its_audio(jukectl, style, tmp_path):
+    answer = jukectl("sample", "--out", tmp_path / "song", "--samples", 2, *style)
+    assert answer.out.splitlines() == [str(tmp_path / f"song/audio/{number}.wav") for number in range(2)]
+    assert frames_of(tmp_path / "song") == FRAMES
+    assert sorted(path.name for path in (tmp_path / "song").iterdir() if path.name != ".lock") == sorted(
+        ["song.toml", "top.npz", "middle.npz", "bottom.npz", "audio"]
+    )
+
+
+def test_continue_puts_the_recording_first(jukectl, style, riff, tmp_path):
+    answer = jukectl("continue", riff, "--out", tmp_path / "song", "--prompt-seconds", 0.5, "--start", 1, *style)
+    assert answer.out.splitlines() == [str(tmp_path / "song/audio/0.wav")]
+    assert frames_of(tmp_path / "song") == {level: FRAMES[level] + 15 * FRAMES[level] // 7 for level in LEVELS}
+    assert soundfile.info(tmp_path / "song/prompt.wav").frames == 15 * 256
+    assert np.load(tmp_path / "song/middle.npz")["prompt"] == 60
+
+
+def test_encode_prints_the_codes_it_made(jukectl, tiny_model, riff, tmp_path):
+    answer = jukectl("encode", riff, "--out", tmp_path / "song", "--model", tiny_model)
+    assert answer.out.splitlines() == [str(tmp_path / f"song/{level}.npz") for level in LEVELS]
+    answer = jukectl(
+        "encode", riff, "--out", tmp_path / "part", "--levels", "middle", "--start", 0.5, "--seconds", 1,
+        "--model", tiny_model,
+    )  # fmt: skip
+    assert answer.out.splitlines() == [str(tmp_path / "part/middle.npz")]
+    assert frames_of(tmp_path / "part") == {"middle": 124}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_encode_then_decode_of_each_level(jukectl, tiny_model, riff, tmp_path, level):
+    jukectl("encode", riff, "--out", tmp_path / "song", "--levels", level, "--model", tiny_model)
+    answer = jukectl("decode", tmp_path / "song", "--level", level)
+    place = "audio/0.wav" if level == "bottom" else f"previews/{level}-0.wav"
+    assert answer.out.splitlines() == [str(tmp_path / "song" / place)]
+    assert soundfile.info(tmp_path / "song" / place).frames == 62 * 256
+
+
+def test_upsample_fills_in_a_draft(jukectl, style, song, tmp_path):
+    jukectl("sample", "--out", tmp_path / "draft", "--levels", "top", "--samples", 2, *style)
+    assert frames_of(tmp_path / "draft") == {"top": FRAMES["top"]}
+    answer = jukectl("upsample", tmp_path / "draft")
+    assert answer.out.splitlines() == [str(tmp_path / f"draft/audio/{number}.wav") for number in range(2)]
+    for level in LEVELS:
+        assert (tmp_path / f"draft/{level}.npz").read_bytes() == (song / f"{level}.npz").read_bytes()
+
+
+def test_a_top_level_copied_elsewhere_is_upsampled_there(jukectl, style, song, tmp_path):
+    (tmp_path / "other").mkdir()
+    shutil.copy(song / "top.npz", tmp_path / "other")
+    options = [option for option in style if option not in ("--seconds", "0.2")]
+    jukectl("upsample", tmp_path / "other", *options)
+    assert (tmp_path / "other/bottom.npz").read_bytes() == (song / "bottom.npz").read_bytes()
+
+
+def test_resume_finishes_what_is_missing(jukectl, song):
+    whole = (song / "bottom.npz").read_bytes()
+    (song / "bottom.npz").unlink()
+    answer = jukectl("resume", song)
+    assert answer.out.splitlines() == [str(song / "audio/0.wav"), str(song / "audio/1.wav")]
+    assert (song / "bottom.npz").read_bytes() == whole
+
+
+def test_decode_writes_the_format_and_the_sample_asked_for(jukectl, song):
+    answer = jukectl("decode", song, "--format", "flac", "--sample", 1, "--loudness", -20)
+    assert answer.out.splitlines() == [str(song / "audio/1.flac")]
+    assert soundfile.info(song / "audio/1.flac").format == "FLAC"
+
+
+@pytest.mark.parametrize("command", ["sample", "resume", "upsample"])
+def test_a_finished_song_is_left_as_it_is_and_said_to_be_finished(jukectl, style, song, command):
+    before = {path: path.stat().st_mtime_ns for path in song.rglob("*.*")}
+    arguments = ["--out", song, "--samples", 2, *style] if command == "sample" else [song]
+    answer = jukectl(command, *arguments)
+    assert answer.err.splitlines() == [f"{song} is finished already: nothing to do."]
+    assert answer.out.splitlines() == [str(song / "audio/0.wav"), str(song / "audio/1.wav")]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_encode_run_again_says_so_too(jukectl, tiny_model, riff, tmp_path):
+    first, again = (jukectl("encode", riff, "--out", tmp_path / "song", "--model", tiny_model) for _ in range(2))
+    assert again.out == first.out
+    assert again.err.splitlines() == [f"{tmp_path / 'song'} is finished already: nothing to do."]
+
+
+def test_another_recipe_names_what_differs_and_overwrite_begins_anew(jukectl, fails, style, song):
+    command = ["sample", "--out", song, "--samples", 2, *style, "--seed", 4]
+    line = fails(*command)
+    assert "seed: 3 here, 4 asked" in line
+    assert "--overwrite" in line
+    jukectl(*command, "--overwrite")
+    assert "seed = 4" in (song / "song.toml").read_text()
+
+
+def test_settings_may_differ_from_level_to_level(jukectl, style, tmp_path):
+    jukectl(
+        "sample", "--out", tmp_path / "song", *style, "--temperature", "top=0.9,bottom=1.1", "--top-k", 20,
+        "--top-p", "middle=0.8", "--advance", "0.25",
+    )  # fmt: skip
+    import tomllib
+
+    recipe = tomllib.loads((tmp_path / "song/song.toml").read_text())
+    assert recipe["sampling"] == {
+        "top": {"temperature": 0.9, "top_k": 20, "top_p": 1.0, "advance": 0.25},
+        "middle": {"temperature": 0.98, "top_k": 20, "top_p": 0.8, "advance": 0.25},
+        "bottom": {"temperature": 1.1, "top_k": 20, "top_p": 1.0, "advance": 0.25},
+    }
+
+
+# JSON
+
+
+def test_json_of_a_song_names_its_audio_and_whether_it_is_new(jukectl, style, song):
+    audio = [str(song / "audio/0.wav"), str(song / "audio/1.wav")]
+    assert jukectl("--json", "resume", song).json == {"song": str(song), "audio": audio, "new": False}
+    assert jukectl("--json", "decode", song).json == {"song": str(song), "audio": audio}
+
+
+def test_json_of_encode_names_the_codes(jukectl, tiny_model, riff, tmp_path):
+    answer = jukectl("--json", "encode", riff, "--out", tmp_path / "song", "--levels", "top", "--model", tiny_model)
+    assert answer.json == {"song": str(tmp_path / "song"), "codes": [str(tmp_path / "song/top.npz")], "new": True}
+
+
+def test_info_tells_what_a_song_holds(jukectl, song):
+    facts = jukectl("--json", "info", song).json
+    assert {name: facts[name] for name in ("model", "samples", "seed", "unfinished")} == {
+        "model": "tiny",
+        "samples": 2,
+        "seed": 3,
+        "unfinished": [],
+    }
+    assert facts["levels"] == {
+        level: {"frames": FRAMES[level], "done": FRAMES[level], "seconds": 0.224} for level in LEVELS
+    }
+    lines = jukectl("info", song).out.splitlines()
+    assert lines[0] == f"{song}: sample, model tiny, ada, jazz, 2 samples, seed 3"
+    assert lines[-1].strip() == "nothing is left to do"
+
+
+def test_info_of_an_unfinished_song_tells_what_is_left_and_how_to_do_it(jukectl, song):
+    (song / "bottom.npz").unlink()
+    facts = jukectl("--json", "info", song).json
+    assert facts["unfinished"] == ["bottom"]
+    assert facts["levels"]["bottom"] == {"frames": FRAMES["bottom"], "done": 0, "seconds": 0.0}
+    lines = jukectl("info", song).out.splitlines()
+    assert "  bottom: 0 of 112 codes, 0.0 s" in lines
+    assert lines[-1] == f"  left to do: bottom (jukectl resume {song})"
+
+
+def test_info_of_codes_without_a_recipe_tells_how_to_go_on(jukectl, song):
+    (song / "song.toml").unlink()
+    (song / "bottom.npz").unlink()
+    lines = jukectl("info", song).out.splitlines()
+    assert "codes without a recipe" in lines[0]
+    assert lines[-1] == f"  no recipe says what is left to do; fill in lower levels with: jukectl upsample {song}"
+
+
+def test_info_of_a_code_file_and_of_a_model(jukectl, song, tiny_model):
+    assert jukectl("--json", "info", song / "middle.npz").json["done"] == FRAMES["middle"]
+    assert "level: middle" in jukectl("info", song / "middle.npz").out.splitlines()
+    assert jukectl("--json", "info", tiny_model).json["name"] == "tiny"
+    assert "name: tiny" in jukectl("info", tiny_model).out.splitlines()
+
+
+def test_models_show(jukectl, tiny_model):
+    facts = jukectl("--json", "models", "show", tiny_model).json
+    needed = ["name", "sample_rate", "hops", "codebook_size", "contexts", "artists", "genres", "parameters", "licence"]
+    assert set(needed) <= set(facts)
+    assert facts["hops"] == {"bottom": 16, "middle": 64, "top": 256}
+    assert facts["genres"] == ["unlabelled", "Jazz", "Ambient"]
+    text = jukectl("models", "show", tiny_model).out
+    assert "Björk B." in text
+    assert "  Ada · Sines · CC0-1.0" in text
+
+
+def test_models_list(jukectl, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("jukectl.checkpoints.catalogue.user_models", lambda: tmp_path)
+    shutil.copytree(tiny_model, tmp_path / "mine")
+    found = jukectl("--json", "models", "list").json["models"]
+    assert [model["sample_rate"] for model in found if model["name"] == "mine"] == [8_000]
+    assert any(line.startswith("mine  ") for line in jukectl("models", "list").out.splitlines())
+
+
+def test_doctor(jukectl, tiny_model):
+    facts = jukectl("--json", "doctor", "--model", tiny_model).json
+    assert facts["models"][0]["name"] == "tiny"
+    assert facts["models"][0]["seconds_a_minute"]["all"] > 0
+    lines = jukectl("doctor", "--model", tiny_model).out.splitlines()
+    assert lines[-1].startswith("tiny: fits; a minute of music takes about ")
+
+
+def test_data_scan_and_encode(jukectl, tiny_model, riff, tmp_path):
+    (tmp_path / "music").mkdir()
+    shutil.copy(riff, tmp_path / "music")
+    manifest = tmp_path / "music/manifest.jsonl"
+    assert jukectl("data", "scan", tmp_path / "music").out.splitlines() == [str(manifest)]
+    command = ["data", "encode", manifest, "--out", tmp_path / "codes", "--model", tiny_model]
+    assert jukectl(*command).out.splitlines() == [str(tmp_path / "codes")]
+    assert jukectl("--json", *command).json["songs"] == 1
+
+
+# As a program
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "jukectl", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)
+
+
+def test_stdout_has_results_alone_so_that_scripts_can_use_it(style, tmp_path):
+    done = run("sample", "--out", "my song", *style, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "my song/audio/0.wav\n")
+    assert "bottom codes: 112/112" in done.stderr
+
+
+def test_exit_statuses_of_the_program(tmp_path):
+    done = run("--quiet", "info", tmp_path / "missing")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("jukectl: there is no song folder")
+
+
+def test_a_reader_that_leaves_early_is_no_crash(song, tmp_path):
+    script = f"{sys.executable} -m jukectl --json info {song} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1)
+    assert "Traceback" not in done.stderr

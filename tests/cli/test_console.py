@@ -1,0 +1,132 @@
+"""Progress and remarks: on stderr, as lines where there is no terminal, as bars where there is one, or not at all."""
+
+import io
+import sys
+
+import pytest
+import typer
+
+from jukectl.cli import console
+from jukectl.cli.console import Console, clock, progress
+from jukectl.progress import Progress
+
+
+class Context:
+    """As much of a typer.Context as the console looks at."""
+
+    def __init__(self, **options):
+        self.obj = Console(**options)
+
+
+@pytest.fixture
+def time(monkeypatch):
+    """A clock that stands still unless it is moved."""
+    now = [1000.0]
+    monkeypatch.setattr("jukectl.cli.console.time.monotonic", lambda: now[0])
+
+    def move(seconds):
+        now[0] += seconds
+
+    return move
+
+
+def test_without_a_terminal_progress_is_lines_now_and_then(time, capsys):
+    with progress(Context()) as report:
+        for done in range(0, 101):
+            report(Progress("top codes", done, 100))
+            time(0.6)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "top codes: 0/100"
+    assert lines[1] == "top codes: 17/100, 0:50 left"  # 10.2 s later
+    assert lines[-1] == "top codes: 100/100"
+    assert len(lines) == 7
+
+
+def test_each_stage_has_its_first_and_last_line(time, capsys):
+    with progress(Context()) as report:
+        for stage in ("top codes", "middle codes"):
+            for done in range(3):
+                report(Progress(stage, done, 2, "saved"))
+    assert capsys.readouterr().err.splitlines() == [
+        "top codes: 0/2  saved",
+        "top codes: 2/2  saved",
+        "middle codes: 0/2  saved",
+        "middle codes: 2/2  saved",
+    ]
+
+
+def test_time_left_is_that_of_this_run(time, capsys):
+    """Resumed at 900 of 1000, ten codes a second leave nine seconds after ten codes, not a fraction of one."""
+    with progress(Context()) as report:
+        report(Progress("top codes", 900, 1000))
+        time(10)
+        report(Progress("top codes", 910, 1000))
+    assert capsys.readouterr().err.splitlines()[-1] == "top codes: 910/1000, 1:30 left"
+
+
+def test_quiet_says_nothing(capsys):
+    with progress(Context(quiet=True)) as report:
+        report(Progress("top codes", 0, 2))
+    console.say(Context(quiet=True), "finished already")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_on_a_terminal_progress_is_a_bar(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress(Context()) as report:
+        report(Progress("top [codes]", 1, 2, "saved [0.1 s]"))
+        report(Progress("top [codes]", 2, 2, "saved [0.2 s]"))
+    assert "top [codes]" in terminal.getvalue()  # no markup
+    assert "2/2" in terminal.getvalue()
+    assert "saved [0.2 s]" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0:00"), (42.4, "0:42"), (59.6, "1:00"), (725, "12:05"), (11_220, "3:07:00")]
+)
+def test_durations_are_written_as_people_read_them(seconds, shown):
+    assert clock(seconds) == shown
+
+
+def test_a_run_with_quiet_leaves_stderr_empty(jukectl, style, tmp_path):
+    answer = jukectl("--quiet", "sample", "--out", tmp_path / "song", *style)
+    assert answer.err == ""
+    assert answer.out
+    assert jukectl("--quiet", "sample", "--out", tmp_path / "song", *style).err == ""
+
+
+def test_a_run_without_it_shows_every_stage(jukectl, style, riff, tmp_path):
+    lines = jukectl("continue", riff, "--out", tmp_path / "song", *style).err.splitlines()
+    stages = list(dict.fromkeys(line.split(":")[0] for line in lines))
+    assert stages == [
+        "encoding top",
+        "encoding middle",
+        "encoding bottom",
+        "top codes",
+        "middle codes",
+        "bottom codes",
+        "decoding bottom",
+    ]
+
+
+def test_a_warning_is_shown_even_with_quiet(jukectl, style, tmp_path):
+    answer = jukectl("--quiet", "sample", "--out", tmp_path / "song", *style, "--song-seconds", 100, "--levels", "top")
+    assert answer.err.startswith("jukectl: warning: the model knows songs of up to 60 s")
+
+
+def test_results_are_paths_or_one_object(capsys):
+    console.emit(Context(), ["a b.wav", "c.wav"], {"audio": []})
+    assert capsys.readouterr().out == "a b.wav\nc.wav\n"
+    console.emit(Context(json=True), ["a b.wav"], {"audio": ["Björk.wav"]})
+    assert capsys.readouterr().out == '{"audio": ["Björk.wav"]}\n'
+
+
+def test_a_command_run_without_global_options_has_the_plain_ones():
+    context = typer.Context(typer.main.get_command(typer.Typer(callback=lambda: None)))
+    assert console.console(context) == Console()

@@ -1,0 +1,267 @@
+"""Errors, help and global options: one line on stderr, the right exit status, and never a traceback unasked."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from jukectl.cli import main as module
+
+RATE = 8_000  # Hz
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["sample"], "Missing option '--out'"),
+        (["continue", "--out", "x"], "Missing argument 'audio'"),
+        (["sample", "--out", "x", "--seed", "one"], "--seed"),
+        (["sample", "--out", "x", "--seconds", "long"], "--seconds"),
+        (["sample", "--out", "x", "--sead", "1"], "No such option"),
+        (["sing"], "No such command 'sing'"),
+        (["models", "eat"], "No such command 'eat'"),
+        (["sample", "--out", "x", "extra"], "extra"),
+    ],
+)
+def test_a_wrong_command_line_is_said_to_be_and_where_to_look(fails, arguments, named):
+    line = fails(*arguments)
+    assert named in line
+    command = "jukectl" if arguments == ["sing"] else f"jukectl {arguments[0]}"
+    assert line.endswith(f"See: {command} --help")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--temperature", "abc"], "--temperature"),
+        (["--temperature", "top=hot"], "--temperature"),
+        (["--temperature", "0.9,bottom=1"], "--temperature"),
+        (["--temperature", "roof=1"], "'roof'"),
+        (["--temperature", "-1"], "temperature"),
+        (["--temperature", "nan"], "temperature"),
+        (["--top-p", "2"], "top_p"),
+        (["--top-p", "0"], "top_p"),
+        (["--top-k", "2.5"], "--top-k"),
+        (["--top-k", "nan"], "--top-k"),
+        (["--top-k", "-3"], "top_k"),
+        (["--advance", "0"], "advance"),
+        (["--advance", "1.5"], "advance"),
+        (["--levels", "bottom"], "--levels"),
+        (["--levels", "top,bottom"], "--levels"),
+        (["--levels", ""], "--levels"),
+        (["--levels", "roof"], "'roof'"),
+        (["--preview", "roof"], "'roof'"),
+        (["--samples", "0"], "--samples"),
+        (["--seed", "-1"], "--seed"),
+        (["--seed", str(2**63)], "--seed"),
+        (["--seconds", "0"], "--seconds"),
+        (["--seconds", "nan"], "--seconds"),
+        (["--seconds", "1e9"], "--seconds"),
+        (["--song-seconds", "-1"], "song_seconds"),
+        (["--loudness", "6"], "--loudness"),
+        (["--device", "tpu"], "--device"),
+        (["--precision", "int4"], "--precision"),
+        (["--model", "no-such-model"], "no-such-model"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named_and_makes_no_folder(fails, style, tmp_path, options, named):
+    assert named in fails("sample", "--out", tmp_path / "song", *style, *options)
+    assert not (tmp_path / "song").exists()
+
+
+@pytest.mark.parametrize(("option", "name", "near"), [("--artist", "Ad", "Ada"), ("--genre", "Jaz", "Jazz")])
+def test_an_unknown_name_lists_the_nearest(fails, style, tmp_path, option, name, near):
+    line = fails("sample", "--out", tmp_path / "song", *style, option, name)
+    assert f"'{name}'" in line
+    assert near in line
+    assert not (tmp_path / "song").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [["--start", "-1"], ["--start", "99"], ["--prompt-seconds", "0"], ["--start", "nan"]], ids=" ".join
+)
+def test_a_part_of_a_recording_that_is_not_there_is_an_error(fails, style, riff, tmp_path, options):
+    fails("continue", riff, "--out", tmp_path / "song", *style, *options)
+    assert not (tmp_path / "song").exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--level", "roof"), ("--format", "aiff"), ("--sample", 2)])
+def test_decode_refuses_what_it_cannot_do(fails, song, option, value):
+    assert str(value) in fails("decode", song, option, value)
+
+
+# Bad files
+
+
+@pytest.fixture
+def bad(tmp_path):
+    """Recordings that are none."""
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("This is no music.\n" * 50)
+    (tmp_path / "folder.wav").mkdir()
+    nan = np.zeros(RATE, dtype=np.float32)
+    nan[RATE // 2] = np.nan
+    soundfile.write(tmp_path / "nan.wav", nan, RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "click.wav", np.ones(100), RATE)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["missing.wav", "empty.wav", "text.wav", "folder.wav", "nan.wav", "click.wav"])
+@pytest.mark.parametrize("command", ["continue", "encode"])
+def test_a_recording_that_cannot_be_used_is_named(fails, style, bad, tiny_model, command, name):
+    options = style if command == "continue" else ["--model", tiny_model]
+    assert name in fails(command, bad / name, "--out", bad / "song", *options)
+    assert not (bad / "song").exists()
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "seconds"), [(8_000, 1, 0.1), (8_000, 1, 0.5), (96_000, 6, 0.3), (44_100, 2, 0.3)]
+)
+@pytest.mark.parametrize("loud", [0.1, 0.0], ids=["sound", "silence"])
+def test_odd_but_valid_recordings_just_work(jukectl, style, tmp_path, rate, channels, seconds, loud):
+    samples = np.random.default_rng(0).normal(scale=loud, size=(round(rate * seconds), channels))
+    soundfile.write(tmp_path / "odd.wav", samples, rate)
+    jukectl("continue", tmp_path / "odd.wav", "--out", tmp_path / "song", *style)
+    frames = (int(seconds * RATE) // 256 + 7) * 256
+    assert soundfile.info(tmp_path / "song/audio/0.wav").frames == frames
+
+
+@pytest.mark.parametrize("command", ["resume", "upsample", "decode", "info"])
+def test_what_is_no_song_is_said_to_be_none(fails, tmp_path, command):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("hello")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "song.toml").write_text("seed = ")
+    for name in ("missing", "empty", "file", "broken"):
+        assert name in fails(command, tmp_path / name)
+    assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["resume", "upsample", "decode", "info"])
+@pytest.mark.parametrize("size", [0, 1, 100, -1])
+def test_a_truncated_archive_is_named_and_left_alone(fails, song, command, size):
+    path = song / "bottom.npz"
+    damaged = path.read_bytes()[:size]
+    path.write_bytes(damaged)
+    line = fails(command, song)
+    assert str(path) in line
+    assert "jukectl resume" in line
+    assert path.read_bytes() == damaged
+
+
+def test_a_file_in_the_place_of_the_folder_is_not_overwritten(fails, style, tmp_path):
+    (tmp_path / "song").write_text("mine")
+    assert "--out" in fails("sample", "--out", tmp_path / "song", *style, "--overwrite")
+    assert (tmp_path / "song").read_text() == "mine"
+
+
+def test_a_model_that_is_damaged_is_named(fails, style, tiny_model, tmp_path):
+    import shutil
+
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    (model / "middle.safetensors").write_bytes(b"damaged")
+    assert "middle.safetensors" in fails("sample", "--out", tmp_path / "song", *style, "--model", model)
+
+
+def test_a_song_that_another_process_works_on_is_exit_status_one(fails, song):
+    from jukectl.codes.song import Song
+
+    with Song(song).lock():
+        assert "another jukectl is working on" in fails("resume", song, status=1)
+
+
+# What is no fault of the user's
+
+
+def raising(error):
+    def work(*arguments, **options):
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device", "/some/where"), "/some/where: No space left on device"),
+        (PermissionError(13, "Permission denied", "/root/x"), "/root/x: Permission denied"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"), "of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB."), "out of memory"),
+    ],
+)
+def test_a_machine_that_cannot_is_exit_status_one(fails, song, monkeypatch, error, said):
+    monkeypatch.setattr("jukectl.pipeline.describe_path", raising(error))
+    assert said in fails("info", song, status=1)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(jukectl, song, monkeypatch):
+    monkeypatch.setattr("jukectl.pipeline.describe_path", raising(RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        jukectl("info", song)
+
+
+def test_verbose_shows_the_traceback_of_any_error(jukectl, tmp_path):
+    for option in ("--verbose", "-v"):
+        answer = jukectl(option, "info", tmp_path / "missing", status=2)
+        assert "Traceback" in answer.err
+        assert answer.err.splitlines()[-1].startswith("jukectl: there is no song folder")
+
+
+def test_after_ctrl_c_the_command_to_go_on_is_printed(jukectl, song, monkeypatch):
+    monkeypatch.setattr("jukectl.pipeline.upsample", raising(KeyboardInterrupt()))
+    answer = jukectl("upsample", song, "--artist", "Björk B.", "--overwrite", status=130)
+    assert answer.out == ""
+    assert answer.err.strip().endswith(f"Go on with: jukectl upsample {song} --artist 'Björk B.'")
+
+
+# Help
+
+
+def test_help_groups_the_commands_with_the_six_of_the_pipeline_first(jukectl):
+    text = jukectl("--help").out
+    places = [text.index(f"│ {name} ") for name in ("encode", "sample", "continue", "upsample", "decode", "resume")]
+    assert places == sorted(places)
+    panels = [text.index(panel) for panel in (module.MAKE, module.LOOK, module.MODELS, module.TRAIN)]
+    assert panels == sorted(panels)
+    assert panels[0] < places[0] < places[-1] < panels[1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["models"], ["train"], ["data"]])
+def test_a_command_of_commands_alone_shows_its_help(jukectl, arguments):
+    answer = jukectl(*arguments, status=2)
+    assert "Usage: jukectl" in answer.out
+    assert answer.err == ""
+
+
+def test_version(jukectl):
+    from jukectl import __version__
+
+    assert jukectl("--version").out == f"jukectl {__version__}\n"
+
+
+def test_help_is_there_at_once():
+    """0.3 seconds on an idle machine; what counts here is processor time, which a busy one does not stretch as much."""
+    import resource
+
+    def seconds():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-m", "jukectl", "--help"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        return min(spent, time.monotonic() - began)
+
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
+def test_help_needs_no_numpy_either():
+    code = "import sys\nfrom jukectl.cli.main import main\nmain(['--help'])\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "torch", "jukectl.pipeline"} & set(done.stdout.splitlines()[-1].split())
