@@ -219,8 +219,8 @@ def freedoom_songs(packages: Path) -> dict[str, bytes]:
 
 def make_freedoom(music: Path, packages: Path, rendering: Rendering) -> None:
     soundfont = unpack(SOUNDFONT, packages) / "usr/share/sounds/sf2/FluidR3_GM.sf2"
-    for title, midi in freedoom_songs(packages).items():
-        title = f"{title} ({rendering.genre})"
+    for name, midi in freedoom_songs(packages).items():
+        title = f"{name} ({rendering.genre})"
         tags = Tags(artist="Freedoom", genre=rendering.genre, title=title, license="BSD-3-Clause", package=FREEDOOM)
         path = music / "freedoom" / f"{title}.flac"
         if not path.exists():
@@ -274,9 +274,8 @@ def replace_programs(track: mido.MidiTrack, programs: tuple[int, ...]) -> mido.M
         if channel != DRUM_CHANNEL
     )
     for message in track:
-        if message.type == "program_change" and message.channel != DRUM_CHANNEL:
-            message = message.copy(program=programs[message.program // 8])
-        changed.append(message)
+        plays = message.type == "program_change" and message.channel != DRUM_CHANNEL
+        changed.append(message.copy(program=programs[message.program // 8]) if plays else message)
     return changed
 
 

@@ -155,7 +155,7 @@ def main() -> None:
     }
     for name, config in variants.items():
         difference = compare(config)
-        print(f"{name}: largest difference {difference:.1e}")  # noqa: T201
+        print(f"{name}: largest difference {difference:.1e}")
         if difference > TOLERANCE:
             raise SystemExit(f"{name} does not agree with the port")
 

@@ -102,12 +102,14 @@ class ModelCard:
             "licence": self.licence,
             "summary": self.summary,
             "fingerprints": dict(self.fingerprints),
-            "vocabulary": {"artists": list(self.vocabulary.artists), "genres": list(self.vocabulary.genres)},
             "sampling": {label: dict(values) for label, values in self.sampling.items()},
             "vqvae": {key: _plain(value) for key, value in asdict(self.vqvae).items() if value is not None},
             "priors": {level.label: config.to_dict() for level, config in self.priors.items()},
             "sources": [dict(source) for source in self.sources],
         }
+        if self.vocabulary.artists or self.vocabulary.genres:  # a codec alone has none, and priors may join it later
+            names = {"artists": list(self.vocabulary.artists), "genres": list(self.vocabulary.genres)}
+            table["vocabulary"] = names
         return tomlkit.dumps(table)
 
 
