@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from jukectl.codes.level import Level
 from jukectl.errors import BadManifest, BadRecipe
@@ -79,3 +80,41 @@ def test_the_figure_is_the_mean_of_the_bits_of_held_out_segments(prior_recipe):
 
 def test_without_held_out_songs_those_of_the_training_are_measured(prior_recipe):
     assert len(task_of(prior_recipe, "data.held_out=[]").validation) == 4
+
+
+@pytest.fixture
+def codec(tmp_path):
+    """A folder with codebooks of three levels: 64 points on circles, far wider in some directions than in others."""
+    angle = torch.arange(64) * 2 * np.pi / 64
+    circle = torch.stack([angle.cos(), angle.sin(), 0 * angle, 0 * angle], dim=1)
+    books = {f"levels.{level.label}.codebook.vectors": circle * (level + 1) + 5 for level in Level}
+    save_file(books, tmp_path / "vqvae.safetensors")
+    return tmp_path
+
+
+def test_embeddings_can_begin_as_images_of_the_codebooks(prior_recipe, codec):
+    plain, started = task_of(prior_recipe), task_of(prior_recipe, f"codec={codec}")
+    for before, after in (
+        (plain.prior.codes, started.prior.codes),
+        (plain.prior.place.codes, started.prior.place.codes),
+    ):
+        assert float(after.weight.std()) == pytest.approx(float(before.weight.std()))
+        rows = after.weight.detach()
+        near = (rows - rows.roll(1, 0)).norm(dim=1).max()  # neighbours on the circle
+        far = (rows - rows.roll(32, 0)).norm(dim=1).min()  # opposite ones
+        assert far > 3 * near
+
+
+def test_a_run_that_begins_from_codebooks_does_so_every_time(prior_recipe, codec):
+    first, second = (task_of(prior_recipe, f"codec={codec}").prior.codes.weight for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("damage", ["missing", "other size"])
+def test_a_codec_without_the_right_codebook_is_refused(prior_recipe, codec, damage):
+    if damage == "missing":
+        (codec / "vqvae.safetensors").unlink()
+    else:
+        save_file({"levels.middle.codebook.vectors": torch.zeros(32, 4)}, codec / "vqvae.safetensors")
+    with pytest.raises(BadRecipe, match="codec: "):
+        task_of(prior_recipe, f"codec={codec}")

@@ -129,6 +129,7 @@ class PriorRecipe:
     level: str = "top"
     model: dict[str, Any] = field(default_factory=dict)  # fields of PriorConfig
     label_dropout: float = 0.1  # share of segments that are trained without artist and genre
+    codec: Path | None = None  # a model folder: the embeddings of codes begin as images of its codebooks' vectors
     data: CodeData
     train: TrainConfig
 

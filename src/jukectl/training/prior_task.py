@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
+from jukectl.prior.conditioners.upper_codes import UpperCodes
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Vocabulary
@@ -29,6 +32,8 @@ class PriorTask:
         self.config = prior_config(recipe, self.vocabulary)
         torch.manual_seed(recipe.train.seed)
         self.prior = Prior(self.config)
+        if recipe.codec is not None:
+            start_from_codebooks(self.prior, recipe.codec)
         self.model: nn.Module = self.prior
         self.parts: Sequence[nn.Module] = [self.prior]
         self.state: nn.Module = nn.Module()
@@ -86,3 +91,29 @@ def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary) -> PriorConfig:
             f"but the hops are {codes.hop} and {upper.hop}"
         )
     return replace(config, conditioner=replace(config.conditioner, codebook_size=upper.codebook_size))
+
+
+@torch.no_grad()
+def start_from_codebooks(prior: Prior, codec: Path) -> None:
+    """Make the embeddings of codes, this level's and the one above's, images of the codebook vectors of a model folder.
+
+    Codes that sound alike then begin alike, which saves a small model much of the music it would need to find that out.
+    Each embedding keeps the scale that it was drawn with. BadRecipe where the folder has no such codebook.
+    """
+    level = prior.config.level
+    _start_embedding(prior.codes, codec, level)
+    if isinstance(prior.place, UpperCodes):
+        _start_embedding(prior.place.codes, codec, level.above)
+
+
+def _start_embedding(embedding: nn.Embedding, codec: Path, level: Level) -> None:
+    try:
+        with safe_open(codec / "vqvae.safetensors", framework="pt") as file:
+            vectors: Tensor = file.get_tensor(f"levels.{level.label}.codebook.vectors").float()
+    except (OSError, SafetensorError) as error:
+        raise BadRecipe(f"codec: {codec} holds no codebook of the {level.label} level: {error}") from error
+    if len(vectors) != len(embedding.weight):
+        raise BadRecipe(f"codec: {len(vectors)} vectors at the {level.label} level, {len(embedding.weight)} codes")
+    centred = vectors - vectors.mean(0)
+    image = centred @ torch.randn(vectors.shape[1], embedding.embedding_dim)  # distances are kept, near enough
+    embedding.weight.copy_(image * (embedding.weight.std() / image.std()))
