@@ -1,0 +1,120 @@
+"""The embedded model: what is in the package, whether it can be used by all it promises, and that it makes music."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jukectl.audio import io, mix
+from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.cli.main import main
+from jukectl.codes.level import Level
+
+ROOT = Path(__file__).parent.parent
+RIFF = ROOT / "examples" / "riff.wav"
+PROMPT_SECONDS = 6.0
+NEW_SECONDS = 3.0
+
+
+@pytest.fixture(scope="module")
+def mini() -> ModelFolder:
+    return catalogue.find("mini")
+
+
+@pytest.fixture(scope="module")
+def continued(tmp_path_factory) -> tuple[np.ndarray, int, float]:
+    """The riff and some seconds more: samples (n,), their rate, and where the new music begins in seconds."""
+    song = tmp_path_factory.mktemp("mini") / "song"
+    style = ["--artist", "Freedoom", "--genre", "Game", "--seed", "1"]
+    lengths = ["--prompt-seconds", str(PROMPT_SECONDS), "--seconds", str(NEW_SECONDS)]
+    assert main(["--quiet", "continue", str(RIFF), "--out", str(song), *style, *lengths]) == 0
+    audio = io.load(song / "audio" / "0.wav")
+    return mix.to_mono(audio.samples), audio.sample_rate, PROMPT_SECONDS
+
+
+def test_it_fits_into_24_megabytes(mini):
+    assert sum(file.stat().st_size for file in mini.path.iterdir()) <= 24e6
+
+
+def test_its_weights_are_the_ones_its_card_names(mini):
+    for part, fingerprint in mini.card.fingerprints.items():
+        assert mini.fingerprint(part) == fingerprint
+
+
+def test_its_shape_is_what_the_documentation_says(capsys):
+    assert main(["--json", "models", "show", "mini"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["sample_rate"] == 22_050
+    assert facts["hops"] == {"bottom": 16, "middle": 64, "top": 256}
+    assert facts["contexts"] == {"bottom": 2048, "middle": 2048, "top": 2048}
+    assert facts["licence"] == "MIT"
+
+
+def test_every_song_it_learned_from_is_credited_under_a_licence_that_allows_it(mini):
+    assert len(mini.card.sources) > 70
+    for source in mini.card.sources:
+        assert source["title"]
+        assert source["artist"]
+        assert source["licence"] in {"CC-BY-3.0", "MIT", "BSD-3-Clause"}
+
+
+@pytest.mark.parametrize(("level", "worst_db"), [(Level.BOTTOM, -14.0), (Level.MIDDLE, -8.0), (Level.TOP, -4.0)])
+def test_a_riff_it_never_heard_comes_back_from_its_codes(mini, level, worst_db):
+    import torch
+
+    from jukectl.audio.spectral import spectral_convergence_db
+
+    audio = torch.from_numpy(mix.to_mono(io.load(RIFF, sample_rate=22_050, start=2.0, seconds=4.0).samples))
+    audio = audio[: len(audio) // 256 * 256]
+    vqvae = mini.vqvae(torch.device("cpu"), (level,))
+    with torch.inference_mode():
+        back = vqvae.decode(vqvae.encode(audio[None], level), level)[0]
+    assert spectral_convergence_db(audio, back) < worst_db
+
+
+def test_a_continuation_begins_with_the_riff_and_goes_on(continued):
+    audio, rate, begin = continued
+    assert len(audio) / rate == pytest.approx(PROMPT_SECONDS + NEW_SECONDS, abs=0.03)
+    heard = mix.to_mono(io.load(RIFF, sample_rate=rate, seconds=begin).samples)
+    prompt = audio[: len(heard) - rate // 2]
+    assert np.corrcoef(prompt, heard[: len(prompt)])[0, 1] > 0.9
+
+
+def test_the_new_music_is_neither_silence_nor_clipped(continued):
+    audio, rate, begin = continued
+    prompt, new = audio[: round(begin * rate)], audio[round(begin * rate) :]
+    loudness = 20 * np.log10(np.sqrt(np.mean(new**2)) / np.sqrt(np.mean(prompt**2)))
+    assert -20 < loudness < 12
+    assert np.abs(audio).max() < 1
+
+
+def test_the_new_music_is_no_noise(continued):
+    """Its energy lies in few frequencies at a time, as in music: white noise has a spectral flatness of 0.56."""
+    audio, rate, begin = continued
+    assert spectral_flatness(audio[round(begin * rate) :]) < 0.1
+
+
+def test_the_new_music_is_no_copy_of_the_riff(continued):
+    audio, rate, begin = continued
+    new = audio[round(begin * rate) :]
+    riff = mix.to_mono(io.load(RIFF, sample_rate=rate).samples)
+    for start in range(0, len(new) - rate // 2, rate // 2):
+        assert best_match(new[start : start + rate // 2], riff) < 0.9
+
+
+def spectral_flatness(audio: np.ndarray, size: int = 1024) -> float:
+    """The geometric over the arithmetic mean of a frame's power spectrum, mean of all frames: 0 a tone, 0.56 noise."""
+    frames = np.lib.stride_tricks.sliding_window_view(audio, size)[:: size // 2] * np.hanning(size)
+    power = np.abs(np.fft.rfft(frames)) ** 2 + 1e-12
+    return float(np.mean(np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)))
+
+
+def best_match(piece: np.ndarray, whole: np.ndarray) -> float:
+    """The largest normalised correlation of a piece with any place of the whole: 1 where it is a copy."""
+    size = 1 << (len(whole) + len(piece)).bit_length()
+    products = np.fft.irfft(np.fft.rfft(whole, size) * np.conj(np.fft.rfft(piece, size)))[: len(whole) - len(piece)]
+    energy = np.cumsum(np.concatenate([[0.0], whole.astype(np.float64) ** 2]))
+    local = np.sqrt(energy[len(piece) : len(whole)] - energy[: len(whole) - len(piece)])
+    return float(np.max(np.abs(products) / (local * np.linalg.norm(piece) + 1e-9)))
