@@ -32,7 +32,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: setup ## continue examples/riff.wav by 20 seconds of new music
 	@echo 'Continuing examples/riff.wav, which takes some minutes; stopped, it goes on with: make demo'
-	@$(JUKECTL) continue examples/riff.wav --artist Freedoom --genre Orchestral --seconds 20 --seed 1 --out demo
+	@$(JUKECTL) continue examples/riff.wav --artist 'Nikola Whallon' --genre Electronic --seconds 20 --seed 7 --out demo
 	@echo 'The riff, and after 12 seconds the new music, is in demo/audio/0.wav'
 
 test: setup ## run the tests
