@@ -1,6 +1,9 @@
 """The embedded model: what is in the package, whether it can be used by all it promises, and that it makes music."""
 
 import json
+import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +105,29 @@ def test_the_new_music_is_no_copy_of_the_riff(continued):
     riff = mix.to_mono(io.load(RIFF, sample_rate=rate).samples)
     for start in range(0, len(new) - rate // 2, rate // 2):
         assert best_match(new[start : start + rate // 2], riff) < 0.9
+
+
+@pytest.mark.slow
+def test_a_render_killed_ten_times_ends_in_the_same_bytes(tmp_path):
+    """The embedded model, the real program, SIGKILL at random moments from its start on."""
+    options = ["--artist", "Sectoid", "--genre", "Metal", "--seconds", "6", "--song-seconds", "60", "--seed", "3"]
+    command = [sys.executable, "-m", "jukectl", "--quiet", "sample", *options, "--out"]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    chance, kills = random.Random(0), 0
+    while kills < 10:
+        run = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL)
+        try:
+            run.wait(timeout=chance.uniform(2, 6))
+        except subprocess.TimeoutExpired:
+            kills += 1
+            run.kill()
+            run.wait()
+        else:
+            break
+    subprocess.run([*command, str(tmp_path / "killed")], check=True, capture_output=True)
+    assert kills >= 4
+    for file in ("top.npz", "middle.npz", "bottom.npz", "audio/0.wav"):
+        assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
 def spectral_flatness(audio: np.ndarray, size: int = 1024) -> float:

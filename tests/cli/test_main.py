@@ -190,7 +190,7 @@ def raising(error):
     ("error", "said"),
     [
         (OSError(28, "No space left on device", "/some/where"), "/some/where: No space left on device"),
-        (PermissionError(13, "Permission denied", "/root/x"), "/root/x: Permission denied"),
+        (PermissionError(13, "Permission denied", "/music/x"), "/music/x: Permission denied"),
         (MemoryError(), "out of memory"),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"), "of memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB."), "out of memory"),
