@@ -1,5 +1,6 @@
 """What tests of several parts share: a tiny model on disk, and a short recording."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,17 @@ def sines(seconds: float, *frequencies: float) -> np.ndarray:
         for number, frequency in enumerate(frequencies)
     ]
     return (0.6 * np.mean(voices, axis=0)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """One thread: tensors here are too small to share out, and other processes want the cores."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

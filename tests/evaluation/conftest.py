@@ -1,7 +1,6 @@
 """Music to judge the tiny model on."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +17,8 @@ SONG_SECONDS = 3.0
 
 
 @pytest.fixture(autouse=True)
-def one_seed_and_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def one_seed() -> None:
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -1,25 +1,16 @@
 """Small songs of the tiny model, for tests of the stages."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from jukectl.codes.song import Song
 from jukectl.pipeline import Request, sample
 
 SHORT = 0.6  # seconds: 19 top codes, less than a context; 76 middle and 304 bottom codes, more than one
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Tiny priors of every kind, with weights large enough for mistakes to show."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,12 +11,8 @@ from jukectl.prior.model import Prior
 
 
 @pytest.fixture(autouse=True)
-def one_seed_and_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def one_seed() -> None:
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

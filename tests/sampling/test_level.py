@@ -1,7 +1,5 @@
 """A level, window by window: what the prior sees, what comes out, and that no split into runs changes it."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -20,14 +18,6 @@ CONTEXT = 16
 RATIO = 4
 SIZE = 24  # codes in the codebook
 SEED = 11
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make_prior(level):

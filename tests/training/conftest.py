@@ -1,26 +1,15 @@
 """Encoded songs to train priors on, and recordings to train codecs on."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from jukectl.audio import io
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.progress import silent
 from jukectl.training.manifest import Manifest, Track, scan
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
 
 HOPS = {Level.BOTTOM: 16, Level.MIDDLE: 64, Level.TOP: 256}
 SONGS = {  # top codes of each, and what its tags say

@@ -1,7 +1,5 @@
 """Small codecs in the shapes that are in use, with weights large enough for mistakes to show."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -25,13 +23,8 @@ MINI = VQVAEConfig(
 
 
 @pytest.fixture(autouse=True)
-def one_seed_and_thread() -> Iterator[None]:
-    """One thread: tensors here are too small to share out, and other processes want the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def one_seed() -> None:
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(params=[PUBLISHED, MINI], ids=["published", "mini"])

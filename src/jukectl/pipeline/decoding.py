@@ -51,7 +51,7 @@ def decode(
     if sample is not None and not 0 <= sample < codes.samples:
         raise BadInput(f"{path} has the samples 0 to {codes.samples - 1}; got --sample {sample}")
     picks = range(codes.samples) if sample is None else [sample]
-    machine, folder = choose(device), _model_of(song, model)
+    machine, folder = choose(device), model_for(song, model)
     check_codec(song, codes, folder, force=force)
     paths = audio_paths(song, level, picks, f".{format}")
     _write(codes, paths, folder, machine, loudness, report)
@@ -68,7 +68,7 @@ def _level_in(path: Path, level: Level | None) -> Level:
     return found
 
 
-def _model_of(song: Song, model: str | None) -> ModelFolder:
+def model_for(song: Song, model: str | None) -> ModelFolder:
     """The model asked for, or the recipe's, or the embedded one."""
     recipe = song.recipe()
     return catalogue.find(model or (recipe and (recipe.model.path or recipe.model.name)) or catalogue.EMBEDDED)

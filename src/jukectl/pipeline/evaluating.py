@@ -10,6 +10,7 @@ import torch
 from jukectl.audio import io
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
+from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadAudio, BadInput, BadModel, WrongCodec
 from jukectl.evaluation import prior as prior_evaluation
@@ -178,7 +179,8 @@ def _score_prior(
 ) -> prior_evaluation.PriorScore:
     prior = folder.prior(level, CPU)
     config = prior.config
-    _check_codec(codes, [*kept, *held], level, folder)
+    training = _read_checked(codes, kept, level, folder)
+    _read_checked(codes, held, level, folder)
     held_out = SegmentSet.load(
         codes,
         held,
@@ -188,11 +190,10 @@ def _score_prior(
         ratio=config.conditioner.ratio if config.conditioner else 1,
         slots=config.genre_slots,
     )
-    training = [read_codes(codes, track, level).array[0] for track in kept]
     return prior_evaluation.score(
         prior,
         held_out.spread(segments),
-        Bigram.fit(training, config.codebook_size),
+        Bigram.fit([one.array[0] for one in training], config.codebook_size),
         watch=lambda done: report(Progress(f"scoring {level.label}", done, segments)),
     )
 
@@ -217,13 +218,15 @@ def _warn_of_unknown_labels(held: Sequence[Track], vocabulary: Vocabulary, warn:
         warn(f"the model does not know {', '.join(unknown)}: those songs are scored without that label")
 
 
-def _check_codec(codes: Path, tracks: Sequence[Track], level: Level, folder: ModelFolder) -> None:
-    """Refuse a code folder that another codec than the model's has written."""
+def _read_checked(codes: Path, tracks: Sequence[Track], level: Level, folder: ModelFolder) -> list[Codes]:
+    """The codes of songs; a code folder that another codec than the model's has written is refused."""
     here = folder.fingerprint(VQVAE_PART)
-    for track in tracks:
-        found = read_codes(codes, track, level).vqvae
-        if found != here:
+    read = [read_codes(codes, track, level) for track in tracks]
+    for track, song in zip(tracks, read, strict=True):
+        if song.vqvae != here:
             raise WrongCodec(
-                f"{code_path(codes, track, level)} holds codes of the VQ-VAE {found[:12]}, and {folder.card.name}'s is "
-                f"{here[:12]}. Encode the songs with it: jukectl data encode MANIFEST --out CODES --model NAME"
+                f"{code_path(codes, track, level)} holds codes of the VQ-VAE {song.vqvae[:12]}, "
+                f"and {folder.card.name}'s is {here[:12]}. "
+                "Encode the songs with it: jukectl data encode MANIFEST --out CODES --model NAME"
             )
+    return read

@@ -4,14 +4,13 @@ from math import log2
 from pathlib import Path
 
 from jukectl.audio import io, mix
-from jukectl.checkpoints import catalogue
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, CannotWrite, NotASong
 from jukectl.evaluation import plots
-from jukectl.pipeline.decoding import check_codec, waveform
+from jukectl.pipeline.decoding import check_codec, model_for, waveform
 from jukectl.pipeline.machine import choose
 from jukectl.progress import Progress, Report, silent
 
@@ -44,8 +43,7 @@ def plot(
         if not found:
             raise NotASong(f"{path} has no codes yet. Make them with: jukectl resume {path}")
         recipe = song.recipe()
-        named = model or (recipe and (recipe.model.path or recipe.model.name)) or catalogue.EMBEDDED
-        folder, machine = catalogue.find(named), choose(device)
+        folder, machine = model_for(song, model), choose(device)
         panels = []
         for number, (level, codes) in enumerate(found.items()):
             report(Progress("decoding levels", number, len(found), level.label))
