@@ -135,6 +135,19 @@ def test_a_draw_follows_from_its_generator_alone(codes):
     assert not torch.equal(first.codes, other.codes)
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_ranks_that_take_their_rows_make_up_the_whole_batch(codes, ranks):
+    segments = load(codes)
+    whole = draw(segments, 8, 0.5)
+    for rank in range(ranks):
+        rows = slice(rank * 8 // ranks, (rank + 1) * 8 // ranks)
+        some = segments.draw(8, 0.5, np.random.default_rng(0), rows)
+        assert torch.equal(some.codes, whole.codes[rows])
+        assert torch.equal(some.upper, whole.upper[rows])
+        for field in dataclasses.fields(whole.labels):
+            assert torch.equal(getattr(some.labels, field.name), getattr(whole.labels, field.name)[rows])
+
+
 @pytest.mark.parametrize("count", [1, 3, 12, 30])
 def test_a_spread_is_even_over_the_songs_and_over_their_length(codes, count):
     batches = load(codes, Level.TOP, context=8).spread(count)

@@ -41,6 +41,15 @@ def test_clips_follow_from_seed_and_step_alone():
     assert not torch.equal(songs.clips(6, 256, rng(4, 40)), first)
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_ranks_that_take_their_rows_make_up_the_whole_batch(ranks):
+    songs = Waveforms([ramp(2, 5_000), ramp(1, 9_000), ramp(2, 20)], RATE)
+    rows = [slice(rank, None, ranks) for rank in range(ranks)]
+    whole = songs.clips(6, 256, rng(3, 40))
+    for some in rows:
+        assert torch.equal(songs.clips(6, 256, rng(3, 40), some), whole[some])
+
+
 def test_a_clip_is_a_span_of_a_song_and_every_span_comes_up():
     songs = Waveforms([ramp(1, 40)], RATE)
     clips = positions(songs.clips(500, 32, rng(0)))

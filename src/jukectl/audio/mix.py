@@ -41,19 +41,14 @@ def to_stereo(samples: Samples) -> Samples:
 
 def to_mono(samples: Samples) -> Samples:
     """One channel (N,) of samples (C, N): the mean of left and right, after surround was brought to stereo."""
-    return _blend(samples, 0.5)
+    return blend(samples, 0.5)
 
 
-def random_mono(samples: Samples, generator: np.random.Generator) -> Samples:
-    """One channel (N,) of samples (C, N): left and right with random weights w and 1 - w (SPEC 5, training only).
+def blend(samples: Samples, left: float) -> Samples:
+    """One channel (N,) of samples (C, N): left with the weight `left`, 0 to 1, right with the rest; mono as it is.
 
-    Mono passes through. One number is drawn a call whatever the channels, so no file changes the draws after it.
+    With a random weight it is training's down-mix (SPEC 5). Surround is brought to stereo first.
     """
-    return _blend(samples, generator.random())
-
-
-def _blend(samples: Samples, left: float) -> Samples:
-    """Left with the weight `left`, right with the rest (N,); mono as it is."""
     if len(samples) == 1:
         mono: Samples = samples[0]
         return mono

@@ -14,6 +14,7 @@ from jukectl.codes.level import Level
 from jukectl.errors import BadManifest, NotCodes
 from jukectl.prior.labels import LabelBatch, fill_slots
 from jukectl.prior.vocabulary import UNLABELLED, Vocabulary
+from jukectl.training.drawing import ALL_ROWS, ByLength
 from jukectl.training.manifest import Manifest, Track
 
 MANIFEST = "manifest.jsonl"
@@ -95,7 +96,7 @@ class SegmentSet:
         self.ratio = ratio  # codes per upper code; 1 where there is no upper level
         self.hop = hop
         self.slots = slots
-        self.lengths = np.array([len(song.codes) for song in self.songs], dtype=np.float64)
+        self._by_length = ByLength([len(song.codes) for song in self.songs])
 
     @classmethod
     def load(
@@ -134,11 +135,17 @@ class SegmentSet:
             songs.append(song)
         return cls(songs, context=context, ratio=ratio, hop=hop, slots=slots)
 
-    def draw(self, count: int, label_dropout: float, generator: np.random.Generator) -> Segments:
-        """`count` random segments; a share of them loses artist and genre, to teach the model unlabelled music too."""
-        picks = generator.choice(len(self.songs), count, p=self.lengths / self.lengths.sum())
+    def draw(
+        self, count: int, label_dropout: float, generator: np.random.Generator, rows: slice = ALL_ROWS
+    ) -> Segments:
+        """`count` random segments; a share of them loses artist and genre, to teach the model unlabelled music too.
+
+        With `rows` only those of the `count` segments are read and returned; what is in them does not depend on it.
+        """
+        picks = self._by_length.draw(count, generator)
         places = [(int(pick), int(generator.integers(self._starts(pick))) * self.ratio) for pick in picks]
-        return self._gather(places, generator.random(count) < label_dropout)
+        dropped = generator.random(count) < label_dropout
+        return self._gather(places[rows], dropped[rows])
 
     def spread(self, count: int) -> list[Segments]:
         """`count` fixed segments, one a batch, spread evenly over the songs and over each song's length."""

@@ -13,6 +13,7 @@ from jukectl.audio import io, mix
 from jukectl.errors import BadAudio, BadManifest, CannotWrite, MissingTool
 from jukectl.files import atomic_write
 from jukectl.progress import Progress, Report
+from jukectl.training.drawing import ALL_ROWS, ByLength
 from jukectl.training.manifest import Track
 
 FULL_SCALE = 32_767
@@ -25,7 +26,7 @@ class Waveforms:
     def __init__(self, songs: Sequence[np.ndarray], sample_rate: int) -> None:
         self.songs = list(songs)
         self.sample_rate = sample_rate
-        self.lengths = np.array([song.shape[-1] for song in songs], dtype=np.float64)
+        self._by_length = ByLength([song.shape[-1] for song in songs])
 
     @classmethod
     def load(cls, folder: Path, tracks: Sequence[Track], sample_rate: int, cache: Path, report: Report) -> "Waveforms":
@@ -42,13 +43,17 @@ class Waveforms:
             raise BadManifest(f"none of the {len(tracks)} songs in {folder} can be read")
         return cls(songs, sample_rate)
 
-    def clips(self, count: int, samples: int, generator: np.random.Generator) -> Tensor:
+    def clips(self, count: int, samples: int, generator: np.random.Generator, rows: slice = ALL_ROWS) -> Tensor:
         """`count` random mono clips (count, samples), float32; the longer a song, the more often it comes up.
 
-        Left and right are mixed at random. A song that is shorter than a clip is followed by silence.
+        Left and right are mixed at random. A song that is shorter than a clip is followed by silence. With `rows` only
+        those of the `count` clips are read and returned; what is in them does not depend on it.
         """
-        picks = generator.choice(len(self.songs), count, p=self.lengths / self.lengths.sum())
-        return torch.from_numpy(np.stack([self._clip(self.songs[pick], samples, generator) for pick in picks]))
+        places = []
+        for pick in self._by_length.draw(count, generator):
+            starts = max(0, self.songs[pick].shape[-1] - samples) + 1
+            places.append((self.songs[pick], int(generator.integers(starts)), generator.random()))
+        return torch.from_numpy(np.stack([_clip(song, start, samples, left) for song, start, left in places[rows]]))
 
     def middle(self, index: int, samples: int) -> Tensor:
         """The middle of a song, down-mixed as for encoding (n,), at most `samples` long."""
@@ -56,13 +61,13 @@ class Waveforms:
         start = max(0, (song.shape[-1] - samples) // 2)
         return torch.from_numpy(mix.to_mono(_as_float(song[:, start : start + samples])))
 
-    @staticmethod
-    def _clip(song: np.ndarray, samples: int, generator: np.random.Generator) -> np.ndarray:
-        start = int(generator.integers(max(0, song.shape[-1] - samples) + 1))
-        clip = _as_float(song[:, start : start + samples])
-        if clip.shape[-1] < samples:
-            clip = np.pad(clip, ((0, 0), (0, samples - clip.shape[-1])))
-        return mix.random_mono(clip, generator)
+
+def _clip(song: np.ndarray, start: int, samples: int, left: float) -> np.ndarray:
+    """Samples (n,) of a song (C, N) from `start` on, left with the weight `left`."""
+    clip = _as_float(song[:, start : start + samples])
+    if clip.shape[-1] < samples:
+        clip = np.pad(clip, ((0, 0), (0, samples - clip.shape[-1])))
+    return mix.blend(clip, left)
 
 
 def _as_float(samples: np.ndarray) -> np.ndarray:
