@@ -580,3 +580,48 @@ for value in range(1, 100_000):
     samples = load(path).samples
     assert samples.shape == (1, 100_000)
     assert (samples == samples[0, 0]).all()
+
+
+# Streams
+
+
+def streamed(path):
+    return np.concatenate(list(io.stream(path).blocks), axis=1)
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_stream_gives_the_samples_of_the_whole_file(tmp_path, monkeypatch, file_format):
+    monkeypatch.setattr(io, "READ_BLOCK", 5_000)
+    save(tmp_path / "a", np.random.default_rng(0).uniform(-0.5, 0.5, (2, 30_001)), 44_100, format=file_format)
+    stream = io.stream(tmp_path / "a")
+    assert (stream.sample_rate, stream.channels) == (44_100, 2)
+    blocks = list(stream.blocks)
+    assert max(block.shape[1] for block in blocks) <= 5_000
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), load(tmp_path / "a").samples)
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg")
+def test_what_ffmpeg_reads_comes_as_a_stream_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(io, "READ_BLOCK", 5_000)
+    time = np.arange(30_000) / 44_100
+    save(tmp_path / "a.wav", 0.5 * np.stack([np.sin(2_000 * time), np.sin(3_000 * time)]), 44_100)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", tmp_path / "a.m4a"], check=True)
+    whole = load(tmp_path / "a.m4a").samples
+    np.testing.assert_allclose(streamed(tmp_path / "a.m4a"), whole, atol=2**-15)
+    next(io.stream(tmp_path / "a.m4a").blocks)  # and nobody wants the rest
+
+
+def test_a_stream_tells_what_is_wrong_where_it_comes_to_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(io, "READ_BLOCK", 8_000)
+    samples = np.zeros((1, 24_000), np.float32)
+    samples[0, 20_000] = np.nan
+    soundfile.write(tmp_path / "nan.wav", samples.T, 8_000, subtype="FLOAT")
+    blocks = io.stream(tmp_path / "nan.wav").blocks
+    assert next(blocks).shape == (1, 8_000)
+    with pytest.raises(BadAudio, match=r"nan.wav is damaged: its sample at 2\.500 seconds"):
+        list(blocks)
+    with pytest.raises(BadAudio, match="there is no file"):
+        io.stream(tmp_path / "absent.wav")
+    (tmp_path / "text.wav").write_text("no audio")
+    with pytest.raises(BadAudio):
+        list(io.stream(tmp_path / "text.wav").blocks)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from jukectl.audio.mix import blend, limit_peak, normalise_loudness, peak, resample, to_mono, to_stereo
+from jukectl.audio.mix import blend, limit_peak, normalise_loudness, peak, resample, resample_blocks, to_mono, to_stereo
 
 RATES = [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000]
 
@@ -150,3 +150,17 @@ def test_silence_stays_silence(quiet):
 def test_surround_and_mono_without_a_channel_axis_have_a_loudness_too():
     assert normalise_loudness(noise(6, 44_100), 44_100, -30).shape == (6, 44_100)
     assert normalise_loudness(noise(44_100), 44_100, -30).shape == (44_100,)
+
+
+@pytest.mark.parametrize("size", [1_000, 7_777, 100_000])
+@pytest.mark.parametrize("rates", [(44_100, 22_050), (8_000, 44_100), (48_000, 44_100), (22_050, 22_050)])
+def test_resampling_block_by_block_gives_what_the_whole_gives(size, rates):
+    whole = noise(2, 30_001)
+    blocks = (whole[:, first : first + size] for first in range(0, whole.shape[1], size))
+    np.testing.assert_array_equal(
+        np.concatenate(list(resample_blocks(blocks, *rates)), axis=1), resample(whole, *rates)
+    )
+
+
+def test_nothing_resampled_is_nothing():
+    assert list(resample_blocks([], 44_100, 8_000)) == []

@@ -70,3 +70,25 @@ def test_whoever_watches_is_told_how_far_it_is(vqvae):
     assert told == sorted(told)
     assert len(told) > 2
     assert told[-1] == codes.shape[1]
+
+
+@levels
+@pytest.mark.parametrize("block", [1, 333, 5_000, 100_000])
+def test_codes_of_audio_that_comes_in_blocks_are_those_of_the_whole(vqvae, level, block):
+    audio = music(vqvae.config, 0.5 if block > 1 else 0.05)[0]
+    top = vqvae.config.hop(Level.TOP)
+    encoder = chunks.StreamEncoder(vqvae, level, multiple=top, chunk_seconds=0.02)
+    needed = 0.02 * vqvae.config.sample_rate + 2 * (vqvae.autoencoder(level).encoder.reach + 1) * vqvae.config.hop(
+        level
+    )
+    for first in range(0, len(audio), block):
+        encoder.push(audio[first : first + block])
+        assert len(encoder._audio) <= needed + block + top  # the rest is gone
+    whole = chunks.encode(vqvae, audio[None, : len(audio) // top * top], level, chunk_seconds=0.02)
+    assert encoder.finish().tolist() == whole[0].tolist()
+
+
+def test_a_stream_that_ends_before_a_whole_code_has_none(vqvae):
+    encoder = chunks.StreamEncoder(vqvae, Level.BOTTOM, multiple=vqvae.config.hop(Level.TOP))
+    encoder.push(torch.zeros(vqvae.config.hop(Level.TOP) - 1))
+    assert encoder.finish().tolist() == []

@@ -1,7 +1,9 @@
 """What libsndfile cannot read or write, through pydub and the ffmpeg program."""
 
 import shutil
+import subprocess
 import warnings
+from collections.abc import Iterator
 from io import BytesIO
 from math import ceil, floor
 from pathlib import Path
@@ -58,6 +60,26 @@ def read(path: Path, start: float, seconds: float | None) -> tuple[Samples, int]
     last = len(frames) if seconds is None else first + max(round(seconds * rate), 1)
     full_scale = np.float32(1 << (8 * segment.sample_width - 1))
     return np.ascontiguousarray(frames[first:last].T, dtype=np.float32) / full_scale, rate
+
+
+def stream(path: Path, frames: int) -> Iterator[Samples]:
+    """Blocks (C, n) of at most `frames` of the first audio stream, n more than 0; raises what `read` does.
+
+    The samples are those of the decoder, in floating point: `read` rounds them to the depth of the file.
+    """
+    channels = int(_audio_stream(path)["channels"])
+    command = ["ffmpeg", "-v", "quiet", "-nostdin", "-i", _unmistakable(path), "-map", "0:a:0", "-f", "f32le", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            while block := process.stdout.read(frames * channels * np.dtype("<f4").itemsize):
+                whole = np.frombuffer(block, dtype="<f4")
+                yield np.ascontiguousarray(whole.reshape(-1, channels).T, dtype=np.float32)
+            process.wait()
+        finally:
+            process.kill()  # where nobody wants the rest; one that has ended does not feel it
+    if process.returncode > 0:
+        raise _not_audio(path)
 
 
 def encode(pcm: np.ndarray, sample_rate: int, file_format: str) -> bytes:

@@ -71,6 +71,15 @@ class AudioInfo:
     channels: int
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AudioStream:
+    """A recording that is read as it goes, so that its length does not matter. C channels."""
+
+    sample_rate: int  # Hz
+    channels: int
+    blocks: Iterator[Samples]  # (C, n) each, one after another; raises what `load` does where the file is damaged
+
+
 def load(
     path: str | PathLike[str], *, sample_rate: int | None = None, start: float = 0.0, seconds: float | None = None
 ) -> Audio:
@@ -99,16 +108,24 @@ def load(
     samples, rate = read or ffmpeg.read(path, start, seconds)
     if not samples.size:
         raise BadAudio(f"{path} ends before {start:g} seconds: choose an earlier start")
-    if (first := _first_not_finite(samples)) is not None:
-        raise BadAudio(
-            f"{path} is damaged: its sample at {start + first / rate:.3f} seconds is not a finite number. "
-            "Read a span without it, or export the file again."
-        )
+    _check_finite(samples, path, start, rate)
     if sample_rate is not None:
         samples, rate = resample(samples, rate, sample_rate), sample_rate
         if not samples.size:
             raise BadAudio(f"{path} is too short: less than one sample at {sample_rate} Hz")
     return Audio(samples=samples, sample_rate=rate)
+
+
+def stream(path: str | PathLike[str]) -> AudioStream:
+    """The audio of a file, block by block: the samples that `load` gives, without holding them all.
+
+    What ffmpeg reads comes in floating point here, in `load` at the depth of the file.
+    """
+    path = Path(path)
+    about = info(path)
+    return AudioStream(
+        sample_rate=about.sample_rate, channels=about.channels, blocks=_checked_blocks(path, about.sample_rate)
+    )
 
 
 def info(path: str | PathLike[str]) -> AudioInfo:
@@ -254,14 +271,56 @@ def _read(sound: "SoundFile", path: Path, start: float, seconds: float | None) -
     except soundfile.LibsndfileError as error:
         if sound.format == "MP3" and ffmpeg.available():
             return None  # which skips rubbish between the frames, as players do
-        raise BadAudio(
-            f"{path} is damaged or cut off after {max(sound.tell(), 0) / rate:.1f} seconds. "
-            "Read a span before that, or copy the file again."
-        ) from error
-    samples = np.concatenate(blocks or [nothing], axis=1)
+        raise _cut_off(path, sound) from error
+    return _in_order(np.concatenate(blocks or [nothing], axis=1), sound), rate
+
+
+def _checked_blocks(path: Path, rate: int) -> Iterator[Samples]:
+    """Blocks (C, n) of a whole file, every sample of them finite; BadAudio where there is none."""
+    done = 0
+    for block in _all_blocks(path):
+        _check_finite(block, path, done / rate, rate)
+        done += block.shape[1]
+        yield block
+    if not done:
+        raise BadAudio(f"{path} holds no samples")
+
+
+def _all_blocks(path: Path) -> Iterator[Samples]:
+    """Blocks (C, n) of a whole file, by libsndfile or else by ffmpeg."""
+    import soundfile
+
+    done = 0  # frames that libsndfile has read
+    with _opened(path) as file:
+        sound = _recognised(file, path)
+        if sound is not None:
+            with sound:
+                _check_header(sound, path)
+                try:
+                    for block in _blocks(sound, sound.frames):
+                        yield _in_order(np.ascontiguousarray(block.T), sound)
+                        done += len(block)
+                    return
+                except soundfile.LibsndfileError as error:
+                    if sound.format != "MP3" or not ffmpeg.available():
+                        raise _cut_off(path, sound) from error
+    for block in ffmpeg.stream(path, READ_BLOCK):  # which skips rubbish between the frames, as players do
+        yield block[:, done:]
+        done = max(0, done - block.shape[1])
+
+
+def _in_order(samples: Samples, sound: "SoundFile") -> Samples:
+    """Samples (C, N) as libsndfile gives them, in the channel order of WAV."""
     if sound.subtype in ("VORBIS", "OPUS") and sound.channels in OGG_ORDER:
-        samples = samples[list(OGG_ORDER[sound.channels])]
-    return samples, rate
+        return samples[list(OGG_ORDER[sound.channels])]
+    return samples
+
+
+def _cut_off(path: Path, sound: "SoundFile") -> BadAudio:
+    return BadAudio(
+        f"{path} is damaged or cut off after {max(sound.tell(), 0) / sound.samplerate:.1f} seconds. "
+        "Read a span before that, or copy the file again."
+    )
 
 
 def _blocks(sound: "SoundFile", count: int) -> Iterator[Samples]:
@@ -272,6 +331,15 @@ def _blocks(sound: "SoundFile", count: int) -> Iterator[Samples]:
             return
         yield block
         count -= len(block)
+
+
+def _check_finite(samples: Samples, path: Path, start: float, rate: int) -> None:
+    """BadAudio where a sample (C, N) of a span from `start` seconds on is not a number or is infinite."""
+    if (first := _first_not_finite(samples)) is not None:
+        raise BadAudio(
+            f"{path} is damaged: its sample at {start + first / rate:.3f} seconds is not a finite number. "
+            "Read a span without it, or export the file again."
+        )
 
 
 def _first_not_finite(samples: Samples) -> int | None:

@@ -1,6 +1,7 @@
 """Channels, sample rates and levels: down-mixing, resampling, peak and loudness. Time is always the last axis."""
 
 import warnings
+from collections.abc import Iterable, Iterator
 from math import ceil
 
 import numpy as np
@@ -80,6 +81,30 @@ def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
         signal = soxr.resample(samples[channel], from_rate, to_rate, quality="VHQ")[:length]
         resampled[channel][: len(signal)] = signal
     return resampled
+
+
+def resample_blocks(blocks: Iterable[Samples], from_rate: int, to_rate: int) -> Iterator[Samples]:
+    """Blocks (C, n) at `from_rate` Hz, as blocks at `to_rate` Hz: together the samples that `resample` gives."""
+    if from_rate == to_rate:
+        yield from blocks
+        return
+    import soxr
+
+    stream = None
+    heard = given = 0  # samples so far, at the one rate and at the other
+    for block in blocks:
+        if stream is None:
+            stream = soxr.ResampleStream(from_rate, to_rate, len(block), dtype="float32", quality="VHQ")
+            rest = np.zeros((0, len(block)), dtype=np.float32)
+        heard += block.shape[1]
+        resampled = stream.resample_chunk(np.ascontiguousarray(block.T)).reshape(-1, len(block))
+        given += len(resampled)
+        yield np.ascontiguousarray(resampled.T)
+    if stream is not None:
+        rest = stream.resample_chunk(rest, last=True).reshape(-1, rest.shape[1])
+        last = np.zeros((rest.shape[1], max(0, round(heard * to_rate / from_rate) - given)), dtype=np.float32)
+        last[:, : len(rest)] = rest[: last.shape[1]].T
+        yield last
 
 
 def peak(samples: Samples) -> float:

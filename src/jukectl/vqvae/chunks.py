@@ -6,6 +6,7 @@ Every chunk is given the neighbours that its result depends on (the network's re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,8 +29,12 @@ class Chunk:
 def plan_chunks(total: int, *, size: int, reach: int) -> Iterator[Chunk]:
     """Chunks of at most `size` frames that cover 0..total, each with `reach` frames around it where there are any."""
     for start in range(0, total, size):
-        stop = min(start + size, total)
-        yield Chunk(start, stop, max(0, start - reach), min(total, stop + reach))
+        yield _chunk(start, total, size=size, reach=reach)
+
+
+def _chunk(start: int, total: int, *, size: int, reach: int) -> Chunk:
+    stop = min(start + size, total)
+    return Chunk(start, stop, max(0, start - reach), min(total, stop + reach))
 
 
 @torch.inference_mode()
@@ -50,6 +55,56 @@ def encode(
         pieces.append(codes[:, chunk.start - chunk.from_ : chunk.stop - chunk.from_].cpu())
         watch(chunk.stop)
     return torch.cat(pieces, dim=1) if pieces else torch.zeros(len(audio), 0, dtype=torch.int64)
+
+
+class StreamEncoder:
+    """One level's codes of audio that comes block by block: the chunks of `encode`, each as soon as its audio is there.
+
+    Of the audio, only what the next chunk needs is kept.
+    """
+
+    def __init__(self, vqvae: VQVAE, level: Level, *, multiple: int, chunk_seconds: float = CHUNK_SECONDS) -> None:
+        """The audio is cut to a `multiple` of samples at its end, itself a multiple of the hop."""
+        self._vqvae = vqvae
+        self._level = level
+        self._hop = vqvae.config.hop(level)
+        self._multiple = multiple
+        self._size = _frames(vqvae, level, chunk_seconds)
+        self._reach = vqvae.autoencoder(level).encoder.reach
+        self._audio = torch.zeros(0)  # from the frame _first on
+        self._first = 0
+        self._frames = 0  # encoded so far
+        self._codes: list[np.ndarray] = []
+
+    def push(self, audio: Tensor) -> None:
+        """The next samples (n,)."""
+        self._audio = torch.cat([self._audio, audio])
+        total = self._known()
+        while self._frames + self._size + self._reach <= total:
+            self._encode(_chunk(self._frames, total, size=self._size, reach=self._reach))
+
+    def finish(self) -> np.ndarray:
+        """All codes (frames,), uint16, after the last samples."""
+        total = self._known()
+        while self._frames < total:
+            self._encode(_chunk(self._frames, total, size=self._size, reach=self._reach))
+        return np.concatenate(self._codes) if self._codes else np.zeros(0, dtype=np.uint16)
+
+    def _known(self) -> int:
+        """Frames that there are for sure, however the audio goes on."""
+        samples = self._first * self._hop + len(self._audio)
+        return samples // self._multiple * self._multiple // self._hop
+
+    @torch.inference_mode()
+    def _encode(self, chunk: Chunk) -> None:
+        device = next(self._vqvae.parameters()).device
+        span = self._audio[(chunk.from_ - self._first) * self._hop : (chunk.to - self._first) * self._hop]
+        codes = self._vqvae.encode(span[None].to(device), self._level)
+        wanted = codes[0, chunk.start - chunk.from_ : chunk.stop - chunk.from_]
+        self._codes.append(wanted.cpu().numpy().astype(np.uint16))
+        self._frames = chunk.stop
+        first = max(0, chunk.stop - self._reach)
+        self._audio, self._first = self._audio[(first - self._first) * self._hop :].clone(), first
 
 
 @torch.inference_mode()
