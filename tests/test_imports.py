@@ -15,7 +15,8 @@ LAYERS = (
     {"cli"},
     {"pipeline"},
     {"evaluation"},
-    {"sampling", "training", "checkpoints"},
+    {"training"},
+    {"sampling", "checkpoints"},
     {"prior", "vqvae"},
     {"nn"},
     {"codes", "audio"},
@@ -75,7 +76,7 @@ def test_every_package_has_its_place():
         "codes": "from jukectl.pipeline.request import Request",
         "vqvae": "def late():\n    from jukectl import cli",
         "prior": "import jukectl.vqvae.model",
-        "sampling": "from jukectl.training.config import TrainConfig",
+        "sampling": "import jukectl.checkpoints.store",
         "files": "from jukectl import codes",
     }.items(),
 )

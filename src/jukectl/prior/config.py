@@ -1,9 +1,10 @@
-"""What a prior or an upsampler is made of: sizes, attention pattern, labels and conditioning."""
+"""What a prior or an upsampler is made of: sizes, attention pattern, labels and conditioning; and an adapter of one."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from jukectl.codes.level import Level
 
@@ -168,6 +169,32 @@ class PriorConfig:
         if "conditioner" in given:
             given["conditioner"] = _make(ConditionerConfig, given["conditioner"])
         return _make(cls, given)
+
+
+Target = Literal["attention.qkv", "attention.out", "mlp_in", "mlp_out"]
+"""A layer of every block that an adapter may change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterConfig:
+    """Which layers of every block are adapted, and by how many numbers."""
+
+    rank: int = 8
+    alpha: float = 16.0  # over rank it is the scale s, so that one learning rate suits every rank
+    targets: tuple[Target, ...] = get_args(Target)
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"rank must be at least 1, got {self.rank}")
+        if not 0 < self.alpha < math.inf:
+            raise ValueError(f"alpha must be over 0, got {self.alpha}")
+        if not self.targets or len(set(self.targets)) < len(self.targets):
+            raise ValueError(f"targets are one or more of {', '.join(get_args(Target))}, got {list(self.targets)}")
+
+    @property
+    def scale(self) -> float:
+        """s."""
+        return self.alpha / self.rank
 
 
 def _check_positive(config: object, *names: str, optional: tuple[str, ...] = ()) -> None:

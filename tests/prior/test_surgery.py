@@ -1,0 +1,46 @@
+"""A grown vocabulary: new names at the end, and what was known as it was."""
+
+import pytest
+import torch
+
+from jukectl.prior.labels import LabelBatch
+from jukectl.prior.surgery import grow_vocabulary
+
+
+def logits(prior, artist, genre):
+    codes = torch.arange(2 * 24).view(2, 24) * 7 % 40
+    ratio = prior.config.conditioner.ratio if prior.config.conditioner else 1
+    upper = torch.arange(2 * 24 // ratio).view(2, -1) % 30
+    labels = LabelBatch.repeat(2, artist=artist, genres=(genre,), slots=3, total_length=900, sample_length=192)
+    with torch.no_grad():
+        return prior(codes, labels, upper)
+
+
+def test_known_labels_keep_their_logits_to_the_bit(prior):
+    before = {(artist, genre): logits(prior, artist, genre) for artist in range(5) for genre in range(7)}
+    grow_vocabulary(prior, artists=8, genres=9)
+    assert all(torch.equal(logits(prior, *labels), were) for labels, were in before.items())
+
+
+def test_new_names_begin_as_none(prior):
+    grow_vocabulary(prior, artists=6, genres=9)
+    assert torch.equal(logits(prior, 5, 8), logits(prior, 0, 0))
+    assert not torch.equal(logits(prior, 5, 8), logits(prior, 1, 1))
+
+
+def test_the_config_tells_how_many_names_there_are(prior):
+    grow_vocabulary(prior, artists=6, genres=9)
+    assert (prior.config.artists, prior.config.genres) == (6, 9)
+    assert prior.artist_genre.artist.weight.shape == (6, 64)
+    assert prior.artist_genre.genre.weight.shape == (9, 64)
+
+
+def test_a_new_row_learns_apart_from_the_unlabelled_one(prior):
+    grow_vocabulary(prior, artists=6, genres=7)
+    prior.artist_genre.artist(torch.tensor([5])).sum().backward()
+    assert prior.artist_genre.artist.weight.grad.any(dim=1).tolist() == [False] * 5 + [True]
+
+
+def test_no_name_is_taken_away(prior):
+    with pytest.raises(ValueError, match="fewer"):
+        grow_vocabulary(prior, artists=4, genres=7)
