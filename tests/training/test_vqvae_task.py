@@ -1,6 +1,7 @@
 """Learning a codec: what a step costs, what it moves, and how it is judged."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_an_evaluation_before_the_codebooks_started_never_counts(codec_recipe):
         assert math.isfinite(task.evaluate()["convergence_db"])
 
 
-def test_figures_are_decibels_of_the_codec_on_held_out_songs(codec_recipe):
+def test_figures_are_of_the_codec_on_held_out_songs(codec_recipe):
     task = task_of(codec_recipe, 'levels=["middle"]', "codebook.start_step=0")
     task.loss(0)
     task.after_step()
@@ -82,15 +83,20 @@ def test_figures_are_decibels_of_the_codec_on_held_out_songs(codec_recipe):
     torch.testing.assert_close(song, 0.9 * 0.5 * torch.sin(2 * torch.pi * 330 * time), atol=1e-4, rtol=0)
 
     with torch.no_grad():
-        heard = task.vqvae.decode(task.vqvae.encode(song[None], Level.MIDDLE), Level.MIDDLE)[0]
+        codes = task.vqvae.encode(song[None], Level.MIDDLE)
+        heard = task.vqvae.decode(codes, Level.MIDDLE)[0]
         options = {"hop_length": 256, "win_length": 1536, "pad_mode": "constant", "return_complex": True}
         target, error = (
             torch.stft(one, 2048, window=torch.hann_window(1536), **options).abs() for one in (song, heard)
         )
         decibels = 20 * math.log10((target - error).norm() / target.norm())
+        counts = Counter(codes[0].tolist())
+        bits = -sum(count / len(codes[0]) * math.log2(count / len(codes[0])) for count in counts.values())
         assert task.evaluate() == {
             "middle_convergence_db": pytest.approx(decibels, abs=1e-3),
             "convergence_db": pytest.approx(decibels, abs=1e-3),
+            "middle_held_out_entropy": pytest.approx(bits, abs=1e-5),
+            "middle_held_out_codes": len(counts),
         }
 
 

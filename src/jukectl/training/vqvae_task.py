@@ -14,7 +14,7 @@ from jukectl.progress import Report
 from jukectl.training.config import AudioData, VQVAERecipe
 from jukectl.training.manifest import Manifest
 from jukectl.training.waveforms import Waveforms
-from jukectl.vqvae.codebook import CodebookLearner
+from jukectl.vqvae.codebook import CodebookLearner, entropy_bits
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.loss import Scale, terms
 from jukectl.vqvae.model import VQVAE, Reconstruction
@@ -23,12 +23,16 @@ SCALE_CLIPS = 64  # clips that the data's loudness is measured on
 
 
 class VQVAETask:
-    """Trains the levels of a recipe. Every level has its own loss, so they do not disturb each other."""
+    """Trains the levels of a recipe. Every level has its own loss, so they do not disturb each other.
+
+    With `model.codebook_size = 0` there are no codebooks to learn, and the autoencoders are judged as they are.
+    """
 
     objective = "convergence_db"
 
     def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, report: Report) -> None:
         self.recipe = recipe
+        self.config = config
         self.levels = [Level.parse(name) for name in recipe.levels]
         self._check_sizes(config)
         torch.manual_seed(recipe.train.seed)
@@ -38,11 +42,10 @@ class VQVAETask:
         self.learners = nn.ModuleDict(
             {
                 level.label: CodebookLearner(
-                    self.vqvae.autoencoder(level).codebook,
-                    decay=recipe.codebook.decay,
-                    threshold=recipe.codebook.threshold,
+                    self.vqvae.codebook(level), decay=recipe.codebook.decay, threshold=recipe.codebook.threshold
                 )
                 for level in self.levels
+                if config.codebook_size
             }
         )
         self.state: nn.Module = self.learners
@@ -75,10 +78,9 @@ class VQVAETask:
         weights = self.recipe.loss
         total, figures = torch.zeros(()), {}
         for level in self.levels:
-            autoencoder, learner = self.vqvae.autoencoder(level), self._learner(level)
-            if step >= self.recipe.codebook.start_step and not learner.started:
+            if step >= self.recipe.codebook.start_step and self._waits(level):
                 self._start(level)
-            self._passed[level] = result = autoencoder(target, quantize=bool(learner.started))
+            self._passed[level] = result = self.vqvae.autoencoder(level)(target, quantize=not self._waits(level))
             parts = terms(result, target, self.scale, weights.worst_samples)
             total = (
                 total
@@ -97,7 +99,7 @@ class VQVAETask:
         for level, result in self._passed.items():
             if not result.codes.numel():
                 continue
-            codebook = self.vqvae.autoencoder(level).codebook
+            codebook = self.vqvae.codebook(level)
             usage = self._learner(level).update(codebook, result.latents.detach(), result.codes, self._generator(level))
             figures[f"{level.label}_entropy"] = usage.entropy
             figures[f"{level.label}_used"] = float(usage.used)
@@ -106,13 +108,18 @@ class VQVAETask:
         return figures
 
     def evaluate(self) -> Mapping[str, float]:
-        """Mean spectral convergence in dB of held-out songs, a level, and over the levels.
+        """Mean spectral convergence in dB of held-out songs, a level, and over the levels; how their codes are spread.
 
-        The latter is infinite as long as a codebook has not started: what the levels do without it is no codec yet.
+        The mean is infinite as long as a codebook has not started: what the levels do without it is no codec yet.
         """
-        figures = {f"{level.label}_convergence_db": self._convergence(level) for level in self.levels}
-        started = all(self._learner(level).started for level in self.levels)
-        return {**figures, self.objective: float(np.mean(list(figures.values()))) if started else inf}
+        figures, scores = {}, []
+        for level in self.levels:
+            figures[f"{level.label}_convergence_db"], counts = self._held_out(level)
+            scores.append(figures[f"{level.label}_convergence_db"])
+            if self.config.codebook_size:
+                figures[f"{level.label}_held_out_entropy"] = entropy_bits(counts)
+                figures[f"{level.label}_held_out_codes"] = float(counts.count_nonzero())
+        return {**figures, self.objective: inf if any(map(self._waits, self.levels)) else float(np.mean(scores))}
 
     @torch.no_grad()
     def _start(self, level: Level) -> None:
@@ -122,16 +129,22 @@ class VQVAETask:
         autoencoder = self.vqvae.autoencoder(level)
         batches = torch.split(clips, self.recipe.train.batch)
         latents = torch.cat([autoencoder.encoder(some).float() for some in batches])
-        self._learner(level).start(autoencoder.codebook, latents, self._generator(level))
+        self._learner(level).start(self.vqvae.codebook(level), latents, self._generator(level))
 
-    def _convergence(self, level: Level) -> float:
-        hop, quantize = self.vqvae.config.hop(level), bool(self._learner(level).started)
-        scores = []
+    def _held_out(self, level: Level) -> tuple[float, Tensor]:
+        """Mean spectral convergence in dB of the held-out songs, and how often each code came in them (K,)."""
+        hop, size = self.vqvae.config.hop(level), self.vqvae.config.codebook_size
+        scores, counts = [], torch.zeros(size)
         for song in self.validation:
             target = song[: len(song) // hop * hop]
-            predicted = self.vqvae.autoencoder(level)(target[None], quantize=quantize).audio[0].float()
-            scores.append(spectral_convergence_db(target, predicted))
-        return float(np.mean(scores))
+            result = self.vqvae.autoencoder(level)(target[None], quantize=not self._waits(level))
+            scores.append(spectral_convergence_db(target, result.audio[0].float()))
+            counts += torch.bincount(result.codes[0], minlength=size)
+        return float(np.mean(scores)), counts
+
+    def _waits(self, level: Level) -> bool:
+        """Whether this level has a codebook that has not started yet."""
+        return level.label in self.learners and not self._learner(level).started
 
     def _check_sizes(self, config: VQVAEConfig) -> None:
         """BadRecipe where clips are no whole codes, or so few that every vector of the codebook would be restarted."""
@@ -142,7 +155,7 @@ class VQVAETask:
                 raise BadRecipe(
                     f"data.clip_samples must be a multiple of {hop}, the {level.label} hop, got {data.clip_samples}"
                 )
-            usage = batch * data.clip_samples / hop / config.codebook_size
+            usage = batch * data.clip_samples / hop / config.codebook_size if config.codebook_size else inf
             if threshold > usage:
                 raise BadRecipe(
                     f"codebook.threshold {threshold} is over {usage:g}, the mean uses of a {level.label} vector a "

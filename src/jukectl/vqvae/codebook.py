@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 ROWS = 8_192  # latents compared with the codebook at once, which bounds the memory for distances
+USED_SHARE = 0.25  # of the mean usage, from which a vector counts as used
 SMALLEST_COUNT = 1e-5  # mean usage under which a vector's two averages say nothing about its place any more
 
 
@@ -45,8 +46,14 @@ class CodebookUsage:
     """How a batch used the codebook."""
 
     entropy: float  # bits, of the codes of this batch
-    used: int  # vectors whose mean usage is over the threshold
+    used: int  # vectors used at least a quarter as often as they would be if all were used alike
     restarted: int  # vectors set to a random latent
+
+
+def entropy_bits(counts: Tensor) -> float:
+    """Entropy in bits of codes that came as often as `counts` (K,) says; 0 where none came."""
+    shares = counts / counts.sum().clamp(min=1)
+    return float(-(shares * shares.clamp(min=1e-12).log2()).sum()) + 0.0  # no -0.0 for a single code
 
 
 class CodebookLearner(nn.Module):
@@ -87,6 +94,7 @@ class CodebookLearner(nn.Module):
         self.sums.mul_(self.decay).add_(totals, alpha=1 - self.decay)
         self.counts.mul_(self.decay).add_(numbers, alpha=1 - self.decay)
 
+        used = int((self.counts >= USED_SHARE * numbers.mean()).sum())
         dead = self.counts < self.threshold
         if dead.any():
             self.sums[dead] = self._picks(codebook, latents, generator)[dead] * numbers.mean()
@@ -94,9 +102,7 @@ class CodebookLearner(nn.Module):
         known = self.counts > SMALLEST_COUNT  # the others, where nothing restarts them, stay where they are
         codebook.vectors[known] = self.sums[known] / self.counts[known].unsqueeze(1)
 
-        shares = numbers / numbers.sum()
-        entropy = -(shares * shares.clamp(min=1e-12).log2()).sum()
-        return CodebookUsage(float(entropy), size - int(dead.sum()), int(dead.sum()))
+        return CodebookUsage(entropy_bits(numbers), used, int(dead.sum()))
 
     def _picks(self, codebook: Codebook, latents: Tensor, generator: torch.Generator) -> Tensor:
         """A random latent for every vector (K, D), with a little noise where there are fewer latents than vectors."""

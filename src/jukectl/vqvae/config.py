@@ -13,7 +13,7 @@ class VQVAEConfig:
     sample_rate: int = 44_100  # Hz
     downs: tuple[int, ...] = (3, 2, 2)  # strided convolutions that each level adds to the one below
     strides: tuple[int, ...] = (2, 2, 2)  # the stride of each of them
-    codebook_size: int = 2_048
+    codebook_size: int = 2_048  # 0 has no codebook: latents go to the decoder as they are, and there are no codes
     latent_width: int = 64
     widths: tuple[int, ...] = (64, 32, 32)  # channels of the residual stacks
     depths: tuple[int, ...] = (8, 4, 4)  # residual blocks after each strided convolution
@@ -33,8 +33,10 @@ class VQVAEConfig:
                 raise ValueError(f"{name} must be over 0, got {value}")
         if any(stride % 2 for stride in self.strides):
             raise ValueError(f"strides must be even, got {self.strides}")
-        if not 2 <= self.codebook_size <= 2**16:
-            raise ValueError(f"codebook_size must be 2 to 65536 (codes are kept as uint16), got {self.codebook_size}")
+        if self.codebook_size and not 2 <= self.codebook_size <= 2**16:
+            raise ValueError(
+                f"codebook_size must be 2 to 65536 (codes are kept as uint16), or 0 for none, got {self.codebook_size}"
+            )
 
     def hop(self, level: Level) -> int:
         """Audio samples per code: 8, 32 and 128 by default."""

@@ -19,7 +19,7 @@ class Encoder(nn.Module):
                 1 if step == 0 else config.latent_width,
                 config.widths[level],
                 config.latent_width,
-                **_block_shape(config, level, step),
+                **block_shape(config, level, step),
             )
             for step in range(level + 1)
         )
@@ -44,7 +44,7 @@ class Decoder(nn.Module):
                 config.widths[level],
                 config.latent_width if step > 0 or config.audio_head else 1,
                 reverse=True,
-                **_block_shape(config, level, step),
+                **block_shape(config, level, step),
             )
             for step in reversed(range(level + 1))
         )
@@ -60,7 +60,7 @@ class Decoder(nn.Module):
         return audio.squeeze(2).squeeze(1)
 
 
-def _block_shape(config: VQVAEConfig, level: Level, step: int) -> dict[str, Any]:
+def block_shape(config: VQVAEConfig, level: Level, step: int) -> dict[str, Any]:
     """What the encoder's and the decoder's block number `step` have in common."""
     return {
         "depth": config.depths[level],

@@ -18,26 +18,29 @@ class Reconstruction:
 
     audio: Tensor  # (B, N)
     latents: Tensor  # (B, T, D) before the codebook
-    quantized: Tensor  # (B, T, D) after it
-    codes: Tensor  # (B, T)
+    quantized: Tensor  # (B, T, D) after it; the latents themselves where it was passed by
+    codes: Tensor  # (B, T), or (B, 0) where it was passed by
 
 
 class Autoencoder(nn.Module):
-    """One level: encoder, codebook, decoder. B batch, N samples, T = N / hop."""
+    """One level: encoder, codebook, decoder. B batch, N samples, T = N / hop.
+
+    With a `codebook_size` of 0 there is no codebook: what encoder and decoder can do without a bottleneck.
+    """
 
     def __init__(self, config: VQVAEConfig, level: Level) -> None:
         super().__init__()
         self.encoder = Encoder(config, level)
-        self.codebook = Codebook(config.codebook_size, config.latent_width)
+        self.codebook = Codebook(config.codebook_size, config.latent_width) if config.codebook_size else None
         self.decoder = Decoder(config, level)
 
     def forward(self, audio: Tensor, *, quantize: bool = True) -> Reconstruction:
         """Audio (B, N) there and back; the gradient passes the codebook straight through.
 
-        Without `quantize` the latents go to the decoder as they are, and the codes are empty (B, 0).
+        Without `quantize`, or a codebook, the latents go to the decoder as they are, and there are no codes.
         """
         latents = self.encoder(audio).float()
-        if not quantize:
+        if self.codebook is None or not quantize:
             no_codes = torch.zeros(len(audio), 0, dtype=torch.int64, device=audio.device)
             return Reconstruction(self.decoder(latents), latents, latents, no_codes)
         codes = self.codebook.encode(latents.detach())
@@ -59,13 +62,17 @@ class VQVAE(nn.Module):
         assert isinstance(module, Autoencoder)
         return module
 
+    def codebook(self, level: Level) -> Codebook:
+        """The codebook of one level, of a codec that has codebooks."""
+        codebook = self.autoencoder(level).codebook
+        assert codebook is not None
+        return codebook
+
     def encode(self, audio: Tensor, level: Level) -> Tensor:
         """Audio (B, N), N a multiple of the level's hop, to codes (B, N / hop), int64."""
-        autoencoder = self.autoencoder(level)
-        return autoencoder.codebook.encode(autoencoder.encoder(audio))
+        return self.codebook(level).encode(self.autoencoder(level).encoder(audio))
 
     def decode(self, codes: Tensor, level: Level) -> Tensor:
         """Codes (B, T) to audio (B, T * hop)."""
-        autoencoder = self.autoencoder(level)
-        audio: Tensor = autoencoder.decoder(autoencoder.codebook.decode(codes))
+        audio: Tensor = self.autoencoder(level).decoder(self.codebook(level).decode(codes))
         return audio
