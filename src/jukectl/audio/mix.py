@@ -125,13 +125,13 @@ def normalise_loudness(samples: Samples, sample_rate: int, lufs: float) -> Sampl
 
     Silence, and what is so quiet that BS.1770 hears nothing in it, stays as it is.
     """
-    loudness = _loudness(np.atleast_2d(samples), sample_rate)
-    if not np.isfinite(loudness):
+    found = loudness(np.atleast_2d(samples), sample_rate)
+    if not np.isfinite(found):
         return samples
-    return limit_peak(samples * np.float32(10 ** ((lufs - loudness) / 20)))
+    return limit_peak(samples * np.float32(10 ** ((lufs - found) / 20)))
 
 
-def _loudness(samples: Samples, sample_rate: int) -> float:
+def loudness(samples: Samples, sample_rate: int) -> float:
     """Integrated loudness of samples (C, N) in LUFS; -inf of silence."""
     if peak(samples) == 0:
         return -np.inf
