@@ -41,8 +41,22 @@ class RunBusy(JukectlError):
     """Another process trains in the same folder."""
 
 
+class RankLost(JukectlError):
+    """Another process of a training run is gone."""
+
+
+class Stopped(JukectlError):
+    """Work that a signal ended early, in good order: it can go on from where it stopped."""
+
+    exit_status = 130
+
+
 class BadModel(BadInput):
     """A model that is absent, incomplete or damaged."""
+
+
+class BadAdapter(BadInput):
+    """An adapter that is absent, damaged, or made for another model."""
 
 
 class UnknownName(BadInput):

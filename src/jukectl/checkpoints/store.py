@@ -19,7 +19,7 @@ from jukectl.codes.level import Level
 from jukectl.errors import BadModel, UnknownName
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
-from jukectl.prior.vocabulary import Vocabulary
+from jukectl.prior.vocabulary import UNLABELLED, Vocabulary
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
 
@@ -46,12 +46,46 @@ class ModelCard:
     sources: tuple[Mapping[str, str], ...] = ()  # the music it was trained on: artist, title, licence
 
     def labels(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
-        """The ids of names at one level; UnknownName lists the nearest."""
+        """The ids of names at one level; UnknownName lists the nearest.
+
+        A level whose prior learned before a name was added does not know it: there the song goes without.
+        """
+        config = self._prior(level)
+        artist_id, genre_ids = self._ids(level, artist, genres)
+        known = tuple(one for one in genre_ids if one < config.genres)
+        return artist_id if artist_id < config.artists else UNLABELLED, known or (UNLABELLED,)
+
+    def unknown_at(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the model's names that one level's prior does not know."""
+        config = self._prior(level)
+        artist_id, genre_ids = self._ids(level, artist, genres)
+        artists, styles = self.vocabulary.artists[artist_id:], self.vocabulary.genres
+        return (*artists[: artist_id >= config.artists], *(styles[one] for one in genre_ids if one >= config.genres))
+
+    def vocabulary_at(self, level: Level) -> Vocabulary:
+        """The names that one level's prior knows: the first of the model's, as names are only ever added."""
+        config = self._prior(level)
+        return Vocabulary(
+            artists=self.vocabulary.artists[: config.artists],
+            genres=self.vocabulary.genres[: config.genres],
+            artist_ids=config.artists,
+            genre_ids=config.genres,
+            genre_slots=config.genre_slots,
+        )
+
+    def _prior(self, level: Level) -> PriorConfig:
         config = self.priors.get(level)
         if config is None:
             raise BadModel(f"the model {self.name} has no {level.label} prior")
+        return config
+
+    def _ids(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
+        """The ids of names in the whole model, as many genres as a level takes."""
         names = replace(
-            self.vocabulary, artist_ids=config.artists, genre_ids=config.genres, genre_slots=config.genre_slots
+            self.vocabulary,
+            artist_ids=max(prior.artists for prior in self.priors.values()),
+            genre_ids=max(prior.genres for prior in self.priors.values()),
+            genre_slots=self._prior(level).genre_slots,
         )
         return names.labels(artist, genres)
 

@@ -1,0 +1,160 @@
+"""Adapters on disk, and models that wear them."""
+
+import json
+import shutil
+import struct
+
+import pytest
+import torch
+
+from jukectl.checkpoints.adapters import AdaptedModel, AdapterCard, AdapterFile, Worn, save_adapter
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.level import Level
+from jukectl.errors import BadAdapter, UnknownName
+from jukectl.prior.adapters import ARTISTS, GENRES
+
+CPU = torch.device("cpu")
+QKV = "transformer.blocks.0.attention.qkv"
+
+
+@pytest.fixture
+def model(tiny_model):
+    return ModelFolder(tiny_model)
+
+
+@pytest.fixture
+def make(tmp_path, model):
+    """Writes an adapter of the tiny model, of random numbers: rank 2, alpha 4, one layer, and rows of new names."""
+
+    def make(name, level=Level.TOP, artists=(), genres=(), seed=0, **card):
+        generator = torch.Generator().manual_seed(seed)
+        sizes = {f"{QKV}.down": (32, 2), f"{QKV}.up": (2, 24)}
+        sizes |= {f"{kind}.rows": (len(new), 32) for kind, new in ((ARTISTS, artists), (GENRES, genres)) if new}
+        tensors = {name: torch.randn(size, generator=generator) for name, size in sizes.items()}
+        facts = {"model": "tiny", "base": model.fingerprint(level.label), "rank": 2, "alpha": 4.0} | card
+        save_adapter(tmp_path / name, AdapterCard(level=level, artists=artists, genres=genres, **facts), tensors)
+        return AdapterFile.load(tmp_path / name)
+
+    return make
+
+
+def weight(model, level=Level.TOP):
+    return model.prior(level, CPU).get_parameter(f"{QKV}.weight")
+
+
+def test_a_file_gives_back_what_was_put_in(make, model):
+    card = {"artists": ("Zoë", "Ümit"), "genres": ("Tango",)}
+    adapter = make("new.safetensors", **card)
+    assert adapter.card == AdapterCard(
+        model="tiny", level=Level.TOP, base=model.fingerprint("top"), rank=2, alpha=4.0, **card
+    )
+    assert {name: tuple(one.shape) for name, one in adapter.tensors.items()} == {
+        f"{QKV}.down": (32, 2),
+        f"{QKV}.up": (2, 24),
+        f"{ARTISTS}.rows": (2, 32),
+        f"{GENRES}.rows": (1, 32),
+    }
+    assert adapter.fingerprint == make("again.safetensors", **card).fingerprint
+    assert adapter.fingerprint != make("other.safetensors", seed=1, **card).fingerprint
+
+
+def test_an_adapter_is_merged_as_strongly_as_asked(make, model):
+    adapter = make("a.safetensors")
+    product = adapter.tensors[f"{QKV}.down"] @ adapter.tensors[f"{QKV}.up"]
+    for strength in (1.0, 0.5, 0.0):
+        worn = AdaptedModel.wear(model, [Worn(adapter, strength)])
+        torch.testing.assert_close(weight(worn), weight(model) + strength * 4.0 / 2 * product)
+
+
+def test_several_add_up_each_at_its_own_level(make, model):
+    first, second, lower = make("a", seed=1), make("b", seed=2), make("c", Level.MIDDLE, seed=3)
+    worn = AdaptedModel.wear(model, [Worn(first), Worn(second, 0.5), Worn(lower)])
+    terms = [one.tensors[f"{QKV}.down"] @ one.tensors[f"{QKV}.up"] for one in (first, second, lower)]
+    torch.testing.assert_close(weight(worn), weight(model) + 2 * terms[0] + terms[1])
+    torch.testing.assert_close(weight(worn, Level.MIDDLE), weight(model, Level.MIDDLE) + 2 * terms[2])
+    assert torch.equal(weight(worn, Level.BOTTOM), weight(model, Level.BOTTOM))
+
+
+def test_new_names_have_the_rows_that_were_learned(make, model):
+    first = make("a", artists=("Zoë",), genres=("Tango",))
+    second = make("b", artists=("Ümit", "ZOË"), seed=1)
+    worn = AdaptedModel.wear(model, [Worn(first), Worn(second)])
+    assert worn.card.vocabulary.artists == ("unlabelled", "Ada", "Björk B.", "Zoë", "Ümit")
+    assert worn.card.labels(Level.TOP, "zoë", ("Tango",)) == (3, (3,))
+    assert worn.card.labels(Level.TOP, "Ada", ("Jazz",)) == model.card.labels(Level.TOP, "Ada", ("Jazz",))
+    rows, before = (one.prior(Level.TOP, CPU).artist_genre.artist.weight for one in (worn, model))
+    assert torch.equal(rows[:3], before)
+    assert torch.equal(rows[3], second.tensors[f"{ARTISTS}.rows"][1])  # the last one's holds
+    assert torch.equal(rows[4], second.tensors[f"{ARTISTS}.rows"][0])
+
+
+def test_a_level_without_the_adapter_takes_the_new_name_for_none(make, model):
+    worn = AdaptedModel.wear(model, [Worn(make("a", artists=("Zoë",), genres=("Tango",)))])
+    assert worn.card.labels(Level.MIDDLE, "Zoë", ("Tango", "Jazz")) == (0, (1,))
+    assert worn.card.labels(Level.MIDDLE, "Zoë", ("Tango",)) == (0, (0,))
+    assert worn.card.unknown_at(Level.MIDDLE, "Zoë", ("Tango", "Jazz")) == ("Zoë", "Tango")
+    assert worn.card.unknown_at(Level.TOP, "Zoë", ("Tango",)) == ()
+    assert worn.card.vocabulary_at(Level.MIDDLE).artists == ("unlabelled", "Ada", "Björk B.")
+    assert len(worn.prior(Level.MIDDLE, CPU).artist_genre.artist.weight) == 3
+    with pytest.raises(UnknownName, match="Zoë"):
+        worn.card.labels(Level.TOP, "Zoe B.", ())
+
+
+def test_names_of_adapters_of_other_levels_in_between_are_none(make, model):
+    """The middle level learned the second name alone: the first has a place there, and means nothing."""
+    worn = AdaptedModel.wear(
+        model, [Worn(make("a", artists=("Zoë",))), Worn(make("b", Level.MIDDLE, artists=("Ümit",)))]
+    )
+    rows = worn.prior(Level.MIDDLE, CPU).artist_genre.artist.weight
+    assert worn.card.labels(Level.MIDDLE, "Ümit", ()) == (4, (0,))
+    assert torch.equal(rows[3], rows[0])
+    assert worn.card.labels(Level.TOP, "Ümit", ()) == (0, (0,))
+
+
+def test_an_adapter_of_another_model_is_refused_with_both_named(make, model):
+    with pytest.raises(BadAdapter) as caught:
+        AdaptedModel.wear(model, [Worn(make("a", base="0123456789abcdef", model="mini"))])
+    assert all(text in str(caught.value) for text in ("mini", "0123456789ab", "tiny", model.fingerprint("top")[:12]))
+
+
+def test_an_adapter_that_does_not_fit_its_own_card_is_refused(make, model, tmp_path):
+    adapter = make("a", artists=("Zoë",))
+    for left_out in (f"{ARTISTS}.rows", f"{QKV}.up"):
+        some = {name: tensor for name, tensor in adapter.tensors.items() if name != left_out}
+        save_adapter(tmp_path / "b", adapter.card, some)
+        with pytest.raises(BadAdapter, match="does not fit"):
+            AdaptedModel.wear(model, [Worn(AdapterFile.load(tmp_path / "b"))]).prior(Level.TOP, CPU)
+
+
+def test_what_is_no_adapter_is_refused(make, tmp_path, tiny_model):
+    whole = make("a").path.read_bytes()
+    size = struct.unpack("<Q", whole[:8])[0]
+    header = json.loads(whole[8 : 8 + size])
+    card = json.loads(header["__metadata__"]["jukectl.adapter"])
+
+    def with_card(**changes):
+        text = json.dumps({**header, "__metadata__": {"jukectl.adapter": json.dumps({**card, **changes})}}).encode()
+        return struct.pack("<Q", len(text)) + text + whole[8 + size :]
+
+    for number, content in enumerate([b"", whole[:100], whole[:-1], with_card(level="attic"), with_card(rank="x")]):
+        path = tmp_path / f"{number}.safetensors"
+        path.write_bytes(content)
+        with pytest.raises(BadAdapter, match="damaged, or no adapter"):
+            AdapterFile.load(path)
+    with pytest.raises(BadAdapter, match="damaged, or no adapter"):
+        AdapterFile.load(tiny_model / "top.safetensors")
+    with pytest.raises(BadAdapter, match="cannot read"):
+        AdapterFile.load(tmp_path / "none.safetensors")
+    (tmp_path / "newer").write_bytes(with_card(format=2))
+    with pytest.raises(BadAdapter, match="update jukectl"):
+        AdapterFile.load(tmp_path / "newer")
+
+
+def test_a_model_without_word_lists_gets_names_after_its_ids(make, tiny_model, tmp_path):
+    folder = tmp_path / "nameless"
+    shutil.copytree(tiny_model, folder)
+    card = (folder / "model.toml").read_text(encoding="utf-8")
+    (folder / "model.toml").write_text(card[: card.index("[vocabulary]")], encoding="utf-8")
+    worn = AdaptedModel.wear(ModelFolder(folder), [Worn(make("a", artists=("Zoë",)))])
+    assert worn.card.labels(Level.TOP, "Zoë", ("#2",)) == (3, (2,))
+    assert worn.card.labels(Level.TOP, "#1", ()) == (1, (0,))
