@@ -1,9 +1,11 @@
 """Fetch the music the built-in small model learns from: Debian packages in, tagged FLAC (44.1 kHz stereo) and MIDI out.
 
-Needs Debian 12 with fluidsynth, and requirements.txt. Takes 20 minutes on one core; run again to go on from where it
-stopped. The log goes to stderr, the list of songs kept for validation to stdout:
+Needs Debian 12, requirements.txt, and for freedoom fluidsynth. Takes 20 minutes on one core, the recordings of naev and
+sectoid one or two of them; run again to go on from where it stopped. The log goes to stderr, the list of songs kept for
+validation to stdout:
 
     python examples/mini/fetch_music.py > examples/mini/held_out.txt
+    python examples/mini/fetch_music.py build/ablations/music --sources naev sectoid
 """
 
 import argparse
@@ -326,8 +328,8 @@ def held_out(folder: Path) -> list[str]:
     return sorted(by_hash[: max(1, round(len(songs) / HELD_OUT_SHARE))])
 
 
-def held_out_globs(music: Path) -> list[str]:
-    return [glob for source in SOURCES for song in held_out(music / source) for glob in globs(music / source, song)]
+def held_out_globs(music: Path, sources: Iterable[str]) -> list[str]:
+    return [glob for source in sources for song in held_out(music / source) for glob in globs(music / source, song)]
 
 
 def globs(folder: Path, song: str) -> list[str]:
@@ -352,18 +354,23 @@ def write_sources(music: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("music", nargs="?", type=Path, default=Path("build/mini/music"), help="where the music goes")
-    music: Path = parser.parse_args().music
+    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=SOURCES, help="only these; all by default")
+    options = parser.parse_args()
+    music: Path = options.music
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     packages = music.parent / "packages"  # beside the music, so that a scan of it does not meet the originals
-    make_naev(music, packages)
-    make_sectoid(music, packages)
-    for rendering in RENDERINGS:
-        make_freedoom(music, packages, rendering)
-        write_sources(music)
+    if "naev" in options.sources:
+        make_naev(music, packages)
+    if "sectoid" in options.sources:
+        make_sectoid(music, packages)
+    if "freedoom" in options.sources:
+        for rendering in RENDERINGS:
+            make_freedoom(music, packages, rendering)
+    write_sources(music)
 
     print("# Songs kept for validation: a sixth of each source, by hash. Made by fetch_music.py")
-    print(*held_out_globs(music), sep="\n")
+    print(*held_out_globs(music, options.sources), sep="\n")
 
 
 if __name__ == "__main__":
