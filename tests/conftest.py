@@ -55,7 +55,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from jukectl.codes.level import Level
     from jukectl.prior.config import ConditionerConfig, PriorConfig, TimingConfig
     from jukectl.prior.model import Prior
-    from jukectl.training.loop import save_weights
+    from jukectl.training.checkpointing import save_weights
     from jukectl.vqvae.codebook import CodebookLearner
     from jukectl.vqvae.config import VQVAEConfig
     from jukectl.vqvae.model import VQVAE

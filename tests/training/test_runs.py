@@ -37,7 +37,10 @@ def stopping_at(step):
 
 def rows(path):
     with path.open(newline="") as file:
-        return [{key: text for key, text in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+        return [
+            {key: text for key, text in row.items() if key not in ("seconds", "overhead") and "per_second" not in key}
+            for row in csv.DictReader(file)
+        ]
 
 
 def same_run(one, other):

@@ -20,7 +20,7 @@ from jukectl.cli.plot import plot
 from jukectl.cli.resume import resume
 from jukectl.cli.sample import sample
 from jukectl.cli.upsample import upsample
-from jukectl.errors import JukectlError
+from jukectl.errors import JukectlError, Stopped
 
 MAKE = "Make music"
 LOOK = "Look and listen"
@@ -81,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = app(args=given, prog_name="jukectl", standalone_mode=False)
     except typer.TyperException as error:  # wrong usage; without a message where the help was shown instead
         return _failed(_usage(error), error.exit_code, given) if error.format_message() else error.exit_code
+    except Stopped as error:
+        return _failed(f"{error} Go on with: jukectl {shlex.join(given)}", error.exit_status, given)
     except JukectlError as error:
         return _failed(str(error), error.exit_status, given)
     except OSError as error:

@@ -18,7 +18,8 @@ class TrainConfig:
     """The loop: how long, how fast, how often saved. Defaults are the paper's where it gives them (Jukebox, B)."""
 
     steps: int
-    batch: int  # clips or segments a step
+    batch: int  # clips or segments a step, of all processes together
+    accumulate: int = 1  # parts that a process lets pass one after another, where its share of a batch is too large
     learning_rate: float = 1.5e-4
     weight_decay: float = 0.002
     betas: tuple[float, ...] = (0.9, 0.99)
@@ -27,6 +28,8 @@ class TrainConfig:
     clip_norm: float = 1.0
     average: float = 0.0  # decay of the moving average of the weights; 0 keeps none
     precision: Literal["fp32", "bf16"] = "fp32"
+    checkpoint_activations: bool = False  # less memory for a third more computing: blocks are passed twice
+    compile: bool = False  # the blocks, by torch.compile: faster steps after a slow first one
     seed: int = 0
     log_every: int = 20  # steps
     evaluate_every: int = 500
@@ -34,7 +37,9 @@ class TrainConfig:
     threads: int | None = None  # None leaves it to torch
 
     def __post_init__(self) -> None:
-        _check_least(self, 1, "steps", "batch", "log_every", "evaluate_every", "checkpoint_every", "threads")
+        _check_least(
+            self, 1, "steps", "batch", "accumulate", "log_every", "evaluate_every", "checkpoint_every", "threads"
+        )
         _check_least(self, 0, "weight_decay", "warmup", "seed")
         _check_positive(self, "learning_rate", "clip_norm")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):

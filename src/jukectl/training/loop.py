@@ -1,143 +1,197 @@
 """One training loop for the codec and the priors: step, log, evaluate, save, resume.
 
 What happens at a step depends on the seed and the step's number alone, so a run killed at any moment goes on from its
-last checkpoint to the weights it would have had anyway.
+last checkpoint to the weights it would have had anyway. A step's batch is shared out to the ranks, and on each of them
+to parts that pass one after another, where `train.accumulate` asks for that: neither changes what is learned.
 """
 
-import csv
 import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from jukectl.errors import BadRecipe, CannotWrite
-from jukectl.files import atomic_write
+from jukectl.errors import BadRecipe, Stopped
 from jukectl.progress import Progress, Report
+from jukectl.training.average import WeightAverage
+from jukectl.training.checkpointing import checkpoints, load_checkpoint, save_checkpoint, save_weights
 from jukectl.training.config import TrainConfig
+from jukectl.training.distributed import ALONE, Ranks, sync_gradients, whole
+from jukectl.training.interruption import Interruption
+from jukectl.training.logs import append_row, cut_log
+from jukectl.training.optimizer import adam, settle, state_of
+from jukectl.training.pace import Pace
+from jukectl.training.prefetch import Prefetcher, moved, pinned
 
-KEPT_CHECKPOINTS = 2
-LOWEST_RATE = 0.01  # of the learning rate, at the end of the cosine
 BEST = "best.safetensors"
 LAST = "last.safetensors"
-LOGS = ("train.csv", "validation.csv")
+TRAIN_LOG = "train.csv"
+VALIDATION_LOG = "validation.csv"
+
+Batch = TypeVar("Batch")
 
 
-class Task(Protocol):
-    """What is trained: a model, its loss on the batch of a step, and its figures on held-out songs."""
+class Task(Protocol[Batch]):
+    """What is trained: a model, its loss on a batch, and its figures on held-out songs.
+
+    A `Batch` is a tensor or a dataclass of tensors, made on the CPU.
+    """
 
     model: nn.Module  # its state is what the run's weight files hold
     state: nn.Module  # further state that a resumed run needs, such as a codebook's moving averages
     parts: Sequence[nn.Module]  # of the model, each with a loss of its own: gradients are clipped part by part
     objective: str  # the validation figure that the best weights have lowest
+    unit: str  # what a batch is counted in, such as "codes"
+    units: int  # of them in a step's batch
 
-    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
-        """The loss to descend at this step, and figures for the log."""
+    def distribute(self, ranks: Ranks) -> None:
+        """Bring model and state to the device, and spread them over the ranks. Called once, before anything else."""
+        ...
+
+    def batch(self, step: int, rows: slice) -> Batch:
+        """These rows of a step's batch: a function of the step. Called ahead of time, in another thread."""
+        ...
+
+    def before_step(self, step: int) -> None:
+        """What is due before the passes of a step."""
+        ...
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss to descend, and figures for the log: scalars, each a mean over the rows of the batch."""
         ...
 
     def after_step(self) -> Mapping[str, float]:
-        """What is due when the weights have moved; figures of it for the log."""
+        """What is due when the weights have moved; figures of it for the log, the same on all ranks."""
         ...
 
     def evaluate(self) -> Mapping[str, float]:
-        """Figures on held-out songs, `objective` among them; it is infinite while the model is of no use yet."""
+        """Figures on held-out songs, `objective` among them; it is infinite while the model is of no use yet.
+
+        They are the same on all ranks, which share the work.
+        """
         ...
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up, then constant, or half a cosine down to a hundredth."""
-    rise = min(1.0, (step + 1) / max(1, config.warmup))
-    if config.schedule == "constant":
-        return config.learning_rate * rise
-    fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
-    return config.learning_rate * rise * max(fall, LOWEST_RATE)
-
-
-def precision_context(config: TrainConfig) -> AbstractContextManager[Any]:
-    """Autocast to bf16 where the recipe asks for it."""
-    return torch.autocast("cpu", torch.bfloat16) if config.precision == "bf16" else nullcontext()
-
-
-def checkpoints(out: Path) -> list[Path]:
-    """The checkpoints in a run's folder, oldest first."""
-    return sorted(out.glob("checkpoint-*.pt"))
-
-
-def train(task: Task, config: TrainConfig, out: Path, report: Report) -> Path:
+def train(task: Task[Batch], config: TrainConfig, out: Path, report: Report, ranks: Ranks = ALONE) -> Path:
     """Train `task` to its last step, from the last checkpoint in `out` if there is one; returns the best weights' path.
 
-    Raises BadRecipe where that checkpoint cannot be taken up, or the loss is no longer finite.
+    Raises BadRecipe where that checkpoint cannot be taken up, or the loss is no longer finite; Stopped after Ctrl-C or
+    SIGTERM, with the step finished and saved.
     """
     out.mkdir(parents=True, exist_ok=True)
-    run = _Run(task, config, out)
+    task.distribute(ranks)
+    run = _Run(task, config, out, ranks)
     run.resume()
-    while run.step < config.steps:
-        run.advance(report)
+    with run.batches() as batches, Interruption(second_counts=ranks.world == 1) as interruption:
+        while run.step < config.steps:
+            run.advance(batches.take(), report)
+            if ranks.any(interruption.asked) and run.step < config.steps:
+                run.save()
+                raise Stopped(f"stopped after step {run.step} of {config.steps}, which is saved in {out}.")
     report(Progress("training", run.step, run.step, run.summary()))
     return out / BEST
 
 
-class _Run:
+@dataclass(frozen=True)
+class _StepFigures:
+    """What a step found out, still where it was computed: few steps are logged, and reading a GPU waits for it."""
+
+    passes: Sequence[Mapping[str, Tensor]]  # of each part of this rank's batch: means over the part
+    after: Mapping[str, float]
+    norm: Tensor
+
+
+class _Run(Generic[Batch]):
     """The state of one training run between two steps."""
 
-    def __init__(self, task: Task, config: TrainConfig, out: Path) -> None:
+    def __init__(self, task: Task[Batch], config: TrainConfig, out: Path, ranks: Ranks) -> None:
         self.task = task
         self.config = config
         self.out = out
+        self.ranks = ranks
+        self.rows = ranks.rows(config.batch, config.accumulate)
         self.step = 0
         self.best = math.inf
-        self.seconds = 0.0  # spent on steps
-        self.optimizer = torch.optim.AdamW(task.model.parameters())
-        self._set_optimizer()
-        self.average = _WeightAverage(task.model, config.average)
+        self.optimizer = adam(task.model, config)
+        self.average = WeightAverage(task.model, config.average)
+        self.pace = Pace(ranks.device)
+        self.saved = -1  # the step of the last checkpoint
         self.latest: Mapping[str, float] = {}
 
-    def advance(self, report: Report) -> None:
+    def batches(self) -> Prefetcher[list[Batch]]:
+        """This rank's parts of the batches of all steps to come."""
+        pin = pinned if self.ranks.device.type == "cuda" else None
+
+        def make(step: int) -> list[Batch]:
+            parts = [self.task.batch(step, rows) for rows in self.rows]
+            return [pin(part) for part in parts] if pin else parts
+
+        return Prefetcher(make, self.step, self.config.steps)
+
+    def advance(self, parts: Sequence[Batch], report: Report) -> None:
         """One step, and whatever is due after it."""
         config = self.config
-        figures = self._descend()
+        figures = self._descend(parts)
         last = self.step == config.steps
         if self.step % config.log_every == 0 or last:
-            self._append("train.csv", figures)
-            report(Progress("training", self.step, config.steps, self.summary(figures)))
+            row = self._log(figures)
+            report(Progress("training", self.step, config.steps, self.summary(row)))
         if self.step % config.evaluate_every == 0 or last:
-            self._evaluate()
+            with self.pace.paused():
+                self._evaluate()
             report(Progress("training", self.step, config.steps, self.summary()))
         if self.step % config.checkpoint_every == 0 or last:
             self.save()
 
-    def _descend(self) -> Mapping[str, float]:
-        """Move the weights by one step; figures for the log."""
-        began = time.monotonic()
-        self._set_optimizer()
-        with precision_context(self.config):
-            loss, figures = self.task.loss(self.step)
-        if not torch.isfinite(loss):
-            raise BadRecipe(
-                f"the loss is not finite at step {self.step}: lower train.learning_rate and run it again; "
-                f"it goes on from the last checkpoint in {self.out}"
-            )
+    def _descend(self, parts: Sequence[Batch]) -> _StepFigures:
+        """Move the weights by one step, by the mean gradient of the batch's parts on all ranks."""
+        settle(self.optimizer, self.config, self.step)
+        self.task.before_step(self.step)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        norms = [nn.utils.clip_grad_norm_(part.parameters(), self.config.clip_norm) for part in self.task.parts]
+        passes: list[Mapping[str, Tensor]] = []
+        for number, part in enumerate(parts, start=1):
+            batch = moved(part, self.ranks.device)
+            sync_gradients(self.task.parts, number == len(parts))
+            with self.pace.model():
+                with self._autocast():
+                    loss, figures = self.task.loss(batch)
+                (loss / len(parts)).backward()  # type: ignore[no-untyped-call]
+            passes.append({"loss": loss.detach(), **figures})
+        norms = [whole(nn.utils.clip_grad_norm_(part.parameters(), self.config.clip_norm)) for part in self.task.parts]
+        norm = torch.stack(norms).norm()
+        if not torch.isfinite(norm):  # on all ranks at once, since it is the norm of what they have in common
+            raise BadRecipe(
+                f"the loss or its gradient is not finite at step {self.step}: lower train.learning_rate and run it "
+                f"again; it goes on from the last checkpoint in {self.out}"
+            )
         self.optimizer.step()
-        figures = {"loss": float(loss.detach()), **figures, **self.task.after_step()}
-        self.average.update(self.task.model, self.step)
+        after = self.task.after_step()
+        self.average.update(self.step)
         self.step += 1
-        self.seconds += time.monotonic() - began
-        return {**figures, "gradient_norm": math.hypot(*map(float, norms))}
+        return _StepFigures(passes, after, norm)
 
-    def _set_optimizer(self) -> None:
-        """The recipe's settings for this step; not those of the checkpoint, so that a resumed run may change them."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, self.step)
-            group["betas"] = self.config.betas
-            group["weight_decay"] = self.config.weight_decay
+    def _autocast(self) -> torch.autocast:
+        """bfloat16 where the recipe asks for it."""
+        return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
+
+    def _log(self, figures: _StepFigures) -> Mapping[str, float]:
+        """A row of the latest step's figures, and of how fast it went since the row before."""
+        means = self.ranks.mean(
+            {name: torch.stack([one[name] for one in figures.passes]).mean() for name in figures.passes[0]}
+        )
+        speed, overhead = self.pace.lap(self.step)
+        row = {
+            **means,
+            **figures.after,
+            "gradient_norm": float(figures.norm),
+            f"{self.task.unit}_per_second": speed * self.task.units,
+            "overhead": overhead,
+        }
+        self._append(TRAIN_LOG, row)
+        return row
 
     def summary(self, row: Mapping[str, float] | None = None) -> str:
         """The latest figures in a few words."""
@@ -148,136 +202,71 @@ class _Run:
         """Figures on held-out songs into the log, the weights into LAST, and into BEST where no figures were better."""
         model = self.task.model
         model.eval()
-        with self.average.swapped_in(model), torch.no_grad(), precision_context(self.config):
+        with self.average.swapped_in(), torch.no_grad(), self._autocast():
             figures = self.task.evaluate()
             if figures[self.task.objective] < self.best:
                 self.best = figures[self.task.objective]
-                save_weights(model, self.out / BEST)
-            save_weights(model, self.out / LAST)
+                save_weights(model, self.out / BEST, self.ranks)
+            save_weights(model, self.out / LAST, self.ranks)
         model.train()
         self.latest = figures
-        self._append("validation.csv", figures)
+        self._append(VALIDATION_LOG, figures)
 
     def _append(self, name: str, figures: Mapping[str, float]) -> None:
         """A row of a log. Raises CannotWrite."""
-        path = self.out / name
-        rounded = {key: round(value, 5) for key, value in figures.items()}
-        row = {"step": self.step, "seconds": round(self.seconds, 1), **rounded}
-        fresh = not path.exists()
-        try:
-            with path.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, row.keys())
-                if fresh:
-                    writer.writeheader()
-                writer.writerow(row)
-        except OSError as error:
-            raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from error
+        if self.ranks.first:
+            rounded = {key: round(value, 5) for key, value in figures.items()}
+            append_row(self.out / name, {"step": self.step, "seconds": round(self.pace.seconds(), 1), **rounded})
 
     def save(self) -> None:
-        """A checkpoint of this step; of the older ones, the latest is kept."""
-        state = {
-            "step": self.step,
-            "best": self.best,
-            "seconds": self.seconds,
-            "model": self.task.model.state_dict(),
-            "state": self.task.state.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.state,
-        }
-        with atomic_write(self.out / f"checkpoint-{self.step:08d}.pt") as file:
-            torch.save(state, file)
-        for old in checkpoints(self.out)[:-KEPT_CHECKPOINTS]:
-            old.unlink()
+        """A checkpoint of this step, unless there is one."""
+        if self.saved < self.step:
+            save_checkpoint(self.out, self.step, self._state(), self.ranks)
+            self.saved = self.step
 
     def resume(self) -> None:
         """Take up the last checkpoint, and cut the logs back to it."""
         found = checkpoints(self.out)
-        if not found:
-            for name in LOGS:
-                (self.out / name).unlink(missing_ok=True)
-            return
+        if found:
+            self._take_up(found)
+        if self.ranks.first:
+            for name in (TRAIN_LOG, VALIDATION_LOG):
+                if found:
+                    cut_log(self.out / name, self.step)
+                else:
+                    (self.out / name).unlink(missing_ok=True)
+
+    def _take_up(self, found: Sequence[Path]) -> None:
+        state = self._state()
         try:
-            self._take_up(torch.load(found[-1], weights_only=True))
+            load_checkpoint(found[-1], state)
         except Exception as error:  # damage makes torch, zipfile and pickle raise half a dozen kinds
             back = f"remove it to go back to {found[-2].name}, or " if len(found) > 1 else ""
             raise BadRecipe(
                 f"{found[-1]} was made with another recipe, or is damaged ({_reason(error)}): "
                 f"{back}give another out folder"
             ) from error
-        for name in LOGS:
-            _cut_log(self.out / name, self.step)
+        self.step = self.saved = int(state["run.step"])
+        self.best = float(state["run.best"])
+        self.pace = Pace(self.ranks.device, self.step, float(state["run.seconds"]))
 
-    def _take_up(self, state: Mapping[str, Any]) -> None:
-        self.task.model.load_state_dict(state["model"])
-        self.task.state.load_state_dict(state["state"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average.load(state["average"])
-        self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
+    def _state(self) -> dict[str, Tensor]:
+        """All that a resumed run needs, the tensors themselves and not copies of them."""
+        tables: dict[str, Mapping[str, Tensor]] = {
+            "run": {
+                "step": torch.tensor(self.step),
+                "best": torch.tensor(self.best, dtype=torch.float64),
+                "seconds": torch.tensor(self.pace.seconds(), dtype=torch.float64),
+            },
+            "model": self.task.model.state_dict(),
+            "state": self.task.state.state_dict(),
+            "average": self.average.state,
+            "optimizer": state_of(self.optimizer, self.task.model),
+        }
+        return {f"{table}.{name}": tensor for table, tensors in tables.items() for name, tensor in tensors.items()}
 
 
 def _reason(error: Exception) -> str:
     """What torch says of a checkpoint that does not fit, the first detail of it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return lines[min(1, len(lines) - 1)][:200].rstrip(". ")
-
-
-class _WeightAverage:
-    """A moving average of a model's parameters, warmed up so that early steps weigh little.
-
-    Buffers are left as they are: the only ones, codebooks, are moving averages already.
-    """
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.state = {name: tensor.detach().clone() for name, tensor in model.named_parameters()} if decay else {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take up the average of a checkpoint; ValueError where one of the two keeps none."""
-        if state.keys() != self.state.keys():
-            raise ValueError("train.average was switched on or off since")
-        self.state = dict(state)
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Move on by the weights after a step."""
-        decay = min(self.decay, (step + 1) / (step + 10))
-        for name, average in self.state.items():
-            average.lerp_(model.get_parameter(name), 1 - decay)
-
-    @contextmanager
-    def swapped_in(self, model: nn.Module) -> Iterator[None]:
-        """The model with the averages as its parameters, which come back afterwards."""
-        kept = {name: model.get_parameter(name).detach().clone() for name in self.state}
-        _put(model, self.state)
-        try:
-            yield
-        finally:
-            _put(model, kept)
-
-
-@torch.no_grad()
-def _put(model: nn.Module, values: Mapping[str, Tensor]) -> None:
-    for name, tensor in values.items():
-        model.get_parameter(name).copy_(tensor)
-
-
-def save_weights(model: nn.Module, path: Path) -> None:
-    """A model's tensors as safetensors, written atomically."""
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_write(path) as file:
-        file.write(to_safetensors(tensors))
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop rows past `step`, which a resumed run writes again, and one that a kill left half written."""
-    if not path.exists():
-        return
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))
-    if not rows:
-        path.unlink()
-        return
-    header, *rows = rows
-    whole = [row for row in rows if len(row) == len(header) and row[0].isdigit() and int(row[0]) <= step]
-    with atomic_write(path) as out:
-        out.write("".join(",".join(row) + "\r\n" for row in (header, *whole)).encode())

@@ -17,7 +17,11 @@ from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Vocabulary
 from jukectl.training.config import PriorRecipe
-from jukectl.training.segments import SegmentSet, load_manifest, read_codes, vocabulary_of
+from jukectl.training.distributed import ALONE, Ranks
+from jukectl.training.drawing import ALL_ROWS
+from jukectl.training.encoded import EncodedSongs
+from jukectl.training.prefetch import moved
+from jukectl.training.segments import Segments, SegmentSet, vocabulary_of
 
 
 class PriorTask:
@@ -25,6 +29,7 @@ class PriorTask:
 
     objective = "bits"
 
+    unit = "codes"
     def __init__(self, recipe: PriorRecipe) -> None:
         self.recipe = recipe
         manifest = load_manifest(recipe.data.codes)
@@ -37,7 +42,9 @@ class PriorTask:
         self.model: nn.Module = self.prior
         self.parts: Sequence[nn.Module] = [self.prior]
         self.state: nn.Module = nn.Module()
-        kept, held = manifest.split(recipe.data.held_out)
+        self.units = recipe.train.batch * self.config.context
+        self.ranks = ALONE
+        kept, held = songs.manifest.split(recipe.data.held_out)
         level = self.config.level
         ratio = self.config.conditioner.ratio if self.config.conditioner else 1
         shape = {"context": self.config.context, "ratio": ratio, "slots": self.config.genre_slots}
@@ -45,10 +52,23 @@ class PriorTask:
         held_out = SegmentSet.load(recipe.data.codes, held or kept, level, self.vocabulary, **shape)
         self.validation = held_out.spread(recipe.data.validation_segments)
 
-    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
-        """Mean bits a code over a step's segments."""
+    def distribute(self, ranks: Ranks) -> None:
+        """Shard the prior over the ranks, block by block."""
+        self.ranks = ranks
+        train, blocks = self.recipe.train, list(self.prior.transformer.blocks)
+        prepare_blocks(blocks, train)
+        ranks.shard(self.prior, blocks, half=train.precision == "bf16")
+
+    def batch(self, step: int, rows: slice = ALL_ROWS) -> Segments:
+        """Rows of a step's segments."""
         generator = np.random.default_rng((self.recipe.train.seed, step))
-        batch = self.training.draw(self.recipe.train.batch, self.recipe.label_dropout, generator)
+        return self.training.draw(self.recipe.train.batch, self.recipe.label_dropout, generator, rows)
+
+    def before_step(self, step: int) -> None:
+        """Nothing is due."""
+
+    def loss(self, batch: Segments) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Mean bits a code."""
         return self.prior.loss(batch.codes, batch.labels, batch.upper), {}
 
     def after_step(self) -> Mapping[str, float]:
@@ -57,8 +77,10 @@ class PriorTask:
 
     def evaluate(self) -> Mapping[str, float]:
         """Mean bits a code over held-out segments."""
-        bits = [float(self.prior.loss(batch.codes, batch.labels, batch.upper)) for batch in self.validation]
-        return {self.objective: float(np.mean(bits))}
+        return {self.objective: float(self.ranks.map(self._bits, self.validation).mean())}
+
+    def _bits(self, batch: Segments) -> Tensor:
+        return self.loss(moved(batch, self.ranks.device))[0]
 
 
 def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary) -> PriorConfig:

@@ -16,8 +16,10 @@ from jukectl.errors import BadRecipe, CannotWrite, RunBusy
 from jukectl.files import atomic_write
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Report
+from jukectl.training.checkpointing import checkpoints, remove
 from jukectl.training.config import PriorRecipe, VQVAERecipe, build, load_recipe
-from jukectl.training.loop import checkpoints, train
+from jukectl.training.distributed import ALONE, Ranks
+from jukectl.training.loop import train
 from jukectl.training.prior_task import PriorTask
 from jukectl.training.vqvae_task import VQVAETask
 from jukectl.vqvae.config import VQVAEConfig
@@ -25,34 +27,37 @@ from jukectl.vqvae.config import VQVAEConfig
 MODEL_FILE = "model.toml"  # what a run's weights are: enough to assemble a model folder from runs
 
 
-def train_vqvae(recipe_path: Path, overrides: Sequence[str], report: Report) -> Path:
+def train_vqvae(recipe_path: Path, overrides: Sequence[str], report: Report, ranks: Ranks = ALONE) -> Path:
     """Train a codec from a recipe; returns the best weights' path."""
     recipe = load_recipe(recipe_path, VQVAERecipe, overrides)
     config = build(VQVAEConfig, recipe.model, str(recipe_path), inside="model")
     _set_threads(recipe.train.threads)
-    with _alone_in(recipe.out), _naming(recipe_path):
-        task = VQVAETask(recipe, config, report)
+    with _alone_in(recipe.out, ranks), _naming(recipe_path):
+        with ranks.first_goes_ahead("music"):
+            task = VQVAETask(recipe, config, report)
         shape = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(config).items()}
         shape = {name: value for name, value in shape.items() if value is not None}
-        _describe(recipe.out, {"vqvae": shape, "levels": list(recipe.levels)})
-        return train(task, recipe.train, recipe.out, report)
+        _describe(recipe.out, {"vqvae": shape, "levels": list(recipe.levels)}, ranks)
+        return train(task, recipe.train, recipe.out, report, ranks)
 
 
-def train_prior(recipe_path: Path, overrides: Sequence[str], report: Report) -> Path:
+def train_prior(recipe_path: Path, overrides: Sequence[str], report: Report, ranks: Ranks = ALONE) -> Path:
     """Train a prior or an upsampler from a recipe; returns the best weights' path."""
     recipe = load_recipe(recipe_path, PriorRecipe, overrides)
     if (Level.parse(recipe.level) is Level.TOP) == ("conditioner" in recipe.model):
         raise BadRecipe(f"{recipe_path}: model.conditioner belongs to the middle and bottom levels, and only to them")
     _set_threads(recipe.train.threads)
-    with _alone_in(recipe.out), _naming(recipe_path):
+    with _alone_in(recipe.out, ranks), _naming(recipe_path):
         task = PriorTask(recipe)
         names = {"artists": list(task.vocabulary.artists), "genres": list(task.vocabulary.genres)}
-        _describe(recipe.out, {"prior": task.config.to_dict(), "vocabulary": names})
-        return train(task, recipe.train, recipe.out, report)
+        _describe(recipe.out, {"prior": task.config.to_dict(), "vocabulary": names}, ranks)
+        return train(task, recipe.train, recipe.out, report, ranks)
 
 
-def _describe(out: Path, table: Mapping[str, Any]) -> None:
+def _describe(out: Path, table: Mapping[str, Any], ranks: Ranks) -> None:
     """Write a run's model.toml; BadRecipe where there are checkpoints of another model."""
+    if not ranks.first:
+        return
     file = out / MODEL_FILE
     if checkpoints(out) and _meaning(file) != _parsed(table, str(file)):
         raise BadRecipe(f"{out} holds checkpoints of another model, see {file}: give another out folder")
@@ -85,8 +90,15 @@ def _naming(recipe_path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """The run's folder, made where it is not there, with no other process at work in it; RunBusy where there is one."""
+def _alone_in(out: Path, ranks: Ranks) -> Iterator[None]:
+    """The run's folder, made where it is not there, with no other run at work in it; RunBusy where there is one.
+
+    The first rank has the lock. The system takes it back however that process ends.
+    """
+    if not ranks.first:
+        ranks.barrier()
+        yield
+        return
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out / ".lock", timeout=0)
@@ -96,8 +108,9 @@ def _alone_in(out: Path) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:
         raise CannotWrite(f"cannot train in {out}: {getattr(error, 'strerror', None) or error}") from error
     try:
-        for part in out.glob(".*.part"):  # what a killed process had begun to write
-            part.unlink(missing_ok=True)
+        for part in out.glob(".*.part"):  # what a killed process had begun to write, or to remove
+            remove(part)
+        ranks.barrier()
         yield
     finally:
         lock.release()

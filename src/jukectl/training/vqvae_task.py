@@ -10,8 +10,12 @@ from torch import Tensor, nn
 from jukectl.audio.spectral import spectral_convergence_db
 from jukectl.codes.level import Level
 from jukectl.errors import BadManifest, BadRecipe
+from jukectl.nn.dilated import ResidualStack
 from jukectl.progress import Report
+from jukectl.training.blocks import prepare_blocks
 from jukectl.training.config import AudioData, VQVAERecipe
+from jukectl.training.distributed import ALONE, Ranks
+from jukectl.training.drawing import ALL_ROWS
 from jukectl.training.manifest import Manifest
 from jukectl.training.waveforms import Waveforms
 from jukectl.vqvae.codebook import CodebookLearner, entropy_bits
@@ -29,6 +33,7 @@ class VQVAETask:
     """
 
     objective = "convergence_db"
+    unit = "samples"
 
     def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, report: Report) -> None:
         self.recipe = recipe
@@ -50,7 +55,9 @@ class VQVAETask:
         )
         self.state: nn.Module = self.learners
         self._load_music(recipe.data, config, report)
-        self._passed: dict[Level, Reconstruction] = {}
+        self.units = recipe.train.batch * recipe.data.clip_samples
+        self.ranks = ALONE
+        self._passed: dict[Level, list[Reconstruction]] = {level: [] for level in self.levels}  # of the step so far
         self._step = 0
 
     def _load_music(self, data: AudioData, config: VQVAEConfig, report: Report) -> None:
@@ -70,18 +77,33 @@ class VQVAETask:
             raise BadManifest(f"the songs in {manifest.folder} are silent or too short to learn from")
         self.scale = Scale.of(clips)
 
-    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
-        """The sum over the levels of a step's loss; see `vqvae.loss.terms`."""
-        self._step = step
+    def distribute(self, ranks: Ranks) -> None:
+        """Give every rank a replica of each level's autoencoder."""
+        self.ranks = ranks
+        prepare_blocks((one for one in self.vqvae.modules() if isinstance(one, ResidualStack)), self.recipe.train)
+        self.learners.to(ranks.device)
+        self.parts = [ranks.replicate(self.vqvae.autoencoder(level)) for level in self.levels]
+
+    def batch(self, step: int, rows: slice = ALL_ROWS) -> Tensor:
+        """Rows of a step's clips (B, N)."""
         generator = np.random.default_rng((self.recipe.train.seed, step))
-        target = self.training.clips(self.recipe.train.batch, self.recipe.data.clip_samples, generator)
-        weights = self.recipe.loss
-        total, figures = torch.zeros(()), {}
+        return self.training.clips(self.recipe.train.batch, self.recipe.data.clip_samples, generator, rows)
+
+    def before_step(self, step: int) -> None:
+        """Start the codebooks when it is time."""
+        self._step = step
         for level in self.levels:
             if step >= self.recipe.codebook.start_step and self._waits(level):
                 self._start(level)
-            self._passed[level] = result = self.vqvae.autoencoder(level)(target, quantize=not self._waits(level))
-            parts = terms(result, target, self.scale, weights.worst_samples)
+
+    def loss(self, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The sum over the levels of the loss on clips (B, N); see `vqvae.loss.terms`."""
+        weights = self.recipe.loss
+        total, figures = torch.zeros((), device=batch.device), {}
+        for level, autoencoder in zip(self.levels, self.parts, strict=True):
+            result: Reconstruction = autoencoder(batch, quantize=not self._waits(level))
+            self._passed[level].append(result)
+            parts = terms(result, batch, self.scale, weights.worst_samples)
             total = (
                 total
                 + weights.spectral * parts.spectral
@@ -90,21 +112,23 @@ class VQVAETask:
                 + weights.commitment * parts.commitment
             )
             for name in ("spectral", "waveform", "commitment"):
-                figures[f"{level.label}_{name}"] = float(getattr(parts, name).detach())
+                figures[f"{level.label}_{name}"] = getattr(parts, name).detach()
         return total, figures
 
     def after_step(self) -> Mapping[str, float]:
         """Move each codebook by the step's latents, and tell how it was used."""
         figures = {f"{level.label}_{name}": 0.0 for level in self.levels for name in ("entropy", "used", "restarted")}
-        for level, result in self._passed.items():
-            if not result.codes.numel():
-                continue
-            codebook = self.vqvae.codebook(level)
-            usage = self._learner(level).update(codebook, result.latents.detach(), result.codes, self._generator(level))
-            figures[f"{level.label}_entropy"] = usage.entropy
-            figures[f"{level.label}_used"] = float(usage.used)
-            figures[f"{level.label}_restarted"] = float(usage.restarted)
-        self._passed.clear()
+        for level, results in self._passed.items():
+            codes = torch.cat([result.codes for result in results])
+            latents = torch.cat([result.latents.detach() for result in results])
+            results.clear()
+            if codes.numel():
+                usage = self._learner(level).update(
+                    self.vqvae.codebook(level), latents, codes, self._generator(level), self.ranks
+                )
+                figures[f"{level.label}_entropy"] = usage.entropy
+                figures[f"{level.label}_used"] = float(usage.used)
+                figures[f"{level.label}_restarted"] = float(usage.restarted)
         return figures
 
     def evaluate(self) -> Mapping[str, float]:
@@ -126,21 +150,27 @@ class VQVAETask:
         """Fill the codebook with latents of many more clips than a batch has."""
         generator = np.random.default_rng((self.recipe.train.seed, self._step, SCALE_CLIPS))
         clips = self.training.clips(SCALE_CLIPS, self.recipe.data.clip_samples, generator)
-        autoencoder = self.vqvae.autoencoder(level)
-        batches = torch.split(clips, self.recipe.train.batch)
-        latents = torch.cat([autoencoder.encoder(some).float() for some in batches])
-        self._learner(level).start(self.vqvae.codebook(level), latents, self._generator(level))
+        codebook, learner = self.vqvae.codebook(level), self._learner(level)
+        encoder, train = self.vqvae.autoencoder(level).encoder, self.recipe.train
+        batches = torch.split(clips, max(1, train.batch // self.ranks.world // train.accumulate))
+        latents = torch.cat([encoder(some.to(self.ranks.device)).float() for some in batches])
+        learner.start(codebook, latents, self._generator(level))
+        self.ranks.broadcast([codebook.vectors, learner.sums, learner.counts])
 
     def _held_out(self, level: Level) -> tuple[float, Tensor]:
         """Mean spectral convergence in dB of the held-out songs, and how often each code came in them (K,)."""
         hop, size = self.vqvae.config.hop(level), self.vqvae.config.codebook_size
-        scores, counts = [], torch.zeros(size)
-        for song in self.validation:
-            target = song[: len(song) // hop * hop]
+
+        def hear(song: Tensor) -> Tensor:
+            """A song (n,) to its score and its counts, (1 + K,)."""
+            target = song[: len(song) // hop * hop].to(self.ranks.device)
             result = self.vqvae.autoencoder(level)(target[None], quantize=not self._waits(level))
-            scores.append(spectral_convergence_db(target, result.audio[0].float()))
-            counts += torch.bincount(result.codes[0], minlength=size)
-        return float(np.mean(scores)), counts
+            score = spectral_convergence_db(target, result.audio[0].float())
+            counts = torch.bincount(result.codes[0], minlength=size).cpu()
+            return torch.cat([torch.tensor([score], dtype=torch.float64), counts])
+
+        heard = self.ranks.map(hear, self.validation)
+        return float(heard[:, 0].mean()), heard[:, 1:].sum(0)
 
     def _waits(self, level: Level) -> bool:
         """Whether this level has a codebook that has not started yet."""

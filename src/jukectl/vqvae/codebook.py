@@ -5,6 +5,7 @@ Jukebox, section 3.1; the moving averages are those of van den Oord et al. 2017,
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -56,11 +57,43 @@ def entropy_bits(counts: Tensor) -> float:
     return float(-(shares * shares.clamp(min=1e-12).log2()).sum()) + 0.0  # no -0.0 for a single code
 
 
+class Peers(Protocol):
+    """The processes that learn one codebook together, each from an equal share of a step's latents."""
+
+    @property
+    def rank(self) -> int:
+        """Which share this one has."""
+        ...
+
+    @property
+    def world(self) -> int:
+        """How many there are."""
+        ...
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum of everybody's tensor, the same bits for all."""
+        ...
+
+
+class NoPeers:
+    """A process that learns a codebook by itself."""
+
+    rank = 0
+    world = 1
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The tensor itself."""
+        return tensor
+
+
 class CodebookLearner(nn.Module):
     """Moves a codebook towards the latents assigned to it, and restarts the vectors that nobody uses.
 
     Each vector is the ratio of two moving averages: the sum of its latents and their number. A vector whose mean number
     falls under `threshold` a batch is set to a random latent of the batch, and begins again with the mean usage.
+
+    Processes that learn together add up their statistics and draw from all their latents, so that their codebooks stay
+    the same, bit for bit, and are what a single process would have of the whole batch.
     """
 
     sums: Tensor  # (K, D)
@@ -78,39 +111,55 @@ class CodebookLearner(nn.Module):
     @torch.no_grad()
     def start(self, codebook: Codebook, latents: Tensor, generator: torch.Generator) -> None:
         """Set every vector to a random one of these latents (B, T, D)."""
-        picks = self._picks(codebook, latents, generator)
+        picks = self._picks(codebook, latents, generator, NoPeers())
         codebook.vectors.copy_(picks)
         self.counts.fill_(math.e * self.threshold or 1.0)  # a restart after 1/(1 - decay) steps of disuse
         self.sums.copy_(picks * self.counts[0])
         self.started.fill_(True)
 
     @torch.no_grad()
-    def update(self, codebook: Codebook, latents: Tensor, codes: Tensor, generator: torch.Generator) -> CodebookUsage:
-        """One moving-average step with a batch's latents (B, T, D) and their codes (B, T)."""
+    def update(
+        self,
+        codebook: Codebook,
+        latents: Tensor,
+        codes: Tensor,
+        generator: torch.Generator,
+        peers: Peers = NoPeers(),  # noqa: B008, it holds nothing
+    ) -> CodebookUsage:
+        """One moving-average step with a batch's latents (B, T, D) and their codes (B, T), this process's share of it.
+
+        `generator` must be in the same state everywhere. What is told of the codes is of the whole batch.
+        """
         size, width = codebook.vectors.shape
         flat = latents.reshape(-1, width).to(self.sums.dtype)
-        numbers = torch.bincount(codes.flatten(), minlength=size).to(self.counts.dtype)
-        totals = torch.zeros_like(self.sums).index_add_(0, codes.flatten(), flat)
+        numbers = peers.sum(torch.bincount(codes.flatten(), minlength=size).to(self.counts.dtype))
+        totals = peers.sum(torch.zeros_like(self.sums).index_add_(0, codes.flatten(), flat))
         self.sums.mul_(self.decay).add_(totals, alpha=1 - self.decay)
         self.counts.mul_(self.decay).add_(numbers, alpha=1 - self.decay)
 
         used = int((self.counts >= USED_SHARE * numbers.mean()).sum())
         dead = self.counts < self.threshold
         if dead.any():
-            self.sums[dead] = self._picks(codebook, latents, generator)[dead] * numbers.mean()
+            self.sums[dead] = self._picks(codebook, latents, generator, peers)[dead] * numbers.mean()
             self.counts[dead] = numbers.mean()
         known = self.counts > SMALLEST_COUNT  # the others, where nothing restarts them, stay where they are
         codebook.vectors[known] = self.sums[known] / self.counts[known].unsqueeze(1)
 
         return CodebookUsage(entropy_bits(numbers), used, int(dead.sum()))
 
-    def _picks(self, codebook: Codebook, latents: Tensor, generator: torch.Generator) -> Tensor:
+    def _picks(self, codebook: Codebook, latents: Tensor, generator: torch.Generator, peers: Peers) -> Tensor:
         """A random latent for every vector (K, D), with a little noise where there are fewer latents than vectors."""
         size, width = codebook.vectors.shape
         flat = latents.reshape(-1, width).to(self.sums.dtype)
-        if len(flat) >= size:
-            return flat[torch.randperm(len(flat), generator=generator)[:size]]
-        rows = torch.randint(len(flat), (size,), generator=generator)
-        noise = torch.randn(size, width, generator=generator) * 0.01 / width**0.5
-        picks: Tensor = flat[rows] + noise.to(flat)
-        return picks
+        total = len(flat) * peers.world
+        if total >= size:
+            rows = torch.randperm(total, generator=generator)[:size]
+            noise = torch.zeros(())
+        else:
+            rows = torch.randint(total, (size,), generator=generator)
+            noise = torch.randn(size, width, generator=generator) * 0.01 / width**0.5
+        rows = rows.to(flat.device) - peers.rank * len(flat)  # those of this process's own share are 0 and up
+        mine = (rows >= 0) & (rows < len(flat))
+        picks = torch.zeros_like(codebook.vectors)
+        picks[mine] = flat[rows[mine]]
+        return peers.sum(picks) + noise.to(flat)

@@ -1,0 +1,174 @@
+"""A run's checkpoints and weight files: written whole or not at all, and read back strictly.
+
+A checkpoint is a flat table of named tensors. A single process keeps it in one file. Several write a folder together by
+torch.distributed.checkpoint, each its own shards. Any number of processes can take up either.
+"""
+
+import pickle
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from jukectl.errors import CannotWrite
+from jukectl.files import atomic_write, sync_folder
+from jukectl.training.distributed import ALONE, Ranks, whole
+
+KEPT_CHECKPOINTS = 2
+
+
+def checkpoints(out: Path) -> list[Path]:
+    """The checkpoints in a run's folder, oldest first."""
+    return sorted(path for path in out.glob("checkpoint-*") if path.is_dir() or path.suffix == ".pt")
+
+
+def save_checkpoint(out: Path, step: int, state: Mapping[str, Tensor], ranks: Ranks) -> None:
+    """A checkpoint of this step; of the older ones, the latest is kept. CannotWrite leaves them all as they were."""
+    path = out / f"checkpoint-{step:08d}"
+    if ranks.world == 1:
+        with atomic_write(path.with_suffix(".pt")) as file:
+            torch.save(dict(state), file)
+    else:
+        _save_together(path, state, ranks)
+    if ranks.first:
+        for old in checkpoints(out)[:-KEPT_CHECKPOINTS]:
+            remove(old)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all in it; a folder loses its name first, so that no half of it is ever read."""
+    if path.is_dir():
+        doomed = path.with_name(f".{path.name.lstrip('.')}.part")
+        path.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Fill these tensors from a checkpoint. ValueError where it has others; a damaged file raises all kinds of errors."""
+    try:
+        if path.is_dir():
+            _load_together(path, state)
+        else:
+            _fill(state, torch.load(path, weights_only=True, map_location="cpu"))
+    except CheckpointException as error:  # which is no Exception
+        raise _first_cause(error) from error
+
+
+def save_weights(model: nn.Module, path: Path, ranks: Ranks = ALONE) -> None:
+    """A model's tensors as safetensors, unsharded, written atomically. Every rank takes part, the first one writes."""
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        complete = whole(tensor)
+        if ranks.first:
+            tensors[name] = complete.cpu().contiguous()
+    if ranks.first:
+        with atomic_write(path) as file:
+            file.write(to_safetensors(tensors))
+
+
+def _save_together(path: Path, state: Mapping[str, Tensor], ranks: Ranks) -> None:
+    """Every rank's shards into one folder, which gets its name when all of them are on the disk."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        if ranks.first and part.exists():
+            shutil.rmtree(part)
+        ranks.barrier()
+        save(dict(state), storage_writer=FileSystemWriter(part))
+        if ranks.first:
+            part.rename(path)
+            sync_folder(path.parent)
+    except (OSError, CheckpointException) as error:
+        cause = _first_cause(error) if isinstance(error, CheckpointException) else error
+        if ranks.first:
+            shutil.rmtree(part, ignore_errors=True)
+        raise CannotWrite(
+            f"cannot write {path}: {getattr(cause, 'strerror', None) or cause}. What was there before is unchanged."
+        ) from error
+    ranks.barrier()
+
+
+def _load_together(path: Path, state: Mapping[str, Tensor]) -> None:
+    reader = _Reader(path)
+    _check_names(state, reader.read_metadata().state_dict_metadata)
+    with warnings.catch_warnings():  # it would rather be told twice that a single process reads
+        warnings.simplefilter("ignore")
+        load(dict(state), storage_reader=reader)
+
+
+@torch.no_grad()
+def _fill(state: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    _check_names(state, values)
+    for name, target in state.items():
+        value = values[name]
+        if value.shape != target.shape:
+            raise ValueError(f"size mismatch for {name}: {tuple(value.shape)}, not {tuple(target.shape)}")
+        if isinstance(target, DTensor):
+            value = distribute_tensor(value.to(target.device), target.device_mesh, target.placements)
+        target.copy_(value)
+
+
+def _check_names(state: Mapping[str, Tensor], found: Mapping[str, Any]) -> None:
+    """ValueError where a checkpoint has not the tensors that are wanted, all of them and no others."""
+    if differing := state.keys() ^ found.keys():
+        if all(name.startswith("average.") for name in differing):
+            raise ValueError("train.average was switched on or off since")
+        raise ValueError(f"{min(differing)} is in only one of the two")
+
+
+class _Reader(FileSystemReader):
+    """A reader that runs no code of what it reads: metadata are a pickle, which may name what they consist of alone."""
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        """What is in the folder."""
+        with (Path(self.path) / ".metadata").open("rb") as file:
+            metadata = _MetadataUnpickler(file).load()
+        if not isinstance(metadata, Metadata):
+            raise ValueError("its .metadata is none")
+        metadata.storage_meta = metadata.storage_meta or StorageMeta()
+        metadata.storage_meta.load_id = self.load_id
+        return metadata
+
+
+METADATA_NAMES = {
+    "torch.distributed.checkpoint.metadata": {
+        "ChunkStorageMetadata",
+        "Metadata",
+        "MetadataIndex",
+        "StorageMeta",
+        "TensorProperties",
+        "TensorStorageMetadata",
+        "_MEM_FORMAT_ENCODING",
+    },
+    "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
+    "torch.serialization": {"_get_layout"},
+    "torch": {"Size", "bool", "int64", "float16", "bfloat16", "float32", "float64"},
+    "pathlib": {"PosixPath", "WindowsPath"},
+    "pathlib._local": {"PosixPath", "WindowsPath"},  # their home since Python 3.13
+}
+"""What a checkpoint's metadata consist of, by module."""
+
+
+class _MetadataUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if name not in METADATA_NAMES.get(module, ()):
+            raise ValueError(f"its .metadata names {module}.{name}")
+        return super().find_class(module, name)
+
+
+def _first_cause(error: CheckpointException) -> Exception:
+    """The first error of any rank."""
+    cause = next(iter(error.failures.values()))[0]
+    return cause if isinstance(cause, Exception) else RuntimeError(str(cause))
