@@ -1,7 +1,5 @@
 """Recordings to codes: what is heard of them, and at which levels it is kept."""
 
-import shutil
-
 import numpy as np
 import pytest
 import soundfile
@@ -13,8 +11,7 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
 from jukectl.errors import BadAudio, RecipeDiffers
-from jukectl.pipeline import encode, encode_manifest
-from jukectl.training.manifest import scan
+from jukectl.pipeline import encode
 
 RATE = 8_000  # Hz
 
@@ -81,46 +78,3 @@ def test_less_than_one_top_code_is_too_short(tiny_model, tmp_path):
     with pytest.raises(BadAudio, match=r"too short: 0\.025 s, and one top code spans 0\.032 s"):
         encode(tmp_path / "click.wav", tmp_path / "song", model=str(tiny_model))
     assert not (tmp_path / "song").exists()
-
-
-# Manifests
-
-
-@pytest.fixture
-def music(riff, tmp_path):
-    """A manifest of two songs, one of them no audio by now."""
-    folder = tmp_path / "music"
-    (folder / "album").mkdir(parents=True)
-    shutil.copy(riff, folder / "one.wav")
-    shutil.copy(riff, folder / "album" / "two.wav")
-    manifest, _ = scan(folder, folder / "manifest.jsonl", lambda progress: None)
-    manifest.save(folder / "manifest.jsonl")
-    (folder / "album" / "two.wav").write_text("no audio")
-    return folder / "manifest.jsonl"
-
-
-def test_every_song_of_a_manifest_is_encoded_and_those_that_cannot_be_are_named(music, riff, tiny_model, tmp_path):
-    result = encode_manifest(music, tmp_path / "codes", model=str(tiny_model))
-    assert result.encoded == 1
-    assert len(result.skipped) == 1
-    assert "two.wav" in result.skipped[0]
-    encode(riff, tmp_path / "song", model=str(tiny_model))
-    for level in TOP_DOWN:
-        found = Codes.load(tmp_path / f"codes/one.wav/{level.label}.npz")
-        assert np.array_equal(found.array, Song(tmp_path / "song").codes(level).array)
-
-
-def test_songs_that_are_encoded_stay_and_damaged_ones_are_made_again(music, tiny_model, tmp_path):
-    encode_manifest(music, tmp_path / "codes", model=str(tiny_model))
-    top, bottom = (tmp_path / f"codes/one.wav/{level}.npz" for level in ("top", "bottom"))
-    whole, written = bottom.read_bytes(), top.stat().st_mtime_ns
-    bottom.write_bytes(whole[:200])
-    encode_manifest(music, tmp_path / "codes", model=str(tiny_model))
-    assert bottom.read_bytes() == whole
-    assert top.stat().st_mtime_ns == written
-
-
-def test_a_manifest_of_nothing_readable_is_an_error(music, tiny_model, tmp_path):
-    (music.parent / "one.wav").unlink()
-    with pytest.raises(BadAudio, match="none of the songs"):
-        encode_manifest(music, tmp_path / "codes", model=str(tiny_model))

@@ -9,21 +9,29 @@ import torch
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.errors import BadManifest
-from jukectl.training.manifest import Track
+from jukectl.training.encoded import CodeFolder, EncodedSongs
+from jukectl.training.manifest import Manifest, Track
 from jukectl.training.segments import (
     SegmentSet,
     Song,
-    code_path,
     genres_of,
-    load_manifest,
     vocabulary_of,
 )
 
 
-def load(codes, level=Level.MIDDLE, *, context=32, slots=2, tracks=None):
-    tracks = load_manifest(codes).tracks if tracks is None else tracks
+def tracks_of(codes):
+    return CodeFolder(codes).manifest().tracks
+
+
+def own_archive(codes, track, level):
+    return CodeFolder(codes).own_archive(track.name, level)
+
+
+def load(*folders, level=Level.MIDDLE, context=32, slots=2, tracks=None):
+    songs = EncodedSongs(*folders)
+    tracks = songs.manifest.tracks if tracks is None else tracks
     ratio = 1 if level is Level.TOP else 4
-    return SegmentSet.load(codes, tracks, level, vocabulary_of(tracks), context=context, ratio=ratio, slots=slots)
+    return SegmentSet.load(songs, tracks, level, vocabulary_of(tracks), context=context, ratio=ratio, slots=slots)
 
 
 def draw(segments, count, dropout=0.0, seed=0):
@@ -35,7 +43,7 @@ def track(**facts):
 
 
 def test_the_vocabulary_is_every_name_in_alphabetical_order_after_unlabelled(codes):
-    vocabulary = vocabulary_of(load_manifest(codes).tracks)
+    vocabulary = vocabulary_of(tracks_of(codes))
     assert vocabulary.artists == ("unlabelled", "Ada", "Björk B.")
     assert vocabulary.genres == ("unlabelled", "Ambient", "Jazz")
 
@@ -74,7 +82,7 @@ def test_every_name_of_the_vocabulary_can_be_asked_for():
 
 @pytest.mark.parametrize("level", [Level.BOTTOM, Level.MIDDLE])
 def test_upper_codes_are_those_of_the_same_span(codes, level):
-    batch = draw(load(codes, level), 60)
+    batch = draw(load(codes, level=level), 60)
     assert batch.codes.shape == (60, 32)
     assert batch.upper.shape == (60, 8)
     # A code is its frame % 64 at every level, so the frame above is known up to 16
@@ -84,13 +92,13 @@ def test_upper_codes_are_those_of_the_same_span(codes, level):
 
 
 def test_there_are_no_upper_codes_above_the_top(codes):
-    batch = draw(load(codes, Level.TOP, context=8), 4)
+    batch = draw(load(codes, level=Level.TOP, context=8), 4)
     assert batch.upper is None
     assert batch.codes.dtype == torch.int64
 
 
 def test_labels_are_those_of_the_song_and_of_the_place_in_it(codes):
-    batch = draw(load(codes, Level.TOP, context=8), 300)
+    batch = draw(load(codes, level=Level.TOP, context=8), 300)
     labels = batch.labels
     songs = {
         (artist, genres, length)
@@ -105,25 +113,25 @@ def test_labels_are_those_of_the_song_and_of_the_place_in_it(codes):
 
 
 def test_every_place_of_every_song_comes_up(codes):
-    batch = draw(load(codes, Level.TOP, context=8), 600)
+    batch = draw(load(codes, level=Level.TOP, context=8), 600)
     places = set(zip(batch.labels.total_length.tolist(), batch.labels.offset.tolist(), strict=True))
     expected = {(tops * 256, start * 256) for tops in (24, 9, 13) for start in range(tops - 8 + 1)}
     assert places == expected
 
 
 def test_more_genres_than_the_model_takes_are_cut_off(codes):
-    labels = draw(load(codes, Level.TOP, context=8, slots=1), 100).labels
+    labels = draw(load(codes, level=Level.TOP, context=8, slots=1), 100).labels
     assert set(map(tuple, labels.genres.tolist())) == {(2,), (0,)}
 
 
 def test_dropout_takes_artist_and_genre_and_leaves_the_timing(codes):
-    segments = load(codes, Level.TOP, context=8)
+    segments = load(codes, level=Level.TOP, context=8)
     labels = draw(segments, 50, dropout=1.0).labels
     assert not labels.artist.any()
     assert set(map(tuple, labels.genres.tolist())) == {(0, -1)}
     assert torch.equal(labels.offset, draw(segments, 50).labels.offset)
 
-    half = draw(load(codes, Level.TOP, context=20), 1_000, dropout=0.5).labels  # one song is long enough
+    half = draw(load(codes, level=Level.TOP, context=20), 1_000, dropout=0.5).labels  # one song is long enough
     assert float((half.artist == 0).double().mean()) == pytest.approx(0.5, abs=0.06)
 
 
@@ -150,7 +158,7 @@ def test_ranks_that_take_their_rows_make_up_the_whole_batch(codes, ranks):
 
 @pytest.mark.parametrize("count", [1, 3, 12, 30])
 def test_a_spread_is_even_over_the_songs_and_over_their_length(codes, count):
-    batches = load(codes, Level.TOP, context=8).spread(count)
+    batches = load(codes, level=Level.TOP, context=8).spread(count)
     assert len(batches) == count
     lengths = [int(batch.labels.total_length) for batch in batches]
     for tops in (24, 9, 13):
@@ -168,14 +176,14 @@ def test_a_spread_reaches_the_last_place_of_a_song():
 
 
 def test_songs_shorter_than_the_context_are_left_out_and_if_all_are_it_is_told(codes):
-    assert len(load(codes, Level.TOP, context=10).songs) == 2
+    assert len(load(codes, level=Level.TOP, context=10).songs) == 2
     with pytest.raises(BadManifest, match="none of 3 songs is as long as a context of 25 codes, the longest has 24"):
-        load(codes, Level.TOP, context=25)
+        load(codes, level=Level.TOP, context=25)
 
 
 def test_a_song_ends_where_its_upper_codes_end(codes):
-    first = load_manifest(codes).tracks[0]
-    path = code_path(codes, first, Level.TOP)
+    first = tracks_of(codes)[0]
+    path = own_archive(codes, first, Level.TOP)
     Codes.load(path).cut(20).save(path)
     segments = load(codes, tracks=[first])
     assert len(segments.songs[0].codes) == 80
@@ -183,13 +191,13 @@ def test_a_song_ends_where_its_upper_codes_end(codes):
 
 
 def of_another_codec(codes, track, level):
-    path = code_path(codes, track, level)
+    path = own_archive(codes, track, level)
     dataclasses.replace(Codes.load(path), vqvae="0ther").save(path)
 
 
 @pytest.mark.parametrize("level", [Level.MIDDLE, Level.TOP])
 def test_songs_of_different_codecs_are_refused(codes, level):
-    of_another_codec(codes, load_manifest(codes).tracks[1], level)
+    of_another_codec(codes, tracks_of(codes)[1], level)
     with pytest.raises(
         BadManifest, match=r"a/short.flac .* of another VQ-VAE than those of a/long.flac. Make them again"
     ):
@@ -197,13 +205,13 @@ def test_songs_of_different_codecs_are_refused(codes, level):
 
 
 def test_the_levels_may_be_of_different_codecs_since_one_may_have_joined_later(codes):
-    for track in load_manifest(codes).tracks:
+    for track in tracks_of(codes):
         of_another_codec(codes, track, Level.TOP)
     assert len(load(codes).songs) == 3
 
 
 def test_codes_that_are_missing_or_damaged_tell_how_to_make_them(codes):
-    path = code_path(codes, load_manifest(codes).tracks[2], Level.MIDDLE)
+    path = own_archive(codes, tracks_of(codes)[2], Level.MIDDLE)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(
         BadManifest, match=r"no usable middle codes of b/plain.wav. Make them with: jukectl data encode"
@@ -212,3 +220,33 @@ def test_codes_that_are_missing_or_damaged_tell_how_to_make_them(codes):
     path.unlink()
     with pytest.raises(BadManifest, match=r"no usable middle codes of b/plain.wav"):
         load(codes)
+
+
+def pack(codes, *tracks):
+    for level in Level:
+        CodeFolder(codes).pack([track.name for track in tracks], level)
+
+
+@pytest.mark.parametrize("packed", [1, 2, 3])
+@pytest.mark.parametrize("level", Level)
+def test_songs_in_shards_are_drawn_as_those_in_archives_of_their_own(codes, level, packed):
+    before = draw(load(codes, level=level, context=8), 50, 0.3)
+    pack(codes, *tracks_of(codes)[:packed])
+    after = draw(load(codes, level=level, context=8), 50, 0.3)
+    assert torch.equal(after.codes, before.codes)
+    assert after.upper is None or torch.equal(after.upper, before.upper)
+    assert torch.equal(after.labels.artist, before.labels.artist)
+
+
+def test_songs_may_lie_in_several_folders(codes, tmp_path):
+    tracks = tracks_of(codes)
+    other = tmp_path / "other"
+    (other / tracks[2].name).parent.mkdir(parents=True)
+    (codes / tracks[2].name).rename(other / tracks[2].name)
+    Manifest(codes, tracks[:2]).save(codes / "manifest.jsonl")
+    Manifest(other, tracks[1:]).save(other / "manifest.jsonl")  # the second song is taken from the first folder
+    together = EncodedSongs(codes, other)
+    assert together.manifest.tracks == tracks
+    assert together.find(tracks[1], Level.TOP).archive.path.is_relative_to(codes)
+    assert together.find(tracks[2], Level.TOP).archive.path.is_relative_to(other)
+    assert len(load(codes, other).songs) == 3

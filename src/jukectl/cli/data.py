@@ -49,19 +49,33 @@ def scan(
 def encode(
     context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="A manifest, as jukectl data scan makes it.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder for the codes, one folder a song.")],
-    levels: Annotated[str, typer.Option("--levels", help="The levels to encode.")] = "top,middle,bottom",
+    out: Annotated[Path, typer.Option("--out", help="The folder for the codes.")],
+    levels: Annotated[
+        str, typer.Option("--levels", help="The levels to encode. Others can be added to the folder later.")
+    ] = "top,middle,bottom",
     model: Model = None,
+    part: Annotated[
+        str, typer.Option("--part", help="Encode a share of the songs only: 2/4 is the second of four.")
+    ] = "1/1",
 ) -> None:
-    """Encode every song of a manifest to codes. Run it again to go on from where it stopped.
+    """Encode the songs of a manifest to shards of codes. Run it again to go on from where it stopped.
+
+    Several processes or machines share the work by --part; the folder may be the same, or one for each.
 
     Example: jukectl data encode ~/Music/band/manifest.jsonl --out codes
+
+    Example: jukectl data encode manifest.jsonl --out codes --part 2/4
     """
     from jukectl import pipeline
 
     with progress(context) as report:
         result = pipeline.encode_manifest(
-            manifest, out, levels=parse_levels(levels), model=model or "mini", report=report
+            manifest,
+            out,
+            levels=parse_levels(levels),
+            model=model or "mini",
+            part=pipeline.Part.parse(part),
+            report=report,
         )
     for line in result.skipped:
         typer.echo(f"skipped: {line}", err=True)

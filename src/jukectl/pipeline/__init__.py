@@ -1,9 +1,10 @@
 """The Python API, one function a stage; the only package that joins audio, codes and models. The CLI only calls it."""
 
 from jukectl.pipeline.about import describe_model, describe_path, list_models
+from jukectl.pipeline.datasets import EncodedManifest, Part, encode_manifest
 from jukectl.pipeline.decoding import decode
 from jukectl.pipeline.doctor import Checkup, examine
-from jukectl.pipeline.encoding import Encoded, encode, encode_manifest
+from jukectl.pipeline.encoding import Encoded, encode
 from jukectl.pipeline.machine import Machine, choose
 from jukectl.pipeline.rendering import Rendered, continue_, resume, sample, upsample
 from jukectl.pipeline.request import Request
@@ -11,7 +12,9 @@ from jukectl.pipeline.request import Request
 __all__ = [
     "Checkup",
     "Encoded",
+    "EncodedManifest",
     "Machine",
+    "Part",
     "Rendered",
     "Request",
     "choose",

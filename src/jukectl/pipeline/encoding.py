@@ -1,4 +1,4 @@
-"""Audio to codes: for a song folder, for a prompt, and for a whole manifest."""
+"""Audio to codes: for a song folder, and for a prompt."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,13 +16,12 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Prompt, Recipe
 from jukectl.codes.song import Song
-from jukectl.errors import BadAudio, NotCodes
+from jukectl.errors import BadAudio
 from jukectl.pipeline.machine import Machine, choose, single_thread
 from jukectl.pipeline.recipes import agreed, reference
 from jukectl.progress import Progress, Report, silent
-from jukectl.training.manifest import Manifest
-from jukectl.training.segments import MANIFEST, code_path
 from jukectl.vqvae import chunks
+from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
 
 
@@ -86,11 +85,16 @@ def hear(audio: Path, folder: ModelFolder, *, start: float, seconds: float | Non
     hop = config.hop(Level.TOP)
     length = len(mono) // hop * hop
     if length == 0:
-        shortest = hop / config.sample_rate
-        raise BadAudio(f"{audio} is too short: {span.seconds:.3f} s, and one top code spans {shortest:.3f} s")
+        raise too_short(audio, span.seconds, config)
     heard = np.ascontiguousarray(mono[:length], dtype=np.float32)
     source = str(audio.absolute())
     return heard, Prompt(source=source, start=start, seconds=span.seconds, sha256=digest(heard), samples=length)
+
+
+def too_short(audio: Path, seconds: float, config: VQVAEConfig) -> BadAudio:
+    """For a recording that is shorter than one top code."""
+    shortest = config.hop(Level.TOP) / config.sample_rate
+    return BadAudio(f"{audio} is too short: {seconds:.3f} s, and one top code spans {shortest:.3f} s")
 
 
 def digest(samples: np.ndarray) -> str:
@@ -149,56 +153,3 @@ def codes_of(vqvae: VQVAE, samples: np.ndarray, level: Level, machine: Machine, 
     with single_thread(machine):
         codes = chunks.encode(vqvae, audio, level, watch=lambda frames: report(Progress(stage, frames, total)))
     return codes.numpy()
-
-
-@dataclass(frozen=True)
-class EncodedManifest:
-    """What `encode_manifest` did."""
-
-    encoded: int  # songs that have codes now
-    skipped: tuple[str, ...]  # a line for each that could not be read
-
-
-def encode_manifest(
-    manifest_path: Path,
-    out: Path,
-    *,
-    levels: Sequence[Level] = TOP_DOWN,
-    model: str = catalogue.EMBEDDED,
-    device: str = "auto",
-    report: Report = silent,
-) -> EncodedManifest:
-    """Encode every song of a manifest, into one folder a song; codes that are there from this codec stay."""
-    manifest, folder, machine = Manifest.load(manifest_path), catalogue.find(model), choose(device)
-    vqvae = folder.vqvae(machine.device, tuple(levels))
-    fingerprint = folder.fingerprint(VQVAE_PART)
-    kept, skipped = [], []
-    for number, track in enumerate(manifest.tracks):
-        report(Progress("encoding songs", number, len(manifest.tracks), track.path))
-        missing = [level for level in levels if not _is_encoded(code_path(out, track, level), fingerprint)]
-        try:
-            samples = hear(manifest.folder / track.path, folder, start=0.0, seconds=None)[0] if missing else np.zeros(0)
-        except BadAudio as error:
-            skipped.append(str(error))
-            continue
-        for level in missing:
-            array = codes_of(vqvae, samples, level, machine, silent)
-            path = code_path(out, track, level)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            new_codes(folder, level, array, prompt=array.shape[1], fingerprint=fingerprint).save(path)
-        kept.append(track)
-    if not kept:
-        raise BadAudio(
-            f"none of the songs of {manifest_path} could be encoded: {skipped[0] if skipped else 'it is empty'}"
-        )
-    Manifest(out, tuple(kept)).save(out / MANIFEST)
-    report(Progress("encoding songs", len(manifest.tracks), len(manifest.tracks)))
-    return EncodedManifest(len(kept), tuple(skipped))
-
-
-def _is_encoded(path: Path, fingerprint: str) -> bool:
-    """Whether a song's codes are there, whole and from this very codec."""
-    try:
-        return path.exists() and Codes.load(path).vqvae == fingerprint
-    except NotCodes:
-        return False

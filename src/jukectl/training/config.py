@@ -67,12 +67,19 @@ class AudioData:
 class CodeData:
     """Code folders to learn a prior from, as `jukectl data encode` writes them."""
 
-    codes: Path
+    codes: Path | tuple[Path, ...]  # a folder, or several: their songs are learnt from together
     held_out: tuple[str, ...] = ()
     validation_segments: int = 48  # spread evenly over the held-out songs
 
     def __post_init__(self) -> None:
         _check_least(self, 1, "validation_segments")
+        if not self.folders:
+            raise ValueError("codes must name a folder or more, got none")
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders, be it one or several."""
+        return self.codes if isinstance(self.codes, tuple) else (self.codes,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,8 +234,9 @@ SIMPLE: dict[type, tuple[str, tuple[type, ...]]] = {
 
 def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
     """`value` as TOML gives it, in the type that the field wants."""
-    if get_origin(hint) in (Union, UnionType):  # of one type and None, which TOML does not have
-        hint = next(one for one in get_args(hint) if one is not type(None))
+    if get_origin(hint) in (Union, UnionType):  # of one type and None, which TOML does not have, or of one and a list
+        some = [one for one in get_args(hint) if one is not type(None)]
+        hint = next((one for one in some if (get_origin(one) is tuple) == isinstance(value, list | tuple)), some[0])
     origin, choices = get_origin(hint) or hint, get_args(hint)
     if origin is Literal:
         _expect(value in choices, where, key, f"one of {', '.join(map(str, choices))}", value)

@@ -21,6 +21,7 @@ from jukectl.training.distributed import ALONE, Ranks
 from jukectl.training.drawing import ALL_ROWS
 from jukectl.training.encoded import EncodedSongs
 from jukectl.training.prefetch import moved
+from jukectl.training.encoded import EncodedSongs
 from jukectl.training.segments import Segments, SegmentSet, vocabulary_of
 
 
@@ -32,9 +33,9 @@ class PriorTask:
     unit = "codes"
     def __init__(self, recipe: PriorRecipe) -> None:
         self.recipe = recipe
-        manifest = load_manifest(recipe.data.codes)
-        self.vocabulary = vocabulary_of(manifest.tracks)
-        self.config = prior_config(recipe, self.vocabulary)
+        songs = EncodedSongs(*recipe.data.folders)
+        self.vocabulary = vocabulary_of(songs.manifest.tracks)
+        self.config = prior_config(recipe, self.vocabulary, songs)
         torch.manual_seed(recipe.train.seed)
         self.prior = Prior(self.config)
         if recipe.codec is not None:
@@ -48,8 +49,8 @@ class PriorTask:
         level = self.config.level
         ratio = self.config.conditioner.ratio if self.config.conditioner else 1
         shape = {"context": self.config.context, "ratio": ratio, "slots": self.config.genre_slots}
-        self.training = SegmentSet.load(recipe.data.codes, kept, level, self.vocabulary, **shape)
-        held_out = SegmentSet.load(recipe.data.codes, held or kept, level, self.vocabulary, **shape)
+        self.training = SegmentSet.load(songs, kept, level, self.vocabulary, **shape)
+        held_out = SegmentSet.load(songs, held or kept, level, self.vocabulary, **shape)
         self.validation = held_out.spread(recipe.data.validation_segments)
 
     def distribute(self, ranks: Ranks) -> None:
@@ -83,11 +84,11 @@ class PriorTask:
         return self.loss(moved(batch, self.ranks.device))[0]
 
 
-def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary) -> PriorConfig:
+def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary, songs: EncodedSongs) -> PriorConfig:
     """The recipe's [model] table, completed with what the codes and their labels say; BadRecipe where they disagree."""
     level = Level.parse(recipe.level)
-    first = load_manifest(recipe.data.codes).tracks[0]
-    codes = read_codes(recipe.data.codes, first, level)
+    first = songs.manifest.tracks[0]
+    codes = songs.find(first, level).archive
     facts: dict[str, Any] = {
         "level": level.label,
         "sample_rate": codes.sample_rate,
@@ -96,7 +97,7 @@ def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary) -> PriorConfig:
     }
     for name, fact in facts.items():
         if recipe.model.get(name, fact) != fact:
-            raise BadRecipe(f"model.{name} is {recipe.model[name]}, but {fact} in the codes of {recipe.data.codes}")
+            raise BadRecipe(f"model.{name} is {recipe.model[name]}, but {fact} in the codes of {codes.path}")
     labels = {"artists": len(vocabulary.artists), "genres": len(vocabulary.genres)}
     try:
         config = PriorConfig.from_dict({**labels, **recipe.model, **facts})
@@ -106,7 +107,7 @@ def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary) -> PriorConfig:
         raise BadRecipe(f"model.artists and model.genres must be at least {labels['artists']} and {labels['genres']}")
     if config.conditioner is None:
         return config
-    upper = read_codes(recipe.data.codes, first, level.above)
+    upper = songs.find(first, level.above).archive
     if upper.hop != codes.hop * config.conditioner.ratio:
         raise BadRecipe(
             f"model.conditioner brings {config.conditioner.ratio} codes for one, "

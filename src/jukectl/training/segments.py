@@ -2,48 +2,31 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
-from jukectl.errors import BadManifest, NotCodes
+from jukectl.codes.shard import Frames
+from jukectl.errors import BadManifest
 from jukectl.prior.labels import LabelBatch, fill_slots
 from jukectl.prior.vocabulary import UNLABELLED, Vocabulary
 from jukectl.training.drawing import ALL_ROWS, ByLength
-from jukectl.training.manifest import Manifest, Track
+from jukectl.training.encoded import EncodedSongs
+from jukectl.training.manifest import Track
 
-MANIFEST = "manifest.jsonl"
 NO_LABEL = "unlabelled"  # the name of the id UNLABELLED
 GOLDEN_RATIO = 0.618034  # its multiples, less their whole part, spread any number of points evenly over 0..1
-
-
-def code_path(folder: Path, track: Track, level: Level) -> Path:
-    """Where `jukectl data encode` puts a song's codes of a level."""
-    return folder / track.name / f"{level.label}.npz"
-
-
-def read_codes(folder: Path, track: Track, level: Level) -> Codes:
-    """A song's codes of a level; BadManifest where there are none."""
-    try:
-        return Codes.load(code_path(folder, track, level))
-    except NotCodes as error:
-        raise BadManifest(
-            f"{folder} holds no usable {level.label} codes of {track.path}. "
-            f"Make them with: jukectl data encode MANIFEST --out {folder}"
-        ) from error
 
 
 @dataclass(frozen=True)
 class Song:
     """An encoded song."""
 
-    codes: np.ndarray  # (frames,) uint16
-    upper: np.ndarray | None  # (frames / ratio,) uint16
+    codes: Frames  # (frames,) uint16
+    upper: Frames | None  # (frames / ratio,) uint16
     artist: int
     genres: tuple[int, ...]
     samples: int  # audio samples of the whole song
@@ -101,7 +84,7 @@ class SegmentSet:
     @classmethod
     def load(
         cls,
-        folder: Path,
+        encoded: EncodedSongs,
         tracks: Sequence[Track],
         level: Level,
         vocabulary: Vocabulary,
@@ -110,24 +93,24 @@ class SegmentSet:
         ratio: int,
         slots: int,
     ) -> "SegmentSet":
-        """Read the songs' codes into memory: two bytes a code. BadManifest where they are of different codecs."""
+        """Find the songs' codes, which are read when they are drawn. BadManifest where they are of different codecs."""
         artists = {name.casefold(): number for number, name in enumerate(vocabulary.artists)}
         genres = {name.casefold(): number for number, name in enumerate(vocabulary.genres)}
         songs, codecs, hop = [], [], 1
         for track in tracks:
-            codes = read_codes(folder, track, level)
-            upper = read_codes(folder, track, level.above) if ratio > 1 else None
-            hop = codes.hop
-            codecs.append((codes.vqvae, "" if upper is None else upper.vqvae))
+            codes = encoded.find(track, level)
+            upper = encoded.find(track, level.above) if ratio > 1 else None
+            hop = codes.archive.hop
+            codecs.append((codes.archive.vqvae, "" if upper is None else upper.archive.vqvae))
             if codecs[-1] != codecs[0]:  # the two levels may differ, where a level joined its codec later
                 raise BadManifest(
-                    f"the codes of {track.path} in {folder} are of another VQ-VAE than those of {tracks[0].path}. "
-                    f"Make them again with: jukectl data encode MANIFEST --out {folder}"
+                    f"the codes of {track.path} in {codes.archive.path} are of another VQ-VAE than those of "
+                    f"{tracks[0].path}. Make them again with: jukectl data encode MANIFEST --out FOLDER"
                 )
-            frames = codes.done if upper is None else min(codes.done, upper.done * ratio)
+            frames = len(codes) if upper is None else min(len(codes), len(upper) * ratio)
             song = Song(
-                codes.array[0, :frames],
-                None if upper is None else upper.array[0],
+                replace(codes, frames=frames),
+                upper,
                 artists.get(track.artist.strip().casefold(), UNLABELLED),
                 tuple(genres.get(genre.casefold(), UNLABELLED) for genre in genres_of(track)),
                 frames * hop,
@@ -184,8 +167,3 @@ class SegmentSet:
 
 def _long(codes: np.ndarray) -> Tensor:
     return torch.from_numpy(codes.astype(np.int64))
-
-
-def load_manifest(folder: Path) -> Manifest:
-    """The manifest of a code folder."""
-    return Manifest.load(folder / MANIFEST)
