@@ -13,14 +13,15 @@ from PIL import Image
 from jukectl.audio.spectral import spectral_convergence_db
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.cli.main import main
-from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
+from jukectl.codes.shard import read_shard, write_shard
 from jukectl.codes.song import Song
 from jukectl.evaluation.baselines import Bigram
-from jukectl.pipeline.evaluating import read_globs
+from jukectl.pipeline.evaluating.inputs import read_globs
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.vocabulary import Vocabulary
-from jukectl.training.segments import SegmentSet, load_manifest
+from jukectl.training.encoded import CodeFolder, EncodedSongs
+from jukectl.training.segments import SegmentSet
 
 from .conftest import RATE, SONGS, music, save_music
 
@@ -158,12 +159,14 @@ def test_prior_tells_bits_of_the_prior_the_baselines_and_wrong_labels_on_the_sam
 
     # the top level again, by hand
     def of(song: str) -> np.ndarray:
-        return Codes.load(codes / f"{song}.wav" / "top.npz").array[0]
+        return CodeFolder(codes).find(f"{song}.wav", Level.TOP)[:]
 
     bigram = Bigram.fit([of(song) for song in SONGS[:4]], 32)
     prior = ModelFolder(tiny_model).prior(Level.TOP, torch.device("cpu"))
-    tracks = load_manifest(codes).tracks[4:]
-    segments = SegmentSet.load(codes, tracks, Level.TOP, Vocabulary(), context=64, ratio=1, slots=2).spread(6)
+    songs = EncodedSongs(codes)
+    segments = SegmentSet.load(
+        songs, songs.manifest.tracks[4:], Level.TOP, Vocabulary(), context=64, ratio=1, slots=2
+    ).spread(6)
     names = ((1, (1,)), (2, (2, 1)))  # Ada plays Jazz, Björk B. Ambient and Jazz
     own, wrong, unigram_bits, bigram_bits = [], [], [], []
     for index, batch in enumerate(segments):
@@ -207,10 +210,13 @@ def test_a_label_that_the_model_does_not_know_is_told(codes, held_out, tiny_mode
 
 
 def test_codes_of_another_codec_are_refused(run, codes, held_out, tiny_model):
-    path = codes / "two.wav" / "top.npz"
-    replace(Codes.load(path), vqvae="0123456789abcdef").save(path)
+    (path,) = codes.glob("shards/top-*.npz")
+    songs = read_shard(path).items()
+    write_shard(
+        path, [(name, replace(one, archive=replace(one.archive, vqvae="0123456789abcdef"))) for name, one in songs]
+    )
     message = run("eval", "prior", codes, "--held-out", held_out, "--model", tiny_model, status=2)
-    assert "two" in message and "0123456789ab" in message
+    assert str(path) in message and "0123456789ab" in message
 
 
 def test_a_glob_that_matches_no_song_is_named(run, codes, tmp_path, tiny_model):

@@ -2,11 +2,12 @@ from math import inf, isnan
 
 import numpy as np
 import pytest
+import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from jukectl.evaluation.measures import entropy_bits, si_sdr_db
+from jukectl.evaluation.measures import entropy_bits, multi_resolution_stft, si_sdr_db
 
 TIME = np.arange(4_000) / 4_000
 SINE, COSINE = np.sin(2 * np.pi * 50 * TIME), np.cos(2 * np.pi * 50 * TIME)  # of equal power, and orthogonal
@@ -54,3 +55,43 @@ def test_the_entropy_of_known_histograms(counts, bits):
 @given(st.lists(st.integers(0, 1_000), min_size=1).filter(any))
 def test_entropy_agrees_with_scipy(counts):
     assert entropy_bits(np.array(counts)) == pytest.approx(float(entropy(counts, base=2)), abs=1e-9)
+
+
+def scipy_distance(target: np.ndarray, predicted: np.ndarray) -> float:
+    """The multi-resolution STFT distance by scipy's transform."""
+    distances = []
+    for n_fft, hop, window in ((2_048, 240, 1_200), (1_024, 120, 600), (512, 50, 240)):
+        shape = np.zeros(n_fft)
+        start = (n_fft - window) // 2
+        shape[start : start + window] = scipy.signal.get_window("hann", window)
+        transform = scipy.signal.ShortTimeFFT(shape, hop, fs=1)
+        frames = 1 + len(target) // hop
+        both = (
+            np.abs(transform.stft(signal.astype(np.float64), p0=0, p1=frames, k_offset=0)).clip(min=1e-4)
+            for signal in (target, predicted)
+        )
+        ours, theirs = both
+        convergence = np.linalg.norm(ours - theirs) / np.linalg.norm(ours)
+        distances.append(convergence + np.abs(np.log(ours) - np.log(theirs)).mean())
+    return float(np.mean(distances))
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.1, 1.0])
+def test_the_multi_resolution_stft_distance_is_that_of_scipy(noise):
+    generator = np.random.default_rng(0)
+    target = (np.sin(np.arange(9_000) * 0.05) * np.linspace(0, 1, 9_000)).astype(np.float32)
+    predicted = target + (noise * generator.standard_normal(9_000)).astype(np.float32)
+    assert multi_resolution_stft(target, predicted) == pytest.approx(scipy_distance(target, predicted), rel=1e-4)
+
+
+def test_the_multi_resolution_stft_distance_of_a_signal_to_itself_is_zero_and_to_silence_none():
+    signal = np.random.default_rng(0).standard_normal(5_000)
+    assert multi_resolution_stft(signal, signal) == 0
+    assert np.isnan(multi_resolution_stft(np.zeros(5_000), signal))
+
+
+def test_long_signals_go_in_pieces_that_count_by_their_length(monkeypatch):
+    signal, other = np.random.default_rng(0).standard_normal((2, 60_000))
+    whole = multi_resolution_stft(signal, other)
+    monkeypatch.setattr("jukectl.evaluation.measures.PIECE", 25_000)
+    assert multi_resolution_stft(signal, other) == pytest.approx(whole, rel=0.02)

@@ -12,7 +12,13 @@ from .conftest import music
 
 
 def a_score(convergence: float, si_sdr: float, counts: list[int]) -> ReconstructionScore:
-    return ReconstructionScore(spectral_convergence_db=convergence, si_sdr_db=si_sdr, counts=np.array(counts))
+    return ReconstructionScore(
+        spectral_convergence_db=convergence,
+        multi_resolution_stft=0.5,
+        si_sdr_db=si_sdr,
+        visqol_mos=None,
+        counts=np.array(counts),
+    )
 
 
 def spectra(samples: np.ndarray) -> np.ndarray:

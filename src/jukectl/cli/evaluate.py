@@ -1,22 +1,24 @@
-"""`jukectl eval`: a model judged on held-out music."""
+"""`jukectl eval`: models and songs judged."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from jukectl.cli import evaluation_tables as tables
 from jukectl.cli.console import progress, show_facts, warn
 from jukectl.cli.options import Model
+from jukectl.codes.level import Level
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-app = typer.Typer(help="Judge a model on music it has not heard.", no_args_is_help=True)
+app = typer.Typer(help="Judge a model on music it has not heard, and songs on the music around them.")
 
 HeldOut = Annotated[
     Path | None,
     typer.Option("--held-out", metavar="FILE", help="Which songs: a file of globs over the manifest, one a line."),
+]
+Songs = Annotated[list[Path], typer.Argument(help="Song folders.")]
+Plots = Annotated[
+    Path | None, typer.Option("--plots", metavar="DIR", file_okay=False, help="Draw pictures into this folder.")
 ]
 
 
@@ -31,10 +33,19 @@ def reconstruction(
     seconds: Annotated[
         float | None, typer.Option("--seconds", help="At most this much of each file, from its middle. [default: all]")
     ] = None,
+    visqol: Annotated[
+        bool,
+        typer.Option(
+            "--visqol",
+            help="Add ViSQOL, how listeners would rate it: slow, and it needs pip install 'visqol-python[accel]'.",
+        ),
+    ] = False,
+    plots: Plots = None,
 ) -> None:
     """Encode recordings, decode them again, and measure what is left of them at each level.
 
-    Spectral convergence: lower is better. SI-SDR: higher is better. Entropy: of the codes of all recordings together.
+    Spectral convergence and multi-resolution STFT: lower is better. SI-SDR and ViSQOL: higher is better. Entropy: of
+    the codes of all recordings together.
 
     Example: jukectl eval reconstruction riff.wav --seconds 10
     """
@@ -42,10 +53,16 @@ def reconstruction(
 
     with progress(context) as report:
         facts = evaluating.evaluate_reconstruction(
-            audio, model=model or "mini", held_out=held_out, seconds=seconds, report=report, warn=warn
+            audio,
+            model=model or "mini",
+            held_out=held_out,
+            seconds=seconds,
+            with_visqol=visqol,
+            plots=plots,
+            report=report,
+            warn=warn,
         )
-    tables = [_levels_table(facts), _files_table(facts)] if len(facts["files"]) > 1 else [_levels_table(facts)]
-    show_facts(context, facts, _lines(tables))
+    show_facts(context, facts, tables.reconstruction(facts))
 
 
 @app.command()
@@ -70,73 +87,59 @@ def prior(
         facts = evaluating.evaluate_prior(
             codes, model=model or "mini", held_out=held_out, segments=segments, report=report, warn=warn
         )
-    show_facts(context, facts, _lines([_priors_table(facts)]))
+    show_facts(context, facts, tables.prior(facts))
 
 
-def _levels_table(facts: dict[str, Any]) -> "Table":
-    table = _table(
-        "level", "hop", "kbit/s", "spectral convergence (dB)", "SI-SDR (dB)", "entropy (bits)", "used codes", text=1
-    )
-    for name, level in facts["levels"].items():
-        table.add_row(
-            name,
-            str(level["hop"]),
-            f"{level['kbit_per_second']:.2f}",
-            _figure(level["spectral_convergence_db"]),
-            _figure(level["si_sdr_db"]),
-            _figure(level["entropy_bits"]),
-            f"{level['used_codes']} of {level['codebook_size']}",
+@app.command()
+def continuation(
+    context: typer.Context,
+    songs: Songs,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option("--reference", help="Recordings or a manifest.jsonl to compare with. May be given several times."),
+    ] = None,
+    held_out: HeldOut = None,
+    plots: Plots = None,
+) -> None:
+    """Measure how far the new part of songs is from their prompts.
+
+    Key: steps between signatures on the circle of fifths. Tempo: percent, doubled or halved time aside. Chroma: one
+    less the cosine. Timbre: distance of mean MFCC. Loudness: LU. Then the share of half seconds that come again, and of
+    silence, in the new music. With --reference the same is measured in recordings, for as many seconds: how they go on
+    themselves, and how a stranger would go on.
+
+    Example: jukectl eval continuation my-song --reference build/mini/music/manifest.jsonl
+    """
+    from jukectl.pipeline import evaluating
+
+    with progress(context) as report:
+        facts = evaluating.evaluate_continuation(
+            songs, reference=reference or (), held_out=held_out, plots=plots, report=report, warn=warn
         )
-    return table
+    show_facts(context, facts, tables.continuation(facts))
 
 
-def _files_table(facts: dict[str, Any]) -> "Table":
-    from rich.text import Text
+@app.command()
+def originality(
+    context: typer.Context,
+    songs: Songs,
+    codes: Annotated[Path, typer.Option("--codes", help="The code folder that the song's model learned from.")],
+    held_out: HeldOut = None,
+    level: Annotated[str, typer.Option("--level", help="The codes to compare: top, middle or bottom.")] = "top",
+    plots: Plots = None,
+) -> None:
+    """Find the longest runs of codes that new music shares with the training songs, and where they come from.
 
-    names = list(facts["levels"])
-    table = _table("file", "seconds", *(f"{name}: SC / SI-SDR (dB)" for name in names), text=1)
-    for file in facts["files"]:
-        levels = [file["levels"][name] for name in names]
-        figures = [f"{_figure(one['spectral_convergence_db'])} / {_figure(one['si_sdr_db'])}" for one in levels]
-        name = Path(file["path"]).name.replace("|", "\\|")
-        table.add_row(Text(name), f"{file['seconds']:.1f}", *figures)  # no [markup] is read in a name
-    return table
+    A near copy is a stretch in which four codes of five are equal. Prompts take no part. The columns behind them tell
+    what held-out songs, which nobody learned from, share with the training songs in as many seconds, and the
+    percentile of the song among them: 50 is as usual, near 100 looks copied.
 
+    Example: jukectl eval originality my-song --codes codes --held-out examples/mini/held_out.txt
+    """
+    from jukectl.pipeline import evaluating
 
-def _priors_table(facts: dict[str, Any]) -> "Table":
-    table = _table("level", "prior", "unigram", "bigram", "wrong labels", "codes", "segments", text=1)
-    for name, level in facts["levels"].items():
-        bits = [_figure(level[key]) for key in ("bits", "unigram_bits", "bigram_bits", "shuffled_bits")]
-        table.add_row(name, *bits, str(level["codes"]), str(level["segments"]))
-    return table
-
-
-def _table(*headings: str, text: int) -> "Table":
-    """A table that is Markdown as well; numbers, all but the first `text` columns, are set to the right."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.MARKDOWN)
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number < text else "right", no_wrap=True)
-    return table
-
-
-def _lines(tables: Sequence["Table"]) -> list[str]:
-    """Tables as plain lines, as wide as they need to be, an empty one between two."""
-    from io import StringIO
-
-    from rich.console import Console
-
-    texts = []
-    for table in tables:
-        terminal = Console(file=StringIO(), width=1_000, color_system=None)
-        with terminal.capture() as captured:
-            terminal.print(table)
-        texts.append(captured.get().strip())  # the box has blank edges
-    return [line.rstrip() for line in "\n\n".join(texts).split("\n")]
-
-
-def _figure(value: float | None) -> str:
-    """Two decimals; a dash for what has none, such as the decibels of silence."""
-    return "-" if value is None else f"{value:.2f}"
+    with progress(context) as report:
+        facts = evaluating.evaluate_originality(
+            songs, codes, held_out=held_out, level=Level.parse(level), plots=plots, report=report, warn=warn
+        )
+    show_facts(context, facts, tables.originality(facts))

@@ -1,9 +1,15 @@
 """Measures that need no model: how near one signal is to another, and how evenly codes are used."""
 
-from math import inf, log10, nan
+from math import inf, log10, nan, sqrt
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+
+from jukectl.audio.spectral import SETTINGS, magnitudes
+
+LEAST_MAGNITUDE = 1e-4  # of a spectrum: what is lower counts as this, so that silence has a logarithm
+PIECE = 1 << 20  # audio samples transformed at a time
 
 
 def si_sdr_db(target: ArrayLike, predicted: ArrayLike) -> float:
@@ -25,6 +31,31 @@ def si_sdr_db(target: ArrayLike, predicted: ArrayLike) -> float:
     if signal == 0:
         return -inf
     return inf if distortion == 0 else 10 * log10(signal / distortion)
+
+
+@torch.no_grad()
+def multi_resolution_stft(target: ArrayLike, predicted: ArrayLike) -> float:
+    """Distance of the STFT magnitudes S and S' of two signals (N,), mean of three resolutions: lower is better.
+
+    At each ||S - S'|| / ||S|| and the mean of |ln S - ln S'| are added (Yamamoto et al. 2020, eq. 3 to 6), with the
+    settings of the spectral loss. What is loud dominates the first, what is soft counts as much in the second. Long
+    signals go in pieces of PIECE samples. nan against silence.
+    """
+    pair = torch.as_tensor(np.stack([np.asarray(target, np.float32), np.asarray(predicted, np.float32)]))  # (2, N)
+    if pair.ndim != 2 or not pair.shape[1]:
+        raise ValueError(f"needs two signals (N,), N more than 0, got {tuple(pair.shape[1:])}")
+    distances = []
+    for setting in SETTINGS:
+        error = power = logarithms = 0.0
+        count = 0
+        for first in range(0, pair.shape[1], PIECE):
+            ours, theirs = magnitudes(pair[:, first : first + PIECE], setting).clamp(min=LEAST_MAGNITUDE)
+            error += float((ours - theirs).square().sum(dtype=torch.float64))
+            power += float(ours.square().sum(dtype=torch.float64))
+            logarithms += float((ours.log() - theirs.log()).abs().sum(dtype=torch.float64))
+            count += ours.numel()
+        distances.append(sqrt(error / power) + logarithms / count)
+    return float(np.mean(distances)) if np.any(pair[0].numpy()) else nan
 
 
 def entropy_bits(counts: NDArray[np.integer]) -> float:

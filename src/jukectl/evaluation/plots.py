@@ -85,7 +85,7 @@ def draw_levels(
     marked = 0 < prompt_seconds < seconds and not isclose(prompt_seconds, seconds)
     head = HEADER + (STRIP + CELL if marked else 0)
     step = CAPTION + CELL * BANDS
-    page = _Page(head + len(panels) * step + FOOTER, theme)
+    page = Page(head + len(panels) * step + FOOTER, theme)
     page.title(title, about)
     powers = _powers(panels, seconds)
     loudest = max(float(power.max()) for power in powers)
@@ -109,7 +109,7 @@ def draw_levels(
 
 def draw_recording(panel: Panel, *, theme: Theme = LIGHT) -> "Figure":
     """A recording's waveform above its spectrogram, with one time axis."""
-    page = _Page(HEADER + WAVE + 2 * CAPTION + CELL * BANDS + FOOTER, theme)
+    page = Page(HEADER + WAVE + 2 * CAPTION + CELL * BANDS + FOOTER, theme)
     page.title(panel.name, panel.about)
     top = HEADER + CAPTION
     wave = page.axes(top, WAVE, panel.seconds)
@@ -147,7 +147,7 @@ def check_format(path: Path) -> str:
     return suffix
 
 
-class _Page:
+class Page:
     """A figure laid out in pixels, so that every spectrogram's cell covers the same number of them."""
 
     def __init__(self, height: int, theme: Theme) -> None:
@@ -159,7 +159,7 @@ class _Page:
 
     def axes(self, top: int, height: int, seconds: float) -> "Axes":
         """Axes over time."""
-        axes = self._box(LEFT, top, ACROSS, height)
+        axes = self.box(LEFT, top, ACROSS, height)
         axes.set_xlim(0, seconds)
         axes.tick_params(labelbottom=False)
         return axes
@@ -169,10 +169,18 @@ class _Page:
         self._text(LEFT, 26, _shortened(title), size=13, weight="bold")
         self._text(LEFT, 49, _shortened(about), size=9.5, color=self.theme.pale)
 
-    def caption(self, top: int, name: str, about: str) -> None:
+    def caption(self, top: int, name: str, about: str, *, left: float = LEFT) -> None:
         """A name and more about it, right above what begins at `top`."""
-        end = self._text(LEFT, top - 9, name, size=10.5, weight="bold").get_window_extent().x1
+        end = self._text(left, top - 9, name, size=10.5, weight="bold").get_window_extent().x1
         self._text(end + 12, top - 9, about, size=9, color=self.theme.pale)
+
+    def key(self, top: int, entries: Sequence[tuple[str, str]]) -> None:
+        """What colours stand for: names, each behind a square of its colour, in a line."""
+        left = float(LEFT)
+        for name, colour in entries:
+            for text, shade in (("■", colour), (_shortened(name), self.theme.ink)):
+                left = self._text(left, top, text, size=9, color=shade).get_window_extent().x1 + 5
+            left += 14
 
     def label_time(self, axes: "Axes", seconds: float) -> None:
         """Seconds below the lowest axes; minutes where there are many."""
@@ -186,7 +194,7 @@ class _Page:
 
     def strip(self, top: int, prompt_seconds: float, seconds: float) -> None:
         """A strip over the whole time: the prompt, and what is new."""
-        axes = self._box(LEFT, top, ACROSS, STRIP)
+        axes = self.box(LEFT, top, ACROSS, STRIP)
         axes.set_axis_off()
         axes.set_xlim(0, seconds)
         axes.set_ylim(0, 1)
@@ -200,14 +208,15 @@ class _Page:
 
     def colour_bar(self, image: "ScalarMappable", top: int) -> None:
         """What the colours mean, beside the spectrogram that begins at `top`."""
-        axes = self._box(WIDTH - RIGHT + 16, top, 12, CELL * BANDS)
+        axes = self.box(WIDTH - RIGHT + 16, top, 12, CELL * BANDS)
         bar = self.figure.colorbar(image, cax=axes)
         for spine in axes.spines.values():
             spine.set_visible(False)
         bar.set_ticks([0, -20, -40, -60])
         bar.set_label("dB under the loudest", color=self.theme.pale, fontsize=8.5)
 
-    def _box(self, left: float, top: float, width: float, height: float) -> "Axes":
+    def box(self, left: float, top: float, width: float, height: float) -> "Axes":
+        """Axes at a place, without a frame."""
         bottom = self.height - top - height
         axes = self.figure.add_axes(
             (left / WIDTH, bottom / self.height, width / WIDTH, height / self.height), facecolor=self.theme.paper

@@ -44,7 +44,7 @@ def decode(
     if path.suffix == ".npz":
         level, path = _level_in(path, level), path.parent
     song = Song.open(path)
-    level = level if level is not None else _finest(song)
+    level = level if level is not None else finest(song)
     codes = song.codes(level)
     if codes is None or codes.done == 0:
         raise NotASong(f"{path} has no {level.label} codes. Make them with: jukectl upsample {path}")
@@ -141,7 +141,7 @@ def waveform(vqvae: VQVAE, codes: np.ndarray, level: Level, machine: Machine) ->
     return torch.cat([piece[0].float() for piece in chunks.decode(vqvae, batch, level)]).numpy()
 
 
-def _finest(song: Song) -> Level:
+def finest(song: Song) -> Level:
     """The finest level with as much music as any other has."""
     found = {level: codes.seconds for level in TOP_DOWN if (codes := song.codes(level)) is not None}
     if not found:

@@ -1,0 +1,152 @@
+"""What `jukectl eval` found, as tables."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jukectl.cli.tables import cell, figure, lines, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Facts = Mapping[str, Any]
+
+
+def reconstruction(facts: Facts) -> list[str]:
+    """A table of the levels, and one of the files where there are several."""
+    return lines([_levels(facts), _files(facts)] if len(facts["files"]) > 1 else [_levels(facts)])
+
+
+def prior(facts: Facts) -> list[str]:
+    """A table of the levels."""
+    made = table("level", "prior", "unigram", "bigram", "wrong labels", "codes", "segments", text=1)
+    for name, level in facts["levels"].items():
+        bits = [figure(level[key]) for key in ("bits", "unigram_bits", "bigram_bits", "shuffled_bits")]
+        made.add_row(name, *bits, str(level["codes"]), str(level["segments"]))
+    return lines([made])
+
+
+def continuation(facts: Facts) -> list[str]:
+    """A table of songs, and below them what is usual in recordings."""
+    made = table(
+        "song",
+        "key",
+        "bpm",
+        "key (fifths)",
+        "tempo (%)",
+        "chroma",
+        "timbre",
+        "loudness (LU)",
+        "repeats (%)",
+        "silent (%)",
+        text=3,
+    )
+    for song in facts["songs"]:
+        before, after, likeness = song["prompt"], song["new"], song["likeness"]
+        beats = " → ".join("-" if one["bpm"] is None else f"{one['bpm']:.0f}" for one in (before, after))
+        rates = [f"{_percent(before[rate])} → {_percent(after[rate])}" for rate in ("repetition", "silence")]
+        keys = f"{before['key'] or '-'} → {after['key'] or '-'}"
+        made.add_row(cell(_song_name(song)), keys, beats, *map(figure, list(likeness.values())[:5]), *rates)
+    usual = facts["reference"]
+    if usual is not None:
+        for name, which in (("recordings and how they go on", "own"), ("and how another does", "stranger")):
+            values = list(usual[which].values())
+            medians = [figure(one["median"]) for one in values[:5]]
+            rates = ["-" if one["median"] is None else f"{100 * one['median']:+.1f}" for one in values[5:]]
+            made.add_row(
+                f"{usual['recordings']} {name}, median" if which == "own" else f"{name}, median",
+                "",
+                "",
+                *medians,
+                *rates,
+            )
+    return lines([made])
+
+
+def originality(facts: Facts) -> list[str]:
+    """A table of runs, a line each for the longest equal and nearly equal one of a song, and one of coverage."""
+    runs = table(
+        "song",
+        "longest",
+        "codes",
+        "seconds",
+        "at (s)",
+        "in training song",
+        "at (s)",
+        "held out: median",
+        "95 %",
+        "longest",
+        "percentile",
+        text=2,
+    )
+    known = table("runs that came in training (%)", *(f"{length} codes" for length in facts["run_lengths"]), text=1)
+    for song in facts["songs"]:
+        name = _song_name(song)
+        for kind, about in (("exact", "run"), ("near", "near copy")):
+            found = song[kind]
+            usual = found["held_out"] or {}
+            origin = found["from"] or {}
+            runs.add_row(
+                cell(name),
+                about,
+                str(found["codes"]),
+                figure(found["seconds"]),
+                figure(found["at"]),
+                cell(", ".join(filter(None, [origin.get("artist"), origin.get("title")])) or origin.get("path", "-")),
+                figure(found["from_at"]),
+                *(
+                    "-" if usual.get(key) is None else f"{usual[key]:g}"
+                    for key in ("median", "percentile_95", "longest")
+                ),
+                "-" if usual.get("percentile") is None else f"{usual['percentile']:.0f}",
+            )
+        known.add_row(cell(name), *map(_percent, song["coverage"].values()))
+        if song["exact"]["held_out"]:
+            known.add_row(cell("held out, as long as " + name), *map(_percent, song["held_out_coverage"].values()))
+    return lines([runs, known])
+
+
+def _levels(facts: Facts) -> "Table":
+    rated = any("visqol_mos" in level for level in facts["levels"].values())
+    made = table(
+        "level",
+        "hop",
+        "kbit/s",
+        "spectral convergence (dB)",
+        "MR-STFT",
+        "SI-SDR (dB)",
+        *(["ViSQOL (MOS)"] if rated else []),
+        "entropy (bits)",
+        "used codes",
+        text=1,
+    )
+    measures = ["spectral_convergence_db", "multi_resolution_stft", "si_sdr_db"]
+    for name, level in facts["levels"].items():
+        made.add_row(
+            name,
+            str(level["hop"]),
+            f"{level['kbit_per_second']:.2f}",
+            *(figure(level[measure]) for measure in [*measures, *(["visqol_mos"] if rated else [])]),
+            figure(level["entropy_bits"]),
+            f"{level['used_codes']} of {level['codebook_size']}",
+        )
+    return made
+
+
+def _files(facts: Facts) -> "Table":
+    names = list(facts["levels"])
+    made = table("file", "seconds", *(f"{name}: SC / SI-SDR (dB)" for name in names), text=1)
+    for file in facts["files"]:
+        levels = [file["levels"][name] for name in names]
+        figures = [f"{figure(one['spectral_convergence_db'])} / {figure(one['si_sdr_db'])}" for one in levels]
+        made.add_row(cell(Path(file["path"]).name), f"{file['seconds']:.1f}", *figures)
+    return made
+
+
+def _song_name(song: Facts) -> str:
+    """A song's folder, and which of its samples where it is not the first."""
+    return Path(song["path"]).name + (f"/{song['sample']}" if song["sample"] else "")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"

@@ -1,0 +1,182 @@
+"""Whether one stretch of music goes on as another began: key, tempo, harmony, timbre, loudness; loops and silence.
+
+Stretches are mono audio (N,), at least SHORTEST seconds of it. Chroma, MFCC and tempo are librosa's.
+"""
+
+import warnings
+from dataclasses import dataclass, fields
+from math import inf, isfinite, log2, nan
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jukectl.audio import mix
+from jukectl.audio.mix import Samples
+
+SHORTEST = 1.0  # seconds, of which a key and a tempo can be asked at all
+CHROMA_SECONDS = 0.3  # window, long enough to part semitones from 100 Hz up
+HOP_SECONDS = 0.023  # between frames, 512 samples at 22,050 Hz
+SILENCE = 1e-3  # root mean square of a frame that counts as silent: -60 dB of full scale
+FRAME_SECONDS = 0.05  # of silence
+MEL_BANDS = 40
+COLUMN_SECONDS = 0.1  # of a spectrum, for finding repetition
+LOOP_COLUMNS = 5  # that are looked for again: half a second
+ALIKE = 2.0  # decibels between two of these that count as the same
+FLOOR = 1e-6  # of power, under the loudest
+
+MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+"""How well each semitone over the keynote fits a key: probe tone ratings of Krumhansl and Kessler (1982)."""
+
+NOTES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key: its keynote in semitones over C, and its mode."""
+
+    tonic: int
+    minor: bool
+
+    def __str__(self) -> str:
+        return f"{NOTES[self.tonic]} {'minor' if self.minor else 'major'}"
+
+    def fifths_to(self, other: "Key") -> int:
+        """Steps between two keys' signatures on the circle of fifths, 0 to 6; 0 for A minor and C major."""
+        signatures = [7 * (key.tonic + 3 * key.minor) % 12 for key in (self, other)]
+        apart = abs(signatures[0] - signatures[1])
+        return min(apart, 12 - apart)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Portrait:
+    """What a stretch of music is like."""
+
+    chroma: Vector  # (12,) mean share of each pitch class, C first
+    timbre: Vector  # (19,) mean MFCC 1 to 19, without 0, which is loudness
+    bpm: float  # beats a minute; nan where there is no onset
+    lufs: float  # integrated loudness, ITU-R BS.1770; -inf of silence
+    repetition: float  # share of half seconds that come again nearly alike
+    silence: float  # share of the time under -60 dB of full scale
+
+    @property
+    def key(self) -> Key | None:
+        """The key that fits the chroma best; None of silence."""
+        return find_key(self.chroma)
+
+    @classmethod
+    def of(cls, samples: Samples, sample_rate: int) -> Self:
+        """Listen to samples (N,). ValueError for less than SHORTEST seconds."""
+        if len(samples) < SHORTEST * sample_rate:
+            raise ValueError(f"needs {SHORTEST} s or more, got {len(samples) / sample_rate:.3f} s")
+        import librosa
+
+        hop = max(1, round(HOP_SECONDS * sample_rate))
+        window = 2 ** round(log2(CHROMA_SECONDS * sample_rate))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Trying to estimate tuning from empty")  # silence has none
+            chroma = librosa.feature.chroma_stft(
+                y=samples, sr=sample_rate, n_fft=window, hop_length=4 * hop, norm=None
+            )  # (12, frames)
+        mel = librosa.feature.melspectrogram(
+            y=samples, sr=sample_rate, n_fft=4 * hop, hop_length=hop, n_mels=MEL_BANDS
+        )  # (bands, frames) of power
+        total = float(chroma.sum())
+        onsets = librosa.onset.onset_strength(S=librosa.power_to_db(mel), sr=sample_rate)
+        heard = bool(np.any(onsets > 0))
+        return cls(
+            chroma=np.asarray(chroma.sum(axis=1) / total if total > 0 else chroma.sum(axis=1), dtype=np.float64),
+            timbre=np.asarray(librosa.feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=20)[1:].mean(axis=1), np.float64),
+            bpm=float(librosa.feature.tempo(onset_envelope=onsets, sr=sample_rate, hop_length=hop)[0])
+            if heard
+            else nan,
+            lufs=mix.loudness(samples[None], sample_rate),
+            repetition=repetition(mel, frames_per_second=sample_rate / hop),
+            silence=silence(samples, sample_rate),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """How far one stretch of music is from another; 0 is alike. nan where one of them has no such thing."""
+
+    key_fifths: float  # steps between their keys' signatures on the circle of fifths, 0 to 6
+    tempo_percent: float  # how much faster the one is, double and half time taken as the same: 0 to 41
+    chroma: float  # 1 - cosine of the mean chroma, 0 to 1
+    timbre: float  # Euclidean distance of the mean MFCC, in their decibels
+    loudness_lu: float  # loudness units (decibels) between them
+    repetition: float  # difference of the shares that repeat, the second's less the first's
+    silence: float  # and of those that are silent
+
+    @classmethod
+    def between(cls, first: Portrait, second: Portrait) -> Self:
+        """Compare what came first with what came then."""
+        keys = first.key, second.key
+        level = second.lufs - first.lufs
+        return cls(
+            key_fifths=nan if keys[0] is None or keys[1] is None else keys[0].fifths_to(keys[1]),
+            tempo_percent=tempo_difference(first.bpm, second.bpm),
+            chroma=1 - _cosine(first.chroma, second.chroma),
+            timbre=float(np.linalg.norm(first.timbre - second.timbre)),
+            loudness_lu=abs(level) if isfinite(level) else nan,
+            repetition=second.repetition - first.repetition,
+            silence=second.silence - first.silence,
+        )
+
+
+MEASURES = tuple(field.name for field in fields(Likeness))
+
+
+def find_key(chroma: Vector) -> Key | None:
+    """The key whose profile correlates best with chroma (12,), None where all are equal (Krumhansl 1990, ch. 4)."""
+    if np.ptp(chroma) == 0:
+        return None
+    keys = [Key(tonic, minor) for minor in (False, True) for tonic in range(12)]
+    profiles = [np.roll(MINOR if key.minor else MAJOR, key.tonic) for key in keys]
+    fits = [float(np.corrcoef(chroma, profile)[0, 1]) for profile in profiles]
+    return keys[int(np.argmax(fits))]
+
+
+def tempo_difference(first: float, second: float) -> float:
+    """Percent between two tempi, after doubling or halving one until they are nearest: 0 to 41; nan without a tempo."""
+    if not (first > 0 and second > 0):
+        return nan
+    octaves = abs(log2(second / first)) % 1
+    return float(100 * (2 ** min(octaves, 1 - octaves) - 1))
+
+
+def repetition(power: NDArray[np.floating], *, frames_per_second: float) -> float:
+    """Share of half seconds in spectra (bands, T) of power that nearly equal one that they do not touch.
+
+    A half second is five columns of 0.1 s in decibels, freed of its own mean, so that loudness has no say; half seconds
+    begin half of one apart. Near is a root mean square difference of ALIKE decibels. A loop repeats, and so does a tone
+    that is held; a melody does not.
+    """
+    columns = int(power.shape[1] / frames_per_second / COLUMN_SECONDS)
+    edges = np.linspace(0, power.shape[1], columns + 1).astype(np.int64)[:-1]
+    means = np.add.reduceat(power, edges, axis=1) / np.diff([*edges, power.shape[1]])
+    loudest = max(float(means.max()), 1e-10)
+    levels = 10 * np.log10(np.maximum(means / loudest, FLOOR))  # (bands, columns)
+    starts = np.arange(0, columns - LOOP_COLUMNS + 1, LOOP_COLUMNS // 2)
+    windows = np.stack([levels[:, start : start + LOOP_COLUMNS].ravel() for start in starts])
+    windows -= windows.mean(axis=1, keepdims=True)
+    squares = np.square(windows).sum(axis=1)
+    apart = (squares[:, None] + squares - 2 * windows @ windows.T) / windows.shape[1]  # mean square difference
+    apart[np.abs(starts[:, None] - starts) < LOOP_COLUMNS] = inf
+    return float((apart.min(axis=1) < ALIKE**2).mean())
+
+
+def silence(samples: Samples, sample_rate: int) -> float:
+    """Share of frames of FRAME_SECONDS in samples (N,) whose root mean square is under SILENCE."""
+    frame = max(1, round(FRAME_SECONDS * sample_rate))
+    whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
+    return float((np.square(whole, dtype=np.float64).mean(axis=1) < SILENCE**2).mean())
+
+
+def _cosine(first: Vector, second: Vector) -> float:
+    """nan where one of them is zero."""
+    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return min(1.0, float(first @ second) / norm) if norm > 0 else nan
