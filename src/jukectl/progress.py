@@ -17,5 +17,12 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
+Warn = Callable[[str], None]
+
+
 def silent(progress: Progress) -> None:
     """A report that nobody reads."""
+
+
+def unheard(warning: str) -> None:
+    """A warning that nobody reads."""

@@ -120,7 +120,7 @@ def test_weights_that_do_not_fit_half_precision_are_named_and_nothing_is_written
 
 
 def test_parts_that_do_not_belong_together_are_refused_and_nothing_is_written(runs, tmp_path):
-    describe(runs / "middle", vocabulary={"artists": ["unlabelled"], "genres": ["unlabelled"]})
+    describe(runs / "middle", vocabulary={"artists": ["unlabelled", "Zoë"], "genres": ["unlabelled"]})
     with pytest.raises(BadModel, match=r"middle was trained with another vocabulary than the parts beside it"):
         assemble(tmp_path / "model", loaded(runs), {"name": "mine"})
     assert not (tmp_path / "model").exists()
@@ -162,6 +162,19 @@ def test_the_last_weights_may_be_asked_for(runs):
     tensors = {name: 0 * one for name, one in load_file(runs / "top" / "best.safetensors").items()}
     save_file(tensors, runs / "top" / "last.safetensors")
     assert not any(one.any() for one in Run.load(runs / "top", "last").tensors.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "hierarchical"}, "one autoencoder of all levels, for comparison only: a model has separate ones"),
+        ({"vqvae": {"codebook_size": 0}}, "has no codebook, so it makes no codes to build a model on"),
+    ],
+)
+def test_codecs_for_comparison_make_no_model(runs, changes, message):
+    describe(runs / "vqvae", **changes)
+    with pytest.raises(BadModel, match=message):
+        Run.load(runs / "vqvae")
 
 
 def test_a_card_is_read_from_its_file(tmp_path):

@@ -20,6 +20,7 @@ from jukectl.files import atomic_write
 from jukectl.prior.adapters import ARTISTS, GENRES, merge
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import grow_vocabulary
+from jukectl.prior.vocabulary import place_of
 
 FORMAT = 1
 METADATA = "jukectl.adapter"  # where in a safetensors file the card is, as JSON
@@ -141,20 +142,20 @@ class AdaptedModel(ModelFolder):
     def card(self) -> ModelCard:
         """The folder's own, with the names that the adapters add."""
         card = ModelFolder(self.path).card
-        names, priors = card.vocabulary, dict(card.priors)
-        known = {
-            "artists": _padded(names.artists, [config.artists for config in priors.values()]),
-            "genres": _padded(names.genres, [config.genres for config in priors.values()]),
-        }
-        for worn in self.adapters:
-            level = worn.adapter.card.level
-            for kind, new in (("artists", worn.adapter.card.artists), ("genres", worn.adapter.card.genres)):
-                known[kind] += [name for name in new if _place(known[kind], name) is None]
-                last = max((_at(known[kind], name) for name in new), default=-1)
-                count = max(getattr(priors[level], kind), last + 1)
-                priors[level] = replace(priors[level], **{kind: count})
-        vocabulary = replace(names, artists=tuple(known["artists"]), genres=tuple(known["genres"]))
-        return replace(card, vocabulary=vocabulary, priors=priors)
+        priors = dict(card.priors)
+        names = card.vocabulary.named(
+            max((config.artists for config in priors.values()), default=0),
+            max((config.genres for config in priors.values()), default=0),
+        )
+        for new in (worn.adapter.card for worn in self.adapters):
+            names = names.grown(new.artists, new.genres)
+            config = priors[new.level]
+            artists = [place_of(name, names.artists) + 1 for name in new.artists]
+            genres = [place_of(name, names.genres) + 1 for name in new.genres]
+            priors[new.level] = replace(
+                config, artists=max(config.artists, *artists, 0), genres=max(config.genres, *genres, 0)
+            )
+        return replace(card, vocabulary=names, priors=priors)
 
     def prior(self, level: Level, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
         """One level's prior on `device`, with its adapters merged into the weights."""
@@ -180,22 +181,5 @@ def _set_rows(
 ) -> None:
     """Put the rows that an adapter learned for its names where the model has these names."""
     if new:
-        places = [_at(known, one) for one in new]
+        places = [place_of(one, known) for one in new]
         embedding.weight[places] = tensors[f"{name}.rows"].to(embedding.weight)
-
-
-def _padded(names: Sequence[str], ids: Sequence[int]) -> list[str]:
-    """A name for every id: `#12` for one that has no other."""
-    return [*names, *(f"#{number}" for number in range(len(names), max(ids, default=0)))]
-
-
-def _at(names: Sequence[str], name: str) -> int:
-    place = _place(names, name)
-    assert place is not None
-    return place
-
-
-def _place(names: Sequence[str], name: str) -> int | None:
-    """Where a name stands, without regard to case."""
-    folded = [one.casefold() for one in names]
-    return folded.index(name.casefold()) if name.casefold() in folded else None

@@ -1,8 +1,9 @@
-"""A model folder from training runs: their best weights, rounded to fp16, with one model.toml."""
+"""A model folder from training runs or from a model and adapters: weights rounded to fp16, with one model.toml."""
 
+import shutil
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from jukectl.checkpoints.adapters import AdaptedModel
 from jukectl.checkpoints.store import CARD, FORMAT, VQVAE_PART, ModelCard, ModelFolder, vqvae_config
 from jukectl.codes.fingerprint import fingerprint_one_by_one
 from jukectl.codes.level import Level
@@ -36,52 +38,96 @@ class Run:
             run = cls(path, about, load_file(path / f"{weights}.safetensors"))
         except (OSError, UnicodeDecodeError, SafetensorError, tomllib.TOMLDecodeError) as error:
             raise BadModel(f"{path} holds no training run with {weights} weights: {error}") from error
+        if "adapter" in about:
+            raise BadModel(
+                f"{path} has learned an adapter, not a whole prior. "
+                f"Give a model it: jukectl models merge MODEL --adapter {path / 'adapter.safetensors'} --out FOLDER"
+            )
         if not ("vqvae" in about or {"prior", "vocabulary"} <= about.keys()):
             raise BadModel(f"{path / CARD} does not tell what was trained: it is no run of jukectl train")
+        if about.get("architecture") == "hierarchical":
+            raise BadModel(f"{path} is one autoencoder of all levels, for comparison only: a model has separate ones")
+        if "vqvae" in about and about["vqvae"].get("codebook_size") == 0:
+            raise BadModel(f"{path} has no codebook, so it makes no codes to build a model on: train one that has")
         return run
 
 
 def assemble(
-    out: Path, runs: Iterable[Run], card: Mapping[str, Any], dtype: torch.dtype = torch.float16
+    out: Path,
+    runs: Iterable[Run],
+    card: Mapping[str, Any],
+    dtype: torch.dtype = torch.float16,
+    base: ModelFolder | None = None,
 ) -> ModelFolder:
     """Write the parts that `runs` hold into the model folder `out`; parts it has from before stay.
 
-    `card` is the hand-written part of model.toml (name, version, licence, summary, sampling, sources). Raises BadModel,
-    and leaves the folder as it was, where the parts do not belong together.
+    `card` is the hand-written part of model.toml (name, version, licence, summary, sampling, sources). With a `base`,
+    all parts that no run holds are copies of its own, and the card tells its settings and sources. Raises BadModel, and
+    leaves the folder as it was, where the parts do not belong together.
     """
     runs = list(runs)
-    table = {**(read_card(out / CARD) if (out / CARD).exists() else {}), "format": FORMAT, **card}
+    before = base.path if base is not None else out
+    described = read_card(before / CARD) if (before / CARD).exists() else {}
+    if base is not None:  # what was learned since is not under its name
+        described = {key: value for key, value in described.items() if key not in ("version", "licence", "summary")}
+    table = {**described, "format": FORMAT, **card}
     parts: dict[str, Tensors] = {}
     priors = dict(table.get("priors", {}))
     for run in runs:
         if "vqvae" in run.about:
             _agree(table, "vqvae", run)
-            parts[VQVAE_PART] = {**parts.get(VQVAE_PART, {}), **_rounded(run, dtype)}
+            parts[VQVAE_PART] = {**parts.get(VQVAE_PART, {}), **rounded(run.tensors, dtype, str(run.path))}
         else:
             _agree(table, "vocabulary", run)
             level = run.about["prior"]["level"]
             priors[level] = run.about["prior"]
-            parts[level] = _rounded(run, dtype)
-    codec = out / f"{VQVAE_PART}.safetensors"
+            parts[level] = rounded(run.tensors, dtype, str(run.path))
+    codec = before / f"{VQVAE_PART}.safetensors"
     if VQVAE_PART in parts and codec.exists():
         try:
-            before = load_file(codec)
+            old = load_file(codec)
         except SafetensorError as error:
             raise BadModel(f"{codec} is damaged, remove it to make it anew: {error}") from error
-        _check_old_priors(before, parts[VQVAE_PART], [level for level in priors if level not in parts], out)
-        parts[VQVAE_PART] = {**before, **parts[VQVAE_PART]}
+        _check_old_priors(old, parts[VQVAE_PART], [level for level in priors if level not in parts], before)
+        parts[VQVAE_PART] = {**old, **parts[VQVAE_PART]}
     fingerprints = {**table.get("fingerprints", {}), **{part: _fingerprint(one) for part, one in parts.items()}}
+    described_now = ModelCard.from_dict({**table, "priors": priors, "fingerprints": fingerprints}, out / CARD)
+    return write_model(out, described_now, parts, base)
 
-    text = ModelCard.from_dict({**table, "priors": priors, "fingerprints": fingerprints}, out / CARD).to_toml()
+
+def bake(model: AdaptedModel, out: Path, card: Mapping[str, Any], dtype: torch.dtype = torch.float16) -> ModelFolder:
+    """Write a model with its adapters merged into its priors as a model folder that needs no adapters any more.
+
+    `card` is laid over the model's own, as with `assemble`.
+    """
+    parts: dict[str, Tensors] = {}
+    for level in {worn.adapter.card.level for worn in model.adapters}:
+        tensors = model.prior(level, torch.device("cpu")).state_dict()
+        parts[level.label] = rounded(tensors, dtype, str(model.path))
+    fingerprints = {**model.card.fingerprints, **{part: _fingerprint(one) for part, one in parts.items()}}
+    table = tomllib.loads(replace(model.card, version="", licence="", summary="", fingerprints=fingerprints).to_toml())
+    described = ModelCard.from_dict({**table, **card}, out / CARD)
+    return write_model(out, described, parts, ModelFolder(model.path))
+
+
+def write_model(out: Path, card: ModelCard, parts: Mapping[str, Tensors], base: ModelFolder | None) -> ModelFolder:
+    """A model folder with these parts, and with copies of those of `base` that are not among them."""
+    if base is not None and out.resolve() == base.path.resolve():
+        raise BadModel(f"{out} is the model to begin from: write the new one to a folder of its own")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(f"cannot make the model folder {out}: {error.strerror or error}") from error
+    names = (VQVAE_PART, *(level.label for level in card.priors))
+    copied = [base.part(name) for name in names if name not in parts and base.part(name).exists()] if base else []
+    for source in copied:
+        with source.open("rb") as original, atomic_write(out / source.name) as file:
+            shutil.copyfileobj(original, file)
     for part, tensors in parts.items():
         with atomic_write(out / f"{part}.safetensors") as file:
             file.write(save(dict(tensors)))
     with atomic_write(out / CARD) as file:
-        file.write(text.encode())
+        file.write(card.to_toml().encode())
     return ModelFolder(out)
 
 
@@ -89,11 +135,19 @@ def _agree(table: dict[str, Any], key: str, run: Run) -> None:
     """Take `key` from a run, which must agree with what is there."""
     mine, theirs = run.about[key], table.setdefault(key, run.about[key])
     try:  # what one leaves out and the other says may be the same: a default
-        same = vqvae_config(mine) == vqvae_config(theirs) if key == "vqvae" else mine == theirs
+        same = vqvae_config(mine) == vqvae_config(theirs) if key == "vqvae" else _one_grew(mine, theirs)
+        if key == "vocabulary":
+            table[key] = {kind: max(mine[kind], theirs[kind], key=len) for kind in mine}
     except (TypeError, ValueError, AttributeError) as error:
         raise BadModel(f"{run.path / CARD} or {CARD} beside it describes no {key}: {error}") from error
     if not same:
         raise BadModel(f"{run.path} was trained with another {key} than the parts beside it")
+
+
+def _one_grew(mine: Mapping[str, list[str]], theirs: Mapping[str, list[str]]) -> bool:
+    """Whether of two vocabularies one begins with the other: names are only ever added, and at the end."""
+    pairs = [(mine[kind], theirs[kind]) for kind in mine.keys() | theirs.keys()]
+    return all(one[: len(other)] == other[: len(one)] for one, other in pairs)
 
 
 def _check_old_priors(before: Tensors, after: Tensors, levels: Iterable[str], out: Path) -> None:
@@ -108,13 +162,13 @@ def _check_old_priors(before: Tensors, after: Tensors, levels: Iterable[str], ou
             )
 
 
-def _rounded(run: Run, dtype: torch.dtype) -> Tensors:
-    """A run's tensors in the precision that a model is kept in."""
-    rounded = {name: tensor.to(dtype).contiguous() for name, tensor in run.tensors.items()}
-    for name, tensor in rounded.items():
+def rounded(tensors: Tensors, dtype: torch.dtype, where: str) -> Tensors:
+    """Tensors of what is in `where`, in the precision that a model is kept in; BadModel where they do not fit it."""
+    fitted = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
+    for name, tensor in fitted.items():
         if not torch.isfinite(tensor).all():
-            raise BadModel(f"{name} of {run.path} does not fit {dtype}: its numbers are too large, or not finite")
-    return rounded
+            raise BadModel(f"{name} of {where} does not fit {dtype}: its numbers are too large, or not finite")
+    return fitted
 
 
 def _fingerprint(tensors: Tensors) -> str:

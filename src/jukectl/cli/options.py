@@ -11,6 +11,15 @@ from jukectl.errors import BadInput
 Model = Annotated[
     str | None, typer.Option("--model", help="A model's name (jukectl models list) or its folder. [default: mini]")
 ]
+Adapter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        metavar="FILE[:STRENGTH]",
+        help="Put on what jukectl train prior --adapter-rank has learned, with :0.5 at half its strength. "
+        "May be repeated: they add up.",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="The song folder. One that was begun before is resumed.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps …")]
 Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16, of the priors.")]
@@ -78,6 +87,15 @@ def parse_per_level(option: str, text: str | None) -> dict[Level, float]:
             raise BadInput(f"{option} takes one value, or one a level such as top=0.99,bottom=0.9; got {text!r}")
         values[Level.parse(name)] = _number(option, value)
     return values
+
+
+def parse_adapter(text: str) -> tuple[Path, float | None]:
+    """The file and the strength of "FILE" or "FILE:STRENGTH"."""
+    path, colon, strength = text.rpartition(":")
+    try:
+        return (Path(path), float(strength)) if colon and not Path(text).exists() else (Path(text), None)
+    except ValueError:  # a colon of the path itself, as in C:\\adapters
+        return Path(text), None
 
 
 def _number(option: str, text: str) -> float:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from jukectl.cli.console import emit, say
-from jukectl.cli.options import parse_levels, parse_per_level
+from jukectl.cli.options import parse_adapter, parse_levels, parse_per_level
 
 if TYPE_CHECKING:
     from jukectl.pipeline import Rendered, Request
@@ -20,10 +20,11 @@ def build_request(
     levels: str = "top,middle,bottom",
     preview: str = "",
     genre: list[str] | None = None,
+    adapter: list[str] | None = None,
     **options: object,
 ) -> "Request":
     """A Request from option texts; BadInput names the option that is wrong."""
-    from jukectl.pipeline import Request
+    from jukectl.pipeline.request import AdapterChoice, Request
 
     settings = {
         name: parse_per_level(option, text)
@@ -39,6 +40,7 @@ def build_request(
         levels=parse_levels(levels),
         preview=parse_levels(preview),
         genres=tuple(genre or ()),
+        adapters=tuple(AdapterChoice(*parse_adapter(text)) for text in adapter or ()),
         **options,  # type: ignore[arg-type]
     )
 

@@ -16,6 +16,7 @@ def resume(
     preview: o.Preview = "",
     loudness: o.Loudness = None,
     model: o.Model = None,
+    adapter: o.Adapter = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
     force: o.Force = False,
@@ -27,7 +28,13 @@ def resume(
     from jukectl import pipeline
 
     request = build_request(
-        preview=preview, loudness=loudness, model=model, device=device, precision=precision, force=force
+        preview=preview,
+        loudness=loudness,
+        model=model,
+        adapter=adapter,
+        device=device,
+        precision=precision,
+        force=force,
     )
     with progress(context) as report:
         result = pipeline.resume(song, request, report=report, warn=warn)

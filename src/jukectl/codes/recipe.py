@@ -44,6 +44,22 @@ class ModelRef:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdapterRef:
+    """An adapter that a level's prior wears: where its file lay, what was in it, and how strongly it counts."""
+
+    level: Level
+    path: str  # absolute; what is no UTF-8 in it is replaced
+    sha256: str  # hex, of the file
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path.encode("utf-8", "replace").decode("utf-8"))
+        _make_floats(self, "strength")
+        _need(math.isfinite(self.strength), "adapters.strength", "a number", self.strength)
+        _need(bool(self.sha256), "adapters.sha256", "the SHA-256 of the file", self.sha256)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Labels:
     """What the song is conditioned on: artist, genres and lyrics, in the user's words."""
 
@@ -111,6 +127,7 @@ class Recipe:
     levels: tuple[Level, ...] = TOP_DOWN  # in any order; kept top first
     labels: Labels = field(default_factory=Labels)
     prompt: Prompt | None = None
+    adapters: tuple[AdapterRef, ...] = ()  # in the order in which they are put on
     sampling: Mapping[Level, LevelSampling] = field(default_factory=dict)
     made: Mapping[Level, Made] = field(default_factory=dict)
 
@@ -215,6 +232,8 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
     if recipe.prompt:
         flat |= {f"prompt.{key}": value for key, value in asdict(recipe.prompt).items()}
     for level in TOP_DOWN:
+        worn = [f"{one.sha256[:12]} at {one.strength:g}" for one in recipe.adapters if one.level is level]
+        flat |= {f"adapters.{level.label}": worn} if worn else {}
         if level in recipe.sampling:
             settings = asdict(recipe.sampling[level])
             flat |= {f"sampling.{level.label}.{key}": value for key, value in settings.items()}
@@ -251,6 +270,8 @@ _REMARKS = {
     "seconds": "new music to make",
     "song_seconds": "total length told to the model",
     "model.path": "where the model lay",
+    "adapters.path": "where the adapter lay",
+    "adapters.sha256": "of the file",
     "prompt.start": "seconds into the source",
     "prompt.seconds": "how much of the source",
     "prompt.sha256": "of the samples in prompt.wav",
@@ -301,6 +322,11 @@ def _written(recipe: Recipe) -> str:
     document.add("labels", table("labels", {**asdict(recipe.labels), "genres": list(recipe.labels.genres)}))
     if recipe.prompt:
         document.add("prompt", table("prompt", asdict(recipe.prompt)))
+    if recipe.adapters:
+        worn = tomlkit.aot()
+        for adapter in recipe.adapters:
+            worn.append(table("adapters", {**asdict(adapter), "level": adapter.level.label}))
+        document.add("adapters", worn)
     if recipe.sampling:
         document.add("sampling", by_level("sampling", recipe.sampling))
     if recipe.made:
@@ -341,6 +367,12 @@ class _Table:
         values = self._get(key, "a table", dict) if key in self else {}
         return _Table(values, self._full(key))
 
+    def tables(self, key: str) -> list["_Table"]:
+        """The tables of the list called `key`; none where it is not there."""
+        values = self._get(key, "a list of tables", list) if key in self else []
+        _need(all(isinstance(value, dict) for value in values), self._full(key), "a list of tables", values)
+        return [_Table(value, self._full(key)) for value in values]
+
     def _full(self, key: str) -> str:
         return f"{self.name}.{key}" if self.name else key
 
@@ -376,6 +408,7 @@ def _read(root: _Table) -> dict[str, Any]:
             lyrics=labels.text_or_none("lyrics"),
         ),
         "prompt": _read_prompt(prompt) if "prompt" in root else None,
+        "adapters": tuple(_read_adapter(table) for table in root.tables("adapters")),
         "sampling": _by_level(root.table("sampling"), _read_sampling),
         "made": _by_level(root.table("made"), _read_made),
     }
@@ -390,6 +423,15 @@ def _by_level(table: _Table, read: Callable[[_Table], _T]) -> dict[Level, _T]:
             except BadInput as error:
                 raise BadInput(f"{error} (in [{table.name}.{level.label}])") from error
     return values
+
+
+def _read_adapter(table: _Table) -> AdapterRef:
+    return AdapterRef(
+        level=Level.parse(table.text("level")),
+        path=table.text("path"),
+        sha256=table.text("sha256"),
+        strength=table.number("strength"),
+    )
 
 
 def _read_prompt(table: _Table) -> Prompt:

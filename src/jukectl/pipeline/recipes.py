@@ -8,9 +8,10 @@ from jukectl import __version__
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import Labels, LevelSampling, ModelRef, Prompt, Recipe
+from jukectl.codes.recipe import AdapterRef, Labels, LevelSampling, ModelRef, Prompt, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadModel, NotASong, RecipeDiffers
+from jukectl.pipeline.adapting import references
 from jukectl.pipeline.request import Request
 from jukectl.vqvae.config import VQVAEConfig
 
@@ -47,6 +48,7 @@ def recipe_of(folder: ModelFolder, request: Request, prompt: Prompt | None, seed
         levels=request.levels,
         labels=Labels(artist=request.artist, genres=request.genres),
         prompt=prompt,
+        adapters=references(folder),
         # for all levels, so that a draft of the top goes on as if the lower ones had been asked for at once
         sampling={level: request.sampling(level, folder.card.sampling) for level in TOP_DOWN},
     )
@@ -64,17 +66,34 @@ def agreed(song: Song, asked: Recipe, existing: Recipe | None) -> Recipe:
                 "or begin anew with --overwrite"
             )
         return asked
-    here = replace(existing, levels=asked.levels, sampling=_only(existing.sampling, asked.levels))
+    common = [level for level in existing.levels if level in asked.levels]  # another level may wear what it likes
+    here = replace(
+        existing,
+        levels=asked.levels,
+        sampling=_only(existing.sampling, asked.levels),
+        adapters=_worn_at(common, existing.adapters),
+    )
     if asked.kind == "encode":  # upsample may have given these since
         here = replace(here, labels=asked.labels, seed=asked.seed)
     elif _folded(here.labels) == _folded(asked.labels):
         here = replace(here, labels=asked.labels)
-    if differences := here.differences(replace(asked, sampling=_only(asked.sampling, asked.levels))):
+    compared = replace(asked, sampling=_only(asked.sampling, asked.levels), adapters=_worn_at(common, asked.adapters))
+    if differences := here.differences(compared):
         raise RecipeDiffers(
             f"{song.path} was begun with another recipe ({'; '.join(differences)}). "
             "Give the same options, another --out, or --overwrite"
         )
-    return replace(existing, levels=(*existing.levels, *asked.levels), sampling={**asked.sampling, **existing.sampling})
+    new = [level for level in asked.levels if level not in existing.levels]
+    return replace(
+        existing,
+        levels=(*existing.levels, *asked.levels),
+        sampling={**asked.sampling, **existing.sampling},
+        adapters=(*_worn_at(existing.levels, existing.adapters), *_worn_at(new, asked.adapters)),
+    )
+
+
+def _worn_at(levels: Collection[Level], adapters: tuple[AdapterRef, ...]) -> tuple[AdapterRef, ...]:
+    return tuple(one for one in adapters if one.level in levels)
 
 
 def _folded(labels: Labels) -> Labels:
@@ -119,6 +138,7 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
     asked = replace(
         recipe,
         model=reference(folder),
+        adapters=references(folder),
         labels=labels,
         seed=recipe.seed if request.seed is None else request.seed,
         samples=top.samples if (top := song.codes(Level.TOP)) is not None else recipe.samples,
@@ -128,7 +148,13 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
     )
     if begun:
         kept = {level: recipe.sampling[level] for level in begun}
-        here = replace(asked, seed=recipe.seed, labels=recipe.labels, sampling={**sampling, **kept})
+        here = replace(
+            asked,
+            seed=recipe.seed,
+            labels=recipe.labels,
+            sampling={**sampling, **kept},
+            adapters=(*_worn_at(begun, recipe.adapters), *(one for one in asked.adapters if one.level not in begun)),
+        )
         if differences := here.differences(asked):
             raise RecipeDiffers(
                 f"{song.path} was begun otherwise ({'; '.join(differences)}). Leave those options out, or copy its "

@@ -1,6 +1,6 @@
 """Songs: begun from nothing, from a recording or from codes, filled level by level, resumed where they stopped."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Made, Prompt, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadAudio, NotASong, RecipeDiffers
+from jukectl.pipeline.adapting import differ, dressed, redressed, references
 from jukectl.pipeline.decoding import check_codec, forget_audio, write_audio
 from jukectl.pipeline.encoding import codes_of, digest, encode_prompt, hear, keep_prompt, new_codes
 from jukectl.pipeline.machine import Machine, choose, single_thread
@@ -27,16 +28,10 @@ from jukectl.pipeline.recipes import (
     recipe_of,
 )
 from jukectl.pipeline.request import Request
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Progress, Report, Warn, silent, unheard
 from jukectl.sampling.level import LevelJob, fill
 
-Warn = Callable[[str], None]
-
 SAME_PROMPT = 0.5  # share of its codes that two encodings of one prompt have in common, at the least
-
-
-def unheard(warning: str) -> None:
-    """A warning that nobody reads."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class Rendered:
 
 def sample(out: Path, request: Request, *, report: Report = silent, warn: Warn = unheard) -> Rendered:
     """A new song from nothing, in the folder `out`; resumed where it was begun before."""
-    folder = catalogue.find(request.model or catalogue.EMBEDDED)
+    folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
     return _render(out, folder, request, None, report, warn)
 
 
@@ -65,7 +60,7 @@ def continue_(
     warn: Warn = unheard,
 ) -> Rendered:
     """A recording and what a model makes of it: `prompt_seconds` of `audio`, from `start` on, begin the song."""
-    folder = catalogue.find(request.model or catalogue.EMBEDDED)
+    folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
     heard = hear(audio, folder, start=start, seconds=prompt_seconds)
     return _render(out, folder, request, heard, report, warn)
 
@@ -106,7 +101,12 @@ def resume(path: Path, request: Request | None = None, *, report: Report = silen
         recipe = song.recipe()
         if recipe is None:
             raise NotASong(f"{path} has codes but no song.toml. Fill in its levels with: jukectl upsample {path}")
-        folder = model_of(song, recipe, request)
+        folder = redressed(model_of(song, recipe, request), song, recipe, request)
+        if not request.force and differ(references(folder), recipe.adapters):
+            raise RecipeDiffers(
+                f"{path} was begun without one of the adapters given, or with another strength. Leave it out; "
+                f"for levels that are not begun yet there is: jukectl upsample {path} --adapter FILE"
+            )
         _check_codecs(song, TOP_DOWN, folder, request)
         if recipe.kind == "encode" and not recipe.sampling:  # it asks for codes alone
             return Rendered(path, (), _encode_prompt(song, recipe, folder, machine, report))
@@ -123,11 +123,11 @@ def upsample(path: Path, request: Request, *, report: Report = silent, warn: War
     with song.lock():
         existing = song.recipe()
         if existing is None:
-            folder = catalogue.find(request.model or catalogue.EMBEDDED)
+            folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
             recipe = recipe_for_codes(song, folder, request)
         else:
             begun = [level.label for level in begun_levels(song, existing, request)]
-            folder = model_of(song, existing, request, [VQVAE_PART, *begun])
+            folder = redressed(model_of(song, existing, request, [VQVAE_PART, *begun]), song, existing, request)
             recipe = extended(song, existing, folder, request)
         _check_codecs(song, TOP_DOWN[:1] if request.overwrite else TOP_DOWN, folder, request)
         if request.overwrite:
@@ -266,7 +266,10 @@ def _job(
     recipe: Recipe, folder: ModelFolder, machine: Machine, level: Level, total: int, upper: Codes | None, warn: Warn
 ) -> LevelJob:
     """A level's prior, loaded, with all it is told."""
-    artist, genres = folder.card.labels(level, recipe.labels.artist, recipe.labels.genres)
+    names = recipe.labels.artist, recipe.labels.genres
+    artist, genres = folder.card.labels(level, *names)
+    if unknown := folder.card.unknown_at(level, *names):
+        warn(f"the {level.label} prior has not learned {', '.join(unknown)}: that level is made without")
     return LevelJob(
         prior=folder.prior(level, machine.device, machine.dtype),
         total=total,

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
 
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import LevelSampling
@@ -12,11 +14,24 @@ FALLBACK = LevelSampling(temperature=0.98, advance=0.5)
 """Settings of a level for which neither the user nor the model names any."""
 
 
+@dataclass(frozen=True)
+class AdapterChoice:
+    """An adapter file to put on, and how strongly; None: as the song's recipe says, or else as it was trained."""
+
+    path: Path
+    strength: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.strength is not None and not isfinite(self.strength):
+            raise BadInput(f"--adapter takes FILE or FILE:STRENGTH with a number, got {self.path}:{self.strength}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """Options of `sample`, `continue` and `upsample`. Anything left None is the model's or the folder's choice."""
 
     model: str | None = None
+    adapters: tuple[AdapterChoice, ...] = ()
     artist: str | None = None
     genres: tuple[str, ...] = ()
     seconds: float = 20.0  # of new music

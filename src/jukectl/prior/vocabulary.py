@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Self
 
 from jukectl.errors import BadInput, UnknownName
 
@@ -36,6 +37,14 @@ class Vocabulary:
             raise BadInput(f"{len(found)} genres given, but this model takes up to {self.genre_slots} a song")
         return artist_id, found
 
+    def named(self, artists: int = 0, genres: int = 0) -> Self:
+        """With a name for each of so many ids: `#12` for one that has no other."""
+        return replace(self, artists=_numbered(self.artists, artists), genres=_numbered(self.genres, genres))
+
+    def grown(self, artists: Sequence[str], genres: Sequence[str]) -> Self:
+        """With those names at the end that are not known yet, without regard to case."""
+        return replace(self, artists=_with_new(self.artists, artists), genres=_with_new(self.genres, genres))
+
     def _artist(self, name: str) -> int:
         return _find(name, self.artists, self.artist_ids, "artist")
 
@@ -51,6 +60,22 @@ class Vocabulary:
                     raise
                 found.extend(_find(word, self.genres, self.genre_ids, "genre") for word in words)
         return found
+
+
+def place_of(name: str, names: Sequence[str]) -> int:
+    """Where a name stands, without regard to case; ValueError where it does not."""
+    return [known.casefold() for known in names].index(name.casefold())
+
+
+def _numbered(names: Sequence[str], count: int) -> tuple[str, ...]:
+    return (*names, *(f"#{number}" for number in range(len(names), count)))
+
+
+def _with_new(names: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
+    known = {name.casefold(): name for name in names}
+    for name in new:
+        known.setdefault(name.casefold(), name)
+    return (*names, *list(known.values())[len({name.casefold() for name in names}) :])
 
 
 def _find(name: str, names: Sequence[str], ids: int, what: str) -> int:

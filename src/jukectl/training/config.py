@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
+from jukectl.prior.config import AdapterConfig
 
 LEVELS = tuple(level.label for level in Level)
 
@@ -27,6 +28,7 @@ class TrainConfig:
     schedule: Literal["cosine", "constant"] = "cosine"
     clip_norm: float = 1.0
     average: float = 0.0  # decay of the moving average of the weights; 0 keeps none
+    patience: int = 0  # evaluations without a gain after which training stops early; 0 never stops
     precision: Literal["fp32", "bf16"] = "fp32"
     checkpoint_activations: bool = False  # less memory for a third more computing: blocks are passed twice
     compile: bool = False  # the blocks, by torch.compile: faster steps after a slow first one
@@ -40,7 +42,7 @@ class TrainConfig:
         _check_least(
             self, 1, "steps", "batch", "accumulate", "log_every", "evaluate_every", "checkpoint_every", "threads"
         )
-        _check_least(self, 0, "weight_decay", "warmup", "seed")
+        _check_least(self, 0, "weight_decay", "warmup", "patience", "seed")
         _check_positive(self, "learning_rate", "clip_norm")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas are two numbers from 0 up to 1, got {list(self.betas)}")
@@ -117,6 +119,8 @@ class VQVAERecipe:
 
     out: Path
     levels: tuple[str, ...] = LEVELS
+    start: str | None = None  # a model, by name or folder, or a training run: its weights are begun with
+    architecture: Literal["separate", "hierarchical"] = "separate"  # of the levels; hierarchical is for comparison only
     model: dict[str, Any] = field(default_factory=dict)  # fields of VQVAEConfig
     data: AudioData
     train: TrainConfig
@@ -126,11 +130,25 @@ class VQVAERecipe:
     def __post_init__(self) -> None:
         if not self.levels or len(set(self.levels)) < len(self.levels) or not set(self.levels) <= set(LEVELS):
             raise ValueError(f"levels are one or more of {', '.join(LEVELS)}, got {list(self.levels)}")
+        if self.architecture == "hierarchical" and set(self.levels) != set(LEVELS):
+            raise ValueError(f"architecture hierarchical has all levels, got {list(self.levels)}: leave levels out")
         if self.codebook.start_step >= self.train.steps:
             raise ValueError(
                 f"codebook.start_step {self.codebook.start_step} must come before train.steps {self.train.steps}: "
                 "without a codebook there is nothing to keep"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyingConfig:
+    """How a run that starts from a model is watched for learning its songs by heart, see `training/copying.py`."""
+
+    samples: int = 4  # continuations at each evaluation; 0 does not look
+    codes: int = 256  # of each
+
+    def __post_init__(self) -> None:
+        _check_least(self, 0, "samples")
+        _check_least(self, 1, "codes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +160,10 @@ class PriorRecipe:
     model: dict[str, Any] = field(default_factory=dict)  # fields of PriorConfig
     label_dropout: float = 0.1  # share of segments that are trained without artist and genre
     codec: Path | None = None  # a model folder: the embeddings of codes begin as images of its codebooks' vectors
+    start: str | None = None  # a model, by name or folder, or a training run: its weights and names are begun with
+    other_codec: bool = False  # start although another VQ-VAE gave the codes their meaning
+    adapter: AdapterConfig | None = None  # learn a low-rank adapter of what is started from, not all of its weights
+    copying: CopyingConfig = field(default_factory=CopyingConfig)
     data: CodeData
     train: TrainConfig
 
@@ -150,6 +172,10 @@ class PriorRecipe:
             raise ValueError(f"level is one of {', '.join(LEVELS)}, got {self.level!r}")
         if not 0 <= self.label_dropout <= 1:
             raise ValueError(f"label_dropout is a share from 0 to 1, got {self.label_dropout}")
+        if self.adapter is not None and self.start is None:
+            raise ValueError("adapter needs a model that it adapts: give it with --from or as start")
+        if self.codec is not None and self.start is not None:
+            raise ValueError("codec is for a prior that starts from random weights: leave it out beside start")
 
 
 def _check_least(config: object, least: int, *names: str) -> None:

@@ -75,9 +75,19 @@ class Task(Protocol[Batch]):
         ...
 
 
-def train(task: Task[Batch], config: TrainConfig, out: Path, report: Report, ranks: Ranks = ALONE) -> Path:
-    """Train `task` to its last step, from the last checkpoint in `out` if there is one; returns the best weights' path.
+def train(
+    task: Task[Batch],
+    config: TrainConfig,
+    out: Path,
+    report: Report,
+    ranks: Ranks = ALONE,
+    *,
+    evaluate_first: bool = False,
+) -> Path:
+    """Train `task`, from the last checkpoint in `out` if there is one; returns the best weights' path.
 
+    It ends at the last step, or where `config.patience` is at an end. With `evaluate_first` there are figures of the
+    model as it is before the first step too, and it may be the best.
     Raises BadRecipe where that checkpoint cannot be taken up, or the loss is no longer finite; Stopped after Ctrl-C or
     SIGTERM, with the step finished and saved.
     """
@@ -85,10 +95,12 @@ def train(task: Task[Batch], config: TrainConfig, out: Path, report: Report, ran
     task.distribute(ranks)
     run = _Run(task, config, out, ranks)
     run.resume()
+    if evaluate_first and run.step == 0:
+        run.evaluate()
     with run.batches() as batches, Interruption(second_counts=ranks.world == 1) as interruption:
-        while run.step < config.steps:
+        while not run.finished:
             run.advance(batches.take(), report)
-            if ranks.any(interruption.asked) and run.step < config.steps:
+            if ranks.any(interruption.asked) and not run.finished:
                 run.save()
                 raise Stopped(f"stopped after step {run.step} of {config.steps}, which is saved in {out}.")
     report(Progress("training", run.step, run.step, run.summary()))
@@ -115,6 +127,7 @@ class _Run(Generic[Batch]):
         self.rows = ranks.rows(config.batch, config.accumulate)
         self.step = 0
         self.best = math.inf
+        self.waited = 0  # evaluations since the best one
         self.optimizer = adam(task.model, config)
         self.average = WeightAverage(task.model, config.average)
         self.pace = Pace(ranks.device)
@@ -131,6 +144,11 @@ class _Run(Generic[Batch]):
 
         return Prefetcher(make, self.step, self.config.steps)
 
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or too many evaluations have brought nothing."""
+        return self.step >= self.config.steps or 0 < self.config.patience <= self.waited
+
     def advance(self, parts: Sequence[Batch], report: Report) -> None:
         """One step, and whatever is due after it."""
         config = self.config
@@ -141,9 +159,9 @@ class _Run(Generic[Batch]):
             report(Progress("training", self.step, config.steps, self.summary(row)))
         if self.step % config.evaluate_every == 0 or last:
             with self.pace.paused():
-                self._evaluate()
+                self.evaluate()
             report(Progress("training", self.step, config.steps, self.summary()))
-        if self.step % config.checkpoint_every == 0 or last:
+        if self.step % config.checkpoint_every == 0 or self.finished:
             self.save()
 
     def _descend(self, parts: Sequence[Batch]) -> _StepFigures:
@@ -198,15 +216,17 @@ class _Run(Generic[Batch]):
         figures = {**(row or {}), **self.latest}
         return " ".join(f"{name}={value:.3f}" for name, value in figures.items())
 
-    def _evaluate(self) -> None:
+    def evaluate(self) -> None:
         """Figures on held-out songs into the log, the weights into LAST, and into BEST where no figures were better."""
         model = self.task.model
         model.eval()
         with self.average.swapped_in(), torch.no_grad(), self._autocast():
             figures = self.task.evaluate()
             if figures[self.task.objective] < self.best:
-                self.best = figures[self.task.objective]
+                self.best, self.waited = figures[self.task.objective], 0
                 save_weights(model, self.out / BEST, self.ranks)
+            else:
+                self.waited += math.isfinite(self.best)  # before that there is nothing to wait for
             save_weights(model, self.out / LAST, self.ranks)
         model.train()
         self.latest = figures
@@ -248,6 +268,7 @@ class _Run(Generic[Batch]):
             ) from error
         self.step = self.saved = int(state["run.step"])
         self.best = float(state["run.best"])
+        self.waited = int(state.get("patience.waited", 0))
         self.pace = Pace(self.ranks.device, self.step, float(state["run.seconds"]))
 
     def _state(self) -> dict[str, Tensor]:
@@ -258,6 +279,7 @@ class _Run(Generic[Batch]):
                 "best": torch.tensor(self.best, dtype=torch.float64),
                 "seconds": torch.tensor(self.pace.seconds(), dtype=torch.float64),
             },
+            "patience": {"waited": torch.tensor(self.waited)} if self.config.patience else {},
             "model": self.task.model.state_dict(),
             "state": self.task.state.state_dict(),
             "average": self.average.state,

@@ -2,45 +2,52 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
-from jukectl.prior.conditioners.upper_codes import UpperCodes
+from jukectl.prior.adapters import Adapter, attach
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
+from jukectl.prior.surgery import grow_vocabulary
 from jukectl.prior.vocabulary import Vocabulary
+from jukectl.progress import Warn, unheard
+from jukectl.training.blocks import prepare_blocks
 from jukectl.training.config import PriorRecipe
+from jukectl.training.copying import Copied, CopyWatch
 from jukectl.training.distributed import ALONE, Ranks
 from jukectl.training.drawing import ALL_ROWS
 from jukectl.training.encoded import EncodedSongs
 from jukectl.training.prefetch import moved
-from jukectl.training.encoded import EncodedSongs
 from jukectl.training.segments import Segments, SegmentSet, vocabulary_of
+from jukectl.training.starting import PriorStart, agreed_model, start_from_codebooks
 
 
 class PriorTask:
-    """Trains one level's prior; the vocabulary is all artists and genres of the code folder."""
+    """Trains one level's prior; the vocabulary is all artists and genres of the code folder.
+
+    With a `start` that prior is trained on, or an adapter of it where the recipe asks for one. Its vocabulary grows.
+    """
 
     objective = "bits"
-
     unit = "codes"
-    def __init__(self, recipe: PriorRecipe) -> None:
+
+    def __init__(self, recipe: PriorRecipe, start: PriorStart | None = None, warn: Warn = unheard) -> None:
         self.recipe = recipe
+        self.warn = warn
         songs = EncodedSongs(*recipe.data.folders)
-        self.vocabulary = vocabulary_of(songs.manifest.tracks)
-        self.config = prior_config(recipe, self.vocabulary, songs)
+        self.codec = songs.find(songs.manifest.tracks[0], Level.parse(recipe.level)).archive.vqvae
         torch.manual_seed(recipe.train.seed)
-        self.prior = Prior(self.config)
-        if recipe.codec is not None:
-            start_from_codebooks(self.prior, recipe.codec)
-        self.model: nn.Module = self.prior
+        self.adapter: Adapter | None = None
+        if start is None:
+            self._begin(vocabulary_of(songs.manifest.tracks), songs)
+        else:
+            self._go_on(start, vocabulary_of(songs.manifest.tracks), songs)
+        self.model: nn.Module = self.prior if self.adapter is None else self.adapter
         self.parts: Sequence[nn.Module] = [self.prior]
         self.state: nn.Module = nn.Module()
         self.units = recipe.train.batch * self.config.context
@@ -52,6 +59,34 @@ class PriorTask:
         self.training = SegmentSet.load(songs, kept, level, self.vocabulary, **shape)
         held_out = SegmentSet.load(songs, held or kept, level, self.vocabulary, **shape)
         self.validation = held_out.spread(recipe.data.validation_segments)
+        self.copies: CopyWatch | None = None
+        self._warned = False
+        if start is not None and held and recipe.copying.samples:
+            places = held_out.spread(recipe.copying.samples)
+            self.copies = CopyWatch(self.training, places, recipe.copying.codes, recipe.train.seed)
+
+    def _begin(self, vocabulary: Vocabulary, songs: EncodedSongs) -> None:
+        """A prior with random weights, or with embeddings from a codec's codebooks."""
+        self.vocabulary = vocabulary
+        self.config = prior_config(self.recipe, vocabulary, songs)
+        self.prior = Prior(self.config)
+        if self.recipe.codec is not None:
+            start_from_codebooks(self.prior, self.recipe.codec)
+
+    def _go_on(self, start: PriorStart, found: Vocabulary, songs: EncodedSongs) -> None:
+        """A trained prior, with rows for the names that are new to it."""
+        recipe, known = self.recipe, start.config
+        if warning := start.check_codec(self.codec, recipe.data.folders[0], anyway=recipe.other_codec):
+            self.warn(warning)
+        self.vocabulary = start.vocabulary.grown(found.artists, found.genres)
+        artists, genres = len(self.vocabulary.artists), len(self.vocabulary.genres)
+        model = {**agreed_model(recipe.model, known.to_dict(), start.name), "artists": artists, "genres": genres}
+        self.config = prior_config(replace(recipe, model=model), self.vocabulary, songs)
+        self.prior = start.prior.requires_grad_(True).train()
+        grow_vocabulary(self.prior, artists=artists, genres=genres)
+        if recipe.adapter is not None:
+            new = {"new_artists": artists - known.artists, "new_genres": genres - known.genres}
+            self.adapter = attach(self.prior, recipe.adapter, **new)
 
     def distribute(self, ranks: Ranks) -> None:
         """Shard the prior over the ranks, block by block."""
@@ -78,7 +113,23 @@ class PriorTask:
 
     def evaluate(self) -> Mapping[str, float]:
         """Mean bits a code over held-out segments."""
-        return {self.objective: float(self.ranks.map(self._bits, self.validation).mean())}
+        bits = {self.objective: float(self.ranks.map(self._bits, self.validation).mean())}
+        if self.copies is None or self.ranks.world > 1:  # a sharded prior cannot be sampled from
+            return bits
+        copied = self.copies.look(self.prior)
+        self._warn_of(copied)
+        return {**bits, "longest_shared_run": copied.length, "held_out_shared_run": copied.held_out}
+
+    def _warn_of(self, copied: Copied) -> None:
+        """Say it once where the prior begins to learn its songs by heart."""
+        if copied.clear and not self._warned:
+            self._warned = True
+            seconds = copied.length * self.config.hop / self.config.sample_rate
+            self.warn(
+                f"it begins to copy: a continuation repeats {copied.length} codes ({seconds:.1f} s) of one training "
+                f"song, where held-out music shares {copied.held_out}. Stop early, or give it more songs, a lower "
+                "train.learning_rate or a smaller adapter.rank"
+            )
 
     def _bits(self, batch: Segments) -> Tensor:
         return self.loss(moved(batch, self.ranks.device))[0]
@@ -114,29 +165,3 @@ def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary, songs: EncodedSong
             f"but the hops are {codes.hop} and {upper.hop}"
         )
     return replace(config, conditioner=replace(config.conditioner, codebook_size=upper.codebook_size))
-
-
-@torch.no_grad()
-def start_from_codebooks(prior: Prior, codec: Path) -> None:
-    """Make the embeddings of codes, this level's and the one above's, images of the codebook vectors of a model folder.
-
-    Codes that sound alike then begin alike, which saves a small model much of the music it would need to find that out.
-    Each embedding keeps the scale that it was drawn with. BadRecipe where the folder has no such codebook.
-    """
-    level = prior.config.level
-    _start_embedding(prior.codes, codec, level)
-    if isinstance(prior.place, UpperCodes):
-        _start_embedding(prior.place.codes, codec, level.above)
-
-
-def _start_embedding(embedding: nn.Embedding, codec: Path, level: Level) -> None:
-    try:
-        with safe_open(codec / "vqvae.safetensors", framework="pt") as file:
-            vectors: Tensor = file.get_tensor(f"levels.{level.label}.codebook.vectors").float()
-    except (OSError, SafetensorError) as error:
-        raise BadRecipe(f"codec: {codec} holds no codebook of the {level.label} level: {error}") from error
-    if len(vectors) != len(embedding.weight):
-        raise BadRecipe(f"codec: {len(vectors)} vectors at the {level.label} level, {len(embedding.weight)} codes")
-    centred = vectors - vectors.mean(0)
-    image = centred @ torch.randn(vectors.shape[1], embedding.embedding_dim)  # distances are kept, near enough
-    embedding.weight.copy_(image * (embedding.weight.std() / image.std()))

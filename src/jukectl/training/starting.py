@@ -1,0 +1,179 @@
+"""What a training run starts from instead of random weights: a trained prior or codec, or the codebooks of one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.adapters import AdapterCard
+from jukectl.checkpoints.assemble import Run
+from jukectl.checkpoints.store import CARD, VQVAE_PART, vqvae_config
+from jukectl.codes.fingerprint import fingerprint
+from jukectl.codes.level import Level
+from jukectl.errors import BadModel, BadRecipe, WrongCodec
+from jukectl.prior.conditioners.upper_codes import UpperCodes
+from jukectl.prior.config import AdapterConfig, PriorConfig
+from jukectl.prior.model import Prior
+from jukectl.prior.vocabulary import Vocabulary
+from jukectl.vqvae.config import VQVAEConfig
+from jukectl.vqvae.model import VQVAE
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class PriorStart:
+    """A trained prior to go on from."""
+
+    name: str  # as the recipe gives it
+    model: str | None  # the model's own name; None for a training run
+    prior: Prior  # float32, on the CPU
+    vocabulary: Vocabulary  # a name for every id
+    fingerprint: str  # of its weights
+    codec: str | None  # fingerprint of the VQ-VAE whose codes it knows; None where an older run does not tell
+
+    @property
+    def config(self) -> PriorConfig:
+        """What it is made of."""
+        return self.prior.config
+
+    def check_codec(self, codes: str, folder: Path, *, anyway: bool) -> str | None:
+        """Refuse codes of another VQ-VAE than the prior knows, WrongCodec; with `anyway`, the warning to give."""
+        if self.codec is None or codes == self.codec:
+            return None
+        what = f"the codes in {folder} are of the VQ-VAE {codes[:12]}, and {self.name} knows those of {self.codec[:12]}"
+        if not anyway:
+            raise WrongCodec(
+                f"{what}: to it they would be noise. Encode the songs with its own: jukectl data encode MANIFEST "
+                f"--out CODES --model {self.name}; or start all the same with --force"
+            )
+        return f"{what}: it has to learn them anew"
+
+
+def find_prior(name: str, level: Level) -> PriorStart:
+    """The prior of a level in a model, by name or folder, or in a training run's folder. Raises BadModel."""
+    if not _is_run(Path(name)):
+        folder = catalogue.find(name)
+        prior = folder.prior(level, CPU)
+        names = folder.card.vocabulary_at(level).named(prior.config.artists, prior.config.genres)
+        base, codec = folder.fingerprint(level.label), folder.fingerprint(VQVAE_PART)
+        return PriorStart(name, folder.card.name, prior, names, base, codec)
+    run = Run.load(Path(name))
+    about = run.about.get("prior", {})
+    if about.get("level") != level.label:
+        raise BadModel(f"{name} is a training run, but not of a {level.label} prior")
+    prior = Prior(PriorConfig.from_dict(about))
+    _fill(prior, run.tensors, name)
+    about = run.about["vocabulary"]
+    names = Vocabulary(artists=tuple(about["artists"]), genres=tuple(about["genres"]))
+    names = names.named(prior.config.artists, prior.config.genres)
+    return PriorStart(name, None, prior, names, _fingerprint(run.tensors), run.about.get("codec"))
+
+
+def adapter_card(start: PriorStart, config: AdapterConfig, vocabulary: Vocabulary) -> AdapterCard:
+    """What is told of an adapter of this prior; BadRecipe where it is a training run, whose weights nobody samples."""
+    if start.model is None:
+        raise BadRecipe(
+            f"an adapter belongs to a model, and {start.name} is a training run. "
+            f"Make a model of it first: jukectl models assemble MODEL --base mini {start.name}"
+        )
+    return AdapterCard(
+        model=start.model,
+        level=start.config.level,
+        base=start.fingerprint,
+        rank=config.rank,
+        alpha=config.alpha,
+        artists=vocabulary.artists[len(start.vocabulary.artists) :],
+        genres=vocabulary.genres[len(start.vocabulary.genres) :],
+    )
+
+
+def agreed_model(given: Mapping[str, Any], start: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The [model] table of a recipe that starts from a model: that model's own. BadRecipe where the two disagree."""
+    for key, value in given.items():
+        theirs = start.get(key)
+        if isinstance(value, Mapping) and isinstance(theirs, Mapping):
+            agreed_model({f"{key}.{one}": inner for one, inner in value.items()}, _dotted(key, theirs), name)
+        elif value != theirs:
+            raise BadRecipe(f"model.{key} is {value}, but {theirs} in {name}, which it starts from: leave it out")
+    return dict(start)
+
+
+@dataclass(frozen=True, eq=False)
+class CodecStart:
+    """A trained codec to go on from."""
+
+    name: str
+    config: VQVAEConfig
+    tensors: Mapping[str, Tensor]
+
+    def model(self) -> dict[str, Any]:
+        """Its [model] table."""
+        values = {key: list(one) if isinstance(one, tuple) else one for key, one in asdict(self.config).items()}
+        return {key: one for key, one in values.items() if one is not None}
+
+    def fill(self, vqvae: VQVAE, levels: Sequence[Level]) -> None:
+        """Give a codec the weights of these levels; BadModel where one is not there."""
+        wanted = tuple(f"levels.{level.label}." for level in levels)
+        _fill(vqvae, {name: one for name, one in self.tensors.items() if name.startswith(wanted)}, self.name)
+
+
+def find_codec(name: str) -> CodecStart:
+    """The codec of a model, by name or folder, or of a training run's folder. Raises BadModel."""
+    if _is_run(Path(name)):
+        run = Run.load(Path(name))
+        if "vqvae" not in run.about:
+            raise BadModel(f"{name} is a training run, but not of a codec")
+        return CodecStart(name, vqvae_config(run.about["vqvae"]), run.tensors)
+    folder = catalogue.find(name)
+    return CodecStart(name, folder.card.vqvae, folder.vqvae(CPU).state_dict())
+
+
+@torch.no_grad()
+def start_from_codebooks(prior: Prior, codec: Path) -> None:
+    """Make the embeddings of codes, this level's and the one above's, images of the codebook vectors of a model folder.
+
+    Codes that sound alike then begin alike, which saves a small model much of the music it would need to find that out.
+    Each embedding keeps the scale that it was drawn with. BadRecipe where the folder has no such codebook.
+    """
+    level = prior.config.level
+    _start_embedding(prior.codes, codec, level)
+    if isinstance(prior.place, UpperCodes):
+        _start_embedding(prior.place.codes, codec, level.above)
+
+
+def _start_embedding(embedding: nn.Embedding, codec: Path, level: Level) -> None:
+    try:
+        with safe_open(codec / "vqvae.safetensors", framework="pt") as file:
+            vectors: Tensor = file.get_tensor(f"levels.{level.label}.codebook.vectors").float()
+    except (OSError, SafetensorError) as error:
+        raise BadRecipe(f"codec: {codec} holds no codebook of the {level.label} level: {error}") from error
+    if len(vectors) != len(embedding.weight):
+        raise BadRecipe(f"codec: {len(vectors)} vectors at the {level.label} level, {len(embedding.weight)} codes")
+    centred = vectors - vectors.mean(0)
+    image = centred @ torch.randn(vectors.shape[1], embedding.embedding_dim)  # distances are kept, near enough
+    embedding.weight.copy_(image * (embedding.weight.std() / image.std()))
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "best.safetensors").exists() and (path / CARD).exists()
+
+
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise BadModel(f"{name} does not fit its {CARD}: {str(error).splitlines()[-1].strip()}") from error
+
+
+def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    return fingerprint((name, tensor.float().numpy()) for name, tensor in tensors.items())
+
+
+def _dotted(key: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{key}.{name}": value for name, value in table.items()}
