@@ -175,3 +175,34 @@ def test_the_same_generator_gives_the_same_restarts(codebook):
         learner.counts.fill_(0.1)
         learner.update(book, latents, codes, generator(5))
     assert torch.equal(books[0].vectors, books[1].vectors)
+
+
+def clusters(step, far):
+    """Latents (1, 240, WIDTH) around 24 places that lie `far` from where the codebook began."""
+    places = torch.randn(SIZE, WIDTH, generator=generator(9)) * 3 + far
+    picks = torch.randint(SIZE, (240,), generator=generator(step))
+    return (places[picks] + 0.1 * torch.randn(240, WIDTH, generator=generator(step + 1_000)))[None]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_restarts_bring_every_vector_into_use_where_without_them_few_are(seed):
+    """Latents that move away from the codebook, as they do in training: the nearest few vectors take them all."""
+    used = {}
+    for threshold in (2.5, 0.0):  # an even codebook has 10 uses a vector and batch
+        codebook = Codebook(SIZE, WIDTH)
+        learner = CodebookLearner(codebook, decay=0.9, threshold=threshold)
+        learner.start(codebook, torch.randn(1, 240, WIDTH, generator=generator(seed)), generator(seed))
+        for step in range(200):
+            latents = clusters(step, far=8)
+            usage = learner.update(codebook, latents, codebook.encode(latents), generator(step))
+        used[threshold] = usage.used
+    assert used[2.5] >= 2 * used[0.0]
+    assert used[2.5] >= 0.8 * SIZE
+
+
+def test_a_vector_counts_as_used_from_a_quarter_of_the_mean_usage_on_restarts_or_not(codebook):
+    for threshold in (0.0, 1.0):
+        learner = started(codebook, decay=0.0, threshold=threshold)
+        codes = torch.tensor([0] * (4 * SIZE - 3) + [1] * 1 + [2] * 2)[None]  # the mean is 4 uses
+        usage = learner.update(codebook, torch.randn(1, 4 * SIZE, WIDTH), codes, generator())
+        assert usage.used == 3

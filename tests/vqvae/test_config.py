@@ -47,3 +47,7 @@ def test_a_mistake_is_named_with_its_field_and_value(field, value):
     with pytest.raises(ValueError, match=field) as caught:
         VQVAEConfig(**{field: value})
     assert str(value).strip("()").split(",")[0] in str(caught.value)
+
+
+def test_a_codebook_may_be_left_out():
+    assert VQVAEConfig(codebook_size=0).codebook_size == 0

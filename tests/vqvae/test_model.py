@@ -1,5 +1,7 @@
 """The VQ-VAE: three autoencoders that do not know each other."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -75,3 +77,17 @@ def test_a_codec_may_hold_some_of_its_levels(config):
     assert vqvae.decode(torch.zeros(1, 2, dtype=torch.int64), Level.TOP).shape == (1, 2 * config.hop(Level.TOP))
     with pytest.raises(KeyError):
         vqvae.autoencoder(Level.BOTTOM)
+
+
+@levels
+def test_a_codec_without_codebooks_passes_latents_on_and_holds_no_vectors(config, level):
+    autoencoder = VQVAE(replace(config, codebook_size=0)).autoencoder(level)
+    audio = torch.randn(2, 2 * config.hop(Level.TOP))
+    result = autoencoder(audio)
+
+    assert autoencoder.codebook is None
+    assert not list(autoencoder.buffers())
+    assert result.codes.shape == (2, 0)
+    assert torch.equal(result.audio, autoencoder.decoder(autoencoder.encoder(audio)))
+    result.audio.square().sum().backward()  # nothing stands between decoder and encoder
+    assert any(one.grad is not None and one.grad.any() for one in autoencoder.encoder.parameters())

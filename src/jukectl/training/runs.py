@@ -19,6 +19,7 @@ from jukectl.progress import Report
 from jukectl.training.checkpointing import checkpoints, remove
 from jukectl.training.config import PriorRecipe, VQVAERecipe, build, load_recipe
 from jukectl.training.distributed import ALONE, Ranks
+from jukectl.training.hierarchical_task import HierarchicalTask
 from jukectl.training.loop import train
 from jukectl.training.prior_task import PriorTask
 from jukectl.training.vqvae_task import VQVAETask
@@ -34,10 +35,12 @@ def train_vqvae(recipe_path: Path, overrides: Sequence[str], report: Report, ran
     _set_threads(recipe.train.threads)
     with _alone_in(recipe.out, ranks), _naming(recipe_path):
         with ranks.first_goes_ahead("music"):
-            task = VQVAETask(recipe, config, report)
+            learn = HierarchicalTask if recipe.architecture == "hierarchical" else VQVAETask
+            task = learn(recipe, config, report)
         shape = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(config).items()}
         shape = {name: value for name, value in shape.items() if value is not None}
-        _describe(recipe.out, {"vqvae": shape, "levels": list(recipe.levels)}, ranks)
+        about = {"vqvae": shape, "levels": list(recipe.levels), "architecture": recipe.architecture}
+        _describe(recipe.out, about, ranks)
         return train(task, recipe.train, recipe.out, report, ranks)
 
 
@@ -76,7 +79,8 @@ def _meaning(file: Path) -> object:
 def _parsed(table: Mapping[str, Any], where: str) -> object:
     """A model.toml as what can be compared: fields that it leaves out have their defaults."""
     if "vqvae" in table:
-        return build(VQVAEConfig, table["vqvae"], where), table["levels"]
+        architecture = table.get("architecture", "separate")  # as runs had it before there was another
+        return build(VQVAEConfig, table["vqvae"], where), table["levels"], architecture
     return PriorConfig.from_dict(table["prior"]), table["vocabulary"]
 
 

@@ -1,202 +1,52 @@
-"""Learning a codec: the levels of a recipe, side by side, on clips of a music folder."""
+"""Learning the product's codec: separate autoencoders, side by side."""
 
 from collections.abc import Mapping, Sequence
-from math import inf
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jukectl.audio.spectral import spectral_convergence_db
 from jukectl.codes.level import Level
-from jukectl.errors import BadManifest, BadRecipe
-from jukectl.nn.dilated import ResidualStack
-from jukectl.progress import Report
-from jukectl.training.blocks import prepare_blocks
-from jukectl.training.config import AudioData, VQVAERecipe
-from jukectl.training.distributed import ALONE, Ranks
-from jukectl.training.drawing import ALL_ROWS
-from jukectl.training.manifest import Manifest
-from jukectl.training.waveforms import Waveforms
-from jukectl.vqvae.codebook import CodebookLearner, entropy_bits
-from jukectl.vqvae.config import VQVAEConfig
-from jukectl.vqvae.loss import Scale, terms
+from jukectl.training.codec_task import CodecTask
+from jukectl.vqvae.codebook import Codebook
+from jukectl.vqvae.loss import terms
 from jukectl.vqvae.model import VQVAE, Reconstruction
 
-SCALE_CLIPS = 64  # clips that the data's loudness is measured on
 
+class VQVAETask(CodecTask):
+    """Trains a VQ-VAE. Every level has its own loss, so they do not disturb each other."""
 
-class VQVAETask:
-    """Trains the levels of a recipe. Every level has its own loss, so they do not disturb each other.
+    def make(self) -> nn.Module:
+        """The levels of the recipe."""
+        self.vqvae = VQVAE(self.config, self.levels)
+        return self.vqvae
 
-    With `model.codebook_size = 0` there are no codebooks to learn, and the autoencoders are judged as they are.
-    """
+    def wholes(self) -> Sequence[nn.Module]:
+        """An autoencoder a level."""
+        return [self.vqvae.autoencoder(level) for level in self.levels]
 
-    objective = "convergence_db"
-    unit = "samples"
-
-    def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, report: Report) -> None:
-        self.recipe = recipe
-        self.config = config
-        self.levels = [Level.parse(name) for name in recipe.levels]
-        self._check_sizes(config)
-        torch.manual_seed(recipe.train.seed)
-        self.vqvae = VQVAE(config, self.levels)
-        self.model: nn.Module = self.vqvae
-        self.parts: Sequence[nn.Module] = [self.vqvae.autoencoder(level) for level in self.levels]
-        self.learners = nn.ModuleDict(
-            {
-                level.label: CodebookLearner(
-                    self.vqvae.codebook(level), decay=recipe.codebook.decay, threshold=recipe.codebook.threshold
-                )
-                for level in self.levels
-                if config.codebook_size
-            }
-        )
-        self.state: nn.Module = self.learners
-        self._load_music(recipe.data, config, report)
-        self.units = recipe.train.batch * recipe.data.clip_samples
-        self.ranks = ALONE
-        self._passed: dict[Level, list[Reconstruction]] = {level: [] for level in self.levels}  # of the step so far
-        self._step = 0
-
-    def _load_music(self, data: AudioData, config: VQVAEConfig, report: Report) -> None:
-        """Songs to learn from, the middles of others to be judged by, and how loud it all is."""
-        manifest = Manifest.load(data.manifest)
-        kept, held = manifest.split(data.held_out)
-        cache = manifest.folder / f"waveforms-{config.sample_rate}"
-        self.training = Waveforms.load(manifest.folder, kept, config.sample_rate, cache, report)
-        shown = held[:: max(1, -(-len(held) // data.validation_songs))] or kept[:1]
-        validation = Waveforms.load(manifest.folder, shown, config.sample_rate, cache, report)
-        length = round(data.validation_seconds * config.sample_rate)
-        middles = [validation.middle(index, length) for index in range(len(validation.songs))]
-        shortest = config.hop(max(self.levels))
-        self.validation = [middle for middle in middles if len(middle) >= shortest and middle.any()]
-        clips = self.training.clips(SCALE_CLIPS, data.clip_samples, np.random.default_rng(self.recipe.train.seed))
-        if not clips.any() or not self.validation:
-            raise BadManifest(f"the songs in {manifest.folder} are silent or too short to learn from")
-        self.scale = Scale.of(clips)
-
-    def distribute(self, ranks: Ranks) -> None:
-        """Give every rank a replica of each level's autoencoder."""
-        self.ranks = ranks
-        prepare_blocks((one for one in self.vqvae.modules() if isinstance(one, ResidualStack)), self.recipe.train)
-        self.learners.to(ranks.device)
-        self.parts = [ranks.replicate(self.vqvae.autoencoder(level)) for level in self.levels]
-
-    def batch(self, step: int, rows: slice = ALL_ROWS) -> Tensor:
-        """Rows of a step's clips (B, N)."""
-        generator = np.random.default_rng((self.recipe.train.seed, step))
-        return self.training.clips(self.recipe.train.batch, self.recipe.data.clip_samples, generator, rows)
-
-    def before_step(self, step: int) -> None:
-        """Start the codebooks when it is time."""
-        self._step = step
-        for level in self.levels:
-            if step >= self.recipe.codebook.start_step and self._waits(level):
-                self._start(level)
+    def codebook(self, level: Level) -> Codebook:
+        """The codebook of one level, where the recipe wants any."""
+        return self.vqvae.codebook(level)
 
     def loss(self, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The sum over the levels of the loss on clips (B, N); see `vqvae.loss.terms`."""
         weights = self.recipe.loss
         total, figures = torch.zeros((), device=batch.device), {}
         for level, autoencoder in zip(self.levels, self.parts, strict=True):
-            result: Reconstruction = autoencoder(batch, quantize=not self._waits(level))
-            self._passed[level].append(result)
+            result: Reconstruction = autoencoder(batch, quantize=not self.waits(level))
+            self.remember(level, result)
             parts = terms(result, batch, self.scale, weights.worst_samples)
-            total = (
-                total
-                + weights.spectral * parts.spectral
-                + weights.waveform * parts.waveform
-                + weights.worst * parts.worst
-                + weights.commitment * parts.commitment
-            )
+            total = total + self.weighted(parts)
             for name in ("spectral", "waveform", "commitment"):
                 figures[f"{level.label}_{name}"] = getattr(parts, name).detach()
         return total, figures
 
-    def after_step(self) -> Mapping[str, float]:
-        """Move each codebook by the step's latents, and tell how it was used."""
-        figures = {f"{level.label}_{name}": 0.0 for level in self.levels for name in ("entropy", "used", "restarted")}
-        for level, results in self._passed.items():
-            codes = torch.cat([result.codes for result in results])
-            latents = torch.cat([result.latents.detach() for result in results])
-            results.clear()
-            if codes.numel():
-                usage = self._learner(level).update(
-                    self.vqvae.codebook(level), latents, codes, self._generator(level), self.ranks
-                )
-                figures[f"{level.label}_entropy"] = usage.entropy
-                figures[f"{level.label}_used"] = float(usage.used)
-                figures[f"{level.label}_restarted"] = float(usage.restarted)
-        return figures
+    def latents(self, audio: Tensor, level: Level) -> Tensor:
+        """What a level's encoder makes of audio (B, N): (B, T, D), float32."""
+        latents: Tensor = self.vqvae.autoencoder(level).encoder(audio)
+        return latents.float()
 
-    def evaluate(self) -> Mapping[str, float]:
-        """Mean spectral convergence in dB of held-out songs, a level, and over the levels; how their codes are spread.
-
-        The mean is infinite as long as a codebook has not started: what the levels do without it is no codec yet.
-        """
-        figures, scores = {}, []
-        for level in self.levels:
-            figures[f"{level.label}_convergence_db"], counts = self._held_out(level)
-            scores.append(figures[f"{level.label}_convergence_db"])
-            if self.config.codebook_size:
-                figures[f"{level.label}_held_out_entropy"] = entropy_bits(counts)
-                figures[f"{level.label}_held_out_codes"] = float(counts.count_nonzero())
-        return {**figures, self.objective: inf if any(map(self._waits, self.levels)) else float(np.mean(scores))}
-
-    @torch.no_grad()
-    def _start(self, level: Level) -> None:
-        """Fill the codebook with latents of many more clips than a batch has."""
-        generator = np.random.default_rng((self.recipe.train.seed, self._step, SCALE_CLIPS))
-        clips = self.training.clips(SCALE_CLIPS, self.recipe.data.clip_samples, generator)
-        codebook, learner = self.vqvae.codebook(level), self._learner(level)
-        encoder, train = self.vqvae.autoencoder(level).encoder, self.recipe.train
-        batches = torch.split(clips, max(1, train.batch // self.ranks.world // train.accumulate))
-        latents = torch.cat([encoder(some.to(self.ranks.device)).float() for some in batches])
-        learner.start(codebook, latents, self._generator(level))
-        self.ranks.broadcast([codebook.vectors, learner.sums, learner.counts])
-
-    def _held_out(self, level: Level) -> tuple[float, Tensor]:
-        """Mean spectral convergence in dB of the held-out songs, and how often each code came in them (K,)."""
-        hop, size = self.vqvae.config.hop(level), self.vqvae.config.codebook_size
-
-        def hear(song: Tensor) -> Tensor:
-            """A song (n,) to its score and its counts, (1 + K,)."""
-            target = song[: len(song) // hop * hop].to(self.ranks.device)
-            result = self.vqvae.autoencoder(level)(target[None], quantize=not self._waits(level))
-            score = spectral_convergence_db(target, result.audio[0].float())
-            counts = torch.bincount(result.codes[0], minlength=size).cpu()
-            return torch.cat([torch.tensor([score], dtype=torch.float64), counts])
-
-        heard = self.ranks.map(hear, self.validation)
-        return float(heard[:, 0].mean()), heard[:, 1:].sum(0)
-
-    def _waits(self, level: Level) -> bool:
-        """Whether this level has a codebook that has not started yet."""
-        return level.label in self.learners and not self._learner(level).started
-
-    def _check_sizes(self, config: VQVAEConfig) -> None:
-        """BadRecipe where clips are no whole codes, or so few that every vector of the codebook would be restarted."""
-        data, batch, threshold = self.recipe.data, self.recipe.train.batch, self.recipe.codebook.threshold
-        for level in self.levels:
-            hop = config.hop(level)
-            if data.clip_samples % hop:
-                raise BadRecipe(
-                    f"data.clip_samples must be a multiple of {hop}, the {level.label} hop, got {data.clip_samples}"
-                )
-            usage = batch * data.clip_samples / hop / config.codebook_size if config.codebook_size else inf
-            if threshold > usage:
-                raise BadRecipe(
-                    f"codebook.threshold {threshold} is over {usage:g}, the mean uses of a {level.label} vector a "
-                    "batch, so every vector would be restarted all the time: lower it to a quarter of that"
-                )
-
-    def _learner(self, level: Level) -> CodebookLearner:
-        learner = self.learners[level.label]
-        assert isinstance(learner, CodebookLearner)
-        return learner
-
-    def _generator(self, level: Level) -> torch.Generator:
-        seed = np.random.SeedSequence((self.recipe.train.seed, self._step, level)).generate_state(1)[0]
-        return torch.Generator().manual_seed(int(seed))
+    def heard(self, audio: Tensor, level: Level) -> Reconstruction:
+        """Audio (B, N) there and back through one level."""
+        result: Reconstruction = self.vqvae.autoencoder(level)(audio, quantize=not self.waits(level))
+        return result

@@ -44,5 +44,10 @@ def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: i
         multi_resolution_distance(audio, target) / scale.magnitude,
         squares.mean() / scale.power,
         squares.topk(min(worst_samples, squares.shape[-1]), dim=-1).values.mean() / scale.power,
-        (result.latents - result.quantized).square().mean(),
+        commitment(result),
     )
+
+
+def commitment(result: Reconstruction) -> Tensor:
+    """How far latents are from their codebook vectors: the mean square."""
+    return (result.latents - result.quantized).square().mean()

@@ -1,0 +1,221 @@
+"""Learning a codec, however its levels are built: clips of a music folder, codebooks, figures on held-out songs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from math import inf
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from jukectl.audio.spectral import spectral_convergence_db
+from jukectl.codes.level import Level
+from jukectl.errors import BadManifest, BadRecipe
+from jukectl.nn.dilated import ResidualStack
+from jukectl.progress import Report
+from jukectl.training.blocks import prepare_blocks
+from jukectl.training.config import AudioData, VQVAERecipe
+from jukectl.training.distributed import ALONE, Ranks
+from jukectl.training.drawing import ALL_ROWS
+from jukectl.training.manifest import Manifest
+from jukectl.training.waveforms import Waveforms
+from jukectl.vqvae.codebook import Codebook, CodebookLearner, entropy_bits
+from jukectl.vqvae.config import VQVAEConfig
+from jukectl.vqvae.loss import Scale, Terms
+from jukectl.vqvae.model import Reconstruction
+
+SCALE_CLIPS = 64  # clips that the data's loudness is measured on
+
+
+class CodecTask(ABC):
+    """Trains the levels of a recipe. What they are made of, and what their loss is, subclasses say.
+
+    With `model.codebook_size = 0` there are no codebooks to learn, and the autoencoders are judged as they are.
+    """
+
+    objective = "convergence_db"
+    unit = "samples"
+
+    def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, report: Report) -> None:
+        self.recipe = recipe
+        self.config = config
+        self.levels = [Level.parse(name) for name in recipe.levels]
+        self._check_sizes(config)
+        torch.manual_seed(recipe.train.seed)
+        self.model: nn.Module = self.make()
+        self.parts: Sequence[nn.Module] = self.wholes()
+        self.learners = nn.ModuleDict(
+            {
+                level.label: CodebookLearner(
+                    self.codebook(level), decay=recipe.codebook.decay, threshold=recipe.codebook.threshold
+                )
+                for level in self.levels
+                if config.codebook_size
+            }
+        )
+        self.state: nn.Module = self.learners
+        self._load_music(recipe.data, config, report)
+        self.units = recipe.train.batch * recipe.data.clip_samples
+        self.ranks = ALONE
+        self._passed: dict[Level, list[Reconstruction]] = {level: [] for level in self.levels}  # of the step so far
+        self._step = 0
+
+    @abstractmethod
+    def make(self) -> nn.Module:
+        """The model, with weights drawn anew."""
+
+    @abstractmethod
+    def wholes(self) -> Sequence[nn.Module]:
+        """The parts of the model that have a loss of their own."""
+
+    @abstractmethod
+    def codebook(self, level: Level) -> Codebook:
+        """The codebook of one level, where the recipe wants any."""
+
+    @abstractmethod
+    def loss(self, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss on clips (B, N) and its terms for the log; every level's result goes to `remember`."""
+
+    @abstractmethod
+    def latents(self, audio: Tensor, level: Level) -> Tensor:
+        """What comes to a level's codebook of audio (B, N), before any codebook has started: (B, T, D), float32."""
+
+    @abstractmethod
+    def heard(self, audio: Tensor, level: Level) -> Reconstruction:
+        """Audio (B, N) as it is heard from this level's codes."""
+
+    def _load_music(self, data: AudioData, config: VQVAEConfig, report: Report) -> None:
+        """Songs to learn from, the middles of others to be judged by, and how loud it all is."""
+        manifest = Manifest.load(data.manifest)
+        kept, held = manifest.split(data.held_out)
+        cache = manifest.folder / f"waveforms-{config.sample_rate}"
+        self.training = Waveforms.load(manifest.folder, kept, config.sample_rate, cache, report)
+        shown = held[:: max(1, -(-len(held) // data.validation_songs))] or kept[:1]
+        validation = Waveforms.load(manifest.folder, shown, config.sample_rate, cache, report)
+        length = round(data.validation_seconds * config.sample_rate)
+        middles = [validation.middle(index, length) for index in range(len(validation.songs))]
+        hop = config.hop(max(self.levels))
+        whole = [middle[: len(middle) // hop * hop] for middle in middles]
+        self.validation = [middle for middle in whole if middle.any()]
+        clips = self.training.clips(SCALE_CLIPS, data.clip_samples, np.random.default_rng(self.recipe.train.seed))
+        if not clips.any() or not self.validation:
+            raise BadManifest(f"the songs in {manifest.folder} are silent or too short to learn from")
+        self.scale = Scale.of(clips)
+
+    def distribute(self, ranks: Ranks) -> None:
+        """Give every rank a replica of each part."""
+        self.ranks = ranks
+        prepare_blocks((one for one in self.model.modules() if isinstance(one, ResidualStack)), self.recipe.train)
+        self.learners.to(ranks.device)
+        self.parts = [ranks.replicate(part) for part in self.wholes()]
+
+    def batch(self, step: int, rows: slice = ALL_ROWS) -> Tensor:
+        """Rows of a step's clips (B, N)."""
+        generator = np.random.default_rng((self.recipe.train.seed, step))
+        return self.training.clips(self.recipe.train.batch, self.recipe.data.clip_samples, generator, rows)
+
+    def before_step(self, step: int) -> None:
+        """Start the codebooks when it is time."""
+        self._step = step
+        for level in self.levels:
+            if step >= self.recipe.codebook.start_step and self.waits(level):
+                self._start(level)
+
+    def waits(self, level: Level) -> bool:
+        """Whether this level has a codebook that has not started yet."""
+        return level.label in self.learners and not self._learner(level).started
+
+    def weighted(self, parts: Terms) -> Tensor:
+        """The sum of the terms of a loss with the recipe's weights, a scalar."""
+        weights = self.recipe.loss
+        return (
+            weights.spectral * parts.spectral
+            + weights.waveform * parts.waveform
+            + weights.worst * parts.worst
+            + weights.commitment * parts.commitment
+        )
+
+    def remember(self, level: Level, result: Reconstruction) -> None:
+        """Keep what a level made of a part of the batch until the codebook has learned from it, after the step."""
+        self._passed[level].append(result)
+
+    def after_step(self) -> Mapping[str, float]:
+        """Move each codebook by the step's latents, and tell how it was used."""
+        figures = {f"{level.label}_{name}": 0.0 for level in self.levels for name in ("entropy", "used", "restarted")}
+        for level, results in self._passed.items():
+            codes = torch.cat([result.codes for result in results])
+            latents = torch.cat([result.latents.detach() for result in results])
+            results.clear()
+            if codes.numel():
+                usage = self._learner(level).update(
+                    self.codebook(level), latents, codes, self._generator(level), self.ranks
+                )
+                figures[f"{level.label}_entropy"] = usage.entropy
+                figures[f"{level.label}_used"] = float(usage.used)
+                figures[f"{level.label}_restarted"] = float(usage.restarted)
+        return figures
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Mean spectral convergence in dB of held-out songs, a level, and over the levels; how their codes are spread.
+
+        The mean is infinite as long as a codebook has not started: what the levels do without it is no codec yet.
+        """
+        figures, scores = {}, []
+        for level in self.levels:
+            figures[f"{level.label}_convergence_db"], counts = self._held_out(level)
+            scores.append(figures[f"{level.label}_convergence_db"])
+            if self.config.codebook_size:
+                figures[f"{level.label}_held_out_entropy"] = entropy_bits(counts)
+                figures[f"{level.label}_held_out_codes"] = float(counts.count_nonzero())
+        return {**figures, self.objective: inf if any(map(self.waits, self.levels)) else float(np.mean(scores))}
+
+    @torch.no_grad()
+    def _start(self, level: Level) -> None:
+        """Fill the codebook with latents of many more clips than a batch has."""
+        generator = np.random.default_rng((self.recipe.train.seed, self._step, SCALE_CLIPS))
+        clips = self.training.clips(SCALE_CLIPS, self.recipe.data.clip_samples, generator)
+        codebook, learner, train = self.codebook(level), self._learner(level), self.recipe.train
+        batches = torch.split(clips, max(1, train.batch // self.ranks.world // train.accumulate))
+        latents = torch.cat([self.latents(some.to(self.ranks.device), level) for some in batches])
+        learner.start(codebook, latents, self._generator(level))
+        self.ranks.broadcast([codebook.vectors, learner.sums, learner.counts])
+
+    def _held_out(self, level: Level) -> tuple[float, Tensor]:
+        """Mean spectral convergence in dB of the held-out songs, and how often each code came in them (K,)."""
+        size = self.config.codebook_size
+
+        def hear(song: Tensor) -> Tensor:
+            """A song (n,) to its score and its counts, (1 + K,)."""
+            target = song.to(self.ranks.device)
+            result = self.heard(target[None], level)
+            score = spectral_convergence_db(target, result.audio[0].float())
+            counts = torch.bincount(result.codes[0], minlength=size).cpu()
+            return torch.cat([torch.tensor([score], dtype=torch.float64), counts])
+
+        heard = self.ranks.map(hear, self.validation)
+        return float(heard[:, 0].mean()), heard[:, 1:].sum(0)
+
+    def _check_sizes(self, config: VQVAEConfig) -> None:
+        """BadRecipe where clips are no whole codes, or so few that every vector of the codebook would be restarted."""
+        data, batch, threshold = self.recipe.data, self.recipe.train.batch, self.recipe.codebook.threshold
+        for level in self.levels:
+            hop = config.hop(level)
+            if data.clip_samples % hop:
+                raise BadRecipe(
+                    f"data.clip_samples must be a multiple of {hop}, the {level.label} hop, got {data.clip_samples}"
+                )
+            usage = batch * data.clip_samples / hop / config.codebook_size if config.codebook_size else inf
+            if threshold > usage:
+                raise BadRecipe(
+                    f"codebook.threshold {threshold} is over {usage:g}, the mean uses of a {level.label} vector a "
+                    "batch, so every vector would be restarted all the time: lower it to a quarter of that"
+                )
+
+    def _learner(self, level: Level) -> CodebookLearner:
+        learner = self.learners[level.label]
+        assert isinstance(learner, CodebookLearner)
+        return learner
+
+    def _generator(self, level: Level) -> torch.Generator:
+        seed = np.random.SeedSequence((self.recipe.train.seed, self._step, level)).generate_state(1)[0]
+        return torch.Generator().manual_seed(int(seed))
