@@ -14,7 +14,7 @@ CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint check mini mini-music mini-codes mini-embed eval-mini pictures clean
+.PHONY: help setup demo test test-slow lint check mini mini-music mini-codes mini-embed eval-mini ablations pictures clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -89,6 +89,15 @@ mini-embed:
 eval-mini: setup ## measure the embedded model on the songs it was not trained on (after make mini)
 	@$(JUKECTL) eval reconstruction $(MINI)/music/manifest.jsonl --held-out $(RECIPES)/held_out.txt --seconds 30
 	@$(JUKECTL) eval prior $(MINI)/codes --held-out $(RECIPES)/held_out.txt
+
+ablations: setup ## train tiny codecs with one thing changed each, an hour long, and compare them (needs Debian 12)
+	@echo 'Fetching the music'
+	@$(PIP) install -r $(RECIPES)/requirements.txt
+	@mkdir -p build/ablations
+	@$(BIN)/python $(RECIPES)/fetch_music.py build/ablations/music --sources naev sectoid > build/ablations/held_out.txt
+	@$(JUKECTL) data scan build/ablations/music
+	@$(BIN)/python examples/ablations/train.py
+	@$(BIN)/python examples/ablations/report.py docs/images | tee build/ablations/table.md
 
 pictures: demo ## draw the pictures of the docs
 	@$(JUKECTL) plot demo --out docs/images/continuation.png

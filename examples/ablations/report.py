@@ -1,0 +1,202 @@
+"""What came of the runs of variants.toml: a table to stdout, for docs/RESULTS.md, and two pictures.
+
+python examples/ablations/report.py docs/images
+"""
+
+import argparse
+import csv
+from dataclasses import dataclass
+from math import log2
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from train import RUNS
+
+from jukectl.evaluation import plots
+from jukectl.evaluation.charts import Layout, colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CODEBOOK_SIZE = 2_048
+LEVELS = ("bottom", "middle", "top")
+OURS, PAPERS = colour(0), colour(5)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run as the table tells of it."""
+
+    run: str  # in variants.toml
+    level: str  # whose figures are shown
+    what: str
+    paper: float | None = None  # dB, as the Jukebox paper has it
+
+
+GROUPS = {
+    "Hop, with and without restarts": (
+        Row("bottom", "bottom", "bottom (8), with", -23.0),
+        Row("bottom-no-restarts", "bottom", "bottom (8), without", -21.1),
+        Row("middle", "middle", "middle (32), with", -12.4),
+        Row("middle-no-restarts", "middle", "middle (32), without", -12.4),
+        Row("top", "top", "top (128), with", -8.3),
+        Row("top-no-restarts", "top", "top (128), without", -8.3),
+    ),
+    "Codebook of the bottom level": (
+        Row("bottom-256", "bottom", "256 codes", -15.9),
+        Row("bottom", "bottom", "2,048 codes", -23.0),
+        Row("bottom-no-codebook", "bottom", "no codebook", -40.5),
+    ),
+    "Method at the top level": (
+        Row("top", "top", "full method", -8.3),
+        Row("top-no-spectral", "top", "no spectral loss", -6.3),
+        Row("hierarchical", "top", "one hierarchical autoencoder", 2.9),
+    ),
+}
+BESIDE = {  # not in the paper
+    "The hierarchical autoencoder, level by level": (
+        Row("hierarchical", "top", "top codes alone"),
+        Row("hierarchical", "middle", "top and middle codes"),
+        Row("hierarchical", "bottom", "all codes"),
+    ),
+    "Top level, codebook started after 200 steps": (
+        Row("top-warm", "top", "with restarts"),
+        Row("top-warm-no-restarts", "top", "without restarts"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Log:
+    """What a run wrote down about one level."""
+
+    steps: tuple[int, ...]  # at which it was evaluated on held-out songs
+    decibels: tuple[float, ...]  # spectral convergence
+    entropies: tuple[float, ...]  # bits, of their codes; empty without a codebook, as are the next two
+    heard: tuple[float, ...]  # different codes among them
+    used: tuple[float, ...]  # in training, vectors used at least a quarter as often as if all were used alike
+
+    @classmethod
+    def read(cls, run: Path, level: str) -> "Log":
+        """The logs in a run's folder."""
+        evaluations, steps = read_csv(run / "validation.csv"), read_csv(run / "train.csv")
+        return cls(
+            steps=tuple(int(row["step"]) for row in evaluations),
+            decibels=column(evaluations, f"{level}_convergence_db"),
+            entropies=column(evaluations, f"{level}_held_out_entropy"),
+            heard=column(evaluations, f"{level}_held_out_codes"),
+            used=column(steps, f"{level}_used"),
+        )
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def column(rows: list[dict[str, str]], name: str) -> tuple[float, ...]:
+    """A column of a log; empty where the log has none of that name."""
+    return tuple(float(row[name]) for row in rows if name in row)
+
+
+def read_all(runs: Path) -> dict[Row, Log]:
+    """The log of every row there is to tell of."""
+    rows = [row for group in (GROUPS | BESIDE).values() for row in group]
+    return {row: Log.read(runs / row.run, row.level) for row in rows}
+
+
+def table(logs: dict[Row, Log]) -> str:
+    """The last figures of all runs as Markdown."""
+    lines = [
+        "| run | spectral convergence (dB) | paper (dB) | entropy (bits) | codes heard | vectors in use |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for group, rows in (GROUPS | BESIDE).items():
+        lines.append(f"| **{group}** | | | | | |")
+        lines += [f"| {row.what} | {' | '.join(figures(row, logs[row]))} |" for row in rows]
+    return "\n".join(lines)
+
+
+def figures(row: Row, log: Log) -> list[str]:
+    """A row's cells; those that say nothing of its run are empty."""
+    paper = "" if row.paper is None else f"{row.paper:.1f}"
+    codes = (
+        (f"{log.entropies[-1]:.2f}", f"{log.heard[-1]:,.0f}", f"{log.used[-1]:,.0f}") if log.entropies else ("",) * 3
+    )
+    return [f"{log.decibels[-1]:.2f}", paper, *codes]
+
+
+def draw_reconstruction(logs: dict[Row, Log]) -> "Figure":
+    """Decibels of every run beside the paper's, a panel a group."""
+    layout = Layout(1, len(GROUPS), height=300)
+    page = layout.page(
+        "Spectral convergence by hop, codebook and method",
+        "held-out recordings, dB: lower is nearer to the original, 0 is no nearer than silence",
+        [("a tiny codec after 2,000 steps", OURS), ("Jukebox paper", PAPERS)],
+    )
+    for number, (name, rows) in enumerate(GROUPS.items()):
+        axes = layout.panel(page, number, name)
+        for place, row in enumerate(rows):
+            draw_bar(axes, place - 0.2, logs[row].decibels[-1], OURS)
+            if row.paper is not None:
+                draw_bar(axes, place + 0.2, row.paper, PAPERS)
+        axes.set_ylim(-44, 6)
+        axes.axhline(0, color=layout.theme.pale, linewidth=0.8)
+        axes.set_xlim(-0.6, len(rows) - 0.4)
+        axes.set_xticks(range(len(rows)), [in_lines(row.what) for row in rows], color=layout.theme.ink, fontsize=8)
+    return page.figure
+
+
+def draw_bar(axes: "Axes", place: float, decibels: float, shade: str) -> None:
+    """A bar with its figure at the end."""
+    axes.bar(place, decibels, 0.36, color=shade)
+    end, side = ((0, -3), "top") if decibels < 0 else ((0, 3), "bottom")
+    text = f"{decibels:.1f}"
+    axes.annotate(
+        text, (place, decibels), end, textcoords="offset points", ha="center", va=side, fontsize=7, color=shade
+    )
+
+
+def in_lines(text: str) -> str:
+    """A label for under a bar, short lines under one another."""
+    return text.replace(", ", "\n").replace(" ", "\n")
+
+
+def draw_codebooks(logs: dict[Row, Log]) -> "Figure":
+    """Entropy and number of the codes of held-out songs while training, with restarts and without."""
+    shades = {level: colour(number) for number, level in enumerate(LEVELS)}
+    layout = Layout(1, 2, height=320)
+    page = layout.page(
+        "Codebooks while training, with restarts and without",
+        f"solid: with restarts, dashed: without; {CODEBOOK_SIZE:,} vectors, from the first step on",
+        [(f"{level} level", shade) for level, shade in shades.items()],
+    )
+    entropy = layout.panel(page, 0, "Entropy", "of the codes of held-out recordings")
+    heard = layout.panel(page, 1, "Codes heard", "different ones in held-out recordings")
+    for row in GROUPS["Hop, with and without restarts"]:
+        style = "dashed" if row.run.endswith("no-restarts") else "solid"
+        for axes, values in ((entropy, logs[row].entropies), (heard, logs[row].heard)):
+            axes.plot(logs[row].steps, values, color=shades[row.level], linestyle=style, linewidth=1.6)
+    for axes, most, unit in ((entropy, log2(CODEBOOK_SIZE), "bits"), (heard, CODEBOOK_SIZE, "codes")):
+        axes.set_ylim(0, most * 1.03)
+        axes.axhline(most, color=layout.theme.pale, linewidth=0.8, linestyle="dotted")
+        axes.set_xlim(0, max(log.steps[-1] for log in logs.values()))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_major_formatter("{x:,g}")
+        layout.name_axes(axes, "training steps", unit)
+    return page.figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", type=Path, help="the folder that the pictures go to")
+    images: Path = parser.parse_args().images
+    logs = read_all(RUNS)
+    print(table(logs))
+    plots.save(draw_reconstruction(logs), images / "ablation-reconstruction.png")
+    plots.save(draw_codebooks(logs), images / "ablation-codebooks.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The ablations: their recipes can be read and built, and their report says what the logs say."""
+
+import csv
+import importlib.util
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from jukectl.codes.level import Level
+from jukectl.training.config import VQVAERecipe, build, load_recipe
+from jukectl.vqvae.config import VQVAEConfig
+
+ROOT = Path(__file__).parent.parent.parent
+ABLATIONS = ROOT / "examples/ablations"
+VARIANTS = tomllib.loads((ABLATIONS / "variants.toml").read_text())
+
+
+def imported(name: str) -> ModuleType:
+    """A script of the folder as a module."""
+    spec = importlib.util.spec_from_file_location(name, ABLATIONS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ABLATIONS)
+    monkeypatch.delitem(sys.modules, "train", raising=False)
+    return imported("train")
+
+
+@pytest.fixture
+def report(train: ModuleType) -> ModuleType:
+    return imported("report")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_run_has_a_recipe_and_a_folder_of_its_own(train, name):
+    recipe = load_recipe(train.BASE, VQVAERecipe, train.overrides(name))
+    config = build(VQVAEConfig, recipe.model, name)
+    assert recipe.out == Path("build/ablations/runs") / name
+    assert recipe.train.steps == 2_000
+    assert [config.hop(level) for level in Level] == [8, 32, 128]  # the paper's
+
+    if config.codebook_size:  # thresholds are a quarter of the mean usage of the level with the fewest codes
+        top = Level.parse(recipe.levels[-1])
+        uses = recipe.train.batch * recipe.data.clip_samples / config.hop(top) / config.codebook_size
+        assert recipe.codebook.threshold in (0, uses / 4)
+
+
+def test_the_same_songs_are_held_out_as_for_mini(train):
+    held_out = load_recipe(train.BASE, VQVAERecipe, train.overrides("top")).data.held_out
+    lines = (ROOT / "examples/mini/held_out.txt").read_text().splitlines()
+    assert list(held_out) == [line for line in lines if line.startswith(("naev/", "sectoid/"))]
+
+
+def test_every_run_is_in_the_report_and_none_that_is_not_trained(report):
+    rows = [row for group in (report.GROUPS | report.BESIDE).values() for row in group]
+    assert {row.run for row in rows} == set(VARIANTS)
+
+
+def write_logs(runs: Path, report: ModuleType) -> None:
+    """Logs as two evaluations leave them, with figures that tell the runs apart."""
+    for number, (name, variant) in enumerate(VARIANTS.items()):
+        levels = variant.get("levels", report.LEVELS)
+        has_codes = variant.get("model", {}).get("codebook_size") != 0
+        evaluations, steps = [], []
+        for step in (1_000, 2_000):
+            evaluation, logged = {"step": step}, {"step": step, "loss": 1.0}
+            for level in levels:
+                evaluation[f"{level}_convergence_db"] = -number - step / 10_000
+                logged[f"{level}_used"] = 100 + number if has_codes else 0
+                if has_codes:
+                    evaluation |= {
+                        f"{level}_held_out_entropy": 5 + number / 4,
+                        f"{level}_held_out_codes": 1_000 + number,
+                    }
+            evaluations.append(evaluation)
+            steps.append(logged)
+        (runs / name).mkdir(parents=True)
+        for file, rows in (("validation.csv", evaluations), ("train.csv", steps)):
+            with (runs / name / file).open("w", newline="") as out:
+                writer = csv.DictWriter(out, rows[0])
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+def test_the_table_has_the_last_figures_of_every_run_beside_the_papers(report, tmp_path):
+    write_logs(tmp_path, report)
+    lines = report.table(report.read_all(tmp_path)).splitlines()
+    number = list(VARIANTS).index("top-no-spectral")
+    assert (
+        f"| no spectral loss | -{number}.20 | -6.3 | {5 + number / 4:.2f} | 1,{number:03} | {100 + number} |" in lines
+    )
+    number = list(VARIANTS).index("bottom-no-codebook")
+    assert f"| no codebook | -{number}.20 | -40.5 |  |  |  |" in lines
+    assert {line.count("|") for line in lines} == {7}
+
+
+def test_pictures_are_drawn_of_what_the_runs_logged(report, tmp_path):
+    write_logs(tmp_path, report)
+    logs = report.read_all(tmp_path)
+    bars = report.draw_reconstruction(logs).axes
+    assert [len(axes.patches) for axes in bars] == [2 * len(group) for group in report.GROUPS.values()]
+    entropy, heard = report.draw_codebooks(logs).axes
+    for axes, log in ((entropy, "entropies"), (heard, "heard")):
+        drawn = [tuple(line.get_ydata()) for line in axes.lines if len(line.get_ydata()) == 2]
+        for row in report.GROUPS["Hop, with and without restarts"]:
+            assert getattr(logs[row], log) in drawn
