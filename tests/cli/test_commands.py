@@ -217,6 +217,36 @@ def test_data_scan_and_encode(jukectl, tiny_model, riff, tmp_path):
     assert jukectl("--json", *command).json["songs"] == 1
 
 
+def test_data_scan_tells_what_it_left_out_and_why(jukectl, tmp_path):
+    noise = np.random.default_rng(0).normal(scale=0.1, size=(8 * 8_000, 1))
+    soundfile.write(tmp_path / "one.flac", noise, 8_000)
+    soundfile.write(tmp_path / "again.wav", 0.5 * noise, 8_000)
+    soundfile.write(tmp_path / "silent.wav", 0 * noise, 8_000)
+    (tmp_path / "one.toml").write_text('licence = "CC0-1.0"\nmood = "calm"\n')
+    answer = jukectl("--json", "data", "scan", tmp_path, "--held-out-share", "0")
+    assert {name: answer.json[name] for name in ("songs", "seconds", "validation")} == {
+        "songs": 1,
+        "seconds": 8.0,
+        "validation": 0,
+    }
+    assert "skipped: " in answer.err and "silent.wav is silent" in answer.err
+    assert "left out: one.flac is a copy of again.wav" in answer.err
+    assert "warning: " in answer.err and "one.toml: mood is not known" in answer.err
+    kept = jukectl("data", "scan", tmp_path, "--keep-duplicates")
+    assert "duplicate: one.flac is a copy of again.wav" in kept.err
+    assert (tmp_path / "manifest.jsonl").read_text().count("CC0-1.0") == 1
+
+
+def test_data_encode_takes_a_part(jukectl, fails, tiny_model, riff, tmp_path):
+    for name in ("a.wav", "b.wav", "c.wav"):
+        shutil.copy(riff, tmp_path / name)
+    jukectl("data", "scan", tmp_path)
+    command = ["data", "encode", tmp_path / "manifest.jsonl", "--out", tmp_path / "codes", "--model", tiny_model]
+    assert jukectl("--json", *command, "--part", "1/2").json["songs"] == 2
+    assert jukectl("--json", *command, "--part", "2/2").json["songs"] == 1
+    assert "a part is written as 2/4" in fails(*command, "--part", "half")
+
+
 # As a program
 
 

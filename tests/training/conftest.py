@@ -8,8 +8,7 @@ import pytest
 from jukectl.audio import io
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
-from jukectl.progress import silent
-from jukectl.training.manifest import Manifest, Track, scan
+from jukectl.training.manifest import Manifest, Track
 
 HOPS = {Level.BOTTOM: 16, Level.MIDDLE: 64, Level.TOP: 256}
 SONGS = {  # top codes of each, and what its tags say
@@ -49,8 +48,9 @@ def music(tmp_path: Path) -> Path:
         io.save(folder / f"{number}.wav", np.stack([sine, 0.8 * sine]).astype(np.float32), 8_000)
     io.save(folder / "silent.wav", np.zeros(8_000, np.float32), 8_000)
     io.save(folder / "short.wav", np.full(30, 0.5, np.float32), 8_000)
-    manifest, _ = scan(folder, folder / "manifest.jsonl", silent)
-    manifest.save(folder / "manifest.jsonl")
+    names = ("0.wav", "1.wav", "2.wav", "short.wav", "silent.wav")
+    tracks = tuple(Track(path=name, seconds=1.0, sample_rate=8_000, channels=2) for name in names)
+    Manifest(folder, tracks).save(folder / "manifest.jsonl")
     return folder / "manifest.jsonl"
 
 

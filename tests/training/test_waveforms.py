@@ -1,12 +1,15 @@
 """Clips of music for the codec."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from jukectl.audio import io
+from jukectl.audio import io, mix
 from jukectl.errors import BadManifest
 from jukectl.progress import silent
 from jukectl.training.manifest import Track
@@ -105,8 +108,8 @@ def test_songs_are_decoded_at_the_rate_of_the_model_and_keep_up_to_two_channels(
 
 def test_a_song_is_decoded_once_and_again_when_its_file_has_changed(music, monkeypatch):
     decoded = []
-    honest = io.load
-    monkeypatch.setattr(io, "load", lambda path, **options: decoded.append(path.name) or honest(path, **options))
+    honest = io.stream
+    monkeypatch.setattr(io, "stream", lambda path: decoded.append(path.name) or honest(path))
     for _ in range(2):
         load(music, "mono.wav", "stereo.wav")
     assert decoded == ["mono.wav", "stereo.wav"]
@@ -138,3 +141,78 @@ def test_a_song_may_have_the_longest_name_that_a_folder_holds(music):
     songs = load(music, name)
     assert len(songs.songs) == 1
     assert all(len(os.fsencode(path.name)) <= 255 for path in (music / "cache").iterdir())
+
+
+@pytest.mark.parametrize("rate", [RATE, 22_050])
+def test_a_song_decoded_in_blocks_is_the_song(music, monkeypatch, rate):
+    monkeypatch.setattr(io, "READ_BLOCK", 777)
+    whole = io.load(music / "stereo.wav", sample_rate=rate).samples
+    (song,) = load(music, "stereo.wav", rate=rate).songs
+    assert isinstance(song, np.memmap)
+    np.testing.assert_array_equal(song, np.round(mix.limit_peak(whole) * FULL_SCALE))
+
+
+def test_a_song_over_full_scale_is_scaled_as_a_whole(music):
+    time = np.arange(RATE) / RATE
+    soundfile.write(music / "loud.wav", 3 * np.sin(300 * time), RATE, subtype="FLOAT")
+    (song,) = load(music, "loud.wav").songs
+    np.testing.assert_allclose(song[0] / FULL_SCALE, 0.999 * np.sin(300 * time), atol=1e-4)
+
+
+def test_a_cache_of_an_earlier_version_is_read_too(music):
+    load(music, "stereo.wav")
+    (kept,) = (music / "cache").iterdir()
+    before = np.array(np.load(kept))
+    np.save(kept, np.ascontiguousarray(before))
+    np.testing.assert_array_equal(load(music, "stereo.wav").songs[0], before)
+
+
+def test_what_is_wrong_with_some_songs_is_told_and_the_others_are_learnt_from(music):
+    broken = np.full(RATE, 0.1, np.float32)
+    broken[4_000] = np.nan
+    soundfile.write(music / "nan.wav", broken, RATE, subtype="FLOAT")
+    soundfile.write(music / "empty.wav", broken[:0], RATE)
+    soundfile.write(music / "other_rate.flac", np.full((44_100, 2), 0.1), 44_100)
+    names = ("nan.wav", "empty.wav", "absent.wav", "corrupt.flac", "mono.wav", "surround.flac", "other_rate.flac")
+    told = []
+    songs = load(music, *names, report=told.append)
+    assert [song.shape for song in songs.songs] == [(1, RATE), (1, RATE), (2, RATE)]
+    left_out = [one.note for one in told if one.note.startswith("left out")]
+    for note, words in zip(left_out, ("0.500 seconds is not", "holds no samples", "absent", "corrupt"), strict=True):
+        assert words in note
+    assert songs.clips(8, 256, rng(0)).isfinite().all()
+
+
+def test_where_nothing_is_left_the_first_reason_is_told(music):
+    with pytest.raises(BadManifest, match=r"none of the 2 songs .*/absent\.wav: No such file"):
+        load(music, "absent.wav", "corrupt.flac")
+
+
+def memory_to_decode(path, seconds, rate):
+    """Bytes by which decoding a long song, mostly silence, makes a process grow."""
+    with soundfile.SoundFile(path, "w", 8_000, 1, format="FLAC", subtype="PCM_16") as file:
+        block = np.zeros(8_000 * 60, np.int16)
+        block[:8_000] = 5_000
+        for _ in range(seconds // 60):
+            file.write(block)
+    program = (
+        "import resource, sys; from pathlib import Path; from jukectl.training.waveforms import _decoded\n"
+        "path = Path(sys.argv[1]); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "song = _decoded(path, int(sys.argv[2]), path.parent / 'cache')\n"
+        "print(song.shape[1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program, path, str(rate)], capture_output=True, text=True, check=True
+    ).stdout
+    samples, kilobytes = map(int, output.split())
+    assert samples == seconds * rate
+    return kilobytes * 1_024
+
+
+@pytest.mark.slow
+def test_a_song_of_ten_hours_is_decoded_in_little_memory(tmp_path):
+    assert memory_to_decode(tmp_path / "long.flac", 36_000, 16_000) < 100e6  # the samples alone are 1.15 GB
+
+
+def test_a_song_of_an_hour_is_decoded_in_little_memory(tmp_path):
+    assert memory_to_decode(tmp_path / "long.flac", 3_600, 8_000) < 50e6  # 58 MB as int16, 115 MB in floating point

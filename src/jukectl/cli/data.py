@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jukectl.cli.console import emit, progress
+from jukectl.cli.console import emit, progress, warn
 from jukectl.cli.options import Model, parse_levels
 
 app = typer.Typer(help="Prepare music for training: scan a folder, encode it.", no_args_is_help=True)
@@ -18,29 +18,50 @@ def scan(
     out: Annotated[
         Path | None, typer.Option("--out", help="The manifest to write. [default: MUSIC/manifest.jsonl]")
     ] = None,
+    held_out_share: Annotated[
+        float, typer.Option("--held-out-share", help="The share of songs to keep for validation.")
+    ] = 0.1,
+    keep_duplicates: Annotated[
+        bool, typer.Option("--keep-duplicates", help="List all copies of a recording, not only the best.")
+    ] = False,
 ) -> None:
-    """List the songs of a music folder, with the artist, genre and title from their tags.
+    """List the songs of a music folder, with artist, genre and title from their tags, and split them.
+
+    Beside song.flac may lie its lyrics, song.txt or song.lrc, and song.toml, which overrides artist, genres, title and
+    licence. Its key song ties versions of a song to one side of the split, and skip = true leaves the file out. Run it
+    again when there are new songs: only they are heard, and none moves to the other side.
 
     Example: jukectl data scan ~/Music/band
+
+    Example: jukectl data scan ~/Music --out all.jsonl --held-out-share 0.05
     """
-    from jukectl.training.manifest import scan as scan_folder
+    from jukectl.training.scan import scan as scan_folder
 
     manifest_path = out or music / "manifest.jsonl"
     with progress(context) as report:
-        manifest, skipped = scan_folder(music, manifest_path, report)
+        found = scan_folder(
+            music, manifest_path, report, held_out_share=held_out_share, keep_duplicates=keep_duplicates
+        )
     manifest_path.parent.mkdir(parents=True, exist_ok=True)
-    manifest.save(manifest_path)
-    for line in skipped:
+    found.manifest.save(manifest_path)
+    for line in found.skipped:
         typer.echo(f"skipped: {line}", err=True)
-    seconds = sum(track.seconds for track in manifest.tracks)
+    for line in found.warnings:
+        warn(line)
+    for line in found.copies:
+        typer.echo(f"{'duplicate' if keep_duplicates else 'left out'}: {line}", err=True)
+    tracks = found.manifest.tracks
     emit(
         context,
         [manifest_path],
         {
             "manifest": str(manifest_path),
-            "songs": len(manifest.tracks),
-            "seconds": round(seconds, 1),
-            "skipped": skipped,
+            "songs": len(tracks),
+            "seconds": round(sum(track.seconds for track in tracks), 1),
+            "validation": sum(track.split == "validation" for track in tracks),
+            "skipped": list(found.skipped),
+            "warnings": list(found.warnings),
+            "copies": list(found.copies),
         },
     )
 

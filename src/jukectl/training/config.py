@@ -55,7 +55,7 @@ class AudioData:
     """Waveforms to learn a codec from."""
 
     manifest: Path
-    held_out: tuple[str, ...] = ()  # paths in the manifest, or globs over them: songs kept for validation
+    held_out: tuple[str, ...] = ()  # paths or globs: songs for validation; none means as the scan split them
     clip_samples: int = 16_384  # audio samples a clip
     validation_seconds: float = 8.0  # taken from the middle of each held-out song
     validation_songs: int = 24  # at most, spread evenly over the held-out ones
@@ -70,7 +70,7 @@ class CodeData:
     """Code folders to learn a prior from, as `jukectl data encode` writes them."""
 
     codes: Path | tuple[Path, ...]  # a folder, or several: their songs are learnt from together
-    held_out: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()  # as for audio
     validation_segments: int = 48  # spread evenly over the held-out songs
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from jukectl.training.drawing import ALL_ROWS, ByLength
 from jukectl.training.manifest import Track
 
 FULL_SCALE = 32_767
+CEILING = 0.999  # songs with a higher peak are scaled down to it
 LONGEST_STEM = 150  # bytes of a song's name that its cache file keeps: file systems allow 255 in all
 
 
@@ -31,16 +33,17 @@ class Waveforms:
     @classmethod
     def load(cls, folder: Path, tracks: Sequence[Track], sample_rate: int, cache: Path, report: Report) -> "Waveforms":
         """Decode what is not in the cache yet; a song that cannot be read is reported and left out."""
-        songs = []
+        songs, reasons = [], []
         for number, track in enumerate(tracks):
             report(Progress("decoding songs", number, len(tracks), track.path))
             try:
                 songs.append(_decoded(folder / track.path, sample_rate, cache))
             except (BadAudio, MissingTool) as error:
+                reasons.append(str(error))
                 report(Progress("decoding songs", number, len(tracks), f"left out: {error}"))
         report(Progress("decoding songs", len(tracks), len(tracks)))
         if not songs:
-            raise BadManifest(f"none of the {len(tracks)} songs in {folder} can be read")
+            raise BadManifest(f"none of the {len(tracks)} songs in {folder} can be read: {reasons[0]}")
         return cls(songs, sample_rate)
 
     def clips(self, count: int, samples: int, generator: np.random.Generator, rows: slice = ALL_ROWS) -> Tensor:
@@ -75,7 +78,11 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
 
 
 def _decoded(path: Path, sample_rate: int, cache: Path) -> np.ndarray:
-    """The cached int16 decode (channels, samples) of a file, made anew where the file has changed."""
+    """The cached int16 decode (channels, samples) of a file, made anew where the file has changed.
+
+    It is written block by block, one frame of samples after another, so a song of any length takes little memory. A
+    cache of an earlier version, channel after channel, is read as well.
+    """
     try:
         about = path.stat()
     except OSError as error:
@@ -84,14 +91,40 @@ def _decoded(path: Path, sample_rate: int, cache: Path) -> np.ndarray:
     stem = os.fsencode(path.stem)[:LONGEST_STEM].decode(errors="ignore")
     kept = cache / f"{stem}-{key[:16]}.npy"
     if not kept.exists():
-        audio = io.load(path, sample_rate=sample_rate)
-        samples = audio.samples if audio.channels <= 2 else mix.to_mono(audio.samples)[None]
-        whole = np.round(mix.limit_peak(samples) * FULL_SCALE).astype(np.int16)
         try:
             cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CannotWrite(f"cannot make {cache}, where decoded songs are kept: {error.strerror}") from error
         with atomic_write(kept) as file:
-            np.save(file, whole)
+            highest = _write_samples(file, path, sample_rate, gain=1.0)
+            if highest > CEILING:  # the whole song is scaled down, and how far is known at its end only
+                _write_samples(file, path, sample_rate, gain=CEILING / highest)
     song: np.ndarray = np.load(kept, mmap_mode="r", allow_pickle=False)
     return song
+
+
+def _write_samples(file: BinaryIO, path: Path, sample_rate: int, *, gain: float) -> float:
+    """Decode a song into a .npy file, (channels, samples) int16 in Fortran's order; returns its peak.
+
+    Raises BadAudio and MissingTool, also for less than one sample.
+    """
+    stream = io.stream(path)
+    channels = stream.channels if stream.channels <= 2 else 1
+    kept = (block if stream.channels <= 2 else mix.to_mono(block)[None] for block in stream.blocks)
+    highest, samples = 0.0, 0
+    _write_header(file, channels, samples)
+    for block in mix.resample_blocks(kept, stream.sample_rate, sample_rate):
+        highest, samples = max(highest, mix.peak(block)), samples + block.shape[1]
+        scaled = np.round(block.T * np.float32(gain * FULL_SCALE)).clip(-FULL_SCALE, FULL_SCALE)
+        file.write(scaled.astype("<i2").tobytes())
+    if not samples:
+        raise BadAudio(f"{path} is too short: less than one sample at {sample_rate} Hz")
+    _write_header(file, channels, samples)
+    return highest
+
+
+def _write_header(file: BinaryIO, channels: int, samples: int) -> None:
+    """The header of the .npy file, which numpy pads so that it may be written again with another length."""
+    file.seek(0)
+    shape = {"descr": "<i2", "fortran_order": True, "shape": (channels, samples)}
+    np.lib.format.write_array_header_1_0(file, shape)
