@@ -74,10 +74,14 @@ def prior(
     segments: Annotated[
         int, typer.Option("--segments", min=1, help="Segments to score a level on, spread over the songs.")
     ] = 48,
+    plots: Plots = None,
 ) -> None:
-    """Measure what a code costs each prior in bits, and what it costs baselines and the prior with wrong labels.
+    """Measure what a code costs each prior in bits, beside baselines and the prior with wrong labels or none.
 
-    Less is better. Unigram and bigram are counted in the songs that are not held out.
+    Less is better. Unigram and bigram are counted in the songs that are not held out. The second table tells what
+    true labels save, in bits a code over the first codes of a segment and over all, with an interval that holds the
+    mean over songs 95 times in 100. Over the best prior without labels it is no more than the last column: later the
+    music itself tells its style.
 
     Example: jukectl eval prior codes --held-out examples/mini/held_out.txt
     """
@@ -85,7 +89,7 @@ def prior(
 
     with progress(context) as report:
         facts = evaluating.evaluate_prior(
-            codes, model=model or "mini", held_out=held_out, segments=segments, report=report, warn=warn
+            codes, model=model or "mini", held_out=held_out, segments=segments, plots=plots, report=report, warn=warn
         )
     show_facts(context, facts, tables.prior(facts))
 

@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, Any]
 
+GAINS = {
+    "shuffled": "wrong labels",
+    "unlabelled": "none",
+    "artist": "a wrong artist",
+    "genre": "a wrong genre",
+    "timing": "a wrong place",
+}
+
 
 def reconstruction(facts: Facts) -> list[str]:
     """A table of the levels, and one of the files where there are several."""
@@ -18,12 +26,19 @@ def reconstruction(facts: Facts) -> list[str]:
 
 
 def prior(facts: Facts) -> list[str]:
-    """A table of the levels."""
-    made = table("level", "prior", "unigram", "bigram", "wrong labels", "codes", "segments", text=1)
+    """A table of the levels, and one of what labels save in each of them."""
+    made = table("level", "prior", "unigram", "bigram", "wrong labels", "no labels", "codes", "segments", text=1)
+    saved = table(
+        "level", "first codes", "prior", "unigram", *(f"over {name}" for name in GAINS.values()), "at most", text=1
+    )
     for name, level in facts["levels"].items():
-        bits = [figure(level[key]) for key in ("bits", "unigram_bits", "bigram_bits", "shuffled_bits")]
-        made.add_row(name, *bits, str(level["codes"]), str(level["segments"]))
-    return lines([made])
+        keys = ("bits", "unigram_bits", "bigram_bits", "shuffled_bits", "unlabelled_bits")
+        made.add_row(name, *(figure(level[key]) for key in keys), str(level["codes"]), str(level["segments"]))
+        for length, found in level["by_length"].items():
+            bits = [figure(found["bits"]), figure(found["unigram_bits"])]
+            gains = [_gain(found["gains"][other]) for other in GAINS]
+            saved.add_row(name, length, *bits, *gains, f"{found['most_gain']:.4f}")
+    return lines([made, saved])
 
 
 def continuation(facts: Facts) -> list[str]:
@@ -46,7 +61,7 @@ def continuation(facts: Facts) -> list[str]:
         beats = " → ".join("-" if one["bpm"] is None else f"{one['bpm']:.0f}" for one in (before, after))
         rates = [f"{_percent(before[rate])} → {_percent(after[rate])}" for rate in ("repetition", "silence")]
         keys = f"{before['key'] or '-'} → {after['key'] or '-'}"
-        made.add_row(cell(_song_name(song)), keys, beats, *map(figure, list(likeness.values())[:5]), *rates)
+        made.add_row(cell(song["name"]), keys, beats, *map(figure, list(likeness.values())[:5]), *rates)
     usual = facts["reference"]
     if usual is not None:
         for name, which in (("recordings and how they go on", "own"), ("and how another does", "stranger")):
@@ -81,7 +96,7 @@ def originality(facts: Facts) -> list[str]:
     )
     known = table("runs that came in training (%)", *(f"{length} codes" for length in facts["run_lengths"]), text=1)
     for song in facts["songs"]:
-        name = _song_name(song)
+        name = song["name"]
         for kind, about in (("exact", "run"), ("near", "near copy")):
             found = song[kind]
             usual = found["held_out"] or {}
@@ -143,10 +158,13 @@ def _files(facts: Facts) -> "Table":
     return made
 
 
-def _song_name(song: Facts) -> str:
-    """A song's folder, and which of its samples where it is not the first."""
-    return Path(song["path"]).name + (f"/{song['sample']}" if song["sample"] else "")
-
-
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}"
+
+
+def _gain(gain: Facts | None) -> str:
+    """Bits saved, and between what they are likely to be."""
+    if gain is None:
+        return "-"
+    interval = "" if gain["low"] is None else f" ({gain['low']:.4f} to {gain['high']:.4f})"
+    return f"{gain['bits']:.4f}{interval}"

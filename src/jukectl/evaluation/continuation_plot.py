@@ -18,9 +18,12 @@ PANELS = (  # measure, name, unit
     ("chroma", "Chroma", "1 - cosine"),
     ("timbre", "Timbre", "MFCC distance (dB)"),
     ("loudness_lu", "Loudness", "apart (LU)"),
-    ("repetition", "Repetition", "share that repeats, new less prompt"),
-    ("silence", "Silence", "share that is silent, new less prompt"),
+    ("repetition", "Repetition", "% of the time, new less prompt"),
+    ("silence", "Silence", "% of the time, new less prompt"),
 )
+SHARES = ("repetition", "silence")  # drawn in percent, at least LEAST either way
+LEAST = 5.0
+DASHES = ("-", "--", ":", "-.")
 SPREAD = 0.3  # how far dots are strewn, so that equal ones can be told apart
 
 
@@ -49,16 +52,18 @@ def draw_continuation(
             axes.scatter(strewn, values, s=11, color=shade, alpha=0.55, linewidths=0)
             if values.size:
                 axes.hlines(float(np.median(values)), place - 0.4, place + 0.4, color=shade, linewidth=2.2)
-        for (_, shade), likeness in zip(key, songs.values(), strict=False):
-            axes.axhline(getattr(likeness, measure), color=shade, linewidth=1.6)
+        for place, ((_, shade), likeness) in enumerate(zip(key, songs.values(), strict=False)):
+            value = _finite([likeness], measure)
+            if value.size:
+                axes.axhline(float(value[0]), color=shade, linewidth=1.8, linestyle=DASHES[place % len(DASHES)])
         axes.set_xlim(-0.6, 1.6)
         axes.set_xticks([0, 1], ["goes on", "stranger"] if own else ["", ""])
         low, high = axes.get_ylim()
-        axes.set_ylim(low if measure in ("repetition", "silence") else min(0, -0.03 * high), high)
+        axes.set_ylim(*((min(low, -LEAST), max(high, LEAST)) if measure in SHARES else (min(0, -0.03 * high), high)))
         layout.name_axes(axes, "", unit)
     return page.figure
 
 
 def _finite(found: Sequence[Likeness], measure: str) -> NDArray[np.float64]:
     values = np.array([getattr(one, measure) for one in found], dtype=np.float64)
-    return values[np.isfinite(values)]
+    return values[np.isfinite(values)] * (100 if measure in SHARES else 1)

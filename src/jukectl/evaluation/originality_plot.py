@@ -54,7 +54,7 @@ def draw_originality(songs: Sequence[Judged], *, title: str, about: str) -> "Fig
     for place, song in enumerate(songs):
         axes.plot(COVERED, 100 * _shares([song.overlap])[0], color=colour(place), marker="o", markersize=4)
     codes_axis(axes, COVERED)
-    axes.set_ylim(-3, 103)
+    axes.set_ylim(bottom=0)
     layout.name_axes(axes, "codes in the run", "runs that came in training (%)")
     return page.figure
 

@@ -36,14 +36,13 @@ def draw_reconstruction(files: Sequence[Scores], together: Scores, *, title: str
             values = [getattr(one[level], measure) for one in files]
             axes.scatter(place + strewn, values, s=9, color=colours[level], alpha=0.8, linewidths=0)
             if np.isfinite(mean):
-                inside = "top" if mean < 0 else "bottom"
                 axes.annotate(
                     f"{mean:.2f}",
-                    (place, mean),
-                    (0, -4 if mean < 0 else 4),
+                    (place, 0),
+                    (0, -5 if mean < 0 else 5),
                     textcoords="offset points",
                     ha="center",
-                    va=inside,
+                    va="top" if mean < 0 else "bottom",
                     fontsize=9,
                     color=layout.theme.ink,
                     fontweight="bold",
@@ -53,7 +52,7 @@ def draw_reconstruction(files: Sequence[Scores], together: Scores, *, title: str
         axes.set_xticks(range(len(levels)), [level.label for level in levels])
         layout.name_axes(axes, "", unit)
     size = len(together[levels[0]].counts)
-    axes = layout.panel(page, 3, "Use of the codebook", "by rank; level is even")
+    axes = layout.panel(page, 3, "Use of the codebook", "from the commonest on; dashed: all alike")
     for level in levels:
         counts = np.sort(together[level].counts)[::-1]
         shares = counts[counts > 0] / counts.sum()
@@ -61,6 +60,8 @@ def draw_reconstruction(files: Sequence[Scores], together: Scores, *, title: str
     axes.axhline(100 / size, color=layout.theme.pale, linewidth=1, dashes=(4, 3))
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlim(1, size)
     layout.name_axes(axes, "rank of the code", "share of all codes (%)")
     for number, (name, unit, most, values) in enumerate(

@@ -16,8 +16,7 @@ from jukectl.evaluation.likeness import MEASURES, SHORTEST, Likeness, Portrait
 from jukectl.pipeline.decoding import check_codec, finest, model_for, waveform
 from jukectl.pipeline.evaluating.inputs import recordings, rounded, sample_name, save_plot
 from jukectl.pipeline.machine import choose
-from jukectl.pipeline.rendering import Warn, unheard
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Progress, Report, Warn, silent, unheard
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,6 +73,7 @@ def evaluate_continuation(
             rates.append(pair.sample_rate)
             facts.append(
                 {
+                    "name": name,
                     "path": str(path),
                     "sample": sample,
                     "prompt": _portrait(before, pair.seconds[0]),

@@ -15,8 +15,7 @@ from jukectl.errors import BadInput
 from jukectl.evaluation.originality import COVERED, Overlap, TrainingCodes, percentile, stretches
 from jukectl.evaluation.originality_plot import Judged, draw_originality
 from jukectl.pipeline.evaluating.inputs import read_checked, rounded, sample_name, save_plot, split_songs
-from jukectl.pipeline.rendering import Warn, unheard
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Progress, Report, Warn, silent, unheard
 from jukectl.training.manifest import Track
 
 
@@ -119,6 +118,7 @@ def _facts(part: _New, judged: Judged, tracks: Sequence[Track]) -> dict[str, Any
     """What is told of one sample."""
     overlap, held_out = judged.overlap, judged.held_out
     return {
+        "name": part.name,
         "path": str(part.song),
         "sample": part.sample,
         "codes": len(part.array),

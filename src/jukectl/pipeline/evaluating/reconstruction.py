@@ -15,8 +15,7 @@ from jukectl.evaluation.reconstruction import ReconstructionScore
 from jukectl.evaluation.reconstruction_plot import draw_reconstruction
 from jukectl.pipeline.encoding import hear
 from jukectl.pipeline.evaluating.inputs import CPU, middle, recordings, rounded, save_plot
-from jukectl.pipeline.rendering import Warn, unheard
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Progress, Report, Warn, silent, unheard
 from jukectl.vqvae.model import VQVAE
 
 SHOWN_SECONDS = 10.0  # of a recording, in the picture of spectrograms
@@ -99,7 +98,11 @@ def evaluate_reconstruction(
         figure = draw_reconstruction([one.scores for one in heard], together, title=title, about=_about(heard))
         facts["plots"] = [
             save_plot(plots, "reconstruction", figure),
-            save_plot(plots, "reconstruction-spectrograms", draw_levels(_panels(vqvae, heard[0]), title=title)),
+            save_plot(
+                plots,
+                "reconstruction-spectrograms",
+                draw_levels(_panels(vqvae, heard[0]), title=title, about="one of the recordings, from its middle"),
+            ),
         ]
     return facts
 
