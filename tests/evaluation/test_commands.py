@@ -26,46 +26,6 @@ from jukectl.training.segments import SegmentSet
 from .conftest import RATE, SONGS, music, save_music
 
 
-@pytest.fixture
-def run(capsys):
-    """Run a command that ends well; returns stdout."""
-
-    def run(*arguments: object, status: int = 0) -> str:
-        capsys.readouterr()
-        ended = main([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        assert ended == status, output.err
-        assert "Traceback" not in output.err
-        return output.out if status == 0 else output.err
-
-    return run
-
-
-@pytest.fixture
-def codes(manifest, tiny_model, tmp_path, run) -> Path:
-    """The songs of the manifest as `jukectl data encode` encodes them."""
-    run("--quiet", "data", "encode", manifest, "--out", tmp_path / "codes", "--model", tiny_model)
-    return tmp_path / "codes"
-
-
-@pytest.fixture
-def song(tmp_path, tiny_model, run) -> Path:
-    """A song of two samples: a prompt of 1.024 s in each level, new codes behind it in the top and the middle."""
-    recording = save_music(tmp_path / "riff.wav", music(1.03, 7))
-    path = tmp_path / "song"
-    run("--quiet", "encode", recording, "--out", path, "--model", tiny_model)
-    generator = np.random.default_rng(0)
-    for level in (Level.MIDDLE, Level.TOP):
-        found = Song(path).codes(level)
-        assert found is not None
-        both = replace(found, array=np.repeat(found.array, 2, axis=0))
-        Song(path).save(both.append(generator.integers(32, size=(2, found.done))))
-    bottom = Song(path).codes(Level.BOTTOM)
-    assert bottom is not None
-    Song(path).save(replace(bottom, array=np.repeat(bottom.array, 2, axis=0)))
-    return path
-
-
 def test_reconstruction_tells_what_a_decode_of_the_codes_gives(run, tmp_path, tiny_model, codec):
     samples = music(2.048, 1)  # eight codes of the top level a quarter of a second
     facts = json.loads(

@@ -7,15 +7,18 @@ import numpy as np
 
 from jukectl.codes.level import Level
 from jukectl.evaluation.charts import Layout, codes_axis, colour
-from jukectl.evaluation.prior import Costs, PriorScore
+from jukectl.evaluation.prior import CONFIDENCE, Costs, PriorScore
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LINES = (("prior, true labels", 0), ("without labels", 2), ("wrong labels", 1))
-COLOURS = {"shuffled": 1, "unlabelled": 2, "artist": 3, "genre": 4, "timing": 5}
-NAMES = {"shuffled": "over wrong labels", "unlabelled": "over none", "artist": "over a wrong artist"}
-NAMES |= {"genre": "over a wrong genre", "timing": "over a wrong place in the song"}
+TOLD = {  # other labels than the true ones: what they are called, and their colour
+    "shuffled": ("wrong artist and genre", colour(1)),
+    "unlabelled": ("no artist and genre", colour(2)),
+    "artist": ("wrong artist", colour(3)),
+    "genre": ("wrong genre", colour(4)),
+    "timing": ("wrong place in the song", "#be185d"),
+}
 FIRST = 8  # codes of the first point
 
 
@@ -24,42 +27,38 @@ def draw_prior(
 ) -> "Figure":
     """A row a level, of whole segments and of the beginnings of more of them; gains over the first `lengths` codes."""
     layout = Layout(len(scores), 2, height=230)
-    page = layout.page(title, about)
+    grey = layout.theme.pale
+    told = [
+        name for name in TOLD if any(name in one.other for pair in scores.values() for one in pair if one is not None)
+    ]
+    key = [("true labels", colour(0)), *(TOLD[name] for name in told), ("unigram (dotted) and bigram (dashed)", grey)]
+    page = layout.page(title, about, key)
     for row, (level, (whole, heads)) in enumerate(scores.items()):
         axes = layout.panel(page, 2 * row, f"{level.label.capitalize()}: bits by place in the segment")
-        own = [
-            (name, whole.true if key == 0 else whole.other.get(("", "shuffled", "unlabelled")[key]))
-            for name, key in LINES
-        ]
-        for (name, costs), (_, key) in zip(own, LINES, strict=True):
-            if costs is not None:
-                places, means = by_place(costs)
-                axes.plot(places, means, color=colour(key), linewidth=1.8, label=name)
-        for name, costs, dashes in (("bigram", whole.bigram, (4, 2)), ("unigram", whole.unigram, (1.5, 1.5))):
+        for costs, shade, width, dashes in (
+            (whole.unigram, grey, 1.3, ":"),
+            (whole.bigram, grey, 1.3, "--"),
+            (whole.true, colour(0), 3.0, "-"),
+            *((costs, TOLD[name][1], 1.5, "--") for name, costs in whole.other.items()),
+        ):
             places, means = by_place(costs)
-            axes.plot(places, means, color=layout.theme.pale, linewidth=1.3, dashes=dashes, label=name)
+            axes.plot(places, means, color=shade, linewidth=width, linestyle=dashes)
         codes_axis(axes, places.tolist())
-        axes.legend(frameon=False, fontsize=8.5, loc="upper right", ncols=2)
-        axes.margins(y=0.3)
         layout.name_axes(axes, "codes into the segment", "bits a code")
-        axes = layout.panel(page, 2 * row + 1, "What true labels save", f"with {95} % intervals over songs")
-        ticks = [*(str(length) for length in lengths), "all"]
-        names = [name for name in COLOURS if name in whole.other or (heads is not None and name in heads.other)]
-        for shift, name in zip(np.linspace(-0.25, 0.25, len(names)), names, strict=True):
-            for place, length in enumerate([*lengths, None]):
-                found = (whole if length is None or heads is None else heads).gain(name, length)
+        axes = layout.panel(page, 2 * row + 1, "What true labels save", f"with {CONFIDENCE} % intervals over songs")
+        spans = [(f"first {length}", heads, length) for length in lengths if heads is not None] + [("all", whole, None)]
+        for place, (_, one, length) in enumerate(spans):
+            for shift, name in zip(np.linspace(-0.25, 0.25, len(told)), told, strict=True):
+                found = None if one is None else one.gain(name, length)
                 if found is None:
                     continue
-                label = NAMES[name] if place == 0 or name not in (heads.other if heads else {}) else None
-                axes.plot(place + shift, found.bits, "o", markersize=5, color=colour(COLOURS[name]), label=label)
+                axes.plot(place + shift, found.bits, "o", markersize=5, color=TOLD[name][1])
                 if found.low is not None and found.high is not None:
-                    axes.vlines(place + shift, found.low, found.high, color=colour(COLOURS[name]), linewidth=1.8)
-        axes.axhline(0, color=layout.theme.pale, linewidth=0.8)
-        axes.set_xticks(range(len(ticks)), ticks)
-        axes.set_xlim(-0.5, len(ticks) - 0.5)
-        if names:
-            axes.legend(frameon=False, fontsize=8.5)
-        layout.name_axes(axes, "first codes of the segment", "bits a code saved")
+                    axes.vlines(place + shift, found.low, found.high, color=TOLD[name][1], linewidth=1.8)
+        axes.axhline(0, color=grey, linewidth=0.8)
+        axes.set_xticks(range(len(spans)), [name for name, _, _ in spans])
+        axes.set_xlim(-0.5, len(spans) - 0.5)
+        layout.name_axes(axes, "codes of the segment", "bits a code saved")
     return page.figure
 
 
