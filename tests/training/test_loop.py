@@ -2,12 +2,17 @@
 
 import csv
 import math
+import os
+import signal
+import time
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from jukectl import errors
 from jukectl.errors import BadRecipe, CannotWrite
 from jukectl.progress import silent
 from jukectl.training.checkpointing import checkpoints, save_weights
@@ -184,6 +189,73 @@ def test_gradients_are_clipped_part_by_part(tmp_path):
     task = Two()
     train(task, config(clip_norm=1.0, steps=1), tmp_path, silent)
     assert task.gradients == [pytest.approx(1, rel=1e-5), 0.5]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_step_finish_and_saves_it(tmp_path, number):
+    class Interrupted(Line):
+        def after_step(self):
+            if self.step == 7:
+                os.kill(os.getpid(), number)
+            return super().after_step()
+
+    before = signal.getsignal(number)
+    train(Line(), config(), tmp_path / "whole", silent)
+    with pytest.raises(errors.Stopped, match=r"stopped after step 7 of 23, which is saved in"):
+        train(Interrupted(), config(), tmp_path / "halves", silent)
+    assert signal.getsignal(number) is before
+    assert checkpoints(tmp_path / "halves")[-1].name == "checkpoint-00000007.pt"
+    train(Line(), config(), tmp_path / "halves", silent)
+    one, other = (load_file(tmp_path / run / "last.safetensors") for run in ("whole", "halves"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_second_ctrl_c_ends_the_step_too(tmp_path):
+    class Interrupted(Line):
+        def after_step(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().after_step()
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Interrupted(), config(), tmp_path, silent)
+    assert checkpoints(tmp_path) == []
+
+
+@pytest.mark.parametrize("parts", [2, 8])
+def test_a_batch_in_parts_teaches_what_the_whole_does(tmp_path, parts):
+    train(Line(), config(log_every=1), tmp_path / "whole", silent)
+    train(Line(), config(log_every=1, accumulate=parts), tmp_path / "parts", silent)
+    for figure in ("loss", "gradient_norm", "followed"):
+        one, other = ([float(row[figure]) for row in rows(tmp_path / run / "train.csv")] for run in ("whole", "parts"))
+        assert other == pytest.approx(one, abs=1e-4)
+
+
+def test_a_batch_that_does_not_go_into_equal_parts_is_refused(tmp_path):
+    with pytest.raises(BadRecipe, match=r"train.batch must be a multiple of 3, 1 processes by 3 parts, got 8"):
+        train(Line(), config(accumulate=3), tmp_path, silent)
+
+
+def test_the_log_tells_the_pace_and_the_share_that_is_not_the_models(tmp_path):
+    class Slow(Line):
+        def before_step(self, step):
+            super().before_step(step)
+            time.sleep(0.02)
+
+        def loss(self, batch):
+            time.sleep(0.06)
+            return super().loss(batch)
+
+        def evaluate(self):
+            time.sleep(0.5)
+            return super().evaluate()
+
+    train(Slow(), config(steps=8, log_every=2, evaluate_every=1), tmp_path, silent)
+    log = rows(tmp_path / "train.csv")
+    assert all(0 < float(row["overhead"]) < 0.9 for row in log)
+    assert float(np.median([float(row["overhead"]) for row in log])) == pytest.approx(0.25, abs=0.2)
+    assert max(float(row["points_per_second"]) for row in log) <= 8 / 0.08
+    assert float(log[-1]["seconds"]) < 8 * 0.5  # evaluations do not count
 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 9, 10, 11, 20, 22])

@@ -1,13 +1,15 @@
 """`jukectl train`: learn one model of the stack from a recipe."""
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jukectl.cli.console import emit, progress
+from jukectl.cli.console import emit, progress, warn
 from jukectl.cli.options import Device
 from jukectl.progress import Report, silent
 
@@ -27,37 +29,85 @@ Overrides = Annotated[
 ]
 
 
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="MODEL",
+        help="Begin with the weights of a model, by name or folder, or of a training run. Its sizes need not be given.",
+    ),
+]
+AdapterRank = Annotated[
+    int | None,
+    typer.Option("--adapter-rank", help="With --from: learn a low-rank adapter of this rank, not all of the weights."),
+]
+OtherCodec = Annotated[
+    bool, typer.Option("--force", help="With --from: begin although the codes are of another VQ-VAE than the model's.")
+]
+
+
 @app.command()
-def vqvae(context: typer.Context, recipe: RecipePath, overrides: Overrides = None, device: Device = "auto") -> None:
+def vqvae(
+    context: typer.Context,
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    start: From = None,
+    device: Device = "auto",
+) -> None:
     """Learn a codec (audio to codes and back), one or more levels of it, from the waveforms of a manifest.
 
     Example: jukectl train vqvae examples/mini/vqvae-top.toml --set train.steps=2000
     """
     from jukectl.training.runs import train_vqvae
 
-    _train(context, train_vqvae, recipe, overrides, device)
+    _train(context, train_vqvae, recipe, [*(overrides or ()), *_starting(start)], device)
 
 
 @app.command()
-def prior(context: typer.Context, recipe: RecipePath, overrides: Overrides = None, device: Device = "auto") -> None:
-    """Learn the top prior from encoded songs.
+def prior(
+    context: typer.Context,
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    start: From = None,
+    adapter_rank: AdapterRank = None,
+    force: OtherCodec = False,
+    device: Device = "auto",
+) -> None:
+    """Learn the top prior from encoded songs. With --from, teach a trained one new artists and genres.
 
-    Example: jukectl train prior examples/mini/top.toml
+    Example: jukectl train prior my.toml --from mini
     """
     from jukectl.training.runs import train_prior
 
-    _train(context, train_prior, recipe, overrides, device)
+    given = [*(overrides or ()), *_starting(start, adapter_rank, force)]
+    _train(context, partial(train_prior, warn=warn), recipe, given, device)
 
 
 @app.command()
-def upsampler(context: typer.Context, recipe: RecipePath, overrides: Overrides = None, device: Device = "auto") -> None:
+def upsampler(
+    context: typer.Context,
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    start: From = None,
+    adapter_rank: AdapterRank = None,
+    force: OtherCodec = False,
+    device: Device = "auto",
+) -> None:
     """Learn the prior of a lower level, given the level above, from encoded songs.
 
     Example: jukectl train upsampler examples/mini/middle.toml
     """
     from jukectl.training.runs import train_prior
 
-    _train(context, train_prior, recipe, overrides, device)
+    given = [*(overrides or ()), *_starting(start, adapter_rank, force)]
+    _train(context, partial(train_prior, warn=warn), recipe, given, device)
+
+
+def _starting(start: str | None, adapter_rank: int | None = None, force: bool = False) -> list[str]:
+    """What these options lay over a recipe."""
+    laid = [] if start is None else [f"start={json.dumps(start, ensure_ascii=False)}"]
+    laid += [] if adapter_rank is None else [f"adapter.rank={adapter_rank}"]
+    return [*laid, "other_codec=true"] if force else laid
 
 
 Trainer = Callable[[Path, Sequence[str], Report, "Ranks"], Path]

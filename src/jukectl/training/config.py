@@ -132,6 +132,8 @@ class VQVAERecipe:
             raise ValueError(f"levels are one or more of {', '.join(LEVELS)}, got {list(self.levels)}")
         if self.architecture == "hierarchical" and set(self.levels) != set(LEVELS):
             raise ValueError(f"architecture hierarchical has all levels, got {list(self.levels)}: leave levels out")
+        if self.architecture == "hierarchical" and self.start is not None:
+            raise ValueError("start is for separate levels: models have no others")
         if self.codebook.start_step >= self.train.steps:
             raise ValueError(
                 f"codebook.start_step {self.codebook.start_step} must come before train.steps {self.train.steps}: "

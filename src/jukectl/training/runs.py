@@ -10,51 +10,76 @@ from typing import Any
 import tomlkit
 import torch
 from filelock import FileLock, Timeout
+from safetensors.torch import load_file
 
+from jukectl.checkpoints.adapters import save_adapter
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe, CannotWrite, RunBusy
 from jukectl.files import atomic_write
 from jukectl.prior.config import PriorConfig
-from jukectl.progress import Report
+from jukectl.progress import Report, Warn, unheard
 from jukectl.training.checkpointing import checkpoints, remove
 from jukectl.training.config import PriorRecipe, VQVAERecipe, build, load_recipe
 from jukectl.training.distributed import ALONE, Ranks
 from jukectl.training.hierarchical_task import HierarchicalTask
 from jukectl.training.loop import train
 from jukectl.training.prior_task import PriorTask
+from jukectl.training.starting import adapter_card, agreed_model, find_codec, find_prior
 from jukectl.training.vqvae_task import VQVAETask
 from jukectl.vqvae.config import VQVAEConfig
 
+ADAPTER = "adapter.safetensors"
 MODEL_FILE = "model.toml"  # what a run's weights are: enough to assemble a model folder from runs
 
 
 def train_vqvae(recipe_path: Path, overrides: Sequence[str], report: Report, ranks: Ranks = ALONE) -> Path:
     """Train a codec from a recipe; returns the best weights' path."""
     recipe = load_recipe(recipe_path, VQVAERecipe, overrides)
-    config = build(VQVAEConfig, recipe.model, str(recipe_path), inside="model")
+    start = None if recipe.start is None else find_codec(recipe.start)
+    with _naming(recipe_path):
+        model = recipe.model if start is None else agreed_model(recipe.model, start.model(), start.name)
+    config = build(VQVAEConfig, model, str(recipe_path), inside="model")
     _set_threads(recipe.train.threads)
     with _alone_in(recipe.out, ranks), _naming(recipe_path):
         with ranks.first_goes_ahead("music"):
             learn = HierarchicalTask if recipe.architecture == "hierarchical" else VQVAETask
             task = learn(recipe, config, report)
+        if start is not None and isinstance(task, VQVAETask):
+            start.fill(task.vqvae, task.learners)
         shape = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(config).items()}
         shape = {name: value for name, value in shape.items() if value is not None}
         about = {"vqvae": shape, "levels": list(recipe.levels), "architecture": recipe.architecture}
         _describe(recipe.out, about, ranks)
-        return train(task, recipe.train, recipe.out, report, ranks)
+        return train(task, recipe.train, recipe.out, report, ranks, evaluate_first=start is not None)
 
 
-def train_prior(recipe_path: Path, overrides: Sequence[str], report: Report, ranks: Ranks = ALONE) -> Path:
-    """Train a prior or an upsampler from a recipe; returns the best weights' path."""
+def train_prior(
+    recipe_path: Path,
+    overrides: Sequence[str],
+    report: Report,
+    ranks: Ranks = ALONE,
+    warn: Warn = unheard,
+) -> Path:
+    """Train a prior or an upsampler from a recipe; returns the path of the best weights, or of an adapter."""
     recipe = load_recipe(recipe_path, PriorRecipe, overrides)
-    if (Level.parse(recipe.level) is Level.TOP) == ("conditioner" in recipe.model):
+    level = Level.parse(recipe.level)
+    if recipe.start is None and (level is Level.TOP) == ("conditioner" in recipe.model):
         raise BadRecipe(f"{recipe_path}: model.conditioner belongs to the middle and bottom levels, and only to them")
     _set_threads(recipe.train.threads)
     with _alone_in(recipe.out, ranks), _naming(recipe_path):
-        task = PriorTask(recipe)
+        start = None if recipe.start is None else find_prior(recipe.start, level)
+        task = PriorTask(recipe, start, warn if ranks.first else unheard)
         names = {"artists": list(task.vocabulary.artists), "genres": list(task.vocabulary.genres)}
-        _describe(recipe.out, {"prior": task.config.to_dict(), "vocabulary": names}, ranks)
-        return train(task, recipe.train, recipe.out, report, ranks)
+        about = {"prior": task.config.to_dict(), "vocabulary": names, "codec": task.codec}
+        if start is None or recipe.adapter is None:
+            _describe(recipe.out, about, ranks)
+            return train(task, recipe.train, recipe.out, report, ranks, evaluate_first=start is not None)
+        card = adapter_card(start, recipe.adapter, task.vocabulary)
+        _describe(recipe.out, {**about, "adapter": card.to_dict()}, ranks)
+        best = train(task, recipe.train, recipe.out, report, ranks, evaluate_first=True)
+        if ranks.first:
+            save_adapter(recipe.out / ADAPTER, card, load_file(best))
+        return recipe.out / ADAPTER
 
 
 def _describe(out: Path, table: Mapping[str, Any], ranks: Ranks) -> None:
@@ -81,7 +106,7 @@ def _parsed(table: Mapping[str, Any], where: str) -> object:
     if "vqvae" in table:
         architecture = table.get("architecture", "separate")  # as runs had it before there was another
         return build(VQVAEConfig, table["vqvae"], where), table["levels"], architecture
-    return PriorConfig.from_dict(table["prior"]), table["vocabulary"]
+    return PriorConfig.from_dict(table["prior"]), table["vocabulary"], table.get("adapter")
 
 
 @contextmanager

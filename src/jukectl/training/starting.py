@@ -1,6 +1,6 @@
 """What a training run starts from instead of random weights: a trained prior or codec, or the codebooks of one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from jukectl.prior.conditioners.upper_codes import UpperCodes
 from jukectl.prior.config import AdapterConfig, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Vocabulary
+from jukectl.vqvae.codebook import CodebookLearner
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
 
@@ -117,10 +118,13 @@ class CodecStart:
         values = {key: list(one) if isinstance(one, tuple) else one for key, one in asdict(self.config).items()}
         return {key: one for key, one in values.items() if one is not None}
 
-    def fill(self, vqvae: VQVAE, levels: Sequence[Level]) -> None:
-        """Give a codec the weights of these levels; BadModel where one is not there."""
-        wanted = tuple(f"levels.{level.label}." for level in levels)
-        _fill(vqvae, {name: one for name, one in self.tensors.items() if name.startswith(wanted)}, self.name)
+    def fill(self, vqvae: VQVAE, learners: nn.ModuleDict) -> None:
+        """Give a codec the weights of its levels, and let codebooks be learned from where they are. Raises BadModel."""
+        names = vqvae.state_dict().keys()
+        _fill(vqvae, {name: one for name, one in self.tensors.items() if name in names}, self.name)
+        for name, learner in learners.items():
+            assert isinstance(learner, CodebookLearner)
+            learner.take_up(vqvae.codebook(Level.parse(name)))
 
 
 def find_codec(name: str) -> CodecStart:

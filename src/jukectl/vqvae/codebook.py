@@ -111,10 +111,14 @@ class CodebookLearner(nn.Module):
     @torch.no_grad()
     def start(self, codebook: Codebook, latents: Tensor, generator: torch.Generator) -> None:
         """Set every vector to a random one of these latents (B, T, D)."""
-        picks = self._picks(codebook, latents, generator, NoPeers())
-        codebook.vectors.copy_(picks)
+        codebook.vectors.copy_(self._picks(codebook, latents, generator, NoPeers()))
+        self.take_up(codebook)
+
+    @torch.no_grad()
+    def take_up(self, codebook: Codebook) -> None:
+        """Begin with the vectors that the codebook has."""
         self.counts.fill_(math.e * self.threshold or 1.0)  # a restart after 1/(1 - decay) steps of disuse
-        self.sums.copy_(picks * self.counts[0])
+        self.sums.copy_(codebook.vectors * self.counts[0])
         self.started.fill_(True)
 
     @torch.no_grad()
