@@ -118,6 +118,25 @@ def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(trainer, request,
     same_run(tmp_path / "whole", tmp_path / "halves")
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "train.accumulate=4",
+        "train.checkpoint_activations=true",
+        pytest.param("train.compile=true", marks=pytest.mark.slow),  # there must be a C++ compiler too
+    ],
+)
+def test_how_a_batch_is_passed_does_not_change_what_is_learned(trainer, request, tmp_path, setting):
+    run, recipe = trainer[0], request.getfixturevalue(trainer[1])
+    run(recipe, [f"out={tmp_path / 'plain'}", "train.log_every=1"], silent)
+    run(recipe, [f"out={tmp_path / 'other'}", "train.log_every=1", setting], silent)
+    for figure in ("loss", "gradient_norm"):
+        plain, other = (
+            [float(row[figure]) for row in rows(tmp_path / name / "train.csv")] for name in ("plain", "other")
+        )
+        assert other == pytest.approx(plain, abs=1e-3)
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
@@ -134,9 +153,10 @@ train_vqvae(Path(sys.argv[1]), sys.argv[2:], report)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL there")
 def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(codec_recipe, tmp_path):
-    steps = "train.steps=24"
-    train_vqvae(codec_recipe, [f"out={tmp_path / 'whole'}", steps], silent)
-    arguments = [sys.executable, "-c", KILLED, str(codec_recipe), f"out={tmp_path / 'killed'}", steps]
+    steps = ["train.steps=24", "train.accumulate=2", "codebook.decay=0.5"]  # with that, many vectors are restarted
+    train_vqvae(codec_recipe, [f"out={tmp_path / 'whole'}", *steps], silent)
+    assert sum(float(row["bottom_restarted"]) for row in rows(tmp_path / "whole" / "train.csv")) > 0
+    arguments = [sys.executable, "-c", KILLED, str(codec_recipe), f"out={tmp_path / 'killed'}", *steps]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if int(line) >= 10:

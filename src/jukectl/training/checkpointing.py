@@ -9,7 +9,7 @@ import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors.torch import save as to_safetensors
@@ -38,7 +38,7 @@ def save_checkpoint(out: Path, step: int, state: Mapping[str, Tensor], ranks: Ra
     path = out / f"checkpoint-{step:08d}"
     if ranks.world == 1:
         with atomic_write(path.with_suffix(".pt")) as file:
-            torch.save(dict(state), file)
+            _save_alone(state, file)
     else:
         _save_together(path, state, ranks)
     if ranks.first:
@@ -57,7 +57,7 @@ def remove(path: Path) -> None:
 
 
 def load_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Fill these tensors from a checkpoint. ValueError where it has others; a damaged file raises all kinds of errors."""
+    """Fill these tensors from a checkpoint. ValueError where it has others; a damaged file raises all kinds."""
     try:
         if path.is_dir():
             _load_together(path, state)
@@ -77,6 +77,15 @@ def save_weights(model: nn.Module, path: Path, ranks: Ranks = ALONE) -> None:
     if ranks.first:
         with atomic_write(path) as file:
             file.write(to_safetensors(tensors))
+
+
+def _save_alone(state: Mapping[str, Tensor], file: BinaryIO) -> None:
+    try:
+        torch.save(dict(state), file)
+    except RuntimeError as error:  # it stumbles over what the disk said, which is what users should hear
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
 
 
 def _save_together(path: Path, state: Mapping[str, Tensor], ranks: Ranks) -> None:

@@ -5,6 +5,7 @@ CPUs. Tensors on CPUs go through gloo, those on GPUs through nccl.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,8 +143,10 @@ class Ranks:
         module.to(self.device)
         if self.world == 1:
             return module
-        gpu = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=gpu, broadcast_buffers=False)
+        replica = DistributedDataParallel(module, device_ids=[self.device] if self.device.type == "cuda" else None)
+        replica.broadcast_buffers = False  # whoever changes them does it on all ranks alike
+        warnings.filterwarnings("ignore", "Grad strides do not match")  # of channels-last convolutions; it is no error
+        return replica
 
     def shard(self, module: nn.Module, blocks: Iterable[nn.Module], *, half: bool) -> None:
         """Spread a module's parameters over the ranks' devices; each block's are brought together while it is at work.
