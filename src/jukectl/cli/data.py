@@ -35,6 +35,7 @@ def scan(
 
     Example: jukectl data scan ~/Music --out all.jsonl --held-out-share 0.05
     """
+    from jukectl.files import make_folder
     from jukectl.training.scan import scan as scan_folder
 
     manifest_path = out or music / "manifest.jsonl"
@@ -42,7 +43,7 @@ def scan(
         found = scan_folder(
             music, manifest_path, report, held_out_share=held_out_share, keep_duplicates=keep_duplicates
         )
-    manifest_path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(manifest_path.parent)
     found.manifest.save(manifest_path)
     for line in found.skipped:
         typer.echo(f"skipped: {line}", err=True)

@@ -80,7 +80,8 @@ class MappedArchive:
 def _mapped(archive: MappedArchive) -> npt.NDArray[np.uint16]:
     """All codes (frames,) of an archive."""
     if archive.offset is None:
-        return Codes.load(archive.path).array[0]
+        codes: npt.NDArray[np.uint16] = Codes.load(archive.path).array[0]
+        return codes
     try:
         return np.memmap(archive.path, dtype="<u2", mode="r", offset=archive.offset, shape=(archive.frames,))
     except (OSError, ValueError) as error:

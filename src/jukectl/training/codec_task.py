@@ -90,13 +90,17 @@ class CodecTask(ABC):
         kept, held = manifest.split(data.held_out)
         cache = manifest.folder / f"waveforms-{config.sample_rate}"
         self.training = Waveforms.load(manifest.folder, kept, config.sample_rate, cache, report)
-        shown = held[:: max(1, -(-len(held) // data.validation_songs))] or kept[:1]
-        validation = Waveforms.load(manifest.folder, shown, config.sample_rate, cache, report)
+        shown = held[:: max(1, -(-len(held) // data.validation_songs))]
+        # Where no song is held out, it is judged by the first that it learns from and that sounds
+        validation = (
+            Waveforms.load(manifest.folder, shown, config.sample_rate, cache, report) if shown else self.training
+        )
         length = round(data.validation_seconds * config.sample_rate)
-        middles = [validation.middle(index, length) for index in range(len(validation.songs))]
+        count = min(len(validation.songs), data.validation_songs)
+        middles = [validation.middle(index, length) for index in range(count)]
         hop = config.hop(max(self.levels))
         whole = [middle[: len(middle) // hop * hop] for middle in middles]
-        self.validation = [middle for middle in whole if middle.any()]
+        self.validation = [middle for middle in whole if middle.any()][: None if shown else 1]
         clips = self.training.clips(SCALE_CLIPS, data.clip_samples, np.random.default_rng(self.recipe.train.seed))
         if not clips.any() or not self.validation:
             raise BadManifest(f"the songs in {manifest.folder} are silent or too short to learn from")

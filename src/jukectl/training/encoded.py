@@ -15,7 +15,8 @@ from filelock import FileLock
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.shard import SongCodes, read_shard, song_archive, write_shard
-from jukectl.errors import BadManifest, CannotWrite, NotCodes
+from jukectl.errors import BadManifest, NotCodes
+from jukectl.files import make_folder
 from jukectl.training.manifest import Manifest, Track
 
 MANIFEST = "manifest.jsonl"
@@ -73,10 +74,7 @@ class CodeFolder:
     def write(self, name: str, codes: Codes) -> None:
         """Keep a song's codes of one level, to be packed later. No other process may write this song."""
         path = self.own_archive(name, codes.level)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CannotWrite(f"cannot make {path.parent}: {error.strerror}") from error
+        make_folder(path.parent)
         _sweep(path.parent)
         codes.save(path)
 
@@ -90,7 +88,7 @@ class CodeFolder:
                 songs = [(name, song_archive(self.own_archive(name, level))) for name in waiting]
                 named = "\0".join((songs[0][1].archive.vqvae, *waiting))
                 digest = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-                (self.path / SHARDS).mkdir(exist_ok=True)
+                make_folder(self.path / SHARDS)
                 _sweep(self.path / SHARDS)
                 write_shard(self.path / SHARDS / f"{level.label}-{digest}.npz", songs)
                 del self._shards[level]
@@ -110,7 +108,7 @@ class CodeFolder:
 
     def _alone(self) -> FileLock:
         """For the moment that a process changes what others look at."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         return FileLock(self.path / ".lock")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from jukectl.audio import io
 from jukectl.errors import BadAudio, BadInput, BadManifest, MissingTool
-from jukectl.files import atomic_write
+from jukectl.files import atomic_write, make_folder
 from jukectl.progress import Progress, Report
 from jukectl.training.duplicates import find_duplicates
 from jukectl.training.listening import VERSION, Heard, listen
@@ -147,7 +147,7 @@ class _Cache:
                 return Heard(float(kept["seconds"]), float(kept["peak"]), kept["prints"], kept["timbre"])
         except Exception:  # not there, or damaged in one of half a dozen ways
             heard = listen(path)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with atomic_write(self.folder / name) as new:
             np.savez(new, seconds=heard.seconds, peak=heard.peak, prints=heard.prints, timbre=heard.timbre)
         return heard

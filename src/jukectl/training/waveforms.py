@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from jukectl.audio import io, mix
-from jukectl.errors import BadAudio, BadManifest, CannotWrite, MissingTool
-from jukectl.files import atomic_write
+from jukectl.errors import BadAudio, BadManifest, MissingTool
+from jukectl.files import atomic_write, make_folder
 from jukectl.progress import Progress, Report
 from jukectl.training.drawing import ALL_ROWS, ByLength
 from jukectl.training.manifest import Track
@@ -91,10 +91,7 @@ def _decoded(path: Path, sample_rate: int, cache: Path) -> np.ndarray:
     stem = os.fsencode(path.stem)[:LONGEST_STEM].decode(errors="ignore")
     kept = cache / f"{stem}-{key[:16]}.npy"
     if not kept.exists():
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CannotWrite(f"cannot make {cache}, where decoded songs are kept: {error.strerror}") from error
+        make_folder(cache)
         with atomic_write(kept) as file:
             highest = _write_samples(file, path, sample_rate, gain=1.0)
             if highest > CEILING:  # the whole song is scaled down, and how far is known at its end only
