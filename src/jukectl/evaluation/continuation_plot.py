@@ -12,14 +12,14 @@ from jukectl.evaluation.likeness import Likeness
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PANELS = (  # measure, name, unit
-    ("key_fifths", "Key", "steps on the circle of fifths"),
-    ("tempo_percent", "Tempo", "% apart, octaves aside"),
-    ("chroma", "Chroma", "1 - cosine"),
-    ("timbre", "Timbre", "MFCC distance (dB)"),
-    ("loudness_lu", "Loudness", "apart (LU)"),
-    ("repetition", "Repetition", "% of the time, new less prompt"),
-    ("silence", "Silence", "% of the time, new less prompt"),
+PANELS = (  # measure, name, more about it, unit
+    ("key_fifths", "Key", "", "steps on the circle of fifths"),
+    ("tempo_percent", "Tempo", "octaves aside", "% apart"),
+    ("chroma", "Chroma", "", "1 - cosine"),
+    ("timbre", "Timbre", "", "MFCC distance (dB)"),
+    ("loudness_lu", "Loudness", "", "apart (LU)"),
+    ("repetition", "Repetition", "of half seconds", "% of them, new less prompt"),
+    ("silence", "Silence", "under -60 dB", "% of the time, new less prompt"),
 )
 SHARES = ("repetition", "silence")  # drawn in percent, at least LEAST either way
 LEAST = 5.0
@@ -42,8 +42,8 @@ def draw_continuation(
         key += [("recordings and how they go on", colour(2)), ("and other recordings", layout.theme.pale)]
     about = f"new music against its prompt, {seconds[0]:.1f} s and {seconds[1]:.1f} s after it · 0 is alike"
     page = layout.page("Does it go on as it began?", about, key)
-    for number, (measure, name, unit) in enumerate(PANELS):
-        axes = layout.panel(page, number, name)
+    for number, (measure, name, note, unit) in enumerate(PANELS):
+        axes = layout.panel(page, number, name, note)
         for place, (found, _, shade) in enumerate(reference):
             values = _finite(found, measure)
             strewn = (

@@ -52,7 +52,7 @@ def draw_reconstruction(files: Sequence[Scores], together: Scores, *, title: str
         axes.set_xticks(range(len(levels)), [level.label for level in levels])
         layout.name_axes(axes, "", unit)
     size = len(together[levels[0]].counts)
-    axes = layout.panel(page, 3, "Use of the codebook", "from the commonest on; dashed: all alike")
+    axes = layout.panel(page, 3, "Use of the codebook", "dashed: all alike")
     for level in levels:
         counts = np.sort(together[level].counts)[::-1]
         shares = counts[counts > 0] / counts.sum()
