@@ -1,6 +1,9 @@
 """The codebook: nearest vectors, moving averages, restarts."""
 
+import copy
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -206,3 +209,41 @@ def test_a_vector_counts_as_used_from_a_quarter_of_the_mean_usage_on_restarts_or
         codes = torch.tensor([0] * (4 * SIZE - 3) + [1] * 1 + [2] * 2)[None]  # the mean is 4 uses
         usage = learner.update(codebook, torch.randn(1, 4 * SIZE, WIDTH), codes, generator())
         assert usage.used == 3
+
+
+class Pair:
+    """One of two peers in threads of one process, who add up by a list that both can see."""
+
+    world = 2
+
+    def __init__(self, rank, shared, barrier):
+        self.rank, self.shared, self.barrier = rank, shared, barrier
+
+    def sum(self, tensor):
+        self.shared[self.rank] = tensor
+        self.barrier.wait(timeout=60)
+        total = self.shared[0] + self.shared[1]
+        self.barrier.wait(timeout=60)
+        return total
+
+
+@pytest.mark.parametrize("frames", [30, 4])  # more latents than vectors, and fewer
+def test_peers_that_share_a_batch_have_the_codebook_of_one_that_has_it_all(codebook, frames):
+    latents = torch.randn(4, frames, WIDTH, generator=generator(7))
+    alone, *shares = (started(codebook, decay=0.5, threshold=3.0) for _ in range(3))
+    books = [copy.deepcopy(codebook) for _ in range(3)]
+    usage = alone.update(books[2], latents, books[2].encode(latents), generator())
+    assert usage.restarted
+
+    shared, barrier = [None, None], threading.Barrier(2)
+
+    def learn(rank):
+        mine, book = latents[2 * rank : 2 * rank + 2], books[rank]
+        return shares[rank].update(book, mine, book.encode(mine), generator(), Pair(rank, shared, barrier))
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(learn, range(2))) == [usage, usage]
+    assert torch.equal(books[0].vectors, books[1].vectors)
+    torch.testing.assert_close(books[0].vectors, books[2].vectors)
+    torch.testing.assert_close(shares[0].sums, alone.sums)
+    assert torch.equal(shares[0].counts, alone.counts)
