@@ -161,7 +161,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(codec_recipe, tmp_
         for line in process.stdout:
             if int(line) >= 10:
                 with pytest.raises(RunBusy, match="another jukectl trains in"):
-                    train_vqvae(codec_recipe, [f"out={tmp_path / 'killed'}", steps], silent)
+                    train_vqvae(codec_recipe, [f"out={tmp_path / 'killed'}", *steps], silent)
                 time.sleep(0.02)
                 process.send_signal(signal.SIGKILL)
                 break
@@ -169,7 +169,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(codec_recipe, tmp_
     litter = tmp_path / "killed" / ".checkpoint-00000099.pt.123.part"  # as a kill in the midst of a write leaves it
     litter.write_bytes(b"half a check")
 
-    train_vqvae(codec_recipe, [f"out={tmp_path / 'killed'}", steps], silent)
+    train_vqvae(codec_recipe, [f"out={tmp_path / 'killed'}", *steps], silent)
     same_run(tmp_path / "whole", tmp_path / "killed")
     assert not litter.exists()
 
