@@ -142,6 +142,8 @@ class AdaptedModel(ModelFolder):
     def card(self) -> ModelCard:
         """The folder's own, with the names that the adapters add."""
         card = ModelFolder(self.path).card
+        if not self.adapters:
+            return card
         priors = dict(card.priors)
         names = card.vocabulary.named(
             max((config.artists for config in priors.values()), default=0),

@@ -7,7 +7,7 @@ import typer
 
 from jukectl.cli import evaluation_tables as tables
 from jukectl.cli.console import progress, show_facts, warn
-from jukectl.cli.options import Model
+from jukectl.cli.options import Model, parse_levels
 from jukectl.codes.level import Level
 
 app = typer.Typer(help="Judge a model on music it has not heard, and songs on the music around them.")
@@ -74,6 +74,7 @@ def prior(
     segments: Annotated[
         int, typer.Option("--segments", min=1, help="Segments to score a level on, spread over the songs.")
     ] = 48,
+    levels: Annotated[str, typer.Option("--levels", help="Which priors.")] = "top,middle,bottom",
     plots: Plots = None,
 ) -> None:
     """Measure what a code costs each prior in bits, beside baselines and the prior with wrong labels or none.
@@ -89,7 +90,14 @@ def prior(
 
     with progress(context) as report:
         facts = evaluating.evaluate_prior(
-            codes, model=model or "mini", held_out=held_out, segments=segments, plots=plots, report=report, warn=warn
+            codes,
+            model=model or "mini",
+            held_out=held_out,
+            among=parse_levels(levels),
+            segments=segments,
+            plots=plots,
+            report=report,
+            warn=warn,
         )
     show_facts(context, facts, tables.prior(facts))
 

@@ -1,13 +1,20 @@
 """`jukectl models`: the models at hand."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jukectl.cli.console import emit, say, show_facts
+from jukectl.cli.options import parse_adapter
 
-app = typer.Typer(help="The models at hand: list, show, assemble.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from jukectl.checkpoints.store import ModelFolder
+
+Card = Annotated[
+    Path | None, typer.Option("--card", help="A TOML file with name, licence, summary, sampling and sources.")
+]
+app = typer.Typer(help="The models at hand: list, show, assemble, merge.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -60,18 +67,50 @@ def assemble(
     context: typer.Context,
     out: Annotated[Path, typer.Argument(help="The model folder to write.")],
     runs: Annotated[list[Path], typer.Argument(help="Training runs: the folders that jukectl train wrote.")],
-    card: Annotated[
-        Path | None, typer.Option("--card", help="A TOML file with name, licence, summary, sampling and sources.")
-    ] = None,
+    card: Card = None,
     weights: Annotated[str, typer.Option("--weights", help="best or last.")] = "best",
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="A model, by name or folder, that the other parts are copied from."),
+    ] = None,
 ) -> None:
     """Put the weights of training runs together into a model folder, in half precision.
 
     Example: jukectl models assemble my-model runs/vqvae runs/top runs/middle runs/bottom --card card.toml
     """
+    from jukectl.checkpoints import catalogue
     from jukectl.checkpoints.assemble import Run, assemble, read_card
 
-    about = read_card(card) if card else {"name": out.name}
-    folder = assemble(out, [Run.load(run, weights) for run in runs], about)
-    say(context, f"{folder.parameters() / 1e6:.2f} M numbers in {out}")
-    emit(context, [out], {"model": str(out), "parameters": folder.parameters()})
+    about = {"name": out.name, **(read_card(card) if card else {})}
+    begun = None if base is None else catalogue.find(base)
+    _told(context, assemble(out, [Run.load(run, weights) for run in runs], about, base=begun))
+
+
+@app.command()
+def merge(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A model's name, or its folder.")],
+    adapters: Annotated[
+        list[str], typer.Option("--adapter", metavar="FILE[:STRENGTH]", help="What to put on it; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The model folder to write.")],
+    card: Card = None,
+) -> None:
+    """Make a model of its own from a model and adapters, which it then no longer needs.
+
+    Example: jukectl models merge mini --adapter runs/adapter/adapter.safetensors --out my-model
+    """
+    from jukectl.checkpoints import catalogue
+    from jukectl.checkpoints.assemble import bake, read_card
+    from jukectl.pipeline.adapting import dressed
+    from jukectl.pipeline.request import AdapterChoice
+
+    about = {"name": out.name, **(read_card(card) if card else {})}
+    choices = [AdapterChoice(*parse_adapter(text)) for text in adapters]
+    _told(context, bake(dressed(catalogue.find(name), choices), out, about))
+
+
+def _told(context: typer.Context, folder: "ModelFolder") -> None:
+    """A model that was written: how large it is, and where."""
+    say(context, f"{folder.parameters() / 1e6:.2f} M numbers in {folder.path}")
+    emit(context, [folder.path], {"model": str(folder.path), "parameters": folder.parameters()})

@@ -11,9 +11,9 @@ from jukectl.errors import BadAdapter
 from jukectl.pipeline.request import AdapterChoice, Request
 
 
-def dressed(folder: ModelFolder, choices: Sequence[AdapterChoice]) -> ModelFolder:
-    """A model with adapters on; the model itself where there are none. BadAdapter where one does not belong to it."""
-    return AdaptedModel.wear(folder, _given(choices)) if choices else folder
+def dressed(folder: ModelFolder, choices: Sequence[AdapterChoice]) -> AdaptedModel:
+    """A model with adapters on, or with none. BadAdapter where one does not belong to it."""
+    return AdaptedModel.wear(folder, _given(choices))
 
 
 def redressed(folder: ModelFolder, song: Song, recipe: Recipe, request: Request) -> ModelFolder:

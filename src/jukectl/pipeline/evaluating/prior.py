@@ -41,6 +41,7 @@ def evaluate_prior(
     *,
     model: str = catalogue.EMBEDDED,
     held_out: Path | None = None,
+    among: Sequence[Level] = TOP_DOWN,
     segments: int = SEGMENTS,
     plots: Path | None = None,
     report: Report = silent,
@@ -51,14 +52,16 @@ def evaluate_prior(
     Beside it, on the very same codes: a unigram and a bigram counted in the other songs, and the prior itself without
     artist and genre, and with those of other segments. Segments are a full context each, spread evenly over the
     held-out songs; the first codes of more of them tell what labels save before the music tells its style, for a wrong
-    artist, a wrong genre and, at the top, a wrong place in the song apart. `plots` is a folder for pictures.
+    artist, a wrong genre and, at the top, a wrong place in the song apart. Levels are those of `among` that the model
+    has. `plots` is a folder for pictures.
     """
     if segments < 1:
         raise BadInput(f"--segments is 1 or more, got {segments}")
     folder = catalogue.find(model)
-    levels = [level for level in TOP_DOWN if level in folder.card.priors and folder.part(level.label).exists()]
+    levels = [level for level in among if level in folder.card.priors and folder.part(level.label).exists()]
     if not levels:
-        raise BadModel(f"the model {folder.card.name} has no priors to evaluate")
+        named = ", ".join(level.label for level in among)
+        raise BadModel(f"the model {folder.card.name} has no priors to evaluate at the levels {named}")
     encoded, kept, held = split_songs(codes, held_out)
     if held_out is None:
         warn("without --held-out the baselines are counted in the very songs they are scored on, which flatters them")
@@ -101,7 +104,7 @@ def _judge(
         encoded,
         held,
         level,
-        folder.card.vocabulary,
+        folder.card.vocabulary_at(level),
         context=config.context,
         ratio=config.conditioner.ratio if config.conditioner else 1,
         slots=config.genre_slots,
