@@ -138,23 +138,29 @@ def draw_reconstruction(logs: dict[Row, Log]) -> "Figure":
     for number, (name, rows) in enumerate(GROUPS.items()):
         axes = layout.panel(page, number, name)
         for place, row in enumerate(rows):
-            draw_bar(axes, place - 0.2, logs[row].decibels[-1], OURS)
+            draw_bar(axes, place, logs[row].decibels[-1], -1)
             if row.paper is not None:
-                draw_bar(axes, place + 0.2, row.paper, PAPERS)
-        axes.set_ylim(-44, 6)
+                draw_bar(axes, place, row.paper, 1)
+        axes.margins(y=0.12)
         axes.axhline(0, color=layout.theme.pale, linewidth=0.8)
         axes.set_xlim(-0.6, len(rows) - 0.4)
         axes.set_xticks(range(len(rows)), [in_lines(row.what) for row in rows], color=layout.theme.ink, fontsize=8)
     return page.figure
 
 
-def draw_bar(axes: "Axes", place: float, decibels: float, shade: str) -> None:
-    """A bar with its figure at the end."""
-    axes.bar(place, decibels, 0.36, color=shade)
-    end, side = ((0, -3), "top") if decibels < 0 else ((0, 3), "bottom")
-    text = f"{decibels:.1f}"
+def draw_bar(axes: "Axes", place: int, decibels: float, side: int) -> None:
+    """A bar with its figure at the end: ours at the left of its place, side -1, the paper's at the right, side 1."""
+    shade = OURS if side < 0 else PAPERS
+    axes.bar(place + side * 0.19, decibels, 0.36, color=shade)
     axes.annotate(
-        text, (place, decibels), end, textcoords="offset points", ha="center", va=side, fontsize=7, color=shade
+        f"{decibels:.1f}",
+        (place + side * 0.02, decibels),
+        (0, -3 if decibels < 0 else 3),
+        textcoords="offset points",
+        ha="right" if side < 0 else "left",
+        va="top" if decibels < 0 else "bottom",
+        fontsize=7.5,
+        color=shade,
     )
 
 

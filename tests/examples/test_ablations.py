@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -113,3 +114,10 @@ def test_pictures_are_drawn_of_what_the_runs_logged(report, tmp_path):
         drawn = [tuple(line.get_ydata()) for line in axes.lines if len(line.get_ydata()) == 2]
         for row in report.GROUPS["Hop, with and without restarts"]:
             assert getattr(logs[row], log) in drawn
+
+
+def test_the_papers_figures_in_the_report_are_those_of_the_results(report):
+    results = (ROOT / "docs/RESULTS.md").read_text()
+    for row in (row for group in report.GROUPS.values() for row in group):
+        line = rf"^\| {re.escape(row.what)} \| -?[\d.]+ \| {row.paper:.1f} \|"
+        assert re.search(line, results, re.MULTILINE), row.what
