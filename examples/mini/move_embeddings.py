@@ -1,0 +1,67 @@
+"""Carry priors over to a codec that was trained further, whose codes mean other sounds.
+
+The embedding of a new code becomes the mean of those of the old codes at the same places of the same songs, as far from
+the centre as embeddings were on average. The transformers stay as they are. Songs encoded with both codecs are needed:
+
+    python examples/mini/move_embeddings.py MODEL OLD_CODES NEW_CODES OUT
+
+writes OUT/top.safetensors, OUT/middle.safetensors and OUT/bottom.safetensors, with MODEL's model.toml: what
+`jukectl train prior --from OUT` needs.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.training.encoded import EncodedSongs
+
+OWN, UPPER = "codes.weight", "place.codes.weight"
+
+
+def together(old: EncodedSongs, new: EncodedSongs, level: Level, size: int) -> Tensor:
+    """How often each new code stands where each old one stood, (size, size): new, old."""
+    counts = torch.zeros(size * size, dtype=torch.int64)
+    for track in old.manifest.tracks:
+        before, after = (torch.from_numpy(songs.find(track, level)[:].astype("int64")) for songs in (old, new))
+        counts += torch.bincount(after * size + before, minlength=size * size)
+    return counts.view(size, size).float()
+
+
+def moved(embedding: Tensor, counts: Tensor) -> Tensor:
+    """An embedding (K, width) of old codes as one of new codes; those that never came begin at random."""
+    centre = embedding.mean(0)
+    spread = (embedding - centre).norm(dim=1).mean()
+    seen = counts.sum(1) > 0
+    rows = torch.randn_like(embedding) * spread / embedding.shape[1] ** 0.5
+    means = counts[seen] / counts[seen].sum(1, keepdim=True) @ (embedding - centre)
+    rows[seen] = means * (spread / means.norm(dim=1).mean())
+    return (rows + centre).contiguous()
+
+
+def main(
+    model: Annotated[Path, typer.Argument(help="The model folder with the old priors.")],
+    old_codes: Annotated[Path, typer.Argument(help="Songs encoded by its codec.")],
+    new_codes: Annotated[Path, typer.Argument(help="The same songs, encoded by the new one.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write.")],
+) -> None:
+    """Carry MODEL's priors over to the codec that made NEW_CODES."""
+    old, new = EncodedSongs(old_codes), EncodedSongs(new_codes)
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copy(model / "model.toml", out)
+    for level in TOP_DOWN:
+        tensors = {name: tensor.float() for name, tensor in load_file(model / f"{level.label}.safetensors").items()}
+        sources = {OWN: level} if level is Level.TOP else {OWN: level, UPPER: level.above}
+        for name, source in sources.items():
+            tensors[name] = moved(tensors[name], together(old, new, source, len(tensors[name])))
+        save_file(tensors, out / f"{level.label}.safetensors")
+        typer.echo(out / f"{level.label}.safetensors")
+
+
+if __name__ == "__main__":
+    typer.run(main)
