@@ -61,7 +61,7 @@ def test_a_level_is_judged_without_the_codes_below_it_and_the_run_with_all(codec
 
 
 def test_it_learns(codec_recipe, tmp_path):
-    task = task_of(codec_recipe, "train.steps=40")
+    task = task_of(codec_recipe, "train.steps=30", "train.evaluate_every=100", "train.checkpoint_every=100")
     train(task, task.recipe.train, tmp_path / "out", silent)
     with torch.no_grad():
         assert task.evaluate()["convergence_db"] < -1
