@@ -3,7 +3,7 @@
 The embedding of a new code becomes the mean of those of the old codes at the same places of the same songs, as far from
 the centre as embeddings were on average. The transformers stay as they are. Songs encoded with both codecs are needed:
 
-    python examples/mini/move_embeddings.py MODEL OLD_CODES NEW_CODES OUT
+    python examples/mini/move_embeddings.py MODEL OLD_CODES NEW_CODES OUT --changed top,middle
 
 writes OUT/top.safetensors, OUT/middle.safetensors and OUT/bottom.safetensors, with MODEL's model.toml: what
 `jukectl train prior --from OUT` needs.
@@ -18,6 +18,7 @@ import typer
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from jukectl.cli.options import parse_levels
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.training.encoded import EncodedSongs
 
@@ -49,16 +50,17 @@ def main(
     old_codes: Annotated[Path, typer.Argument(help="Songs encoded by its codec.")],
     new_codes: Annotated[Path, typer.Argument(help="The same songs, encoded by the new one.")],
     out: Annotated[Path, typer.Argument(help="The folder to write.")],
+    changed: Annotated[str, typer.Option(help="The levels whose codes are others now.")] = "top,middle,bottom",
 ) -> None:
     """Carry MODEL's priors over to the codec that made NEW_CODES."""
-    old, new = EncodedSongs(old_codes), EncodedSongs(new_codes)
+    old, new, other = EncodedSongs(old_codes), EncodedSongs(new_codes), parse_levels(changed)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(model / "model.toml", out)
     for level in TOP_DOWN:
         tensors = {name: tensor.float() for name, tensor in load_file(model / f"{level.label}.safetensors").items()}
         sources = {OWN: level} if level is Level.TOP else {OWN: level, UPPER: level.above}
-        for name, source in sources.items():
-            tensors[name] = moved(tensors[name], together(old, new, source, len(tensors[name])))
+        for name in (name for name, source in sources.items() if source in other):
+            tensors[name] = moved(tensors[name], together(old, new, sources[name], len(tensors[name])))
         save_file(tensors, out / f"{level.label}.safetensors")
         typer.echo(out / f"{level.label}.safetensors")
 
