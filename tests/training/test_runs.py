@@ -123,7 +123,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(trainer, request,
     [
         "train.accumulate=4",
         "train.checkpoint_activations=true",
-        pytest.param("train.compile=true", marks=pytest.mark.slow),  # there must be a C++ compiler too
+        pytest.param(  # it takes a C++ compiler, and torch warns of what it does itself
+            "train.compile=true", marks=[pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+        ),
     ],
 )
 def test_how_a_batch_is_passed_does_not_change_what_is_learned(trainer, request, tmp_path, setting):
