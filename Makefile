@@ -14,10 +14,10 @@ CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint check mini mini-music mini-codes mini-embed eval-mini ablations pictures clean
+.PHONY: help setup demo test test-slow lint check mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## create .venv and install jukectl into it (once, and again when what it needs has changed)
 
@@ -85,6 +85,14 @@ mini-embed:
 	@mkdir -p src/jukectl/assets/mini
 	@cp $(MINI)/model/model.toml $(MINI)/model/*.safetensors src/jukectl/assets/mini/
 	@du -ch src/jukectl/assets/mini/* | tail -n 1
+
+mini-scaling: mini-codes ## train top priors of three sizes for a while, and plot bits a code against compute
+	@for size in 128:2 192:3 256:4; do \
+		$(JUKECTL) train prior $(RECIPES)/top.toml --set out=$(MINI)/runs/scaling-$${size%:*} \
+			--set model.width=$${size%:*} --set model.heads=$${size#*:} --set train.steps=400 --set train.average=0.98 \
+			--set train.learning_rate=0.0015 --set train.evaluate_every=50 --set data.validation_segments=24 || exit 1; \
+	done
+	@$(BIN)/python $(RECIPES)/scaling.py $(MINI)/runs/scaling-* --out docs/images/scaling.png
 
 eval-mini: setup ## measure the embedded model on the songs it was not trained on (after make mini)
 	@$(JUKECTL) eval reconstruction $(MINI)/music/manifest.jsonl --held-out $(RECIPES)/held_out.txt --seconds 30

@@ -31,7 +31,8 @@ def together(old: EncodedSongs, new: EncodedSongs, level: Level, size: int) -> T
     for track in old.manifest.tracks:
         before, after = (torch.from_numpy(songs.find(track, level)[:].astype("int64")) for songs in (old, new))
         counts += torch.bincount(after * size + before, minlength=size * size)
-    return counts.view(size, size).float()
+    table: Tensor = counts.view(size, size).float()
+    return table
 
 
 def moved(embedding: Tensor, counts: Tensor) -> Tensor:
@@ -42,7 +43,8 @@ def moved(embedding: Tensor, counts: Tensor) -> Tensor:
     rows = torch.randn_like(embedding) * spread / embedding.shape[1] ** 0.5
     means = counts[seen] / counts[seen].sum(1, keepdim=True) @ (embedding - centre)
     rows[seen] = means * (spread / means.norm(dim=1).mean())
-    return (rows + centre).contiguous()
+    whole: Tensor = (rows + centre).contiguous()
+    return whole
 
 
 def main(
