@@ -123,7 +123,7 @@ def upsample(path: Path, request: Request, *, report: Report = silent, warn: War
     with song.lock():
         existing = song.recipe()
         if existing is None:
-            folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
+            folder: ModelFolder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
             recipe = recipe_for_codes(song, folder, request)
         else:
             begun = [level.label for level in begun_levels(song, existing, request)]

@@ -96,7 +96,8 @@ def train(
     run = _Run(task, config, out, ranks)
     run.resume()
     if evaluate_first and run.step == 0:
-        run.evaluate()
+        with run.pace.paused():
+            run.evaluate()
     with run.batches() as batches, Interruption(second_counts=ranks.world == 1) as interruption:
         while not run.finished:
             run.advance(batches.take(), report)
