@@ -12,6 +12,7 @@ from math import prod
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from safetensors import safe_open
 
 INK, PALE, PAPER = "#1b1d22", "#666c78", "#ffffff"
@@ -46,6 +47,9 @@ def draw(curves: list[Curve]) -> Figure:
         label = f"{curve.numbers / 1e6:.1f} M numbers"
         axes.plot(curve.flops, curve.bits, marker="o", markersize=4, color=colour, label=label)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda flops, _: f"{flops:.0e}".replace("e+", "e"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("training compute, 6 N D (floating-point operations)", color=INK)
     axes.set_ylabel("held-out bits a code", color=INK)
     axes.grid(which="both", color="#e4e6eb", linewidth=0.6)
