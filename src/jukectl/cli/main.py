@@ -81,10 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = app(args=given, prog_name="jukectl", standalone_mode=False)
     except typer.TyperException as error:  # wrong usage; without a message where the help was shown instead
         return _failed(_usage(error), error.exit_code, given) if error.format_message() else error.exit_code
-    except Stopped as error:
-        return _failed(f"{error} Go on with: jukectl {shlex.join(given)}", error.exit_status, given)
     except JukectlError as error:
-        return _failed(str(error), error.exit_status, given)
+        way_on = f" Go on with: jukectl {shlex.join(given)}" if isinstance(error, Stopped) else ""
+        return _failed(f"{error}{way_on}", error.exit_status, given)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _failed(f"{where}{error.strerror or error}", 1, given)
