@@ -1,7 +1,7 @@
 """Fetch seven songs of an artist the built-in model does not know: Kenta Cho, from Debian packages of his games (BSD).
 
-Five to learn from and one to stop by go to songs/, one to judge by to unheard/, each with its tags beside it. Needs
-Debian 12; takes seconds:
+Five are there to learn from, two (held_out.txt) to be judged by. Each has its tags beside it. Needs Debian 12; takes
+seconds:
 
     python examples/finetune/fetch_songs.py build/finetune/music
 """
@@ -16,7 +16,6 @@ PACKAGES = {  # and the SHA-256 of the files that bookworm has of them
     "torus-trooper-data": "774d4134f57dd201ae89471b2d3fd1f0b7255dc0ceabcfe0d9e6c3e6b34499aa",
     "titanion-data": "8a291c78bbd2b48e932439aefa219243ea72095e5a92cabb69b54af4797e2008",
 }
-UNHEARD = {"ttn3.ogg"}
 TAGS = 'artist = "Kenta Cho"\ngenres = ["Electronic"]\nlicence = "BSD-2-Clause"\n'
 
 
@@ -37,11 +36,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     out: Path = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         for package, sha256 in PACKAGES.items():
             for song in fetch(package, sha256, Path(scratch)).rglob("musics/*.ogg"):
-                place = out / ("unheard" if song.name in UNHEARD else "songs") / song.name
-                place.parent.mkdir(parents=True, exist_ok=True)
+                place = out / song.name
                 place.write_bytes(song.read_bytes())
                 place.with_suffix(".toml").write_text(TAGS, encoding="utf-8")
 

@@ -256,6 +256,9 @@ def test_the_log_tells_the_pace_and_the_share_that_is_not_the_models(tmp_path):
     assert float(np.median([float(row["overhead"]) for row in log])) == pytest.approx(0.25, abs=0.2)
     assert max(float(row["points_per_second"]) for row in log) <= 8 / 0.08
     assert float(log[-1]["seconds"]) < 8 * 0.5  # evaluations do not count
+    judged = [float(row["seconds"]) for row in rows(tmp_path / "validation.csv")]
+    assert judged == sorted(judged)  # nor does the one whose row is written
+    assert all(float(row["seconds"]) >= seconds for row, seconds in zip(log, judged[1::2], strict=True))
 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 9, 10, 11, 20, 22])

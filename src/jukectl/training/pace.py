@@ -33,6 +33,7 @@ class Pace:
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
         self._model = 0.0
         self._began = time.perf_counter() - seconds
+        self._stopped: float | None = None  # when the pause began that is going on
         self._last = _Lap(step, seconds, 0.0)
 
     @contextmanager
@@ -52,13 +53,14 @@ class Pace:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """The block is no part of training, such as an evaluation."""
-        began = time.perf_counter()
+        self._stopped = time.perf_counter()
         yield
-        self._began += time.perf_counter() - began
+        self._began += time.perf_counter() - self._stopped
+        self._stopped = None
 
     def seconds(self) -> float:
         """What training took so far, less the pauses."""
-        return time.perf_counter() - self._began
+        return (time.perf_counter() if self._stopped is None else self._stopped) - self._began
 
     def lap(self, step: int) -> tuple[float, float]:
         """Steps a second since the last lap, and the share of that time that was not the model's."""
