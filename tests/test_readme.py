@@ -27,7 +27,8 @@ def blocks(text: str, language: str) -> list[str]:
 
 def command_lines(text: str) -> list[str]:
     """What follows `jukectl` on the lines of shell blocks, and in `jukectl …` inside a sentence."""
-    lines = [line.partition("#")[0] for block in blocks(text, "sh") for line in block.splitlines()]
+    whole = [block.replace("\\\n", " ") for block in blocks(text, "sh")]  # a backslash goes on with the next line
+    lines = [line.partition("#")[0] for block in whole for line in block.splitlines()]
     inline = re.findall(r"(?<!`)`jukectl ([^`…]+)`(?!`)", text)
     return [line.removeprefix("jukectl ").strip() for line in lines if line.startswith("jukectl ")] + inline
 
