@@ -1,7 +1,7 @@
 """Fetch seven songs of an artist the built-in model does not know: Kenta Cho, from Debian packages of his games (BSD).
 
-Five are there to learn from, two (held_out.txt) to be judged by. Each has its tags beside it. Needs Debian 12; takes
-seconds:
+Five are there to learn from, and each of them is played a little faster and slower as well, since five songs are few.
+Two (held_out.txt) are to be judged by. Each has its tags beside it. Needs Debian 12; takes seconds:
 
     python examples/finetune/fetch_songs.py build/finetune/music
 """
@@ -12,10 +12,15 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import soundfile
+import soxr
+
 PACKAGES = {  # and the SHA-256 of the files that bookworm has of them
     "torus-trooper-data": "774d4134f57dd201ae89471b2d3fd1f0b7255dc0ceabcfe0d9e6c3e6b34499aa",
     "titanion-data": "8a291c78bbd2b48e932439aefa219243ea72095e5a92cabb69b54af4797e2008",
 }
+HELD_OUT = ("tt2.ogg", "ttn3.ogg")
+SEMITONES = (-1.0, -0.5, 0.5, 1.0)  # higher is faster
 TAGS = 'artist = "Kenta Cho"\ngenres = ["Electronic"]\nlicence = "BSD-2-Clause"\n'
 
 
@@ -31,6 +36,21 @@ def fetch(package: str, sha256: str, folder: Path) -> Path:
     return unpacked
 
 
+def add_tags(song: Path) -> None:
+    """Write the tags that the packages' files do not have."""
+    song.with_suffix(".toml").write_text(TAGS, encoding="utf-8")
+
+
+def play_at_other_speeds(song: Path) -> None:
+    """Copies of a song beside it, each with its tags."""
+    samples, rate = soundfile.read(song, dtype="float32")
+    for semitones in SEMITONES:
+        copy = song.with_name(f"{song.stem} {semitones:+g}.flac")
+        other = soxr.resample(samples, rate, rate / 2 ** (semitones / 12)).clip(-1, 1)
+        soundfile.write(copy, other, rate)
+        add_tags(copy)
+
+
 def main() -> None:
     """Put each song and its tags in place."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -42,7 +62,9 @@ def main() -> None:
             for song in fetch(package, sha256, Path(scratch)).rglob("musics/*.ogg"):
                 place = out / song.name
                 place.write_bytes(song.read_bytes())
-                place.with_suffix(".toml").write_text(TAGS, encoding="utf-8")
+                add_tags(place)
+                if place.name not in HELD_OUT:
+                    play_at_other_speeds(place)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ out=build/finetune
 here=$(dirname "$0")
 
 [ -d $out/music ] || python "$here/fetch_songs.py" $out/music
-jukectl data scan $out/music
+jukectl data scan $out/music --keep-duplicates
 jukectl data encode $out/music/manifest.jsonl --out $out/codes --levels top --model "$model"
 
 jukectl train prior "$here/whole.toml" --from "$model"
