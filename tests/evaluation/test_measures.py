@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from jukectl.evaluation.measures import entropy_bits, multi_resolution_stft, si_sdr_db
+from jukectl.codes.entropy import entropy_bits
+from jukectl.evaluation.measures import multi_resolution_stft, si_sdr_db
 
 TIME = np.arange(4_000) / 4_000
 SINE, COSINE = np.sin(2 * np.pi * 50 * TIME), np.cos(2 * np.pi * 50 * TIME)  # of equal power, and orthogonal

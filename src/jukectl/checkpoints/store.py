@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from math import prod
 from pathlib import Path
@@ -137,7 +137,7 @@ class ModelCard:
             "summary": self.summary,
             "fingerprints": dict(self.fingerprints),
             "sampling": {label: dict(values) for label, values in self.sampling.items()},
-            "vqvae": {key: _plain(value) for key, value in asdict(self.vqvae).items() if value is not None},
+            "vqvae": self.vqvae.to_dict(),
             "priors": {level.label: config.to_dict() for level, config in self.priors.items()},
             "sources": [dict(source) for source in self.sources],
         }
@@ -154,10 +154,6 @@ def vqvae_config(table: Mapping[str, Any]) -> VQVAEConfig:
 
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)

@@ -77,10 +77,7 @@ def prior(
 
     Example: jukectl train prior my.toml --from mini
     """
-    from jukectl.training.runs import train_prior
-
-    given = [*(overrides or ()), *_starting(start, adapter_rank, force)]
-    _train(context, partial(train_prior, warn=warn), recipe, given, device)
+    _prior(context, recipe, [*(overrides or ()), *_starting(start, adapter_rank, force)], device)
 
 
 @app.command()
@@ -97,10 +94,13 @@ def upsampler(
 
     Example: jukectl train upsampler examples/mini/middle.toml
     """
+    _prior(context, recipe, [*(overrides or ()), *_starting(start, adapter_rank, force)], device)
+
+
+def _prior(context: typer.Context, recipe: Path, overrides: Sequence[str], device: str) -> None:
     from jukectl.training.runs import train_prior
 
-    given = [*(overrides or ()), *_starting(start, adapter_rank, force)]
-    _train(context, partial(train_prior, warn=warn), recipe, given, device)
+    _train(context, partial(train_prior, warn=warn), recipe, overrides, device)
 
 
 def _starting(start: str | None, adapter_rank: int | None = None, force: bool = False) -> list[str]:
@@ -113,15 +113,13 @@ def _starting(start: str | None, adapter_rank: int | None = None, force: bool = 
 Trainer = Callable[[Path, Sequence[str], Report, "Ranks"], Path]
 
 
-def _train(
-    context: typer.Context, trainer: Trainer, recipe: Path, overrides: Sequence[str] | None, device: str
-) -> None:
+def _train(context: typer.Context, trainer: Trainer, recipe: Path, overrides: Sequence[str], device: str) -> None:
     """Train with the other processes that torchrun started, if it did; the first of them speaks for all."""
     from jukectl.pipeline import machine
     from jukectl.training.distributed import join
 
     with join(machine.choose(device).device) as ranks:
         with progress(context) if ranks.first else nullcontext(silent) as report:
-            weights = trainer(recipe, overrides or [], report, ranks)
+            weights = trainer(recipe, overrides, report, ranks)
         if ranks.first:
             emit(context, [weights], {"weights": str(weights)})

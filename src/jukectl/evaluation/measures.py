@@ -1,10 +1,10 @@
-"""Measures that need no model: how near one signal is to another, and how evenly codes are used."""
+"""Measures that need no model: how near one signal is to another."""
 
 from math import inf, log10, nan, sqrt
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from jukectl.audio.spectral import SETTINGS, magnitudes
 
@@ -56,12 +56,3 @@ def multi_resolution_stft(target: ArrayLike, predicted: ArrayLike) -> float:
             count += ours.numel()
         distances.append(sqrt(error / power) + logarithms / count)
     return float(np.mean(distances)) if np.any(pair[0].numpy()) else nan
-
-
-def entropy_bits(counts: NDArray[np.integer]) -> float:
-    """Entropy in bits of the distribution that counts (K,) were drawn from, as they show it; 0 where all are zero."""
-    seen = counts[counts > 0]
-    if not seen.size:
-        return 0.0
-    shares = seen / seen.sum()
-    return float(-(shares * np.log2(shares)).sum()) + 0.0  # no -0.0 for a single code

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from jukectl.audio.mix import Samples
 from jukectl.audio.spectral import spectral_convergence_db
+from jukectl.codes.entropy import entropy_bits
 from jukectl.codes.level import Level
-from jukectl.evaluation.measures import entropy_bits, multi_resolution_stft, si_sdr_db
+from jukectl.evaluation.measures import multi_resolution_stft, si_sdr_db
 from jukectl.evaluation.visqol import Rate
 from jukectl.vqvae import chunks
 from jukectl.vqvae.config import VQVAEConfig

@@ -12,7 +12,8 @@ from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
-from jukectl.errors import BadInput, CannotWrite, NotASong, WrongCodec
+from jukectl.errors import BadInput, NotASong, WrongCodec
+from jukectl.files import make_folder
 from jukectl.pipeline.machine import Machine, choose
 from jukectl.pipeline.request import check_loudness
 from jukectl.progress import Progress, Report, silent
@@ -127,10 +128,7 @@ def _write(
         samples = waveform(vqvae, codes.array[sample], codes.level, machine)
         if loudness is not None:
             samples = mix.normalise_loudness(samples, codes.sample_rate, loudness)
-        try:
-            path.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise CannotWrite(f"cannot make the folder {path.parent}: {error.strerror or error}") from error
+        make_folder(path.parent)
         io.save(path, samples, codes.sample_rate)
     report(Progress(stage, len(paths), len(paths)))
 

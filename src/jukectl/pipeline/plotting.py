@@ -8,8 +8,9 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
-from jukectl.errors import BadInput, CannotWrite, NotASong
+from jukectl.errors import BadInput, NotASong
 from jukectl.evaluation import plots
+from jukectl.files import make_folder
 from jukectl.pipeline.decoding import check_codec, model_for, waveform
 from jukectl.pipeline.machine import choose
 from jukectl.progress import Progress, Report, silent
@@ -68,10 +69,7 @@ def plot(
             prompt_seconds=first.prompt * first.hop / first.sample_rate,
             theme=theme,
         )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"cannot make the folder {out.parent}: {error.strerror or error}") from error
+    make_folder(out.parent)
     plots.save(figure, out)
     return out
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jukectl.audio.spectral import spectral_convergence_db
+from jukectl.codes.entropy import entropy_bits
 from jukectl.codes.level import Level
 from jukectl.errors import BadManifest, BadRecipe
 from jukectl.nn.dilated import ResidualStack
@@ -19,7 +20,7 @@ from jukectl.training.distributed import ALONE, Ranks
 from jukectl.training.drawing import ALL_ROWS
 from jukectl.training.manifest import Manifest
 from jukectl.training.waveforms import Waveforms
-from jukectl.vqvae.codebook import Codebook, CodebookLearner, entropy_bits
+from jukectl.vqvae.codebook import Codebook, CodebookLearner
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.loss import Scale, Terms
 from jukectl.vqvae.model import Reconstruction
@@ -169,7 +170,7 @@ class CodecTask(ABC):
             figures[f"{level.label}_convergence_db"], counts = self._held_out(level)
             scores.append(figures[f"{level.label}_convergence_db"])
             if self.config.codebook_size:
-                figures[f"{level.label}_held_out_entropy"] = entropy_bits(counts)
+                figures[f"{level.label}_held_out_entropy"] = entropy_bits(counts.numpy())
                 figures[f"{level.label}_held_out_codes"] = float(counts.count_nonzero())
         return {**figures, self.objective: inf if any(map(self.waits, self.levels)) else float(np.mean(scores))}
 

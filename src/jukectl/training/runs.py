@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def train_vqvae(recipe_path: Path, overrides: Sequence[str], report: Report, ran
     recipe = load_recipe(recipe_path, VQVAERecipe, overrides)
     start = None if recipe.start is None else find_codec(recipe.start)
     with _naming(recipe_path):
-        model = recipe.model if start is None else agreed_model(recipe.model, start.model(), start.name)
+        model = recipe.model if start is None else agreed_model(recipe.model, start.config.to_dict(), start.name)
     config = build(VQVAEConfig, model, str(recipe_path), inside="model")
     _set_threads(recipe.train.threads)
     with _alone_in(recipe.out, ranks), _naming(recipe_path):
@@ -46,9 +45,7 @@ def train_vqvae(recipe_path: Path, overrides: Sequence[str], report: Report, ran
             task = learn(recipe, config, report)
         if start is not None and isinstance(task, VQVAETask):
             start.fill(task.vqvae, task.learners)
-        shape = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(config).items()}
-        shape = {name: value for name, value in shape.items() if value is not None}
-        about = {"vqvae": shape, "levels": list(recipe.levels), "architecture": recipe.architecture}
+        about = {"vqvae": config.to_dict(), "levels": list(recipe.levels), "architecture": recipe.architecture}
         _describe(recipe.out, about, ranks)
         return train(task, recipe.train, recipe.out, report, ranks, evaluate_first=start is not None)
 

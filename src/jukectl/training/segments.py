@@ -133,11 +133,14 @@ class SegmentSet:
     def spread(self, count: int) -> list[Segments]:
         """`count` fixed segments, one a batch, spread evenly over the songs and over each song's length."""
         batches = []
-        for index in range(count):
-            pick = index * len(self.songs) // count
+        for index, pick in enumerate(self.spread_songs(count)):
             start = int(self._starts(pick) * (index * GOLDEN_RATIO % 1)) * self.ratio
             batches.append(self._gather([(pick, start)], np.zeros(1, dtype=bool)))
         return batches
+
+    def spread_songs(self, count: int) -> list[int]:
+        """Which song each of the segments is of that `spread` gives."""
+        return [index * len(self.songs) // count for index in range(count)]
 
     def _starts(self, pick: int) -> int:
         """How many places in a song a segment can start at: whole upper codes only."""

@@ -1,7 +1,7 @@
 """What a training run starts from instead of random weights: a trained prior or codec, or the codebooks of one."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,10 @@ from jukectl.prior.conditioners.upper_codes import UpperCodes
 from jukectl.prior.config import AdapterConfig, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Vocabulary
+from jukectl.training.distributed import CPU
 from jukectl.vqvae.codebook import CodebookLearner
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +111,6 @@ class CodecStart:
     name: str
     config: VQVAEConfig
     tensors: Mapping[str, Tensor]
-
-    def model(self) -> dict[str, Any]:
-        """Its [model] table."""
-        values = {key: list(one) if isinstance(one, tuple) else one for key, one in asdict(self.config).items()}
-        return {key: one for key, one in values.items() if one is not None}
 
     def fill(self, vqvae: VQVAE, learners: nn.ModuleDict) -> None:
         """Give a codec the weights of its levels, and let codebooks be learned from where they are. Raises BadModel."""

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jukectl.codes.entropy import entropy_bits
+
 ROWS = 8_192  # latents compared with the codebook at once, which bounds the memory for distances
 USED_SHARE = 0.25  # of the mean usage, from which a vector counts as used
 SMALLEST_COUNT = 1e-5  # mean usage under which a vector's two averages say nothing about its place any more
@@ -49,12 +51,6 @@ class CodebookUsage:
     entropy: float  # bits, of the codes of this batch
     used: int  # vectors used at least a quarter as often as they would be if all were used alike
     restarted: int  # vectors set to a random latent
-
-
-def entropy_bits(counts: Tensor) -> float:
-    """Entropy in bits of codes that came as often as `counts` (K,) says; 0 where none came."""
-    shares = counts / counts.sum().clamp(min=1)
-    return float(-(shares * shares.clamp(min=1e-12).log2()).sum()) + 0.0  # no -0.0 for a single code
 
 
 class Peers(Protocol):
@@ -149,7 +145,7 @@ class CodebookLearner(nn.Module):
         known = self.counts > SMALLEST_COUNT  # the others, where nothing restarts them, stay where they are
         codebook.vectors[known] = self.sums[known] / self.counts[known].unsqueeze(1)
 
-        return CodebookUsage(entropy_bits(numbers), used, int(dead.sum()))
+        return CodebookUsage(entropy_bits(numbers.cpu().numpy()), used, int(dead.sum()))
 
     def _picks(self, codebook: Codebook, latents: Tensor, generator: torch.Generator, peers: Peers) -> Tensor:
         """A random latent for every vector (K, D), with a little noise where there are fewer latents than vectors."""

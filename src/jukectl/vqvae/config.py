@@ -1,7 +1,8 @@
 """The shape of a VQ-VAE: three separate autoencoders over one waveform (Jukebox, section 3)."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
+from typing import Any
 
 from jukectl.codes.level import Level
 
@@ -37,6 +38,11 @@ class VQVAEConfig:
             raise ValueError(
                 f"codebook_size must be 2 to 65536 (codes are kept as uint16), or 0 for none, got {self.codebook_size}"
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for TOML, without the fields that are None."""
+        values = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(self).items()}
+        return {name: one for name, one in values.items() if one is not None}
 
     def hop(self, level: Level) -> int:
         """Audio samples per code: 8, 32 and 128 by default."""

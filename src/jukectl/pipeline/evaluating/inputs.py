@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from jukectl.audio import io
 from jukectl.codes.level import Level
-from jukectl.errors import BadInput, CannotWrite, WrongCodec
+from jukectl.codes.shard import SongCodes
+from jukectl.errors import BadInput, WrongCodec
 from jukectl.evaluation import plots
+from jukectl.files import make_folder
 from jukectl.training.encoded import EncodedSongs
 from jukectl.training.manifest import Manifest, Track
 
@@ -63,10 +65,10 @@ def split_songs(codes: Path, held_out: Path | None) -> tuple[EncodedSongs, list[
     return encoded, *encoded.manifest.split(read_globs(held_out))
 
 
-def read_checked(
+def find_checked(
     encoded: EncodedSongs, tracks: Sequence[Track], level: Level, vqvae: str, *, whose: str
-) -> list[NDArray[np.uint16]]:
-    """The codes (frames,) of songs; those that another codec than `vqvae`, which is whose, has written are refused."""
+) -> list[SongCodes]:
+    """The codes of songs, unread; those that another codec than `vqvae`, which is whose, has written are refused."""
     found = [encoded.find(track, level) for track in tracks]
     for track, codes in zip(tracks, found, strict=True):
         about = codes.archive
@@ -76,7 +78,14 @@ def read_checked(
                 f"and {whose}'s is {vqvae[:12]}. "
                 "Encode the songs with it: jukectl data encode MANIFEST --out CODES --model NAME"
             )
-    return [codes[:] for codes in found]
+    return found
+
+
+def read_checked(
+    encoded: EncodedSongs, tracks: Sequence[Track], level: Level, vqvae: str, *, whose: str
+) -> list[NDArray[np.uint16]]:
+    """The codes (frames,) of the songs that `find_checked` finds."""
+    return [codes[:] for codes in find_checked(encoded, tracks, level, vqvae, whose=whose)]
 
 
 def sample_name(song: Path, sample: int, samples: int) -> str:
@@ -87,10 +96,7 @@ def sample_name(song: Path, sample: int, samples: int) -> str:
 
 def save_plot(folder: Path, name: str, figure: "Figure") -> str:
     """Write a picture into a folder, which is made where it is not there; its path. CannotWrite."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    make_folder(folder)
     path = folder / f"{name}.png"
     plots.save(figure, path)
     return str(path)

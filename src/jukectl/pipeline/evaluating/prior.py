@@ -13,7 +13,7 @@ from jukectl.errors import BadInput, BadModel
 from jukectl.evaluation.baselines import Bigram
 from jukectl.evaluation.prior import PLACE, STYLE, Gain, PriorScore, beginnings, score, shuffle_labels, unlabelled
 from jukectl.evaluation.prior_plot import draw_prior
-from jukectl.pipeline.evaluating.inputs import CPU, read_checked, rounded, save_plot, split_songs
+from jukectl.pipeline.evaluating.inputs import CPU, find_checked, read_checked, rounded, save_plot, split_songs
 from jukectl.prior.vocabulary import Vocabulary
 from jukectl.progress import Progress, Report, Warn, silent, unheard
 from jukectl.training.encoded import EncodedSongs
@@ -99,7 +99,7 @@ def _judge(
     config = prior.config
     here, name = folder.fingerprint(VQVAE_PART), folder.card.name
     training = read_checked(encoded, kept, level, here, whose=name)
-    read_checked(encoded, held, level, here, whose=name)
+    find_checked(encoded, held, level, here, whose=name)
     held_out = SegmentSet.load(
         encoded,
         held,
@@ -119,7 +119,7 @@ def _judge(
         prior,
         whole,
         bigram,
-        songs=_songs_of(segments, held_out),
+        songs=held_out.spread_songs(segments),
         other={"shuffled": shuffle_labels(labels), "unlabelled": [unlabelled(batch) for batch in labels]},
         watch=lambda done: report(Progress(f"scoring {level.label}", done, steps)),
     )
@@ -130,7 +130,7 @@ def _judge(
             prior,
             short,
             bigram,
-            songs=_songs_of(MORE_BEGINNINGS * segments, held_out),
+            songs=held_out.spread_songs(MORE_BEGINNINGS * segments),
             other={
                 "shuffled": shuffle_labels(labels, STYLE),
                 "unlabelled": [unlabelled(batch) for batch in labels],
@@ -142,11 +142,6 @@ def _judge(
         )
     styles = len({(track.artist, genres_of(track)) for track in kept})
     return _Judged(whole=on_whole, heads=on_heads, lengths=lengths, styles=styles)
-
-
-def _songs_of(segments: int, held_out: SegmentSet) -> list[int]:
-    """Which song each of the segments is of that `SegmentSet.spread` gives."""
-    return [index * len(held_out.songs) // segments for index in range(segments)]
 
 
 def _figures(judged: _Judged) -> dict[str, Any]:
