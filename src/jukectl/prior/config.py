@@ -18,10 +18,54 @@ class AttentionKind(StrEnum):
     ROW = "row"  # its own block so far
     COLUMN = "column"  # the same offset in every block so far
     PREVIOUS_ROW = "previous_row"  # the whole block before
+    LYRICS = "lyrics"  # so far, in the lyrics that begin the same sequence
+    ENCODER = "encoder"  # all states of the lyrics encoder
 
 
 FACTORED = (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW)
 """The order of the published upsamplers and of the top prior without lyrics."""
+
+
+def with_encoder(depth: int) -> tuple[AttentionKind, ...]:
+    """The order of the published 5b-lyrics: after the 18th layer, and then after every nine, one to the encoder."""
+    order = FACTORED * 3 + (FACTORED * 3 + (AttentionKind.ENCODER,)) * 7
+    return tuple(order[layer % len(order)] for layer in range(depth))
+
+
+def in_one_sequence(depth: int) -> tuple[AttentionKind, ...]:
+    """The order of the published 1b-lyrics: every 16th layer attends to the lyrics, each third of those to all."""
+    sixteenth = (AttentionKind.LYRICS, AttentionKind.LYRICS, AttentionKind.DENSE)
+    return tuple((sixteenth if layer % 16 == 15 else FACTORED)[layer % 3] for layer in range(depth))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackConfig:
+    """What one stack of blocks is made of. Every config below has one."""
+
+    length: int  # positions
+    width: int
+    depth: int
+    heads: int
+    blocks: int  # rows of the grid
+    kinds: tuple[AttentionKind, ...]  # of each layer
+    attention_width: int  # inner width of the attention layers, all heads together
+    mlp_width: int  # inner width of the MLPs
+    scale_residuals: bool
+    init_scale: float
+    lyrics: int = 0  # positions of the sequence, or states of the encoder, that hold lyrics
+
+    @property
+    def block(self) -> int:
+        """Positions in one block."""
+        return self.length // self.blocks
+
+    @property
+    def lyric_keys(self) -> int:
+        """Positions that LYRICS layers see: those of the lyrics, and some codes after them, as published.
+
+        That is one more multiple of `blocks` than the lyrics fill.
+        """
+        return min((self.lyrics // self.blocks + 1) * self.blocks, self.length)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +118,56 @@ class ConditionerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """The transformer that reads the lyrics, where codes do not share a sequence with them."""
+
+    width: int
+    depth: int
+    heads: int
+    blocks: int
+    pattern: tuple[AttentionKind, ...] = FACTORED
+    attention_ratio: float = 0.25
+    mlp_ratio: float = 1.0
+    scale_residuals: bool = False
+    init_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "width", "depth", "heads", "blocks", "attention_ratio", "mlp_ratio", "init_scale")
+        _check_heads(self)
+        if not self.pattern or {AttentionKind.LYRICS, AttentionKind.ENCODER} & set(self.pattern):
+            raise ValueError("the encoder's pattern is of one or more of row, column, previous_row and dense")
+
+    def stack(self, characters: int) -> StackConfig:
+        """Its blocks, over a window of so many characters."""
+        return _stack(self, characters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LyricsConfig:
+    """How a prior is told what is sung: characters around the window, read by an encoder or in the codes' own stack."""
+
+    characters: int  # of the window
+    alphabet: int  # ids of characters, 0 among them: an unknown character or none
+    encoder: EncoderConfig | None = None  # None: lyrics and codes are one sequence
+    loss_share: float = 0.4  # weight of the lyrics' own loss
+    drawable: bool = False  # in one sequence: a character may be drawn for a code, as the published model does
+    alignment_layer: int | None = None  # where attention shows what is sung when
+    alignment_head: int = 0
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "characters", "alphabet")
+        if not 0 <= self.loss_share:
+            raise ValueError(f"loss_share must be 0 or more, got {self.loss_share}")
+        if self.encoder and self.characters % self.encoder.blocks:
+            raise ValueError(
+                f"characters must be a multiple of the encoder's blocks, got {self.characters} and "
+                f"{self.encoder.blocks}"
+            )
+        if self.encoder and self.drawable:
+            raise ValueError("drawable goes with lyrics and codes in one sequence, not with an encoder")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PriorConfig:
     """One autoregressive model of codes: a top prior (with timing) or an upsampler (with a conditioner)."""
 
@@ -91,6 +185,7 @@ class PriorConfig:
     genre_slots: int = 1  # genres one song may have at once
     timing: TimingConfig | None = None
     conditioner: ConditionerConfig | None = None
+    lyrics: LyricsConfig | None = None
     pattern: tuple[AttentionKind, ...] = FACTORED  # over the depth, started over where it is shorter
     attention_ratio: float = 0.25  # inner width of attention / width
     mlp_ratio: float = 1.0  # inner width of the MLP / width
@@ -101,15 +196,11 @@ class PriorConfig:
     def __post_init__(self) -> None:
         _check_positive(self, "context", "width", "depth", "heads", "blocks", "hop", "sample_rate", "codebook_size")
         _check_positive(self, "artists", "genres", "genre_slots", "attention_ratio", "mlp_ratio", "init_scale")
-        if self.context % self.blocks:
-            raise ValueError(f"context must be a multiple of blocks, got {self.context} and {self.blocks}")
-        if not self.pattern:
-            raise ValueError("pattern needs at least one kind of attention")
-        if self.attention_width == 0 or self.attention_width % self.heads:
-            raise ValueError(
-                f"attention_ratio {self.attention_ratio} of width {self.width} is {self.attention_width}, "
-                f"which {self.heads} heads cannot share"
-            )
+        if (self.lead + self.context) % self.blocks:
+            what = f"{self.lead} characters and a context of {self.context}" if self.lead else f"context {self.context}"
+            raise ValueError(f"context must be a multiple of blocks, got {what} and {self.blocks} blocks")
+        _check_heads(self)
+        self._check_pattern()
         if self.timing and self.conditioner:
             raise ValueError(
                 "a prior has timing or a conditioner, not both: an upsampler knows its place by the codes above"
@@ -119,25 +210,50 @@ class PriorConfig:
                 f"context must be a multiple of the conditioner's ratio {self.conditioner.ratio}, got {self.context}"
             )
 
+    def _check_pattern(self) -> None:
+        """Raise ValueError for a pattern that is empty, or that attends to lyrics the prior has not."""
+        if not self.pattern:
+            raise ValueError("pattern needs at least one kind of attention")
+        merged, encoded = self.lead > 0, self.lyrics is not None and not self.lead
+        for kind, possible in ((AttentionKind.LYRICS, merged), (AttentionKind.ENCODER, encoded)):
+            if kind in self.kinds and not possible:
+                where = "in one sequence with the codes" if kind is AttentionKind.LYRICS else "with an encoder"
+                raise ValueError(f"attention to {kind} needs lyrics {where}")
+
+    @property
+    def stack(self) -> StackConfig:
+        """The blocks of the transformer."""
+        return _stack(self, self.lead + self.context, self.lyrics.characters if self.lyrics else 0)
+
+    @property
+    def lead(self) -> int:
+        """Positions before the first code: the characters of lyrics in the same sequence, or 0."""
+        return self.lyrics.characters if self.lyrics and not self.lyrics.encoder else 0
+
+    @property
+    def ids(self) -> int:
+        """What a position may hold: one of the codes, or after them, in a sequence with lyrics, a character."""
+        return self.codebook_size + (self.lyrics.alphabet if self.lyrics and self.lead else 0)
+
     @property
     def block(self) -> int:
-        """Codes in one block."""
-        return self.context // self.blocks
+        """Positions in one block."""
+        return self.stack.block
 
     @property
     def attention_width(self) -> int:
         """Inner width of the attention layers, all heads together."""
-        return int(self.attention_ratio * self.width)
+        return self.stack.attention_width
 
     @property
     def mlp_width(self) -> int:
         """Inner width of the MLPs."""
-        return int(self.mlp_ratio * self.width)
+        return self.stack.mlp_width
 
     @property
     def kinds(self) -> tuple[AttentionKind, ...]:
         """The kind of attention of each layer."""
-        return tuple(self.pattern[layer % len(self.pattern)] for layer in range(self.depth))
+        return self.stack.kinds
 
     @property
     def upper_context(self) -> int:
@@ -154,6 +270,8 @@ class PriorConfig:
         values = _without_none(asdict(self))
         values["level"] = self.level.label
         values["pattern"] = [str(kind) for kind in self.pattern]
+        if self.lyrics and self.lyrics.encoder:
+            values["lyrics"]["encoder"]["pattern"] = [str(kind) for kind in self.lyrics.encoder.pattern]
         return values
 
     @classmethod
@@ -162,13 +280,16 @@ class PriorConfig:
         given = dict(values)
         if "level" in given:
             given["level"] = Level.parse(given["level"])
-        if "pattern" in given:
-            given["pattern"] = tuple(AttentionKind(kind) for kind in given["pattern"])
         if "timing" in given:
             given["timing"] = _make(TimingConfig, given["timing"])
         if "conditioner" in given:
             given["conditioner"] = _make(ConditionerConfig, given["conditioner"])
-        return _make(cls, given)
+        if "lyrics" in given:
+            lyrics = dict(given["lyrics"])
+            if "encoder" in lyrics:
+                lyrics["encoder"] = _make(EncoderConfig, _with_kinds(lyrics["encoder"]))
+            given["lyrics"] = _make(LyricsConfig, lyrics)
+        return _make(cls, _with_kinds(given))
 
 
 Target = Literal["attention.qkv", "attention.out", "mlp_in", "mlp_out"]
@@ -195,6 +316,37 @@ class AdapterConfig:
     def scale(self) -> float:
         """s."""
         return self.alpha / self.rank
+
+
+def _stack(config: PriorConfig | EncoderConfig, length: int, lyrics: int = 0) -> StackConfig:
+    return StackConfig(
+        length=length,
+        width=config.width,
+        depth=config.depth,
+        heads=config.heads,
+        blocks=config.blocks,
+        kinds=tuple(config.pattern[layer % len(config.pattern)] for layer in range(config.depth)),
+        attention_width=int(config.attention_ratio * config.width),
+        mlp_width=int(config.mlp_ratio * config.width),
+        scale_residuals=config.scale_residuals,
+        init_scale=config.init_scale,
+        lyrics=lyrics,
+    )
+
+
+def _check_heads(config: PriorConfig | EncoderConfig) -> None:
+    inner = int(config.attention_ratio * config.width)
+    if inner == 0 or inner % config.heads:
+        raise ValueError(
+            f"attention_ratio {config.attention_ratio} of width {config.width} is {inner}, "
+            f"which {config.heads} heads cannot share"
+        )
+
+
+def _with_kinds(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy whose pattern, where there is one, is of AttentionKind."""
+    pattern = {"pattern": tuple(map(AttentionKind, values["pattern"]))} if "pattern" in values else {}
+    return {**values, **pattern}
 
 
 def _check_positive(config: object, *names: str, optional: tuple[str, ...] = ()) -> None:
