@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from jukectl.checkpoints.store import ModelCard, ModelFolder
+from jukectl.checkpoints.card import ModelCard
+from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel, UnknownName
 from jukectl.prior.config import ConditionerConfig, PriorConfig, TimingConfig

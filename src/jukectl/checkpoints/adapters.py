@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from jukectl.checkpoints.store import ModelCard, ModelFolder
+from jukectl.checkpoints.card import ModelCard
+from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.errors import BadAdapter, UnknownName
 from jukectl.files import atomic_write

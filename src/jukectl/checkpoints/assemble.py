@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from jukectl.checkpoints.adapters import AdaptedModel
-from jukectl.checkpoints.store import CARD, FORMAT, VQVAE_PART, ModelCard, ModelFolder, vqvae_config
+from jukectl.checkpoints.card import CARD, FORMAT, ModelCard, vqvae_config
+from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.fingerprint import fingerprint_one_by_one
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel, CannotWrite

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import platformdirs
 
-from jukectl.checkpoints.store import CARD, ModelFolder
+from jukectl.checkpoints.card import CARD
+from jukectl.checkpoints.store import ModelFolder
 from jukectl.errors import BadModel
 
 EMBEDDED = "mini"

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from jukectl.checkpoints import catalogue
-from jukectl.checkpoints.store import CARD, ModelFolder
+from jukectl.checkpoints.card import CARD
+from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe

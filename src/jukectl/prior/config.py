@@ -156,7 +156,7 @@ class LyricsConfig:
 
     def __post_init__(self) -> None:
         _check_positive(self, "characters", "alphabet")
-        if not 0 <= self.loss_share:
+        if not self.loss_share >= 0:
             raise ValueError(f"loss_share must be 0 or more, got {self.loss_share}")
         if self.encoder and self.characters % self.encoder.blocks:
             raise ValueError(

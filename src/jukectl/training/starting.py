@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.adapters import AdapterCard
 from jukectl.checkpoints.assemble import Run
-from jukectl.checkpoints.store import CARD, VQVAE_PART, vqvae_config
+from jukectl.checkpoints.card import CARD, vqvae_config
+from jukectl.checkpoints.store import VQVAE_PART
 from jukectl.codes.fingerprint import fingerprint
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel, BadRecipe, WrongCodec
