@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from jukectl.codes.level import Level
-from jukectl.prior.config import ConditionerConfig, PriorConfig, TimingConfig
+from jukectl.prior.config import (
+    FACTORED,
+    AttentionKind,
+    ConditionerConfig,
+    EncoderConfig,
+    LyricsConfig,
+    PriorConfig,
+    TimingConfig,
+)
 from jukectl.prior.model import Prior
 
 
@@ -41,9 +49,31 @@ def upsampler(top: PriorConfig) -> PriorConfig:
     return replace(top, level=Level.MIDDLE, timing=None, conditioner=conditioner)
 
 
-@pytest.fixture(params=["top", "upsampler"])
+@pytest.fixture
+def encoded(top: PriorConfig) -> PriorConfig:
+    """With a lyrics encoder of its own."""
+    encoder = EncoderConfig(width=32, depth=3, heads=2, blocks=3, init_scale=5.0)
+    pattern = (*FACTORED, AttentionKind.ENCODER, AttentionKind.DENSE, AttentionKind.ENCODER)
+    return replace(top, pattern=pattern, lyrics=LyricsConfig(characters=9, alphabet=11, encoder=encoder))
+
+
+@pytest.fixture
+def merged(top: PriorConfig) -> PriorConfig:
+    """With lyrics and codes in one sequence, 8 + 24 long, which is not as the blocks of the lyrics alone."""
+    pattern = (*FACTORED, AttentionKind.LYRICS, AttentionKind.DENSE, AttentionKind.LYRICS)
+    lyrics = LyricsConfig(characters=8, alphabet=11)
+    return replace(top, blocks=4, pattern=pattern, lyrics=lyrics, tied_head=False)
+
+
+@pytest.fixture
+def published_merged(merged: PriorConfig) -> PriorConfig:
+    """As the published one: a character may be drawn for a code."""
+    return replace(merged, lyrics=replace(merged.lyrics, drawable=True))
+
+
+@pytest.fixture(params=["top", "upsampler", "encoded", "merged", "published_merged"])
 def prior(request: pytest.FixtureRequest) -> Prior:
-    """A prior of either sort."""
+    """A prior of any sort."""
     prior = Prior(request.getfixturevalue(request.param)).eval()
     with torch.no_grad():  # biases start at zero, which would hide one that is left out
         for name, parameter in prior.named_parameters():

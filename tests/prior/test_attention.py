@@ -1,13 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukectl.prior.attention import CacheLayout, FactoredAttention, attend, pattern_mask
+from jukectl.prior.attention import CacheLayout, EncoderAttention, FactoredAttention, attend, pattern_mask
 from jukectl.prior.config import AttentionKind, PriorConfig
 
-KINDS = list(AttentionKind)
+KINDS = [kind for kind in AttentionKind if kind is not AttentionKind.ENCODER]  # which sees no positions
+LYRICS = 7  # positions that LYRICS layers see
 
 
 def masked_attention(
@@ -17,22 +20,25 @@ def masked_attention(
     batch, total, width = query.shape
     query, key, value = (x.view(batch, total, heads, width // heads).transpose(1, 2) for x in (query, key, value))
     scores = query @ key.transpose(2, 3) / (width // heads) ** 0.5
-    mask = pattern_mask(kind, total, block)
+    mask = pattern_mask(kind, total, block, LYRICS)
     weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1).nan_to_num(0.0)
     return (weights @ value).transpose(1, 2).reshape(batch, total, width)
 
 
 def test_masks_are_the_patterns_of_the_paper_on_a_grid_of_two_by_three() -> None:
-    rows = {kind: ["".join("x" if seen else "." for seen in row) for row in pattern_mask(kind, 6, 3)] for kind in KINDS}
+    rows = {
+        kind: ["".join("x" if seen else "." for seen in row) for row in pattern_mask(kind, 6, 3, 2)] for kind in KINDS
+    }
     assert rows[AttentionKind.DENSE] == ["x.....", "xx....", "xxx...", "xxxx..", "xxxxx.", "xxxxxx"]
     assert rows[AttentionKind.ROW] == ["x.....", "xx....", "xxx...", "...x..", "...xx.", "...xxx"]
     assert rows[AttentionKind.COLUMN] == ["x.....", ".x....", "..x...", "x..x..", ".x..x.", "..x..x"]
     assert rows[AttentionKind.PREVIOUS_ROW] == ["......", "......", "......", "xxx...", "xxx...", "xxx..."]
+    assert rows[AttentionKind.LYRICS] == ["x.....", "xx....", "xx....", "xx....", "xx....", "xx...."]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_pattern_looks_ahead(kind: AttentionKind) -> None:
-    assert not pattern_mask(kind, 24, 4).triu(1).any()
+    assert not pattern_mask(kind, 24, 4, LYRICS).triu(1).any()
 
 
 def test_row_column_and_previous_row_together_let_every_position_see_all_before_it() -> None:
@@ -50,7 +56,7 @@ def test_row_column_and_previous_row_together_let_every_position_see_all_before_
 def test_kernels_equal_masked_dense_attention(kind: AttentionKind, heads: int, total: int, gradient: bool) -> None:
     qkv = [torch.randn(2, total, 8, requires_grad=gradient) for _ in range(3)]
     with torch.set_grad_enabled(gradient):
-        fast = attend(kind, *qkv, heads=heads, block=4)
+        fast = attend(kind, *qkv, heads=heads, block=4, lyric_keys=LYRICS)
         plain = masked_attention(kind, *qkv, heads=heads, block=4)
     assert torch.allclose(fast, plain, atol=1e-5)
 
@@ -59,7 +65,7 @@ def test_kernels_equal_masked_dense_attention(kind: AttentionKind, heads: int, t
 def test_kernels_have_the_gradients_of_masked_dense_attention(kind: AttentionKind) -> None:
     qkv = [torch.randn(2, 10, 8, requires_grad=True) for _ in range(3)]
     aim = torch.randn(2, 10, 8)
-    fast = torch.autograd.grad(attend(kind, *qkv, heads=2, block=4), qkv, aim)
+    fast = torch.autograd.grad(attend(kind, *qkv, heads=2, block=4, lyric_keys=LYRICS), qkv, aim)
     plain = torch.autograd.grad(masked_attention(kind, *qkv, heads=2, block=4), qkv, aim)
     for one, other in zip(fast, plain, strict=True):
         assert torch.allclose(one, other.nan_to_num(0.0), atol=1e-5)
@@ -74,7 +80,7 @@ def test_the_first_block_gets_nothing_from_the_previous_row() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_attention_in_bfloat16_stays_close_to_float32(kind: AttentionKind, top: PriorConfig) -> None:
-    attention = FactoredAttention(top, kind, std=0.1, std_out=0.1)
+    attention = FactoredAttention(replace(top.stack, lyrics=LYRICS), kind, std=0.1, std_out=0.1)
     x = torch.randn(2, 24, 64)
     exact = attention(x)
     with torch.autocast("cpu", torch.bfloat16):
@@ -84,16 +90,17 @@ def test_attention_in_bfloat16_stays_close_to_float32(kind: AttentionKind, top: 
 
 
 layouts = st.builds(
-    lambda kind, blocks, block: CacheLayout(kind, blocks * block, block),
+    lambda kind, blocks, block, lyrics: CacheLayout(kind, blocks * block, block, min(lyrics, blocks * block)),
     st.sampled_from(KINDS),
     st.integers(1, 6),
     st.integers(1, 6),
+    st.integers(1, 9),
 )
 
 
 @given(layouts)
 def test_what_a_position_reads_from_the_cache_is_what_its_mask_shows(layout: CacheLayout) -> None:
-    mask = pattern_mask(layout.kind, layout.context, layout.block)
+    mask = pattern_mask(layout.kind, layout.context, layout.block, layout.lyric_keys)
     places: dict[int, int] = {}  # slot -> the position whose key lies there
     for position in range(layout.context):
         places[layout.slot(position)] = position
@@ -104,28 +111,54 @@ def test_what_a_position_reads_from_the_cache_is_what_its_mask_shows(layout: Cac
 @given(layouts)
 def test_as_many_successive_positions_as_there_are_slots_lie_apart(layout: CacheLayout) -> None:
     assert layout.slots <= max(layout.context, 2 * layout.block)
-    for start in range(max(layout.context - layout.slots, 0) + 1):
+    last = 0 if layout.kind is AttentionKind.LYRICS else max(layout.context - layout.slots, 0)  # which keeps the first
+    for start in range(last + 1):
         positions = range(start, min(start + layout.slots, layout.context))
         assert len({layout.slot(position) for position in positions}) == len(positions)
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-@pytest.mark.parametrize("known", [1, 3, 4, 9, 23])
+@pytest.mark.parametrize(("known", "chunk"), [(1, 24), (3, 24), (4, 4), (9, 24), (9, 4), (23, 24), (23, 4), (23, 8)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_going_on_from_the_cache_equals_the_full_pass(
-    kind: AttentionKind, known: int, batch: int, top: PriorConfig
+    kind: AttentionKind, known: int, chunk: int, batch: int, top: PriorConfig
 ) -> None:
-    attention = FactoredAttention(top, kind, std=0.2, std_out=0.2)
+    attention = FactoredAttention(replace(top.stack, lyrics=LYRICS), kind, std=0.2, std_out=0.2)
     torch.nn.init.normal_(attention.qkv.bias)
     torch.nn.init.normal_(attention.out.bias)
     x = torch.randn(batch, top.context, top.width)
     full = attention(x)
     cache = torch.full((batch, 2, top.heads, attention.layout.slots, 8), float("nan"))
     with torch.inference_mode():
-        attention(x[:, :known], cache)
+        for start in range(0, known, chunk):  # of whole blocks, but for the last
+            attention(x[:, start : min(start + chunk, known)], cache, start)
         for position in range(known, top.context):
             rows = x[:, position]
             if batch == 1:  # padded, as on a CPU
                 rows = rows.expand(4, -1)
             step = attention.step(rows, position, cache)
             assert torch.allclose(step[:batch], full[:, position], atol=1e-5), position
+
+
+def test_every_position_sees_all_states_of_the_encoder(top: PriorConfig) -> None:
+    attention = EncoderAttention(replace(top.stack, lyrics=9), std=0.3, std_out=0.3)
+    x, states = torch.randn(3, 24, 64), torch.randn(3, 9, 64)
+    query, (key, value) = attention.q(x), attention.kv(states).chunk(2, dim=-1)
+    heads = []
+    for head in (slice(0, 8), slice(8, 16)):
+        weights = (query[..., head] @ key[..., head].transpose(1, 2) / 8**0.5).softmax(dim=-1)
+        heads.append(weights @ value[..., head])
+    assert torch.allclose(attention(x, states), attention.out(torch.cat(heads, dim=-1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_attention_to_the_encoder_goes_on_from_its_cache(batch: int, top: PriorConfig) -> None:
+    attention = EncoderAttention(replace(top.stack, lyrics=9), std=0.3, std_out=0.3)
+    x, states = torch.randn(batch, 24, 64), torch.randn(batch, 9, 64)
+    full = attention(x, states)
+    cache = torch.full((batch, 2, 2, 9, 8), float("nan"))
+    with torch.inference_mode():
+        attention(x[:, :5], states, cache)
+        for position in range(5, 24):
+            rows = x[:, position].expand(4, -1) if batch == 1 else x[:, position]
+            assert torch.allclose(attention.step(rows, position, cache)[:batch], full[:, position], atol=1e-5)

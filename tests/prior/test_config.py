@@ -7,17 +7,85 @@ import tomlkit
 
 from jukectl.codes.level import Level
 from jukectl.errors import UnknownName
-from jukectl.prior.config import FACTORED, AttentionKind, ConditionerConfig, PriorConfig, TimingConfig
+from jukectl.prior.config import (
+    FACTORED,
+    AttentionKind,
+    ConditionerConfig,
+    LyricsConfig,
+    PriorConfig,
+    TimingConfig,
+    in_one_sequence,
+    with_encoder,
+)
 
 
-def test_a_config_goes_through_toml_unchanged(top: PriorConfig, upsampler: PriorConfig) -> None:
-    for config in (top, upsampler, replace(top, pattern=(AttentionKind.DENSE,), tied_head=False)):
+def test_a_config_goes_through_toml_unchanged(
+    top: PriorConfig, upsampler: PriorConfig, encoded: PriorConfig, published_merged: PriorConfig
+) -> None:
+    for config in (
+        top,
+        upsampler,
+        encoded,
+        published_merged,
+        replace(top, pattern=(AttentionKind.DENSE,), tied_head=False),
+    ):
         written = tomlkit.dumps(config.to_dict())
         assert PriorConfig.from_dict(tomllib.loads(written)) == config
 
 
 def test_the_pattern_starts_over_until_the_depth_is_reached(top: PriorConfig) -> None:
     assert replace(top, depth=5).kinds == (*FACTORED, *FACTORED[:2])
+
+
+def test_the_published_orders_are_those_of_the_lyrics_models() -> None:
+    """PUBLISHED_MODELS.md: order 10 is (1,2,3)x3 and then seven times ((1,2,3)x3, 6); order 12 has 7, 7, 0 at every 16th."""
+    numbers = {0: "dense", 1: "row", 2: "column", 3: "previous_row", 6: "encoder", 7: "lyrics"}
+    ten = [1, 2, 3] * 3 + ([1, 2, 3] * 3 + [6]) * 7
+    assert [str(kind) for kind in with_encoder(79)] == [numbers[number] for number in ten]
+    twelve = [(7, 7, 0)[depth % 3] if depth % 16 == 15 else (1, 2, 3)[depth % 3] for depth in range(72)]
+    assert [str(kind) for kind in in_one_sequence(72)] == [numbers[number] for number in twelve]
+
+
+def test_attention_to_lyrics_sees_448_keys_in_the_published_model(merged: PriorConfig) -> None:
+    lyrics = replace(merged.lyrics, characters=384)
+    assert replace(merged, context=6144, blocks=64, lyrics=lyrics).stack.lyric_keys == 448
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"pattern": (AttentionKind.LYRICS,)}, "lyrics in one sequence"),
+        ({"pattern": (AttentionKind.ENCODER,), "lyrics": LyricsConfig(characters=8, alphabet=9)}, "an encoder"),
+        ({"lyrics": LyricsConfig(characters=9, alphabet=9)}, "multiple of blocks, got 9 characters"),
+    ],
+)
+def test_attention_needs_the_lyrics_it_attends_to(changes: dict[str, Any], named: str, top: PriorConfig) -> None:
+    with pytest.raises(ValueError, match=named):
+        replace(top, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"characters": 0}, "characters"),
+        ({"alphabet": 1.5}, "alphabet"),
+        ({"loss_share": -0.1}, "loss_share"),
+        ({"characters": 8}, "multiple of the encoder's blocks"),
+        ({"drawable": True}, "drawable"),
+    ],
+)
+def test_a_lyrics_config_that_cannot_be_built_names_what_is_wrong(
+    changes: dict[str, Any], named: str, encoded: PriorConfig
+) -> None:
+    with pytest.raises(ValueError, match=named):
+        replace(encoded.lyrics, **changes)
+
+
+def test_an_encoder_attends_to_characters_alone(encoded: PriorConfig) -> None:
+    with pytest.raises(ValueError, match="pattern"):
+        replace(encoded.lyrics.encoder, pattern=(AttentionKind.ENCODER,))
+    with pytest.raises(ValueError, match="heads cannot share"):
+        replace(encoded.lyrics.encoder, heads=3)
 
 
 @pytest.mark.parametrize(

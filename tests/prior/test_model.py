@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from jukectl.codes.level import Level
-from jukectl.prior.config import AttentionKind, ConditionerConfig, PriorConfig, TimingConfig
+from jukectl.prior.config import FACTORED, AttentionKind, ConditionerConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
+
+WITHOUT_LYRICS = (*FACTORED, AttentionKind.DENSE)
 
 
 def make_labels(config: PriorConfig, batch: int) -> LabelBatch:
@@ -18,7 +20,14 @@ def make_labels(config: PriorConfig, batch: int) -> LabelBatch:
         total_length=torch.arange(1, batch + 1) * 450,
         offset=torch.arange(batch) * 100,
         sample_length=torch.full((batch,), config.window_samples),
+        lyrics=make_lyrics(config, batch),
     )
+
+
+def make_lyrics(config: PriorConfig, batch: int) -> torch.Tensor | None:
+    if config.lyrics is None:
+        return None
+    return torch.randint(0, config.lyrics.alphabet, (batch, config.lyrics.characters))
 
 
 def make_upper(config: PriorConfig, batch: int) -> torch.Tensor | None:
@@ -31,7 +40,7 @@ def make_codes(config: PriorConfig, batch: int, total: int | None = None) -> tor
     return torch.randint(0, config.codebook_size, (batch, config.context if total is None else total))
 
 
-@pytest.mark.parametrize("pattern", [(kind,) for kind in AttentionKind] + [tuple(AttentionKind)])
+@pytest.mark.parametrize("pattern", [(kind,) for kind in WITHOUT_LYRICS] + [WITHOUT_LYRICS])
 def test_codes_do_not_see_themselves_or_what_comes_after(pattern: tuple[AttentionKind, ...], top: PriorConfig) -> None:
     prior = Prior(replace(top, pattern=pattern)).eval()
     codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
@@ -85,7 +94,7 @@ def test_a_sample_has_the_same_bits_whatever_batch_it_is_in(prior: Prior) -> Non
     codes, labels, upper = make_codes(config, 6), make_labels(config, 6), make_upper(config, 6)
 
     def decode(rows: slice) -> torch.Tensor:
-        chosen = LabelBatch(**{name: value[rows] for name, value in vars(labels).items()})
+        chosen = LabelBatch(**{name: None if value is None else value[rows] for name, value in vars(labels).items()})
         conditioning = prior.conditioning(chosen, None if upper is None else upper[rows])
         cache = prior.new_cache(len(codes[rows]))
         logits = [prior.prefill(codes[rows, :5], conditioning, cache)]
@@ -141,27 +150,110 @@ def test_an_upsampler_trains_on_a_segment_with_the_codes_above_it(upsampler: Pri
 
 def test_uniform_logits_cost_log2_k_bits_a_code(prior: Prior) -> None:
     with torch.no_grad():
-        prior.codes.weight.zero_()  # the head too: they are one
+        (prior.codes.weight if prior.head is None else prior.head).zero_()
     config = prior.config
-    arguments = make_codes(config, 2), make_labels(config, 2), make_upper(config, 2)
-    assert prior.loss(*arguments).item() == pytest.approx(math.log2(config.codebook_size))
+    codes, labels, upper = make_codes(config, 2), make_labels(config, 2), make_upper(config, 2)
+    drawn = config.ids if config.lyrics and config.lyrics.drawable else config.codebook_size
+    assert prior.bits(codes, labels, upper).mean().item() == pytest.approx(math.log2(drawn))
 
 
-def test_bits_are_minus_log2_of_the_probability_and_the_loss_is_their_mean(prior: Prior) -> None:
+def test_bits_are_minus_log2_of_the_probability(prior: Prior) -> None:
     config = prior.config
     codes, labels, upper = make_codes(config, 3), make_labels(config, 3), make_upper(config, 3)
     with torch.no_grad():
         probabilities = prior(codes, labels, upper).softmax(dim=-1)
         bits = prior.bits(codes, labels, upper)
-        loss = prior.loss(codes, labels, upper)
-    expected = -probabilities.gather(2, codes[:, :, None]).squeeze(2).log2()
-    assert torch.allclose(bits, expected, atol=1e-3)
-    assert loss.item() == pytest.approx(expected.mean().item(), abs=1e-4)
+    assert torch.allclose(bits, -probabilities.gather(2, codes[:, :, None]).squeeze(2).log2(), atol=1e-3)
 
 
-def test_the_head_is_tied_to_the_code_embedding(prior: Prior) -> None:
-    shape = (prior.config.codebook_size, prior.config.width)
-    assert [name for name, value in prior.state_dict().items() if value.shape == shape] == ["codes.weight"]
+def test_the_loss_is_the_mean_of_the_bits(prior: Prior) -> None:
+    """With lyrics, a mean over codes and characters, in which a character counts for 0.4 of a code."""
+    config = prior.config
+    codes, labels, upper = make_codes(config, 3), make_labels(config, 3), make_upper(config, 3)
+    with torch.no_grad():
+        expected = prior.bits(codes, labels, upper).mean().item()
+        if config.lyrics:
+            count = config.lyrics.characters
+            expected = (0.4 * count * prior.lyric_bits(labels).mean().item() + 24 * expected) / (count + 24)
+        assert prior.loss(codes, labels, upper).item() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("sort", ["encoded", "merged", "published_merged"])
+def test_a_prior_hears_its_lyrics(sort: str, request: pytest.FixtureRequest) -> None:
+    prior = Prior(request.getfixturevalue(sort)).eval()
+    codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
+    with torch.no_grad():
+        before = prior(codes, labels)
+        for place in range(prior.config.lyrics.characters - 1):  # an encoder's last state has not seen the last one
+            sung = labels.lyrics.clone()
+            sung[0, place] = (sung[0, place] + 1) % 11
+            assert not torch.allclose(prior(codes, replace(labels, lyrics=sung))[:, 6], before[:, 6])
+
+
+@pytest.mark.parametrize("sort", ["encoded", "merged", "published_merged"])
+def test_characters_are_foretold_from_those_before_them(sort: str, request: pytest.FixtureRequest) -> None:
+    prior = Prior(request.getfixturevalue(sort)).eval()
+    labels, count = make_labels(prior.config, 1), prior.config.lyrics.characters
+    with torch.no_grad():
+        before = prior.lyric_bits(labels)
+        for place in range(count):
+            sung = labels.lyrics.clone()
+            sung[0, place] = (sung[0, place] + 1) % 11
+            changed = prior.lyric_bits(replace(labels, lyrics=sung))
+            assert torch.allclose(changed[:, :place], before[:, :place], atol=1e-5)
+            assert torch.all(changed[:, place] != before[:, place])
+
+
+@pytest.mark.parametrize("sort", ["encoded", "merged"])
+def test_no_lyrics_are_a_window_of_zeros(sort: str, request: pytest.FixtureRequest) -> None:
+    prior = Prior(request.getfixturevalue(sort)).eval()
+    codes, labels = make_codes(prior.config, 2), make_labels(prior.config, 2)
+    with torch.no_grad():
+        silent = prior(codes, replace(labels, lyrics=None))
+        assert torch.equal(silent, prior(codes, replace(labels, lyrics=torch.zeros_like(labels.lyrics))))
+    with pytest.raises(ValueError, match="characters of the lyrics, got 3"):
+        prior(codes, replace(labels, lyrics=labels.lyrics[:, :3]))
+
+
+def test_a_prior_without_lyrics_has_no_bits_for_them(top: PriorConfig) -> None:
+    with pytest.raises(ValueError, match="no lyrics"):
+        Prior(top).lyric_bits(make_labels(top, 1))
+
+
+@pytest.mark.parametrize("sort", ["encoded", "merged", "published_merged"])
+def test_all_of_a_prior_with_lyrics_learns(sort: str, request: pytest.FixtureRequest) -> None:
+    prior = Prior(request.getfixturevalue(sort))
+    prior.loss(make_codes(prior.config, 2), make_labels(prior.config, 2)).backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in prior.parameters())
+
+
+@pytest.mark.parametrize("known", [0, 1, 3, 11, 23])
+@pytest.mark.parametrize("chunk", [1, 4, 9, 100])
+def test_known_codes_may_be_read_in_chunks(prior: Prior, chunk: int, known: int) -> None:
+    config = prior.config
+    codes, labels, upper = make_codes(config, 2), make_labels(config, 2), make_upper(config, 2)
+    conditioning, whole, chunked = prior.conditioning(labels, upper), prior.new_cache(2), prior.new_cache(2)
+    expected = prior.prefill(codes[:, :known], conditioning, whole)
+    assert torch.allclose(prior.prefill(codes[:, :known], conditioning, chunked, chunk=chunk), expected, atol=1e-4)
+    if known < config.context - 1:
+        following = [prior.step(codes[:, known], known + 1, conditioning, cache) for cache in (whole, chunked)]
+        assert torch.allclose(*following, atol=1e-4)
+
+
+def test_a_drawn_character_is_read_as_itself(published_merged: PriorConfig) -> None:
+    prior = Prior(published_merged).eval()
+    conditioning, cache = prior.conditioning(make_labels(prior.config, 1)), prior.new_cache(1)
+    assert prior.prefill(torch.zeros(1, 0, dtype=torch.int64), conditioning, cache).shape == (1, 40 + 11)
+    prior.step(torch.tensor([43]), 1, conditioning, cache)
+    drawn = cache.layers[0].clone()
+    cache.length -= 1
+    prior.step(torch.tensor([0]), 1, conditioning, cache)
+    assert not torch.equal(cache.layers[0], drawn)
+
+
+def test_the_head_is_tied_to_the_code_embedding(top: PriorConfig) -> None:
+    shape = (top.codebook_size, top.width)
+    assert [name for name, value in Prior(top).state_dict().items() if value.shape == shape] == ["codes.weight"]
 
 
 def test_an_untied_head_has_weights_of_its_own(top: PriorConfig) -> None:

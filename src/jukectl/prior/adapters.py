@@ -113,8 +113,9 @@ def attach(prior: Prior, config: AdapterConfig, *, new_artists: int = 0, new_gen
 
 
 def targets_of(prior: Prior, targets: Iterable[Target]) -> list[str]:
-    """The names of the layers that `targets` stand for."""
-    return [f"transformer.blocks.{number}.{target}" for number in range(prior.config.depth) for target in targets]
+    """The names of the layers that `targets` stand for. Attention to a lyrics encoder has no qkv, and is left out."""
+    names = [f"transformer.blocks.{number}.{target}" for number in range(prior.config.depth) for target in targets]
+    return [name for name in names if _layer(prior, name) is not None]
 
 
 @torch.no_grad()

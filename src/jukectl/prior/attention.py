@@ -5,19 +5,20 @@ Transformers). B batch, T codes, A inner width of attention, H heads, D = A / H.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jukectl.prior.affine import Affine, pad_rows
-from jukectl.prior.config import AttentionKind, PriorConfig
+from jukectl.prior.config import AttentionKind, StackConfig
 
 
-def pattern_mask(kind: AttentionKind, context: int, block: int) -> Tensor:
+def pattern_mask(kind: AttentionKind, context: int, block: int, lyric_keys: int = 0) -> Tensor:
     """Which keys (columns) each position (rows) sees, (context, context) bool: the specification of the kinds.
 
-    A position of the first block sees no key at all in PREVIOUS_ROW; its result is zero.
+    A position of the first block sees no key at all in PREVIOUS_ROW; its result is zero. `lyric_keys` is for LYRICS.
     """
     query = torch.arange(context)[:, None]
     key = torch.arange(context)
@@ -30,6 +31,10 @@ def pattern_mask(kind: AttentionKind, context: int, block: int) -> Tensor:
             return (key <= query) & (key % block == query % block)
         case AttentionKind.PREVIOUS_ROW:
             return key // block == query // block - 1
+        case AttentionKind.LYRICS:
+            return (key <= query) & (key < lyric_keys)
+        case AttentionKind.ENCODER:
+            raise ValueError("the encoder's states are no positions of the sequence: every position sees all of them")
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,13 @@ class CacheLayout:
     kind: AttentionKind
     context: int
     block: int
+    lyric_keys: int = 0  # of LYRICS, and states of the encoder for ENCODER
+
+    @classmethod
+    def of(cls, config: StackConfig, kind: AttentionKind) -> Self:
+        """The layout of a stack's layers of one kind."""
+        lyric_keys = config.lyrics if kind is AttentionKind.ENCODER else config.lyric_keys
+        return cls(kind, config.length, config.block, lyric_keys)
 
     @property
     def slots(self) -> int:
@@ -50,11 +62,13 @@ class CacheLayout:
                 return self.block
             case AttentionKind.PREVIOUS_ROW:
                 return 2 * self.block
+            case AttentionKind.LYRICS | AttentionKind.ENCODER:
+                return self.lyric_keys
 
     def slot(self, position: int) -> int:
-        """The place of a position's key."""
+        """The place of a position's key. In LYRICS only the first `lyric_keys` positions have one."""
         match self.kind:
-            case AttentionKind.DENSE:
+            case AttentionKind.DENSE | AttentionKind.LYRICS | AttentionKind.ENCODER:
                 return position
             case AttentionKind.ROW:
                 return position % self.block
@@ -62,6 +76,24 @@ class CacheLayout:
                 return position % self.block * (self.context // self.block) + position // self.block
             case AttentionKind.PREVIOUS_ROW:  # the block being filled and the one before take turns
                 return position % (2 * self.block)
+
+    def kept(self, start: int, stop: int) -> range:
+        """Those of the positions start..stop whose keys a later position can see."""
+        if self.kind is AttentionKind.LYRICS:
+            return range(start, max(start, min(stop, self.lyric_keys)))
+        return range(max(start, stop - self.slots), stop)
+
+    def past(self, start: int) -> range:
+        """The positions before `start`, the first of a block, that positions from there on see."""
+        match self.kind:
+            case AttentionKind.DENSE | AttentionKind.COLUMN:
+                return range(start)
+            case AttentionKind.ROW | AttentionKind.ENCODER:
+                return range(0)
+            case AttentionKind.PREVIOUS_ROW:
+                return range(max(start - self.block, 0), start)
+            case AttentionKind.LYRICS:
+                return range(min(start, self.lyric_keys))
 
     def visible(self, position: int) -> tuple[int, int]:
         """The first of the places that a position sees, its own included where the kind has it, and the end of them."""
@@ -74,25 +106,46 @@ class CacheLayout:
             case AttentionKind.PREVIOUS_ROW:
                 start = self.block if slot < self.block else 0
                 return start, start + self.block if position >= self.block else start
+            case AttentionKind.LYRICS:
+                return 0, min(slot + 1, self.lyric_keys)
+            case AttentionKind.ENCODER:
+                return 0, self.lyric_keys
 
 
 class FactoredAttention(nn.Module):
     """Multi-head self-attention in which a position sees what `kind` lets it see."""
 
-    def __init__(self, config: PriorConfig, kind: AttentionKind, *, std: float, std_out: float) -> None:
+    def __init__(self, config: StackConfig, kind: AttentionKind, *, std: float, std_out: float) -> None:
         super().__init__()
         self.kind = kind
         self.heads = config.heads
-        self.layout = CacheLayout(kind, config.context, config.block)
+        self.layout = CacheLayout.of(config, kind)
         self.qkv = Affine(config.width, 3 * config.attention_width, std=std)
         self.out = Affine(config.attention_width, config.width, std=std_out)
 
-    def forward(self, x: Tensor, cache: Tensor | None = None) -> Tensor:
-        """(B, T, width) to the same shape, T up to the context; keys and values go to `cache` (B, 2, H, slots, D)."""
+    def forward(self, x: Tensor, cache: Tensor | None = None, start: int = 0) -> Tensor:
+        """Positions start..start+T, (B, T, width), to the same shape. `start` is the first position of a block.
+
+        Keys and values go to `cache` (B, 2, H, slots, D), where those before `start` must lie already.
+        """
         query, key, value = torch.chunk(self.qkv(x), 3, dim=-1)  # (B, T, A) each
         if cache is not None:
-            self._store(key, value, cache)
-        result: Tensor = self.out(attend(self.kind, query, key, value, heads=self.heads, block=self.layout.block))
+            past = self.layout.past(start)
+            own = key, value
+            if past:
+                key, value = (torch.cat(both, dim=1) for both in zip(self._read(past, cache), own, strict=True))
+            self._store(*own, start, cache)
+        attended = attend(
+            self.kind,
+            query,
+            key,
+            value,
+            heads=self.heads,
+            block=self.layout.block,
+            start=start,
+            lyric_keys=self.layout.lyric_keys,
+        )
+        result: Tensor = self.out(attended)
         return result
 
     def step(self, x: Tensor, position: int, cache: Tensor) -> Tensor:
@@ -101,54 +154,126 @@ class FactoredAttention(nn.Module):
         qkv = self.qkv.step(x).view(rows, 3, self.heads, -1)  # (R, 3, H, D)
         if batch < rows:
             qkv = qkv[:batch]
-        cache.select(3, self.layout.slot(position)).copy_(qkv.narrow(1, 1, 2))
+        slot = self.layout.slot(position)
+        if slot < self.layout.slots:  # LYRICS does not keep all
+            cache.select(3, slot).copy_(qkv.narrow(1, 1, 2))
         start, stop = self.layout.visible(position)
         if start == stop:
             return self.out.bias.expand(rows, -1)
-        keys, values = cache.narrow(3, start, stop - start).unbind(1)  # (B, H, n, D) each
-        attended = F.scaled_dot_product_attention(qkv.select(1, 0).unsqueeze(2), keys, values).view(batch, -1)
-        if batch < rows:
-            attended = pad_rows(attended)
-        return self.out.step(attended)
+        return self.out.step(attend_cached(qkv.select(1, 0), cache.narrow(3, start, stop - start), rows))
 
-    def _store(self, key: Tensor, value: Tensor, cache: Tensor) -> None:
-        """Put the keys and values (B, T, A) of positions 0..T-1 in their places, those that can still be seen."""
-        total = key.shape[1]
-        start = max(total - self.layout.slots, 0)
-        slots = torch.tensor([self.layout.slot(position) for position in range(start, total)], device=key.device)
+    def _store(self, key: Tensor, value: Tensor, start: int, cache: Tensor) -> None:
+        """Put the keys and values (B, T, A) from position `start` on in their places, those that can still be seen."""
+        kept = self.layout.kept(start, start + key.shape[1])
+        if not kept:
+            return
         for index, tensor in enumerate((key, value)):
-            heads = tensor[:, start:].view(len(cache), total - start, self.heads, -1)
-            cache[:, index].index_copy_(2, slots, heads.transpose(1, 2))  # (B, H, n, D)
+            heads = tensor[:, kept.start - start : kept.stop - start].view(len(cache), len(kept), self.heads, -1)
+            cache[:, index].index_copy_(2, self._slots(kept, cache), heads.transpose(1, 2))  # (B, H, n, D)
+
+    def _read(self, positions: range, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """The keys and values (B, n, A) of positions in the cache."""
+        found = cache.index_select(3, self._slots(positions, cache)).permute(1, 0, 3, 2, 4)  # (2, B, n, H, D)
+        keys, values = found.flatten(3)
+        return keys, values
+
+    def _slots(self, positions: range, cache: Tensor) -> Tensor:
+        return torch.tensor([self.layout.slot(position) for position in positions], device=cache.device)
 
 
-def attend(kind: AttentionKind, query: Tensor, key: Tensor, value: Tensor, *, heads: int, block: int) -> Tensor:
-    """Attention of one kind over the first T positions: (B, T, A) each to (B, T, A). No (T, T) matrix but for DENSE."""
+class EncoderAttention(nn.Module):
+    """Multi-head attention of every position to all states of the lyrics encoder."""
+
+    def __init__(self, config: StackConfig, *, std: float, std_out: float) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.q = Affine(config.width, config.attention_width, std=std)
+        self.kv = Affine(config.width, 2 * config.attention_width, std=std)
+        self.out = Affine(config.attention_width, config.width, std=std_out)
+
+    def forward(self, x: Tensor, states: Tensor, cache: Tensor | None = None) -> Tensor:
+        """(B, T, width) to the same shape, given the states (B, L, width), which go to `cache` (B, 2, H, L, D)."""
+        keys, values = torch.chunk(self.kv(states), 2, dim=-1)  # (B, L, A)
+        if cache is not None:
+            for index, tensor in enumerate((keys, values)):
+                heads = tensor.view(*tensor.shape[:2], self.heads, -1)  # (B, L, H, D)
+                cache[:, index].copy_(heads.transpose(1, 2))
+        result: Tensor = self.out(_heads_attend(self.q(x), keys, values, heads=self.heads))
+        return result
+
+    def step(self, x: Tensor, position: int, cache: Tensor) -> Tensor:
+        """One position: rows (R, width) to the same shape. Reads the states from `cache`, B <= R of them."""
+        rows = len(x)
+        query = self.q.step(x)[: len(cache)].view(len(cache), self.heads, -1)  # (B, H, D)
+        return self.out.step(attend_cached(query, cache, rows))
+
+
+def attend_cached(query: Tensor, cache: Tensor, rows: int) -> Tensor:
+    """Attention of one position, (B, H, D), to all keys and values (B, 2, H, n, D): (R, A), R = `rows` >= B."""
+    keys, values = cache.unbind(1)  # (B, H, n, D) each
+    attended = F.scaled_dot_product_attention(query.unsqueeze(2), keys, values).view(len(query), -1)
+    return pad_rows(attended) if len(query) < rows else attended
+
+
+def attend(
+    kind: AttentionKind,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    heads: int,
+    block: int,
+    start: int = 0,
+    lyric_keys: int = 0,
+) -> Tensor:
+    """Attention of one kind: queries (B, T, A) of positions start..start+T to (B, T, A).
+
+    Keys and values (B, P + T, A) begin with those of the past that the kind sees, see `CacheLayout.past`. `start` is
+    the first position of a block. No (T, T) matrix but for DENSE.
+    """
     batch, total, width = query.shape
+    past = key.shape[1] - total
     if kind is AttentionKind.DENSE:
-        return _heads_attend(query, key, value, heads=heads, causal=True)
+        return _heads_attend(query, key, value, heads=heads, first=past)
+    if kind is AttentionKind.LYRICS:
+        return _heads_attend(query, key[:, :lyric_keys], value[:, :lyric_keys], heads=heads, first=start)
     if missing := -total % block:  # zeros after the end: no real position sees them
         query, key, value = (F.pad(tensor, (0, 0, 0, missing)) for tensor in (query, key, value))
     if kind is AttentionKind.PREVIOUS_ROW:  # keys and values one block late; the first block sees a block of zeros
-        key, value = (F.pad(tensor, (0, 0, block, -block)) for tensor in (key, value))
+        key, value = (F.pad(tensor, (0, 0, block, -block))[:, past:] for tensor in (key, value))
+    first = 0
     if kind is AttentionKind.COLUMN:  # every offset is a set of heads of its own, along the blocks
-        sequences, heads = (batch, -1, block * width), block * heads
+        sequences, heads, first = (batch, -1, block * width), block * heads, past // block
     else:  # every block is a sequence of its own
         sequences = (-1, block, width)
     query, key, value = (tensor.reshape(sequences) for tensor in (query, key, value))
-    attended = _heads_attend(query, key, value, heads=heads, causal=kind is not AttentionKind.PREVIOUS_ROW)
+    first_seen = None if kind is AttentionKind.PREVIOUS_ROW else first
+    attended = _heads_attend(query, key, value, heads=heads, first=first_seen)
     return attended.view(batch, -1, width)[:, :total]
 
 
-def _heads_attend(query: Tensor, key: Tensor, value: Tensor, *, heads: int, causal: bool) -> Tensor:
-    """Plain multi-head attention inside each sequence: (N, L, A) each to (N, L, A)."""
+def _heads_attend(query: Tensor, key: Tensor, value: Tensor, *, heads: int, first: int | None = None) -> Tensor:
+    """Plain multi-head attention inside each sequence: (N, L, A) to (N, S, A) each, to (N, L, A).
+
+    Where `first` is given, the query number i sees the keys up to number first + i; else all see all.
+    """
     sequences, length, width = query.shape
-    split = (sequences, length, heads, width // heads)
-    query, key, value = (tensor.view(split).transpose(1, 2) for tensor in (query, key, value))  # (N, H, L, D)
+    query, key, value = (
+        tensor.view(sequences, -1, heads, width // heads).transpose(1, 2) for tensor in (query, key, value)
+    )  # (N, H, L or S, D)
+    keys = key.shape[2]
+    causal, mask = first is not None, None
+    if first is not None and (first or keys != length):
+        causal = False
+        places = torch.arange(length, device=query.device)[:, None] + first
+        mask = torch.arange(keys, device=query.device) <= places  # (L, S)
     if query.device.type == "cpu" and torch.is_grad_enabled():
         # a bfloat16 gradient of short sequences takes several times as long as a float32 one on a CPU
         with torch.autocast("cpu", enabled=False):
-            attended = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), is_causal=causal)
+            attended = F.scaled_dot_product_attention(
+                query.float(), key.float(), value.float(), attn_mask=mask, is_causal=causal
+            )
         attended = attended.to(query.dtype)
     else:
-        attended = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
     return attended.transpose(1, 2).reshape(sequences, length, width)

@@ -1,6 +1,6 @@
 """LabelBatch: what a prior is told about the windows it models, one row a window."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -20,6 +20,7 @@ class LabelBatch:
     total_length: Tensor  # (B,) the whole song
     offset: Tensor  # (B,) where the window starts in it
     sample_length: Tensor  # (B,) a full window, however few codes of it are asked for
+    lyrics: Tensor | None = None  # (B, characters) the window of the lyrics; None: nothing is sung
 
     @classmethod
     def repeat(
@@ -52,11 +53,15 @@ class LabelBatch:
 
     def row(self, index: int) -> Self:
         """A batch of that row alone."""
-        return type(self)(**{field.name: getattr(self, field.name)[index : index + 1] for field in fields(self)})
+        return self._each(lambda values: values[index : index + 1])
 
     def to(self, device: torch.device | str) -> Self:
         """The same labels on another device."""
-        return type(self)(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        return self._each(lambda values: values.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self)(**{name: change(value) for name, value in values.items() if value is not None})
 
 
 def fill_slots(genres: Sequence[int], slots: int) -> list[int]:

@@ -12,42 +12,59 @@ from torch import Tensor, nn
 from jukectl.prior.affine import pad_rows
 from jukectl.prior.conditioners.artist_genre import ArtistGenre
 from jukectl.prior.conditioners.base import Conditioner
+from jukectl.prior.conditioners.lyrics import LyricsEncoder, lyrics_of
 from jukectl.prior.conditioners.timing import Timing
 from jukectl.prior.conditioners.upper_codes import UpperCodes
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
-from jukectl.prior.transformer import WEIGHT_STD, KVCache, Transformer
-
-POSITION_STD = 0.01
+from jukectl.prior.transformer import POSITION_STD, WEIGHT_STD, KVCache, Transformer
 
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
     """What is computed once a window."""
 
-    start: Tensor  # (B, width), in place of the embedding of the code before the first
-    positions: Tensor | None  # (B, n, width), added before and after the transformer; n may exceed the codes at hand
+    start: Tensor  # (B, width), in place of the embedding of what stands before the first position
+    positions: Tensor | None  # (B, n, width), added at the codes; n may exceed the codes at hand
+    lyrics: Tensor | None = None  # (B, characters, width), states of the encoder, or what the sequence begins with
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
         """Several batches as one."""
-        positions = [part.positions for part in parts if part.positions is not None]
-        return cls(torch.cat([part.start for part in parts]), torch.cat(positions) if positions else None)
+        start = torch.cat([part.start for part in parts])
+        return cls(start, _joined([part.positions for part in parts]), _joined([part.lyrics for part in parts]))
+
+    def row(self, index: int) -> Self:
+        """A batch of that row alone."""
+        positions, lyrics = (None if one is None else one[index : index + 1] for one in (self.positions, self.lyrics))
+        return type(self)(self.start[index : index + 1], positions, lyrics)
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    tensors = [part for part in parts if part is not None]
+    return torch.cat(tensors) if tensors else None
 
 
 class Prior(nn.Module):
-    """An autoregressive model of the codes of one level. B batch, T codes up to the context, K codebook size."""
+    """An autoregressive model of the codes of one level. B batch, T codes up to the context, K codebook size.
+
+    Lyrics are read by an encoder of their own, or stand before the codes in one sequence. There the ids of both are in
+    one table, first the codes, then the characters, and logits are K wide all the same, but for the published model,
+    where a character may be drawn for a code (`config.lyrics.drawable`): there they are as wide as the table.
+    """
 
     def __init__(self, config: PriorConfig) -> None:
         super().__init__()
         self.config = config
-        width, size = config.width, config.codebook_size
+        width, size = config.width, config.ids
         std, position_std = WEIGHT_STD * config.init_scale, POSITION_STD * config.init_scale
         self.codes = nn.Embedding(size, width, _weight=torch.empty(size, width).normal_(std=std))
-        self.positions = nn.Parameter(torch.empty(config.context, width).normal_(std=position_std))
+        length = config.lead + config.context
+        self.positions = nn.Parameter(torch.empty(length, width).normal_(std=position_std))
         self.artist_genre = ArtistGenre(config.artists, config.genres, width, std=std)
         self.place = _place_conditioner(config, std=std, position_std=position_std)
-        self.transformer = Transformer(config)
+        self.lyrics = LyricsEncoder(config.lyrics, width) if config.lyrics and config.lyrics.encoder else None
+        self.transformer = Transformer(config.stack)
         self.head = None if config.tied_head else nn.Parameter(torch.empty(size, width).normal_(std=std))
 
     def forward(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
@@ -56,7 +73,7 @@ class Prior(nn.Module):
         The logits at t are those of the code at t, and have seen the codes before it only.
         """
         conditioning = self._condition(labels, upper)
-        hidden = self.transformer(self._inputs(codes[:, :-1], conditioning))
+        hidden = self._hidden(codes[:, :-1], conditioning)[:, self.config.lead :]
         positions = conditioning.positions
         return self._logits(hidden, None if positions is None else positions[:, : codes.shape[1]])
 
@@ -66,9 +83,30 @@ class Prior(nn.Module):
         nats = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none")
         return nats.view_as(codes) / math.log(2)
 
+    def lyric_bits(self, labels: LabelBatch) -> Tensor:
+        """What each character of the lyrics' window costs, in bits, (B, characters) float32; of a prior with lyrics."""
+        config, lyrics = self.config, self.config.lyrics
+        if lyrics is None:
+            raise ValueError("this prior takes no lyrics")
+        characters = lyrics_of(labels, lyrics.characters)
+        if self.lyrics is not None:
+            logits = self.lyrics.logits(self.lyrics(labels))
+        else:
+            conditioning = self._condition(labels, None)
+            hidden = self._hidden(characters[:, :0], conditioning)[:, : config.lead]
+            logits = self._logits(hidden, None, slice(None) if lyrics.drawable else slice(config.codebook_size, None))
+        targets = characters + logits.shape[-1] - lyrics.alphabet
+        nats = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+        return nats.view_as(characters) / math.log(2)
+
     def loss(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
-        """Mean bits a code, a scalar."""
-        return self.bits(codes, labels, upper).mean()
+        """Mean bits a code, a scalar; with lyrics a mean over both, characters counting for `loss_share` of a code."""
+        bits, lyrics = self.bits(codes, labels, upper).mean(), self.config.lyrics
+        if lyrics is None:
+            return bits
+        total = lyrics.characters + self.config.context
+        shared = lyrics.loss_share * lyrics.characters * self.lyric_bits(labels).mean()
+        return (shared + self.config.context * bits) / total
 
     @torch.inference_mode()
     def conditioning(self, labels: LabelBatch, upper: Tensor | None = None) -> Conditioning:
@@ -82,27 +120,35 @@ class Prior(nn.Module):
 
     def new_cache(self, batch: int) -> KVCache:
         """A cache for decoding `batch` rows at once, where the model is and in its precision."""
-        return KVCache.allocate(self.config, batch, device=self.positions.device, dtype=self.positions.dtype)
+        return KVCache.allocate(self.config.stack, batch, device=self.positions.device, dtype=self.positions.dtype)
 
     @torch.inference_mode()
-    def prefill(self, codes: Tensor, conditioning: Conditioning, cache: KVCache) -> Tensor:
-        """Read the known codes (B, n), n from 0 to context - 1, into the cache; returns the logits (B, K) of code n."""
-        inputs = self._inputs(codes, conditioning)
+    def prefill(self, codes: Tensor, conditioning: Conditioning, cache: KVCache, *, chunk: int | None = None) -> Tensor:
+        """Read the known codes (B, n), n from 0 to context - 1, into the cache; returns the logits (B, K) of code n.
+
+        `chunk` positions are read at a time, rounded up to whole blocks, which bounds the memory; None reads all.
+        """
+        self._check_length(codes.shape[1] + 1, conditioning)
         if self._row_by_row(len(codes)):
             rows = range(len(codes))
-            last = torch.cat([self.transformer(inputs[row : row + 1], cache.row(row))[:, -1] for row in rows])
-            cache.length = inputs.shape[1]
+            read = [
+                self._read(codes[row : row + 1], conditioning.row(row), cache.row(row), chunk=chunk) for row in rows
+            ]
+            last = torch.cat(read)
+            cache.length = self.config.lead + codes.shape[1] + 1
         else:
-            last = self.transformer(inputs, cache)[:, -1]
+            last = self._read(codes, conditioning, cache, chunk=chunk)
         return self._next_logits(last, codes.shape[1], conditioning)
 
     @torch.inference_mode()
     def step(self, code: Tensor, position: int, conditioning: Conditioning, cache: KVCache) -> Tensor:
         """Read the code (B,) before `position`, the one drawn last; returns the logits (B, K) at `position`."""
-        if position != cache.length:
-            raise ValueError(f"the cache ends before position {cache.length}: position {position} cannot be next")
+        place = self.config.lead + position
+        if place != cache.length:
+            following = max(cache.length - self.config.lead, 0)
+            raise ValueError(f"the cache ends before position {following}: position {position} cannot be next")
         self._check_length(position + 1, conditioning)
-        x = self.codes(code) + self.positions[position]
+        x = self.codes(code) + self.positions[place]
         if conditioning.positions is not None:
             x = x + conditioning.positions[:, position]
         hidden = self.transformer.step(pad_rows(x), cache)[: len(code)]
@@ -110,7 +156,12 @@ class Prior(nn.Module):
 
     def _condition(self, labels: LabelBatch, upper: Tensor | None) -> Conditioning:
         start = self.artist_genre(labels).squeeze(1)
-        return Conditioning(start, self.place(labels, upper) if self.place is not None else None)
+        lyrics = None
+        if self.lyrics is not None:
+            lyrics = self.lyrics(labels)
+        elif self.config.lead:
+            lyrics = self.codes(lyrics_of(labels, self.config.lead) + self.config.codebook_size)
+        return Conditioning(start, self.place(labels, upper) if self.place is not None else None, lyrics)
 
     def _row_by_row(self, batch: int) -> bool:
         """Whether to decode rows one by one, so that a sample is the same bits whatever batch it is in.
@@ -119,18 +170,48 @@ class Prior(nn.Module):
         """
         return batch > 1 and self.positions.device.type == "cpu"
 
-    def _inputs(self, codes: Tensor, conditioning: Conditioning) -> Tensor:
-        """Codes (B, n) to what the transformer reads at positions 0..n, (B, n + 1, width)."""
-        total = codes.shape[1] + 1
-        self._check_length(total, conditioning)
-        inputs = torch.cat([conditioning.start.unsqueeze(1), self.codes(codes)], dim=1) + self.positions[:total]
-        return inputs if conditioning.positions is None else inputs + conditioning.positions[:, :total]
+    def _hidden(self, codes: Tensor, conditioning: Conditioning) -> Tensor:
+        """Codes (B, n) to the last hidden states (B, lead + n + 1, width)."""
+        self._check_length(codes.shape[1] + 1, conditioning)
+        inputs = self._inputs(codes, conditioning, 0, self.config.lead + codes.shape[1] + 1)
+        hidden: Tensor = self.transformer(inputs, lyrics=conditioning.lyrics)
+        return hidden
 
-    def _logits(self, hidden: Tensor, positions: Tensor | None) -> Tensor:
-        """Hidden states and the conditioning of the same places, (..., width) both, to logits (..., K)."""
-        if self.head is not None:
-            return F.linear(hidden, self.head)
-        return F.linear(hidden if positions is None else hidden + positions, self.codes.weight)
+    def _read(self, codes: Tensor, conditioning: Conditioning, cache: KVCache, *, chunk: int | None) -> Tensor:
+        """Codes (B, n) into the cache; the last hidden state (B, width)."""
+        total, block = self.config.lead + codes.shape[1] + 1, self.config.block
+        stride = total if chunk is None else -(-chunk // block) * block
+        hidden = torch.empty(0)
+        for start in range(0, total, stride):
+            inputs = self._inputs(codes, conditioning, start, min(start + stride, total))
+            hidden = self.transformer(inputs, cache, start=start, lyrics=conditioning.lyrics)
+        return hidden[:, -1]
+
+    def _inputs(self, codes: Tensor, conditioning: Conditioning, start: int, stop: int) -> Tensor:
+        """What the transformer reads at positions start..stop, (B, stop - start, width), given the codes (B, n).
+
+        At position 0 that is the start, then come the characters of the lyrics, where they are in the sequence, and the
+        codes: a position reads what stands before it.
+        """
+        lead = self.config.lead
+        parts = [conditioning.start.unsqueeze(1)] if start == 0 else []
+        if lead and conditioning.lyrics is not None:
+            parts.append(conditioning.lyrics[:, max(start - 1, 0) : max(stop - 1, 0)])
+        parts.append(self.codes(codes[:, max(start - 1 - lead, 0) : max(stop - 1 - lead, 0)]))
+        inputs = torch.cat(parts, dim=1) + self.positions[start:stop]
+        if conditioning.positions is None or stop <= lead:
+            return inputs
+        places = conditioning.positions[:, max(start - lead, 0) : stop - lead]
+        return inputs + F.pad(places, (0, 0, max(lead - start, 0), 0))
+
+    def _logits(self, hidden: Tensor, positions: Tensor | None, ids: slice | None = None) -> Tensor:
+        """Hidden states and the conditioning of the same places, (..., width) both, to logits of ids (..., K)."""
+        if ids is None and self.config.lead and not (self.config.lyrics and self.config.lyrics.drawable):
+            ids = slice(self.config.codebook_size)
+        table = self.codes.weight if self.head is None else self.head
+        if positions is not None and self.head is None:
+            hidden = hidden + positions
+        return F.linear(hidden, table if ids is None else table[ids])
 
     def _next_logits(self, hidden: Tensor, position: int, conditioning: Conditioning) -> Tensor:
         """The last position's hidden states (B, width) to logits (B, K)."""

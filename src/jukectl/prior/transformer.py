@@ -8,12 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jukectl.prior.affine import Affine
-from jukectl.prior.attention import CacheLayout, FactoredAttention
-from jukectl.prior.config import AttentionKind, PriorConfig
+from jukectl.prior.attention import CacheLayout, EncoderAttention, FactoredAttention
+from jukectl.prior.config import AttentionKind, StackConfig
 from jukectl.prior.layernorm import LayerNorm
 
 QUICK_GELU = 1.702
 WEIGHT_STD = 0.02
+POSITION_STD = 0.01
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -32,14 +33,14 @@ class KVCache:
     @classmethod
     def allocate(
         cls,
-        config: PriorConfig,
+        config: StackConfig,
         batch: int,
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Self:
         """An empty cache for `batch` rows of a model. Layers take memory by what they can see, see CacheLayout."""
-        slots = [CacheLayout(kind, config.context, config.block).slots for kind in config.kinds]
+        slots = [CacheLayout.of(config, kind).slots for kind in config.kinds]
         heads, width = config.heads, config.attention_width // config.heads
         return cls([torch.zeros(batch, 2, heads, count, width, device=device, dtype=dtype) for count in slots])
 
@@ -59,20 +60,33 @@ class KVCache:
 class Block(nn.Module):
     """x + s (a + m), where a = attention(norm(x)) and m = mlp(norm(x + a))."""
 
-    def __init__(self, config: PriorConfig, kind: AttentionKind) -> None:
+    def __init__(self, config: StackConfig, kind: AttentionKind) -> None:
         super().__init__()
         std = WEIGHT_STD * config.init_scale
         std_out = std / math.sqrt(2 * config.depth)  # 2 * depth branches add up to the variance of one
         self.scale = 1 / config.depth if config.scale_residuals else 1.0
         self.attention_norm = LayerNorm(config.width)
-        self.attention = FactoredAttention(config, kind, std=std, std_out=std_out)
+        self.attention = (
+            EncoderAttention(config, std=std, std_out=std_out)
+            if kind is AttentionKind.ENCODER
+            else FactoredAttention(config, kind, std=std, std_out=std_out)
+        )
         self.mlp_norm = LayerNorm(config.width)
         self.mlp_in = Affine(config.width, config.mlp_width, std=std)
         self.mlp_out = Affine(config.mlp_width, config.width, std=std_out)
 
-    def forward(self, x: Tensor, cache: Tensor | None = None) -> Tensor:
-        """(B, T, width) to the same shape; keys and values go to the layer's `cache` where there is one."""
-        attended: Tensor = self.attention(self.attention_norm(x), cache)
+    def forward(self, x: Tensor, cache: Tensor | None = None, start: int = 0, lyrics: Tensor | None = None) -> Tensor:
+        """Positions start..start+T, (B, T, width), to the same shape; keys and values go to the layer's `cache`.
+
+        `lyrics` are the encoder's states (B, L, width), for the blocks that attend to them.
+        """
+        attended: Tensor
+        if isinstance(self.attention, EncoderAttention):
+            if lyrics is None:
+                raise ValueError("a prior with a lyrics encoder needs its states")
+            attended = self.attention(self.attention_norm(x), lyrics, cache)
+        else:
+            attended = self.attention(self.attention_norm(x), cache, start)
         middle = x + attended
         mlp: Tensor = self.mlp_out(quick_gelu(self.mlp_in(self.mlp_norm(middle))))
         return middle + mlp if self.scale == 1 else x + self.scale * (attended + mlp)
@@ -90,16 +104,22 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """The stack of blocks. No norm after the last one: the published models have none."""
 
-    def __init__(self, config: PriorConfig) -> None:
+    def __init__(self, config: StackConfig) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(Block(config, kind) for kind in config.kinds)
 
-    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Positions 0..T-1, (B, T, width), to the same shape; with a cache, `step` can go on at position T."""
+    def forward(
+        self, x: Tensor, cache: KVCache | None = None, *, start: int = 0, lyrics: Tensor | None = None
+    ) -> Tensor:
+        """Positions start..start+T, (B, T, width), to the same shape; with a cache, `step` can go on after them.
+
+        `start` is the first position of a block, and the cache must hold those before it. `lyrics` (B, L, width) are
+        the states of the lyrics encoder, where there is one.
+        """
         for layer, block in enumerate(self.blocks):
-            x = block(x, cache.layers[layer] if cache is not None else None)
+            x = block(x, cache.layers[layer] if cache is not None else None, start, lyrics)
         if cache is not None:
-            cache.length = x.shape[1]
+            cache.length = start + x.shape[1]
         return x
 
     def step(self, x: Tensor, cache: KVCache) -> Tensor:

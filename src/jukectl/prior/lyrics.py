@@ -1,0 +1,75 @@
+"""Lyrics as a prior reads them: a text to the ids of its characters. No tensors."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase, digits
+
+from jukectl.errors import BadModel
+
+UNKNOWN = 0
+"""The id of no character: what stands where there are no lyrics."""
+
+NAMED = 12
+"""Characters left out that a remark names."""
+
+V2 = ascii_uppercase + ascii_lowercase + digits + ".,:;!?-+'\"()[] \t\n"
+"""The characters of the published 5b-lyrics, of which the first has the id 1."""
+
+V3 = V2.replace("+", "")
+"""Those of the published 1b-lyrics."""
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """A text in a model's characters."""
+
+    ids: tuple[int, ...]
+    left_out: str = ""  # characters of the text that have no place in it, each once
+
+    @property
+    def remark(self) -> str:
+        """What to tell a user of the characters left out; empty where all are there."""
+        named = [one if one.isprintable() else f"U+{ord(one):04X}" for one in self.left_out]
+        more = [f"{len(named) - NAMED} more"] if len(named) > NAMED else []
+        return ", ".join(named[:NAMED] + more)
+
+
+def published_alphabet(size: int) -> dict[str, int]:
+    """The characters of a model with so many ids, `UNKNOWN` among them, by the id of each.
+
+    BadModel for a size that no published model has: there the model has to tell.
+    """
+    for characters in (V2, V3):
+        if size == len(characters) + 1:
+            return {character: number for number, character in enumerate(characters, 1)}
+    raise BadModel(
+        f"the model does not tell which {size} characters its lyrics are written in, and no published one has so many"
+    )
+
+
+def spell(text: str, alphabet: Mapping[str, int]) -> Spelled:
+    """The ids of a text's characters in an alphabet.
+
+    As published: a backslash is a new line, and what the alphabet has not is written in the nearest Latin letters
+    (é as e, ж as zh). What it still has not is left out.
+    """
+    ids: list[int] = []
+    left_out: dict[str, None] = {}
+    for character in unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")):
+        written = _written(character, alphabet)
+        if not written or not all(one in alphabet for one in written):
+            left_out[character] = None
+        ids += (alphabet[one] for one in written if one in alphabet)
+    return Spelled(tuple(ids), "".join(left_out))
+
+
+def _written(character: str, alphabet: Mapping[str, int]) -> str:
+    """A character as the alphabet may have it."""
+    if character in alphabet:
+        return character
+    if character == "\\":
+        return "\n"
+    from anyascii import anyascii  # here, since most lyrics need none of its tables
+
+    return anyascii(character)
