@@ -38,7 +38,7 @@ def test_the_pattern_starts_over_until_the_depth_is_reached(top: PriorConfig) ->
 
 
 def test_the_published_orders_are_those_of_the_lyrics_models() -> None:
-    """PUBLISHED_MODELS.md: order 10 is (1,2,3)x3 and then seven times ((1,2,3)x3, 6); order 12 has 7, 7, 0 at every 16th."""
+    """Order 10 is (1,2,3)x3 and then seven times ((1,2,3)x3, 6); order 12 has 7, 7, 0 in turn at every 16th layer."""
     numbers = {0: "dense", 1: "row", 2: "column", 3: "previous_row", 6: "encoder", 7: "lyrics"}
     ten = [1, 2, 3] * 3 + ([1, 2, 3] * 3 + [6]) * 7
     assert [str(kind) for kind in with_encoder(79)] == [numbers[number] for number in ten]
@@ -55,7 +55,7 @@ def test_attention_to_lyrics_sees_448_keys_in_the_published_model(merged: PriorC
     ("changes", "named"),
     [
         ({"pattern": (AttentionKind.LYRICS,)}, "lyrics in one sequence"),
-        ({"pattern": (AttentionKind.ENCODER,), "lyrics": LyricsConfig(characters=8, alphabet=9)}, "an encoder"),
+        ({"pattern": (AttentionKind.ENCODER,), "lyrics": LyricsConfig(characters=6, alphabet=9)}, "an encoder"),
         ({"lyrics": LyricsConfig(characters=9, alphabet=9)}, "multiple of blocks, got 9 characters"),
     ],
 )
