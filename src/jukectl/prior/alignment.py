@@ -46,6 +46,6 @@ def lyric_window(
 
 
 def _middle(count: int, total_length: int, offset: int, sample_length: int) -> int:
-    """The character in the middle of a window. In float32, as the published models are sampled: at times one further."""
+    """The character in the middle of a window: in float32, as the published models are sampled."""
     middle = np.float32(offset) + np.float32(sample_length) / np.float32(2)
     return int(np.float32(count) * middle / np.float32(total_length))

@@ -1,14 +1,16 @@
 """A whole level, window by window, saved as it goes: the same code for all three."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
+from jukectl.prior.alignment import lyric_window
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Conditioning, Prior
 from jukectl.prior.transformer import KVCache
@@ -31,6 +33,7 @@ class LevelJob:
     genres: tuple[int, ...]
     song_samples: int  # total length told to the timing conditioner, in audio samples
     upper: np.ndarray | None = field(default=None, repr=False)  # (samples, frames) codes of the level above
+    lyrics: tuple[tuple[int, ...], ...] = ((),)  # ids of all characters: of one text, or of one a sample
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
@@ -42,6 +45,18 @@ class LevelJob:
     def ratio(self) -> int:
         """Codes per code of the level above; 1 at the top."""
         return self.prior.config.conditioner.ratio if self.prior.config.conditioner else 1
+
+    def offset(self, window: Window) -> int:
+        """Where a window starts in the song as the prior is told, in audio samples.
+
+        No window is told to end after the longest song that the prior knows.
+        """
+        config = self.prior.config
+        start = window.start * config.hop
+        if config.timing is None:
+            return start
+        latest = int(config.timing.max_seconds * config.sample_rate) - config.window_samples
+        return min(start, max(latest, 0))
 
     def windows(self, done: int) -> list[Window]:
         """The windows that are left to do."""
@@ -102,12 +117,30 @@ def _conditioning(job: LevelJob, window: Window, samples: int) -> Conditioning:
         genres=job.genres,
         slots=config.genre_slots,
         total_length=job.song_samples,
-        offset=window.start * config.hop,
+        offset=job.offset(window),
         sample_length=config.window_samples,
         device=job.device,
     )
+    if config.lyrics is not None:
+        labels = replace(labels, lyrics=_lyric_windows(job, window, samples, config.lyrics.characters))
     if job.upper is None:
         return job.prior.conditioning(labels)
     start, stop = upper_span(window, config.context, job.ratio, job.upper.shape[1])
     upper = torch.from_numpy(job.upper[:, start:stop].astype(np.int64)).to(job.device)
     return job.prior.conditioning(labels, upper)
+
+
+def _lyric_windows(job: LevelJob, window: Window, samples: int, characters: int) -> Tensor:
+    """The part of each sample's lyrics that a window is told, (samples, characters)."""
+    rows = [
+        lyric_window(
+            lyrics,
+            characters,
+            total_length=job.song_samples,
+            offset=job.offset(window),
+            sample_length=job.prior.config.window_samples,
+        ).ids
+        for lyrics in job.lyrics
+    ]
+    ids = torch.from_numpy(np.stack(rows)).to(job.device)
+    return ids.expand(samples, characters)
