@@ -105,7 +105,9 @@ def _fill_window(job: LevelJob, window: Window, known: np.ndarray, watch: Watch,
         watch(begin + index + 1)
         if index + 1 < window.new:
             logits = prior.step(code, window.known + index + 1, conditioning, cache)
-    return torch.stack(drawn, dim=1).cpu().numpy()
+    new = torch.stack(drawn, dim=1)
+    # a character that was drawn for a code is heard on by its window, and is code 0 to all others, as published
+    return new.where(new < prior.config.codebook_size, 0).cpu().numpy()
 
 
 def _conditioning(job: LevelJob, window: Window, samples: int) -> Conditioning:
