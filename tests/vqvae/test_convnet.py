@@ -1,11 +1,13 @@
 """The encoder and the decoder of a level: lengths, and how far they see."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from jukectl.codes.level import Level
+from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.convnet import Decoder, Encoder
 
 levels = pytest.mark.parametrize("level", Level)
@@ -51,3 +53,19 @@ def test_the_reach_of_the_decoder_is_enough_and_not_much_more(config, level):
     seen = latents.grad[0].any(dim=-1).nonzero().flatten()
     before, after = frame - seen.min().item(), seen.max().item() - frame
     assert decoder.reach - 2 <= max(before, after) <= decoder.reach
+
+
+@levels
+@pytest.mark.parametrize("network", [Encoder, Decoder])
+def test_scaled_residuals_are_plain_ones_with_smaller_branches(network, level):
+    config = VQVAEConfig(widths=(4, 4, 4), latent_width=4, depths=(8, 4, 4), downs=(1, 1, 1), scale_residuals=True)
+    scaled, plain = network(config, level), network(replace(config, scale_residuals=False), level)
+    weights = {name: torch.randn_like(tensor) for name, tensor in scaled.state_dict().items()}
+    scaled.load_state_dict(weights)
+    branches = {name for name in weights if ".stacks." in name and ".project." in name}
+    smaller = {name: tensor / math.sqrt(config.depths[level]) for name, tensor in weights.items() if name in branches}
+    plain.load_state_dict(weights | smaller)
+    signal = torch.randn(2, 4 * config.hop(level)) if network is Encoder else torch.randn(2, 4, config.latent_width)
+    torch.testing.assert_close(scaled(signal), plain(signal))
+    plain.load_state_dict(weights)
+    assert not torch.allclose(scaled(signal), plain(signal))

@@ -21,6 +21,7 @@ class VQVAEConfig:
     dilation_growth: int = 3
     dilation_cycle: int | None = None
     hidden_multiplier: float = 1.0
+    scale_residuals: bool = False  # each residual block's branch by 1/sqrt(depth)
     audio_head: bool = True  # a convolution after the decoder; without it the last transposed one writes the audio
 
     def __post_init__(self) -> None:

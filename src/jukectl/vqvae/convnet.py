@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from jukectl.codes.level import Level
-from jukectl.nn.dilated import Conv1d, DownsampleBlock, UpsampleBlock, to_channels_last
+from jukectl.nn.dilated import Conv1d, DownsampleBlock, UpsampleBlock, residual_scale, to_channels_last
 from jukectl.vqvae.config import VQVAEConfig
 
 
@@ -68,6 +68,7 @@ def block_shape(config: VQVAEConfig, level: Level, step: int) -> dict[str, Any]:
         "stride": config.strides[step],
         "growth": config.dilation_growth,
         "cycle": config.dilation_cycle,
+        "scale": residual_scale(config.depths[level], config.scale_residuals),
         "hidden_multiplier": config.hidden_multiplier,
     }
 
