@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from jukectl.codes.level import Level
-from jukectl.errors import BadModel, UnknownName
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadInput, BadModel, UnknownName
 from jukectl.prior.config import PriorConfig
-from jukectl.prior.vocabulary import UNLABELLED, Vocabulary
+from jukectl.prior.lyrics import Spelled, spell
+from jukectl.prior.vocabulary import Style, Vocabulary, check_known
 from jukectl.vqvae.config import VQVAEConfig
 
 FORMAT = 1
@@ -26,54 +27,69 @@ class ModelCard:
     summary: str = ""
     vqvae: VQVAEConfig
     priors: Mapping[Level, PriorConfig] = field(default_factory=dict)
-    vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(artists=(), genres=()))
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)  # of all levels that have none of their own
+    vocabularies: Mapping[Level, Vocabulary] = field(default_factory=dict)
     sampling: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # what sounds best, level by level
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # of the parts
     sources: tuple[Mapping[str, str], ...] = ()  # the music it was trained on: artist, title, licence
 
     def labels(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
-        """The ids of names at one level; UnknownName lists the nearest.
+        """The ids of names at one level; UnknownName lists the nearest where no level knows one.
 
-        A level whose prior learned before a name was added does not know it: there the song goes without.
+        A level that does not know a name goes without: its prior learned before the name was added, or has another set
+        of names. See `unknown_at`.
         """
-        config = self._prior(level)
-        artist_id, genre_ids = self._ids(level, artist, genres)
-        known = tuple(one for one in genre_ids if one < config.genres)
-        return artist_id if artist_id < config.artists else UNLABELLED, known or (UNLABELLED,)
+        names = self._known(level, artist, genres)
+        return names.found_artist(artist).ids[0], names.found_genres(genres, f"the {level.label} prior").ids
 
     def unknown_at(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the model's names that one level's prior does not know."""
+        names = self._known(level, artist, genres)
+        return (*names.found_artist(artist).unknown, *names.unknown_genres(genres))
+
+    def spell(self, level: Level, lyrics: str) -> Spelled:
+        """Lyrics in the characters of one level's prior; BadInput where it takes none, or knows none of these."""
         config = self._prior(level)
-        artist_id, genre_ids = self._ids(level, artist, genres)
-        artists, styles = self.vocabulary.artists[artist_id:], self.vocabulary.genres
-        return (*artists[: artist_id >= config.artists], *(styles[one] for one in genre_ids if one >= config.genres))
+        if config.lyrics is None:
+            raise BadInput(f"{self.name} takes no lyrics, only artist and genre: leave --lyrics out")
+        try:
+            spelled = spell(lyrics, self.vocabulary_at(level).alphabet(config.lyrics.alphabet))
+        except BadModel as error:
+            raise BadModel(f"{self.name} cannot take lyrics: {error}") from error
+        if not spelled.ids:
+            raise BadInput(f"none of the lyrics' characters is one that {self.name} knows: {spelled.remark}")
+        return spelled
 
     def vocabulary_at(self, level: Level) -> Vocabulary:
-        """The names that one level's prior knows: the first of the model's, as names are only ever added."""
+        """The names that one level's prior knows: its own set, or the first of the model's, as names are only added."""
         config = self._prior(level)
-        return Vocabulary(
-            artists=self.vocabulary.artists[: config.artists],
-            genres=self.vocabulary.genres[: config.genres],
-            artist_ids=config.artists,
-            genre_ids=config.genres,
-            genre_slots=config.genre_slots,
-        )
+        names = self.vocabularies.get(level, self.vocabulary)
+        if names is self.vocabulary:
+            names = replace(names, artists=names.artists[: config.artists], genres=names.genres[: config.genres])
+        return replace(names, artist_ids=config.artists, genre_ids=config.genres, genre_slots=config.genre_slots)
+
+    def check_numbers(self) -> None:
+        """ValueError where a set of names has an id that its prior has not."""
+        for level, names in self.vocabularies.items():
+            config = self._prior(level)
+            counts = {"artist": config.artists, "genre": config.genres}
+            if config.lyrics is not None:
+                counts["character"] = config.lyrics.alphabet
+            for kind, count in counts.items():
+                if (last := names.last(kind)) >= count:
+                    raise ValueError(f"the {level.label} prior has no {kind} #{last}, only #0 to #{count - 1}")
+
+    def _known(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> Vocabulary:
+        """A level's names, once it is certain that each of those given is known at one level or another."""
+        names = self.vocabulary_at(level)
+        check_known([self.vocabulary_at(one) for one in self.priors], artist, genres)
+        return names
 
     def _prior(self, level: Level) -> PriorConfig:
         config = self.priors.get(level)
         if config is None:
             raise BadModel(f"the model {self.name} has no {level.label} prior")
         return config
-
-    def _ids(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
-        """The ids of names in the whole model, as many genres as a level takes."""
-        names = replace(
-            self.vocabulary,
-            artist_ids=max(prior.artists for prior in self.priors.values()),
-            genre_ids=max(prior.genres for prior in self.priors.values()),
-            genre_slots=self._prior(level).genre_slots,
-        )
-        return names.labels(artist, genres)
 
     @classmethod
     def parse(cls, text: str, where: Path) -> "ModelCard":
@@ -92,7 +108,7 @@ class ModelCard:
                     f"{where} is of format {table['format']}, newer than this jukectl reads ({FORMAT}): update jukectl"
                 )
             names = table.get("vocabulary", {})
-            return cls(
+            card = cls(
                 name=table["name"],
                 version=table.get("version", ""),
                 licence=table.get("licence", ""),
@@ -103,10 +119,13 @@ class ModelCard:
                     for label, values in table.get("priors", {}).items()
                 },
                 vocabulary=Vocabulary(artists=_tuple(names.get("artists", [])), genres=_tuple(names.get("genres", []))),
+                vocabularies=_read_sets(table.get("vocabularies", [])),
                 sampling=table.get("sampling", {}),
                 fingerprints=table.get("fingerprints", {}),
                 sources=_tuple(table.get("sources", [])),
             )
+            card.check_numbers()
+            return card
         except (KeyError, TypeError, ValueError, AttributeError, UnknownName) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise BadModel(f"{where} is no model description: {reason}") from error
@@ -130,6 +149,8 @@ class ModelCard:
         if self.vocabulary.artists or self.vocabulary.genres:  # a codec alone has none, and priors may join it later
             names = {"artists": list(self.vocabulary.artists), "genres": list(self.vocabulary.genres)}
             table["vocabulary"] = names
+        if self.vocabularies:
+            table["vocabularies"] = _written_sets(self.vocabularies)
         return tomlkit.dumps(table)
 
 
@@ -140,3 +161,34 @@ def vqvae_config(table: Mapping[str, Any]) -> VQVAEConfig:
 
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+LISTS = ("artists", "artist_numbers", "genres", "genre_numbers", "character_numbers")
+"""The lists of a set of names."""
+
+
+def _written_sets(sets: Mapping[Level, Vocabulary]) -> list[dict[str, Any]]:
+    """Sets of names as tables, one for all levels that share it."""
+    tables = []
+    for names in dict.fromkeys(sets.values()):
+        levels = [level.label for level in TOP_DOWN if sets.get(level) == names]
+        lists = {key: list(getattr(names, key)) for key in LISTS if getattr(names, key)}
+        table = {"levels": levels, "style": str(names.style), "characters": names.characters, **lists}
+        tables.append({key: value for key, value in table.items() if value})
+    return tables
+
+
+def _read_sets(tables: Any) -> dict[Level, Vocabulary]:
+    """The sets of names of levels. Raises KeyError, TypeError, ValueError or UnknownName where they are none."""
+    sets: dict[Level, Vocabulary] = {}
+    for table in tables:
+        lists = {key: _tuple(table.get(key, [])) for key in LISTS}
+        for key, values in lists.items():
+            kind: type = int if key.endswith("numbers") else str
+            if not isinstance(values, tuple) or any(type(value) is not kind for value in values):
+                raise ValueError(f"{key} of vocabularies is a list of {'whole numbers' if kind is int else 'names'}")
+        names = Vocabulary(
+            style=Style(table.get("style", "plain")), characters=str(table.get("characters", "")), **lists
+        )
+        sets |= {Level.parse(label): names for label in table["levels"]}
+    return sets

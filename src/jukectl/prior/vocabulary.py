@@ -1,12 +1,15 @@
 """Artist and genre names, and the ids a prior knows them by."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from enum import StrEnum
+from functools import cached_property
 from typing import Self
 
 from jukectl.errors import BadInput, UnknownName
+from jukectl.prior.lyrics import published_alphabet
 
 UNLABELLED = 0
 """The id of no artist and of no genre: what a model is given where the user names none."""
@@ -15,15 +18,48 @@ NEAREST = 5
 """Names offered in place of an unknown one."""
 
 
+class Style(StrEnum):
+    """How names are written, and what makes a genre, in a set of names."""
+
+    PLAIN = "plain"  # as they are; several genres, each a name
+    V2 = "v2"  # a-z, 0-9 and _ alone; the words of a genre, each with an id of its own
+    V3 = "v3"  # in lower case; a genre is one text, however many words it has
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a set of names makes of an artist or of genres."""
+
+    ids: tuple[int, ...]
+    unknown: tuple[str, ...] = ()  # what the set has not
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Names in the order of their ids. `#12` stands for the id 12, for models whose word lists are not at hand."""
+    """One set of names, and the characters of lyrics.
+
+    Names stand in the order of their ids, or have their numbers beside them: there ids may be left out, and several
+    names share one. `#12` stands for the id 12, for models whose word lists are not at hand.
+    """
 
     artists: tuple[str, ...] = ()
     genres: tuple[str, ...] = ()
     artist_ids: int = 0  # how many ids the model has; 0: as many as names
     genre_ids: int = 0
     genre_slots: int = 1  # genres one song may have at once
+    style: Style = Style.PLAIN
+    artist_numbers: tuple[int, ...] = ()  # the id of each artist, where that is not its place
+    genre_numbers: tuple[int, ...] = ()
+    characters: str = ""  # of lyrics, the first with the id 1; empty: those of a published model
+    character_numbers: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for kind in ("artist", "genre", "character"):
+            names, numbers = getattr(self, f"{kind}s"), getattr(self, f"{kind}_numbers")
+            if numbers and len(numbers) != len(names):
+                raise ValueError(f"{kind}_numbers needs a number a name, got {len(numbers)} for {len(names)}")
+            if any(number < 0 for number in numbers):
+                raise ValueError(f"{kind}_numbers are 0 or more, got {min(numbers)}")
 
     def labels(self, artist: str | None = None, genres: Sequence[str] = ()) -> tuple[int, tuple[int, ...]]:
         """The ids of an artist and of genres, without regard to case.
@@ -31,35 +67,122 @@ class Vocabulary:
         Each genre is one name of the vocabulary, or several with spaces or commas between. None and () are unlabelled.
         Raises UnknownName with the nearest names, BadInput for more genres than a song may have.
         """
-        artist_id = UNLABELLED if artist is None else self._artist(artist)
-        found = tuple(dict.fromkeys(found for genre in genres for found in self._genres(genre))) or (UNLABELLED,)
+        check_known([self], artist, genres)
+        return self.found_artist(artist).ids[0], self.found_genres(genres).ids
+
+    def found_artist(self, name: str | None) -> Found:
+        """The one id of an artist; UNLABELLED where the set does not know him, and for None."""
+        if name is None:
+            return Found((UNLABELLED,))
+        known = self._id(name, self._artists, self.artist_ids or len(self.artists))
+        return Found((UNLABELLED,), (name.strip(),)) if known is None else Found((known,))
+
+    def found_genres(self, genres: Sequence[str], taker: str = "this model") -> Found:
+        """The ids of genres, at least one. BadInput where they are more than `taker` takes.
+
+        What a plain set does not know is left out; in a published one it has an id all the same, UNLABELLED.
+        """
+        pairs = [(word, self._genre(word)) for text in genres for word in self._words(text)]
+        if self.style is Style.PLAIN:
+            found = tuple(dict.fromkeys(known for _, known in pairs if known is not None))
+        else:
+            found = tuple(UNLABELLED if known is None else known for _, known in pairs)
         if len(found) > self.genre_slots:
-            raise BadInput(f"{len(found)} genres given, but this model takes up to {self.genre_slots} a song")
-        return artist_id, found
+            what, way_out = "genres", ""
+            if self.style is Style.V2:
+                what, way_out = "genre words", f": leave out {', '.join(word for word, _ in pairs[self.genre_slots :])}"
+            raise BadInput(f"{len(found)} {what} given, but {taker} takes up to {self.genre_slots} a song{way_out}")
+        return Found(found or (UNLABELLED,), self.unknown_genres(genres))
+
+    def unknown_genres(self, genres: Sequence[str]) -> tuple[str, ...]:
+        """Those genres, or words of them, that the set has not."""
+        return tuple(word for text in genres for word in self._words(text) if self._genre(word) is None)
+
+    def alphabet(self, size: int) -> dict[str, int]:
+        """The ids of the characters of lyrics; BadModel where neither this nor the `size` of the alphabet tells."""
+        numbers = self.character_numbers or range(1, len(self.characters) + 1)
+        return dict(zip(self.characters, numbers, strict=True)) if self.characters else published_alphabet(size)
+
+    def last(self, kind: str) -> int:
+        """The highest id that a name (an artist's, a genre's or a character's) has; -1 where there are no names."""
+        numbers, names = getattr(self, f"{kind}_numbers"), getattr(self, f"{kind}s")
+        return max(numbers, default=len(names) - (kind != "character" or not names))
 
     def named(self, artists: int = 0, genres: int = 0) -> Self:
-        """With a name for each of so many ids: `#12` for one that has no other."""
-        return replace(self, artists=_numbered(self.artists, artists), genres=_numbered(self.genres, genres))
+        """A plain set with a name for each of so many ids: `#12` for one that has no other."""
+        return replace(
+            self,
+            artists=_by_id(self.artists, self.artist_numbers, artists),
+            genres=_by_id(self.genres, self.genre_numbers, genres),
+            artist_numbers=(),
+            genre_numbers=(),
+            style=Style.PLAIN,
+        )
 
     def grown(self, artists: Sequence[str], genres: Sequence[str]) -> Self:
         """With those names at the end that are not known yet, without regard to case."""
         return replace(self, artists=_with_new(self.artists, artists), genres=_with_new(self.genres, genres))
 
-    def _artist(self, name: str) -> int:
-        return _find(name, self.artists, self.artist_ids, "artist")
+    @cached_property
+    def _artists(self) -> dict[str, int]:
+        return self._index(self.artists, self.artist_numbers)
 
-    def _genres(self, name: str) -> list[int]:
-        """The ids of genre names between commas; a part that is no name is taken for several, with spaces between."""
-        found = []
-        for part in filter(None, map(str.strip, name.split(","))):
-            try:
-                found.append(_find(part, self.genres, self.genre_ids, "genre"))
-            except UnknownName:
-                words = part.split()
-                if len(words) == 1:
-                    raise
-                found.extend(_find(word, self.genres, self.genre_ids, "genre") for word in words)
-        return found
+    @cached_property
+    def _genres(self) -> dict[str, int]:
+        return self._index(self.genres, self.genre_numbers)
+
+    def _index(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, int]:
+        """The ids of names as they are looked up; a name that is written so goes before one that only amounts to it."""
+        ids = list(zip(names, numbers or range(len(names)), strict=True))
+        index: dict[str, int] = {}
+        for exact in (True, False):
+            for name, number in ids:
+                if (self._written(name) == name) is exact:
+                    index.setdefault(self._written(name), number)
+        return index
+
+    def _written(self, name: str) -> str:
+        """A name as it is looked up."""
+        if self.style is Style.V2:
+            return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
+        return name.strip().lower() if self.style is Style.V3 else name.strip().casefold()
+
+    def _id(self, name: str, index: Mapping[str, int], count: int) -> int | None:
+        """The id of a name or of `#id`; None where the set has it not."""
+        if (number := number_of(name)) is not None:
+            return number if number < count else None
+        return index.get(self._written(name)) if self._written(name) else None
+
+    def _genre(self, word: str) -> int | None:
+        return self._id(word, self._genres, self.genre_ids or len(self.genres))
+
+    def _words(self, text: str) -> list[str]:
+        """The names in a user's text: between commas, and in each part as the style has it."""
+        if self.style is Style.V3 and self._genre(text) is not None:
+            return [text.strip()]
+        return [word for part in filter(None, map(str.strip, text.split(","))) for word in self._words_of(part)]
+
+    def _words_of(self, part: str) -> list[str]:
+        words = part.split()
+        if all(number_of(word) is not None for word in words):
+            return words
+        if self.style is Style.V3:
+            return [part]
+        if self.style is Style.V2:
+            return self._written(part).split("_") if self._written(part) else [part]
+        # a part that is no name is taken for several, with spaces between
+        return [part] if self._genre(part) is not None or all(self._genre(word) is None for word in words) else words
+
+
+def check_known(sets: Sequence[Vocabulary], artist: str | None, genres: Sequence[str]) -> None:
+    """Raise UnknownName, with the nearest names of all sets, for a name that none of them knows."""
+    if artist is not None and (unknown := min((one.found_artist(artist).unknown for one in sets), key=len)):
+        names = [name for one in sets for name in one.artists]
+        raise _unknown(unknown[0], names, max(one.artist_ids or len(one.artists) for one in sets), "artist")
+    for text in genres:
+        if unknown := min((one.unknown_genres([text]) for one in sets), key=len):
+            names = [name for one in sets for name in one.genres]
+            raise _unknown(unknown[0], names, max(one.genre_ids or len(one.genres) for one in sets), "genre")
 
 
 def place_of(name: str, names: Sequence[str]) -> int:
@@ -67,8 +190,17 @@ def place_of(name: str, names: Sequence[str]) -> int:
     return [known.casefold() for known in names].index(name.casefold())
 
 
-def _numbered(names: Sequence[str], count: int) -> tuple[str, ...]:
-    return (*names, *(f"#{number}" for number in range(len(names), count)))
+def number_of(name: str) -> int | None:
+    """12 for `#12`; None for a name."""
+    return int(name.strip()[1:]) if re.fullmatch(r"#\d{1,9}", name.strip()) else None
+
+
+def _by_id(names: Sequence[str], numbers: Sequence[int], count: int) -> tuple[str, ...]:
+    """A name for each id up to `count`, the first that it has, or else its number."""
+    first: dict[int, str] = {}
+    for name, number in zip(names, numbers or range(len(names)), strict=True):
+        first.setdefault(number, name)
+    return tuple(first.get(number, f"#{number}") for number in range(max(count, *(number + 1 for number in first), 0)))
 
 
 def _with_new(names: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
@@ -78,20 +210,14 @@ def _with_new(names: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     return (*names, *list(known.values())[len({name.casefold() for name in names}) :])
 
 
-def _find(name: str, names: Sequence[str], ids: int, what: str) -> int:
-    """The id of a name or of `#id`. Raises UnknownName."""
-    wanted = name.strip().casefold()
-    count = ids or len(names)
-    if re.fullmatch(r"#\d+", wanted):
-        number = int(wanted[1:])
-        if number >= count:
-            raise UnknownName(f"no {what} has the id {name.strip()}: this model's go from #0 to #{count - 1}")
-        return number
-    folded = [known.casefold() for known in names]
-    if wanted in folded:
-        return folded.index(wanted)
+def _unknown(name: str, names: Sequence[str], count: int, what: str) -> UnknownName:
+    """What to tell of a name, or of `#id`, that is not among them."""
+    if number_of(name) is not None:
+        return UnknownName(f"no {what} has the id {name.strip()}: this model's go from #0 to #{count - 1}")
     if not names:
-        raise UnknownName(f"no {what} is called {name!r}: this model has no word list. Give an id, such as {what} '#1'")
-    near = get_close_matches(wanted, folded, n=NEAREST, cutoff=0) or folded[:NEAREST]
-    listed = ", ".join(names[folded.index(one)] for one in near)
-    raise UnknownName(f"no {what} is called {name!r}. The nearest: {listed}")
+        return UnknownName(
+            f"no {what} is called {name!r}: this model has no word list. Give an id, such as {what} '#1'"
+        )
+    spelt = {known.casefold(): known for known in reversed(names)}
+    near = get_close_matches(name.strip().casefold(), spelt, n=NEAREST, cutoff=0)
+    return UnknownName(f"no {what} is called {name!r}. The nearest: {', '.join(spelt[one] for one in near)}")
