@@ -55,6 +55,10 @@ class BadModel(BadInput):
     """A model that is absent, incomplete or damaged."""
 
 
+class CheckFailed(JukectlError):
+    """A model whose figures are not those of one that works."""
+
+
 class BadAdapter(BadInput):
     """An adapter that is absent, damaged, or made for another model."""
 
@@ -69,6 +73,10 @@ class BadRecipe(BadInput):
 
 class BadManifest(BadInput):
     """A data manifest or a code folder that cannot be used."""
+
+
+class CannotFetch(JukectlError):
+    """The hub cannot be reached, or what it sends is not what it should be."""
 
 
 class CannotWrite(JukectlError):

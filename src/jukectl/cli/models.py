@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jukectl.cli.check import check
 from jukectl.cli.console import emit, say, show_facts
 from jukectl.cli.options import parse_adapter
 
@@ -114,3 +115,6 @@ def _told(context: typer.Context, folder: "ModelFolder") -> None:
     """A model that was written: how large it is, and where."""
     say(context, f"{folder.parameters() / 1e6:.2f} M numbers in {folder.path}")
     emit(context, [folder.path], {"model": str(folder.path), "parameters": folder.parameters()})
+
+
+app.command()(check)
