@@ -18,7 +18,7 @@ def chords(seconds: float, sample_rate: int) -> Samples:
         start = round(beat * BEAT * sample_rate)
         root, *others = CHORDS[beat // 4 % len(CHORDS)]
         notes = (root - 12, root, *others) if beat % 2 == 0 else (root, others[beat % 4 // 2])
-        struck = sum(_pluck(note, time, sample_rate) for note in notes)
+        struck = np.asarray(sum(_pluck(note, time, sample_rate) for note in notes))
         span = sound[start : start + len(time)]
         span += struck[: len(span)]
     samples: Samples = (0.5 * sound / np.abs(sound).max())[:count].astype(np.float32)
