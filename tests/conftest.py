@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from hub_server import Hub
 
 SAMPLE_RATE = 8_000  # Hz, the slowest that every audio format holds
 RIFF_SECONDS = 2.0
@@ -29,6 +33,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No network and none of the user's downloads: the hub is at a port where nobody listens, its cache empty."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path_factory.getbasetemp() / "no-hub"))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Iterator[Hub]":
+    """A hub on this machine, and a cache of its own: those that jukectl uses while the test runs."""
+    from hub_server import running
+    from huggingface_hub import close_session
+
+    from jukectl.checkpoints import hub_remote
+
+    monkeypatch.setattr(hub_remote, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    with running() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        yield hub
+        close_session()
 
 
 @pytest.fixture(scope="session")

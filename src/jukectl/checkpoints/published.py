@@ -1,0 +1,104 @@
+"""The models that OpenAI published: where they are, how large they are, and on what terms. Facts, no network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jukectl.codes.level import Level
+
+LICENCE = "OpenAI's non-commercial licence for Jukebox"
+TERMS = (
+    "The weights are OpenAI's, under its licence for Jukebox, which allows no commercial use; it may bind what is made "
+    "with them too. jukectl itself is MIT. Read the terms before you use the weights."
+)
+
+_VQVAE = 1_878_979
+_UPSAMPLER = 981_298_176
+_SHARED_FILES = ("5b/vqvae.pth.tar", "5b/prior_level_0.pth.tar", "5b/prior_level_1.pth.tar")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedModel:
+    """One published model: a codec, two upsamplers that all of them share, and a top prior of its own."""
+
+    name: str
+    summary: str
+    repository: str | None  # on the hub, owner/name; None where there is none
+    top_file: str  # the original file of the top prior
+    top_context: int  # codes
+    top_parameters: int
+    sample_rate: int = 44_100  # Hz
+    codebook_size: int = 2_048
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The original files that it consists of, as they lie under one folder."""
+        return (*_SHARED_FILES, self.top_file)
+
+    @property
+    def parameters(self) -> Mapping[str, int]:
+        """Numbers in each part."""
+        return {"vqvae": _VQVAE, "bottom": _UPSAMPLER, "middle": _UPSAMPLER, "top": self.top_parameters}
+
+    @property
+    def bytes(self) -> int:
+        """About what it takes to fetch: it is kept in float32."""
+        return 4 * sum(self.parameters.values())
+
+    @property
+    def hops(self) -> Mapping[Level, int]:
+        """Audio samples a code."""
+        return {Level.BOTTOM: 8, Level.MIDDLE: 32, Level.TOP: 128}
+
+    @property
+    def contexts(self) -> Mapping[Level, int]:
+        """Codes that each prior sees at once."""
+        return {Level.BOTTOM: 8_192, Level.MIDDLE: 8_192, Level.TOP: self.top_context}
+
+    @property
+    def how_to_get(self) -> str:
+        """The way to it: the end of a message."""
+        if self.repository:
+            return f"Fetch it with: jukectl models pull {self.name} ({size(self.bytes)})"
+        return (
+            f"It is published as original files alone: put {', '.join(self.files)} in a folder and run: "
+            "jukectl models convert FOLDER OUT"
+        )
+
+
+PUBLISHED = {
+    model.name: model
+    for model in (
+        PublishedModel(
+            name="1b-lyrics",
+            summary="Jukebox 1B: sings given lyrics, 7,898 artists and 604 genres.",
+            repository="openai/jukebox-1b-lyrics",
+            top_file="1b_lyrics/prior_level_2.pth.tar",
+            top_context=6_144,
+            top_parameters=946_999_296,
+        ),
+        PublishedModel(
+            name="5b-lyrics",
+            summary="Jukebox 5B: sings given lyrics, 4,111 artists and 120 genre words.",
+            repository="openai/jukebox-5b-lyrics",
+            top_file="5b_lyrics/prior_level_2.pth.tar",
+            top_context=8_192,
+            top_parameters=5_630_676_400,
+        ),
+        PublishedModel(
+            name="5b",
+            summary="Jukebox 5B without lyrics, 4,111 artists and 120 genre words.",
+            repository=None,
+            top_file="5b/prior_level_2.pth.tar",
+            top_context=8_192,
+            top_parameters=5_050_622_400,
+        ),
+    )
+}
+"""By name."""
+
+
+def size(count: int) -> str:
+    """A number of bytes as people say it: 12 GB, 1.5 GB, 340 MB."""
+    if count >= 999_500_000:
+        return f"{count / 1e9:.1f} GB" if count < 9_950_000_000 else f"{count / 1e9:.0f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 999_500 else f"{max(count // 1_000, 1)} kB"
