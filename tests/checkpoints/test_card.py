@@ -1,0 +1,130 @@
+"""A card whose levels have sets of names of their own, as the published models do: v3 at the top, v2 below."""
+
+from pathlib import Path
+
+import pytest
+
+from jukectl.checkpoints.card import ModelCard
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadInput, BadModel, UnknownName
+from jukectl.prior.config import LyricsConfig, PriorConfig
+from jukectl.prior.vocabulary import Style, Vocabulary
+from jukectl.vqvae.config import VQVAEConfig
+
+WHERE = Path("somewhere/model.toml")
+THIRD = Vocabulary(
+    artists=("unknown", "ada", "zoë"),
+    artist_numbers=(0, 3, 3),
+    genres=("unknown", "pop rock", "polka"),
+    characters="ab \n",
+    character_numbers=(4, 2, 1, 3),
+    style=Style.V3,
+)
+SECOND = Vocabulary(artists=("ada", "björk"), artist_numbers=(5, 8), genres=("unknown", "pop", "rock"), style=Style.V2)
+
+
+def prior(level):
+    top = level is Level.TOP
+    return PriorConfig(
+        level=level,
+        context=8,
+        width=8,
+        depth=1,
+        heads=1,
+        blocks=2,
+        hop=8,
+        artists=4 if top else 9,
+        genres=7 if top else 3,
+        genre_slots=1 if top else 2,
+        lyrics=LyricsConfig(characters=8, alphabet=5) if top else None,
+    )
+
+
+def make_card(**changes):
+    values = {
+        "name": "sung",
+        "vqvae": VQVAEConfig(),
+        "priors": {level: prior(level) for level in TOP_DOWN},
+        "vocabularies": {Level.TOP: THIRD, Level.MIDDLE: SECOND, Level.BOTTOM: SECOND},
+    }
+    return ModelCard(**{**values, **changes})
+
+
+def test_every_level_has_its_own_ids_for_a_name():
+    card = make_card()
+    assert card.labels(Level.TOP, "Ada", ("Pop Rock",)) == (3, (1,))
+    assert card.labels(Level.MIDDLE, "Ada", ("Pop Rock",)) == (5, (1, 2))
+    assert all(card.unknown_at(level, "Ada", ("Pop Rock",)) == () for level in TOP_DOWN)
+
+
+def test_a_name_that_one_level_has_not_is_id_0_there_and_told():
+    card = make_card()
+    assert card.labels(Level.MIDDLE, "Zoë", ("polka",)) == (0, (0,))
+    assert card.unknown_at(Level.MIDDLE, "Zoë", ("polka",)) == ("Zoë", "polka")
+    assert card.unknown_at(Level.TOP, "Zoë", ("polka",)) == ()
+    assert card.labels(Level.TOP, None, ("rock",)) == (0, (0,))
+    assert card.unknown_at(Level.TOP, None, ("rock",)) == ("rock",)
+
+
+def test_a_name_that_no_level_has_is_an_error_with_the_nearest_of_all():
+    with pytest.raises(UnknownName, match=r"'Byörk'\. The nearest: björk"):
+        make_card().labels(Level.TOP, "Byörk", ())
+
+
+def test_an_id_is_each_levels_own_and_an_error_where_no_level_has_it():
+    card = make_card()
+    assert card.labels(Level.TOP, "#8", ("#5",)) == (0, (5,))
+    assert card.unknown_at(Level.TOP, "#8", ("#5",)) == ("#8",)
+    assert card.labels(Level.BOTTOM, "#8", ("#5",)) == (8, (0,))
+    with pytest.raises(UnknownName, match="go from #0 to #8"):
+        card.labels(Level.TOP, "#9", ())
+    bare = make_card(vocabularies={})
+    assert bare.labels(Level.BOTTOM, "#8", ("#2,#1",)) == (8, (2, 1))
+    assert bare.unknown_at(Level.TOP, "#8", ("#5",)) == ("#8",)
+
+
+def test_more_genres_than_a_level_takes_name_the_level():
+    with pytest.raises(BadInput, match="2 genres given, but the top prior takes up to 1 a song"):
+        make_card().labels(Level.TOP, None, ("polka", "pop rock"))
+    with pytest.raises(BadInput, match="3 genre words given, but the middle prior takes up to 2 a song: leave out pop"):
+        make_card().labels(Level.MIDDLE, None, ("pop rock pop",))
+
+
+def test_lyrics_are_spelled_in_the_alphabet_of_their_model():
+    assert make_card().spell(Level.TOP, "a b\n").ids == (4, 1, 2, 3)
+    assert make_card().spell(Level.TOP, "àüb").left_out == "ü"
+    with pytest.raises(BadInput, match="sung takes no lyrics, only artist and genre"):
+        make_card().spell(Level.MIDDLE, "a")
+    with pytest.raises(BadInput, match=r"none of the lyrics' characters is one that sung knows: x, Y"):
+        make_card().spell(Level.TOP, "xxYx")
+    with pytest.raises(BadModel, match="sung cannot take lyrics: the model does not tell which 5 characters"):
+        make_card(vocabularies={}).spell(Level.TOP, "a")
+
+
+def test_it_is_read_as_it_was_written_and_a_set_of_two_levels_is_written_once():
+    card = make_card()
+    text = card.to_toml()
+    assert ModelCard.parse(text, WHERE) == card
+    assert text.count("bj") == 1
+    assert text.startswith("format = 1\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("artist_numbers = [0, 3, 3]", "artist_numbers = [0, 3, 4]", "the top prior has no artist #4, only #0 to #3"),
+        ("artist_numbers = [0, 3, 3]", "artist_numbers = [0, 3]", "artist_numbers needs a number a name"),
+        ("artist_numbers = [0, 3, 3]", "artist_numbers = [0, 3, -1]", "0 or more, got -1"),
+        ("artist_numbers = [0, 3, 3]", "artist_numbers = 7", "artist_numbers of vocabularies is a list of whole"),
+        ("artist_numbers = [0, 3, 3]", "artist_numbers = [0, 3, true]", "artist_numbers of vocabularies is a list"),
+        ("character_numbers = [4,", "character_numbers = [5,", "the top prior has no character #5"),
+        ('style = "v3"', 'style = "v4"', "'v4' is not a valid Style"),
+        ('levels = ["top"]', 'levels = ["cellar"]', "cellar"),
+        ('levels = ["top"]', "", "no 'levels'"),
+    ],
+)
+def test_names_that_cannot_be_right_are_no_description(old, new, reason):
+    text = make_card().to_toml()
+    assert text.count(old) == 1
+    with pytest.raises(BadModel, match=rf"model.toml is no model description: .*{reason}"):
+        ModelCard.parse(text.replace(old, new), WHERE)
