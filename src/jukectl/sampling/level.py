@@ -16,7 +16,7 @@ from jukectl.prior.model import Conditioning, Prior
 from jukectl.prior.transformer import KVCache
 from jukectl.sampling.draw import draw
 from jukectl.sampling.noise import uniforms
-from jukectl.sampling.windows import Window, advance_codes, plan_windows, upper_span
+from jukectl.sampling.windows import Window, advance_codes, plan_windows, song_offset, upper_span
 
 Watch = Callable[[int], None]  # told how many codes of the level exist
 
@@ -45,18 +45,6 @@ class LevelJob:
     def ratio(self) -> int:
         """Codes per code of the level above; 1 at the top."""
         return self.prior.config.conditioner.ratio if self.prior.config.conditioner else 1
-
-    def offset(self, window: Window) -> int:
-        """Where a window starts in the song as the prior is told, in audio samples.
-
-        No window is told to end after the longest song that the prior knows.
-        """
-        config = self.prior.config
-        start = window.start * config.hop
-        if config.timing is None:
-            return start
-        latest = int(config.timing.max_seconds * config.sample_rate) - config.window_samples
-        return min(start, max(latest, 0))
 
     def windows(self, done: int) -> list[Window]:
         """The windows that are left to do."""
@@ -119,7 +107,7 @@ def _conditioning(job: LevelJob, window: Window, samples: int) -> Conditioning:
         genres=job.genres,
         slots=config.genre_slots,
         total_length=job.song_samples,
-        offset=job.offset(window),
+        offset=song_offset(window.start, config),
         sample_length=config.window_samples,
         device=job.device,
     )
@@ -134,13 +122,14 @@ def _conditioning(job: LevelJob, window: Window, samples: int) -> Conditioning:
 
 def _lyric_windows(job: LevelJob, window: Window, samples: int, characters: int) -> Tensor:
     """The part of each sample's lyrics that a window is told, (samples, characters)."""
+    config = job.prior.config
     rows = [
         lyric_window(
             lyrics,
             characters,
             total_length=job.song_samples,
-            offset=job.offset(window),
-            sample_length=job.prior.config.window_samples,
+            offset=song_offset(window.start, config),
+            sample_length=config.window_samples,
         ).ids
         for lyrics in job.lyrics
     ]

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jukectl.prior.config import PriorConfig
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -74,3 +76,14 @@ def advance_codes(context: int, fraction: float, ratio: int) -> int:
     if ratio < 1 or context < 1 or context % ratio:
         raise ValueError(f"the context of {context} codes is no multiple of {ratio}, the codes per upper code")
     return max(int(fraction * context) // ratio, 1) * ratio
+
+
+def song_offset(start: int, config: PriorConfig) -> int:
+    """Where a window that starts at a code lies in its song as the prior is told, in audio samples.
+
+    That is where it is, but no window is told to end after the longest song that the prior knows.
+    """
+    offset = start * config.hop
+    if config.timing is None:
+        return offset
+    return min(offset, max(int(config.timing.max_seconds * config.sample_rate) - config.window_samples, 0))
