@@ -5,7 +5,10 @@ import shutil
 import pytest
 
 from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.hub import pull
 from jukectl.errors import BadModel
+
+REPOSITORY = {"config.json": b"{}", "model.safetensors": b"weights"}
 
 
 @pytest.fixture
@@ -60,3 +63,41 @@ def test_where_there_are_no_models_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(catalogue, "user_models", lambda: tmp_path / "b")
     with pytest.raises(BadModel, match="At hand: none"):
         catalogue.find("mini")
+
+
+def test_a_published_model_is_found_once_it_is_pulled(at_hand, hub):
+    with pytest.raises(BadModel, match=r"1b-lyrics is not here\. Fetch it with: .* pull 1b-lyrics \(12 GB\)"):
+        catalogue.find("1b-lyrics")
+    hub.add("openai/jukebox-1b-lyrics", REPOSITORY)
+    folder = pull("1b-lyrics")
+    assert catalogue.find("1b-lyrics").path == folder
+    assert catalogue.find(str(folder)).path == folder
+    assert list(catalogue.at_hand()) == ["mini", "piano", "mine", "1b-lyrics"]
+
+
+def test_a_pulled_repository_of_someone_is_found_by_its_name(at_hand, hub):
+    hub.add("someone/jukebox", REPOSITORY)
+    folder = pull("someone/jukebox")
+    assert catalogue.find("someone/jukebox").path == folder
+
+
+def test_a_model_of_the_user_comes_before_a_pulled_one_of_the_same_name(at_hand, hub):
+    hub.add("openai/jukebox-1b-lyrics", REPOSITORY)
+    pull("1b-lyrics")
+    shutil.copytree(at_hand / "user" / "mine", at_hand / "user" / "1b-lyrics")
+    assert catalogue.find("1b-lyrics").path == at_hand / "user" / "1b-lyrics"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("5b", r"5b is not here\. .*5b/prior_level_2\.pth\.tar.* jukectl models convert FOLDER OUT"),
+        (
+            "5b_lyrics",
+            r"no model or model folder '5b_lyrics'; 5b-lyrics is one\. Fetch it with: jukectl models pull 5b-l",
+        ),
+    ],
+)
+def test_a_published_model_that_is_not_here_tells_the_way_to_it(at_hand, name, message):
+    with pytest.raises(BadModel, match=message):
+        catalogue.find(name)

@@ -362,7 +362,7 @@ def test_a_hub_that_refuses_is_not_asked_again(hub, repository):
 )
 def test_a_server_that_tells_no_hashes_is_no_hub(repository, headers, tmp_path):
     repository.headers = headers
-    with pytest.raises(CannotFetch, match="does not tell the hash of config.json"):
+    with pytest.raises(CannotFetch, match=r"does not tell the hash of config\.json"):
         pull(NAME)
     assert not list(tmp_path.rglob("escaped"))
 
@@ -385,7 +385,7 @@ def test_an_index_that_names_a_file_outside_its_folder_is_refused(hub, files, sh
 )
 def test_an_index_that_is_none_is_refused(hub, files, index):
     hub.add(NAME, {**files, INDEX: index})
-    with pytest.raises(BadModel, match="no index of weight files|not to be trusted"):
+    with pytest.raises(BadModel, match=r"no index of weight files|not to be trusted"):
         pull(NAME)
 
 
@@ -437,7 +437,7 @@ def test_a_disk_that_fills_up_is_told(repository, cache):
     partial = CachedRepository(NAME, cache).partial(repository.digest(FIRST))
     partial.parent.mkdir(parents=True)
     partial.symlink_to("/dev/full")
-    with pytest.raises(CannotWrite, match="No space left on device.*make room and run the same again"):
+    with pytest.raises(CannotWrite, match=r"No space left on device.*make room and run the same again"):
         pull(NAME)
 
 

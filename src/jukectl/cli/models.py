@@ -1,12 +1,13 @@
-"""`jukectl models`: the models at hand."""
+"""`jukectl models`: the models at hand, and those that were published."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jukectl.checkpoints.published import PUBLISHED, TERMS, size
 from jukectl.cli.check import check
-from jukectl.cli.console import emit, say, show_facts
+from jukectl.cli.console import emit, progress, say, show_facts
 from jukectl.cli.options import parse_adapter
 
 if TYPE_CHECKING:
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 Card = Annotated[
     Path | None, typer.Option("--card", help="A TOML file with name, licence, summary, sampling and sources.")
 ]
-app = typer.Typer(help="The models at hand: list, show, assemble, merge.", no_args_is_help=True)
+app = typer.Typer(
+    help="The models at hand and the published ones: list, show, pull, assemble, merge.", no_args_is_help=True
+)
 
 
 @app.command("list")
 def list_(context: typer.Context) -> None:
-    """List the models at hand.
+    """List the models at hand, and the published ones that could be.
 
     Example: jukectl models list
     """
@@ -31,28 +34,69 @@ def list_(context: typer.Context) -> None:
 
 
 def _line(model: dict[str, Any]) -> str:
-    if "parameters" not in model:
-        return f"{model['name']}  {model['summary']}"
-    millions = model["parameters"] / 1e6
-    return (
-        f"{model['name']}  {millions:.1f} M numbers, {model['sample_rate']} Hz, {model['licence']}  {model['summary']}"
-    )
+    head = f"{model['name']}  {model['state']}"
+    if "parameters" not in model:  # it cannot be read
+        return f"{head}  {model['summary']}"
+    about = f"{model['parameters'] / 1e6:.1f} M numbers, {size(model['bytes'])}, {model['sample_rate']} Hz"
+    return "  ".join(filter(None, [head, f"{about}, {model['licence']}", model["summary"], model.get("get")]))
 
 
 @app.command()
 def show(context: typer.Context, name: Annotated[str, typer.Argument(help="A model's name, or its folder.")]) -> None:
-    """Show a model: its artists and genres, sizes, licence, and the music it learned from.
+    """Show a model: its artists and genres, sizes, memory, licence, and the music it learned from.
 
     Example: jukectl models show mini
     """
     from jukectl import pipeline
 
     facts = pipeline.describe_model(name)
-    lines = [f"{key}: {_plain(value)}" for key, value in facts.items() if key not in ("sources", "fingerprints")]
+    shown = {
+        **facts,
+        "bytes": size(facts["bytes"]),
+        "memory": {precision: size(needed) for precision, needed in facts["memory"].items()},
+    }
+    lines = [f"{key}: {_plain(value)}" for key, value in shown.items() if value and key not in _APART]
     if facts["sources"]:
         lines.append("learned from:")
         lines += [f"  {' · '.join(str(value) for value in source.values())}" for source in facts["sources"]]
     show_facts(context, facts, lines)
+
+
+_APART = ("sources", "fingerprints")
+
+
+@app.command()
+def pull(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="1b-lyrics or 5b-lyrics, or a repository of the hub as owner/name.")],
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="A branch, tag or commit of the repository; the newest by default.")
+    ] = None,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache-dir",
+            file_okay=False,
+            help="Where to keep it; then name it by the folder printed, or set HF_HUB_CACHE to find it by name.",
+        ),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fetch nothing: check what is here, and print its folder.")
+    ] = False,
+) -> None:
+    """Fetch a published model from the Hugging Face hub, check it, and print its folder. It goes on where it broke off.
+
+    Example: jukectl models pull 1b-lyrics
+    """
+    from jukectl.checkpoints.hub import pull as pull_model
+
+    if name in PUBLISHED and PUBLISHED[name].repository:
+        say(context, TERMS)
+    with progress(context) as report:
+        folder = pull_model(name, revision=revision, cache_dir=cache_dir, offline=offline, report=report)
+    weights = [file.stat().st_size for file in folder.iterdir() if file.suffix in (".safetensors", ".bin")]
+    result = {"name": name, "model": str(folder), "revision": folder.name, "bytes": sum(weights)}
+    emit(context, [folder], result)
 
 
 def _plain(value: Any) -> str:

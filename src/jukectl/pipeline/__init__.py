@@ -1,5 +1,6 @@
 """The Python API, one function a stage; the only package that joins audio, codes and models. The CLI only calls it."""
 
+from jukectl.checkpoints.hub import pull as pull_model
 from jukectl.pipeline.about import describe_model, describe_path, list_models
 from jukectl.pipeline.datasets import EncodedManifest, Part, encode_manifest
 from jukectl.pipeline.decoding import decode
@@ -26,6 +27,7 @@ __all__ = [
     "encode_manifest",
     "examine",
     "list_models",
+    "pull_model",
     "resume",
     "sample",
     "upsample",

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from jukectl.checkpoints import catalogue
+from jukectl.checkpoints import catalogue, sizes
 from jukectl.checkpoints.card import CARD
+from jukectl.checkpoints.published import LICENCE, PUBLISHED, TERMS, PublishedModel
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
@@ -14,6 +15,8 @@ from jukectl.errors import BadInput, BadModel
 from jukectl.pipeline.decoding import audio_paths
 from jukectl.pipeline.recipes import frames_wanted
 from jukectl.vqvae.config import VQVAEConfig
+
+NOT_HERE = "not here"  # the state of a published model that was not pulled
 
 
 def describe_path(path: Path) -> dict[str, Any]:
@@ -92,13 +95,21 @@ def _has_audio(song: Song, recipe: Recipe, found: dict[Level, Codes]) -> bool:
 
 
 def describe_model(name: str) -> dict[str, Any]:
-    """Facts of a model, by name or folder."""
-    folder = catalogue.find(name)
+    """Facts of a model, by name or folder; of a published one also where it is not here."""
+    published = PUBLISHED.get(name)
+    try:
+        folder = catalogue.find(name)
+    except BadModel:
+        if published is None:
+            raise
+        return _published_facts(published)
     card = folder.card
+    licence = card.licence or (LICENCE if published else "")
     return {
         "name": card.name,
         "version": card.version,
         "summary": card.summary,
+        "state": _state(folder),
         "path": str(folder.path),
         "sample_rate": card.vqvae.sample_rate,
         "hops": {level.label: card.vqvae.hop(level) for level in Level},
@@ -107,29 +118,78 @@ def describe_model(name: str) -> dict[str, Any]:
         "artists": list(card.vocabulary.artists),
         "genres": list(card.vocabulary.genres),
         "parameters": folder.parameters(),
-        "bytes": sum(file.stat().st_size for file in folder.path.glob("*.safetensors")),
-        "licence": card.licence,
+        "bytes": _bytes(folder.path),
+        "memory": sizes.memory(sizes.parameters(card)),
+        "licence": licence,
+        "terms": TERMS if licence == LICENCE else "",
         "sources": [dict(source) for source in card.sources],
         "fingerprints": dict(card.fingerprints),
     }
 
 
+def _published_facts(model: PublishedModel) -> dict[str, Any]:
+    """The same facts of a published model that is not here, as far as they are known; None and nothing for the rest."""
+    return {
+        "name": model.name,
+        "version": "",
+        "summary": model.summary,
+        "state": NOT_HERE,
+        "path": None,
+        "sample_rate": model.sample_rate,
+        "hops": {level.label: hop for level, hop in model.hops.items()},
+        "codebook_size": model.codebook_size,
+        "contexts": {level.label: context for level, context in model.contexts.items()},
+        "artists": [],
+        "genres": [],
+        "parameters": sum(model.parameters.values()),
+        "bytes": model.bytes,
+        "memory": sizes.memory(model.parameters),
+        "licence": LICENCE,
+        "terms": TERMS,
+        "sources": [],
+        "fingerprints": {},
+        "get": model.how_to_get,
+    }
+
+
 def list_models() -> list[dict[str, Any]]:
-    """Every model at hand, a few facts each; one that cannot be read says so in its summary."""
-    return [_line(folder) for folder in catalogue.known()]
+    """Every model at hand and every published one, a few facts each; one that cannot be read says so in its summary."""
+    models = catalogue.at_hand()
+    missing = [published for name, published in PUBLISHED.items() if name not in models]
+    return [_line(name, folder) for name, folder in models.items()] + [_published_line(model) for model in missing]
 
 
-def _line(folder: ModelFolder) -> dict[str, Any]:
+def _line(name: str, folder: ModelFolder) -> dict[str, Any]:
+    about = {"name": name, "state": _state(folder), "path": str(folder.path), "bytes": _bytes(folder.path)}
     try:
         card = folder.card
+        return {
+            **about,
+            "version": card.version,
+            "sample_rate": card.vqvae.sample_rate,
+            "parameters": folder.parameters(),
+            "licence": card.licence or (LICENCE if name in PUBLISHED else ""),
+            "summary": card.summary,
+        }
     except BadModel as error:
-        return {"name": folder.path.name, "summary": str(error), "path": str(folder.path)}
-    return {
-        "name": folder.path.name,
-        "version": card.version,
-        "sample_rate": card.vqvae.sample_rate,
-        "parameters": folder.parameters(),
-        "licence": card.licence,
-        "summary": card.summary,
-        "path": str(folder.path),
-    }
+        return {**about, "summary": str(error)}
+
+
+def _published_line(model: PublishedModel) -> dict[str, Any]:
+    facts = _published_facts(model)
+    kept = ("name", "state", "path", "bytes", "version", "sample_rate", "parameters", "licence", "summary", "get")
+    return {key: facts[key] for key in kept}
+
+
+def _state(folder: ModelFolder) -> str:
+    """How it came here: embedded, own (among the user's models), pulled, or folder (anywhere else)."""
+    if folder.path.parent.name == "snapshots":  # of the hub's cache
+        return "pulled"
+    places = {catalogue.assets(): "embedded", catalogue.user_models(): "own"}
+    return places.get(folder.path.parent, "folder")
+
+
+def _bytes(folder: Path) -> int:
+    """What its weights take on the disk."""
+    files = [file for kind in ("*.safetensors", "*.bin", "*.pth.tar") for file in folder.glob(kind)]
+    return sum(file.stat().st_size for file in files)
