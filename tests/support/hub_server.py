@@ -27,6 +27,7 @@ class Repository:
     status: dict[str, list[int]] = field(default_factory=dict)  # by file: HTTP statuses of the next answers
     ranges: bool = True  # whether a part may be asked for
     headers: dict[str, str] = field(default_factory=dict)  # in place of the right ones; "" leaves one out
+    cdn: bool = False  # whether large files are kept on another host, as the real hub does
     gone: set[str] = field(default_factory=set)  # files that are looked up but never sent
 
     def digest(self, name: str) -> str:
@@ -44,6 +45,8 @@ class Request:
     method: str
     file: str
     start: int | None = None  # of the range, where one was asked for
+    host: str = ""
+    signed: bool = False  # whether it came with a login
 
 
 class Hub:
@@ -122,7 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
         owner, name, _, revision, *path = map(unquote, self.path.strip("/").split("/"))
         file = "/".join(path)
         start = self._start()
-        hub.requests.append(Request(str(self.command), file, start))
+        host, signed = self.headers["Host"].split(":")[0], "Authorization" in self.headers
+        hub.requests.append(Request(str(self.command), file, start, host, signed))
         repository = hub.repositories.get(f"{owner}/{name}")
         if repository is None:
             return self._refuse(404, "RepoNotFound")
@@ -133,14 +137,19 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(status, "GatedRepo" if status == 403 else "")
         if file not in repository.files or (self.command == "GET" and file in repository.gone):
             return self._refuse(404, "EntryNotFound")
-        data = repository.files[file]
-        start = start if repository.ranges and self.command == "GET" else None
+        if repository.cdn and len(repository.digest(file)) == 64 and host != "localhost":
+            return self._redirect(repository, commit, file)
+        return self._give(repository, commit, file, start if repository.ranges and self.command == "GET" else None)
+
+    def _give(self, repository: Repository, commit: str, file: str, start: int | None) -> None:
+        """A file's headers, and where they are asked for its bytes from `start` on."""
+        data, large = repository.files[file], len(repository.digest(file)) == 64
         if start is not None and start >= len(data):
-            return self._refuse(416, "")
+            self._refuse(416, "")
+            return
         self.send_response(200 if start is None else 206)
         if start is not None:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        large = len(repository.digest(file)) == 64
         headers = {
             "X-Repo-Commit": commit,
             "ETag": f'"{repository.digest(file)}"' if not large else '"of-the-pointer"',
@@ -154,11 +163,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             self._send(repository, file, start or 0)
-        return None
 
     def _start(self) -> int | None:
         asked = self.headers.get("Range")
         return int(asked.removeprefix("bytes=").removesuffix("-")) if asked else None
+
+    def _redirect(self, repository: Repository, commit: str, file: str) -> None:
+        """To the same server by another name."""
+        self.send_response(302)
+        self.send_header("Location", f"http://localhost:{self.served().server.server_port}{self.path}")
+        self.send_header("X-Repo-Commit", commit)
+        self.send_header("X-Linked-Etag", f'"{repository.digest(file)}"')
+        self.send_header("X-Linked-Size", str(len(repository.files[file])))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _refuse(self, status: int, code: str) -> None:
         self.send_response(status)

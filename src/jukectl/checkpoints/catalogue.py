@@ -44,7 +44,7 @@ def known() -> Iterator[ModelFolder]:
 def find(name: str) -> ModelFolder:
     """The model called `name`, or in the folder `name`; BadModel tells how to get it, or lists what is at hand."""
     folder = Path(name)
-    if _is_model(folder):
+    if is_model(folder):
         return ModelFolder(folder.resolve())
     models = at_hand()
     if name in models:
@@ -61,7 +61,7 @@ def find(name: str) -> ModelFolder:
     raise BadModel(f"there is no model or model folder {name!r}. {_at_hand(name, models)}")
 
 
-def _is_model(folder: Path) -> bool:
+def is_model(folder: Path) -> bool:
     """Whether a folder looks like a model: ours, or one in the Hugging Face layout."""
     return folder.is_dir() and any((folder / name).exists() for name in (CARD, CONFIG))
 

@@ -54,7 +54,7 @@ def pull(
     revision = revision or NEWEST
     if not _REVISION.fullmatch(revision) or ".." in revision:
         raise BadInput(f"--revision is a branch, a tag or a commit, got {revision!r}")
-    if offline or constants.is_offline_mode():
+    if offline or constants.HF_HUB_OFFLINE:
         return _check_offline(name, cached, revision, report)
     hub = Remote(cached.name, revision, (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/"))
     with cached.lock(), _quiet():

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from jukectl.checkpoints import catalogue, sizes
-from jukectl.checkpoints.card import CARD
 from jukectl.checkpoints.published import LICENCE, PUBLISHED, TERMS, PublishedModel
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
@@ -23,7 +22,7 @@ def describe_path(path: Path) -> dict[str, Any]:
     """Facts of whatever lies at `path`: a song folder, a level's .npz, or a model folder."""
     if path.is_file() and path.suffix == ".npz":
         return _describe_codes(Codes.load(path))
-    if (path / CARD).exists():
+    if catalogue.is_model(path):
         return describe_model(str(path))
     if path.exists() and not path.is_dir():
         raise BadInput(f"{path} is neither a song folder, nor a level's .npz, nor a model folder")
