@@ -173,7 +173,7 @@ def test_a_missing_an_extra_and_a_misshapen_tensor_are_named(model, part):
 
     path.write_bytes(whole)
     change(path, lambda tensors: tensors.update({name: torch.zeros(3, 1, 4, 1)}))
-    with pytest.raises(BadModel, match=rf"size mismatch for {re.escape(name)}") as caught:
+    with pytest.raises(BadModel, match=rf"{re.escape(name)} has the shape \(3, 1, 4, 1\), not \(\d") as caught:
         load()
     assert "\n" not in str(caught.value)
 

@@ -8,9 +8,8 @@ import platformdirs
 
 from jukectl.checkpoints.card import CARD
 from jukectl.checkpoints.hub import find_pulled
-from jukectl.checkpoints.hub_cache import CONFIG
 from jukectl.checkpoints.published import PUBLISHED
-from jukectl.checkpoints.store import ModelFolder
+from jukectl.checkpoints.store import ModelFolder, holds_model
 from jukectl.errors import BadModel
 
 EMBEDDED = "mini"
@@ -62,8 +61,8 @@ def find(name: str) -> ModelFolder:
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a folder looks like a model: ours, or one in the Hugging Face layout."""
-    return folder.is_dir() and any((folder / name).exists() for name in (CARD, CONFIG))
+    """Whether a folder looks like a model: ours, one in Hugging Face layout, or original files."""
+    return holds_model(folder)
 
 
 def _at_hand(name: str, models: Collection[str]) -> str:

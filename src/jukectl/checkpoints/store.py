@@ -1,134 +1,107 @@
-"""A model folder: model.toml and one safetensors file a part, loaded strictly, one part at a time."""
+"""A model folder, whatever its format: its description, and its parts, loaded strictly, one part at a time."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
-from math import prod
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from jukectl.checkpoints.card import CARD, ModelCard
-from jukectl.codes.fingerprint import fingerprint_one_by_one
+from jukectl.checkpoints.fingerprints import cached_fingerprint
+from jukectl.checkpoints.huggingface import HuggingFaceLayout, is_huggingface
+from jukectl.checkpoints.layout import PARTS, VQVAE_PART, Layout, NativeLayout, config_of, shapes_of
+from jukectl.checkpoints.openai import OriginalLayout, is_original
+from jukectl.checkpoints.tensorfile import identity
+from jukectl.checkpoints.weights import Weights
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel
 from jukectl.prior.model import Prior
 from jukectl.vqvae.model import VQVAE
 
-VQVAE_PART = "vqvae"
+__all__ = ["PARTS", "VQVAE_PART", "ModelFolder", "holds_model"]
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
+def layout_of(path: Path) -> Layout:
+    """How a folder holds its model; as ours, where it seems to hold none."""
+    if (path / CARD).exists():
+        return NativeLayout(path)
+    if is_huggingface(path):
+        return HuggingFaceLayout(path)
+    return OriginalLayout(path) if is_original(path) else NativeLayout(path)
+
+
+def holds_model(path: Path) -> bool:
+    """Whether a folder looks like a model of any format."""
+    return path.is_dir() and ((path / CARD).exists() or is_huggingface(path) or is_original(path))
+
+
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model on disk. Nothing is loaded before it is asked for."""
+    """A model on disk: a folder of ours, one in Hugging Face layout, or original files. Nothing is loaded unasked."""
 
     path: Path
 
     @cached_property
+    def layout(self) -> Layout:
+        """How the folder holds it."""
+        return layout_of(self.path)
+
+    @cached_property
     def card(self) -> ModelCard:
-        """What model.toml says; BadModel where there is none."""
-        file = self.path / CARD
-        try:
-            return ModelCard.parse(file.read_text(encoding="utf-8"), file)
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadModel(
-                f"{self.path} is no model folder: {CARD} cannot be read. See: jukectl models list"
-            ) from error
+        """What it is; BadModel where the folder holds no model."""
+        return self.layout.card
 
     def part(self, name: str) -> Path:
-        """The weight file of a part: vqvae, top, middle or bottom."""
-        return self.path / f"{name}.safetensors"
+        """The weight file of a part of a native model: vqvae, top, middle or bottom."""
+        return NativeLayout(self.path).file(name)
+
+    def has(self, name: str) -> bool:
+        """Whether a part is there."""
+        return self.layout.has(name)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are there."""
+        return tuple(filter(self.has, PARTS))
+
+    def weights(self, name: str) -> Weights:
+        """A part's tensors, unread, all seen to fit."""
+        return self.layout.weights(name, shapes_of(config_of(self.layout.card, name)))
 
     def fingerprint(self, name: str) -> str:
-        """A part's fingerprint, from its tensors."""
-        return _fingerprint(self.part(name), *_identity(self.part(name)))
+        """A part's fingerprint, from its tensors: the same for the same ones in every format."""
+        states = [(str(path), *identity(path)) for path in self.layout.files(name)]
+        return cached_fingerprint(name, tuple(states), lambda: self.weights(name))
 
     def parameters(self) -> int:
         """Numbers in all parts that are there."""
-        total = 0
-        for part in filter(Path.exists, map(self.part, (VQVAE_PART, *(level.label for level in Level)))):
-            with _opened(part) as file:
-                total += sum(prod(file.get_slice(name).get_shape()) for name in _names(file))
-        return total
+        return sum(self.weights(name).numbers() for name in self.parts)
 
     def vqvae(self, device: torch.device, levels: tuple[Level, ...] = tuple(Level)) -> VQVAE:
         """The codec's levels, in float32 on `device`."""
         config = self.card.vqvae
         others = tuple(f"levels.{level.label}." for level in Level if level not in levels)
-        return _load(lambda: VQVAE(config, levels), self.part(VQVAE_PART), device, torch.float32, skipping=others)
+        shapes = shapes_of(config)
+        wanted = {name: shape for name, shape in shapes.items() if not name.startswith(others)}
+        weights = self.layout.weights(VQVAE_PART, wanted, shapes.keys() - wanted)
+        return _filled(lambda: VQVAE(config, levels), weights, device, torch.float32)
 
     def prior(self, level: Level, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
         """One level's prior on `device`."""
         if level not in self.card.priors:
             raise BadModel(f"the model in {self.path} has no {level.label} prior")
         config = self.card.priors[level]
-        return _load(lambda: Prior(config), self.part(level.label), device, dtype)
+        return _filled(lambda: Prior(config), self.weights(level.label), device, dtype)
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        about = path.stat()
-    except OSError as error:
-        raise BadModel(f"{path} is missing: the model is incomplete") from error
-    return about.st_size, about.st_mtime_ns
-
-
-@cache
-def _fingerprint(path: Path, size: int, changed: int) -> str:
-    """Computed once for each state of a file."""
-    with _opened(path) as file:
-        return fingerprint_one_by_one(_names(file), lambda name: file.get_tensor(name).float().numpy())
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A safetensors file, memory-mapped, with its damage told as BadModel."""
-    _identity(path)
-    try:
-        opened: Any = safe_open(os.fspath(path), framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise BadModel(f"{path} is damaged or no safetensors file: {error}") from error
-    with opened as file:
-        yield file
-
-
-def _names(file: Any) -> list[str]:
-    """The tensors in an open safetensors file."""
-    return sorted(file.keys())
-
-
-def _load(
-    make: Callable[[], Module],
-    path: Path,
-    device: torch.device,
-    dtype: torch.dtype,
-    *,
-    skipping: tuple[str, ...] = (),
-) -> Module:
-    """A module with the tensors of a file, strictly: built on the meta device, filled tensor by tensor.
-
-    Names that begin with one of `skipping` belong to others. BadModel where the rest is not just what the module takes.
-    """
+def _filled(make: Callable[[], Module], weights: Weights, device: torch.device, dtype: torch.dtype) -> Module:
+    """A module with these weights: built on the meta device, filled tensor by tensor."""
     with torch.device("meta"):
         module = make()
-    tensors: dict[str, Tensor] = {}
-    with _opened(path) as file:
-        for name in _names(file):
-            if not name.startswith(skipping):
-                tensors[name] = file.get_tensor(name).to(device=device, dtype=dtype)
-    try:
-        incompatible = module.load_state_dict(tensors, strict=False, assign=True)
-    except RuntimeError as error:
-        raise BadModel(f"{path} does not fit its model.toml: {str(error).splitlines()[-1].strip()}") from error
-    wrong = [f"{name} is missing" for name in incompatible.missing_keys]
-    wrong += [f"{name} is not known" for name in incompatible.unexpected_keys]
-    if wrong:
-        raise BadModel(f"{path} does not fit its model.toml: {wrong[0]}")
+    module.load_state_dict(weights.load(device, dtype), strict=True, assign=True)
     return module.requires_grad_(False).eval()

@@ -58,9 +58,8 @@ def _examine_model(folder: ModelFolder, machine: Machine) -> dict[str, Any]:
         steps = {level: _seconds_per_code(folder, machine, level) for level in TOP_DOWN if level in card.priors}
     except BadModel as error:
         return {"name": folder.path.name, "problem": str(error)}
-    largest = max((folder.part(level.label).stat().st_size for level in card.priors), default=0)
-    element = torch.finfo(machine.dtype).bits // 8
-    needed = largest * element // 2  # files hold two bytes a number
+    priors = (level.label for level in card.priors if folder.has(level.label))
+    needed = max((folder.weights(part).bytes(machine.dtype) for part in priors), default=0)
     minute = {level.label: 60 * card.vqvae.codes_per_second(level) * seconds for level, seconds in steps.items()}
     return {
         "name": folder.path.name,

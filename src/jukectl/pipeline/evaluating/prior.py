@@ -58,7 +58,7 @@ def evaluate_prior(
     if segments < 1:
         raise BadInput(f"--segments is 1 or more, got {segments}")
     folder = catalogue.find(model)
-    levels = [level for level in among if level in folder.card.priors and folder.part(level.label).exists()]
+    levels = [level for level in among if level in folder.card.priors and folder.has(level.label)]
     if not levels:
         named = ", ".join(level.label for level in among)
         raise BadModel(f"the model {folder.card.name} has no priors to evaluate at the levels {named}")

@@ -1,0 +1,158 @@
+"""A model in Hugging Face layout: config.json, and all parts' tensors in one file or in shards with an index."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from jukectl.checkpoints.card import ModelCard
+from jukectl.checkpoints.configurations import published_as
+from jukectl.checkpoints.hub_cache import CONFIG, WEIGHTS, is_index
+from jukectl.checkpoints.huggingface_config import PortConfig, read_config
+from jukectl.checkpoints.jsonfile import read_json
+from jukectl.checkpoints.layout import VQVAE_PART, Layout, config_of, first_rows_of
+from jukectl.checkpoints.names import port_of_prior, port_of_vqvae
+from jukectl.checkpoints.published import LICENCE, PUBLISHED
+from jukectl.checkpoints.tensorfile import Described, SafetensorsFile, TensorFile
+from jukectl.checkpoints.torchfile import TorchFile
+from jukectl.checkpoints.vocabularies import read_vocabularies
+from jukectl.checkpoints.weights import Place, Shape, Weights, matched
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadModel
+from jukectl.prior.config import PriorConfig
+from jukectl.vqvae.config import VQVAEConfig
+
+
+def is_huggingface(folder: Path) -> bool:
+    """Whether a folder looks like one."""
+    return (folder / CONFIG).is_file() and any((folder / name).exists() for name in WEIGHTS)
+
+
+@dataclass(frozen=True)
+class HuggingFaceLayout(Layout):
+    """A folder as the port saves a model, or as the hub's cache holds it."""
+
+    path: Path
+
+    @cached_property
+    def config(self) -> PortConfig:
+        """What config.json says."""
+        return read_config(self.path / CONFIG)
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """From config.json, and the word lists where there are any."""
+        config = self.config
+        return card_of(_name(self.path), config, self.path)
+
+    def has(self, part: str) -> bool:
+        """Whether config.json has it."""
+        return part == VQVAE_PART or Level.parse(part) in self.config.priors
+
+    def files(self, part: str) -> tuple[Path, ...]:
+        """Config, index, and the shards that hold something of the part."""
+        prefix = self._prefix(part)
+        shards = {file.path for name, file in self._files.items() if name.startswith(prefix)}
+        return (self.path / CONFIG, self._listed, *sorted(shards))
+
+    def weights(self, part: str, wanted: Mapping[str, Shape], others: Collection[str] = ()) -> Weights:
+        """By the port's names, less the part's prefix."""
+        prefix, config = self._prefix(part), config_of(self.card, part)
+        self._check_prefixes()
+        names = port_names(config)
+        left_out = {prefix + name for ours in others for name in names(ours)}
+        found = {
+            name.removeprefix(prefix): Place(file, name, file_content[name])
+            for file, file_content in self._content(prefix).items()
+            for name in file_content
+            if name.startswith(prefix) and name not in left_out
+        }
+        misfit = f"{self._listed} does not fit its {CONFIG}, in {prefix.rstrip('.')}"
+        return matched(wanted, found, names, misfit, first_rows_of(config))
+
+    def _prefix(self, part: str) -> str:
+        return "vqvae." if part == VQVAE_PART else f"priors.{TOP_DOWN.index(Level.parse(part))}."
+
+    @cached_property
+    def _listed(self) -> Path:
+        """The index, or the one file."""
+        for name in WEIGHTS:
+            if (self.path / name).exists():
+                return self.path / name
+        raise BadModel(f"{self.path} has a {CONFIG}, but no weights: none of {', '.join(WEIGHTS)}")
+
+    @cached_property
+    def _files(self) -> Mapping[str, TensorFile]:
+        """The file of each tensor, as the index has it."""
+        if not is_index(self._listed.name):
+            file = _file(self._listed)
+            return dict.fromkeys(file.describe(), file)
+        listed = read_json(self._listed).get("weight_map")
+        if not isinstance(listed, dict) or not listed:
+            raise BadModel(f"{self._listed} is no index of weights: it has no weight_map")
+        files = {shard: _file(self._shard(shard)) for shard in dict.fromkeys(map(str, listed.values()))}
+        return {name: files[str(shard)] for name, shard in listed.items()}
+
+    def _shard(self, name: str) -> Path:
+        """A shard's path; BadModel for a name that leads out of the folder, or to nothing."""
+        if not name.endswith((".bin", ".safetensors")) or any(one in name for one in '/\\:\0"'):
+            raise BadModel(f"{self._listed} is refused: it names {name[:80]!r}, which is no weight file beside it")
+        if not (self.path / name).is_file():
+            raise BadModel(f"{self._listed} names {name}, which is missing: the model is incomplete")
+        return self.path / name
+
+    def _content(self, prefix: str) -> Mapping[TensorFile, Mapping[str, Described]]:
+        """What is in each file that has something of a part; BadModel where that is not what the index says."""
+        content = {}
+        for file in dict.fromkeys(file for name, file in self._files.items() if name.startswith(prefix)):
+            described = file.describe()
+            indexed = {name for name, one in self._files.items() if one == file}
+            if missing := sorted(indexed - described.keys()):
+                raise BadModel(f"{file.path} is without {missing[0]}, which {self._listed.name} says is in it")
+            if spare := sorted(described.keys() - indexed):
+                raise BadModel(f"{file.path} holds {spare[0]}, which {self._listed.name} does not have in it")
+            content[file] = described
+        return content
+
+    def _check_prefixes(self) -> None:
+        """BadModel for a tensor of no part."""
+        known = (self._prefix(VQVAE_PART), *(self._prefix(level.label) for level in self.config.priors))
+        for name in self._files:
+            if not name.startswith(known):
+                raise BadModel(f"{self._listed} does not fit its {CONFIG}: {name} is not known")
+
+
+def card_of(name: str, config: PortConfig, folder: Path) -> ModelCard:
+    """A model's card from a config.json, with the word lists that lie in `folder`."""
+    published = PUBLISHED.get(published_as(config.priors) or "")
+    return ModelCard(
+        name=name,
+        licence=LICENCE if published else "",
+        summary=published.summary if published else "",
+        vqvae=config.vqvae,
+        priors=config.priors,
+        vocabularies=read_vocabularies(folder, config.priors),
+        sampling={level.label: {"advance": advance} for level, advance in config.advance.items()},
+    )
+
+
+def port_names(config: VQVAEConfig | PriorConfig) -> Callable[[str], Sequence[str]]:
+    """The port's names for a part's tensors, after its prefix; of tied ones a file may hold either."""
+    if isinstance(config, VQVAEConfig):
+        of_vqvae = port_of_vqvae(config)
+        return lambda ours: (of_vqvae(ours),)
+    if not config.tied_head:
+        return lambda ours: (port_of_prior(ours),)
+    tied = (port_of_prior("codes.weight"), port_of_prior("head"))
+    return lambda ours: tied if ours == "codes.weight" else (port_of_prior(ours),)
+
+
+def _file(path: Path) -> TensorFile:
+    return SafetensorsFile(path) if path.suffix == ".safetensors" else TorchFile(path)
+
+
+def _name(folder: Path) -> str:
+    """What to call a model: by its folder, or in the hub's cache by its repository."""
+    if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
+        return folder.parent.parent.name.rpartition("--")[2]
+    return folder.resolve().name

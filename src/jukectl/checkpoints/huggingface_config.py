@@ -1,0 +1,406 @@
+"""The config.json of a Hugging Face folder to our configs, and back.
+
+Its priors count from the top: `prior_0` is the top prior. What is absent has the default of the port's own classes.
+What our models cannot be is refused, with its key.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import gcd
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jukectl.checkpoints.jsonfile import Fields, read_json
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadModel
+from jukectl.prior.config import (
+    FACTORED,
+    AttentionKind,
+    ConditionerConfig,
+    EncoderConfig,
+    LyricsConfig,
+    PriorConfig,
+    StackConfig,
+    TimingConfig,
+    in_one_sequence,
+    with_encoder,
+)
+from jukectl.vqvae.config import VQVAEConfig
+
+MODEL_TYPE = "jukebox"
+DEEPEST = 1_024  # layers; the largest published model has 79
+HOP_FRACTIONS = (0.125, 0.5, 0.5)  # from the top down
+DENSE = "full_dense_attention"
+PATTERNS: Mapping[str, Callable[[int], tuple[AttentionKind, ...]]] = {  # by depth
+    DENSE: lambda depth: (AttentionKind.DENSE,),
+    "raw_column_previous_row_attention": lambda depth: FACTORED,
+    "large_separated_enc_dec_w_lyrics": with_encoder,
+    "enc_dec_with_lyrics": in_one_sequence,
+}
+
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True)
+class PortConfig:
+    """What a config.json says of a model."""
+
+    vqvae: VQVAEConfig
+    priors: Mapping[Level, PriorConfig]
+    advance: Mapping[Level, float]  # how far a window moves on, in contexts
+
+
+def read_config(path: Path) -> PortConfig:
+    """What a config.json says; BadModel names what is wrong in it, or what our models cannot be."""
+    fields = Fields(read_json(path), str(path))
+    kind = fields.values.get("model_type", MODEL_TYPE)
+    if kind != MODEL_TYPE or not {"vqvae_config", "prior_config_list", "prior_0"} & fields.values.keys():
+        raise BadModel(f"{path} describes no Jukebox model")
+    if not fields.flag("metadata_conditioning", True):
+        raise fields.wrong("metadata_conditioning", "true")
+    codec = fields.object("vqvae_config")
+    vqvae = _made(codec, lambda: _vqvae(codec, fields.whole("sampling_rate", 44_100)))
+    count = fields.whole("nb_priors", len(Level), least=0, most=len(Level))
+    levels = {level: _prior_fields(fields, index) for index, level in enumerate(TOP_DOWN[:count])}
+    advance = _fractions(fields if "hop_fraction" in fields else codec)
+    return PortConfig(
+        vqvae,
+        {level: _made(one, lambda: _prior(one, level, vqvae, fields)) for level, one in levels.items()},  # noqa: B023
+        {level: advance[index] for index, level in enumerate(levels)},
+    )
+
+
+def _made(fields: Fields, make: Callable[[], _Made]) -> _Made:
+    """A config, with what it says of its values told as BadModel."""
+    try:
+        return make()
+    except (ValueError, OverflowError) as error:
+        raise BadModel(f"{fields.where}: {error}") from error
+
+
+def _prior_fields(fields: Fields, index: int) -> Fields:
+    """Those of one prior, from a list or from a key of its own: the port writes the one, and also reads the other."""
+    listed = fields.values.get("prior_config_list")
+    if listed is None:
+        return fields.object(f"prior_{index}")
+    if not isinstance(listed, list) or len(listed) <= index:
+        raise fields.wrong("prior_config_list", f"a list of at least {index + 1}, as nb_priors has it")
+    key = f"prior_config_list[{index}]"
+    return Fields({key: listed[index]}, fields.where).object(key)
+
+
+def _fractions(fields: Fields) -> list[float]:
+    given = fields.values.get("hop_fraction", HOP_FRACTIONS)
+    if not isinstance(given, list | tuple) or len(given) != len(Level):
+        raise fields.wrong("hop_fraction", f"a list of {len(Level)} numbers")
+    values = Fields({f"hop_fraction[{index}]": value for index, value in enumerate(given)}, fields.where)
+    return [values.number(key, 0.5, least=1e-6, most=1.0) for key in values.values]
+
+
+def _only(fields: Fields, key: str, value: Any, why: str) -> None:
+    """BadModel where a key has another value than the only one that our models can be."""
+    if fields.values.get(key, value) != value:
+        raise BadModel(f"{fields.where}: {key} is {fields.values[key]!r:.80}, but {why}")
+
+
+def _vqvae(fields: Fields, sample_rate: int) -> VQVAEConfig:
+    levels = len(Level)
+    _only(fields, "levels", levels, f"models here have {levels} levels")
+    _only(fields, "conv_input_shape", 1, "models here hear one channel")
+    _only(fields, "act_fn", "relu", "codecs here have relu alone")
+    unscaled = fields.values.get("multipliers", (2, 1, 1)) is None
+    multipliers = (1,) * levels if unscaled else fields.wholes("multipliers", (2, 1, 1), count=levels, most=64)
+    width, depth = fields.whole("res_conv_width", 32, most=2**14), fields.whole("res_conv_depth", 4, most=64)
+    return VQVAEConfig(
+        sample_rate=sample_rate,
+        downs=fields.wholes("res_downs_t", (3, 2, 2), count=levels, most=16),
+        strides=fields.wholes("res_strides_t", (2, 2, 2), count=levels, most=256),
+        codebook_size=fields.whole("nb_discrete_codes", 2_048, least=2, most=2**16),
+        latent_width=fields.whole("embed_dim", 64, most=2**14),
+        widths=tuple(width * one for one in multipliers),
+        depths=tuple(depth * one for one in multipliers),
+        dilation_growth=fields.whole("res_dilation_growth_rate", 3, most=64),
+        dilation_cycle=_cycle(fields),
+        hidden_multiplier=fields.whole("res_convolution_multiplier", 1, most=64),
+        scale_residuals=fields.flag("conv_res_scale", False),
+    )
+
+
+def _cycle(fields: Fields) -> int | None:
+    if fields.values.get("res_dilation_cycle") is None:
+        return None
+    return fields.whole("res_dilation_cycle", 1, most=DEEPEST)
+
+
+def _prior(fields: Fields, level: Level, vqvae: VQVAEConfig, model: Fields) -> PriorConfig:
+    """One prior's config. What `model`, the whole file, says of rate, times and genres holds for all priors."""
+    codes = fields.whole("music_vocab_size", 2_048, most=2**16)
+    if codes != vqvae.codebook_size:
+        raise BadModel(
+            f"{fields.where}: music_vocab_size is {codes}, but the codec has {vqvae.codebook_size} (nb_discrete_codes)"
+        )
+    genres, artists = fields.wholes("metadata_dims", (604, 7_898), count=2)
+    width, depth = fields.whole("hidden_size", 2_048, most=2**17), fields.whole("num_layers", 72, most=DEEPEST)
+    return PriorConfig(
+        level=level,
+        context=fields.whole("n_ctx", 6_144, most=2**24),
+        width=width,
+        depth=depth,
+        heads=fields.whole("n_heads", 2),
+        blocks=fields.whole("blocks", 64),
+        hop=vqvae.hop(level),
+        sample_rate=vqvae.sample_rate,
+        codebook_size=codes,
+        artists=artists,
+        genres=genres,
+        genre_slots=model.whole("max_nb_genres", 5, most=1_024),
+        timing=_timing(model) if level is Level.TOP else None,
+        conditioner=None if level is Level.TOP else _conditioner(fields, level, vqvae),
+        lyrics=_lyrics(fields),
+        pattern=_pattern(fields, depth),
+        tied_head=not fields.flag("merged_decoder", True),
+        **_stack(fields),
+    )
+
+
+def _stack(fields: Fields) -> dict[str, Any]:
+    """What a prior and its lyrics encoder have in common."""
+    _only(fields, "act_fn", "quick_gelu", "priors here have quick_gelu alone")
+    return {
+        "attention_ratio": fields.number("attention_multiplier", 0.25, most=64),
+        "mlp_ratio": fields.number("mlp_multiplier", 1.0, most=64),
+        "scale_residuals": fields.flag("attn_res_scale", False),
+        "init_scale": fields.number("init_scale", 0.2) or 1.0,  # of no account once the model is trained
+    }
+
+
+def _pattern(fields: Fields, depth: int) -> tuple[AttentionKind, ...]:
+    name = fields.values.get("attention_pattern", "enc_dec_with_lyrics")
+    if not isinstance(name, str) or name not in PATTERNS:
+        raise fields.wrong("attention_pattern", f"one of {', '.join(PATTERNS)}")
+    pattern = PATTERNS[name](depth)
+    return FACTORED if all(kind is FACTORED[layer % 3] for layer, kind in enumerate(pattern)) else pattern
+
+
+def _timing(model: Fields) -> TimingConfig:
+    return TimingConfig(
+        bins=model.whole("timing_dims", 64),
+        min_seconds=model.number("min_duration", 0),
+        max_seconds=model.number("max_duration", 600.0),
+    )
+
+
+def _conditioner(fields: Fields, level: Level, vqvae: VQVAEConfig) -> ConditionerConfig:
+    index = TOP_DOWN.index(level)  # the port takes the entry of its own level's number
+    config = ConditionerConfig(
+        width=fields.whole("res_conv_width", 128, most=2**14),
+        depth=fields.whole("res_conv_depth", 3, most=64),
+        downs=fields.wholes("res_downs_t", (3, 2, 2), count=len(Level), most=16)[index],
+        stride=fields.wholes("res_strides_t", (2, 2, 2), count=len(Level), most=256)[index],
+        growth=fields.whole("res_dilation_growth_rate", 1, most=64),
+        cycle=_cycle(fields),
+        scale_residuals=fields.flag("conv_res_scale", False),
+        hidden_multiplier=fields.whole("res_convolution_multiplier", 1, most=64),
+        codebook_size=vqvae.codebook_size,
+    )
+    if config.ratio != vqvae.ratio(level):
+        raise BadModel(
+            f"{fields.where}: res_downs_t[{index}] and res_strides_t[{index}] make {config.ratio} {level.label} codes "
+            f"of one above, but the codec has {vqvae.ratio(level)}"
+        )
+    return config
+
+
+def _lyrics(fields: Fields) -> LyricsConfig | None:
+    characters = fields.whole("nb_relevant_lyric_tokens", 384, least=0)
+    merged = fields.flag("is_encoder_decoder", True)
+    if not characters:
+        if merged:
+            raise fields.wrong("nb_relevant_lyric_tokens", "over 0 where is_encoder_decoder is true")
+        return None
+    if not merged and fields.values.get("encoder_config") is None:
+        raise BadModel(f"{fields.where}: encoder_config is missing, where there are lyrics beside the codes")
+    encoder = fields.object("encoder_config")
+    layer, head = _shown(fields)
+    return LyricsConfig(
+        characters=characters,
+        alphabet=fields.whole("lyric_vocab_size", 80),
+        encoder=None if merged else _made(encoder, lambda: _encoder(encoder)),
+        loss_share=fields.number("encoder_loss_fraction", 0.4),
+        drawable=merged,
+        alignment_layer=layer,
+        alignment_head=head,
+    )
+
+
+def _shown(fields: Fields) -> tuple[int | None, int]:
+    """The layer and head that show the alignment; none where the model has no such layer."""
+    layer = fields.whole("alignment_layer", 68, least=0)
+    head = fields.whole("alignment_head", 2, least=0)
+    depth, heads = fields.whole("num_layers", 72, most=DEEPEST), fields.whole("n_heads", 2)
+    pattern = _pattern(fields, depth)
+    shown = (AttentionKind.LYRICS, AttentionKind.ENCODER)
+    if layer >= depth or head >= heads or pattern[layer % len(pattern)] not in shown:
+        return None, 0
+    return layer, head
+
+
+def _encoder(fields: Fields) -> EncoderConfig:
+    depth = fields.whole("num_layers", 72, most=DEEPEST)
+    return EncoderConfig(
+        width=fields.whole("hidden_size", 2_048, most=2**17),
+        depth=depth,
+        heads=fields.whole("n_heads", 2),
+        blocks=fields.whole("blocks", 64),
+        pattern=_pattern(fields, depth),
+        **_stack(fields),
+    )
+
+
+def write_config(config: PortConfig) -> dict[str, Any]:
+    """A config.json for the port; BadModel where the port has nothing like this model."""
+    count = len(config.priors)
+    if set(config.priors) != set(TOP_DOWN[:count]):
+        raise _unknown("a prior without the ones above it")
+    if len({prior.genre_slots for prior in config.priors.values()}) > 1:
+        slots = max(prior.genre_slots for prior in config.priors.values())
+    else:
+        slots = next((prior.genre_slots for prior in config.priors.values()), 1)
+    top = config.priors.get(Level.TOP)
+    if top is not None and top.timing is None:
+        raise _unknown("a top prior that is not told its place in the song")
+    timing = top.timing if top is not None and top.timing is not None else TimingConfig()
+    fractions = [config.advance.get(level, default) for level, default in zip(TOP_DOWN, HOP_FRACTIONS, strict=True)]
+    return {
+        "architectures": ["JukeboxModel"],
+        "model_type": MODEL_TYPE,
+        "sampling_rate": config.vqvae.sample_rate,
+        "timing_dims": timing.bins,
+        "min_duration": timing.min_seconds,
+        "max_duration": timing.max_seconds,
+        "max_nb_genres": slots,
+        "metadata_conditioning": True,
+        "hop_fraction": fractions,
+        "nb_priors": count,
+        "vqvae_config": {**_vqvae_values(config.vqvae), "hop_fraction": fractions},
+        **{
+            f"prior_{index}": _prior_values(config.priors[level], index, config.vqvae)
+            for index, level in enumerate(TOP_DOWN[:count])
+        },
+    }
+
+
+def _unknown(what: str) -> BadModel:
+    return BadModel(f"the Hugging Face format has no model like this: it knows no {what.removeprefix('a ')}")
+
+
+def _vqvae_values(config: VQVAEConfig) -> dict[str, Any]:
+    unit = gcd(*config.depths)
+    multipliers = [depth // unit for depth in config.depths]
+    width = config.widths[0] // multipliers[0]
+    if [width * one for one in multipliers] != list(config.widths):
+        raise _unknown("codec whose widths are to each other otherwise than its depths")
+    if not config.audio_head:
+        raise _unknown("codec without a last convolution")
+    return {
+        "model_type": "jukebox_vqvae",
+        "act_fn": "relu",
+        "levels": len(Level),
+        "conv_input_shape": 1,
+        "nb_discrete_codes": config.codebook_size,
+        "embed_dim": config.latent_width,
+        "res_downs_t": list(config.downs),
+        "res_strides_t": list(config.strides),
+        "multipliers": multipliers,
+        "res_conv_width": width,
+        "res_conv_depth": unit,
+        **_convolutions(
+            config.dilation_growth, config.dilation_cycle, config.hidden_multiplier, config.scale_residuals
+        ),
+    }
+
+
+def _convolutions(growth: int, cycle: int | None, hidden: float, scaled: bool) -> dict[str, Any]:
+    if hidden != int(hidden):
+        raise _unknown(f"convolutions whose inner width is {hidden} of the outer one: it must be a whole number of it")
+    return {
+        "res_dilation_growth_rate": growth,
+        "res_dilation_cycle": cycle,
+        "res_convolution_multiplier": int(hidden),
+        "conv_res_scale": scaled,
+    }
+
+
+def _prior_values(config: PriorConfig, index: int, vqvae: VQVAEConfig) -> dict[str, Any]:
+    conditioner, lyrics = config.conditioner, config.lyrics
+    if lyrics and not lyrics.encoder and not lyrics.drawable:
+        raise _unknown("prior in one sequence with lyrics that draws no characters for codes")
+    downs, strides = list(vqvae.downs), list(vqvae.strides)
+    values: dict[str, Any] = {}
+    if conditioner is not None:
+        downs[index], strides[index] = conditioner.downs, conditioner.stride
+        values = {
+            "res_conv_width": conditioner.width,
+            "res_conv_depth": conditioner.depth,
+            **_convolutions(
+                conditioner.growth, conditioner.cycle, conditioner.hidden_multiplier, conditioner.scale_residuals
+            ),
+        }
+    elif index:
+        raise _unknown("prior below the top that does not hear the codes above")
+    if lyrics is not None and lyrics.alignment_layer is not None:
+        values |= {"alignment_layer": lyrics.alignment_layer, "alignment_head": lyrics.alignment_head}
+    return {
+        "model_type": "jukebox_prior",
+        "level": index,
+        "music_vocab_size": config.codebook_size,
+        "metadata_dims": [config.genres, config.artists],
+        "n_ctx": config.context,
+        "res_downs_t": downs,
+        "res_strides_t": strides,
+        "merged_decoder": not config.tied_head,
+        "is_encoder_decoder": lyrics is not None and lyrics.encoder is None,
+        "nb_relevant_lyric_tokens": lyrics.characters if lyrics else 0,
+        **({"lyric_vocab_size": lyrics.alphabet, "encoder_loss_fraction": lyrics.loss_share} if lyrics else {}),
+        "encoder_config": _encoder_values(lyrics, config) if lyrics and lyrics.encoder else None,
+        **_stack_values(config, config.stack),
+        **values,
+    }
+
+
+def _encoder_values(lyrics: LyricsConfig, config: PriorConfig) -> dict[str, Any]:
+    assert lyrics.encoder is not None
+    return {
+        "model_type": "jukebox_prior",
+        "n_ctx": lyrics.characters,
+        "nb_relevant_lyric_tokens": lyrics.characters,
+        "lyric_vocab_size": lyrics.alphabet,
+        "is_encoder_decoder": False,
+        "merged_decoder": not config.tied_head,
+        **_stack_values(lyrics.encoder, lyrics.encoder.stack(lyrics.characters)),
+    }
+
+
+def _stack_values(config: PriorConfig | EncoderConfig, stack: StackConfig) -> dict[str, Any]:
+    return {
+        "act_fn": "quick_gelu",
+        "mask": True,  # without which its attention would see what comes
+        "hidden_size": config.width,
+        "num_layers": config.depth,
+        "n_heads": config.heads,
+        "blocks": config.blocks,
+        "attention_pattern": _named(stack.kinds),
+        "attention_multiplier": config.attention_ratio,
+        "mlp_multiplier": config.mlp_ratio,
+        "attn_res_scale": config.scale_residuals,
+        "init_scale": config.init_scale,
+    }
+
+
+def _named(kinds: Sequence[AttentionKind]) -> str:
+    """The pattern that gives these kinds of attention."""
+    for name, pattern in PATTERNS.items():
+        order = pattern(len(kinds))
+        if name != DENSE and all(kind is order[layer % len(order)] for layer, kind in enumerate(kinds)):
+            return name  # the dense one has a name, but the port cannot make it
+    raise _unknown(f"prior with this order of attention: {', '.join(dict.fromkeys(map(str, kinds)))}")

@@ -1,0 +1,166 @@
+"""A model as OpenAI published it: one .pth.tar file a part, which tells its tensors but not its configuration.
+
+The configuration is the published one whose tensors have these shapes, or that of a config.json beside the files.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from jukectl.checkpoints.card import ModelCard
+from jukectl.checkpoints.configurations import ADVANCE, BOTTOM, CODEC, MIDDLE, TOPS
+from jukectl.checkpoints.hub_cache import CONFIG
+from jukectl.checkpoints.huggingface import card_of
+from jukectl.checkpoints.huggingface_config import PortConfig, read_config
+from jukectl.checkpoints.layout import PARTS, VQVAE_PART, Layout, config_of, first_rows_of, shapes_of
+from jukectl.checkpoints.names import originals_of_prior, originals_of_vqvae
+from jukectl.checkpoints.torchfile import TorchFile
+from jukectl.checkpoints.weights import Place, Shape, Weights, matched
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadModel
+from jukectl.prior.config import PriorConfig
+from jukectl.vqvae.config import VQVAEConfig
+
+SHARED = "5b"  # the folder of the codec and the upsamplers, which serve all models
+FOLDERS = {"1b_lyrics": "1b-lyrics", "5b_lyrics": "5b-lyrics", SHARED: "5b"}  # under one base folder, and the models
+
+
+def file_name(part: str) -> str:
+    """What a part's file is called: level 0 is the bottom."""
+    return "vqvae.pth.tar" if part == VQVAE_PART else f"prior_level_{int(Level.parse(part))}.pth.tar"
+
+
+def is_original(folder: Path) -> bool:
+    """Whether a folder holds original files, or folders of them."""
+    places = (folder, *(folder / name for name in FOLDERS))
+    return any((place / file_name(part)).is_file() for place in places for part in PARTS)
+
+
+@dataclass(frozen=True)
+class OriginalLayout(Layout):
+    """A folder of original files, or a base folder with those of one model.
+
+    `config` is a config.json that describes it, where it is none of the published models.
+    """
+
+    path: Path
+    config: Path | None = None
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """From the shapes of the tensors, or from config.json; with the word lists that lie beside the files."""
+        name, config = self._config
+        return card_of(name, config, self.path)
+
+    def has(self, part: str) -> bool:
+        """Whether its file is there."""
+        return part in self._parts
+
+    def files(self, part: str) -> tuple[Path, ...]:
+        """Its file, and what describes it."""
+        return (*([self._described] if self._described else []), self._part(part))
+
+    def weights(self, part: str, wanted: Mapping[str, Shape], others: Collection[str] = ()) -> Weights:
+        """By the original names."""
+        misfit = f"does not fit {self._described}" if self._described else f"is not that of {self._config[0]}"
+        return _weights(self._part(part), config_of(self.card, part), misfit, wanted, others)
+
+    @cached_property
+    def _parts(self) -> Mapping[str, Path]:
+        """The file of each part that is there. BadModel where there are several top priors to choose from."""
+        top = file_name(Level.TOP.label)
+        places = [self.path, self.path.resolve().parent / SHARED]
+        if not any((self.path / file_name(part)).is_file() for part in PARTS):  # a base folder
+            models = [self.path / name for name in FOLDERS if (self.path / name / top).is_file()]
+            if len(models) > 1:
+                names = ", ".join(map(str, models))
+                raise BadModel(f"{self.path} holds several models: give the folder of one of them: {names}")
+            places = [*models, self.path / SHARED]
+        found = {}
+        for part in PARTS:
+            there = [place / file_name(part) for place in places if (place / file_name(part)).is_file()]
+            if there:
+                found[part] = there[0]
+        return found
+
+    def _part(self, part: str) -> Path:
+        if part not in self._parts:
+            raise BadModel(f"{self.path} is incomplete: {file_name(part)} is missing")
+        return self._parts[part]
+
+    @property
+    def _described(self) -> Path | None:
+        """The file that tells the configuration, where there is one."""
+        beside = self.path / CONFIG
+        return self.config or (beside if beside.is_file() else None)
+
+    @cached_property
+    def _config(self) -> tuple[str, PortConfig]:
+        """The model's name and configuration."""
+        if self._described:
+            config = read_config(self._described)
+            priors = {level: one for level, one in config.priors.items() if self.has(level.label)}
+            return self.path.resolve().name, replace(config, priors=priors)
+        name, priors = self.path.resolve().name, {}
+        _recognised(self._part(VQVAE_PART), {"the published codec": CODEC})
+        for level in TOP_DOWN:
+            if not self.has(level.label):
+                continue
+            if level is Level.TOP:
+                name, priors[level] = _recognised(self._part(level.label), TOPS)
+            else:
+                shared = {f"the published {level.label} prior": MIDDLE if level is Level.MIDDLE else BOTTOM}
+                _, priors[level] = _recognised(self._part(level.label), shared)
+        return name, PortConfig(CODEC, priors, {level: ADVANCE[level] for level in priors})
+
+
+_Config = TypeVar("_Config", VQVAEConfig, PriorConfig)
+
+
+def _recognised(path: Path, candidates: Mapping[str, _Config]) -> tuple[str, _Config]:
+    """The one of some configs, and its name, whose tensors are in a file. BadModel tells how it is not the nearest.
+
+    Whether a prior's head is tied to its embedding is seen from whether they are the same there.
+    """
+    found = {name: described.shape for name, described in TorchFile(path).describe().items()}
+
+    def fitting(name: str) -> int:
+        names, shapes = original_names(candidates[name]), shapes_of(candidates[name])
+        return sum(shape in map(found.get, names(ours)) for ours, shape in shapes.items())
+
+    name = max(candidates, key=fitting)
+    config = candidates[name]
+    tied = replace(config, tied_head=True) if isinstance(config, PriorConfig) else config
+    try:
+        weights = _weights(path, tied, f"is not that of {name}", shapes_of(tied))
+    except BadModel as error:
+        raise BadModel(f"{error}. Where it is of another model, --config FILE, a config.json, describes it") from error
+    if isinstance(config, PriorConfig) and not all(one.same(other) for one, other in weights.twins):
+        return name, replace(config, tied_head=False)
+    return name, tied
+
+
+def _weights(
+    path: Path,
+    config: VQVAEConfig | PriorConfig,
+    misfit: str,
+    wanted: Mapping[str, Shape],
+    others: Collection[str] = (),
+) -> Weights:
+    """The wanted tensors in a file, strictly."""
+    file, names = TorchFile(path), original_names(config)
+    left_out = {name for ours in others for name in names(ours)}
+    found = {name: Place(file, name, one) for name, one in file.describe().items() if name not in left_out}
+    return matched(wanted, found, names, f"{path} {misfit}", first_rows_of(config))
+
+
+def original_names(config: VQVAEConfig | PriorConfig) -> Callable[[str], Sequence[str]]:
+    """The names that a part's tensors may have in an original file; of tied ones it may hold either."""
+    if isinstance(config, VQVAEConfig):
+        return originals_of_vqvae(config)
+    if not config.tied_head:
+        return originals_of_prior
+    tied = (*originals_of_prior("codes.weight"), *originals_of_prior("head"))
+    return lambda ours: tied if ours == "codes.weight" else originals_of_prior(ours)
