@@ -56,7 +56,7 @@ RENAMED = (
 
 
 def _pair(index: int, first: int, block: str | None, convolution: str | None, blocks: str) -> str:
-    """Where in the pairs, counted from `first`, an entry of the flat list is; and a convolution of one of its blocks."""
+    """Where in pairs counted from `first` an entry of the flat list is, or a convolution of one of its blocks."""
     place = f"model.{index // 2 + first}.{index % 2}"
     if block is None or convolution is None:
         return place

@@ -357,6 +357,7 @@ def drawn(style: Style, seed: int) -> Variant:
         lyric_vocab_size=alphabet,
         encoder_loss_fraction=dice.choice([0.1, 0.4]),
         attn_res_scale=dice.random() < 0.2,
+        merged_decoder=style == "1b-lyrics" or dice.random() < 0.3,
     )
     if style == "5b-lyrics":
         blocks = dice.choice([block for block in (2, 3, 4, 6) if characters % block == 0])
@@ -375,6 +376,7 @@ def drawn(style: Style, seed: int) -> Variant:
             num_layers=dice.randint(1, 5),
             **_heads(dice),
             attn_res_scale=dice.random() < 0.3,
+            merged_decoder=dice.random() < 0.3,
             res_conv_width=dice.randint(3, 12),
             res_conv_depth=dice.randint(1, 6),
             res_dilation_cycle=dice.choice([None, 2, 3]),
@@ -400,7 +402,7 @@ def drawn(style: Style, seed: int) -> Variant:
             "prior_config_list": [top, upsampler(1), upsampler(2)],
             "sampling_rate": rate,
             "timing_dims": dice.randint(5, 40),
-            "min_duration": round(1.01 * window, 4),
+            "min_duration": dice.choice([0, round(1.01 * window, 4)]),
             "max_duration": round(dice.uniform(5, 10) * window, 3),
             "max_nb_genres": dice.randint(2, 5),
         },
@@ -417,6 +419,11 @@ def drawn(style: Style, seed: int) -> Variant:
 
 
 def _heads(dice: random.Random) -> dict[str, Any]:
-    """A width and heads that share it."""
-    heads, size, quarter = dice.choice([1, 2, 3]), dice.randint(2, 4), dice.choice([0.25, 0.25, 0.5])
-    return {"hidden_size": round(heads * size / quarter), "n_heads": heads, "attention_multiplier": quarter}
+    """A width, heads that share it, and inner widths."""
+    heads, size, share = dice.choice([1, 2, 3]), dice.randint(3, 6), dice.choice([0.25, 0.25, 0.5])
+    return {
+        "hidden_size": round(heads * size / share),
+        "n_heads": heads,
+        "attention_multiplier": share,
+        "mlp_multiplier": dice.choice([0.5, 1.0, 1.0, 2.0]),
+    }
