@@ -1,71 +1,20 @@
 """What is known of the published models without having them."""
 
+from math import prod
+
 import pytest
-import torch
 
-from jukectl.checkpoints.published import PUBLISHED, size
-from jukectl.checkpoints.sizes import memory, parameters
-from jukectl.checkpoints.store import ModelFolder
-from jukectl.codes.level import Level
-from jukectl.prior.config import (
-    ConditionerConfig,
-    EncoderConfig,
-    LyricsConfig,
-    PriorConfig,
-    TimingConfig,
-    in_one_sequence,
-    with_encoder,
-)
-from jukectl.prior.model import Prior
-from jukectl.vqvae.config import VQVAEConfig
-from jukectl.vqvae.model import VQVAE
-
-V2 = {"artists": 4_111, "genres": 120, "genre_slots": 5}
-V3 = {"artists": 7_898, "genres": 604}
+from jukectl.checkpoints.configurations import CODEC, published_priors
+from jukectl.checkpoints.layout import shapes_of
+from jukectl.checkpoints.published import PUBLISHED
+from jukectl.checkpoints.sizes import memory, size
 
 
-def numbers(make, **shape):
-    with torch.device("meta"):
-        return sum(tensor.numel() for tensor in make(**shape).state_dict().values())
-
-
-def prior_numbers(**shape):
-    return numbers(lambda: Prior(PriorConfig(**shape)))
-
-
-def top(context, width, depth, heads, blocks, **others):
-    shape = {"level": Level.TOP, "hop": 128, "context": context, "width": width, "depth": depth, "heads": heads}
-    return prior_numbers(**shape, blocks=blocks, **others)
-
-
-def test_the_counts_are_those_of_the_published_shapes():
-    codec = numbers(lambda: VQVAE(VQVAEConfig()))
-    conditioner = ConditionerConfig(width=1_024, depth=16, downs=2, cycle=8)
-    shape = {"context": 8_192, "width": 1_920, "depth": 72, "heads": 1, "blocks": 128, "conditioner": conditioner}
-    upsampler = prior_numbers(level=Level.MIDDLE, hop=32, **shape, **V2)
-    timing = TimingConfig(bins=128)
-    encoder = EncoderConfig(width=1_280, depth=18, heads=4, blocks=32)
-    lyrics = LyricsConfig(characters=512, alphabet=80, encoder=encoder)
-    merged = LyricsConfig(characters=384, alphabet=79)
-    tops = {
-        "5b": top(8_192, 4_800, 72, 8, 128, timing=timing, **V2),
-        "5b-lyrics": top(8_192, 4_800, 79, 8, 128, timing=timing, lyrics=lyrics, pattern=with_encoder(79), **V2),
-        "1b-lyrics": top(
-            6_144,
-            2_048,
-            72,
-            2,
-            64,
-            timing=TimingConfig(bins=64),
-            lyrics=merged,
-            tied_head=False,
-            pattern=in_one_sequence(72),
-            **V3,
-        ),
-    }
-    for name, model in PUBLISHED.items():
-        found = {"vqvae": codec, "bottom": upsampler, "middle": upsampler, "top": tops[name]}
-        assert dict(model.parameters) == found, name
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_counts_are_those_of_the_published_configurations(name):
+    configs = {"vqvae": CODEC, **{level.label: config for level, config in published_priors(name).items()}}
+    found = {part: sum(map(prod, shapes_of(config).values())) for part, config in configs.items()}
+    assert found == dict(PUBLISHED[name].parameters)
 
 
 def test_a_published_model_is_three_shared_files_and_one_of_its_own():
@@ -73,13 +22,6 @@ def test_a_published_model_is_three_shared_files_and_one_of_its_own():
     assert set.intersection(*files) == {"5b/vqvae.pth.tar", "5b/prior_level_0.pth.tar", "5b/prior_level_1.pth.tar"}
     assert {len(one) for one in files} == {4}
     assert len(set.union(*files)) == 6
-
-
-def test_a_description_tells_the_numbers_that_are_in_the_files(tiny_model):
-    folder = ModelFolder(tiny_model)
-    parts = parameters(folder.card)
-    assert set(parts) == {"vqvae", "top", "middle", "bottom"}
-    assert sum(parts.values()) == folder.parameters()
 
 
 def test_memory_is_that_of_the_largest_part_and_the_codec_stays_in_fp32():

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from jukectl.checkpoints.jsonfile import read_json
 from jukectl.errors import BadModel, CannotFetch, CannotWrite
 from jukectl.files import atomic_write, make_folder
 
@@ -59,16 +60,17 @@ def is_index(name: str) -> bool:
 
 def shards(index: Path) -> tuple[str, ...]:
     """The weight files that an index names, sorted; BadModel where it is none, or names one outside its folder."""
-    try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadModel(f"{index} is no index of weight files: it has no weight_map that can be read") from error
-    for name in names:
+    listed = read_json(index).get("weight_map")
+    if not isinstance(listed, dict) or not listed:
+        raise BadModel(f"{index} is no index of weights: it has no weight_map")
+    names = []
+    for name in listed.values():
         if not isinstance(name, str) or not _SHARD.fullmatch(name):
             raise BadModel(
                 f"{index} names {name!r}, which is no weight file beside it: such a file is not to be trusted"
             )
-    return tuple(sorted(names))
+        names.append(name)
+    return tuple(sorted(set(names)))
 
 
 def digest(path: Path, like: str, seen: Seen) -> str:

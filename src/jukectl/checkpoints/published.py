@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jukectl.codes.level import Level
+from jukectl.checkpoints.sizes import size
 
 LICENCE = "OpenAI's non-commercial licence for Jukebox"
 TERMS = (
@@ -24,10 +24,7 @@ class PublishedModel:
     summary: str
     repository: str | None  # on the hub, owner/name; None where there is none
     top_file: str  # the original file of the top prior
-    top_context: int  # codes
     top_parameters: int
-    sample_rate: int = 44_100  # Hz
-    codebook_size: int = 2_048
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -43,16 +40,6 @@ class PublishedModel:
     def bytes(self) -> int:
         """About what it takes to fetch: it is kept in float32."""
         return 4 * sum(self.parameters.values())
-
-    @property
-    def hops(self) -> Mapping[Level, int]:
-        """Audio samples a code."""
-        return {Level.BOTTOM: 8, Level.MIDDLE: 32, Level.TOP: 128}
-
-    @property
-    def contexts(self) -> Mapping[Level, int]:
-        """Codes that each prior sees at once."""
-        return {Level.BOTTOM: 8_192, Level.MIDDLE: 8_192, Level.TOP: self.top_context}
 
     @property
     def how_to_get(self) -> str:
@@ -73,7 +60,6 @@ PUBLISHED = {
             summary="Jukebox 1B: sings given lyrics, 7,898 artists and 604 genres.",
             repository="openai/jukebox-1b-lyrics",
             top_file="1b_lyrics/prior_level_2.pth.tar",
-            top_context=6_144,
             top_parameters=946_999_296,
         ),
         PublishedModel(
@@ -81,7 +67,6 @@ PUBLISHED = {
             summary="Jukebox 5B: sings given lyrics, 4,111 artists and 120 genre words.",
             repository="openai/jukebox-5b-lyrics",
             top_file="5b_lyrics/prior_level_2.pth.tar",
-            top_context=8_192,
             top_parameters=5_630_676_400,
         ),
         PublishedModel(
@@ -89,16 +74,8 @@ PUBLISHED = {
             summary="Jukebox 5B without lyrics, 4,111 artists and 120 genre words.",
             repository=None,
             top_file="5b/prior_level_2.pth.tar",
-            top_context=8_192,
             top_parameters=5_050_622_400,
         ),
     )
 }
 """By name."""
-
-
-def size(count: int) -> str:
-    """A number of bytes as people say it: 12 GB, 1.5 GB, 340 MB."""
-    if count >= 999_500_000:
-        return f"{count / 1e9:.1f} GB" if count < 9_950_000_000 else f"{count / 1e9:.0f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 999_500 else f"{max(count // 1_000, 1)} kB"

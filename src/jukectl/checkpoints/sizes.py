@@ -1,28 +1,23 @@
-"""How large a model is: numbers a part, and what the largest part takes in memory."""
+"""How large a model is: in memory, and as people say it."""
 
 from collections.abc import Mapping
-
-import torch
-
-from jukectl.checkpoints.card import ModelCard
-from jukectl.checkpoints.store import VQVAE_PART
-from jukectl.prior.model import Prior
-from jukectl.vqvae.model import VQVAE
 
 PRECISIONS = {"fp32": 4, "bf16": 2, "fp16": 2}  # bytes a number
 
 
-def parameters(card: ModelCard) -> dict[str, int]:
-    """Numbers in each part, from its description alone."""
-    with torch.device("meta"):
-        parts = {VQVAE_PART: VQVAE(card.vqvae), **{level.label: Prior(prior) for level, prior in card.priors.items()}}
-        return {name: sum(tensor.numel() for tensor in part.state_dict().values()) for name, part in parts.items()}
-
-
 def memory(parts: Mapping[str, int]) -> dict[str, int]:
-    """Bytes that the weights of the largest part take, by precision: one part is in memory at a time.
+    """Bytes that the weights of the largest part take, by precision, from the numbers in each part.
 
-    The codec is in fp32 at any of them. Sampling takes more beside that, for each sample and its window.
+    One part is in memory at a time, and the codec is in fp32 at any precision. Sampling takes more beside that, for
+    each sample and its window.
     """
-    priors = max((count for name, count in parts.items() if name != VQVAE_PART), default=0)
-    return {name: max(width * priors, 4 * parts.get(VQVAE_PART, 0)) for name, width in PRECISIONS.items()}
+    codec = 4 * parts.get("vqvae", 0)
+    prior = max((count for name, count in parts.items() if name != "vqvae"), default=0)
+    return {name: max(width * prior, codec) for name, width in PRECISIONS.items()}
+
+
+def size(count: int) -> str:
+    """A number of bytes as people say it: 12 GB, 1.5 GB, 340 MB."""
+    if count >= 999_500_000:
+        return f"{count / 1e9:.1f} GB" if count < 9_950_000_000 else f"{count / 1e9:.0f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 999_500 else f"{max(count // 1_000, 1)} kB"

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukectl.checkpoints.published import PUBLISHED, TERMS, size
+from jukectl.checkpoints.published import PUBLISHED, TERMS
+from jukectl.checkpoints.sizes import size
 from jukectl.cli.check import check
 from jukectl.cli.console import emit, progress, say, show_facts
 from jukectl.cli.options import parse_adapter

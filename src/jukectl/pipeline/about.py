@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from jukectl.checkpoints import catalogue, sizes
+from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.configurations import CODEC, published_priors
 from jukectl.checkpoints.published import LICENCE, PUBLISHED, TERMS, PublishedModel
+from jukectl.checkpoints.sizes import memory
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
@@ -103,6 +105,7 @@ def describe_model(name: str) -> dict[str, Any]:
             raise
         return _published_facts(published)
     card = folder.card
+    parts = {part: folder.weights(part).numbers() for part in folder.parts}
     licence = card.licence or (LICENCE if published else "")
     return {
         "name": card.name,
@@ -116,9 +119,9 @@ def describe_model(name: str) -> dict[str, Any]:
         "contexts": {level.label: config.context for level, config in card.priors.items()},
         "artists": list(card.vocabulary.artists),
         "genres": list(card.vocabulary.genres),
-        "parameters": folder.parameters(),
-        "bytes": _bytes(folder.path),
-        "memory": sizes.memory(sizes.parameters(card)),
+        "parameters": sum(parts.values()),
+        "bytes": _bytes(folder),
+        "memory": memory(parts),
         "licence": licence,
         "terms": TERMS if licence == LICENCE else "",
         "sources": [dict(source) for source in card.sources],
@@ -134,15 +137,15 @@ def _published_facts(model: PublishedModel) -> dict[str, Any]:
         "summary": model.summary,
         "state": NOT_HERE,
         "path": None,
-        "sample_rate": model.sample_rate,
-        "hops": {level.label: hop for level, hop in model.hops.items()},
-        "codebook_size": model.codebook_size,
-        "contexts": {level.label: context for level, context in model.contexts.items()},
+        "sample_rate": CODEC.sample_rate,
+        "hops": {level.label: CODEC.hop(level) for level in Level},
+        "codebook_size": CODEC.codebook_size,
+        "contexts": {level.label: config.context for level, config in published_priors(model.name).items()},
         "artists": [],
         "genres": [],
         "parameters": sum(model.parameters.values()),
         "bytes": model.bytes,
-        "memory": sizes.memory(model.parameters),
+        "memory": memory(model.parameters),
         "licence": LICENCE,
         "terms": TERMS,
         "sources": [],
@@ -159,11 +162,12 @@ def list_models() -> list[dict[str, Any]]:
 
 
 def _line(name: str, folder: ModelFolder) -> dict[str, Any]:
-    about = {"name": name, "state": _state(folder), "path": str(folder.path), "bytes": _bytes(folder.path)}
+    about = {"name": name, "state": _state(folder), "path": str(folder.path)}
     try:
         card = folder.card
         return {
             **about,
+            "bytes": _bytes(folder),
             "version": card.version,
             "sample_rate": card.vqvae.sample_rate,
             "parameters": folder.parameters(),
@@ -188,7 +192,7 @@ def _state(folder: ModelFolder) -> str:
     return places.get(folder.path.parent, "folder")
 
 
-def _bytes(folder: Path) -> int:
+def _bytes(folder: ModelFolder) -> int:
     """What its weights take on the disk."""
-    files = [file for kind in ("*.safetensors", "*.bin", "*.pth.tar") for file in folder.glob(kind)]
-    return sum(file.stat().st_size for file in files)
+    files = {file for part in folder.parts for file in folder.layout.files(part)}
+    return sum(file.stat().st_size for file in files if file.suffix in (".safetensors", ".bin", ".tar"))
