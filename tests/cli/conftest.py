@@ -59,7 +59,7 @@ def fails(jukectl: Callable[..., Answer]) -> Callable[..., str]:
 @pytest.fixture
 def style(tiny_model: Path) -> list[str]:
     """Options of a very short song of the tiny model."""
-    return ["--model", str(tiny_model), "--artist", "ada", "--genre", "JAZZ", "--seconds", "0.2", "--seed", "3"]
+    return ["--model", str(tiny_model), "--artist", "ada", "--genre", "JAZZ", "--seconds", "0.224", "--seed", "3"]
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +68,7 @@ def finished(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     from jukectl.cli.main import main
 
     path = tmp_path_factory.mktemp("songs") / "finished"
-    options = ["--artist", "ada", "--genre", "jazz", "--seconds", "0.2", "--seed", "3", "--samples", "2"]
+    options = ["--artist", "ada", "--genre", "jazz", "--seconds", "0.224", "--seed", "3", "--samples", "2"]
     assert main(["--quiet", "sample", "--out", str(path), "--model", str(tiny_model), *options]) == 0
     return path
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 LEVELS = ("top", "middle", "bottom")
-FRAMES = {"top": 7, "middle": 28, "bottom": 112}  # of 0.2 seconds
+FRAMES = {"top": 7, "middle": 28, "bottom": 112}  # of 0.224 seconds
 
 
 def frames_of(path):
@@ -66,7 +66,7 @@ def test_upsample_fills_in_a_draft(jukectl, style, song, tmp_path):
 def test_a_top_level_copied_elsewhere_is_upsampled_there(jukectl, style, song, tmp_path):
     (tmp_path / "other").mkdir()
     shutil.copy(song / "top.npz", tmp_path / "other")
-    options = [option for option in style if option not in ("--seconds", "0.2")]
+    options = [option for option in style if option not in ("--seconds", "0.224")]
     jukectl("upsample", tmp_path / "other", *options)
     assert (tmp_path / "other/bottom.npz").read_bytes() == (song / "bottom.npz").read_bytes()
 

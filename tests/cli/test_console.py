@@ -117,7 +117,7 @@ def test_a_run_without_it_shows_every_stage(jukectl, style, riff, tmp_path):
 
 def test_a_warning_is_shown_even_with_quiet(jukectl, style, tmp_path):
     answer = jukectl("--quiet", "sample", "--out", tmp_path / "song", *style, "--song-seconds", 100, "--levels", "top")
-    assert answer.err.startswith("jukectl: warning: the model knows songs of up to 60 s")
+    assert answer.err.startswith("jukectl: warning: the model knows songs of less than 60 s")
 
 
 def test_results_are_paths_or_one_object(capsys):

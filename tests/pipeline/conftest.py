@@ -10,7 +10,7 @@ import pytest
 from jukectl.codes.song import Song
 from jukectl.pipeline import Request, sample
 
-SHORT = 0.6  # seconds: 19 top codes, less than a context; 76 middle and 304 bottom codes, more than one
+SHORT = 0.608  # seconds: 19 top codes, less than a context; 76 middle and 304 bottom codes, more than one
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def test_after_ctrl_c_the_exit_status_is_130_and_the_command_to_go_on_is_printed
     assert way_on.startswith("jukectl continue")
     assert f"'{song.path}'" in way_on  # as a shell takes it
     assert "--overwrite" not in way_on  # which would begin anew
-    assert song.codes(TOP_DOWN[1]).done == 78 * 4
+    assert song.codes(TOP_DOWN[1]).done == 77 * 4
     assert resume(song.path).new
 
 

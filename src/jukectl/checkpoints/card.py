@@ -45,7 +45,9 @@ class ModelCard:
     def unknown_at(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the model's names that one level's prior does not know."""
         names = self._known(level, artist, genres)
-        return (*names.found_artist(artist).unknown, *names.unknown_genres(genres))
+        spelt = {name.casefold(): name for name in (*self.vocabulary.artists, *self.vocabulary.genres)}
+        unknown = (*names.found_artist(artist).unknown, *names.unknown_genres(genres))
+        return tuple(spelt.get(name.casefold(), name) for name in unknown)
 
     def spell(self, level: Level, lyrics: str) -> Spelled:
         """Lyrics in the characters of one level's prior; BadInput where it takes none, or knows none of these."""

@@ -16,6 +16,7 @@ def continue_(
     out: o.Out,
     artist: o.Artist = None,
     genre: o.Genre = None,
+    lyrics: o.Lyrics = None,
     prompt_seconds: Annotated[
         float,
         typer.Option("--prompt-seconds", help="How much of the recording to go on from, or all of a shorter one."),
@@ -50,6 +51,7 @@ def continue_(
     request = build_request(
         artist=artist,
         genre=genre,
+        lyrics=lyrics,
         seconds=seconds,
         song_seconds=song_seconds,
         samples=samples,

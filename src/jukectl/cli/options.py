@@ -8,6 +8,8 @@ import typer
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput
 
+LONGEST_LYRICS = 2**20  # bytes; songs have a few thousand
+
 Model = Annotated[
     str | None, typer.Option("--model", help="A model's name (jukectl models list) or its folder. [default: mini]")
 ]
@@ -29,6 +31,10 @@ Artist = Annotated[
 Genre = Annotated[
     list[str] | None,
     typer.Option("--genre", help="In which genre; may be repeated where the model takes several. [default: none]"),
+]
+Lyrics = Annotated[
+    Path | None,
+    typer.Option("--lyrics", help="A text file of what is to be sung, for models that sing. [default: nothing]"),
 ]
 Seconds = Annotated[float, typer.Option("--seconds", help="Seconds of new music.")]
 SongSeconds = Annotated[
@@ -96,6 +102,20 @@ def parse_adapter(text: str) -> tuple[Path, float | None]:
         return (Path(path), float(strength)) if colon and not Path(text).exists() else (Path(text), None)
     except ValueError:  # a colon of the path itself, as in C:\\adapters
         return Path(text), None
+
+
+def read_lyrics(path: Path) -> str:
+    """The text of a lyrics file; BadInput where it has none."""
+    try:
+        if not path.is_file():
+            raise BadInput(f"--lyrics takes a text file, and {path} is {'none' if path.exists() else 'not there'}")
+        if path.stat().st_size > LONGEST_LYRICS:
+            raise BadInput(f"{path} is no lyrics: it has {path.stat().st_size} bytes")
+        return path.read_text(encoding="utf-8-sig")  # with a mark at its beginning or without
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the lyrics as UTF-8 text") from error
+    except OSError as error:
+        raise BadInput(f"cannot read the lyrics {path}: {error.strerror or error}") from error
 
 
 def _number(option: str, text: str) -> float:

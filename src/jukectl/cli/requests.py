@@ -1,11 +1,12 @@
 """From the options of a sampling command to a pipeline request, and from its result to stdout."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from jukectl.cli.console import emit, say
-from jukectl.cli.options import parse_adapter, parse_levels, parse_per_level
+from jukectl.cli.options import parse_adapter, parse_levels, parse_per_level, read_lyrics
 
 if TYPE_CHECKING:
     from jukectl.pipeline import Rendered, Request
@@ -20,6 +21,7 @@ def build_request(
     levels: str = "top,middle,bottom",
     preview: str = "",
     genre: list[str] | None = None,
+    lyrics: Path | None = None,
     adapter: list[str] | None = None,
     **options: object,
 ) -> "Request":
@@ -40,6 +42,7 @@ def build_request(
         levels=parse_levels(levels),
         preview=parse_levels(preview),
         genres=tuple(genre or ()),
+        lyrics=None if lyrics is None else read_lyrics(lyrics),
         adapters=tuple(AdapterChoice(*parse_adapter(text)) for text in adapter or ()),
         **options,  # type: ignore[arg-type]
     )

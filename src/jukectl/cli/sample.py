@@ -12,6 +12,7 @@ def sample(
     out: o.Out,
     artist: o.Artist = None,
     genre: o.Genre = None,
+    lyrics: o.Lyrics = None,
     seconds: o.Seconds = 20.0,
     song_seconds: o.SongSeconds = None,
     samples: o.Samples = 1,
@@ -39,6 +40,7 @@ def sample(
     request = build_request(
         artist=artist,
         genre=genre,
+        lyrics=lyrics,
         seconds=seconds,
         song_seconds=song_seconds,
         samples=samples,

@@ -15,6 +15,7 @@ def upsample(
     song: Annotated[Path, typer.Argument(help="A song folder: with a recipe, or with a top.npz alone.")],
     artist: o.Artist = None,
     genre: o.Genre = None,
+    lyrics: o.Lyrics = None,
     seed: o.Seed = None,
     temperature: o.Temperature = None,
     top_p: o.TopP = None,
@@ -38,6 +39,7 @@ def upsample(
     request = build_request(
         artist=artist,
         genre=genre,
+        lyrics=lyrics,
         seed=seed,
         temperature=temperature,
         top_p=top_p,

@@ -13,13 +13,14 @@ from jukectl.codes.song import Song
 from jukectl.errors import BadModel, NotASong, RecipeDiffers
 from jukectl.pipeline.adapting import references
 from jukectl.pipeline.request import Request
+from jukectl.pipeline.telling import check_labels, check_length
 from jukectl.vqvae.config import VQVAEConfig
 
 
 def reference(folder: ModelFolder) -> ModelRef:
     """How a recipe names a model, with the fingerprints of its parts."""
     by_path = folder.path.parent not in (catalogue.assets(), catalogue.user_models())
-    parts = [part for part in (VQVAE_PART, *(level.label for level in TOP_DOWN)) if folder.part(part).exists()]
+    parts = [part for part in (VQVAE_PART, *(level.label for level in TOP_DOWN)) if folder.has(part)]
     return ModelRef(
         name=folder.card.name,
         path=str(folder.path) if by_path else None,
@@ -32,12 +33,12 @@ def recipe_of(folder: ModelFolder, request: Request, prompt: Prompt | None, seed
 
     UnknownName and BadInput are raised here, before anything is written.
     """
-    for level in request.levels:
-        folder.card.labels(level, request.artist, request.genres)
+    labels = Labels(artist=request.artist, genres=request.genres, lyrics=request.lyrics)
+    check_labels(labels, folder.card, request.levels)
     if seed is None:
         seed = secrets.randbelow(2**31)
     heard = prompt.samples / folder.card.vqvae.sample_rate if prompt else 0.0
-    return Recipe(
+    recipe = Recipe(
         kind="continue" if prompt else "sample",
         version=__version__,
         model=reference(folder),
@@ -46,12 +47,15 @@ def recipe_of(folder: ModelFolder, request: Request, prompt: Prompt | None, seed
         seconds=request.seconds,
         song_seconds=request.song_seconds if request.song_seconds is not None else heard + request.seconds,
         levels=request.levels,
-        labels=Labels(artist=request.artist, genres=request.genres),
+        labels=labels,
         prompt=prompt,
         adapters=references(folder),
         # for all levels, so that a draft of the top goes on as if the lower ones had been asked for at once
         sampling={level: request.sampling(level, folder.card.sampling) for level in TOP_DOWN},
     )
+    total = frames_wanted(recipe, folder.card.vqvae, {})[Level.TOP]
+    check_length(recipe.song_seconds, folder.card.priors[Level.TOP], total)
+    return recipe
 
 
 def agreed(song: Song, asked: Recipe, existing: Recipe | None) -> Recipe:
@@ -135,6 +139,8 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
     if request.artist is not None or request.genres:
         styled = replace(labels, artist=request.artist, genres=request.genres)
         labels = labels if _folded(labels) == _folded(styled) else styled
+    if request.lyrics is not None:
+        labels = replace(labels, lyrics=request.lyrics)
     asked = replace(
         recipe,
         model=reference(folder),
@@ -160,8 +166,8 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
                 f"{song.path} was begun otherwise ({'; '.join(differences)}). Leave those options out, or copy its "
                 "top.npz into a folder of its own and upsample it there"
             )
-    for level in filter(sampling.__contains__, asked.levels):
-        folder.card.labels(level, asked.labels.artist, asked.labels.genres)
+    given = replace(asked.labels, lyrics=request.lyrics)
+    check_labels(given, folder.card, tuple(filter(sampling.__contains__, asked.levels)))
     return asked
 
 
@@ -196,7 +202,8 @@ def model_of(song: Song, recipe: Recipe, request: Request, parts: Collection[str
 def frames_wanted(recipe: Recipe, config: VQVAEConfig, done: Mapping[Level, int]) -> dict[Level, int]:
     """Codes that each level of a recipe shall have, where `done` are there: never fewer than those.
 
-    At the top by the recipe's seconds, below as many as the codes above stand for. An encoded level is its prompt's.
+    At the top the whole codes of the recipe's seconds, or one; below as many as the codes above stand for. An encoded
+    level is its prompt's.
     """
     wanted: dict[Level, int] = {}
     for level in recipe.levels:
@@ -205,7 +212,7 @@ def frames_wanted(recipe: Recipe, config: VQVAEConfig, done: Mapping[Level, int]
         if level not in recipe.sampling:
             frames = prompt
         elif level is Level.TOP:
-            frames = prompt + max(1, -(-round(recipe.seconds * config.sample_rate) // hop))
+            frames = prompt + max(1, round(recipe.seconds * config.sample_rate) // hop)
         else:
             frames = wanted.get(level.above, done.get(level.above, 0)) * config.ratio(level)
         wanted[level] = max(frames, done.get(level, 0))

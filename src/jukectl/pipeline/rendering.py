@@ -28,6 +28,7 @@ from jukectl.pipeline.recipes import (
     recipe_of,
 )
 from jukectl.pipeline.request import Request
+from jukectl.pipeline.telling import told
 from jukectl.progress import Progress, Report, Warn, silent, unheard
 from jukectl.sampling.level import LevelJob, fill
 
@@ -266,32 +267,19 @@ def _job(
     recipe: Recipe, folder: ModelFolder, machine: Machine, level: Level, total: int, upper: Codes | None, warn: Warn
 ) -> LevelJob:
     """A level's prior, loaded, with all it is told."""
-    names = recipe.labels.artist, recipe.labels.genres
-    artist, genres = folder.card.labels(level, *names)
-    if unknown := folder.card.unknown_at(level, *names):
-        warn(f"the {level.label} prior has not learned {', '.join(unknown)}: that level is made without")
+    about = told(recipe, folder.card, level, total, warn)
     return LevelJob(
         prior=folder.prior(level, machine.device, machine.dtype),
         total=total,
         seed=recipe.seed,
         sampling=recipe.sampling[level],
-        artist=artist,
-        genres=genres,
-        song_samples=_song_samples(recipe, folder, level, warn),
+        artist=about.artist,
+        genres=about.genres,
+        song_samples=about.song_samples,
+        lyrics=(about.lyrics,),
         upper=None if upper is None else upper.array,
         device=machine.device,
     )
-
-
-def _song_samples(recipe: Recipe, folder: ModelFolder, level: Level, warn: Warn) -> int:
-    """The song's total length in audio samples, brought into the range that the model was trained with."""
-    timing = folder.card.priors[level].timing
-    seconds = recipe.song_seconds
-    if timing is not None:
-        seconds = min(max(seconds, timing.min_seconds), timing.max_seconds)
-        if seconds < recipe.song_seconds:  # a short piece is told as the shortest song without a word
-            warn(f"the model knows songs of up to {seconds:g} s, so it is told that, not {recipe.song_seconds:g} s")
-    return round(seconds * folder.card.vqvae.sample_rate)
 
 
 def _check_upper(song: Song, recipe: Recipe, codes: Codes, upper: Codes) -> None:

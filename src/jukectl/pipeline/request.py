@@ -34,6 +34,7 @@ class Request:
     adapters: tuple[AdapterChoice, ...] = ()
     artist: str | None = None
     genres: tuple[str, ...] = ()
+    lyrics: str | None = None  # the text; None sings none
     seconds: float = 20.0  # of new music
     song_seconds: float | None = None  # total length told to the timing conditioner
     samples: int = 1
@@ -60,6 +61,8 @@ class Request:
                 f"--levels is top, or top,middle, or top,middle,bottom: each is made from the one above; got {named!r}"
             )
         check_loudness(self.loudness)
+        if self.lyrics is not None and not self.lyrics.strip():
+            raise BadInput("the lyrics are empty: give some, or leave --lyrics out")
         if any(top_k % 1 for top_k in self.settings.get("top_k", {}).values()):
             raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
 
