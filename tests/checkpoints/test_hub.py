@@ -10,7 +10,6 @@ import pytest
 from hub_server import COMMIT
 from huggingface_hub import constants, scan_cache_dir, try_to_load_from_cache
 
-from jukectl.checkpoints import hub as hub_module
 from jukectl.checkpoints.hub import find_pulled, pull
 from jukectl.checkpoints.hub_cache import CachedRepository
 from jukectl.errors import BadInput, BadModel, CannotFetch, CannotWrite, UnknownName
@@ -463,9 +462,15 @@ def test_two_pulls_of_the_same_model_do_not_mix(repository, cache):
 def test_the_library_says_what_it_says_as_before(repository, capfd):
     from huggingface_hub.utils import logging
 
-    before = logging.get_verbosity()
+    before = logging.get_verbosity(), constants.HF_HUB_DISABLE_TELEMETRY
     repository.breaks = {FIRST: [1_000]}
     pull(NAME)
-    assert logging.get_verbosity() == before
+    assert (logging.get_verbosity(), constants.HF_HUB_DISABLE_TELEMETRY) == before
     assert capfd.readouterr().err == ""
-    assert hub_module.TRIES > 1
+
+
+def test_the_hub_is_told_who_asks_and_nothing_of_the_machine(hub, repository):
+    pull(NAME)
+    for request in hub.requests:
+        assert request.agent.startswith("jukectl/")
+        assert "torch" not in request.agent

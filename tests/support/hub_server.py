@@ -47,6 +47,7 @@ class Request:
     start: int | None = None  # of the range, where one was asked for
     host: str = ""
     signed: bool = False  # whether it came with a login
+    agent: str = ""  # who says to ask
 
 
 class Hub:
@@ -126,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         file = "/".join(path)
         start = self._start()
         host, signed = self.headers["Host"].split(":")[0], "Authorization" in self.headers
-        hub.requests.append(Request(str(self.command), file, start, host, signed))
+        hub.requests.append(Request(str(self.command), file, start, host, signed, self.headers["User-Agent"]))
         repository = hub.repositories.get(f"{owner}/{name}")
         if repository is None:
             return self._refuse(404, "RepoNotFound")

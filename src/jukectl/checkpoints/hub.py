@@ -28,6 +28,7 @@ from jukectl.errors import BadInput, BadModel, CannotFetch, CannotWrite, Jukectl
 from jukectl.progress import Progress, Report, silent
 
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+_LARGE = 100_000_000  # bytes that take a while to hash
 _REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 
 
@@ -213,7 +214,8 @@ class _Pull:
     def _fetch_one(self, file: RemoteFile, seen: Seen) -> None:
         """Fetch one file, in as many tries as it takes while something comes; only the right hash is kept."""
         partial = self.cached.partial(file.digest)
-        checking = _Meter(self.report, f"checking {file.name}", file.size or 0).of("")
+        told = self.report if (file.size or 0) > _LARGE else silent
+        checking = _Meter(told, f"checking {file.name}", file.size or 0).of("")
         left, most = TRIES, length(partial)
         while True:
             try:
@@ -241,12 +243,15 @@ class _Pull:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's own remarks off stderr while the block runs: what matters is told by ours."""
+    """Keep the library's own remarks off stderr while the block runs, and what it tells of this machine off the net."""
+    from huggingface_hub import constants
     from huggingface_hub.utils import logging as remarks
 
-    before = remarks.get_verbosity()
+    before = remarks.get_verbosity(), constants.HF_HUB_DISABLE_TELEMETRY
     remarks.set_verbosity(logging.CRITICAL)
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # or it asks the hub for more, and sends what else is installed
     try:
         yield
     finally:
-        remarks.set_verbosity(before)
+        remarks.set_verbosity(before[0])
+        constants.HF_HUB_DISABLE_TELEMETRY = before[1]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from jukectl import __version__
 from jukectl.checkpoints.hub_cache import Seen, is_commit, is_digest
 from jukectl.checkpoints.published import PUBLISHED
 from jukectl.errors import BadModel, CannotFetch, CannotWrite
@@ -18,6 +19,7 @@ from jukectl.errors import BadModel, CannotFetch, CannotWrite
 TRIES = 4  # that bring nothing new
 PAUSE_SECONDS = 1.0  # before the second try, twice that before the third
 
+_WHO = {"library_name": "jukectl", "library_version": __version__}
 _TRY_AGAIN = (408, 416, 429, 500, 502, 503, 504)  # HTTP statuses
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO)
 
@@ -51,9 +53,8 @@ class Remote:
         for left in reversed(range(TRIES)):
             try:
                 with self._told():
-                    about = get_hf_file_metadata(
-                        self._url(name, commit or self.revision), timeout=constants.HF_HUB_ETAG_TIMEOUT
-                    )
+                    url = self._url(name, commit or self.revision)
+                    about = get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT, **_WHO)
                 break
             except FileNotFoundError:
                 return None
@@ -79,7 +80,7 @@ class Remote:
         have = length(partial)
         if have and have == file.size:
             return
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}  # the bytes that the hash is of
+        headers = {**build_hf_headers(**_WHO), "Accept-Encoding": "identity"}  # the bytes that the hash is of
         if have:
             headers["Range"] = f"bytes={have}-"
         with (
