@@ -18,6 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 from variants import Kept, Variant
 
 SHARD_BYTES = 200_000
+RARE = 0.5  # size of what makes a character likely, to what makes a code likely
 DECODED = 0.2  # standard deviation of decoded audio
 
 NUMBERS = (  # of what is no matrix: a name's pattern, mean and standard deviation
@@ -43,7 +44,7 @@ def build(variant: Variant) -> JukeboxModel:
         for prior in model.priors:
             _fill(prior, dice)
             if prior.is_encoder_decoder:  # a character drawn for a code is to be rare, not impossible
-                prior.prior.fc_proj_out.weight[: prior.config.lyric_vocab_size] *= 0.6
+                prior.prior.fc_proj_out.weight[: prior.config.lyric_vocab_size] *= RARE
         _fill(model.vqvae, dice)
         _fill_codebooks(model.vqvae, dice)
     return model

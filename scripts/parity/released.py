@@ -48,7 +48,7 @@ def released(style: Style) -> JukeboxConfig:
         "mask": True,
         "attention_pattern": PATTERNS[style],
         "is_encoder_decoder": merged,
-        "merged_decoder": merged,
+        "merged_decoder": style == "5b-lyrics",
     }
     large = {"n_ctx": 8_192, "hidden_size": 4_800, "n_heads": 8, "blocks": 128, "metadata_dims": V2}
     if style == "1b-lyrics":

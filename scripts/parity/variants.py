@@ -60,13 +60,12 @@ def _codec(size: int, downs: list[int], advances: list[float], **sizes: Any) -> 
 
 
 def _top(style: Style, codec: Mapping[str, Any], labels: list[int], **sizes: Any) -> dict[str, Any]:
-    merged = style == "1b-lyrics"
     return {
         "level": 0,
         "mask": True,  # false as the port has it: not causal
         "attention_pattern": PATTERNS[style],
-        "is_encoder_decoder": merged,
-        "merged_decoder": merged,
+        "is_encoder_decoder": style == "1b-lyrics",
+        "merged_decoder": style == "5b-lyrics",  # where it is true, the head is not tied to the embedding
         "nb_relevant_lyric_tokens": 0,
         "metadata_dims": labels,
         "music_vocab_size": codec["nb_discrete_codes"],
@@ -310,7 +309,54 @@ def _without_lyrics() -> Variant:
     )
 
 
-GOLDEN = (_with_encoder(), _in_one_sequence(), _without_lyrics())
+def _other_head(style: Style) -> Variant:
+    """A smaller model whose head is tied where that of the released one is not, and the other way round."""
+    codec = _codec(32, [1, 1, 1], [0.5, 0.5, 0.5], embed_dim=6, res_conv_width=4, res_conv_depth=1)
+    tied = style == "5b-lyrics"
+    encoder = _encoder(12, 80, hidden_size=8, num_layers=2, n_heads=1, blocks=3)
+    top = _top(
+        style,
+        codec,
+        [5, 6],
+        n_ctx=36,
+        hidden_size=16,
+        num_layers=19 if tied else 16,
+        n_heads=2,
+        blocks=6,
+        merged_decoder=not tied,
+        nb_relevant_lyric_tokens=12,
+        lyric_vocab_size=80 if tied else 79,
+        encoder_config=encoder if tied else None,
+    )
+    upsampler = {"num_layers": 2, "n_heads": 1, "blocks": 4, "merged_decoder": True}
+    convolutions = {"res_conv_width": 4, "res_conv_depth": 2, "res_dilation_cycle": None}
+    middle = _upsampler(1, codec, [5, 6], n_ctx=32, hidden_size=12, **upsampler, **convolutions)
+    bottom = _upsampler(2, codec, [5, 6], n_ctx=48, hidden_size=12, **upsampler, **convolutions)
+    return Variant(
+        name="encoder-tied" if tied else "one-sequence-untied",
+        style=style,
+        seed=4,
+        config={
+            "vqvae_config": codec,
+            "prior_config_list": [top, middle, bottom],
+            "sampling_rate": 8_000,
+            "timing_dims": 10,
+            "min_duration": 0,
+            "max_duration": 0.3,
+            "max_nb_genres": 2,
+        },
+        songs=(SongPlan("long, primed", 41, prompt=10, characters=50),),
+        layout="safetensors" if tied else "bin shards",
+    )
+
+
+GOLDEN = (
+    _with_encoder(),
+    _in_one_sequence(),
+    _without_lyrics(),
+    _other_head("5b-lyrics"),
+    _other_head("1b-lyrics"),
+)
 """Together every kind of layer of both top priors and of the upsamplers."""
 
 
@@ -357,7 +403,7 @@ def drawn(style: Style, seed: int) -> Variant:
         lyric_vocab_size=alphabet,
         encoder_loss_fraction=dice.choice([0.1, 0.4]),
         attn_res_scale=dice.random() < 0.2,
-        merged_decoder=style == "1b-lyrics" or dice.random() < 0.3,
+        merged_decoder=dice.random() < 0.5,
     )
     if style == "5b-lyrics":
         blocks = dice.choice([block for block in (2, 3, 4, 6) if characters % block == 0])

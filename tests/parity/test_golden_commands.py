@@ -30,44 +30,45 @@ def test_encode_gives_the_codes_of_a_recording(golden, native, recording, comman
         assert np.array_equal(codes_in(tmp_path / "song", level), golden.arrays[f"codes/{level}"])
 
 
-def test_songs_sampled_greedily_have_the_same_codes(golden, native, recording, command, tmp_path):
+def begun(golden, song, recording: Path) -> list[object]:
+    """The command that begins a song, and what it goes on from."""
+    if not song["prompt"]:
+        return ["sample"]
+    heard = song["prompt"] * golden.hop("top") / golden.cases["sample_rate"]
+    return ["continue", recording, "--prompt-seconds", heard]
+
+
+def asked(golden, song, folder: Path) -> list[object]:
+    """What a song is told and how long it is to be, as options."""
     rate = golden.cases["sample_rate"]
+    options = ["--artist", f"#{song['artist']}", *(f"--genre=#{genre}" for genre in song["genres"])]
+    options += ["--seconds", song["new"] * golden.hop("top") / rate, "--song-seconds", song["total"] / rate]
+    if song["lyrics"] is not None:
+        (folder / "lyrics.txt").write_text(song["lyrics"], encoding="utf-8")
+        options += ["--lyrics", folder / "lyrics.txt"]
+    return options
 
-    def seconds(codes: int) -> str:
-        return repr(codes * golden.hop("top") / rate)
 
+def test_songs_sampled_greedily_have_the_same_codes(golden, native, recording, command, tmp_path):
     for number, song in enumerate(golden.cases["songs"]):
         out = tmp_path / str(number)
-        told = ["--artist", f"#{song['artist']}", *(f"--genre=#{genre}" for genre in song["genres"])]
-        told += ["--song-seconds", repr(song["total"] / rate), "--seconds", seconds(song["new"])]
-        if song["lyrics"] is not None:
-            text = tmp_path / "lyrics.txt"
-            text.write_text(song["lyrics"], encoding="utf-8")
-            told += ["--lyrics", str(text)]
-        options = ["--out", out, "--model", native, "--device", "cpu", "--top-k", 1]
-        if song["prompt"]:
-            begin = ["continue", recording, "--prompt-seconds", seconds(song["prompt"])]
-        else:
-            begin = ["sample"]
-        command("--quiet", *begin, *options, *told, "--levels", "top")
-        expected = golden.arrays[f"songs/{number}/top"]
-        assert np.array_equal(codes_in(out, "top"), expected), song["name"]
+        command(
+            "--quiet", *begun(golden, song, recording), "--out", out, "--model", native, "--top-k", 1,
+            "--levels", "top", *asked(golden, song, tmp_path),
+        )  # fmt: skip
+        assert np.array_equal(codes_in(out, "top"), golden.arrays[f"songs/{number}/top"]), song["name"]
         command("--quiet", "upsample", out, "--top-k", 1)
         for level in LEVELS[1:]:
-            assert np.array_equal(codes_in(out, level), golden.arrays[f"songs/{number}/{level}"]), (song["name"], level)
+            expected = golden.arrays[f"songs/{number}/{level}"]
+            assert np.array_equal(codes_in(out, level), expected), (song["name"], level)
 
 
-def test_samples_of_one_song_are_all_the_same_when_greedy(golden, native, command, tmp_path):
-    number, song = next((number, song) for number, song in enumerate(golden.cases["songs"]) if not song["prompt"])
-    rate = golden.cases["sample_rate"]
-    told = ["--artist", f"#{song['artist']}", *(f"--genre=#{genre}" for genre in song["genres"])]
-    if song["lyrics"] is not None:
-        (tmp_path / "lyrics.txt").write_text(song["lyrics"], encoding="utf-8")
-        told += ["--lyrics", tmp_path / "lyrics.txt"]
-    lengths = ["--seconds", song["new"] * golden.hop("top") / rate, "--song-seconds", song["total"] / rate]
+def test_all_samples_of_one_song_are_those_of_the_port(golden, native, recording, command, tmp_path):
+    number, song = len(golden.cases["songs"]) - 1, golden.cases["songs"][-1]
     command(
-        "--quiet", "sample", "--out", tmp_path / "song", "--model", native, "--levels", "top", "--temperature", 0,
-        "--samples", 2, *lengths, *told,
+        "--quiet", *begun(golden, song, recording), "--out", tmp_path / "song", "--model", native, "--temperature", 0,
+        "--samples", 2, *asked(golden, song, tmp_path),
     )  # fmt: skip
-    expected = golden.arrays[f"songs/{number}/top"]
-    assert np.array_equal(codes_in(tmp_path / "song", "top"), np.repeat(expected, 2, axis=0))
+    for level in LEVELS:
+        expected = np.repeat(golden.arrays[f"songs/{number}/{level}"], 2, axis=0)
+        assert np.array_equal(codes_in(tmp_path / "song", level), expected)
