@@ -51,13 +51,13 @@ class HuggingFaceLayout(Layout):
 
     def files(self, part: str) -> tuple[Path, ...]:
         """Config, index, and the shards that hold something of the part."""
-        prefix = self._prefix(part)
+        prefix = port_prefix(part)
         shards = {file.path for name, file in self._files.items() if name.startswith(prefix)}
         return (self.path / CONFIG, self._listed, *sorted(shards))
 
     def weights(self, part: str, wanted: Mapping[str, Shape], others: Collection[str] = ()) -> Weights:
         """By the port's names, less the part's prefix."""
-        prefix, config = self._prefix(part), config_of(self.card, part)
+        prefix, config = port_prefix(part), config_of(self.card, part)
         self._check_prefixes()
         names = port_names(config)
         left_out = {prefix + name for ours in others for name in names(ours)}
@@ -69,9 +69,6 @@ class HuggingFaceLayout(Layout):
         }
         misfit = f"{self._listed} does not fit its {CONFIG}, in {prefix.rstrip('.')}"
         return matched(wanted, found, names, misfit, first_rows_of(config))
-
-    def _prefix(self, part: str) -> str:
-        return "vqvae." if part == VQVAE_PART else f"priors.{TOP_DOWN.index(Level.parse(part))}."
 
     @cached_property
     def _listed(self) -> Path:
@@ -116,7 +113,7 @@ class HuggingFaceLayout(Layout):
 
     def _check_prefixes(self) -> None:
         """BadModel for a tensor of no part."""
-        known = (self._prefix(VQVAE_PART), *(self._prefix(level.label) for level in self.config.priors))
+        known = (port_prefix(VQVAE_PART), *(port_prefix(level.label) for level in self.config.priors))
         for name in self._files:
             if not name.startswith(known):
                 raise BadModel(f"{self._listed} does not fit its {CONFIG}: {name} is not known")
@@ -134,6 +131,11 @@ def card_of(name: str, config: PortConfig, folder: Path) -> ModelCard:
         vocabularies=read_vocabularies(folder, config.priors),
         sampling={level.label: {"advance": advance} for level, advance in config.advance.items()},
     )
+
+
+def port_prefix(part: str) -> str:
+    """What the names of a part's tensors begin with: the port counts its priors from the top."""
+    return "vqvae." if part == VQVAE_PART else f"priors.{TOP_DOWN.index(Level.parse(part))}."
 
 
 def port_names(config: VQVAEConfig | PriorConfig) -> Callable[[str], Sequence[str]]:

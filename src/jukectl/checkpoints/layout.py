@@ -103,6 +103,11 @@ def config_of(card: ModelCard, part: str) -> VQVAEConfig | PriorConfig:
     return card.priors[level]
 
 
+def part_weights(layout: Layout, part: str) -> Weights:
+    """All tensors of a part, unread, all seen to fit."""
+    return layout.weights(part, shapes_of(config_of(layout.card, part)))
+
+
 def first_rows_of(config: VQVAEConfig | PriorConfig) -> dict[str, int]:
     """Of the tensors whose rows are in another order in foreign formats, the row there that is our first.
 

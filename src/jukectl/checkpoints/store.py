@@ -12,7 +12,7 @@ from torch import nn
 from jukectl.checkpoints.card import CARD, ModelCard
 from jukectl.checkpoints.fingerprints import cached_fingerprint
 from jukectl.checkpoints.huggingface import HuggingFaceLayout, is_huggingface
-from jukectl.checkpoints.layout import PARTS, VQVAE_PART, Layout, NativeLayout, config_of, shapes_of
+from jukectl.checkpoints.layout import PARTS, VQVAE_PART, Layout, NativeLayout, part_weights, shapes_of
 from jukectl.checkpoints.openai import OriginalLayout, is_original
 from jukectl.checkpoints.tensorfile import identity
 from jukectl.checkpoints.weights import Weights
@@ -71,7 +71,7 @@ class ModelFolder:
 
     def weights(self, name: str) -> Weights:
         """A part's tensors, unread, all seen to fit."""
-        return self.layout.weights(name, shapes_of(config_of(self.layout.card, name)))
+        return part_weights(self.layout, name)
 
     def fingerprint(self, name: str) -> str:
         """A part's fingerprint, from its tensors: the same for the same ones in every format."""

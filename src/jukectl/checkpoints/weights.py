@@ -147,15 +147,19 @@ class Reading:
         reader.done(place.name)
         return tensor
 
-    def pieces(self, name: str) -> Iterator[Tensor]:
-        """A tensor's numbers one after another, as one-dimensional pieces. Each is to be used before the next."""
+    def pieces(self, name: str, *, skipped: int = 0) -> Iterator[Tensor]:
+        """A tensor's numbers one after another, as one-dimensional pieces. Each is to be used before the next.
+
+        Our first `skipped` rows come last.
+        """
         place = self.weights.places[name]
         shape = place.described.shape
         rows = shape[0] if shape else 1
         row_bytes = prod(shape[1:]) * place.described.dtype.itemsize
         step = max(1, self.portion // PIECES // max(1, row_bytes))
         reader = None
-        for first, last in ((place.first_row, rows), (0, place.first_row)):
+        begin = (place.first_row + skipped) % max(1, rows)
+        for first, last in ((begin, rows), (0, begin)):
             for start in range(first, last, step):
                 stop = min(start + step, last)
                 reader = self._reader(place.file, (stop - start) * row_bytes)

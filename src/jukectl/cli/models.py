@@ -18,7 +18,7 @@ Card = Annotated[
     Path | None, typer.Option("--card", help="A TOML file with name, licence, summary, sampling and sources.")
 ]
 app = typer.Typer(
-    help="The models at hand and the published ones: list, show, pull, assemble, merge.", no_args_is_help=True
+    help="The models at hand and the published ones: list, show, pull, convert, assemble, merge.", no_args_is_help=True
 )
 
 
@@ -106,6 +106,38 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return str(value)
+
+
+@app.command()
+def convert(
+    context: typer.Context,
+    source: Annotated[
+        str, typer.Argument(help="A model's name; or a folder: of ours, in Hugging Face layout, of original files.")
+    ],
+    out: Annotated[Path, typer.Argument(help="The model folder to write.")],
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", help="fp32, fp16 or bf16, of all numbers. [default: as they are]"),
+    ] = None,
+    to: Annotated[str, typer.Option("--to", help="native, or huggingface for its port of Jukebox.")] = "native",
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", dir_okay=False, help="A config.json, for original files of no published model."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model that is there.")] = False,
+) -> None:
+    """Convert a model to another format or precision. Run it again to go on where it broke off.
+
+    Example: jukectl models convert jukebox-1b-lyrics my-model --precision fp16
+    """
+    from jukectl import pipeline
+
+    with progress(context) as report:
+        facts = pipeline.convert_model(
+            source, out, precision=precision, to=to, config=config, overwrite=overwrite, report=report
+        )
+    say(context, f"{facts['parameters'] / 1e6:.2f} M numbers in {out}")
+    emit(context, [out], facts)
 
 
 @app.command()

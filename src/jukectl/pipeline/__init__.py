@@ -2,6 +2,7 @@
 
 from jukectl.checkpoints.hub import pull as pull_model
 from jukectl.pipeline.about import describe_model, describe_path, list_models
+from jukectl.pipeline.converting import convert_model
 from jukectl.pipeline.datasets import EncodedManifest, Part, encode_manifest
 from jukectl.pipeline.decoding import decode
 from jukectl.pipeline.doctor import Checkup, examine
@@ -20,6 +21,7 @@ __all__ = [
     "Request",
     "choose",
     "continue_",
+    "convert_model",
     "decode",
     "describe_model",
     "describe_path",

@@ -1,0 +1,253 @@
+"""A model from one format to another, tensor by tensor, in little memory.
+
+What describes the result is written last, so a folder where a conversion broke off is no model; a note of what is done
+lies there meanwhile, and the same conversion goes on from it.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from jukectl.checkpoints.card import CARD, ModelCard
+from jukectl.checkpoints.hub_cache import CONFIG, WEIGHTS
+from jukectl.checkpoints.huggingface import port_names, port_prefix
+from jukectl.checkpoints.huggingface_config import PortConfig, write_config
+from jukectl.checkpoints.jsonfile import read_json
+from jukectl.checkpoints.layout import PARTS, Layout, config_of, first_rows_of, part_weights
+from jukectl.checkpoints.openai import OriginalLayout, is_original
+from jukectl.checkpoints.store import holds_model, layout_of
+from jukectl.checkpoints.tensorfile import Described, identity
+from jukectl.checkpoints.vocabulary_files import vocabulary_files
+from jukectl.checkpoints.weights import Weights
+from jukectl.checkpoints.writing import SafetensorsWriter, narrowed
+from jukectl.codes.fingerprint import Digest
+from jukectl.errors import BadInput, BadModel, CannotWrite
+from jukectl.files import atomic_write, make_folder
+from jukectl.prior.config import PriorConfig
+from jukectl.progress import Progress, Report, silent
+
+NOTE = ".conversion.json"
+VERSION = 1  # of how files are written
+ONE_FILE = 5 * 10**9  # bytes, up to which the parts of a model in Hugging Face layout share a file
+MEGABYTE = 10**6
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class Format(StrEnum):
+    """What a model may be converted to."""
+
+    NATIVE = "native"
+    HUGGINGFACE = "huggingface"
+
+
+def source_of(path: Path, config: Path | None = None) -> Layout:
+    """A folder with a model of any format. `config` describes original files that are of no published model."""
+    if config is not None:
+        if (path / CARD).exists() or not is_original(path):
+            raise BadInput(f"--config describes original files (*.pth.tar), and {path} holds none")
+        return OriginalLayout(path, config)
+    if not holds_model(path):
+        raise BadModel(
+            f"{path} holds no model: neither {CARD}, nor {CONFIG} with weights, nor original files (*.pth.tar)"
+        )
+    return layout_of(path)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file to write, with the parts that go into it."""
+
+    name: str
+    parts: Mapping[str, Weights]
+
+
+def convert(
+    source: Layout,
+    out: Path,
+    *,
+    precision: str | None = None,
+    to: Format = Format.NATIVE,
+    overwrite: bool = False,
+    report: Report = silent,
+) -> None:
+    """Write the model into the folder `out`. Every tensor keeps its precision, or all get another one.
+
+    BadInput where `out` holds anything but this very conversion, broken off, which then goes on. BadModel where the
+    model fits the format or the precision badly. CannotWrite where the disk is too full.
+    """
+    if out.resolve() == source.path.resolve():
+        raise BadInput(f"{out} is the model to convert: write the new one to a folder of its own")
+    if precision is not None and precision not in PRECISIONS:
+        raise BadInput(f"--precision is one of {', '.join(PRECISIONS)}, got {precision!r}")
+    dtype = PRECISIONS[precision] if precision else None
+    card = replace(source.card, name=out.resolve().name)
+    config = _port_config(card) if to is Format.HUGGINGFACE else None  # what the format has not, is refused early
+    weights = {part: part_weights(source, part) for part in PARTS if source.has(part)}
+    for one in weights.values():
+        one.check_twins()
+    files = _files(weights, to, dtype)
+    states = [(str(path), *identity(path)) for part in weights for path in source.files(part)]
+    note = Note.begin(out, sha256(repr((VERSION, states, precision, to)).encode()).hexdigest(), overwrite=overwrite)
+    left = [file for file in files if file.name not in note.done]
+    _check_space(out, sum(one.bytes(dtype) for file in left for one in file.parts.values()))
+    for file in left:
+        note.add(file.name, _write(file, out, card, dtype, to, report))
+    for name, text in _texts(card, files, note.fingerprints, config, dtype).items():
+        with atomic_write(out / name) as written:
+            written.write(text.encode())
+    note.remove()
+
+
+def _files(weights: Mapping[str, Weights], to: Format, dtype: torch.dtype | None) -> list[_File]:
+    if to is Format.NATIVE:
+        return [_File(f"{part}.safetensors", {part: one}) for part, one in weights.items()]
+    if sum(one.bytes(dtype) for one in weights.values()) <= ONE_FILE:
+        return [_File("model.safetensors", weights)]
+    shards = enumerate(weights.items(), 1)
+    return [_File(f"model-{number:05}-of-{len(weights):05}.safetensors", {part: one}) for number, (part, one) in shards]
+
+
+def _names(card: ModelCard, part: str, to: Format) -> Callable[[str], Sequence[str]]:
+    """The names in the new file of one of our tensors: of tied ones, the port wants both."""
+    if to is Format.NATIVE:
+        return lambda ours: (ours,)
+    names, prefix = port_names(config_of(card, part)), port_prefix(part)
+    return lambda ours: [prefix + name for name in names(ours)]
+
+
+def _write(
+    file: _File, out: Path, card: ModelCard, dtype: torch.dtype | None, to: Format, report: Report
+) -> dict[str, str]:
+    """Write one file; the fingerprint of each part in it, where its tensors lie in our order."""
+    total, written = sum(one.bytes() for one in file.parts.values()), 0
+    tensors = {
+        name: Described(one.shape(ours), dtype or one.dtype(ours))
+        for part, one in file.parts.items()
+        for ours in one.places
+        for name in _names(card, part, to)(ours)
+    }
+    fingerprints = {}
+    with atomic_write(out / file.name) as opened:
+        writer = SafetensorsWriter(opened, tensors, {"format": "pt"})
+        for part, one in file.parts.items():
+            names, digest, last_rows = _names(card, part, to), Digest(), _last_rows(card, part, to)
+            with one.reading(dtype) as reading:
+                for ours in sorted(one.places):
+                    digest.begin(ours, one.shape(ours))
+                    for piece in reading.pieces(ours, skipped=last_rows.get(ours, 0)):
+                        numbers = narrowed(piece, dtype or piece.dtype, ours)
+                        digest.add(numbers.float().numpy())
+                        for name in names(ours):
+                            writer.add(name, numbers)
+                        written += piece.nbytes
+                        done = Progress(f"writing {file.name} (MB)", -(-written // MEGABYTE), -(-total // MEGABYTE))
+                        report(done)
+            if not last_rows:
+                fingerprints[part] = digest.hexdigest()
+        writer.finish()
+    return fingerprints
+
+
+def _last_rows(card: ModelCard, part: str, to: Format) -> dict[str, int]:
+    """Of tensors whose rows are in another order there, how many of our first rows come last: the codes."""
+    config = config_of(card, part)
+    if to is Format.NATIVE or not isinstance(config, PriorConfig):
+        return {}
+    return dict.fromkeys(first_rows_of(config), config.codebook_size)
+
+
+def _texts(
+    card: ModelCard,
+    files: Sequence[_File],
+    fingerprints: Mapping[str, str],
+    config: dict[str, Any] | None,
+    dtype: torch.dtype | None,
+) -> dict[str, str]:
+    """What describes the model, the file that makes the folder a model last."""
+    if config is None:
+        return {CARD: replace(card, fingerprints=fingerprints).to_toml()}
+    texts = {name: json.dumps(one, ensure_ascii=False) for name, one in vocabulary_files(card).items()}
+    if len(files) > 1:
+        listed = {
+            name: file.name
+            for file in files
+            for part, one in file.parts.items()
+            for ours in one.places
+            for name in _names(card, part, Format.HUGGINGFACE)(ours)
+        }
+        total = sum(one.bytes(dtype) for file in files for one in file.parts.values())
+        index = {"metadata": {"total_size": total}, "weight_map": listed}
+        texts["model.safetensors.index.json"] = json.dumps(index, indent=2)
+    return {**texts, CONFIG: json.dumps(config, indent=2)}
+
+
+def _port_config(card: ModelCard) -> dict[str, Any]:
+    advance = {level: card.sampling.get(level.label, {}).get("advance") for level in card.priors}
+    told = {level: value for level, value in advance.items() if value is not None}
+    return write_config(PortConfig(card.vqvae, card.priors, told))
+
+
+def _check_space(out: Path, needed: int) -> None:
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise CannotWrite(f"{out} has room for {free / 1e9:.1f} GB, and the model takes {needed / 1e9:.1f} GB")
+
+
+@dataclass(frozen=True)
+class Note:
+    """Which files of a conversion are whole, kept beside them until all are."""
+
+    path: Path
+    key: str  # of the conversion: what is made of what
+    done: dict[str, dict[str, str]]  # files, and the fingerprints of the parts in them
+
+    @classmethod
+    def begin(cls, out: Path, key: str, *, overwrite: bool) -> Self:
+        """Begin a conversion, or go on with it. BadInput where the folder holds anything else, unless `overwrite`."""
+        make_folder(out)
+        note = cls(out / NOTE, key, {})
+        there = {path.name for path in out.iterdir() if not path.name.endswith(".part")}
+        if NOTE in there:
+            try:
+                kept = read_json(note.path)
+                if kept["key"] == key:
+                    note.done.update({name: dict(one) for name, one in kept["done"].items() if name in there})
+                    return note
+            except (BadModel, KeyError, TypeError, ValueError, AttributeError):
+                pass  # damaged: nothing is known to be whole
+            if not overwrite:
+                raise BadInput(f"{out} holds another conversion, which broke off. To begin anew: --overwrite")
+        if there and not overwrite:
+            raise BadInput(f"{out} is not empty. Name another folder, or replace the model in it with --overwrite")
+        for name in (CARD, CONFIG, *WEIGHTS, *(f"{part}.safetensors" for part in PARTS)):  # what describes it first
+            (out / name).unlink(missing_ok=True)
+        for litter in (*out.glob(".*.part"), *out.glob("model-*-of-*.safetensors")):
+            litter.unlink()
+        note._save()
+        return note
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Of all parts that are written."""
+        return {part: one for parts in self.done.values() for part, one in parts.items()}
+
+    def add(self, name: str, fingerprints: dict[str, str]) -> None:
+        """A file is whole."""
+        self.done[name] = fingerprints
+        self._save()
+
+    def remove(self) -> None:
+        """All is done."""
+        self.path.unlink()
+
+    def _save(self) -> None:
+        with atomic_write(self.path) as file:
+            file.write(json.dumps({"key": self.key, "done": self.done}).encode())
