@@ -158,3 +158,46 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "sampling": {"top": {"temperature": 0.98}},
     }
     return assemble(place / "tiny", runs, card).path
+
+
+@pytest.fixture(scope="session")
+def singing_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a top prior that reads 16 characters of lyrics, called singer. Not to be changed.
+
+    As the published 1b-lyrics it has lyrics and codes in one sequence and two sets of names: v3 at the top, v2 below.
+    It knows songs of 0.5 to 60 seconds.
+    """
+    import shutil
+    from dataclasses import replace
+
+    import torch
+    from safetensors.torch import save_file
+
+    from jukectl.checkpoints.store import ModelFolder
+    from jukectl.codes.level import Level
+    from jukectl.prior.config import LyricsConfig
+    from jukectl.prior.model import Prior
+    from jukectl.prior.vocabulary import Style, Vocabulary
+
+    path = tmp_path_factory.mktemp("singing") / "singer"
+    shutil.copytree(tiny_model, path)
+    card = ModelFolder(path).card
+    top = replace(card.priors[Level.TOP], lyrics=LyricsConfig(characters=16, alphabet=79), tied_head=False)
+    first = Vocabulary(artists=("unknown", "ada", "zoë"), genres=("unknown", "jazz", "cool jazz"), style=Style.V3)
+    second = Vocabulary(artists=("ada",), artist_numbers=(2,), genres=("unknown", "jazz", "cool"), style=Style.V2)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(7)
+        prior = Prior(top)
+        for parameter in prior.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.1)
+    save_file(prior.state_dict(), path / "top.safetensors")
+    changed = replace(
+        card,
+        name="singer",
+        priors={**card.priors, Level.TOP: top},
+        vocabulary=Vocabulary(),
+        vocabularies={Level.TOP: first, Level.MIDDLE: second, Level.BOTTOM: second},
+    )
+    (path / "model.toml").write_text(changed.to_toml(), encoding="utf-8")
+    return path

@@ -90,6 +90,11 @@ def test_more_genres_than_a_level_takes_name_the_level():
         make_card().labels(Level.MIDDLE, None, ("pop rock pop",))
 
 
+def test_the_names_that_it_offers_are_those_of_the_top():
+    assert make_card().names.artists == ("unknown", "ada", "zoë")
+    assert make_card(priors={Level.MIDDLE: prior(Level.MIDDLE)}, vocabularies={}, vocabulary=SECOND).names == SECOND
+
+
 def test_lyrics_are_spelled_in_the_alphabet_of_their_model():
     assert make_card().spell(Level.TOP, "a b\n").ids == (4, 1, 2, 3)
     assert make_card().spell(Level.TOP, "àüb").left_out == "ü"

@@ -33,6 +33,11 @@ class ModelCard:
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # of the parts
     sources: tuple[Mapping[str, str], ...] = ()  # the music it was trained on: artist, title, licence
 
+    @property
+    def names(self) -> Vocabulary:
+        """The names that a user may give: those of the top, where the model has one."""
+        return self.vocabulary_at(Level.TOP) if Level.TOP in self.priors else self.vocabulary
+
     def labels(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
         """The ids of names at one level; UnknownName lists the nearest where no level knows one.
 

@@ -1,0 +1,67 @@
+"""Lyrics to characters: the published alphabets, and what becomes of what they have not."""
+
+import pytest
+
+from jukectl.errors import BadModel
+from jukectl.prior.lyrics import V2, V3, Spelled, published_alphabet, spell
+
+
+def test_the_alphabet_of_the_published_5b_has_80_ids_in_their_order():
+    alphabet = published_alphabet(80)
+    assert list(alphabet.values()) == list(range(1, 80))
+    assert "".join(alphabet) == ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?-+'\"()[] \t\n")
+
+
+def test_that_of_the_published_1b_has_no_plus():
+    assert "".join(published_alphabet(79)) == V3 == V2.replace("+", "")
+    # as the port's documentation shows it
+    assert spell("old town road", published_alphabet(79)).ids == (41, 38, 30, 76, 46, 41, 49, 40, 76, 44, 41, 27, 30)
+
+
+@pytest.mark.parametrize("size", [1, 78, 81, 100])
+def test_an_alphabet_of_another_size_has_to_be_told(size):
+    with pytest.raises(BadModel, match=f"which {size} characters"):
+        published_alphabet(size)
+
+
+def written(text, size=80):
+    """The text that the ids of a text stand for, and what was left out of it."""
+    alphabet = published_alphabet(size)
+    spelled = spell(text, alphabet)
+    characters = {number: character for character, number in alphabet.items()}
+    return "".join(characters[number] for number in spelled.ids), spelled.left_out
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("Oh, [no]! (3:45)\t", "Oh, [no]! (3:45)\t"),
+        ("one\\two", "one\ntwo"),  # as published
+        ("one\r\ntwo\rthree\n", "one\ntwo\nthree\n"),
+        ("Füße, naïve café", "Fusse, naive cafe"),
+        ("cafe\u0301", "cafe"),  # an accent that is a character of its own
+        ("\u201cDon\u2019t\u2026\u201d \u2013 he said", '"Don\'t..." - he said'),
+        ("жук", "zhuk"),
+        ("漢字", "HanZi"),
+        ("a\u00a0b", "a b"),
+        ("", ""),
+    ],
+)
+def test_what_the_alphabet_has_not_is_written_in_latin_letters(text, known):
+    assert written(text) == (known, "")
+
+
+def test_what_has_no_letters_at_all_is_left_out_and_told_once():
+    assert written("a*b\u200bc*<d>") == ("abcd", "*\u200b<>")
+    assert written("1+1", 79) == ("11", "+")
+    assert written("1+1", 80) == ("1+1", "")
+
+
+def test_a_character_that_the_alphabet_has_is_itself():
+    assert spell("é\\e", {"é": 3, "\\": 4, "e": 5}) == Spelled((3, 4, 5))
+
+
+def test_the_remark_names_what_was_left_out_but_not_without_end():
+    assert Spelled((), "*\u200b").remark == "*, U+200B"
+    assert Spelled((), "".join(map(chr, range(0x4E00, 0x4E20)))).remark.endswith(", 20 more")
+    assert Spelled((1, 2)).remark == ""
