@@ -175,14 +175,19 @@ def singing_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     from jukectl.checkpoints.store import ModelFolder
     from jukectl.codes.level import Level
-    from jukectl.prior.config import LyricsConfig
+    from jukectl.prior.config import AttentionKind, LyricsConfig
     from jukectl.prior.model import Prior
     from jukectl.prior.vocabulary import Style, Vocabulary
 
     path = tmp_path_factory.mktemp("singing") / "singer"
     shutil.copytree(tiny_model, path)
     card = ModelFolder(path).card
-    top = replace(card.priors[Level.TOP], lyrics=LyricsConfig(characters=16, alphabet=79), tied_head=False)
+    top = replace(
+        card.priors[Level.TOP],
+        lyrics=LyricsConfig(characters=16, alphabet=79),
+        pattern=(AttentionKind.ROW, AttentionKind.LYRICS, AttentionKind.DENSE),
+        tied_head=False,
+    )
     first = Vocabulary(artists=("unknown", "ada", "zoë"), genres=("unknown", "jazz", "cool jazz"), style=Style.V3)
     second = Vocabulary(artists=("ada",), artist_numbers=(2,), genres=("unknown", "jazz", "cool"), style=Style.V2)
     with torch.random.fork_rng(), torch.no_grad():
@@ -190,7 +195,8 @@ def singing_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
         prior = Prior(top)
         for parameter in prior.parameters():
             if not parameter.any():
-                torch.nn.init.normal_(parameter, std=0.1)
+                torch.nn.init.normal_(parameter, std=0.5)
+        prior.codes.weight[top.codebook_size :] *= 20  # so that what is sung is heard
     save_file(prior.state_dict(), path / "top.safetensors")
     changed = replace(
         card,

@@ -140,6 +140,7 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
         styled = replace(labels, artist=request.artist, genres=request.genres)
         labels = labels if _folded(labels) == _folded(styled) else styled
     if request.lyrics is not None:
+        folder.card.spell(Level.TOP, request.lyrics)
         labels = replace(labels, lyrics=request.lyrics)
     asked = replace(
         recipe,
@@ -166,8 +167,7 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
                 f"{song.path} was begun otherwise ({'; '.join(differences)}). Leave those options out, or copy its "
                 "top.npz into a folder of its own and upsample it there"
             )
-    given = replace(asked.labels, lyrics=request.lyrics)
-    check_labels(given, folder.card, tuple(filter(sampling.__contains__, asked.levels)))
+    check_labels(replace(asked.labels, lyrics=None), folder.card, tuple(filter(sampling.__contains__, asked.levels)))
     return asked
 
 

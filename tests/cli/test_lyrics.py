@@ -1,0 +1,78 @@
+"""--lyrics FILE: a text, and everything else that a file may be."""
+
+import tomllib
+
+import pytest
+
+
+@pytest.fixture
+def sing(style, singing_model, tmp_path):
+    """The command of a draft of the model that sings, without the lyrics."""
+    options = [str(singing_model) if option == style[1] else option for option in style]
+    return ["sample", "--out", tmp_path / "song", *options, "--levels", "top"]
+
+
+def kept(tmp_path):
+    return tomllib.loads((tmp_path / "song/song.toml").read_text(encoding="utf-8"))["labels"]["lyrics"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "One line",
+        "One\nTwo\n\n",
+        'He said "no", """no"""\\ \n',
+        "\ufeffwith a mark\n",
+        "tab\tand \x1b\x00 more\n",
+        "ü\n",
+    ],
+)
+def test_a_text_file_is_sung_and_kept_in_the_recipe(jukectl, sing, tmp_path, text):
+    (tmp_path / "words.txt").write_bytes(text.encode())
+    jukectl(*sing, "--lyrics", tmp_path / "words.txt")
+    assert kept(tmp_path) == text.removeprefix("\ufeff")
+    assert "finished already" in jukectl(*sing, "--lyrics", tmp_path / "words.txt").err
+
+
+def test_lines_may_end_as_on_other_systems(jukectl, sing, tmp_path):
+    (tmp_path / "words.txt").write_bytes(b"One\r\nTwo\rThree")
+    jukectl(*sing, "--lyrics", tmp_path / "words.txt")
+    assert kept(tmp_path) == "One\nTwo\nThree"
+
+
+@pytest.mark.parametrize("command", ["sample", "continue", "upsample"])
+def test_a_model_that_does_not_sing_says_so(fails, riff, style, song, tmp_path, command):
+    (tmp_path / "words.txt").write_text("la")
+    given = {
+        "sample": ["--out", tmp_path / "new", *style],
+        "continue": [riff, "--out", tmp_path / "new", *style],
+        "upsample": [song],
+    }
+    answer = fails(command, *given[command], "--lyrics", tmp_path / "words.txt")
+    assert "tiny takes no lyrics, only artist and genre" in answer
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "the lyrics are empty"), (b" \n", "the lyrics are empty"), (b"caf\xe9", "is not UTF-8 (byte 3)")],
+)
+def test_a_file_without_a_text_is_an_error(fails, sing, tmp_path, content, reason):
+    (tmp_path / "words.txt").write_bytes(content)
+    assert reason in fails(*sing, "--lyrics", tmp_path / "words.txt")
+    assert not (tmp_path / "song").exists()
+
+
+def test_what_is_no_file_or_no_lyrics_is_an_error(fails, sing, tmp_path):
+    assert "words.txt is not there" in fails(*sing, "--lyrics", tmp_path / "words.txt")
+    assert "--lyrics takes a text file, and - is not there" in fails(*sing, "--lyrics", "-")
+    assert f"{tmp_path} is none" in fails(*sing, "--lyrics", tmp_path)
+    with (tmp_path / "giant.txt").open("wb") as file:
+        file.truncate(2**20 + 1)
+    assert "giant.txt is no lyrics: it has 1048577 bytes" in fails(*sing, "--lyrics", tmp_path / "giant.txt")
+
+
+def test_characters_that_the_model_has_not_are_warned_of_once(jukectl, sing, tmp_path):
+    (tmp_path / "words.txt").write_text("1 + 1 + 1\n")
+    lines = jukectl(*sing, "--lyrics", tmp_path / "words.txt").err.splitlines()
+    assert sum("singer has no characters for these of the lyrics" in line for line in lines) == 1
