@@ -1,5 +1,7 @@
 """A card whose levels have sets of names of their own, as the published models do: v3 at the top, v2 below."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,22 @@ def test_it_is_read_as_it_was_written_and_a_set_of_two_levels_is_written_once():
     assert ModelCard.parse(text, WHERE) == card
     assert text.count("bj") == 1
     assert text.startswith("format = 1\n")
+
+
+def test_any_name_is_read_as_it_was_written():
+    artists = ("", 'Who "?"', "back\\slash", "\x00\x07\t\r\n\x1f\x7f\x80\u2028", "漢字 🎵", "[[vocabularies]]", "# no")
+    names = Vocabulary(artists=artists, style=Style.V3)
+    card = make_card(priors={Level.MIDDLE: prior(Level.MIDDLE)}, vocabularies={Level.MIDDLE: names})
+    assert ModelCard.parse(card.to_toml(), WHERE) == card
+
+
+def test_as_many_names_as_the_published_models_have_take_no_time():
+    names = Vocabulary(artists=tuple(map(str, range(12_000))), style=Style.V3)
+    top = replace(prior(Level.TOP), artists=12_000)
+    began = time.process_time()
+    card = ModelCard.parse(make_card(priors={Level.TOP: top}, vocabularies={Level.TOP: names}).to_toml(), WHERE)
+    assert card.labels(Level.TOP, "11999", ()) == (11_999, (0,))
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize(

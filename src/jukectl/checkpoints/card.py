@@ -1,8 +1,10 @@
 """A model's description: model.toml."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +71,19 @@ class ModelCard:
 
     def vocabulary_at(self, level: Level) -> Vocabulary:
         """The names that one level's prior knows: its own set, or the first of the model's, as names are only added."""
-        config = self._prior(level)
-        names = self.vocabularies.get(level, self.vocabulary)
-        if names is self.vocabulary:
-            names = replace(names, artists=names.artists[: config.artists], genres=names.genres[: config.genres])
+        self._prior(level)
+        return self._sets[level]
+
+    @cached_property
+    def _sets(self) -> dict[Level, Vocabulary]:
+        return {level: self._set_of(config, self.vocabularies.get(level)) for level, config in self.priors.items()}
+
+    def _set_of(self, config: PriorConfig, own: Vocabulary | None) -> Vocabulary:
+        names = own or replace(
+            self.vocabulary,
+            artists=self.vocabulary.artists[: config.artists],
+            genres=self.vocabulary.genres[: config.genres],
+        )
         return replace(names, artist_ids=config.artists, genre_ids=config.genres, genre_slots=config.genre_slots)
 
     def check_numbers(self) -> None:
@@ -89,7 +100,7 @@ class ModelCard:
     def _known(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> Vocabulary:
         """A level's names, once it is certain that each of those given is known at one level or another."""
         names = self.vocabulary_at(level)
-        check_known([self.vocabulary_at(one) for one in self.priors], artist, genres)
+        check_known(list(self._sets.values()), artist, genres)
         return names
 
     def _prior(self, level: Level) -> PriorConfig:
@@ -156,9 +167,7 @@ class ModelCard:
         if self.vocabulary.artists or self.vocabulary.genres:  # a codec alone has none, and priors may join it later
             names = {"artists": list(self.vocabulary.artists), "genres": list(self.vocabulary.genres)}
             table["vocabulary"] = names
-        if self.vocabularies:
-            table["vocabularies"] = _written_sets(self.vocabularies)
-        return tomlkit.dumps(table)
+        return tomlkit.dumps(table) + _written_sets(self.vocabularies)
 
 
 def vqvae_config(table: Mapping[str, Any]) -> VQVAEConfig:
@@ -174,15 +183,22 @@ LISTS = ("artists", "artist_numbers", "genres", "genre_numbers", "character_numb
 """The lists of a set of names."""
 
 
-def _written_sets(sets: Mapping[Level, Vocabulary]) -> list[dict[str, Any]]:
-    """Sets of names as tables, one for all levels that share it."""
-    tables = []
+def _written_sets(sets: Mapping[Level, Vocabulary]) -> str:
+    """Sets of names as tables of TOML, one for all levels that share it. tomlkit takes seconds for so many names."""
+    lines = []
     for names in dict.fromkeys(sets.values()):
         levels = [level.label for level in TOP_DOWN if sets.get(level) == names]
-        lists = {key: list(getattr(names, key)) for key in LISTS if getattr(names, key)}
-        table = {"levels": levels, "style": str(names.style), "characters": names.characters, **lists}
-        tables.append({key: value for key, value in table.items() if value})
-    return tables
+        values: dict[str, Any] = {"levels": levels, "style": str(names.style), "characters": names.characters}
+        values |= {key: list(getattr(names, key)) for key in LISTS}
+        lines += ["", "[[vocabularies]]", *(f"{key} = {_toml(value)}" for key, value in values.items() if value)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _toml(value: str | int | list[Any]) -> str:
+    """A text, a number or a list of them as TOML; texts are as in JSON but for one control character."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _read_sets(tables: Any) -> dict[Level, Vocabulary]:
