@@ -14,7 +14,7 @@ CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint check mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
+.PHONY: help setup demo test test-slow lint check parity mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,21 @@ lint: setup ## check style and types
 	@$(BIN)/mypy
 
 check: lint test ## all of lint and test
+
+# The port needs an older huggingface_hub than ours, and so an environment of its own.
+
+PARITY := build/parity-env
+SEED ?= 0
+MODELS ?= 1
+
+parity: setup $(PARITY)/.installed ## compare jukectl with the independent port, on random models (SEED=7 MODELS=3)
+	@OMP_NUM_THREADS=1 $(PARITY)/bin/python scripts/parity/live.py --seed $(SEED) --models $(MODELS)
+
+$(PARITY)/.installed: scripts/parity/requirements.txt constraints.txt
+	@echo 'Installing the port into $(PARITY)'
+	@test -x $(PARITY)/bin/pip || { rm -rf $(PARITY); $(PYTHON) -m venv $(PARITY); }
+	@$(PARITY)/bin/python -m pip -qq --disable-pip-version-check --no-input install -c constraints.txt -r scripts/parity/requirements.txt
+	@touch $@
 
 # The embedded model, from nothing. Every step goes on from where it stopped; -j2 uses two cores.
 

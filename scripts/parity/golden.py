@@ -18,15 +18,12 @@ import torch
 from port import build, forward, greedy, margins, save
 from torch import Tensor
 from transformers.models.deprecated.jukebox.modeling_jukebox import JukeboxModel
-from variants import GOLDEN, SongPlan, Variant
+from variants import GOLDEN, V2, V3, SongPlan, Variant
 from windows import Row, Window, fill, metadata_of
 
 LEVELS = ("top", "middle", "bottom")  # as the port counts
 CLEAR = 1e-3  # logits by which a code must be the likeliest: rounding is a hundred times smaller
 ATTEMPTS = 12
-
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?-+'\"()[] \t\n"
-"""Ids of characters count from 1. In the alphabet of 79 ids the plus is missing."""
 
 TEXT = """Count the numbers as they fall, one by one, and keep them all;
 nothing here was ever sung: random weights have no tongue.
@@ -95,7 +92,7 @@ class Golden:
 
     def codec(self) -> dict[str, Any]:
         """A recording, its codes, and each level's decode."""
-        vqvae, frames = self.model.vqvae, 30
+        vqvae, frames = self.model.vqvae, max(30, *(plan.prompt + 3 for plan in self.variant.songs))
         recording = self.recording(frames)
         with torch.no_grad():
             codes = vqvae.encode(recording[None, :, None])
@@ -264,11 +261,10 @@ class Golden:
         )
 
     def ids(self, text: str) -> tuple[int, ...]:
-        """The ids of characters in the alphabet of the top prior."""
-        alphabet = (
-            ALPHABET if self.model.priors[0].config.lyric_vocab_size == len(ALPHABET) + 1 else ALPHABET.replace("+", "")
-        )
-        return tuple(alphabet.index(character) + 1 for character in text)
+        """The ids of characters as the top prior has them; those it has not are left out."""
+        released = V3 if self.variant.style == "1b-lyrics" else V2
+        letters = released if self.variant.letters is None else self.variant.letters
+        return tuple(letters.index(character) + 1 for character in text if character in letters)
 
     def random_codes(self, dice: torch.Generator, rows: int, count: int) -> Tensor:
         """Codes (rows, count)."""

@@ -100,6 +100,9 @@ def save(model: JukeboxModel, variant: Variant, folder: Path) -> None:
         max_shard_size=SHARD_BYTES if "shards" in variant.layout else "1GB",
     )
     (folder / "generation_config.json").unlink(missing_ok=True)
+    if variant.letters is not None:
+        ids = {character: number for number, character in enumerate(variant.letters, 1)}
+        (folder / "lyrics.json").write_text(json.dumps(ids), encoding="utf-8")
     if variant.numbered:
         config = {"model_type": "jukebox", "nb_priors": len(model.priors), **variant.config}
         config |= {f"prior_{level}": values for level, values in enumerate(config.pop("prior_config_list"))}

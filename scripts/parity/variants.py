@@ -10,6 +10,10 @@ Style = Literal["5b-lyrics", "1b-lyrics", "5b"]
 Layout = Literal["bin shards", "safetensors", "safetensors shards"]
 Kept = Literal["both", "embedding", "head"]
 
+V2 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?-+'\"()[] \t\n"
+V3 = V2.replace("+", "")
+"""The characters of lyrics, from the id 1 on, of the released 5b-lyrics and 1b-lyrics."""
+
 PATTERNS: Mapping[Style, str] = {
     "5b-lyrics": "large_separated_enc_dec_w_lyrics",
     "1b-lyrics": "enc_dec_with_lyrics",
@@ -40,6 +44,7 @@ class Variant:
     layout: Layout = "bin shards"
     kept: Kept = "both"  # of a tied embedding and head
     numbered: bool = False  # config.json has prior_0, prior_1 … rather than prior_config_list
+    letters: str | None = None  # of lyrics, from the id 1 on, in a file of the model; None: those of a released one
     hops: tuple[int, ...] = field(init=False)  # audio samples a code, bottom first
 
     def __post_init__(self) -> None:
@@ -313,7 +318,8 @@ def _other_head(style: Style) -> Variant:
     """A smaller model whose head is tied where that of the released one is not, and the other way round."""
     codec = _codec(32, [1, 1, 1], [0.5, 0.5, 0.5], embed_dim=6, res_conv_width=4, res_conv_depth=1)
     tied = style == "5b-lyrics"
-    encoder = _encoder(12, 80, hidden_size=8, num_layers=2, n_heads=1, blocks=3)
+    letters = V3[::-1][: 78 if tied else 77]  # neither is a released one
+    encoder = _encoder(12, len(letters) + 1, hidden_size=8, num_layers=2, n_heads=1, blocks=3)
     top = _top(
         style,
         codec,
@@ -325,7 +331,7 @@ def _other_head(style: Style) -> Variant:
         blocks=6,
         merged_decoder=not tied,
         nb_relevant_lyric_tokens=12,
-        lyric_vocab_size=80 if tied else 79,
+        lyric_vocab_size=len(letters) + 1,
         encoder_config=encoder if tied else None,
     )
     upsampler = {"num_layers": 2, "n_heads": 1, "blocks": 4, "merged_decoder": True}
@@ -347,6 +353,7 @@ def _other_head(style: Style) -> Variant:
         },
         songs=(SongPlan("long, primed", 41, prompt=10, characters=50),),
         layout="safetensors" if tied else "bin shards",
+        letters=letters,
     )
 
 
@@ -387,17 +394,16 @@ def drawn(style: Style, seed: int) -> Variant:
         lyrics = 2 * dice.randint(4, 12)
         context -= lyrics
     characters = {"1b-lyrics": lyrics, "5b": 0}.get(style, 2 * dice.choice([2, 3, 6]) * dice.choice([2, 3]))
-    alphabet = {"1b-lyrics": 79}.get(style, 80)
-    depth = {"5b-lyrics": dice.randint(19, 30), "1b-lyrics": dice.choice([16, 33, 48, 50])}.get(
-        style, dice.randint(2, 7)
-    )
+    letters = "".join(dice.sample(V3, dice.randint(60, len(V3)))) if characters and dice.random() < 0.4 else None
+    alphabet = 1 + len(letters or (V3 if style == "1b-lyrics" else V2))
+    shallow, deep = {"5b-lyrics": (12, 30), "1b-lyrics": (14, 50)}.get(style, (2, 7))
     top = _top(
         style,
         codec,
         labels,
         n_ctx=context,
         blocks=top_blocks,
-        num_layers=depth,
+        num_layers=dice.randint(shallow, deep),
         **_heads(dice),
         nb_relevant_lyric_tokens=characters,
         lyric_vocab_size=alphabet,
@@ -457,10 +463,12 @@ def drawn(style: Style, seed: int) -> Variant:
             song("one context", context),
             song("long", long),
             song("primed", dice.randint(context // 2, 2 * context), prompt),
+            song("primed by more than a context", dice.randint(1, context), dice.randint(context + 1, 2 * context)),
         ),
         layout=dice.choice(["bin shards", "safetensors", "safetensors shards"]),
         kept=dice.choice(["both", "embedding", "head"]),
         numbered=dice.random() < 0.5,
+        letters=letters,
     )
 
 
