@@ -67,6 +67,8 @@ def assemble(
     leaves the folder as it was, where the parts do not belong together.
     """
     runs = list(runs)
+    if base is not None:
+        _check_native(base)
     before = base.path if base is not None else out
     described = read_card(before / CARD) if (before / CARD).exists() else {}
     if base is not None:  # what was learned since is not under its name
@@ -101,6 +103,7 @@ def bake(model: AdaptedModel, out: Path, card: Mapping[str, Any], dtype: torch.d
 
     `card` is laid over the model's own, as with `assemble`.
     """
+    _check_native(model)
     parts: dict[str, Tensors] = {}
     for level in {worn.adapter.card.level for worn in model.adapters}:
         tensors = model.prior(level, torch.device("cpu")).state_dict()
@@ -109,6 +112,14 @@ def bake(model: AdaptedModel, out: Path, card: Mapping[str, Any], dtype: torch.d
     table = tomllib.loads(replace(model.card, version="", licence="", summary="", fingerprints=fingerprints).to_toml())
     described = ModelCard.from_dict({**table, **card}, out / CARD)
     return write_model(out, described, parts, ModelFolder(model.path))
+
+
+def _check_native(base: ModelFolder) -> None:
+    """BadModel for a model in another format, whose parts cannot be copied."""
+    if not (base.path / CARD).exists():
+        raise BadModel(
+            f"{base.path} is in another format than ours. Convert it first: jukectl models convert {base.path} FOLDER"
+        )
 
 
 def write_model(out: Path, card: ModelCard, parts: Mapping[str, Tensors], base: ModelFolder | None) -> ModelFolder:

@@ -2,11 +2,11 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,16 +26,8 @@ class Described:
     dtype: torch.dtype
 
 
-class Reader(Protocol):
-    """The tensors of an open file."""
-
-    def __call__(self, name: str) -> Tensor:
-        """The tensor of that name. It may be a view of the file, whose pages are read when it is."""
-        ...
-
-    def done(self, name: str) -> None:
-        """Say that it is needed no more."""
-        ...
+Reader = Callable[[str], Tensor]
+"""Gives the tensors of an open file by name: views of the file, whose pages are read when they are."""
 
 
 class TensorFile(ABC):
@@ -45,8 +37,8 @@ class TensorFile(ABC):
 
     @property
     @abstractmethod
-    def mapped(self) -> bool:
-        """Whether its tensors are views of the file, so that to open it again costs nothing and frees their memory."""
+    def lasting(self) -> bool:
+        """Whether its tensors can be calculated with as they are; else they have to be copied."""
 
     @abstractmethod
     def describe(self) -> Mapping[str, Described]:
@@ -54,12 +46,12 @@ class TensorFile(ABC):
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[Reader]:
-        """The file, to read tensors from. A tensor that was read stays valid when the file is closed."""
+        """The file, memory-mapped. A tensor of it stays valid when the file is closed, and keeps it in memory."""
 
     def same(self, one: str, other: str) -> bool:
         """Whether two tensors of one shape hold the same numbers."""
         with self.opened() as read:
-            return torch.equal(read(one), read(other))
+            return torch.equal(read(one).clone(), read(other).clone())
 
 
 @dataclass(frozen=True)
@@ -69,8 +61,8 @@ class SafetensorsFile(TensorFile):
     path: Path
 
     @property
-    def mapped(self) -> bool:
-        """Always."""
+    def lasting(self) -> bool:
+        """They can."""
         return True
 
     def describe(self) -> dict[str, Described]:
@@ -88,7 +80,7 @@ class SafetensorsFile(TensorFile):
     def opened(self) -> Iterator[Reader]:
         """Memory-mapped."""
         with self._handle() as file:
-            yield _Handle(file)
+            yield file.get_tensor
 
     @contextmanager
     def _handle(self) -> Iterator[Any]:
@@ -99,20 +91,6 @@ class SafetensorsFile(TensorFile):
             raise BadModel(f"{self.path} is damaged or no safetensors file: {error}") from error
         with opened as file:
             yield file
-
-
-class _Handle:
-    """Reader of a safetensors file."""
-
-    def __init__(self, file: Any) -> None:
-        self.file = file
-
-    def __call__(self, name: str) -> Tensor:
-        tensor: Tensor = self.file.get_tensor(name)
-        return tensor
-
-    def done(self, name: str) -> None:
-        """Nothing to free: it is the system's memory."""
 
 
 def identity(path: Path) -> tuple[int, int]:

@@ -45,7 +45,7 @@ class Place:
         if self.file == other.file:
             return self.file.same(self.name, other.name)
         with self.file.opened() as mine, other.file.opened() as theirs:
-            return torch.equal(mine(self.name), theirs(other.name))
+            return torch.equal(mine(self.name).clone(), theirs(other.name).clone())
 
 
 @dataclass(frozen=True)
@@ -88,22 +88,21 @@ class Weights:
         self.check_twins()
 
         def as_it_is(name: str) -> bool:
-            return device.type == "cpu" and self.dtype(name) == dtype and not self.places[name].first_row
+            place = self.places[name]
+            unchanged = device.type == "cpu" and place.described.dtype == dtype and not place.first_row
+            return unchanged and place.file.lasting
 
         loaded: dict[str, Tensor] = {}
         with ExitStack() as stack:
             kept: dict[TensorFile, Reader] = {}
             for name, place in self.places.items():
-                if place.file.mapped and as_it_is(name):
+                if as_it_is(name):
                     if place.file not in kept:
                         kept[place.file] = stack.enter_context(place.file.opened())
-                    loaded[name] = kept[place.file](place.name)
+                    loaded[name] = kept[place.file](place.name).contiguous()
         with self.reading(dtype) as reading:
             rest = [name for name in self.places if name not in loaded]
             for name in sorted(rest, key=lambda name: str(self.places[name].file.path)):
-                if as_it_is(name):
-                    loaded[name] = reading.whole(name)
-                    continue
                 target, done = torch.empty(self.shape(name), dtype=dtype, device=device), 0
                 for piece in reading.pieces(name):
                     target.view(-1)[done : done + len(piece)].copy_(piece)
@@ -126,8 +125,6 @@ class Reading:
         self.file: TensorFile | None = None
         self.reader: Reader | None = None  # of that file, which `stack` closes
         self.stack = ExitStack()
-        self.unmapped: dict[TensorFile, Reader] = {}  # to open these again is to read them again
-        self.unmapped_stack = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -136,16 +133,6 @@ class Reading:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
-        self.unmapped.clear()
-        self.unmapped_stack.close()
-
-    def whole(self, name: str) -> Tensor:
-        """A tensor as it is in the file."""
-        place = self.weights.places[name]
-        reader = self._reader(place.file, 0)
-        tensor = reader(place.name)
-        reader.done(place.name)
-        return tensor
 
     def pieces(self, name: str, *, skipped: int = 0) -> Iterator[Tensor]:
         """A tensor's numbers one after another, as one-dimensional pieces. Each is to be used before the next.
@@ -157,24 +144,16 @@ class Reading:
         rows = shape[0] if shape else 1
         row_bytes = prod(shape[1:]) * place.described.dtype.itemsize
         step = max(1, self.portion // PIECES // max(1, row_bytes))
-        reader = None
         begin = (place.first_row + skipped) % max(1, rows)
         for first, last in ((begin, rows), (0, begin)):
             for start in range(first, last, step):
                 stop = min(start + step, last)
-                reader = self._reader(place.file, (stop - start) * row_bytes)
-                tensor = reader(place.name)
+                tensor = self._reader(place.file, (stop - start) * row_bytes)(place.name)
                 yield (tensor[start:stop] if shape else tensor).reshape(-1)
                 del tensor
-        if reader is not None:
-            reader.done(place.name)
 
     def _reader(self, file: TensorFile, needed: int) -> Reader:
         """Of a file, opened again where a portion of it was read."""
-        if not file.mapped:
-            if file not in self.unmapped:
-                self.unmapped[file] = self.unmapped_stack.enter_context(file.opened())
-            return self.unmapped[file]
         if self.reader is None or file != self.file or self.read + needed > self.portion:
             self._close()
             self.file, self.reader = file, self.stack.enter_context(file.opened())
