@@ -129,6 +129,12 @@ def test_no_genre_is_unlabelled_in_every_style() -> None:
     assert [names.found_genres([" "]) for names in (WORDS, V2, V3)] == [Found((UNLABELLED,))] * 3
 
 
+def test_a_genre_of_a_recordings_tags_is_a_plain_name_or_the_words_of_a_published_set() -> None:
+    assert WORDS.found_tag("Hip Hop") == Found((4,))
+    assert WORDS.found_tag("ragtime folk") == Found((UNLABELLED,), ("ragtime folk",))
+    assert V2.found_tag("Pop/Polka Rock") == Found((3, UNLABELLED, 7), ("polka",))
+
+
 def test_more_genre_words_than_slots_are_named() -> None:
     with pytest.raises(BadInput, match=r"4 genre words given, but .* up to 3 a song: leave out hop"):
         V2.found_genres(["pop rock", "Hip-Hop"])

@@ -120,8 +120,9 @@ def beginnings(segments: Sequence[Segments], length: int, *, batch: int) -> list
 
 def join_labels(batches: Sequence[LabelBatch]) -> LabelBatch:
     """Several batches as one."""
-    names = [field.name for field in fields(LabelBatch)]
-    return LabelBatch(**{name: torch.cat([getattr(batch, name) for batch in batches]) for name in names})
+    columns = {field.name: [getattr(batch, field.name) for batch in batches] for field in fields(LabelBatch)}
+    # no lyrics are none for all of them
+    return LabelBatch(**{name: torch.cat(parts) for name, parts in columns.items() if parts[0] is not None})
 
 
 def unlabelled(batch: LabelBatch) -> LabelBatch:

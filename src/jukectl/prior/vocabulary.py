@@ -94,6 +94,12 @@ class Vocabulary:
             raise BadInput(f"{len(found)} {what} given, but {taker} takes up to {self.genre_slots} a song{way_out}")
         return Found(found or (UNLABELLED,), self.unknown_genres(genres))
 
+    def found_tag(self, genre: str) -> Found:
+        """The ids of one genre in a recording's tags: in a plain set a name as it is, and not several."""
+        words = [genre] if self.style is Style.PLAIN else self._words(genre)
+        pairs = [(word, self._genre(word)) for word in words]
+        return Found(tuple(one or UNLABELLED for _, one in pairs), tuple(word for word, one in pairs if one is None))
+
     def unknown_genres(self, genres: Sequence[str]) -> tuple[str, ...]:
         """Those genres, or words of them, that the set has not."""
         return tuple(word for text in genres for word in self._words(text) if self._genre(word) is None)

@@ -94,8 +94,6 @@ class SegmentSet:
         slots: int,
     ) -> "SegmentSet":
         """Find the songs' codes, which are read when they are drawn. BadManifest where they are of different codecs."""
-        artists = {name.casefold(): number for number, name in enumerate(vocabulary.artists)}
-        genres = {name.casefold(): number for number, name in enumerate(vocabulary.genres)}
         songs, codecs, hop = [], [], 1
         for track in tracks:
             codes = encoded.find(track, level)
@@ -111,8 +109,8 @@ class SegmentSet:
             song = Song(
                 replace(codes, frames=frames),
                 upper,
-                artists.get(track.artist.strip().casefold(), UNLABELLED),
-                tuple(genres.get(genre.casefold(), UNLABELLED) for genre in genres_of(track)),
+                vocabulary.found_artist(track.artist).ids[0],
+                tuple(one for genre in genres_of(track) for one in vocabulary.found_tag(genre).ids),
                 frames * hop,
             )
             songs.append(song)

@@ -66,7 +66,7 @@ def evaluate_prior(
     if held_out is None:
         warn("without --held-out the baselines are counted in the very songs they are scored on, which flatters them")
         held = kept
-    _warn_of_unknown_labels(held, folder.card.vocabulary, warn)
+    _warn_of_unknown_labels(held, [folder.card.vocabulary_at(level) for level in levels], warn)
     judged = {level: _judge(folder, encoded, kept, held, level, segments, report) for level in levels}
     facts: dict[str, Any] = {
         "model": folder.card.name,
@@ -181,10 +181,13 @@ def _gain(gain: Gain | None) -> dict[str, float | None] | None:
     return {"bits": rounded(gain.bits), "low": rounded(gain.low), "high": rounded(gain.high)}
 
 
-def _warn_of_unknown_labels(held: Sequence[Track], vocabulary: Vocabulary, warn: Warn) -> None:
-    """Say which artists and genres the model was never told of: their songs go without."""
-    known = {name.casefold() for name in (*vocabulary.artists, *vocabulary.genres, "")}
-    named = {name for track in held for name in (track.artist.strip(), *genres_of(track))}
-    unknown = sorted(name for name in named if name.casefold() not in known)
+def _warn_of_unknown_labels(held: Sequence[Track], sets: Sequence[Vocabulary], warn: Warn) -> None:
+    """Say which artists and genres no level of the model was ever told of: their songs go without."""
+    artists = {name for track in held if (name := track.artist.strip())}
+    genres = {genre for track in held for genre in genres_of(track)}
+    unknown = sorted(
+        {name for name in artists if all(one.found_artist(name).unknown for one in sets)}
+        | {genre for genre in genres if all(one.found_tag(genre).unknown for one in sets)}
+    )
     if unknown:
         warn(f"the model does not know {', '.join(unknown)}: those songs are scored without that label")
