@@ -60,6 +60,11 @@ class SafetensorsWriter:
 def narrowed(numbers: Tensor, dtype: torch.dtype, name: str) -> Tensor:
     """Numbers in another type; BadModel where they are too large for it."""
     result = numbers.to(dtype)
-    if dtype.itemsize < numbers.dtype.itemsize and not torch.isfinite(result).all() and torch.isfinite(numbers).all():
+    if dtype.itemsize < numbers.dtype.itemsize and not _finite(result) and _finite(numbers):
         raise BadModel(f"{name} does not fit {str(dtype).removeprefix('torch.')}: its numbers are too large")
     return result
+
+
+def _finite(numbers: Tensor) -> bool:
+    """Whether all are."""
+    return bool(torch.stack(torch.aminmax(numbers)).isfinite().all())
