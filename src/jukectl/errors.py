@@ -83,5 +83,15 @@ class CannotWrite(JukectlError):
     """The disk is full, or the place is read-only."""
 
 
+class OutOfMemory(JukectlError):
+    """Work that does not fit into the memory there is."""
+
+
 class MissingTool(JukectlError):
     """A program or an optional package that this needs is not installed."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it says so: torch tells it of a GPU and of a CPU in a RuntimeError, each library in its own words."""
+    words = ("out of memory", "allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)

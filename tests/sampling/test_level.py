@@ -187,9 +187,9 @@ def test_the_prior_sees_the_windows_of_the_plan_and_their_upper_codes(level, don
         seen.append({"offset": int(labels.offset[0]), "length": int(labels.sample_length[0]), "upper": upper})
         return conditioning(labels, upper)
 
-    def watch_prefill(codes, *rest):
+    def watch_prefill(codes, *rest, **options):
         seen[-1]["known"] = codes
-        return prefill(codes, *rest)
+        return prefill(codes, *rest, **options)
 
     def watch_step(code, position, *rest):
         steps.append((len(seen), position))

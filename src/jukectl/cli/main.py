@@ -20,7 +20,7 @@ from jukectl.cli.plot import plot
 from jukectl.cli.resume import resume
 from jukectl.cli.sample import sample
 from jukectl.cli.upsample import upsample
-from jukectl.errors import JukectlError, Stopped
+from jukectl.errors import JukectlError, Stopped, is_out_of_memory
 
 MAKE = "Make music"
 LOOK = "Look and listen"
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _failed(f"{where}{error.strerror or error}", 1, given)
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         way_out = "Every finished window is saved: close other programs, or choose fewer --samples or a smaller model"
         return _failed(f"out of memory. {way_out}", 1, given)
@@ -102,12 +102,6 @@ def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "jukectl"
     return f"{error.format_message().rstrip('. ')}. See: {command} --help"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether it says so: torch tells it of a GPU and of the CPU in a RuntimeError, each in its own words."""
-    text = str(error)
-    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
 
 
 def _failed(message: str, status: int, given: Sequence[str]) -> int:

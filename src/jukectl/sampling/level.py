@@ -10,15 +10,18 @@ from torch import Tensor
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
+from jukectl.errors import is_out_of_memory
 from jukectl.prior.alignment import lyric_window
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Conditioning, Prior
 from jukectl.prior.transformer import KVCache
 from jukectl.sampling.draw import draw
 from jukectl.sampling.noise import uniforms
+from jukectl.sampling.plan import Portion
 from jukectl.sampling.windows import Window, advance_codes, plan_windows, song_offset, upper_span
 
 Watch = Callable[[int], None]  # told how many codes of the level exist
+Lessened = Callable[[Portion], None]  # told how much is made at a time from here on, since memory ran out
 
 
 @dataclass(frozen=True)
@@ -53,33 +56,83 @@ class LevelJob:
         return list(plan_windows(self.total, context=context, advance=advance, done=done, ratio=self.ratio))
 
 
-def fill(job: LevelJob, codes: Codes, watch: Watch) -> Iterator[Codes]:
+def fill(
+    job: LevelJob,
+    codes: Codes,
+    watch: Watch,
+    portion: Portion | None = None,
+    lessened: Lessened = lambda portion: None,
+) -> Iterator[Codes]:
     """Codes of the level after each window, until `job.total` are there. What exists is never sampled again.
 
     Whoever iterates saves each result; a run that stops in between goes on from the last one saved to the same codes.
+    At most a `portion` of a window is made at a time, or all of it. Where memory runs out, the window is begun again
+    with half of that, and `lessened` is told; where there is no half, the error goes on to whoever iterates.
     """
-    cache = job.prior.new_cache(codes.samples)
+    portion, cache = portion or Portion(codes.samples), None
     for window in job.windows(codes.done):
         known = codes.array[:, window.start : window.start + window.known]
-        new = _fill_window(job, window, known, watch, cache)
+        new = None
+        while new is None:
+            less = portion.halved(job.prior.config)
+            try:
+                if cache is None:
+                    cache = job.prior.new_cache(min(portion.samples, codes.samples))
+                new = _fill_window(job, window, known, watch, cache, portion)
+            except (MemoryError, RuntimeError) as error:
+                if less is None or not is_out_of_memory(error):
+                    raise
+            if new is None and less is not None:  # only here, since the error keeps the tensors of what failed
+                portion, cache = less, None
+                _hand_back(job.device)
+                lessened(portion)
         codes = codes.append(new)
         yield codes
 
 
+def _hand_back(device: torch.device) -> None:
+    """Give memory that is not in use back to the device."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def _fill_window(
+    job: LevelJob, window: Window, known: np.ndarray, watch: Watch, cache: KVCache, portion: Portion
+) -> np.ndarray:
+    """The codes (samples, window.new) that a window adds, given those it knows (samples, window.known).
+
+    Made for one group of samples after another, in the one cache.
+    """
+    samples, begin = len(known), window.start + window.known
+    parts = []
+    for rows in portion.groups(samples):
+        whole = len(rows) == len(cache)
+        part = cache if whole else KVCache([layer[: len(rows)] for layer in cache.layers])
+
+        def told(made: int, rows: range = rows) -> None:
+            watch(begin + (rows.start * window.new + len(rows) * made) // samples)
+
+        parts.append(_fill_rows(job, window, rows, known[rows.start : rows.stop], told, part, portion.chunk))
+    return np.concatenate(parts)
+
+
 @torch.inference_mode()
-def _fill_window(job: LevelJob, window: Window, known: np.ndarray, watch: Watch, cache: KVCache) -> np.ndarray:
-    """The codes (samples, window.new) that a window adds, given those it knows (samples, window.known)."""
-    samples = len(known)
+def _fill_rows(
+    job: LevelJob, window: Window, rows: range, known: np.ndarray, told: Watch, cache: KVCache, chunk: int | None
+) -> np.ndarray:
+    """The codes (rows, window.new) that a window adds to some of the samples."""
     begin = window.start + window.known
-    numbers = np.stack([uniforms(job.seed, job.level, sample, begin, window.stop) for sample in range(samples)])
+    numbers = np.stack([uniforms(job.seed, job.level, sample, begin, window.stop) for sample in rows])
     uniform = torch.from_numpy(numbers)
     if job.device.type != "mps":  # which has no float64, so there the CPU draws
         uniform = uniform.to(job.device)
-    conditioning = _conditioning(job, window, samples)
+    conditioning = _conditioning(job, window, rows)
     prior, settings = job.prior, job.sampling
     prefix = torch.from_numpy(known.astype(np.int64)).to(job.device)
     cache.reset()
-    logits = prior.prefill(prefix, conditioning, cache)
+    logits = prior.prefill(prefix, conditioning, cache, chunk=chunk)
     drawn = []
     for index in range(window.new):
         code = draw(
@@ -90,7 +143,7 @@ def _fill_window(job: LevelJob, window: Window, known: np.ndarray, watch: Watch,
             top_p=settings.top_p,
         ).to(job.device)
         drawn.append(code)
-        watch(begin + index + 1)
+        told(index + 1)
         if index + 1 < window.new:
             logits = prior.step(code, window.known + index + 1, conditioning, cache)
     new = torch.stack(drawn, dim=1)
@@ -98,11 +151,11 @@ def _fill_window(job: LevelJob, window: Window, known: np.ndarray, watch: Watch,
     return new.where(new < prior.config.codebook_size, 0).cpu().numpy()
 
 
-def _conditioning(job: LevelJob, window: Window, samples: int) -> Conditioning:
+def _conditioning(job: LevelJob, window: Window, rows: range) -> Conditioning:
     """Labels at the window's place in the song, and the upper codes of the same span."""
     config = job.prior.config
     labels = LabelBatch.repeat(
-        samples,
+        len(rows),
         artist=job.artist,
         genres=job.genres,
         slots=config.genre_slots,
@@ -112,18 +165,19 @@ def _conditioning(job: LevelJob, window: Window, samples: int) -> Conditioning:
         device=job.device,
     )
     if config.lyrics is not None:
-        labels = replace(labels, lyrics=_lyric_windows(job, window, samples, config.lyrics.characters))
+        labels = replace(labels, lyrics=_lyric_windows(job, window, rows, config.lyrics.characters))
     if job.upper is None:
         return job.prior.conditioning(labels)
     start, stop = upper_span(window, config.context, job.ratio, job.upper.shape[1])
-    upper = torch.from_numpy(job.upper[:, start:stop].astype(np.int64)).to(job.device)
+    upper = torch.from_numpy(job.upper[rows.start : rows.stop, start:stop].astype(np.int64)).to(job.device)
     return job.prior.conditioning(labels, upper)
 
 
-def _lyric_windows(job: LevelJob, window: Window, samples: int, characters: int) -> Tensor:
-    """The part of each sample's lyrics that a window is told, (samples, characters)."""
+def _lyric_windows(job: LevelJob, window: Window, rows: range, characters: int) -> Tensor:
+    """The part of the lyrics of some of the samples that a window is told, (rows, characters)."""
     config = job.prior.config
-    rows = [
+    texts = job.lyrics[rows.start : rows.stop] if len(job.lyrics) > 1 else job.lyrics
+    windows = [
         lyric_window(
             lyrics,
             characters,
@@ -131,7 +185,7 @@ def _lyric_windows(job: LevelJob, window: Window, samples: int, characters: int)
             offset=song_offset(window.start, config),
             sample_length=config.window_samples,
         ).ids
-        for lyrics in job.lyrics
+        for lyrics in texts
     ]
-    ids = torch.from_numpy(np.stack(rows)).to(job.device)
-    return ids.expand(samples, characters)
+    ids = torch.from_numpy(np.stack(windows)).to(job.device)
+    return ids.expand(len(rows), characters)

@@ -1,0 +1,241 @@
+"""A level made some samples and some positions at a time: the same codes, whatever the portion, and less where memory
+runs out.
+"""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import Level
+from jukectl.codes.recipe import LevelSampling
+from jukectl.prior.config import AttentionKind, ConditionerConfig, LyricsConfig, PriorConfig, TimingConfig
+from jukectl.prior.model import Prior
+from jukectl.sampling.level import LevelJob, fill
+from jukectl.sampling.plan import Portion
+
+SIZE = 24  # codes in the codebook
+SAMPLES = 5
+
+
+class Cramped(Prior):
+    """A prior on a device that has room for so many rows, and so many known positions read at once."""
+
+    rows = SAMPLES
+    longest: int | None = None
+
+    def conditioning(self, labels, upper=None):
+        self.need(len(labels))
+        return super().conditioning(labels, upper)
+
+    def prefill(self, codes, conditioning, cache, *, chunk=None):
+        self.need(len(codes))
+        if self.longest is not None and (chunk is None or chunk > self.longest):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate more")
+        return super().prefill(codes, conditioning, cache, chunk=chunk)
+
+    def step(self, code, position, conditioning, cache):
+        if position % 7 == 6:  # in the middle of a window too
+            self.need(len(code))
+        return super().step(code, position, conditioning, cache)
+
+    def need(self, rows):
+        """Room for so many."""
+        if rows > self.rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate more")
+
+
+def make_config(kind):
+    """A small prior's: of the top, of the middle, or of a top with lyrics before the codes."""
+    pattern = (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW, AttentionKind.DENSE)
+    config = PriorConfig(
+        level=Level.TOP,
+        context=16,
+        width=32,
+        depth=4,
+        heads=2,
+        blocks=8,
+        hop=128,
+        sample_rate=1_000,
+        codebook_size=SIZE,
+        pattern=pattern,
+        timing=TimingConfig(bins=8, max_seconds=60),
+        init_scale=5.0,
+    )
+    if kind == "middle":
+        conditioner = ConditionerConfig(width=16, depth=2, downs=2, codebook_size=SIZE)
+        return replace(config, level=Level.MIDDLE, hop=32, timing=None, conditioner=conditioner)
+    if kind == "lyrics":
+        return replace(config, lyrics=LyricsConfig(characters=8, alphabet=20), tied_head=False)
+    return config
+
+
+def make_job(kind, **changes):
+    torch.manual_seed(7)
+    prior = Cramped(make_config(kind)).eval().requires_grad_(False)
+    upper = None
+    if kind == "middle":
+        upper = np.random.default_rng(0).integers(0, SIZE, (SAMPLES, 10)).astype(np.uint16)
+    texts = tuple(tuple((7 * sample + place) % 20 for place in range(30)) for sample in range(SAMPLES))
+    values = {
+        "prior": prior,
+        "total": 40,
+        "seed": 3,
+        "sampling": LevelSampling(temperature=1.0, advance=0.5),
+        "artist": 0,
+        "genres": (0,),
+        "song_samples": 8_000,
+        "upper": upper,
+        "lyrics": texts if kind == "lyrics" else ((),),
+        **changes,
+    }
+    return LevelJob(**values)
+
+
+def make_codes(job, frames=3):
+    array = np.random.default_rng(1).integers(0, SIZE, (SAMPLES, frames))
+    hop = job.prior.config.hop
+    return Codes(level=job.level, array=array, prompt=0, hop=hop, sample_rate=1_000, codebook_size=SIZE, vqvae="x")
+
+
+def fill_all(job, portion=None, *, watch=lambda done: None, lessened=lambda portion: None):
+    return [*fill(job, make_codes(job), watch, portion, lessened)][-1].array
+
+
+KINDS = ("top", "middle", "lyrics")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("samples", [1, 2, 3, SAMPLES, 9])
+def test_codes_do_not_depend_on_how_many_samples_are_made_at_a_time(kind, samples):
+    job = make_job(kind)
+    whole = fill_all(job)
+    assert len(np.unique(whole, axis=0)) == SAMPLES  # each sample is a song of its own, so a mixed-up row shows
+    assert np.array_equal(fill_all(job, Portion(samples)), whole)
+
+
+def test_every_sample_keeps_its_own_lyrics_in_whatever_group_it_is():
+    job = make_job("lyrics", sampling=LevelSampling(temperature=0, advance=0.5))  # no chance: only lyrics differ
+    same_start = replace(make_codes(job), array=np.zeros((SAMPLES, 3), dtype=np.uint16))
+    whole = [*fill(job, same_start, lambda done: None)][-1].array
+    assert len(np.unique(whole, axis=0)) > 1
+    apart = [*fill(job, same_start, lambda done: None, Portion(2))][-1].array
+    assert np.array_equal(apart, whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("chunk", [1, 2, 6, 8, 12])
+def test_the_likeliest_codes_are_the_same_in_whatever_pieces_the_known_ones_are_read(kind, chunk):
+    job = make_job(kind, sampling=LevelSampling(temperature=0, advance=0.5))
+    assert np.array_equal(fill_all(job, Portion(SAMPLES, chunk)), fill_all(job))
+
+
+@pytest.mark.parametrize("samples", [1, 2, 4, SAMPLES])
+def test_what_is_done_grows_to_the_end_in_any_portion(samples):
+    told = []
+    fill_all(make_job("top"), Portion(samples), watch=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 40
+    assert set(told) >= set(range(5, 41))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("room", "tried"), [(4, [2]), (2, [2]), (1, [2, 1])])
+def test_where_memory_runs_out_half_as_many_are_made_at_a_time_to_the_same_codes(kind, room, tried):
+    job, less = make_job(kind), []
+    whole = fill_all(job)
+    job.prior.rows = room
+    assert np.array_equal(fill_all(job, lessened=less.append), whole)
+    assert [portion.samples for portion in less] == tried  # once, and not again at the next window
+    assert all(portion.chunk is None for portion in less)
+
+
+def test_a_single_sample_reads_what_is_known_in_smaller_pieces():
+    job, less = make_job("lyrics", sampling=LevelSampling(temperature=0, advance=0.5)), []
+    whole = fill_all(job)
+    job.prior.rows, job.prior.longest = 1, 7
+    assert np.array_equal(fill_all(job, lessened=less.append), whole)
+    assert less == [Portion(2), Portion(1), Portion(1, 12), Portion(1, 6)]
+
+
+def test_where_nothing_smaller_is_left_the_error_comes_out_and_what_was_saved_stays():
+    job = make_job("top")
+    job.prior.rows = 1
+    windows = fill(job, make_codes(job), lambda done: None)
+    first = next(windows)
+    job.prior.rows = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        next(windows)
+    assert first.done == 16
+
+
+def test_memory_that_runs_out_in_a_later_window_costs_that_window_alone():
+    job, less, told = make_job("top"), [], []
+    whole = fill_all(job)
+    windows = fill(job, make_codes(job), told.append, None, less.append)
+    first = next(windows)
+    job.prior.rows = 3
+    assert np.array_equal([*windows][-1].array, whole)
+    assert np.array_equal(first.array, whole[:, :16])
+    assert less == [Portion(2)]
+    assert min(told[told.index(16) :]) == 16  # the first window was not made again
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
+    job = make_job("top")
+
+    def fail(*rest, **options):
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(job.prior, "prefill", fail)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        fill_all(job)
+
+
+CHILD = """
+import resource, sys
+import numpy as np, torch
+sys.path.insert(0, {folder!r})
+from test_portions import LevelSampling, Portion, fill, make_codes, make_job
+torch.set_num_threads(1)
+from dataclasses import replace
+from jukectl.codes.level import Level
+from jukectl.prior.config import PriorConfig, TimingConfig
+from jukectl.prior.model import Prior
+
+config = PriorConfig(level=Level.TOP, context=2048, width=256, depth=6, heads=2, blocks=32, hop=128,
+                     codebook_size=24, attention_ratio=1.0, init_scale=5.0, timing=TimingConfig(max_seconds=60))
+torch.manual_seed(0)
+prior = Prior(config).eval().requires_grad_(False)
+job = replace(make_job("top"), prior=prior, total=12)
+codes = replace(make_codes(job), array=np.zeros((64, 3), dtype=np.uint16))
+warm = [*fill(replace(job, total=6), codes, lambda done: None, Portion(1))]  # libraries, loaded before the limit
+if sys.argv[1] == "limited":
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    limit = used + 220 * 2**20  # the keys and values of 64 samples are twice that and more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+less = []
+result = [*fill(job, codes, lambda done: None, None, less.append)][-1]
+np.save(sys.argv[2], result.array)
+print([portion.samples for portion in less])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_a_process_that_hits_a_real_limit_goes_on_with_fewer_samples_to_the_same_codes(tmp_path):
+    from pathlib import Path
+
+    child = CHILD.format(folder=str(Path(__file__).parent))
+    told = {}
+    for name in ("limited", "free"):
+        command = [sys.executable, "-c", child, name, str(tmp_path / f"{name}.npy")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        told[name] = done.stdout.strip()
+    assert told["free"] == "[]"
+    assert told["limited"].startswith("[32")
+    assert np.array_equal(np.load(tmp_path / "limited.npy"), np.load(tmp_path / "free.npy"))
