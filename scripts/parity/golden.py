@@ -251,10 +251,10 @@ class Golden:
         )
         offset = whole(dice, 0, highest - span) if begin is None else begin
         artists, genres = (min(prior.config.metadata_dims[index] for prior in self.model.priors) for index in (1, 0))
-        count = whole(dice, 2, self.slots)
+        count = whole(dice, 1, self.slots)
         return Row(
-            artist=whole(dice, 1, artists - 1),
-            genres=tuple((1 + torch.randperm(genres - 1, generator=dice)[:count]).tolist()),
+            artist=whole(dice, 0, artists - 1),
+            genres=tuple(torch.randperm(genres, generator=dice)[:count].tolist()),
             total=whole(dice, max(lowest + 1, offset + int(0.95 * span)), highest - 1),
             offset=offset,
             lyrics=self.ids(lyrics_text(characters)),

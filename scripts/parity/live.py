@@ -23,7 +23,7 @@ from golden import Golden, NotClear
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / ".venv/bin"
 CLEAR = 2e-4  # logits by which a code must be the likeliest: ten times what rounding does
-ATTEMPTS = 5
+ATTEMPTS = 12
 
 
 def run(*command: object, **environment: str) -> None:

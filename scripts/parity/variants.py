@@ -474,7 +474,7 @@ def drawn(style: Style, seed: int) -> Variant:
 
 def _heads(dice: random.Random) -> dict[str, Any]:
     """A width, heads that share it, and inner widths."""
-    heads, size, share = dice.choice([1, 2, 3]), dice.randint(3, 6), dice.choice([0.25, 0.25, 0.5])
+    heads, size, share = dice.choice([1, 2, 3]), dice.randint(4, 7), dice.choice([0.25, 0.25, 0.5])
     return {
         "hidden_size": round(heads * size / share),
         "n_heads": heads,
