@@ -2,8 +2,7 @@
 
 import pytest
 
-from jukectl.errors import BadModel
-from jukectl.prior.lyrics import V2, V3, Spelled, published_alphabet, spell
+from jukectl.prior.lyrics import V2, V3, Spelled, assumed_alphabet, published_alphabet, spell
 
 
 def test_the_alphabet_of_the_published_5b_has_80_ids_in_their_order():
@@ -18,10 +17,10 @@ def test_that_of_the_published_1b_has_no_plus():
     assert spell("old town road", published_alphabet(79)).ids == (41, 38, 30, 76, 46, 41, 49, 40, 76, 44, 41, 27, 30)
 
 
-@pytest.mark.parametrize("size", [1, 78, 81, 100])
-def test_an_alphabet_of_another_size_has_to_be_told(size):
-    with pytest.raises(BadModel, match=f"which {size} characters"):
-        published_alphabet(size)
+@pytest.mark.parametrize(("size", "characters"), [(1, ""), (3, "AB"), (78, V2[:77]), (100, V2)])
+def test_an_alphabet_of_another_size_is_taken_for_the_beginning_of_the_longer_one(size, characters):
+    assert published_alphabet(size) is None
+    assert assumed_alphabet(size) == {one: number for number, one in enumerate(characters, 1)}
 
 
 def written(text, size=80):

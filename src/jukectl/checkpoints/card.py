@@ -61,10 +61,7 @@ class ModelCard:
         config = self._prior(level)
         if config.lyrics is None:
             raise BadInput(f"{self.name} takes no lyrics, only artist and genre: leave --lyrics out")
-        try:
-            spelled = spell(lyrics, self.vocabulary_at(level).alphabet(config.lyrics.alphabet))
-        except BadModel as error:
-            raise BadModel(f"{self.name} cannot take lyrics: {error}") from error
+        spelled = spell(lyrics, self.vocabulary_at(level).alphabet(config.lyrics.alphabet))
         if not spelled.ids:
             raise BadInput(f"none of the lyrics' characters is one that {self.name} knows: {spelled.remark}")
         return spelled

@@ -159,12 +159,9 @@ def _characters(folder: Path, numbers: Numbers, style: Style, size: int) -> Numb
 
     The file's, if it is of the prior's size: one file may go with priors of both alphabets.
     """
-    published: Numbers = {}
-    try:
-        published = published_alphabet(size)
-    except BadModel:
-        if not numbers:
-            return {}
+    published = published_alphabet(size)
+    if not published and not numbers:
+        return {}
     found = {character: number for character, number in numbers.items() if len(character) == 1}
     last = max(numbers.values(), default=0)
     if published and (last != size - 1 or style is Style.V2 or found == published):

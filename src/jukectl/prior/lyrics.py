@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase, digits
 
-from jukectl.errors import BadModel
 
 UNKNOWN = 0
 """The id of no character: what stands where there are no lyrics."""
@@ -35,17 +34,21 @@ class Spelled:
         return ", ".join(named[:NAMED] + more)
 
 
-def published_alphabet(size: int) -> dict[str, int]:
-    """The characters of a model with so many ids, `UNKNOWN` among them, by the id of each.
-
-    BadModel for a size that no published model has: there the model has to tell.
-    """
+def published_alphabet(size: int) -> dict[str, int] | None:
+    """The characters of the published model with so many ids, `UNKNOWN` among them, by the id of each; None for others."""
     for characters in (V2, V3):
         if size == len(characters) + 1:
-            return {character: number for number, character in enumerate(characters, 1)}
-    raise BadModel(
-        f"the model does not tell which {size} characters its lyrics are written in, and no published one has so many"
-    )
+            return _numbered(characters)
+    return None
+
+
+def assumed_alphabet(size: int) -> dict[str, int]:
+    """The characters of a model that does not tell which: a published one's, or as many of the longer as it has ids."""
+    return published_alphabet(size) or _numbered(V2[: size - 1])
+
+
+def _numbered(characters: str) -> dict[str, int]:
+    return {character: number for number, character in enumerate(characters, 1)}
 
 
 def spell(text: str, alphabet: Mapping[str, int]) -> Spelled:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Self
 
 from jukectl.errors import BadInput, UnknownName
-from jukectl.prior.lyrics import published_alphabet
+from jukectl.prior.lyrics import assumed_alphabet
 
 UNLABELLED = 0
 """The id of no artist and of no genre: what a model is given where the user names none."""
@@ -105,9 +105,9 @@ class Vocabulary:
         return tuple(word for text in genres for word in self._words(text) if self._genre(word) is None)
 
     def alphabet(self, size: int) -> dict[str, int]:
-        """The ids of the characters of lyrics; BadModel where neither this nor the `size` of the alphabet tells."""
+        """The ids of the characters of lyrics: this set's, or those that an alphabet of `size` ids is likely to be."""
         numbers = self.character_numbers or range(1, len(self.characters) + 1)
-        return dict(zip(self.characters, numbers, strict=True)) if self.characters else published_alphabet(size)
+        return dict(zip(self.characters, numbers, strict=True)) if self.characters else assumed_alphabet(size)
 
     def last(self, kind: str) -> int:
         """The highest id that a name (an artist's, a genre's or a character's) has; -1 where there are no names."""
