@@ -128,7 +128,8 @@ def _recognised(path: Path, candidates: Mapping[str, _Config]) -> tuple[str, _Co
 
     def fitting(name: str) -> int:
         names, shapes = original_names(candidates[name]), shapes_of(candidates[name])
-        return sum(shape in map(found.get, names(ours)) for ours, shape in shapes.items())
+        there = sum(shape in map(found.get, names(ours)) for ours, shape in shapes.items())
+        return 2 * there - len(shapes)  # what is missing counts against it
 
     name = max(candidates, key=fitting)
     config = candidates[name]
