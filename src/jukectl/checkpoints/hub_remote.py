@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jukectl import __version__
 from jukectl.checkpoints.hub_cache import Seen, is_commit, is_digest
@@ -19,7 +20,7 @@ from jukectl.errors import BadModel, CannotFetch, CannotWrite
 TRIES = 4  # that bring nothing new
 PAUSE_SECONDS = 1.0  # before the second try, twice that before the third
 
-_WHO = {"library_name": "jukectl", "library_version": __version__}
+_WHO: dict[str, Any] = {"library_name": "jukectl", "library_version": __version__}
 _TRY_AGAIN = (408, 416, 429, 500, 502, 503, 504)  # HTTP statuses
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO)
 
