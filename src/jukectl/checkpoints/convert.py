@@ -214,7 +214,9 @@ class Note:
         """Begin a conversion, or go on with it. BadInput where the folder holds anything else, unless `overwrite`."""
         make_folder(out)
         note = cls(out / NOTE, key, {})
-        there = {path.name for path in out.iterdir() if not path.name.endswith(".part")}
+        for litter in out.glob(".*.part"):  # of a process that was killed
+            litter.unlink()
+        there = {path.name for path in out.iterdir()}
         if NOTE in there:
             try:
                 kept = read_json(note.path)
@@ -229,8 +231,8 @@ class Note:
             raise BadInput(f"{out} is not empty. Name another folder, or replace the model in it with --overwrite")
         for name in (CARD, CONFIG, *WEIGHTS, *(f"{part}.safetensors" for part in PARTS)):  # what describes it first
             (out / name).unlink(missing_ok=True)
-        for litter in (*out.glob(".*.part"), *out.glob("model-*-of-*.safetensors")):
-            litter.unlink()
+        for shard in out.glob("model-*-of-*.safetensors"):
+            shard.unlink()
         note._save()
         return note
 

@@ -101,8 +101,7 @@ class Weights:
                         kept[place.file] = stack.enter_context(place.file.opened())
                     loaded[name] = kept[place.file](place.name).contiguous()
         with self.reading(dtype) as reading:
-            rest = [name for name in self.places if name not in loaded]
-            for name in sorted(rest, key=lambda name: str(self.places[name].file.path)):
+            for name in [name for name in self.places if name not in loaded]:
                 target, done = torch.empty(self.shape(name), dtype=dtype, device=device), 0
                 for piece in reading.pieces(name):
                     target.view(-1)[done : done + len(piece)].copy_(piece)
@@ -121,10 +120,9 @@ class Reading:
     def __init__(self, weights: Weights, portion: int) -> None:
         self.weights = weights
         self.portion = portion  # bytes
-        self.read = 0  # bytes, since the file was opened
-        self.file: TensorFile | None = None
-        self.reader: Reader | None = None  # of that file, which `stack` closes
-        self.stack = ExitStack()
+        self.read = 0  # bytes, of the files that are open
+        self.readers: dict[TensorFile, Reader] = {}
+        self.stack = ExitStack()  # closes them
 
     def __enter__(self) -> Self:
         return self
@@ -153,15 +151,16 @@ class Reading:
                 del tensor
 
     def _reader(self, file: TensorFile, needed: int) -> Reader:
-        """Of a file, opened again where a portion of it was read."""
-        if self.reader is None or file != self.file or self.read + needed > self.portion:
+        """Of a file, opened again where a portion was read."""
+        if self.read + needed > self.portion:
             self._close()
-            self.file, self.reader = file, self.stack.enter_context(file.opened())
+        if file not in self.readers:
+            self.readers[file] = self.stack.enter_context(file.opened())
         self.read += needed
-        return self.reader
+        return self.readers[file]
 
     def _close(self) -> None:
-        self.file, self.reader, self.read = None, None, 0
+        self.readers, self.read = {}, 0
         self.stack.close()
 
 
