@@ -82,7 +82,7 @@ def test_show_tells_of_a_published_model_before_it_is_pulled(jukectl):
     facts = jukectl("--json", "models", "show", "5b-lyrics").json
     assert facts["hops"] == {"bottom": 8, "middle": 32, "top": 128}
     assert facts["contexts"]["top"] == 8_192
-    assert facts["memory"]["fp16"] == facts["memory"]["bf16"] == facts["memory"]["fp32"] / 2 == 2 * 5_630_676_400
+    assert facts["memory"]["fp16"] == facts["memory"]["bf16"] == facts["memory"]["fp32"] / 2 == 2 * 5_640_506_800
     assert (facts["path"], facts["state"]) == (None, "not here")
     assert TERMS in facts["terms"]
     assert TERMS in jukectl("models", "show", "5b-lyrics").out

@@ -53,7 +53,6 @@ TOP_1B_LYRICS = PriorConfig(
     timing=TimingConfig(bins=64, min_seconds=17.84, max_seconds=600.0),
     lyrics=LyricsConfig(characters=384, alphabet=79, drawable=True, alignment_layer=63, alignment_head=0),
     pattern=in_one_sequence(72),
-    tied_head=False,
     init_scale=0.2,
 )
 TOP_5B = PriorConfig(
@@ -82,6 +81,7 @@ TOP_5B_LYRICS = replace(
         alignment_head=2,
     ),
     pattern=with_encoder(79),
+    tied_head=False,
 )
 
 TOPS: Mapping[str, PriorConfig] = {"1b-lyrics": TOP_1B_LYRICS, "5b-lyrics": TOP_5B_LYRICS, "5b": TOP_5B}

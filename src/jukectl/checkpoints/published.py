@@ -60,14 +60,14 @@ PUBLISHED = {
             summary="Jukebox 1B: sings given lyrics, 7,898 artists and 604 genres.",
             repository="openai/jukebox-1b-lyrics",
             top_file="1b_lyrics/prior_level_2.pth.tar",
-            top_parameters=946_999_296,
+            top_parameters=942_643_200,
         ),
         PublishedModel(
             name="5b-lyrics",
             summary="Jukebox 5B: sings given lyrics, 4,111 artists and 120 genre words.",
             repository="openai/jukebox-5b-lyrics",
             top_file="5b_lyrics/prior_level_2.pth.tar",
-            top_parameters=5_630_676_400,
+            top_parameters=5_640_506_800,
         ),
         PublishedModel(
             name="5b",
