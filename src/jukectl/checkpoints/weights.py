@@ -18,7 +18,7 @@ from torch import Tensor
 from jukectl.checkpoints.tensorfile import Described, Reader, TensorFile
 from jukectl.errors import BadModel
 
-PORTIONS = 20  # of a part: one of them is in memory besides what was made of the others
+PORTIONS = 30  # of a part: one of them is in memory besides what was made of the others
 SMALLEST_PORTION = 2**20  # bytes
 LARGEST_PORTION = 2**28
 PIECES = 4  # of a portion, which are handed on one by one
@@ -83,7 +83,7 @@ class Weights:
     def load(self, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
         """All tensors, on a device and in a type of number.
 
-        Besides them, a twentieth of what they take is in memory. Those that need no change are views of a mapped file.
+        Besides them, a thirtieth of what they take is in memory. Those that need no change are views of a mapped file.
         """
         self.check_twins()
 
@@ -110,7 +110,7 @@ class Weights:
         return loaded
 
     def reading(self, dtype: torch.dtype | None = None) -> "Reading":
-        """To read them piece by piece, with a twentieth of what they take, all in all, in memory."""
+        """To read them piece by piece, with a thirtieth of what they take, all in all, in memory."""
         return Reading(self, min(max(self.bytes(dtype) // PORTIONS, SMALLEST_PORTION), LARGEST_PORTION))
 
 
