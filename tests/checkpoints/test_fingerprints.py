@@ -1,0 +1,90 @@
+"""Fingerprints kept in the user's cache."""
+
+import os
+import time
+
+import platformdirs
+import pytest
+from foreign_models import random_model, write_huggingface
+from safetensors.torch import load_file, save_file
+
+from jukectl.checkpoints import fingerprints as module
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.fingerprint import fingerprint
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of the test's own, in which fingerprints of the smallest parts are kept."""
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setattr(module, "SMALLEST_KEPT", 0)
+    monkeypatch.setattr(module, "_computed", {})
+    return tmp_path / "cache" / "jukectl" / "fingerprints"
+
+
+def old(folder, seconds=100.0):
+    """A folder whose files were not changed lately."""
+    for path in folder.glob("*.*"):
+        os.utime(path, (time.time() - seconds,) * 2)
+    return ModelFolder(folder)
+
+
+@pytest.fixture
+def port(tmp_path):
+    return old(write_huggingface(random_model(), tmp_path / "port", "model.safetensors"))
+
+
+def again(monkeypatch, *, computed=True):
+    """As in another process; without `computed` nothing is read."""
+    monkeypatch.setattr(module, "_computed", {})
+    if not computed:
+        monkeypatch.setattr(module, "fingerprint_of", lambda weights: pytest.fail("it was read again"))
+
+
+def test_what_was_computed_is_not_computed_again(port, cache, monkeypatch):
+    expected = fingerprint((name, one.numpy()) for name, one in random_model().state["top"].items())
+    assert port.fingerprint("top") == expected
+    assert len(list(cache.iterdir())) == 1
+    again(monkeypatch, computed=False)
+    assert ModelFolder(port.path).fingerprint("top") == expected
+
+
+def test_parts_of_one_file_have_their_own(port):
+    assert len({port.fingerprint(part) for part in port.parts}) == 4
+
+
+def test_another_state_of_the_file_has_another(port, monkeypatch):
+    before = port.fingerprint("top")
+    path = port.path / "model.safetensors"
+    tensors = load_file(path)
+    tensors["priors.0.prior.pos_emb.pos_emb"] += 1
+    save_file(tensors, path)
+    again(monkeypatch)
+    assert old(port.path, 50).fingerprint("top") != before
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"0" * 63, b"../" * 30, b"0" * 65])
+def test_a_damaged_note_is_made_anew(port, cache, damage, monkeypatch):
+    expected = port.fingerprint("top")
+    (note,) = cache.iterdir()
+    note.write_bytes(damage)
+    again(monkeypatch)
+    assert ModelFolder(port.path).fingerprint("top") == expected
+    assert note.read_text().strip() == expected
+
+
+def test_a_file_that_has_just_changed_is_not_trusted_to_stay(tmp_path, cache):
+    ModelFolder(write_huggingface(random_model(), tmp_path / "new")).fingerprint("top")
+    assert not cache.exists()
+
+
+def test_small_parts_are_not_kept(port, cache, monkeypatch):
+    monkeypatch.setattr(module, "SMALLEST_KEPT", 10**9)
+    port.fingerprint("top")
+    assert not cache.exists()
+
+
+def test_without_a_cache_it_is_computed_all_the_same(port, cache):
+    cache.parent.mkdir(parents=True)
+    cache.write_text("in the way")
+    assert len(port.fingerprint("top")) == 64
