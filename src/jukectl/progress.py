@@ -20,6 +20,11 @@ Report = Callable[[Progress], None]
 Warn = Callable[[str], None]
 
 
+def remark(stage: str, text: str) -> Progress:
+    """A remark for whoever watches: there is nothing to count."""
+    return Progress(stage, 0, 0, text)
+
+
 def silent(progress: Progress) -> None:
     """A report that nobody reads."""
 

@@ -105,6 +105,7 @@ def test_a_run_without_it_shows_every_stage(jukectl, style, riff, tmp_path):
     lines = jukectl("continue", riff, "--out", tmp_path / "song", *style).err.splitlines()
     stages = list(dict.fromkeys(line.split(":")[0] for line in lines))
     assert stages == [
+        "plan",
         "encoding top",
         "encoding middle",
         "encoding bottom",

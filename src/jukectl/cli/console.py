@@ -81,6 +81,9 @@ def _bars() -> Iterator[Report]:
         tasks: dict[str, TaskID] = {}
 
         def report(progress: Progress) -> None:
+            if _is_remark(progress):
+                bars.console.print(_remark(progress), markup=False, highlight=False, soft_wrap=True)
+                return
             if progress.stage not in tasks:
                 tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total, note="")
             bars.update(tasks[progress.stage], completed=progress.done, total=progress.total, note=progress.note[:80])
@@ -100,6 +103,9 @@ class _Lines:
 
     def report(self, progress: Progress) -> None:
         """Show it if the stage is new or done, or some time has passed."""
+        if _is_remark(progress):
+            typer.echo(_remark(progress), err=True)
+            return
         now = time.monotonic()
         if progress.stage != self.stage:
             self.stage, self.began, self.first, self.shown = progress.stage, now, progress.done, 0.0
@@ -114,6 +120,14 @@ class _Lines:
         time_left = f", {clock(left)} left" if left else ""
         note = f"  {progress.note}" if progress.note else ""
         typer.echo(f"{line}{time_left}{note}", err=True)
+
+
+def _is_remark(progress: Progress) -> bool:
+    return progress.total == 0 and bool(progress.note)
+
+
+def _remark(progress: Progress) -> str:
+    return f"{progress.stage}: {progress.note}"
 
 
 def clock(seconds: float) -> str:

@@ -39,6 +39,7 @@ def continue_(
     adapter: o.Adapter = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    max_memory: o.MaxMemory = None,
     overwrite: o.Overwrite = False,
     force: o.Force = False,
 ) -> None:
@@ -67,6 +68,7 @@ def continue_(
         adapter=adapter,
         device=device,
         precision=precision,
+        max_memory=max_memory,
         overwrite=overwrite,
         force=force,
     )

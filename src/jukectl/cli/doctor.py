@@ -5,12 +5,17 @@ from typing import Any
 
 import typer
 
+from jukectl.checkpoints.sizes import size
 from jukectl.cli import options as o
 from jukectl.cli.console import clock, show_facts
 
 
 def doctor(
-    context: typer.Context, model: o.Model = None, device: o.Device = "auto", precision: o.Precision = "auto"
+    context: typer.Context,
+    model: o.Model = None,
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    max_memory: o.MaxMemory = None,
 ) -> None:
     """Look at this machine: devices, memory, which models fit, how long a minute of music would take.
 
@@ -18,7 +23,7 @@ def doctor(
     """
     from jukectl import pipeline
 
-    facts = asdict(pipeline.examine(device, precision, model))
+    facts = asdict(pipeline.examine(device, precision, model, o.parse_memory(max_memory)))
     lines = [
         f"jukectl {facts['version']}, torch {facts['torch']}, devices: {', '.join(facts['devices'])}",
         f"{facts['cpus']} processors, {_gib(facts['memory_free_bytes'])} of {_gib(facts['memory_bytes'])} GiB free",
@@ -34,9 +39,11 @@ def _gib(count: int) -> str:
 def _model_line(model: dict[str, Any]) -> str:
     if "problem" in model:
         return f"{model['name']}: {model['problem']}"
+    if not model["fits"]:
+        return f"{model['name']}: does not fit into memory: it needs {size(model['needed_bytes'])} on {model['device']}"
     seconds = model["seconds_a_minute"]
     parts = ", ".join(f"{name} {clock(value)}" for name, value in seconds.items() if name != "all")
-    fits = "fits" if model["fits"] else "does not fit into memory"
     return (
-        f"{model['name']}: {fits}; a minute of music takes about {clock(seconds['all'])} on {model['device']} ({parts})"
+        f"{model['name']}: fits; a minute of music takes about {clock(seconds['all'])} on {model['device']} ({parts}) "
+        f"and {size(model['needed_bytes'])} of memory"
     )

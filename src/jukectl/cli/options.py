@@ -1,5 +1,6 @@
 """Options that several commands share, and how their texts are read."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,15 @@ Adapter = Annotated[
 Out = Annotated[Path, typer.Option("--out", help="The song folder. One that was begun before is resumed.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps …")]
 Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16, of the priors.")]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        metavar="SIZE",
+        help="Plan as if the device had no more memory than this for models: 8GB, 7.5GiB, 800MB; a bare 8 is 8GB. "
+        "[default: all that is free]",
+    ),
+]
 Artist = Annotated[
     str | None, typer.Option("--artist", help="In whose style; see jukectl models show. [default: nobody's]")
 ]
@@ -93,6 +103,18 @@ def parse_per_level(option: str, text: str | None) -> dict[Level, float]:
             raise BadInput(f"{option} takes one value, or one a level such as top=0.99,bottom=0.9; got {text!r}")
         values[Level.parse(name)] = _number(option, value)
     return values
+
+
+def parse_memory(text: str | None) -> int | None:
+    """The bytes of "8GB" (thousands), "8GiB" (1024s), "800MB" or "8" (GB), in any case; BadInput otherwise."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(?:([kmgt])(i?)b?)?", text.strip().lower())
+    if not found or not float(found[1]):
+        raise BadInput(f"--max-memory is a size over 0 such as 8GB, 7.5GiB or 800MB; got {text!r}")
+    steps = "kmgt".index(found[2] or "g") + 1
+    size: float = float(found[1]) * (1024 if found[3] else 1000) ** steps
+    return max(1, round(size))
 
 
 def parse_adapter(text: str) -> tuple[Path, float | None]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from jukectl.cli.console import emit, say
-from jukectl.cli.options import parse_adapter, parse_levels, parse_per_level, read_lyrics
+from jukectl.cli.options import parse_adapter, parse_levels, parse_memory, parse_per_level, read_lyrics
 
 if TYPE_CHECKING:
     from jukectl.pipeline import Rendered, Request
@@ -23,6 +23,7 @@ def build_request(
     genre: list[str] | None = None,
     lyrics: Path | None = None,
     adapter: list[str] | None = None,
+    max_memory: str | None = None,
     **options: object,
 ) -> "Request":
     """A Request from option texts; BadInput names the option that is wrong."""
@@ -44,6 +45,7 @@ def build_request(
         genres=tuple(genre or ()),
         lyrics=None if lyrics is None else read_lyrics(lyrics),
         adapters=tuple(AdapterChoice(*parse_adapter(text)) for text in adapter or ()),
+        max_memory=parse_memory(max_memory),
         **options,  # type: ignore[arg-type]
     )
 

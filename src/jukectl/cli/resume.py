@@ -19,6 +19,7 @@ def resume(
     adapter: o.Adapter = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    max_memory: o.MaxMemory = None,
     force: o.Force = False,
 ) -> None:
     """Finish whatever the song's recipe says is unfinished, at whatever level.
@@ -34,6 +35,7 @@ def resume(
         adapter=adapter,
         device=device,
         precision=precision,
+        max_memory=max_memory,
         force=force,
     )
     with progress(context) as report:

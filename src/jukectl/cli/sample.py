@@ -28,6 +28,7 @@ def sample(
     adapter: o.Adapter = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    max_memory: o.MaxMemory = None,
     overwrite: o.Overwrite = False,
     force: o.Force = False,
 ) -> None:
@@ -56,6 +57,7 @@ def sample(
         adapter=adapter,
         device=device,
         precision=precision,
+        max_memory=max_memory,
         overwrite=overwrite,
         force=force,
     )

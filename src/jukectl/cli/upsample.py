@@ -27,6 +27,7 @@ def upsample(
     adapter: o.Adapter = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    max_memory: o.MaxMemory = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make the middle and bottom levels again.")] = False,
     force: o.Force = False,
 ) -> None:
@@ -51,6 +52,7 @@ def upsample(
         adapter=adapter,
         device=device,
         precision=precision,
+        max_memory=max_memory,
         overwrite=overwrite,
         force=force,
     )

@@ -111,6 +111,8 @@ class Made:
     device: str
     precision: str
     upper: str = ""  # digest of the codes of the level above that these were made from
+    samples: int = 0  # made at a time; 0: not known
+    chunk: int = 0  # known codes read at a time; 0: all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +281,8 @@ _REMARKS = {
     "sampling.top_p": "1.0 is off",
     "sampling.advance": "how far a window moves on, in contexts",
     "made.upper": "digest of the codes above that these were made from",
+    "made.samples": "made at a time",
+    "made.chunk": "codes that a window knows, read at a time; 0 is all",
 }
 
 
@@ -454,4 +458,10 @@ def _read_sampling(table: _Table) -> LevelSampling:
 
 
 def _read_made(table: _Table) -> Made:
-    return Made(device=table.text("device"), precision=table.text("precision"), upper=table.text("upper"))
+    return Made(
+        device=table.text("device"),
+        precision=table.text("precision"),
+        upper=table.text("upper"),
+        samples=table.whole("samples") if "samples" in table else 0,
+        chunk=table.whole("chunk") if "chunk" in table else 0,
+    )

@@ -136,7 +136,9 @@ def _write(
 def waveform(vqvae: VQVAE, codes: np.ndarray, level: Level, machine: Machine) -> np.ndarray:
     """The audio (n,) of one sample's codes (frames,)."""
     batch = torch.from_numpy(codes.astype(np.int64))[None].to(machine.device)
-    return torch.cat([piece[0].float() for piece in chunks.decode(vqvae, batch, level)]).numpy()
+    return torch.cat(
+        [piece[0].float() for piece in chunks.decode(vqvae, batch, level, chunk_seconds=machine.chunk_seconds)]
+    ).numpy()
 
 
 def finest(song: Song) -> Level:

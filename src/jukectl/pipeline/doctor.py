@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
@@ -13,8 +13,11 @@ from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadModel
-from jukectl.pipeline.machine import Machine, choose, devices, free_memory, single_thread
+from jukectl.pipeline.machine import Machine, choose, devices, single_thread
+from jukectl.pipeline.memory import memory_there_is
+from jukectl.pipeline.planning import footprints, precisions
 from jukectl.prior.labels import LabelBatch
+from jukectl.sampling.plan import least, settle
 
 CALIBRATION_STEPS = 48  # codes decoded at a level to time it
 WARM_STEPS = 8  # of them, not counted
@@ -34,8 +37,13 @@ class Checkup:
     models: list[dict[str, Any]]
 
 
-def examine(device: str = "auto", precision: str = "auto", only: str | None = None) -> Checkup:
-    """Look at the machine, and time a few codes of every level of the models at hand (or of one)."""
+def examine(
+    device: str = "auto", precision: str = "auto", only: str | None = None, max_memory: int | None = None
+) -> Checkup:
+    """Look at the machine, and time a few codes of every level of the models at hand (or of one).
+
+    What fits is what one sample fits of, in the memory that is free or in `max_memory` bytes of it.
+    """
     machine = choose(device, precision)
     memory = psutil.virtual_memory()
     folders = [catalogue.find(only)] if only else list(catalogue.known())
@@ -47,26 +55,36 @@ def examine(device: str = "auto", precision: str = "auto", only: str | None = No
         memory_bytes=memory.total,
         memory_free_bytes=memory.available,
         ffmpeg=shutil.which("ffmpeg") is not None,
-        models=[_examine_model(folder, machine) for folder in folders],
+        models=[_examine_model(folder, machine, precision, max_memory) for folder in folders],
     )
 
 
-def _examine_model(folder: ModelFolder, machine: Machine) -> dict[str, Any]:
-    """Whether a model fits, and the seconds that a minute of its music takes."""
+def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_memory: int | None) -> dict[str, Any]:
+    """Whether a model fits, and the seconds that a minute of its music takes where it does."""
+    choices = precisions(machine, given=precision != "auto")
     try:
         card = folder.card
-        steps = {level: _seconds_per_code(folder, machine, level) for level in TOP_DOWN if level in card.priors}
+        needs = {level: footprints(config, machine, choices, holds_back=False) for level, config in card.priors.items()}
+        needed = max((min(map(least, sizes)) for sizes in needs.values()), default=0)
+        memory = memory_there_is(machine.device, max_memory)
+        plans = {level: settle(sizes, 1, memory) for level, sizes in needs.items()}
+        about = {
+            "name": folder.path.name,
+            "device": str(machine.device),
+            "needed_bytes": needed,
+            "fits": all(plans.values()),
+        }
+        fitting = {level: replace(machine, precision=plan.precision) for level, plan in plans.items() if plan}
+        if len(fitting) < len(plans):
+            return about
+        steps = {level: _seconds_per_code(folder, fitting[level], level) for level in TOP_DOWN if level in fitting}
     except BadModel as error:
         return {"name": folder.path.name, "problem": str(error)}
-    priors = (level.label for level in card.priors if folder.has(level.label))
-    needed = max((folder.weights(part).bytes(machine.dtype) for part in priors), default=0)
     minute = {level.label: 60 * card.vqvae.codes_per_second(level) * seconds for level, seconds in steps.items()}
+    lowest = max((one.precision for one in fitting.values()), key=choices.index, default=machine.precision)
     return {
-        "name": folder.path.name,
-        "device": str(machine.device),
-        "precision": machine.precision,
-        "largest_part_bytes": needed,
-        "fits": needed < free_memory(machine.device),
+        **about,
+        "precision": lowest,
         "seconds_a_minute": {
             **{name: round(value, 1) for name, value in minute.items()},
             "all": round(sum(minute.values()), 1),

@@ -151,5 +151,11 @@ def codes_of(vqvae: VQVAE, samples: np.ndarray, level: Level, machine: Machine, 
     audio = torch.from_numpy(samples)[None].to(machine.device)
     stage = f"encoding {level.label}"
     with single_thread(machine):
-        codes = chunks.encode(vqvae, audio, level, watch=lambda frames: report(Progress(stage, frames, total)))
+        codes = chunks.encode(
+            vqvae,
+            audio,
+            level,
+            chunk_seconds=machine.chunk_seconds,
+            watch=lambda frames: report(Progress(stage, frames, total)),
+        )
     return codes.numpy()

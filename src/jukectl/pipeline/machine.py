@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import psutil
 import torch
 
 from jukectl.errors import BadInput
+from jukectl.vqvae.chunks import CHUNK_SECONDS
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -18,6 +18,7 @@ class Machine:
 
     device: torch.device
     precision: str = "fp32"
+    chunk_seconds: float = CHUNK_SECONDS  # of audio that go through the codec at a time
 
     @property
     def dtype(self) -> torch.dtype:
@@ -57,11 +58,11 @@ def _checked(device: str) -> str:
     return name
 
 
-def free_memory(device: torch.device) -> int:
-    """Bytes that a model could take now: of the GPU where it is one of its own, or else of the machine."""
+def half_precision(device: torch.device) -> str:
+    """The precision of half the memory that suits a device: bf16 where it has it."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "fp16" if device.type == "mps" else "bf16"
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Songs: begun from nothing, from a recording or from codes, filled level by level, resumed where they stopped."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,12 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Made, Prompt, Recipe
 from jukectl.codes.song import Song
-from jukectl.errors import BadAudio, NotASong, RecipeDiffers
+from jukectl.errors import BadAudio, NotASong, OutOfMemory, RecipeDiffers, is_out_of_memory
 from jukectl.pipeline.adapting import differ, dressed, redressed, references
 from jukectl.pipeline.decoding import check_codec, forget_audio, write_audio
 from jukectl.pipeline.encoding import codes_of, digest, encode_prompt, hear, keep_prompt, new_codes
 from jukectl.pipeline.machine import Machine, choose, single_thread
+from jukectl.pipeline.planning import SongPlan, plan_song
 from jukectl.pipeline.recipes import (
     agreed,
     begun_levels,
@@ -31,6 +34,7 @@ from jukectl.pipeline.request import Request
 from jukectl.pipeline.telling import told
 from jukectl.progress import Progress, Report, Warn, silent, unheard
 from jukectl.sampling.level import LevelJob, fill
+from jukectl.sampling.plan import Portion
 
 SAME_PROMPT = 0.5  # share of its codes that two encodings of one prompt have in common, at the least
 
@@ -143,10 +147,12 @@ def _fulfil(
     song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, request: Request, report: Report, warn: Warn
 ) -> Rendered:
     """Do what a recipe asks and the folder lacks."""
+    plan = plan_song(song, recipe, folder, machine, request, report, warn)
+    machine = plan.machine
     new = _encode_prompt(song, recipe, folder, machine, report)
     for level in recipe.levels:
         if level in recipe.sampling:
-            recipe, filled = _fill_level(song, recipe, folder, machine, level, request, report, warn)
+            recipe, filled = _fill_level(song, recipe, folder, plan, level, request, report, warn)
             new = new or filled
     for level in request.preview:
         write_audio(song, folder, machine, level, report=report)
@@ -208,7 +214,7 @@ def _fill_level(
     song: Song,
     recipe: Recipe,
     folder: ModelFolder,
-    machine: Machine,
+    plan: SongPlan,
     level: Level,
     request: Request,
     report: Report,
@@ -233,12 +239,24 @@ def _fill_level(
         return recipe, False
 
     forget_audio(song, codes)
-    recipe = _record(song, recipe, machine, level, upper, warn)
-    job = _job(recipe, folder, machine, level, total, upper, warn)
+    portion = plan.levels[level].portion
+    machine = replace(plan.machine, precision=plan.levels[level].precision)
+    recipe = _record(song, recipe, machine, level, upper, portion, warn)
+
+    def less(smaller: Portion) -> None:
+        nonlocal recipe
+        read = f", known codes read {smaller.chunk} at a time" if smaller.chunk else ""
+        warn(
+            f"out of memory at the {level.label} level: its window is begun again, and from here on {smaller.samples} "
+            f"of {codes.samples} samples are made at a time{read}"
+        )
+        recipe = _with_portion(song, recipe, level, smaller)
+
     stage = f"{level.label} codes"
-    report(Progress(stage, codes.done, total))
-    with single_thread(machine):
-        for grown in fill(job, codes, lambda done: report(Progress(stage, done, total))):
+    with single_thread(machine), _no_memory_left(song, level):
+        job = _job(recipe, folder, machine, level, total, upper, warn)
+        report(Progress(stage, codes.done, total))
+        for grown in fill(job, codes, lambda done: report(Progress(stage, done, total)), portion, less):
             song.save(grown)
             report(Progress(stage, grown.done, total, f"saved {grown.seconds:.1f} s"))
             if level in request.preview:
@@ -246,10 +264,36 @@ def _fill_level(
     return recipe, True
 
 
-def _record(song: Song, recipe: Recipe, machine: Machine, level: Level, upper: Codes | None, warn: Warn) -> Recipe:
-    """Write down what a level is made on and from, before its first code is; the recipe with that record."""
+@contextmanager
+def _no_memory_left(song: Song, level: Level) -> Iterator[None]:
+    """Say how to go on where memory runs out in the block."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"out of memory at the {level.label} level, though as little as possible was made at a time. Every "
+            f"finished window is saved. Free some memory, and go on with: jukectl resume {shlex.quote(str(song.path))}"
+        ) from error
+
+
+def _record(
+    song: Song,
+    recipe: Recipe,
+    machine: Machine,
+    level: Level,
+    upper: Codes | None,
+    portion: Portion,
+    warn: Warn,
+) -> Recipe:
+    """Write down what a level is made on, from and with, before its first code is; the recipe with that record."""
     made = Made(
-        device=machine.device.type, precision=machine.precision, upper=upper.digest() if upper is not None else ""
+        device=machine.device.type,
+        precision=machine.precision,
+        upper=upper.digest() if upper is not None else "",
+        samples=portion.samples,
+        chunk=portion.chunk or 0,
     )
     before = recipe.made.get(level)
     if before is not None and (before.device, before.precision) != (made.device, made.precision):
@@ -257,9 +301,27 @@ def _record(song: Song, recipe: Recipe, machine: Machine, level: Level, upper: C
             f"the {level.label} level was made on {before.device} in {before.precision} so far: on {made.device} in "
             f"{made.precision} its codes may differ from here on"
         )
+    elif before is not None and before.samples and _other_bits(before, made):
+        warn(
+            f"the {level.label} level was made {before.samples} samples at a time so far, {before.chunk or 'all'} "
+            "known codes read at once, and memory is too short for that now: its codes may differ from here on"
+        )
     if made != before:
         recipe = recipe.with_made(level, made)
         song.write_recipe(recipe)
+    return recipe
+
+
+def _other_bits(before: Made, now: Made) -> bool:
+    """Whether sums are added up in another order: on a CPU they are the same whatever samples are made beside one."""
+    return before.chunk != now.chunk or (before.samples != now.samples and now.device != "cpu")
+
+
+def _with_portion(song: Song, recipe: Recipe, level: Level, portion: Portion) -> Recipe:
+    """Write down that a level is made in smaller portions from here on."""
+    made = replace(recipe.made[level], samples=portion.samples, chunk=portion.chunk or 0)
+    recipe = recipe.with_made(level, made)
+    song.write_recipe(recipe)
     return recipe
 
 

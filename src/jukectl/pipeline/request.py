@@ -43,6 +43,7 @@ class Request:
     settings: Mapping[str, Mapping[Level, float]] = field(default_factory=dict)  # temperature, top_k, top_p, advance
     device: str = "auto"
     precision: str = "auto"
+    max_memory: int | None = None  # bytes; None takes what there is
     preview: tuple[Level, ...] = ()
     loudness: float | None = None  # LUFS of the audio files
     overwrite: bool = False
@@ -61,6 +62,8 @@ class Request:
                 f"--levels is top, or top,middle, or top,middle,bottom: each is made from the one above; got {named!r}"
             )
         check_loudness(self.loudness)
+        if self.max_memory is not None and self.max_memory < 1:
+            raise BadInput(f"--max-memory must be over 0, got {self.max_memory}")
         if self.lyrics is not None and not self.lyrics.strip():
             raise BadInput("the lyrics are empty: give some, or leave --lyrics out")
         if any(top_k % 1 for top_k in self.settings.get("top_k", {}).values()):

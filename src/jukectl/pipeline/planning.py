@@ -1,0 +1,191 @@
+"""What a song is made with so that it fits into the memory there is: settled, and told, before anything is sampled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from jukectl.checkpoints.sizes import size
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import Recipe
+from jukectl.codes.song import Song
+from jukectl.errors import OutOfMemory
+from jukectl.pipeline.machine import Machine, half_precision
+from jukectl.pipeline.memory import give_back_at_once, memory_there_is
+from jukectl.pipeline.recipes import frames_wanted
+from jukectl.pipeline.request import Request
+from jukectl.prior.config import PriorConfig
+from jukectl.progress import Report, Warn, remark
+from jukectl.sampling.plan import Footprint, MemoryPlan, Portion, least, parameters, settle
+from jukectl.vqvae.chunks import CHUNK_SECONDS
+from jukectl.vqvae.plan import codec_bytes, settle_chunk
+
+
+@dataclass(frozen=True)
+class SongPlan:
+    """How a song is made on a machine."""
+
+    machine: Machine  # with what its codec takes at a time
+    levels: Mapping[Level, MemoryPlan]  # those that are not finished
+
+
+def plan_song(
+    song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, request: Request, report: Report, warn: Warn
+) -> SongPlan:
+    """The plan for what a song lacks, a remark a level, and a warning where less than all is made at a time.
+
+    OutOfMemory where a level cannot be made at all.
+    """
+    found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
+    wanted = frames_wanted(recipe, folder.card.vqvae, {level: codes.done for level, codes in found.items()})
+    lacking = [
+        level
+        for level in TOP_DOWN
+        if level in wanted and level in recipe.sampling and not _finished(found.get(level), wanted[level])
+    ]
+    samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
+    for level in lacking:
+        parameters(folder.card.priors[level])  # now, since the libraries that it loads are no part of what is planned
+    memory = memory_there_is(machine.device, request.max_memory)
+    machine = replace(machine, chunk_seconds=_codec_chunk(folder, memory, recipe, request))
+    levels = {}
+    for level in lacking:
+        need = _Need.of(level, samples, folder, machine, recipe, request, found.get(level))
+        plan = need.settled(memory, folder, machine, request)
+        report(remark("plan", f"{level.label} level, {_told(plan, need, memory)}"))
+        if clamped := _clamped(plan, need):
+            warn(f"memory is short at the {need.level.label} level, with {size(memory)} to be had: {clamped}")
+        levels[need.level] = plan
+    return SongPlan(machine, levels)
+
+
+def precisions(machine: Machine, *, given: bool, before: str | None = None) -> list[str]:
+    """Those that a prior may be sampled in, the best first: the one `given`, or the one it was begun in, or others."""
+    if given:
+        return [machine.precision]
+    choices = [before, machine.precision, half_precision(machine.device)]
+    return list(dict.fromkeys(one for one in choices if one is not None))
+
+
+def footprints(config: PriorConfig, machine: Machine, choices: list[str], *, holds_back: bool) -> list[Footprint]:
+    """What a prior takes on a machine in each precision."""
+    cpu = machine.device.type == "cpu"
+    return [Footprint(config, choice, row_by_row=cpu, holds_back=cpu and holds_back) for choice in choices]
+
+
+@dataclass(frozen=True)
+class _Need:
+    """What one level wants of the memory."""
+
+    level: Level
+    config: PriorConfig
+    samples: int
+    choices: list[str]  # precisions, the best first
+    limit: Portion | None  # what it was begun with, where more or less would give other bits
+    beside: int  # bytes of the codec, where it works while the prior is there
+
+    @classmethod
+    def of(
+        cls,
+        level: Level,
+        samples: int,
+        folder: ModelFolder,
+        machine: Machine,
+        recipe: Recipe,
+        request: Request,
+        codes: Codes | None,
+    ) -> "_Need":
+        before = recipe.made.get(level) if codes is not None and codes.done > codes.prompt else None
+        if before is not None and before.device != machine.device.type:
+            before = None
+        limit = None
+        if before is not None and before.samples:
+            alike = machine.device.type == "cpu"  # there a sample is the same bits in any company
+            limit = Portion(samples if alike else before.samples, before.chunk or None)
+        choices = precisions(
+            machine, given=request.precision != "auto", before=before.precision if before is not None else None
+        )
+        previewed = level in request.preview
+        beside = codec_bytes(folder.card.vqvae, level, machine.chunk_seconds) if previewed else 0
+        return cls(level, folder.card.priors[level], samples, choices, limit, beside)
+
+    def settled(self, memory: int, folder: ModelFolder, machine: Machine, request: Request) -> MemoryPlan:
+        """The plan; OutOfMemory where there is none."""
+        plan = self._settle(memory, machine, holds_back=True)
+        if (plan is None or self.less_than_asked(plan)) and give_back_at_once():
+            plan = self._settle(memory, machine, holds_back=False)
+        if plan is None:
+            raise OutOfMemory(self._too_large(memory, folder, machine, request))
+        return plan
+
+    def less_than_asked(self, plan: MemoryPlan) -> bool:
+        """Whether a plan has been cut to the memory."""
+        return plan.portion.samples < self.samples or plan.portion.chunk is not None or self.lowered(plan)
+
+    def lowered(self, plan: MemoryPlan) -> bool:
+        """Whether a plan is in another precision than the best."""
+        return plan.precision != self.choices[0]
+
+    def _settle(self, memory: int, machine: Machine, *, holds_back: bool) -> MemoryPlan | None:
+        sizes = footprints(self.config, machine, self.choices, holds_back=holds_back)
+        return settle(sizes, self.samples, memory, beside=self.beside, limit=self.limit)
+
+    def _too_large(self, memory: int, folder: ModelFolder, machine: Machine, request: Request) -> str:
+        """What is needed, what there is, and what would do."""
+        (last,) = footprints(self.config, machine, self.choices[-1:], holds_back=False)
+        needed = least(last, beside=self.beside)
+        (half,) = footprints(self.config, machine, [half_precision(machine.device)], holds_back=False)
+        ways = []
+        if least(half, beside=self.beside) <= memory:
+            ways.append(f"take --precision {half.precision}, which needs {size(least(half, beside=self.beside))}")
+        if needed - self.beside <= memory:
+            ways.append("leave --preview out")
+        limited = request.max_memory is not None and request.max_memory <= memory
+        ways.append("raise --max-memory" if limited else "free some memory")
+        ways.append("choose a smaller model")
+        return (
+            f"the {self.level.label} prior of {folder.card.name} does not fit: one sample needs {size(needed)} in "
+            f"{last.precision}, and {size(memory)} are to be had on {machine.device}. {_sentence(ways)}"
+        )
+
+
+def _sentence(ways: list[str]) -> str:
+    text = ", or ".join(ways)
+    return text[0].upper() + text[1:]
+
+
+def _finished(codes: Codes | None, wanted: int) -> bool:
+    return codes is not None and codes.done >= wanted
+
+
+def _codec_chunk(folder: ModelFolder, memory: int, recipe: Recipe, request: Request) -> float:
+    """Seconds of audio that go through the codec at a time, at whatever level."""
+    room = memory // 4 if request.preview else memory  # then a prior is there at the same time
+    seconds = min(settle_chunk(folder.card.vqvae, level, room) for level in recipe.levels)
+    if seconds < CHUNK_SECONDS:
+        give_back_at_once()
+    return seconds
+
+
+def _told(plan: MemoryPlan, need: _Need, memory: int) -> str:
+    """A plan in words."""
+    many = f"{plan.portion.samples} of {need.samples} samples at a time"
+    if need.samples == 1:
+        many = "one sample"
+    elif plan.portion.samples >= need.samples:
+        many = f"all {need.samples} samples at a time"
+    read = f", what is known read {plan.portion.chunk} at a time" if plan.portion.chunk else ""
+    return f"{many}{read}, in {plan.precision}: {size(plan.bytes)} of the {size(memory)} to be had"
+
+
+def _clamped(plan: MemoryPlan, need: _Need) -> str:
+    """What of a plan is less than it would be with more memory; nothing where a level goes on as it was begun."""
+    limit = need.limit or Portion(need.samples)
+    parts = []
+    if need.lowered(plan):
+        parts.append(f"{plan.precision} is taken, not {need.choices[0]}, which gives other codes")
+    if plan.portion.samples < min(limit.samples, need.samples):
+        parts.append(f"{plan.portion.samples} of {need.samples} samples are made at a time, which takes longer")
+    if plan.portion.chunk != limit.chunk:
+        parts.append(f"the codes a window knows are read {plan.portion.chunk} at a time")
+    return "; ".join(parts)

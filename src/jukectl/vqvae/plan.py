@@ -1,0 +1,49 @@
+"""How much audio goes through the codec at a time: what that takes of the memory, and the most that fits."""
+
+from functools import cache
+
+import torch
+
+from jukectl.codes.level import Level
+from jukectl.vqvae.chunks import CHUNK_SECONDS
+from jukectl.vqvae.codebook import ROWS
+from jukectl.vqvae.config import VQVAEConfig
+from jukectl.vqvae.model import VQVAE
+
+NUMBER = 4  # bytes: the codec is in float32
+LIBRARIES = 32 * 2**20  # bytes that the mathematics take when first used
+SMALLEST = 1.0  # seconds
+
+SIGNALS = 15
+"""Tensors of the widest signal that are there at once: those of a block, and what the kernels keep for each length."""
+
+
+def settle_chunk(config: VQVAEConfig, level: Level, memory: int) -> float:
+    """The most seconds at a time for which `memory` bytes do: `CHUNK_SECONDS`, half of that …, at least `SMALLEST`."""
+    seconds = CHUNK_SECONDS
+    while seconds > SMALLEST and codec_bytes(config, level, seconds) > memory:
+        seconds = max(seconds / 2, SMALLEST)
+    return seconds
+
+
+def codec_bytes(config: VQVAEConfig, level: Level, seconds: float) -> int:
+    """What a level of the codec takes at the most, weights included, for so many seconds of audio at a time."""
+    reach, parameters = _about(config, level)
+    codes = round(seconds * config.codes_per_second(level)) + 2 * reach
+    samples = codes * config.hop(level)
+    widest = 2 * config.latent_width * codes
+    for step in range(level + 1):  # from the waveform up, as the encoder goes; the decoder comes back the same way
+        for _ in range(config.downs[step]):
+            samples //= config.strides[step]
+            widest = max(widest, samples * config.widths[level])
+    distances = min(codes, ROWS) * config.codebook_size
+    return LIBRARIES + NUMBER * (parameters + max(SIGNALS * widest, distances))
+
+
+@cache
+def _about(config: VQVAEConfig, level: Level) -> tuple[int, int]:
+    """The reach in codes, and the numbers that the level consists of."""
+    with torch.device("meta"):
+        vqvae = VQVAE(config, (level,))
+    tensors = vqvae.state_dict().values()
+    return vqvae.autoencoder(level).decoder.reach, sum(tensor.numel() for tensor in tensors)
