@@ -65,13 +65,14 @@ def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_me
     try:
         card = folder.card
         needs = {level: footprints(config, machine, choices, holds_back=False) for level, config in card.priors.items()}
-        needed = max((min(map(least, sizes)) for sizes in needs.values()), default=0)
         memory = memory_there_is(machine.device, max_memory)
         plans = {level: settle(sizes, 1, memory) for level, sizes in needs.items()}
+        # of what fits what it takes, of what does not the least that it would take
+        taken = {level: plan.bytes if (plan := plans[level]) else min(map(least, needs[level])) for level in needs}
         about = {
             "name": folder.path.name,
             "device": str(machine.device),
-            "needed_bytes": needed,
+            "needed_bytes": max(taken.values(), default=0),
             "fits": all(plans.values()),
         }
         fitting = {level: replace(machine, precision=plan.precision) for level, plan in plans.items() if plan}
