@@ -14,7 +14,7 @@ NUMBER = 4  # bytes: the codec is in float32
 LIBRARIES = 32 * 2**20  # bytes that the mathematics take when first used
 SMALLEST = 1.0  # seconds
 
-SIGNALS = 15
+SIGNALS = 20
 """Tensors of the widest signal that are there at once: those of a block, and what the kernels keep for each length."""
 
 
