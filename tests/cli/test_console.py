@@ -8,7 +8,7 @@ import typer
 
 from jukectl.cli import console
 from jukectl.cli.console import Console, clock, progress
-from jukectl.progress import Progress
+from jukectl.progress import Progress, remark
 
 
 class Context:
@@ -67,6 +67,7 @@ def test_time_left_is_that_of_this_run(time, capsys):
 def test_quiet_says_nothing(capsys):
     with progress(Context(quiet=True)) as report:
         report(Progress("top codes", 0, 2))
+        report(remark("plan", "top level"))
     console.say(Context(quiet=True), "finished already")
     assert capsys.readouterr() == ("", "")
 
@@ -82,9 +83,11 @@ def test_on_a_terminal_progress_is_a_bar(monkeypatch):
     with progress(Context()) as report:
         report(Progress("top [codes]", 1, 2, "saved [0.1 s]"))
         report(Progress("top [codes]", 2, 2, "saved [0.2 s]"))
+        report(remark("plan", "top level, [all] " + 20 * "long "))
     assert "top [codes]" in terminal.getvalue()  # no markup
     assert "2/2" in terminal.getvalue()
     assert "saved [0.2 s]" in terminal.getvalue()
+    assert "plan: top level, [all] " + 20 * "long " in terminal.getvalue()  # in one line
 
 
 @pytest.mark.parametrize(

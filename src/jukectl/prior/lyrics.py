@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase, digits
 
-
 UNKNOWN = 0
 """The id of no character: what stands where there are no lyrics."""
 
@@ -35,7 +34,7 @@ class Spelled:
 
 
 def published_alphabet(size: int) -> dict[str, int] | None:
-    """The characters of the published model with so many ids, `UNKNOWN` among them, by the id of each; None for others."""
+    """The characters of the published model with so many ids, `UNKNOWN` among them, each with its id; else None."""
     for characters in (V2, V3):
         if size == len(characters) + 1:
             return _numbered(characters)
