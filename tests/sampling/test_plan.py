@@ -205,6 +205,9 @@ def test_a_limit_holds_where_more_would_fit():
     free = settle([footprint], 8, 100 * GB, limit=Portion(9))
     assert free is not None
     assert free.portion == Portion(8)
+    small = settle([footprint], 8, 100 * GB, limit=Portion(1, PLAIN.block - 1))  # of another model, perhaps
+    assert small is not None
+    assert small.portion == Portion(1, PLAIN.block)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -4,6 +4,7 @@ A window is made for some samples at once, and the codes it knows are read some 
 where memory is short; the third way out is another precision.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -128,16 +129,18 @@ def settle(
     """The plan that makes most at a time in `memory` bytes, `beside` of them not to be had; None if none fits.
 
     The first footprint of which one sample fits; of that as many samples at a time as fit, and then the largest chunk.
-    `limit` is a portion that neither may exceed.
+    `limit` is a portion that neither may exceed, but for the smallest chunk there is.
     """
+    room = memory - beside
+    most = samples if limit is None else min(samples, limit.samples)
     for footprint in footprints:
-        sizes = [one for one in chunks(footprint.config) if limit is None or _within(one, limit.chunk)]
-        counts = range(samples if limit is None else min(samples, limit.samples), 0, -1)
-        room = memory - beside
-        for count in counts:
-            for chunk in sizes:
-                if (needed := footprint.total(Portion(count, chunk))) <= room:
-                    return MemoryPlan(Portion(count, chunk), footprint.precision, needed + beside)
+        every = chunks(footprint.config)
+        sizes = [one for one in every if limit is None or _within(one, limit.chunk)] or every[-1:]
+        counts = range(1, most + 1)
+        count = bisect_right(counts, room, key=lambda one: footprint.total(Portion(one, sizes[-1])))
+        for chunk in sizes if count else ():
+            if (needed := footprint.total(Portion(count, chunk))) <= room:
+                return MemoryPlan(Portion(count, chunk), footprint.precision, needed + beside)
     return None
 
 
