@@ -90,4 +90,4 @@ print(resident() - before)
         for given in (False, True)
     ]
     assert kept[1] < 10 * 2**20
-    assert kept[1] <= kept[0]
+    assert kept[1] <= kept[0] + 2**20  # some machines' C libraries keep nothing either way
