@@ -220,7 +220,16 @@ def test_a_short_last_window_of_an_upsampler_makes_do_with_the_upper_codes_there
     assert fill_all(job, make_codes(Level.MIDDLE)).shape == (2, 8)
 
 
-def test_the_watcher_is_told_of_every_code():
+def test_the_watcher_is_told_how_far_it_is_up_to_the_end_of_every_window():
+    told = []
+    fill_all(make_job(Level.TOP, 20), make_codes(Level.TOP, 3), told.append)
+    assert told == sorted(set(told))
+    assert told[0] == 4
+    assert {16, 20} <= set(told)
+
+
+def test_the_watcher_of_slow_codes_is_told_of_every_one(monkeypatch):
+    monkeypatch.setattr("jukectl.sampling.level.GLANCE", 0.0)
     told = []
     fill_all(make_job(Level.TOP, 20), make_codes(Level.TOP, 3), told.append)
     assert told == list(range(4, 21))

@@ -1,5 +1,6 @@
 """A whole level, window by window, saved as it goes: the same code for all three."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -14,13 +15,15 @@ from jukectl.errors import is_out_of_memory
 from jukectl.prior.alignment import lyric_window
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Conditioning, Prior
-from jukectl.prior.transformer import KVCache
-from jukectl.sampling.draw import draw
+from jukectl.sampling.decoder import Decoder, decoder_for
 from jukectl.sampling.noise import uniforms
 from jukectl.sampling.plan import Portion
 from jukectl.sampling.windows import Window, advance_codes, plan_windows, song_offset, upper_span
 
 Watch = Callable[[int], None]  # told how many codes of the level exist
+GLANCE = 0.05
+"""Seconds between two looks at the progress, and at Ctrl-C, at the least."""
+
 Lessened = Callable[[Portion], None]  # told how much is made at a time from here on, since memory ran out
 
 
@@ -69,21 +72,21 @@ def fill(
     At most a `portion` of a window is made at a time, or all of it. Where memory runs out, the window is begun again
     with half of that, and `lessened` is told; where there is no half, the error goes on to whoever iterates.
     """
-    portion, cache = portion or Portion(codes.samples), None
+    portion, decoder = portion or Portion(codes.samples), None
     for window in job.windows(codes.done):
         known = codes.array[:, window.start : window.start + window.known]
         new = None
         while new is None:
             less = portion.halved(job.prior.config)
             try:
-                if cache is None:
-                    cache = job.prior.new_cache(min(portion.samples, codes.samples))
-                new = _fill_window(job, window, known, watch, cache, portion)
+                if decoder is None:
+                    decoder = decoder_for(job.prior, min(portion.samples, codes.samples), job.sampling)
+                new = _fill_window(job, window, known, watch, decoder, portion)
             except (MemoryError, RuntimeError) as error:
                 if less is None or not is_out_of_memory(error):
                     raise
             if new is None and less is not None:  # only here, since the error keeps the tensors of what failed
-                portion, cache = less, None
+                portion, decoder = less, None
                 _hand_back(job.device)
                 lessened(portion)
         codes = codes.append(new)
@@ -99,56 +102,42 @@ def _hand_back(device: torch.device) -> None:
 
 
 def _fill_window(
-    job: LevelJob, window: Window, known: np.ndarray, watch: Watch, cache: KVCache, portion: Portion
+    job: LevelJob, window: Window, known: np.ndarray, watch: Watch, decoder: Decoder, portion: Portion
 ) -> np.ndarray:
     """The codes (samples, window.new) that a window adds, given those it knows (samples, window.known).
 
-    Made for one group of samples after another, in the one cache.
+    Made for one group of samples after another, by the one decoder.
     """
     samples, begin = len(known), window.start + window.known
     parts = []
     for rows in portion.groups(samples):
-        whole = len(rows) == len(cache)
-        part = cache if whole else KVCache([layer[: len(rows)] for layer in cache.layers])
 
         def told(made: int, rows: range = rows) -> None:
             watch(begin + (rows.start * window.new + len(rows) * made) // samples)
 
-        parts.append(_fill_rows(job, window, rows, known[rows.start : rows.stop], told, part, portion.chunk))
+        parts.append(_fill_rows(job, window, rows, known[rows.start : rows.stop], told, decoder, portion.chunk))
     return np.concatenate(parts)
 
 
-@torch.inference_mode()
 def _fill_rows(
-    job: LevelJob, window: Window, rows: range, known: np.ndarray, told: Watch, cache: KVCache, chunk: int | None
+    job: LevelJob, window: Window, rows: range, known: np.ndarray, told: Watch, decoder: Decoder, chunk: int | None
 ) -> np.ndarray:
     """The codes (rows, window.new) that a window adds to some of the samples."""
     begin = window.start + window.known
     numbers = np.stack([uniforms(job.seed, job.level, sample, begin, window.stop) for sample in rows])
     uniform = torch.from_numpy(numbers)
-    if job.device.type != "mps":  # which has no float64, so there the CPU draws
-        uniform = uniform.to(job.device)
-    conditioning = _conditioning(job, window, rows)
-    prior, settings = job.prior, job.sampling
-    prefix = torch.from_numpy(known.astype(np.int64)).to(job.device)
-    cache.reset()
-    logits = prior.prefill(prefix, conditioning, cache, chunk=chunk)
-    drawn = []
-    for index in range(window.new):
-        code = draw(
-            logits.to(uniform.device),
-            uniform[:, index],
-            temperature=settings.temperature,
-            top_k=settings.top_k,
-            top_p=settings.top_p,
-        ).to(job.device)
-        drawn.append(code)
-        told(index + 1)
-        if index + 1 < window.new:
-            logits = prior.step(code, window.known + index + 1, conditioning, cache)
-    new = torch.stack(drawn, dim=1)
+    decoder.begin(torch.from_numpy(known.astype(np.int64)), _conditioning(job, window, rows), chunk)
+    drawn, made, at_once = [], 0, 1
+    while made < window.new:
+        began = time.perf_counter()
+        drawn.append(decoder.decode(uniform[:, made : made + at_once]))
+        made += drawn[-1].shape[1]
+        told(made)
+        if time.perf_counter() - began < GLANCE:
+            at_once *= 2
+    new = torch.cat(drawn, dim=1)
     # a character that was drawn for a code is heard on by its window, and is code 0 to all others, as published
-    return new.where(new < prior.config.codebook_size, 0).cpu().numpy()
+    return new.where(new < job.prior.config.codebook_size, 0).numpy()
 
 
 def _conditioning(job: LevelJob, window: Window, rows: range) -> Conditioning:
