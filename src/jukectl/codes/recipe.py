@@ -23,6 +23,9 @@ LARGEST_SEED = 2**63 - 1  # what TOML can hold
 Kind = Literal["sample", "continue", "encode", "upsample"]
 """The command that began the song."""
 
+OFF = ("parallel", 1)
+"""A setting that is not written down, so that recipes without it stay as they were."""
+
 PARTS = ("vqvae", "top", "middle", "bottom")
 """The parts of a model that have a fingerprint."""
 
@@ -94,6 +97,7 @@ class LevelSampling:
     top_k: int = 0  # 0 is off
     top_p: float = 1.0  # 1 is off
     advance: float = 0.5  # how far a window moves on, in contexts
+    parallel: int = 1  # spans that the level is made in at once; not at the top
 
     def __post_init__(self) -> None:
         _make_floats(self, "temperature", "top_p", "advance")
@@ -102,6 +106,7 @@ class LevelSampling:
         _need(self.top_k >= 0, "top_k", "0 (off) or more", self.top_k)
         _need(0 < self.top_p <= 1, "top_p", "above 0 and up to 1 (off)", self.top_p)
         _need(0 < self.advance <= 1, "advance", "a fraction of the context, above 0 and up to 1", self.advance)
+        _need(self.parallel >= 1, "parallel", "1 (off) or more", self.parallel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,6 +285,7 @@ _REMARKS = {
     "sampling.top_k": "0 is off",
     "sampling.top_p": "1.0 is off",
     "sampling.advance": "how far a window moves on, in contexts",
+    "sampling.parallel": "spans made at once",
     "made.upper": "digest of the codes above that these were made from",
     "made.samples": "made at a time",
     "made.chunk": "codes that a window knows, read at a time; 0 is all",
@@ -309,7 +315,8 @@ def _written(recipe: Recipe) -> str:
         made = tomlkit.table(is_super_table=True)
         for level in TOP_DOWN:
             if level in values:
-                made.add(level.label, table(name, asdict(values[level])))
+                one = asdict(values[level])
+                made.add(level.label, table(name, {key: value for key, value in one.items() if (key, value) != OFF}))
         return made
 
     document = tomlkit.document()
@@ -454,6 +461,7 @@ def _read_sampling(table: _Table) -> LevelSampling:
         top_k=table.whole("top_k"),
         top_p=table.number("top_p"),
         advance=table.number("advance"),
+        parallel=table.whole("parallel") if "parallel" in table else 1,
     )
 
 

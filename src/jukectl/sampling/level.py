@@ -1,8 +1,9 @@
 """A whole level, window by window, saved as it goes: the same code for all three."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
+from jukectl.codes.unfinished import SpanCodes
 from jukectl.errors import is_out_of_memory
 from jukectl.prior.alignment import lyric_window
 from jukectl.prior.labels import LabelBatch
@@ -18,6 +20,7 @@ from jukectl.prior.model import Conditioning, Prior
 from jukectl.sampling.decoder import Decoder, decoder_for
 from jukectl.sampling.noise import uniforms
 from jukectl.sampling.plan import Portion
+from jukectl.sampling.spans import Spans, plan_spans
 from jukectl.sampling.windows import Window, advance_codes, plan_windows, song_offset, upper_span
 
 Watch = Callable[[int], None]  # told how many codes of the level exist
@@ -54,9 +57,30 @@ class LevelJob:
 
     def windows(self, done: int) -> list[Window]:
         """The windows that are left to do."""
-        context = self.prior.config.context
-        advance = advance_codes(context, self.sampling.advance, self.ratio)
+        context, advance = self._lengths
         return list(plan_windows(self.total, context=context, advance=advance, done=done, ratio=self.ratio))
+
+    def spans(self, begun: int) -> Spans | None:
+        """The spans that the level is made in, where `begun` codes were there before; None where it is made in one."""
+        context, advance = self._lengths
+        most = self.sampling.parallel
+        if self.upper is None or most == 1 or begun >= self.total:
+            return None
+        return plan_spans(self.total, begun=begun, context=context, advance=advance, ratio=self.ratio, most=most)
+
+    @property
+    def _lengths(self) -> tuple[int, int]:
+        """Context and advance, in codes."""
+        context = self.prior.config.context
+        return context, advance_codes(context, self.sampling.advance, self.ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A window of one sample. Rows that are made together know and add equally many codes."""
+
+    sample: int
+    window: Window
 
 
 def fill(
@@ -72,25 +96,113 @@ def fill(
     At most a `portion` of a window is made at a time, or all of it. Where memory runs out, the window is begun again
     with half of that, and `lessened` is told; where there is no half, the error goes on to whoever iterates.
     """
-    portion, decoder = portion or Portion(codes.samples), None
+    maker = _Maker(job, portion or Portion(codes.samples), codes.samples, lessened)
     for window in job.windows(codes.done):
-        known = codes.array[:, window.start : window.start + window.known]
-        new = None
-        while new is None:
-            less = portion.halved(job.prior.config)
+        rows = [_Row(sample, window) for sample in range(codes.samples)]
+        begin = window.start + window.known
+
+        def told(made: int, begin: int = begin, samples: int = codes.samples) -> None:
+            watch(begin + made // samples)
+
+        codes = codes.append(maker.make(rows, codes.array[:, window.start : begin], told))
+        yield codes
+
+
+def fill_spans(
+    job: LevelJob,
+    codes: Codes,
+    spans: Spans,
+    unfinished: SpanCodes,
+    watch: Watch,
+    portion: Portion | None = None,
+    lessened: Lessened = lambda portion: None,
+) -> Iterator[tuple[Codes, SpanCodes]]:
+    """The same in spans, see `spans.py`: after each round the codes without a gap, and all that the spans have made.
+
+    Whoever iterates saves both, the spans first: a run that stopped goes on from them. A portion's samples are rows
+    here, each a span of a sample. The watcher is told the share of the work that is done, as codes of the level.
+    """
+    count = codes.samples * len(spans.starts)
+    maker = _Maker(job, portion or Portion(count), count, lessened)
+    before = codes.cut(spans.begun)
+    for windows in spans.rounds(unfinished.made):
+        grown = [_known(spans, span, window, before, unfinished) for span, window in enumerate(windows)]
+        done = unfinished.made * count
+        for alike in _alike(windows):
+            rows = [_Row(sample, windows[span]) for span in alike for sample in range(codes.samples)]
+
+            def told(made: int, done: int = done) -> None:
+                watch(spans.begun + (spans.total - spans.begun) * (done + made) // (count * spans.row))
+
+            new = maker.make(rows, np.concatenate([grown[span] for span in alike]), told)
+            done += new.size
+            for span, made in zip(alike, np.split(new, len(alike)), strict=True):
+                grown[span] = np.concatenate([grown[span], made], axis=1)
+        added = windows[0].stop - (spans.starts[0] - spans.lead) - unfinished.made
+        unfinished = unfinished.append(np.stack(grown)[:, :, -added:])
+        codes = before.append(_without_gap(spans, before, unfinished))
+        yield codes, unfinished
+
+
+def no_spans_yet(spans: Spans, codes: Codes, key: str) -> SpanCodes:
+    """What spans have before their first round."""
+    return SpanCodes(key, spans.begun, np.zeros((len(spans.starts), codes.samples, 0), dtype=np.uint16))
+
+
+def _known(spans: Spans, span: int, window: Window, before: Codes, unfinished: SpanCodes) -> np.ndarray:
+    """The codes (samples, window.known) that a span's window knows: the span's own, or in its lead-in those before."""
+    if unfinished.made < spans.lead:
+        return before.array[:, window.start : window.start + window.known]
+    first = window.start - (spans.starts[span] - spans.lead)
+    known: np.ndarray = unfinished.array[span, :, first : first + window.known]
+    return known
+
+
+def _alike(windows: Sequence[Window]) -> list[list[int]]:
+    """Which windows know and add equally many codes, and so are made together; those that add none are left out."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for number, window in enumerate(windows):
+        if window.new:
+            groups.setdefault((window.known, window.new), []).append(number)
+    return list(groups.values())
+
+
+def _without_gap(spans: Spans, before: Codes, unfinished: SpanCodes) -> np.ndarray:
+    """The codes (samples, n) that follow on those before without a gap, each from the span that it is kept of."""
+    parts = []
+    for (start, stop), first, made in zip(spans.kept(), spans.starts, unfinished.array, strict=True):
+        parts.append(made[:, start - (first - spans.lead) :][:, : stop - start])
+        if parts[-1].shape[1] < stop - start:
+            break
+    return np.concatenate(parts, axis=1)
+
+
+class _Maker:
+    """Makes the windows of a job with one decoder, so many rows at a time; with less where memory runs out."""
+
+    def __init__(self, job: LevelJob, portion: Portion, most: int, lessened: Lessened) -> None:
+        self._job = job
+        self._portion = portion
+        self._most = most
+        self._lessened = lessened
+        self._decoder: Decoder | None = None
+
+    def make(self, rows: Sequence[_Row], known: np.ndarray, told: Watch) -> np.ndarray:
+        """The codes (rows, new) that windows add, given those they know (rows, known); `told` how many it has made."""
+        job = self._job
+        while True:
+            less = self._portion.halved(job.prior.config)
             try:
-                if decoder is None:
-                    decoder = decoder_for(job.prior, min(portion.samples, codes.samples), job.sampling)
-                new = _fill_window(job, window, known, watch, decoder, portion)
+                if self._decoder is None:
+                    self._decoder = decoder_for(job.prior, min(self._portion.samples, self._most), job.sampling)
+                return _fill_rows(job, rows, known, told, self._decoder, self._portion)
             except (MemoryError, RuntimeError) as error:
                 if less is None or not is_out_of_memory(error):
                     raise
-            if new is None and less is not None:  # only here, since the error keeps the tensors of what failed
-                portion, decoder = less, None
-                _hand_back(job.device)
-                lessened(portion)
-        codes = codes.append(new)
-        yield codes
+            # only here, since the error keeps the tensors of what failed
+            self._portion, self._decoder = less, None
+            _hand_back(job.device)
+            self._lessened(less)
 
 
 def _hand_back(device: torch.device) -> None:
@@ -101,38 +213,36 @@ def _hand_back(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def _fill_window(
-    job: LevelJob, window: Window, known: np.ndarray, watch: Watch, decoder: Decoder, portion: Portion
+def _fill_rows(
+    job: LevelJob, rows: Sequence[_Row], known: np.ndarray, told: Watch, decoder: Decoder, portion: Portion
 ) -> np.ndarray:
-    """The codes (samples, window.new) that a window adds, given those it knows (samples, window.known).
+    """The codes (rows, new) that windows add: made for one group of rows after another, by the one decoder."""
+    parts: list[np.ndarray] = []
+    for group in portion.groups(len(rows)):
 
-    Made for one group of samples after another, by the one decoder.
-    """
-    samples, begin = len(known), window.start + window.known
-    parts = []
-    for rows in portion.groups(samples):
+        def more(made: int, before: int = group.start * rows[0].window.new) -> None:
+            told(before + made)
 
-        def told(made: int, rows: range = rows) -> None:
-            watch(begin + (rows.start * window.new + len(rows) * made) // samples)
-
-        parts.append(_fill_rows(job, window, rows, known[rows.start : rows.stop], told, decoder, portion.chunk))
+        some = slice(group.start, group.stop)
+        parts.append(_fill_group(job, rows[some], known[some], more, decoder, portion.chunk))
     return np.concatenate(parts)
 
 
-def _fill_rows(
-    job: LevelJob, window: Window, rows: range, known: np.ndarray, told: Watch, decoder: Decoder, chunk: int | None
+def _fill_group(
+    job: LevelJob, rows: Sequence[_Row], known: np.ndarray, told: Watch, decoder: Decoder, chunk: int | None
 ) -> np.ndarray:
-    """The codes (rows, window.new) that a window adds to some of the samples."""
-    begin = window.start + window.known
-    numbers = np.stack([uniforms(job.seed, job.level, sample, begin, window.stop) for sample in rows])
-    uniform = torch.from_numpy(numbers)
-    decoder.begin(torch.from_numpy(known.astype(np.int64)), _conditioning(job, window, rows), chunk)
+    """The codes (rows, new) of some of the rows, at once."""
+    numbers = [
+        uniforms(job.seed, job.level, row.sample, row.window.start + row.window.known, row.window.stop) for row in rows
+    ]
+    uniform = torch.from_numpy(np.stack(numbers))
+    decoder.begin(torch.from_numpy(known.astype(np.int64)), _conditioning(job, rows), chunk)
     drawn, made, at_once = [], 0, 1
-    while made < window.new:
+    while made < uniform.shape[1]:
         began = time.perf_counter()
         drawn.append(decoder.decode(uniform[:, made : made + at_once]))
         made += drawn[-1].shape[1]
-        told(made)
+        told(made * len(rows))
         if time.perf_counter() - began < GLANCE:
             at_once *= 2
     new = torch.cat(drawn, dim=1)
@@ -140,8 +250,8 @@ def _fill_rows(
     return new.where(new < job.prior.config.codebook_size, 0).numpy()
 
 
-def _conditioning(job: LevelJob, window: Window, rows: range) -> Conditioning:
-    """Labels at the window's place in the song, and the upper codes of the same span."""
+def _conditioning(job: LevelJob, rows: Sequence[_Row]) -> Conditioning:
+    """Labels at each window's place in the song, and the upper codes of the same span."""
     config = job.prior.config
     labels = LabelBatch.repeat(
         len(rows),
@@ -149,32 +259,35 @@ def _conditioning(job: LevelJob, window: Window, rows: range) -> Conditioning:
         genres=job.genres,
         slots=config.genre_slots,
         total_length=job.song_samples,
-        offset=song_offset(window.start, config),
         sample_length=config.window_samples,
         device=job.device,
     )
+    offsets = [song_offset(row.window.start, config) for row in rows]
+    labels = replace(labels, offset=torch.tensor(offsets, dtype=torch.int64, device=job.device))
     if config.lyrics is not None:
-        labels = replace(labels, lyrics=_lyric_windows(job, window, rows, config.lyrics.characters))
+        labels = replace(labels, lyrics=_lyric_windows(job, rows, config.lyrics.characters))
     if job.upper is None:
         return job.prior.conditioning(labels)
-    start, stop = upper_span(window, config.context, job.ratio, job.upper.shape[1])
-    upper = torch.from_numpy(job.upper[rows.start : rows.stop, start:stop].astype(np.int64)).to(job.device)
+    spans = [upper_span(row.window, config.context, job.ratio, job.upper.shape[1]) for row in rows]
+    parts = [job.upper[row.sample, start:stop] for row, (start, stop) in zip(rows, spans, strict=True)]
+    upper = torch.from_numpy(np.stack(parts).astype(np.int64)).to(job.device)
     return job.prior.conditioning(labels, upper)
 
 
-def _lyric_windows(job: LevelJob, window: Window, rows: range, characters: int) -> Tensor:
-    """The part of the lyrics of some of the samples that a window is told, (rows, characters)."""
+def _lyric_windows(job: LevelJob, rows: Sequence[_Row], characters: int) -> Tensor:
+    """The part of the lyrics of its sample that each window is told, (rows, characters)."""
     config = job.prior.config
-    texts = job.lyrics[rows.start : rows.stop] if len(job.lyrics) > 1 else job.lyrics
-    windows = [
-        lyric_window(
-            lyrics,
+
+    @cache
+    def ids(text: int, start: int) -> np.ndarray:
+        return lyric_window(
+            job.lyrics[text],
             characters,
             total_length=job.song_samples,
-            offset=song_offset(window.start, config),
+            offset=song_offset(start, config),
             sample_length=config.window_samples,
         ).ids
-        for lyrics in texts
-    ]
-    ids = torch.from_numpy(np.stack(windows)).to(job.device)
-    return ids.expand(len(rows), characters)
+
+    one = len(job.lyrics) == 1
+    windows = [ids(0 if one else row.sample, row.window.start) for row in rows]
+    return torch.from_numpy(np.stack(windows)).to(job.device)

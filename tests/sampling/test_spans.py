@@ -1,0 +1,245 @@
+"""Spans of a level: they cover it, and each of their codes is made at its place, from what and by what it should be."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import Level
+from jukectl.codes.recipe import LevelSampling
+from jukectl.prior.config import ConditionerConfig, PriorConfig
+from jukectl.prior.model import Prior
+from jukectl.sampling.level import LevelJob, fill, fill_spans, no_spans_yet
+from jukectl.sampling.noise import uniforms
+from jukectl.sampling.plan import Portion
+from jukectl.sampling.spans import plan_spans
+
+RATIO = 4
+CONTEXT = 16
+SIZE = 24  # codes in the codebook
+
+
+@st.composite
+def levels(draw):
+    """What may be cut into spans: lengths as `plan_spans` takes them."""
+    ratio = draw(st.sampled_from([1, 2, 4]))
+    context = ratio * draw(st.integers(1, 12))
+    total = ratio * draw(st.integers(0, 200))
+    return {
+        "total": total,
+        "begun": draw(st.integers(0, total)),
+        "context": context,
+        "advance": ratio * draw(st.integers(1, context // ratio)),
+        "ratio": ratio,
+        "most": draw(st.integers(1, 20)),
+    }
+
+
+@given(levels())
+def test_spans_give_every_code_of_the_level_once_and_none_that_was_there(level):
+    if spans := plan_spans(**level):
+        given_codes = [code for start, stop in spans.kept() for code in range(start, stop)]
+        assert given_codes == list(range(level["begun"], level["total"]))
+        assert 2 <= len(spans.starts) <= level["most"]
+        assert spans.total == level["total"]
+
+
+@given(levels())
+def test_rounds_make_every_row_from_its_lead_in_to_its_end_without_a_gap(level):
+    spans = plan_spans(**level)
+    if spans is None:
+        return
+    for number, start in enumerate(spans.starts):
+        windows = [windows[number] for windows in spans.rounds()]
+        made = start - spans.lead if number else max(start - spans.lead, level["begun"])
+        assert start >= spans.lead
+        for window in windows:
+            assert window.start + window.known == made
+            assert window.start >= start - spans.lead
+            assert window.start % level["ratio"] == 0
+            assert window.start + level["context"] <= level["total"]  # so that all have as many upper codes
+            assert 0 <= window.known < level["context"]
+            assert window.stop - window.start <= level["context"]
+            made = window.stop
+        assert made == start + spans.length
+
+
+@given(levels())
+def test_all_windows_of_a_round_have_one_shape_but_for_a_first_lead_in_that_is_known_in_part(level):
+    if spans := plan_spans(**level):
+        rounds = [[(window.known, window.new) for window in windows] for windows in spans.rounds()]
+        lead_in = rounds.pop(0) if spans.lead else [(0, 0)]
+        assert len(set(lead_in[1:])) <= 1
+        assert all(len(set(shapes)) == 1 for shapes in rounds)
+        if level["begun"] == 0:
+            assert len(set(lead_in)) == 1
+
+
+@given(levels(), st.data())
+def test_rounds_go_on_where_a_run_stopped(level, data):
+    if spans := plan_spans(**level):
+        rounds = list(spans.rounds())
+        done = data.draw(st.integers(0, len(rounds)))
+        made = rounds[done - 1][0].stop - (spans.starts[0] - spans.lead) if done else 0
+        assert list(spans.rounds(made)) == rounds[done:]
+
+
+@given(levels())
+def test_spans_shorter_than_an_advance_are_not_made(level):
+    if spans := plan_spans(**level):
+        assert spans.length >= level["advance"]
+
+
+def test_a_level_between_two_upper_codes_is_refused_before_anything_is_sampled():
+    with pytest.raises(ValueError, match="total is 102, no multiple of 4"):
+        plan_spans(102, begun=0, context=16, advance=8, ratio=4, most=4)
+
+
+def make_prior():
+    config = PriorConfig(
+        level=Level.MIDDLE,
+        context=CONTEXT,
+        width=32,
+        depth=3,
+        heads=2,
+        blocks=4,
+        hop=32,
+        sample_rate=1_000,
+        codebook_size=SIZE,
+        conditioner=ConditionerConfig(width=16, depth=2, downs=2, codebook_size=SIZE),
+        init_scale=5.0,
+    )
+    torch.manual_seed(1)
+    return Prior(config).eval().requires_grad_(False)
+
+
+PRIOR = make_prior()
+
+
+def make_job(total=100, samples=2, parallel=4, **changes):
+    upper = np.random.default_rng(0).integers(0, SIZE, (samples, total // RATIO)).astype(np.uint16)
+    sampling = LevelSampling(temperature=1.0, advance=0.5, parallel=parallel)
+    values = {"prior": PRIOR, "total": total, "seed": 11, "sampling": sampling, "artist": 0, "genres": (0,)}
+    return LevelJob(**{**values, "song_samples": 20_000, "upper": upper, **changes})
+
+
+def make_codes(frames=0, samples=2):
+    array = np.random.default_rng(1).integers(0, SIZE, (samples, frames))
+    return Codes(
+        level=Level.MIDDLE, array=array, prompt=frames, hop=32, sample_rate=1_000, codebook_size=SIZE, vqvae="x"
+    )
+
+
+def rounds_of(job, codes, portion=None, watch=lambda done: None, lessened=lambda portion: None):
+    spans = job.spans(codes.done)
+    return list(fill_spans(job, codes, spans, no_spans_yet(spans, codes, "k"), watch, portion, lessened))
+
+
+def made_slowly(job, codes):
+    """The same level with neither cache nor batch: each span for itself, a whole forward pass for every code."""
+    spans = job.spans(codes.done)
+    result = np.zeros((codes.samples, job.total), dtype=np.int64)
+    for sample in range(codes.samples):
+        numbers = uniforms(job.seed, job.level, sample, 0, job.total)
+        result[sample, : codes.done] = codes.array[sample]
+        for number, (start, stop) in enumerate(spans.kept()):
+            row = {place: int(code) for place, code in enumerate(codes.array[sample])} if number == 0 else {}
+            for windows in spans.rounds():
+                window = windows[number]
+                upper = job.upper[sample, window.start // RATIO : (window.start + CONTEXT) // RATIO]
+                upper = torch.from_numpy(upper.astype(np.int64))[None]
+                for place in range(window.start + window.known, window.stop):
+                    seen = torch.tensor([[*(row[one] for one in range(window.start, place)), 0]])
+                    logits = job.prior(seen, labels(job, window), upper)[0, -1].double()
+                    cumulative = np.cumsum(logits.softmax(-1).numpy())
+                    row[place] = int(np.searchsorted(cumulative, numbers[place] * cumulative[-1], side="right"))
+            result[sample, start:stop] = [row[place] for place in range(start, stop)]
+    return result
+
+
+def labels(job, window):
+    from jukectl.prior.labels import LabelBatch
+
+    return LabelBatch.repeat(
+        1,
+        artist=job.artist,
+        genres=job.genres,
+        total_length=job.song_samples,
+        offset=window.start * job.prior.config.hop,
+        sample_length=job.prior.config.window_samples,
+    )
+
+
+@pytest.mark.parametrize(("total", "done", "parallel"), [(64, 0, 2), (100, 0, 4), (100, 5, 3), (108, 30, 4)])
+def test_codes_are_those_of_every_span_made_for_itself_at_its_place(total, done, parallel):
+    job, codes = make_job(total, parallel=parallel), make_codes(done)
+    assert len(job.spans(done).starts) == parallel
+    assert np.array_equal(rounds_of(job, codes)[-1][0].array, made_slowly(job, codes))
+
+
+@pytest.mark.parametrize("done", [0, 5, 30])
+def test_the_first_span_is_what_one_span_makes_where_their_windows_are_the_same(done):
+    job, codes = make_job(), make_codes(done)
+    spans = job.spans(done)
+    whole = [*fill(job, codes, lambda done: None)][-1].array
+    first = spans.starts[0] + spans.length
+    if done == 0:  # or the windows lie elsewhere
+        assert np.array_equal(rounds_of(job, codes)[-1][0].array[:, :first], whole[:, :first])
+    assert np.array_equal(rounds_of(job, codes)[-1][0].array[:, :done], codes.array)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 8, 50])
+def test_codes_do_not_depend_on_how_many_rows_are_made_at_a_time(rows):
+    job, codes = make_job(), make_codes(5)
+    assert np.array_equal(rounds_of(job, codes, Portion(rows))[-1][0].array, rounds_of(job, codes)[-1][0].array)
+
+
+def test_what_is_there_without_a_gap_grows_and_never_changes():
+    told = []
+    grown = [codes for codes, _ in rounds_of(make_job(), make_codes(5), watch=told.append)]
+    assert [codes.done for codes in grown] == sorted({codes.done for codes in grown})
+    assert grown[-1].done == 100
+    for codes in grown:
+        assert np.array_equal(codes.array, grown[-1].array[:, : codes.done])
+    assert told == sorted(told)
+    assert told[0] < 20
+    assert told[-1] == 100
+
+
+def test_a_run_resumed_after_any_round_ends_in_the_same_codes(tmp_path):
+    job, codes = make_job(), make_codes(5)
+    spans = job.spans(codes.done)
+    rounds = rounds_of(job, codes)
+    assert len(rounds) > 3
+    for grown, unfinished in rounds:
+        unfinished.save(tmp_path / "spans.npz")
+        kept = type(unfinished).load(tmp_path / "spans.npz")
+        assert (kept.key, kept.begun) == ("k", 5)
+        rest = [one for one, _ in fill_spans(job, grown, spans, kept, lambda done: None)]
+        assert np.array_equal([grown, *rest][-1].array, rounds[-1][0].array)
+
+
+def test_where_memory_runs_out_half_the_rows_are_made_at_a_time_to_the_same_codes(monkeypatch):
+    job, codes, less = make_job(), make_codes(5), []
+    whole = rounds_of(job, codes)[-1][0].array
+    conditioning = Prior.conditioning
+
+    def cramped(self, labels, upper):
+        if len(labels) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate more")
+        return conditioning(self, labels, upper)
+
+    monkeypatch.setattr(Prior, "conditioning", cramped)
+    assert np.array_equal(rounds_of(job, codes, lessened=less.append)[-1][0].array, whole)
+    assert less == [Portion(4), Portion(2)]
+
+
+def test_a_top_level_a_single_span_and_a_short_level_are_made_in_one():
+    assert make_job(parallel=1).spans(0) is None
+    assert make_job(total=20, parallel=8).spans(0) is None
+    assert replace(make_job(), upper=None).spans(0) is None
+    assert len(make_job(total=40, parallel=8).spans(0).starts) == 4
