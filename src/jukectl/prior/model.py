@@ -75,7 +75,7 @@ class Prior(nn.Module):
         conditioning = self._condition(labels, upper)
         hidden = self._hidden(codes[:, :-1], conditioning)[:, self.config.lead :]
         positions = conditioning.positions
-        return self._logits(hidden, None if positions is None else positions[:, : codes.shape[1]])
+        return self.logits(hidden, None if positions is None else positions[:, : codes.shape[1]])
 
     def bits(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
         """What each code costs, in bits, (B, T) float32."""
@@ -94,7 +94,7 @@ class Prior(nn.Module):
         else:
             conditioning = self._condition(labels, None)
             hidden = self._hidden(characters[:, :0], conditioning)[:, : config.lead]
-            logits = self._logits(hidden, None, slice(None) if lyrics.drawable else slice(config.codebook_size, None))
+            logits = self.logits(hidden, None, slice(None) if lyrics.drawable else slice(config.codebook_size, None))
         targets = characters + logits.shape[-1] - lyrics.alphabet
         nats = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
         return nats.view_as(characters) / math.log(2)
@@ -173,7 +173,7 @@ class Prior(nn.Module):
     def _hidden(self, codes: Tensor, conditioning: Conditioning) -> Tensor:
         """Codes (B, n) to the last hidden states (B, lead + n + 1, width)."""
         self._check_length(codes.shape[1] + 1, conditioning)
-        inputs = self._inputs(codes, conditioning, 0, self.config.lead + codes.shape[1] + 1)
+        inputs = self.inputs(codes, conditioning, 0, self.config.lead + codes.shape[1] + 1)
         hidden: Tensor = self.transformer(inputs, lyrics=conditioning.lyrics)
         return hidden
 
@@ -183,11 +183,11 @@ class Prior(nn.Module):
         stride = total if chunk is None else -(-chunk // block) * block
         hidden = torch.empty(0)
         for start in range(0, total, stride):
-            inputs = self._inputs(codes, conditioning, start, min(start + stride, total))
+            inputs = self.inputs(codes, conditioning, start, min(start + stride, total))
             hidden = self.transformer(inputs, cache, start=start, lyrics=conditioning.lyrics)
         return hidden[:, -1]
 
-    def _inputs(self, codes: Tensor, conditioning: Conditioning, start: int, stop: int) -> Tensor:
+    def inputs(self, codes: Tensor, conditioning: Conditioning, start: int, stop: int) -> Tensor:
         """What the transformer reads at positions start..stop, (B, stop - start, width), given the codes (B, n).
 
         At position 0 that is the start, then come the characters of the lyrics, where they are in the sequence, and the
@@ -204,7 +204,7 @@ class Prior(nn.Module):
         places = conditioning.positions[:, max(start - lead, 0) : stop - lead]
         return inputs + F.pad(places, (0, 0, max(lead - start, 0), 0))
 
-    def _logits(self, hidden: Tensor, positions: Tensor | None, ids: slice | None = None) -> Tensor:
+    def logits(self, hidden: Tensor, positions: Tensor | None, ids: slice | None = None) -> Tensor:
         """Hidden states and the conditioning of the same places, (..., width) both, to logits of ids (..., K)."""
         if ids is None and self.config.lead and not (self.config.lyrics and self.config.lyrics.drawable):
             ids = slice(self.config.codebook_size)
@@ -217,9 +217,9 @@ class Prior(nn.Module):
         """The last position's hidden states (B, width) to logits (B, K)."""
         positions = None if conditioning.positions is None else conditioning.positions[:, position]
         if not self._row_by_row(len(hidden)):
-            return self._logits(hidden, positions)
+            return self.logits(hidden, positions)
         rows = range(len(hidden))
-        return torch.stack([self._logits(hidden[row], None if positions is None else positions[row]) for row in rows])
+        return torch.stack([self.logits(hidden[row], None if positions is None else positions[row]) for row in rows])
 
     def _check_length(self, total: int, conditioning: Conditioning) -> None:
         """Raise ValueError where `total` positions are more than the model or the conditioning has."""

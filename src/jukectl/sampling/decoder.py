@@ -69,6 +69,13 @@ class EagerDecoder(Decoder):
         return torch.stack(drawn, dim=1).cpu()
 
 
-def decoder_for(prior: Prior, rows: int, settings: LevelSampling) -> Decoder:
-    """The fastest decoder that a prior's device, precision and layers allow."""
+def decoder_for(prior: Prior, rows: int, settings: LevelSampling, *, int8: bool = False) -> Decoder:
+    """The fastest decoder that a prior's device, precision and layers allow; `int8` weights where it can have them."""
+    from jukectl.native.packing import Precision
+    from jukectl.sampling.native_decoder import NativeDecoder, suits
+
+    precision = Precision.BF16 if prior.positions.dtype is torch.bfloat16 else Precision.FP32
+    precision = Precision.INT8 if int8 else precision
+    if suits(prior, precision):
+        return NativeDecoder(prior, rows, settings, precision)
     return EagerDecoder(prior, rows, settings)

@@ -11,12 +11,19 @@ from functools import cache
 
 import torch
 
+from jukectl.native.library import library
 from jukectl.prior.attention import CacheLayout
 from jukectl.prior.config import AttentionKind, PriorConfig, StackConfig
 from jukectl.prior.model import Prior
 
-NUMBER_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
-"""Bytes that a number takes in each precision."""
+NUMBER_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 4}
+"""Bytes that a number takes in each precision; weights of a byte are packed from float32 ones."""
+
+PACKED_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+"""Bytes of a weight in the order of the compiled step, beside the one that torch has."""
+
+LARGEST_PACKED = 2**30
+"""Bytes up to which weights are packed: above, two forms of them would take too much."""
 
 LIBRARIES = 32 * 2**20  # bytes that the mathematics take when first used
 SMALL = 256 * 2**20  # bytes of short-lived tensors that may stay with the process when they are gone
@@ -67,9 +74,17 @@ class Footprint:
         return parameters(self.config) * self._number
 
     @property
+    def packed(self) -> int:
+        """The weights once more, where the compiled step is to have them, and what it keeps in float32."""
+        if not self._compiled:
+            return 0
+        tables = self.config.width * (self.config.ids + self.config.stack.length) * 4 * (self._number < 4)
+        return packed_bytes(self.config, self.precision) + tables
+
+    @property
     def cache(self) -> int:
         """The keys and values of one sample."""
-        return self._number * _cached(self.config.stack)
+        return (4 if self._compiled else self._number) * _cached(self.config.stack)
 
     @property
     def conditioning(self) -> int:
@@ -77,7 +92,8 @@ class Footprint:
         config = self.config
         positions = config.context if config.timing or config.conditioner else 0
         lyrics = config.lyrics.characters if config.lyrics else 0
-        return self._number * config.width * (1 + positions + lyrics)
+        again = 4 * config.width * positions if self._compiled and self._number < 4 else 0
+        return self._number * config.width * (1 + positions + lyrics) + again
 
     def total(self, portion: Portion) -> int:
         """All of it at the most, at any time while a window is made."""
@@ -88,7 +104,13 @@ class Footprint:
         telling, reading = rows * self._conditioner + joining, rows * self._reading(portion.chunk)
         working = max(telling, reading, samples * (self.config.ids * DRAWING + self._step))
         held_back = min(telling, SMALL) + min(reading, SMALL) * 3 // 2 if self.holds_back else working // 4
-        return LIBRARIES + self.weights + kept + working + held_back
+        return LIBRARIES + self.weights + self.packed + kept + working + held_back
+
+    @property
+    def _compiled(self) -> bool:
+        """Whether the compiled step is going to decode."""
+        packable = self.precision in PACKED_BYTES and packed_bytes(self.config, self.precision) <= LARGEST_PACKED
+        return self.row_by_row and packable and library() is not None
 
     @property
     def _number(self) -> int:
@@ -113,6 +135,8 @@ class Footprint:
     def _reading(self, chunk: int | None) -> int:
         """Short-lived tensors of one sample's known codes, `chunk` positions of them at a time."""
         stack = self.config.stack
+        if self._compiled:  # which takes a few positions at a time through the blocks, from inputs in several forms
+            return 4 * stack.length * stack.width * 4
         positions = stack.length if chunk is None else min(chunk, stack.length)
         return _activations(stack, positions, self._number)
 
@@ -158,6 +182,13 @@ def chunks(config: PriorConfig) -> list[int | None]:
         blocks = -(-blocks // 2)
         sizes.append(blocks * stack.block)
     return sizes
+
+
+def packed_bytes(config: PriorConfig, precision: str) -> int:
+    """What the weights of the blocks and of the head take in the order of the compiled step."""
+    shape = config.stack
+    block = 4 * shape.attention_width * shape.width + 2 * shape.width * shape.mlp_width
+    return PACKED_BYTES[precision] * (shape.depth * block + shape.width * config.ids)
 
 
 @cache

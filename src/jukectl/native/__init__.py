@@ -1,0 +1,1 @@
+"""The decoding step of a prior in C, for processors."""

@@ -1,0 +1,50 @@
+"""The compiled decoding step that suits this processor, where there is one; nothing else depends on it."""
+
+import ctypes
+import os
+from functools import cache
+from pathlib import Path
+
+VARIANTS = ("plain", "avx2", "avx512")
+"""What step.c is compiled for, by what jukectl_processor answers; each needs all that the ones before it need."""
+
+OFF = "JUKECTL_NATIVE"
+"""Set to 0 in the environment, it leaves all decoding to torch."""
+
+_POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+
+
+def path_of(variant: str) -> Path:
+    """Where the library of a variant lies, if it was built."""
+    return Path(__file__).parent / f"_step_{variant}.so"
+
+
+@cache
+def _loaded() -> ctypes.CDLL | None:
+    try:
+        plain = ctypes.CDLL(str(path_of(VARIANTS[0])))
+        best: int = plain.jukectl_processor()
+        for variant in reversed(VARIANTS[: best + 1]):
+            if path_of(variant).exists():
+                return _declared(ctypes.CDLL(str(path_of(variant))))
+    except (OSError, AttributeError):  # not built, or for another sort of machine
+        pass
+    return None
+
+
+def library() -> ctypes.CDLL | None:
+    """The library, or None where it was not built, does not load, or is not wanted."""
+    return None if os.environ.get(OFF) == "0" else _loaded()
+
+
+def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
+    found.jukectl_scratch.argtypes = (_POINTER, _INT)
+    found.jukectl_scratch.restype = _LONG
+    found.jukectl_read.argtypes = (_POINTER, _INT, _POINTER, _INT, _LONG, _POINTER, _POINTER)
+    found.jukectl_read.restype = None
+    found.jukectl_decode.argtypes = (
+        *(_POINTER, _INT, _LONG, _INT, _POINTER, _POINTER, _LONG),
+        *(_POINTER, _POINTER, _POINTER, _POINTER, _INT),
+    )
+    found.jukectl_decode.restype = _INT
+    return found

@@ -1,0 +1,505 @@
+/* The codes of a prior on a processor, one after another: every weight is read once a code, in the order of its use.
+ *
+ * Compiled once for each instruction set by hatch_build.py; library.py picks the one that suits the processor. There is
+ * no state here: all is in the structures that packing.py fills. The arithmetic of a row, a sample or a position, does
+ * not depend on the rows beside it, so codes are the same bits in any batch and in any portion.
+ *
+ * Needs GCC's or Clang's vectors; any width of register will do.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__AVX512VNNI__)
+#include <immintrin.h>
+#endif
+
+#define LANES 16
+#define PANEL 128 /* outputs whose weights lie together, see packing.py */
+#define VECTORS (PANEL / LANES)
+#define ROWS 4 /* that share one pass over a panel */
+
+typedef float vec __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint32_t uvec __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint16_t halves __attribute__((vector_size(32), aligned(2), may_alias));
+typedef int8_t bytes __attribute__((vector_size(16), aligned(1), may_alias));
+
+enum { FP32, BF16, INT8 };
+enum { DENSE, ROW, COLUMN, PREVIOUS_ROW, LYRICS, ENCODER };
+
+typedef struct {
+    const void *weight;  /* (out / PANEL, in, PANEL); of INT8 with dots of bytes (out / PANEL, in / 4, PANEL, 4) */
+    const float *scale;  /* (out,) of INT8, or NULL */
+    const int32_t *sums; /* (out,) of the weights of each output, for dots of bytes, or NULL */
+    const float *bias;   /* (out,) or NULL */
+    int32_t in, out;     /* a multiple of 4, a multiple of PANEL */
+} matrix;
+
+typedef struct {
+    int32_t kind, keys; /* keys that LYRICS and ENCODER see at the most */
+    int64_t slots;
+    const float *norm_gain, *norm_bias, *mlp_norm_gain, *mlp_norm_bias;
+    matrix qkv, project, mlp_in, mlp_out; /* qkv is the query alone for ENCODER */
+    float *cache;                         /* (rows, 2, heads, slots, head_width) */
+} layer;
+
+typedef struct {
+    int32_t precision, depth, width, heads, head_width, mlp, block, length;
+    float scale; /* of the residual branches; 1 where they are not scaled */
+    const layer *layers;
+    matrix head;
+    int32_t ids; /* that may be drawn: the first of the head's outputs */
+    int32_t tied;
+    int32_t lead; /* positions before the first code */
+    const float *embedding, *positions; /* (ids and more, width), (length, width) */
+    float *scratch;                     /* see jukectl_scratch */
+} stack;
+
+typedef struct {
+    double temperature, top_p; /* temperature 0 takes the likeliest */
+    int64_t top_k;             /* 0 is all */
+} drawing;
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors are passed between functions of this file alone */
+#endif
+
+static inline vec load(const float *p) { return *(const vec *)p; }
+static inline void store(float *p, vec v) { *(vec *)p = v; }
+static inline vec load_f32(const float *p) { return *(const vec *)p; }
+static inline vec load_bf16(const uint16_t *p) { return (vec)(__builtin_convertvector(*(const halves *)p, uvec) << 16); }
+static inline vec load_i8(const int8_t *p) {
+    return __builtin_convertvector(__builtin_convertvector(*(const bytes *)p, ivec), vec);
+}
+static inline vec choose(ivec which, vec yes, vec no) { return (vec)(((ivec)yes & which) | ((ivec)no & ~which)); }
+
+static int padded(int n) { return (n + PANEL - 1) / PANEL * PANEL; }
+
+/* y = x W + b for rows of x: vectors first .. first + count of one panel, each sum in the order of the inputs. */
+#define AFFINE(NAME, TYPE, LOAD)                                                                                      \
+    static inline __attribute__((always_inline)) void NAME##_part(const matrix *m, const TYPE *w, const float *x,     \
+                                                                  int x_stride, float *y, int y_stride, int panel,    \
+                                                                  const int rows, const int first, const int count) { \
+        vec sum[ROWS][VECTORS];                                                                                       \
+        for (int r = 0; r < rows; r++)                                                                                \
+            for (int j = 0; j < count; j++) sum[r][j] = (vec){0};                                                     \
+        w += first * LANES;                                                                                           \
+        for (int i = 0; i < m->in; i++, w += PANEL)                                                                   \
+            for (int j = 0; j < count; j++) {                                                                         \
+                vec weights = LOAD(w + j * LANES);                                                                    \
+                for (int r = 0; r < rows; r++) sum[r][j] += weights * x[(size_t)r * x_stride + i];                    \
+            }                                                                                                         \
+        for (int j = 0; j < count; j++) {                                                                             \
+            int at = panel + (first + j) * LANES;                                                                     \
+            for (int r = 0; r < rows; r++) {                                                                          \
+                vec value = sum[r][j];                                                                                \
+                if (m->scale) value *= load(m->scale + at);                                                           \
+                if (m->bias) value += load(m->bias + at);                                                             \
+                store(y + (size_t)r * y_stride + at, value);                                                          \
+            }                                                                                                         \
+        }                                                                                                             \
+    }                                                                                                                 \
+    static void NAME(const matrix *m, const float *x, int rows, int x_stride, float *y, int y_stride) {               \
+        const TYPE *w = m->weight;                                                                                    \
+        const int half = VECTORS / 2;                                                                                 \
+        for (int panel = 0; panel < m->out; panel += PANEL, w += (size_t)m->in * PANEL) {                             \
+            int r = 0;                                                                                                \
+            for (; r + ROWS <= rows; r += ROWS) {                                                                     \
+                const float *from = x + (size_t)r * x_stride;                                                         \
+                float *to = y + (size_t)r * y_stride;                                                                 \
+                NAME##_part(m, w, from, x_stride, to, y_stride, panel, ROWS, 0, half);                                \
+                NAME##_part(m, w, from, x_stride, to, y_stride, panel, ROWS, half, half);                             \
+            }                                                                                                         \
+            for (; r < rows; r++)                                                                                     \
+                NAME##_part(m, w, x + (size_t)r * x_stride, x_stride, y + (size_t)r * y_stride, y_stride, panel, 1,   \
+                            0, VECTORS);                                                                              \
+        }                                                                                                             \
+    }
+
+AFFINE(affine_f32, float, load_f32)
+AFFINE(affine_bf16, uint16_t, load_bf16)
+
+#if !defined(__AVX512VNNI__)
+
+AFFINE(affine_i8, int8_t, load_i8)
+static const int bytes_together = 1;
+
+#else
+
+static const int bytes_together = 4;
+
+/* Activations of sixteen bits as two planes of bytes: two dots of bytes then give their product with byte weights. */
+static void affine_i8(const matrix *m, const float *x, int rows, int x_stride, float *y, int y_stride) {
+    const int in = m->in;
+    uint8_t high_plane[in], low_plane[in];
+    for (int r = 0; r < rows; r++) {
+        const float *from = x + (size_t)r * x_stride;
+        float largest = 0;
+        for (int i = 0; i < in; i++) largest = fmaxf(largest, fabsf(from[i]));
+        const float unit = largest > 0 ? largest / 32000.0f : 1.0f, inverse = 1.0f / unit;
+        for (int i = 0; i < in; i++) {
+            int value = (int)rintf(from[i] * inverse) + 32768; /* 768 .. 64768 */
+            high_plane[i] = (uint8_t)(value >> 8), low_plane[i] = (uint8_t)value;
+        }
+        const int8_t *w = m->weight;
+        for (int panel = 0; panel < m->out; panel += PANEL) {
+            __m512i high[VECTORS], low[VECTORS];
+            for (int j = 0; j < VECTORS; j++) high[j] = low[j] = _mm512_setzero_si512();
+            for (int i = 0; i < in; i += 4, w += 4 * PANEL) {
+                int32_t four_high, four_low;
+                memcpy(&four_high, high_plane + i, 4), memcpy(&four_low, low_plane + i, 4);
+                const __m512i highs = _mm512_set1_epi32(four_high), lows = _mm512_set1_epi32(four_low);
+                for (int j = 0; j < VECTORS; j++) {
+                    const __m512i weights = _mm512_loadu_si512(w + 4 * LANES * j);
+                    high[j] = _mm512_dpbusd_epi32(high[j], highs, weights);
+                    low[j] = _mm512_dpbusd_epi32(low[j], lows, weights);
+                }
+            }
+            for (int j = 0; j < VECTORS; j++) { /* 256 high + low - 32768 sums; in floats, since it may pass 2^31 */
+                const int at = panel + LANES * j;
+                const __m512i over = _mm512_slli_epi32(_mm512_loadu_si512(m->sums + at), 7);
+                __m512 value = _mm512_cvtepi32_ps(_mm512_sub_epi32(high[j], over));
+                value = _mm512_fmadd_ps(value, _mm512_set1_ps(256.0f), _mm512_cvtepi32_ps(low[j]));
+                value = _mm512_mul_ps(_mm512_mul_ps(value, _mm512_set1_ps(unit)), _mm512_loadu_ps(m->scale + at));
+                if (m->bias) value = _mm512_add_ps(value, _mm512_loadu_ps(m->bias + at));
+                _mm512_storeu_ps(y + (size_t)r * y_stride + at, value);
+            }
+        }
+    }
+}
+
+#endif
+
+static void affine(int precision, const matrix *m, const float *x, int rows, int x_stride, float *y, int y_stride) {
+    if (precision == FP32)
+        affine_f32(m, x, rows, x_stride, y, y_stride);
+    else if (precision == BF16)
+        affine_bf16(m, x, rows, x_stride, y, y_stride);
+    else
+        affine_i8(m, x, rows, x_stride, y, y_stride);
+}
+
+static inline float add_up(vec v) { /* by halves: always in the same order */
+    typedef float v8 __attribute__((vector_size(32)));
+    typedef float v4 __attribute__((vector_size(16)));
+    union { vec whole; v8 half[2]; } a = {v};
+    union { v8 whole; v4 half[2]; } b = {a.half[0] + a.half[1]};
+    v4 c = b.half[0] + b.half[1];
+    return (c[0] + c[2]) + (c[1] + c[3]);
+}
+
+/* e^x for -126 log 2 < x < 88, and 0 below: 2^n times a polynomial in the rest (Cephes' expf). */
+static inline vec exponential(vec x) {
+    const ivec low = x < -87.3f;
+    x = choose(low, (vec){0}, x);
+    const ivec whole = __builtin_convertvector(x * 1.44269504088896341f + 192.5f, ivec) - 192; /* rounded */
+    const vec n = __builtin_convertvector(whole, vec);
+    const vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    return choose(low, (vec){0}, p * (vec)((whole + 127) << 23));
+}
+
+static void layer_norm(const float *x, const float *gain, const float *bias, int width, float *y) {
+    vec sum = {0}, squares = {0};
+    int i = 0;
+    for (; i + LANES <= width; i += LANES) sum += load(x + i);
+    float mean = add_up(sum), variance;
+    for (int k = i; k < width; k++) mean += x[k];
+    mean /= width;
+    for (i = 0; i + LANES <= width; i += LANES) {
+        vec d = load(x + i) - mean;
+        squares += d * d;
+    }
+    variance = add_up(squares);
+    for (int k = i; k < width; k++) variance += (x[k] - mean) * (x[k] - mean);
+    const float inverse = 1.0f / sqrtf(variance / width + 1e-5f);
+    for (i = 0; i + LANES <= width; i += LANES)
+        store(y + i, (load(x + i) - mean) * inverse * load(gain + i) + load(bias + i));
+    for (; i < width; i++) y[i] = (x[i] - mean) * inverse * gain[i] + bias[i];
+}
+
+static void quick_gelu(float *x, int count) { /* x / (1 + e^-1.702x); count is a multiple of LANES */
+    for (int i = 0; i < count; i += LANES) {
+        const vec v = load(x + i), t = v * -1.702f;
+        store(x + i, v / (exponential(choose(t < 87.0f, t, (vec){0} + 87.0f)) + 1.0f));
+    }
+}
+
+static inline float dot(const float *a, const float *b, int n) {
+    vec sum = {0};
+    int i = 0;
+    for (; i + LANES <= n; i += LANES) sum += load(a + i) * load(b + i);
+    float t = i ? add_up(sum) : 0;
+    for (; i < n; i++) t += a[i] * b[i];
+    return t;
+}
+
+/* Where a position's key lies, -1 where it is not kept, and which keys it sees: CacheLayout of prior/attention.py. */
+static void see(const layer *l, const stack *s, int64_t p, int64_t *slot, int64_t *start, int64_t *stop) {
+    const int64_t block = s->block, rows = s->length / s->block;
+    switch (l->kind) {
+    case DENSE: *slot = p, *start = 0, *stop = p + 1; break;
+    case ROW: *slot = p % block, *start = 0, *stop = *slot + 1; break;
+    case COLUMN: *slot = p % block * rows + p / block, *start = *slot - p / block, *stop = *slot + 1; break;
+    case PREVIOUS_ROW:
+        *slot = p % (2 * block), *start = *slot < block ? block : 0, *stop = p >= block ? *start + block : *start;
+        break;
+    case LYRICS: *slot = p < l->keys ? p : -1, *start = 0, *stop = p + 1 < l->keys ? p + 1 : l->keys; break;
+    default: *slot = -1, *start = 0, *stop = l->keys;
+    }
+}
+
+/* One row: stores its key and value, and writes what it attends to. `cache` is that of its sample. */
+static void attend(const layer *l, const stack *s, float *cache, int64_t position, const float *qkv, float *out,
+                   float *weights) {
+    const int D = s->head_width, inner = s->heads * D;
+    const float scale = 1.0f / sqrtf((float)D);
+    int64_t slot, start, stop;
+    see(l, s, position, &slot, &start, &stop);
+    const int64_t n = stop - start, whole = (n + LANES - 1) / LANES * LANES;
+    for (int h = 0; h < s->heads; h++) {
+        float *keys = cache + (size_t)h * l->slots * D, *values = keys + (size_t)s->heads * l->slots * D;
+        const float *query = qkv + h * D;
+        float *to = out + h * D;
+        if (slot >= 0) {
+            memcpy(keys + slot * D, query + inner, D * sizeof(float));
+            memcpy(values + slot * D, query + 2 * inner, D * sizeof(float));
+        }
+        if (n == 0) {
+            memset(to, 0, D * sizeof(float));
+            continue;
+        }
+        float largest = -INFINITY;
+        for (int64_t j = 0; j < n; j++) {
+            weights[j] = scale * dot(query, keys + (start + j) * D, D);
+            largest = fmaxf(largest, weights[j]);
+        }
+        for (int64_t j = n; j < whole; j++) weights[j] = -INFINITY;
+        vec sums = {0};
+        for (int64_t j = 0; j < whole; j += LANES) {
+            const vec e = exponential(load(weights + j) - largest);
+            store(weights + j, e);
+            sums += e;
+        }
+        const float inverse = 1.0f / add_up(sums);
+        int d = 0;
+        for (; d + LANES <= D; d += LANES) {
+            vec even = {0}, odd = {0};
+            const float *v = values + start * D + d;
+            int64_t j = 0;
+            for (; j + 2 <= n; j += 2) {
+                even += load(v + j * D) * weights[j];
+                odd += load(v + (j + 1) * D) * weights[j + 1];
+            }
+            if (j < n) even += load(v + j * D) * weights[j];
+            store(to + d, (even + odd) * inverse);
+        }
+        for (; d < D; d++) {
+            float sum = 0;
+            for (int64_t j = 0; j < n; j++) sum += values[(start + j) * D + d] * weights[j];
+            to[d] = sum * inverse;
+        }
+    }
+}
+
+/* Floats of scratch for so many rows. */
+int64_t jukectl_scratch(const stack *s, int rows) {
+    const int64_t width = padded(s->width), inner = s->heads * s->head_width;
+    const int64_t each = 3 * width + padded(3 * inner) + padded(inner) + padded(s->mlp);
+    return rows * each + padded(s->length) + PANEL;
+}
+
+/* Rows (rows, padded width) in place through all blocks. Either all rows are samples, at `position`; or, where `reading`,
+ * they are successive positions of the sample `first`, from `position` on. */
+static void through(const stack *s, float *x, int rows, int64_t position, int first, int reading) {
+    const int inner = s->heads * s->head_width;
+    const int width = padded(s->width), parts = padded(3 * inner), heads = padded(inner), mlp = padded(s->mlp);
+    float *normed = s->scratch, *qkv = normed + (size_t)rows * width, *attended = qkv + (size_t)rows * parts;
+    float *a = attended + (size_t)rows * heads, *hidden = a + (size_t)rows * width;
+    float *weights = hidden + (size_t)rows * mlp;
+    const int plain = s->scale == 1.0f;
+    for (int n = 0; n < s->depth; n++) {
+        const layer *l = s->layers + n;
+        const size_t one = (size_t)2 * inner * l->slots; /* floats of one sample's cache */
+        for (int r = 0; r < rows; r++)
+            layer_norm(x + (size_t)r * width, l->norm_gain, l->norm_bias, s->width, normed + (size_t)r * width);
+        affine(s->precision, &l->qkv, normed, rows, width, qkv, parts);
+        for (int r = 0; r < rows; r++)
+            attend(l, s, l->cache + (size_t)(reading ? first : first + r) * one, reading ? position + r : position,
+                   qkv + (size_t)r * parts, attended + (size_t)r * heads, weights);
+        affine(s->precision, &l->project, attended, rows, heads, a, width);
+        for (int r = 0; r < rows; r++) { /* x + a, in x itself where branches are not scaled */
+            float *middle = (plain ? x : a) + (size_t)r * width;
+            const float *other = (plain ? a : x) + (size_t)r * width;
+            for (int i = 0; i < width; i += LANES) store(middle + i, load(middle + i) + load(other + i));
+            layer_norm(middle, l->mlp_norm_gain, l->mlp_norm_bias, s->width, normed + (size_t)r * width);
+        }
+        affine(s->precision, &l->mlp_in, normed, rows, width, hidden, mlp);
+        for (int r = 0; r < rows; r++) quick_gelu(hidden + (size_t)r * mlp, mlp);
+        affine(s->precision, &l->mlp_out, hidden, rows, mlp, normed, width);
+        for (int r = 0; r < rows; r++) {
+            float *to = x + (size_t)r * width;
+            const float *m = normed + (size_t)r * width, *middle = a + (size_t)r * width;
+            for (int i = 0; i < width; i += LANES) {
+                const vec from = load(to + i);
+                store(to + i, plain ? from + load(m + i) : from + s->scale * (load(middle + i) - from + load(m + i)));
+            }
+        }
+    }
+}
+
+/* The logits (rows, head.out) of last hidden states, with what is added after the blocks where the head is tied. */
+static void logits_of(const stack *s, float *x, int rows, const float *after, int64_t after_stride, float *logits) {
+    const int width = padded(s->width);
+    if (s->tied && after)
+        for (int r = 0; r < rows; r++)
+            for (int i = 0; i < s->width; i++) x[(size_t)r * width + i] += after[(size_t)r * after_stride + i];
+    affine(s->precision, &s->head, x, rows, width, logits, s->head.out);
+}
+
+/* Reads inputs (count, width) at positions `position` .. of one sample; where `logits` is given, writes those after the
+ * last of them, with `after` (width,) added. */
+void jukectl_read(const stack *s, int sample, const float *inputs, int count, int64_t position, const float *after,
+                  float *logits) {
+    const int width = padded(s->width), most = 64;
+    float *x = s->scratch + jukectl_scratch(s, most) - (size_t)most * width; /* after what `through` takes */
+    for (int from = 0; from < count; from += most) {
+        const int rows = count - from < most ? count - from : most;
+        for (int r = 0; r < rows; r++) {
+            memcpy(x + (size_t)r * width, inputs + (size_t)(from + r) * s->width, s->width * sizeof(float));
+            memset(x + (size_t)r * width + s->width, 0, (width - s->width) * sizeof(float));
+        }
+        through(s, x, rows, position + from, sample, 1);
+        if (logits && from + rows == count) logits_of(s, x + (size_t)(rows - 1) * width, 1, after, 0, logits);
+    }
+}
+
+typedef struct { float logit; int32_t id; } candidate;
+
+static inline int before(candidate a, candidate b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
+
+static void sink(candidate *heap, int count, int at) {
+    for (int child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && before(heap[child + 1], heap[child])) child++;
+        if (!before(heap[child], heap[at])) return;
+        const candidate swapped = heap[at];
+        heap[at] = heap[child], heap[child] = swapped;
+    }
+}
+
+/* As sampling/draw.py: the first id whose cumulative probability exceeds the number. -1 where memory ran out. */
+static int64_t draw(const float *logits, int ids, const drawing *d, double number) {
+    int best = 0;
+    for (int k = 1; k < ids; k++)
+        if (logits[k] > logits[best]) best = k;
+    if (d->temperature == 0 || d->top_k == 1) return best;
+    const double largest = logits[best];
+    double total = 0, sum = 0;
+    if (d->top_p >= 1 && !(0 < d->top_k && d->top_k < ids)) {
+        double *weights = malloc(ids * sizeof(double));
+        if (!weights) return -1;
+        for (int k = 0; k < ids; k++) total += weights[k] = exp((logits[k] - largest) / d->temperature);
+        int64_t found = ids - 1;
+        for (int k = 0; k < ids; k++)
+            if ((sum += weights[k]) > number * total) {
+                found = k;
+                break;
+            }
+        free(weights);
+        return found;
+    }
+    /* the likeliest first, from a heap, until there are top_k or they hold top_p of those */
+    candidate *heap = malloc(ids * sizeof(candidate));
+    double *weights = calloc(ids, sizeof(double)), kept = 0;
+    int *order = malloc(ids * sizeof(int)), count = ids, taken = 0;
+    int64_t found = -1;
+    if (heap && weights && order) {
+        const int most = d->top_k > 0 && d->top_k < ids ? (int)d->top_k : ids;
+        for (int k = 0; k < ids; k++) heap[k] = (candidate){logits[k], k};
+        for (int k = ids / 2; k-- > 0;) sink(heap, ids, k);
+        if (most == ids)
+            for (int k = 0; k < ids; k++) kept += exp((logits[k] - largest) / d->temperature);
+        while (taken < most && (most < ids || sum < d->top_p * kept || !taken)) {
+            order[taken] = heap[0].id;
+            sum += weights[taken++] = exp((heap[0].logit - largest) / d->temperature);
+            heap[0] = heap[--count];
+            sink(heap, count, 0);
+        }
+        if (most < ids) { /* the nucleus of those */
+            const double all = sum;
+            sum = 0;
+            int inside = 0;
+            while (inside < taken && (sum < d->top_p * all || !inside)) sum += weights[inside++];
+            taken = inside;
+        }
+        /* in the order of their ids, as the cumulative sum goes */
+        double *by_id = calloc(ids, sizeof(double));
+        if (by_id) {
+            for (int k = 0; k < taken; k++) by_id[order[k]] = weights[k];
+            for (int k = 0; k < ids; k++) total += by_id[k];
+            sum = 0;
+            for (int k = 0; k < ids && found < 0; k++)
+                if (by_id[k] > 0 && (sum += by_id[k]) > number * total) found = k;
+            for (int k = ids; found < 0 && k-- > 0;)
+                if (by_id[k] > 0) found = k;
+            free(by_id);
+        }
+    }
+    free(heap), free(weights), free(order);
+    return found;
+}
+
+/* Draws the next `count` ids of `rows` samples. `logits` (rows, head.out) are those at code `position`; ids go to
+ * `drawn` (rows, count), their numbers are `uniform` (rows, count). `conditioning` is (rows, told, width) or NULL, and
+ * `last` (rows,) the id drawn last, of which the logits are still to be computed unless they are `pending`. Returns 0, or
+ * -1 where memory ran out. */
+int jukectl_decode(const stack *s, int rows, int64_t position, int count, const drawing *d, const float *conditioning,
+                   int64_t told, const double *uniform, float *logits, int64_t *drawn, int64_t *last, int pending) {
+    const int width = padded(s->width);
+    float *x = s->scratch + jukectl_scratch(s, rows) - (size_t)rows * width;
+    const size_t stride = (size_t)told * s->width; /* floats of one sample's conditioning */
+    for (int n = 0; n < count; n++) {
+        if (!pending) { /* the logits after the id that was drawn last */
+            position++;
+            for (int r = 0; r < rows; r++) {
+                float *to = x + (size_t)r * width;
+                const float *id = s->embedding + (size_t)last[r] * s->width;
+                const float *place = s->positions + (size_t)(s->lead + position) * s->width;
+                const float *more = conditioning ? conditioning + r * stride + (size_t)position * s->width : NULL;
+                for (int i = 0; i < s->width; i++) to[i] = id[i] + place[i] + (more ? more[i] : 0);
+                memset(to + s->width, 0, (width - s->width) * sizeof(float));
+            }
+            through(s, x, rows, s->lead + position, 0, 0);
+            logits_of(s, x, rows, conditioning ? conditioning + (size_t)position * s->width : NULL, stride, logits);
+        }
+        pending = 0;
+        for (int r = 0; r < rows; r++) {
+            last[r] = draw(logits + (size_t)r * s->head.out, s->ids, d, uniform[(size_t)r * count + n]);
+            if (last[r] < 0) return -1;
+            drawn[(size_t)r * count + n] = last[r];
+        }
+    }
+    return 0;
+}
+
+/* How many inputs' weights lie together in a panel of INT8. */
+int jukectl_bytes_together(void) { return bytes_together; }
+
+/* The best of the instruction sets that this source is compiled for that the processor has: 2 AVX-512 with dots of bytes,
+ * 1 AVX2, 0 the plainest of its kind. */
+int jukectl_processor(void) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
+        return 2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+    return 0;
+}
