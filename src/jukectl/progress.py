@@ -5,6 +5,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Where work of several parts stands, and how long it will go on."""
+
+    of: str  # what the parts are of: "top"
+    part: int  # the one that is done now, or that was just saved, counted from 1
+    parts: int
+    per_second: float | None  # of what is counted, in this run; None where nothing is measured yet
+    seconds_left: float | None  # until all is done that was asked for, later stages too; None where nobody knows
+    saved: bool = False  # whether a part was just finished, and is on the disk
+
+
+@dataclass(frozen=True)
 class Progress:
     """Where a piece of work stands."""
 
@@ -12,6 +24,7 @@ class Progress:
     done: int
     total: int
     note: str = ""  # the latest figures or what was just saved
+    standing: Standing | None = None  # more of it, where the work has parts and its end is foreseen
 
 
 Report = Callable[[Progress], None]

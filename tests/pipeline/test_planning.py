@@ -162,7 +162,7 @@ def cramp(monkeypatch, rows, *, after=0):
 def test_memory_that_runs_out_halves_the_samples_at_a_time_and_the_song_is_the_same(ask, tmp_path, said, monkeypatch):
     sample(tmp_path / "free", ask(samples=5))
     cramp(monkeypatch, 2, after=2)
-    sample(tmp_path / "song", ask(samples=5), report=said.report, warn=said.warn)
+    sample(tmp_path / "song", ask(samples=5), warn=said.warn)
     assert same(codes(tmp_path / "free"), codes(tmp_path / "song"))
     first = "out of memory at the middle level: its window is begun again, and from here on 2 of 5 samples"
     assert said.warnings[0].startswith(first)
@@ -174,7 +174,7 @@ def test_where_nothing_smaller_is_left_what_is_finished_stays_and_the_way_on_is_
     with monkeypatch.context() as short:
         cramp(short, 0, after=2)
         with pytest.raises(OutOfMemory, match=r"Every finished window is saved.* jukectl resume .*song") as caught:
-            sample(tmp_path / "song", ask(samples=2), report=said.report, warn=said.warn)
+            sample(tmp_path / "song", ask(samples=2), warn=said.warn)
     assert "\n" not in str(caught.value)
     left = Song(tmp_path / "song")
     assert left.codes(Level.TOP) is not None

@@ -8,7 +8,6 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
-from jukectl.codes.song import Song
 from jukectl.errors import OutOfMemory
 from jukectl.pipeline.machine import Machine, half_precision
 from jukectl.pipeline.memory import give_back_at_once, memory_there_is
@@ -27,16 +26,26 @@ class SongPlan:
 
     machine: Machine  # with what its codec takes at a time
     levels: Mapping[Level, MemoryPlan]  # those that are not finished
+    memory: int  # bytes to be had by models
+
+    def machine_at(self, level: Level) -> Machine:
+        """The machine, with the precision that a level is made in."""
+        return replace(self.machine, precision=self.levels[level].precision)
 
 
 def plan_song(
-    song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, request: Request, report: Report, warn: Warn
+    found: Mapping[Level, Codes],
+    recipe: Recipe,
+    folder: ModelFolder,
+    machine: Machine,
+    request: Request,
+    report: Report,
+    warn: Warn,
 ) -> SongPlan:
-    """The plan for what a song lacks, a remark a level, and a warning where less than all is made at a time.
+    """The plan for what a song lacks beside the codes `found`, in the order it is made.
 
-    OutOfMemory where a level cannot be made at all.
+    A remark a level, and a warning where less than all is made at a time. OutOfMemory where a level cannot be made.
     """
-    found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
     wanted = frames_wanted(recipe, folder.card.vqvae, {level: codes.done for level, codes in found.items()})
     lacking = [
         level
@@ -56,7 +65,7 @@ def plan_song(
         if clamped := _clamped(plan, need):
             warn(f"memory is short at the {need.level.label} level, with {size(memory)} to be had: {clamped}")
         levels[need.level] = plan
-    return SongPlan(machine, levels)
+    return SongPlan(machine, levels, memory)
 
 
 def precisions(machine: Machine, *, given: bool, before: str | None = None) -> list[str]:

@@ -19,7 +19,9 @@ from jukectl.errors import BadAudio, NotASong, OutOfMemory, RecipeDiffers, is_ou
 from jukectl.pipeline.adapting import differ, dressed, redressed, references
 from jukectl.pipeline.decoding import check_codec, forget_audio, write_audio
 from jukectl.pipeline.encoding import codes_of, digest, encode_prompt, hear, keep_prompt, new_codes
+from jukectl.pipeline.forecasting import foresee, get_to_know
 from jukectl.pipeline.machine import Machine, choose, single_thread
+from jukectl.pipeline.pace import Pace
 from jukectl.pipeline.planning import SongPlan, plan_song
 from jukectl.pipeline.recipes import (
     agreed,
@@ -89,7 +91,7 @@ def _render(
         if existing is not None:
             recipe = recipe_of(folder, request, prompt, existing.seed)
         recipe = agreed(song, recipe, existing)
-        _check_codecs(song, TOP_DOWN, folder, request)
+        check_codecs(song, TOP_DOWN, folder, request)
         if existing is None and heard is not None:
             keep_prompt(song, heard[0], folder)
         if recipe != existing:
@@ -103,19 +105,25 @@ def resume(path: Path, request: Request | None = None, *, report: Report = silen
     machine = choose(request.device, request.precision)
     song = Song.open(path)
     with song.lock():
-        recipe = song.recipe()
-        if recipe is None:
-            raise NotASong(f"{path} has codes but no song.toml. Fill in its levels with: jukectl upsample {path}")
-        folder = redressed(model_of(song, recipe, request), song, recipe, request)
-        if not request.force and differ(references(folder), recipe.adapters):
-            raise RecipeDiffers(
-                f"{path} was begun without one of the adapters given, or with another strength. Leave it out; "
-                f"for levels that are not begun yet there is: jukectl upsample {path} --adapter FILE"
-            )
-        _check_codecs(song, TOP_DOWN, folder, request)
+        folder, recipe = recipe_to_resume(song, request)
         if recipe.kind == "encode" and not recipe.sampling:  # it asks for codes alone
             return Rendered(path, (), _encode_prompt(song, recipe, folder, machine, report))
         return _fulfil(song, recipe, folder, machine, request, report, warn)
+
+
+def recipe_to_resume(song: Song, request: Request) -> tuple[ModelFolder, Recipe]:
+    """The model and the recipe that a song is gone on with."""
+    recipe = song.recipe()
+    if recipe is None:
+        raise NotASong(f"{song.path} has codes but no song.toml. Fill in its levels with: jukectl upsample {song.path}")
+    folder = redressed(model_of(song, recipe, request), song, recipe, request)
+    if not request.force and differ(references(folder), recipe.adapters):
+        raise RecipeDiffers(
+            f"{song.path} was begun without one of the adapters given, or with another strength. Leave it out; "
+            f"for levels that are not begun yet there is: jukectl upsample {song.path} --adapter FILE"
+        )
+    check_codecs(song, TOP_DOWN, folder, request)
+    return folder, recipe
 
 
 def upsample(path: Path, request: Request, *, report: Report = silent, warn: Warn = unheard) -> Rendered:
@@ -126,33 +134,41 @@ def upsample(path: Path, request: Request, *, report: Report = silent, warn: War
     machine = choose(request.device, request.precision)
     song = Song.open(path)
     with song.lock():
-        existing = song.recipe()
-        if existing is None:
-            folder: ModelFolder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
-            recipe = recipe_for_codes(song, folder, request)
-        else:
-            begun = [level.label for level in begun_levels(song, existing, request)]
-            folder = redressed(model_of(song, existing, request, [VQVAE_PART, *begun]), song, existing, request)
-            recipe = extended(song, existing, folder, request)
-        _check_codecs(song, TOP_DOWN[:1] if request.overwrite else TOP_DOWN, folder, request)
+        folder, recipe = recipe_to_upsample(song, request)
         if request.overwrite:
             for level in reversed(TOP_DOWN[1:]):
                 song.codes_path(level).unlink(missing_ok=True)
-        if recipe != existing:
+        if recipe != song.recipe():
             song.write_recipe(recipe)
         return _fulfil(song, recipe, folder, machine, request, report, warn)
+
+
+def recipe_to_upsample(song: Song, request: Request) -> tuple[ModelFolder, Recipe]:
+    """The model and the recipe that a song's missing levels are made with."""
+    existing = song.recipe()
+    if existing is None:
+        folder: ModelFolder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
+        recipe = recipe_for_codes(song, folder, request)
+    else:
+        begun = [level.label for level in begun_levels(song, existing, request)]
+        folder = redressed(model_of(song, existing, request, [VQVAE_PART, *begun]), song, existing, request)
+        recipe = extended(song, existing, folder, request)
+    check_codecs(song, TOP_DOWN[:1] if request.overwrite else TOP_DOWN, folder, request)
+    return folder, recipe
 
 
 def _fulfil(
     song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, request: Request, report: Report, warn: Warn
 ) -> Rendered:
     """Do what a recipe asks and the folder lacks."""
-    plan = plan_song(song, recipe, folder, machine, request, report, warn)
+    found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
+    plan = plan_song(found, recipe, folder, machine, request, report, warn)
     machine = plan.machine
     new = _encode_prompt(song, recipe, folder, machine, report)
+    pace = foresee(song, recipe, folder, plan, report)
     for level in recipe.levels:
         if level in recipe.sampling:
-            recipe, filled = _fill_level(song, recipe, folder, plan, level, request, report, warn)
+            recipe, filled = _fill_level(song, recipe, folder, plan, pace, level, request, report, warn)
             new = new or filled
     for level in request.preview:
         write_audio(song, folder, machine, level, report=report)
@@ -160,7 +176,7 @@ def _fulfil(
     return Rendered(song.path, tuple(audio), new or decoded)
 
 
-def _check_codecs(song: Song, levels: Sequence[Level], folder: ModelFolder, request: Request) -> None:
+def check_codecs(song: Song, levels: Sequence[Level], folder: ModelFolder, request: Request) -> None:
     """Refuse codes of the song to which another codec than the model's gave their meaning, unless forced."""
     for level in levels:
         if (codes := song.codes(level)) is not None:
@@ -215,6 +231,7 @@ def _fill_level(
     recipe: Recipe,
     folder: ModelFolder,
     plan: SongPlan,
+    pace: Pace | None,
     level: Level,
     request: Request,
     report: Report,
@@ -240,7 +257,7 @@ def _fill_level(
 
     forget_audio(song, codes)
     portion = plan.levels[level].portion
-    machine = replace(plan.machine, precision=plan.levels[level].precision)
+    machine = plan.machine_at(level)
     recipe = _record(song, recipe, machine, level, upper, portion, warn)
 
     def less(smaller: Portion) -> None:
@@ -255,10 +272,17 @@ def _fill_level(
     stage = f"{level.label} codes"
     with single_thread(machine), _no_memory_left(song, level):
         job = _job(recipe, folder, machine, level, total, upper, warn)
-        report(Progress(stage, codes.done, total))
-        for grown in fill(job, codes, lambda done: report(Progress(stage, done, total)), portion, less):
+        if pace is not None:
+            get_to_know(pace, job.prior, recipe.sampling[level], plan)
+
+        def stands(done: int, note: str = "") -> None:
+            standing = pace.standing(level, done, saved=bool(note)) if pace is not None else None
+            report(Progress(stage, done, total, note, standing))
+
+        stands(codes.done)
+        for grown in fill(job, codes, stands, portion, less):
             song.save(grown)
-            report(Progress(stage, grown.done, total, f"saved {grown.seconds:.1f} s"))
+            stands(grown.done, f"saved {grown.seconds:.1f} s")
             if level in request.preview:
                 write_audio(song, folder, machine, level, again=True)
     return recipe, True

@@ -1,0 +1,192 @@
+"""How fast this machine is: a few codes of a level, a little audio, through what will make the song."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.level import Level
+from jukectl.codes.recipe import LevelSampling
+from jukectl.pipeline.machine import Machine, single_thread
+from jukectl.pipeline.pace import Speed
+from jukectl.prior.labels import LabelBatch
+from jukectl.prior.model import Conditioning, Prior
+from jukectl.sampling.decoder import Decoder, decoder_for
+from jukectl.sampling.plan import Portion
+from jukectl.vqvae import chunks
+
+WARM = 2  # codes decoded before any is timed
+GROWTH = 4  # how many times as much is tried next, while there is time
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long is measured; more is surer. What takes longer than that for a first bit is measured by that bit."""
+
+    seconds: float  # a measurement, of several
+    codes: int  # to decode at the most
+
+
+QUICK = Effort(seconds=0.06, codes=128)
+"""Before a song that is made right away."""
+
+CAREFUL = Effort(seconds=0.25, codes=1024)
+"""Where the estimate itself was asked for."""
+
+
+def level_speed(
+    folder: ModelFolder,
+    level: Level,
+    machine: Machine,
+    portion: Portion,
+    settings: LevelSampling,
+    *,
+    known: int,
+    effort: Effort = CAREFUL,
+) -> Speed:
+    """How fast a level of a model is made, its prior loaded for that; see `prior_speed`."""
+    began = time.perf_counter()
+    prior = folder.prior(level, machine.device, machine.dtype)
+    load = time.perf_counter() - began
+    return prior_speed(prior, machine, portion, settings, known=known, load=load, effort=effort)
+
+
+@torch.inference_mode()
+def prior_speed(
+    prior: Prior,
+    machine: Machine,
+    portion: Portion,
+    settings: LevelSampling,
+    *,
+    known: int,
+    load: float = 0.0,
+    effort: Effort = CAREFUL,
+) -> Speed:
+    """How fast windows of a prior are made that know about `known` codes, a portion of the samples at a time."""
+    config = prior.config
+    known = min(known, config.context - 1)
+    with single_thread(machine):
+        began = time.perf_counter()
+        decoder = decoder_for(prior, portion.samples, settings)
+        setup = time.perf_counter() - began
+        reading = _Reading(prior, decoder, portion, machine)
+        first = reading.seconds(0)  # what is slow once is part of setting up
+        decoder.decode(reading.uniform(WARM))
+        _wait(machine)
+        window = min(first, reading.seconds(0))
+        read, length = _longest(16, known, effort.seconds, reading.seconds) if known else (window, 0)
+        rest = config.context - length
+        decoder.decode(reading.uniform(min(WARM, rest - 1)))
+        codes, new = 0, 0.0
+        while codes < min(effort.codes, rest - WARM) and new < effort.seconds:
+            many = min(max(1, codes), rest - WARM - codes)
+            began = time.perf_counter()
+            decoder.decode(reading.uniform(many))  # waits for the device
+            codes, new = codes + many, new + time.perf_counter() - began
+    return Speed(
+        load=load,
+        setup=setup + first - window,
+        window=window,
+        known=max(read - window, 0.0) / max(length, 1),
+        new=new / max(codes, 1),
+    )
+
+
+class _Reading:
+    """How long a window takes to begin."""
+
+    def __init__(self, prior: Prior, decoder: Decoder, portion: Portion, machine: Machine) -> None:
+        self._prior = prior
+        self._decoder = decoder
+        self._portion = portion
+        self._machine = machine
+
+    def seconds(self, known: int) -> float:
+        """Those of a window's conditioning, and of reading `known` codes."""
+        codes = torch.zeros(self._portion.samples, known, dtype=torch.int64)
+        began = time.perf_counter()
+        self._decoder.begin(codes, self._conditioning(), self._portion.chunk)
+        _wait(self._machine)
+        return time.perf_counter() - began
+
+    def uniform(self, codes: int) -> Tensor:
+        """Random numbers to draw so many codes by."""
+        return torch.full((self._portion.samples, codes), 0.5, dtype=torch.float64)
+
+    def _conditioning(self) -> Conditioning:
+        config, samples, device = self._prior.config, self._portion.samples, self._machine.device
+        labels = LabelBatch.repeat(
+            samples,
+            slots=config.genre_slots,
+            total_length=config.window_samples * 2,
+            sample_length=config.window_samples,
+            device=device,
+        )
+        if config.conditioner is None:
+            return self._prior.conditioning(labels)
+        upper = torch.zeros(samples, config.context // config.conditioner.ratio, dtype=torch.int64, device=device)
+        return self._prior.conditioning(labels, upper)
+
+
+def decoding_speed(
+    folder: ModelFolder, level: Level, machine: Machine, *, seconds: float, effort: Effort = CAREFUL
+) -> float:
+    """Seconds that a second of a level's audio takes to decode, where `seconds` of it are to be decoded."""
+    vqvae, config = folder.vqvae(machine.device, (level,)), folder.card.vqvae
+
+    def decode(length: float) -> None:
+        frames = max(1, round(length * config.codes_per_second(level)))
+        codes = torch.zeros(1, frames, dtype=torch.int64, device=machine.device)
+        for _ in chunks.decode(vqvae, codes, level, chunk_seconds=machine.chunk_seconds):
+            pass
+
+    return _per_second(decode, min(seconds, machine.chunk_seconds), effort)
+
+
+def encoding_speed(
+    folder: ModelFolder, level: Level, machine: Machine, *, seconds: float, effort: Effort = CAREFUL
+) -> float:
+    """Seconds that a second of audio takes to encode at a level, where `seconds` of it are to be encoded."""
+    vqvae, config = folder.vqvae(machine.device, (level,)), folder.card.vqvae
+
+    def encode(length: float) -> None:
+        samples = max(1, round(length * config.codes_per_second(level))) * config.hop(level)
+        audio = torch.zeros(1, samples, device=machine.device)
+        chunks.encode(vqvae, audio, level, chunk_seconds=machine.chunk_seconds)
+
+    with single_thread(machine):
+        return _per_second(encode, min(seconds, machine.chunk_seconds), effort)
+
+
+def _per_second(work: Callable[[float], None], longest: float, effort: Effort) -> float:
+    """Seconds of `work` a second of audio, by the longest piece of at most `longest` that there is time for."""
+    shortest = longest / GROWTH**3
+    work(shortest)  # what is slow once
+
+    def seconds(parts: int) -> float:
+        began = time.perf_counter()
+        work(shortest * parts)
+        return time.perf_counter() - began
+
+    took, parts = _longest(1, GROWTH**3, effort.seconds, seconds)
+    return took / (shortest * parts)
+
+
+def _longest(first: int, last: int, seconds: float, took: Callable[[int], float]) -> tuple[float, int]:
+    """What the largest size up to `last` `took`, of ever larger ones while the next may be done in time; the size."""
+    size = min(first, last)
+    while True:
+        measured = took(size)
+        if size == last or measured * GROWTH > 2 * seconds:
+            return measured, size
+        size = min(size * GROWTH, last)
+
+
+def _wait(machine: Machine) -> None:
+    if machine.device.type == "cuda":
+        torch.cuda.synchronize(machine.device)
+    elif machine.device.type == "mps":
+        torch.mps.synchronize()

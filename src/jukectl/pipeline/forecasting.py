@@ -1,0 +1,140 @@
+"""What a song's levels lack, and how long that will take here: reckoned before the start, by a short calibration."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import LevelSampling, Recipe
+from jukectl.codes.song import Song
+from jukectl.errors import is_out_of_memory
+from jukectl.pipeline.calibration import (
+    CAREFUL,
+    QUICK,
+    Effort,
+    decoding_speed,
+    encoding_speed,
+    level_speed,
+    prior_speed,
+)
+from jukectl.pipeline.machine import Machine
+from jukectl.pipeline.pace import Forecast, LevelWork, Pace, Round, Speed
+from jukectl.pipeline.planning import SongPlan
+from jukectl.pipeline.recipes import frames_wanted
+from jukectl.prior.config import PriorConfig
+from jukectl.prior.model import Prior
+from jukectl.progress import Report, remark, silent
+from jukectl.sampling.plan import NUMBER_BYTES, MemoryPlan, parameters
+from jukectl.sampling.windows import advance_codes, plan_windows
+
+LARGE = 2**30
+"""Bytes of a prior that is not loaded for the calibration of a song that is made right away."""
+
+
+def song_work(
+    recipe: Recipe, folder: ModelFolder, plan: SongPlan, found: Mapping[Level, Codes]
+) -> tuple[LevelWork, ...]:
+    """What is to be made at each level that a plan is for; a prompt that is not encoded yet counts as there."""
+    config = folder.card.vqvae
+    prompt = recipe.prompt.samples if recipe.prompt else 0
+    done = {level: found[level].done if level in found else prompt // config.hop(level) for level in TOP_DOWN}
+    wanted = frames_wanted(recipe, config, {level: codes.done for level, codes in found.items()})
+    samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
+    return tuple(
+        level_work(folder.card.priors[level], recipe.sampling[level], wanted[level], done[level], samples, one)
+        for level, one in plan.levels.items()
+    )
+
+
+def level_work(
+    config: PriorConfig, settings: LevelSampling, total: int, done: int, samples: int, plan: MemoryPlan
+) -> LevelWork:
+    """The windows that add the codes `done`..`total` of a level, made as its plan says."""
+    ratio = config.conditioner.ratio if config.conditioner else 1
+    advance = advance_codes(config.context, settings.advance, ratio)
+    windows = plan_windows(total, context=config.context, advance=advance, done=done, ratio=ratio)
+    return LevelWork(
+        level=config.level,
+        rounds=tuple(map(Round.of, windows)),
+        rows=samples,
+        at_a_time=min(samples, plan.portion.samples),
+        weights=parameters(config),
+    )
+
+
+def foresee(song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, report: Report) -> Pace | None:
+    """How a song that is about to be made will get on, and a remark of it; None where nobody watches.
+
+    Calibrated for that is what is not large. A large level is taken to be as fast for its size as another.
+    """
+    found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
+    work = song_work(recipe, folder, plan, found)
+    if report is silent or not work:
+        return None
+    pace, speeds = None, {}
+    with _where_memory_lasts():
+        for one in work:
+            if one.weights * NUMBER_BYTES[plan.levels[one.level].precision] <= LARGE:
+                speeds[one.level] = work_speed(one, recipe.sampling[one.level], folder, plan, QUICK)
+        pace = Pace(Forecast(work, speeds, after=decoding_seconds(recipe, folder, plan, found, QUICK)))
+        if (seconds := pace.forecast.seconds) is not None:
+            report(remark("estimate", f"{_duration(seconds)} for what is left of the song"))
+    return pace
+
+
+def get_to_know(pace: Pace, prior: Prior, settings: LevelSampling, plan: SongPlan) -> None:
+    """Calibrate a level of which only now the prior is in memory."""
+    level = prior.config.level
+    if not pace.knows(level):
+        with _where_memory_lasts():
+            known, portion = pace.work(level).usual_known, plan.levels[level].portion
+            pace.learn(level, prior_speed(prior, plan.machine_at(level), portion, settings, known=known, effort=QUICK))
+
+
+@contextmanager
+def _where_memory_lasts() -> Iterator[None]:
+    """Leave the block where memory runs out: an estimate is no reason to stop, and the making knows what to do."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+
+
+def work_speed(
+    work: LevelWork, settings: LevelSampling, folder: ModelFolder, plan: SongPlan, effort: Effort = CAREFUL
+) -> Speed:
+    """How fast a level is made."""
+    portion, machine = plan.levels[work.level].portion, plan.machine_at(work.level)
+    return level_speed(folder, work.level, machine, portion, settings, known=work.usual_known, effort=effort)
+
+
+def decoding_seconds(
+    recipe: Recipe, folder: ModelFolder, plan: SongPlan, found: Mapping[Level, Codes], effort: Effort = CAREFUL
+) -> float:
+    """What it takes to decode the lowest level that a recipe asks for."""
+    config, lowest = folder.card.vqvae, recipe.levels[-1]
+    wanted = frames_wanted(recipe, config, {level: codes.done for level, codes in found.items()})
+    length = wanted[lowest] / config.codes_per_second(lowest)
+    samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
+    if not length:
+        return 0.0
+    return samples * length * decoding_speed(folder, lowest, plan.machine, seconds=length, effort=effort)
+
+
+def encoding_seconds(
+    folder: ModelFolder, machine: Machine, levels: Iterable[Level], seconds: float, effort: Effort = CAREFUL
+) -> float:
+    """What it takes to encode a prompt of so many seconds at some levels."""
+    if not seconds:
+        return 0.0
+    each = (encoding_speed(folder, level, machine, seconds=seconds, effort=effort) for level in levels)
+    return seconds * sum(each)
+
+
+def _duration(seconds: float) -> str:
+    """A duration in words, as exact as an estimate is."""
+    if seconds < 100:
+        return f"about {max(seconds, 0.1):.2g} s"
+    return f"about {seconds / 60:.2g} min" if seconds < 6000 else f"about {seconds / 3600:.2g} h"
