@@ -26,7 +26,7 @@ def _loaded() -> ctypes.CDLL | None:
         best: int = plain.jukectl_processor()
         for variant in reversed(VARIANTS[: best + 1]):
             if path_of(variant).exists():
-                return _declared(ctypes.CDLL(str(path_of(variant))))
+                return declared(ctypes.CDLL(str(path_of(variant))))
     except (OSError, AttributeError):  # not built, or for another sort of machine
         pass
     return None
@@ -37,7 +37,8 @@ def library() -> ctypes.CDLL | None:
     return None if os.environ.get(OFF) == "0" else _loaded()
 
 
-def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
+def declared(found: ctypes.CDLL) -> ctypes.CDLL:
+    """A library that was loaded, with the types of its functions."""
     found.jukectl_scratch.argtypes = (_POINTER, _INT)
     found.jukectl_scratch.restype = _LONG
     found.jukectl_read.argtypes = (_POINTER, _INT, _POINTER, _INT, _LONG, _POINTER, _POINTER)

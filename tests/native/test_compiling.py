@@ -1,0 +1,50 @@
+"""The compiled step, built and found."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jukectl.native import compiling, library
+from jukectl.native.packing import PANEL
+
+SOURCE = Path(compiling.__file__).parent
+
+
+def test_python_and_c_agree_on_the_panel():
+    assert f"#define PANEL {PANEL} " in (SOURCE / "step.c").read_text()
+
+
+def test_every_variant_that_is_compiled_is_one_that_is_looked_for():
+    assert tuple(compiling.VARIANTS) == library.VARIANTS
+
+
+def test_without_a_compiler_nothing_is_built(monkeypatch, tmp_path):
+    monkeypatch.setattr(compiling, "FOLDER", tmp_path)
+    monkeypatch.setenv("CC", str(tmp_path / "no-such-compiler"))
+    assert compiling.build() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler")
+def test_what_a_compiler_refuses_leaves_nothing(monkeypatch, tmp_path):
+    (tmp_path / "step.c").write_text("int main( {")
+    monkeypatch.setattr(compiling, "FOLDER", tmp_path)
+    assert compiling.build() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["step.c"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no library"])
+def test_a_library_that_is_missing_or_no_library_leaves_decoding_to_torch(content, tmp_path):
+    code = f"""
+from pathlib import Path
+from jukectl.native import library
+library.path_of = lambda variant: Path({str(tmp_path)!r}) / variant
+assert library.library() is None
+"""
+    for variant in library.VARIANTS:
+        if content is not None:
+            (tmp_path / variant).write_bytes(content)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
