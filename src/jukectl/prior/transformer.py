@@ -93,7 +93,10 @@ class Block(nn.Module):
 
     def step(self, x: Tensor, position: int, cache: Tensor) -> Tensor:
         """One position: rows (R, width) to the same shape."""
-        attended = self.attention.step(self.attention_norm(x), position, cache)
+        return self.after_attention(x, self.attention.step(self.attention_norm(x), position, cache))
+
+    def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
+        """What is left of `step` once x has been attended: rows (R, width) both, to the same shape."""
         middle = x + attended
         # the factors of quick_gelu go into the products before and after it, which saves two operations
         hidden = self.mlp_in.step(self.mlp_norm(middle), alpha=QUICK_GELU, beta=QUICK_GELU)
