@@ -174,6 +174,30 @@ def test_no_value_of_a_tensor_is_asked_for_between_pieces(prior: Prior) -> None:
     assert asked == []
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a step can be recorded here")
+def test_a_step_that_cannot_be_recorded_is_told_once_and_done_all_the_same(
+    prior: Prior, caplog: pytest.LogCaptureFixture
+) -> None:
+    decoder = GraphDecoder(prior, 2, DRAWN[0], record=True)
+    for seed in range(2):
+        assert torch.equal(fill(decoder, prior, 2, 3, seed), fill(GraphDecoder(prior, 2, DRAWN[0]), prior, 2, 3, seed))
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "decoding goes on step by step, slower, since no CUDA graph could be recorded"
+    ]
+    assert decoder.recorded == set()
+
+
+def test_running_out_of_memory_while_recording_is_told_to_whoever_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", full)
+    prior = make_prior("top")
+    codes, _, conditioning = make_window(prior, 1, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        GraphDecoder(prior, 1, GREEDY, record=True).begin(codes[:, :3], conditioning)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
 @pytest.mark.parametrize("settings", [GREEDY, *DRAWN])
 def test_a_recorded_step_draws_what_the_plain_decoder_draws(settings: LevelSampling, prior: Prior) -> None:

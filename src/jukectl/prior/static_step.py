@@ -40,9 +40,8 @@ class Sight:
     slot: Tensor  # (1,), the place of its own key
     page: Tensor  # (1,), which page of the cache it reads
     seen: Tensor  # (1,), how many places of the page, from the first on
-    mask: (
-        Tensor | None
-    )  # (1, page), 0 at what is seen and -inf elsewhere; None where pages are seen whole or not at all
+    mask: Tensor | None  # (1, page), 0 at what is seen and -inf elsewhere; None where all is seen or nothing
+    blind: Tensor | None  # (1,) bool, whether nothing is seen; None where something always is
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +64,14 @@ class SightTable:
     def at(self, position: Tensor, dtype: torch.dtype) -> Sight:
         """At a position (1,); its mask is of `dtype`."""
         slot, page, seen = self.rows.index_select(0, position).unbind(1)
-        mask = None
-        if self.layout.kind not in {AttentionKind.PREVIOUS_ROW, AttentionKind.ENCODER}:
-            hidden = (self.places >= seen).unsqueeze(0)
-            mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
-        return Sight(len(self.places), slot, page, seen, mask)
+        mask = blind = None
+        match self.layout.kind:
+            case AttentionKind.PREVIOUS_ROW:
+                blind = seen == 0
+            case AttentionKind.DENSE | AttentionKind.ROW | AttentionKind.COLUMN | AttentionKind.LYRICS:
+                hidden = (self.places >= seen).unsqueeze(0)
+                mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
+        return Sight(len(self.places), slot, page, seen, mask, blind)
 
 
 class StaticStep:
@@ -128,8 +130,8 @@ class StaticStep:
             query, own = qkv[:, 0], qkv[:, 1:].unsqueeze(3)  # (B, H, D), (B, 2, H, 1, D)
             _write(cache, own, sight.slot, kind)
         attended = self._attend_page(query, _page(cache, sight.page, sight.size), sight.mask)
-        if kind is AttentionKind.PREVIOUS_ROW:  # nothing is seen from the first row
-            attended = attended.masked_fill(sight.seen == 0, 0.0)
+        if sight.blind is not None:  # in the first row, which has none before it
+            attended = attended.masked_fill(sight.blind, 0.0)
         return attention.out.step(pad_rows(attended) if batch < len(x) else attended)
 
     def _padded(self, heads: Tensor) -> Tensor:

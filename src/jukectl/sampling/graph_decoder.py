@@ -24,7 +24,8 @@ class GraphDecoder(Decoder):
     One graph is recorded for each number of samples that a window has; all are in the same memory.
     """
 
-    def __init__(self, prior: Prior, rows: int, settings: LevelSampling) -> None:
+    def __init__(self, prior: Prior, rows: int, settings: LevelSampling, *, record: bool | None = None) -> None:
+        """Steps are recorded on CUDA, unless `record` says otherwise."""
         self.prior = prior
         self.settings = settings
         self.device = prior.positions.device
@@ -34,9 +35,8 @@ class GraphDecoder(Decoder):
         self._code = torch.zeros(rows, dtype=torch.int64, device=self.device)  # which is this
         self._ids = torch.zeros(rows, context, dtype=torch.int64, device=self.device)
         self._uniforms = torch.zeros(rows, context, dtype=torch.float64, device=self.device)
-        self._records = self.device.type == "cuda"
-        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        self._pool = torch.cuda.graph_pool_handle() if self._records else None
+        self._records = self.device.type == "cuda" if record is None else record
+        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of samples
 
     @property
     def recorded(self) -> set[int]:
@@ -95,11 +95,11 @@ class GraphDecoder(Decoder):
 
     def _record(self) -> None:
         """Record the step of so many samples. Where memory runs out in it, the error goes on to whoever calls."""
-        graph = torch.cuda.CUDAGraph()
         try:
+            graph = torch.cuda.CUDAGraph()
             with torch.cuda.device(self.device):
                 self._warm_up()
-                with torch.cuda.graph(graph, pool=self._pool):
+                with torch.cuda.graph(graph, pool=next((other.pool() for other in self._graphs.values()), None)):
                     self._step()
         except RuntimeError as error:
             if is_out_of_memory(error):
