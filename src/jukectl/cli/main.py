@@ -10,6 +10,7 @@ import typer
 
 from jukectl import __version__
 from jukectl.cli import data, evaluate, models, train
+from jukectl.cli.bench import bench
 from jukectl.cli.console import Console
 from jukectl.cli.continue_ import continue_
 from jukectl.cli.decode import decode
@@ -47,6 +48,7 @@ app.command("plot", rich_help_panel=LOOK)(plot)
 app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)
 app.command("doctor", rich_help_panel=MODELS)(doctor)
+app.command("bench", rich_help_panel=MODELS)(bench)
 app.add_typer(train.app, name="train", rich_help_panel=TRAIN)
 app.add_typer(data.app, name="data", rich_help_panel=TRAIN)
 

@@ -2,6 +2,7 @@
 
 from jukectl.checkpoints.hub import pull as pull_model
 from jukectl.pipeline.about import describe_model, describe_path, list_models
+from jukectl.pipeline.benchmarks import bench
 from jukectl.pipeline.converting import convert_model
 from jukectl.pipeline.datasets import EncodedManifest, Part, encode_manifest
 from jukectl.pipeline.decoding import decode
@@ -19,6 +20,7 @@ __all__ = [
     "Part",
     "Rendered",
     "Request",
+    "bench",
     "choose",
     "continue_",
     "convert_model",

@@ -1,0 +1,85 @@
+"""`jukectl bench`: how fast a model is on this machine, and how fast it could be."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jukectl.cli import options as o
+from jukectl.cli import tables
+from jukectl.cli.console import clock, progress, show_facts
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def bench(
+    context: typer.Context,
+    model: o.Model = None,
+    levels: Annotated[str, typer.Option("--levels", help="The levels to measure.")] = "top,middle,bottom",
+    samples: Annotated[int, typer.Option("--samples", help="How many songs are made at once.")] = 1,
+    precision: o.Precision = "auto",
+    device: o.Device = "auto",
+    codes: Annotated[int, typer.Option("--codes", help="How many codes a piece has that is timed.")] = 64,
+) -> None:
+    """Measure how fast a model makes codes here, and how near that is to what the memory allows.
+
+    The floor of a code is what a step must read, weights, keys and values, over how fast this machine reads memory.
+    Codes, reads and the plain way to do it take turns; the table has the median of each, and the least in brackets.
+
+    Example: jukectl bench --model mini --levels top
+    """
+    from jukectl import pipeline
+
+    with progress(context) as report:
+        facts = pipeline.bench(
+            model,
+            levels=o.parse_levels(levels),
+            samples=samples,
+            codes=codes,
+            device=device,
+            precision=precision,
+            report=report,
+        )
+    made = [_level(name, level, facts) for name, level in facts["levels"].items()]
+    show_facts(context, facts, [*tables.lines(made), "", _minute(facts)])
+
+
+def _level(name: str, level: dict[str, Any], facts: dict[str, Any]) -> "Table":
+    """What was measured at a level."""
+    made = tables.table(
+        f"{facts['model']}, {name}: {facts['precision']} on {facts['device']}, samples: {facts['samples']}",
+        "median (least)",
+        text=1,
+    )
+    step, speed, read = level["bytes_a_step"], level["gigabytes_a_second"], level["prefill"]
+    megabytes = tables.figure((step["weights"] + step["cache"]) / 1e6)
+    made.add_row("a code (ms)", _both(level["decode_ms"]))
+    made.add_row(f"the floor: {megabytes} MB at {speed['median']:.1f} GB/s (ms)", _both(level["floor_ms"]))
+    if level["cached_floor_ms"]:
+        made.add_row("the same from the processor's cache (ms)", _both(level["cached_floor_ms"]))
+    made.add_row("a code / the floor", _both(level["against_floor"]))
+    made.add_row("naive torch (ms)", _both(level["naive_ms"]))
+    made.add_row("naive torch / a code", _both(level["against_naive"]))
+    made.add_row("codes a second, all samples", f"{level['codes_a_second']:.0f}")
+    for part in ("half", "full"):
+        one = read[part]
+        made.add_row(f"reading {one['codes']} known codes (ms)", tables.figure(one["ms"]))
+        made.add_row("a known code (ms)", f"{one['ms_a_code']:.4f}")
+    made.add_row("conditioning of a window (ms)", tables.figure(read["conditioning_ms"]))
+    made.add_row("audio decoded (s/s)", f"{level['codec']['seconds_a_second']:.0f}")
+    minute = level["minute"]
+    made.add_row(
+        f"a minute of music: {minute['codes']} codes in {minute['windows']} windows (s)", f"{minute['seconds']:.1f}"
+    )
+    return made
+
+
+def _minute(facts: dict[str, Any]) -> str:
+    seconds = facts["minute_seconds"]
+    parts = ", ".join(f"{name} {clock(value)}" for name, value in seconds.items() if name != "all")
+    what = "a minute of music" if facts["samples"] == 1 else f"{facts['samples']} songs of a minute"
+    return f"{what} would take {clock(seconds['all'])}: {parts}"
+
+
+def _both(times: dict[str, float]) -> str:
+    return f"{times['median']:.3f} ({times['least']:.3f})"

@@ -1,0 +1,52 @@
+"""`jukectl bench`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def test_every_level_is_measured(jukectl: Callable, tiny_model: Path) -> None:
+    answer = jukectl("--quiet", "--json", "bench", "--model", tiny_model, "--codes", "3", "--samples", "2")
+    facts = answer.json
+    assert (facts["model"], facts["device"][:3], facts["samples"]) == ("tiny", "cpu", 2)
+    assert list(facts["levels"]) == ["top", "middle", "bottom"]
+    for level in facts["levels"].values():
+        for name in ("decode_ms", "floor_ms", "naive_ms", "against_floor", "against_naive"):
+            assert level[name]["median"] > 0
+        assert 0 < level["decode_ms"]["least"] <= level["decode_ms"]["median"]
+        assert level["against_naive"]["median"] == pytest.approx(
+            level["naive_ms"]["median"] / level["decode_ms"]["median"]
+        )
+        read = level["prefill"]
+        assert [read[part]["codes"] for part in ("none", "half", "full")] == [0, 32, 63]
+        assert read["half"]["ms_a_code"] == pytest.approx(read["half"]["ms"] / 32)
+        assert level["codec"]["seconds_a_second"] > 0
+    minute = facts["minute_seconds"]
+    assert minute["all"] == pytest.approx(sum(value for name, value in minute.items() if name != "all"))
+    rates = {name: level["minute"]["codes"] for name, level in facts["levels"].items()}
+    assert rates == {"top": 1_875, "middle": 7_500, "bottom": 30_000}  # at 8 kHz
+
+
+def test_the_weights_of_a_step_are_fewer_bytes_in_bf16(jukectl: Callable, tiny_model: Path) -> None:
+    command = ("--quiet", "--json", "bench", "--model", tiny_model, "--levels", "top", "--codes", "1", "--precision")
+    full, half = (jukectl(*command, one).json["levels"]["top"]["bytes_a_step"] for one in ("fp32", "bf16"))
+    assert full["weights"] == 2 * half["weights"]
+    assert full["cache"] == pytest.approx(2 * half["cache"], abs=1)
+
+
+def test_a_table_a_level_is_markdown(jukectl: Callable, tiny_model: Path) -> None:
+    lines = jukectl("bench", "--model", tiny_model, "--levels", "middle,bottom", "--codes", "1").out.splitlines()
+    assert [line.split("|")[1].strip() for line in lines if "tiny" in line] == [
+        "tiny, middle: fp32 on cpu, samples: 1",
+        "tiny, bottom: fp32 on cpu, samples: 1",
+    ]
+    assert sum(line.startswith("| a code / the floor") for line in lines) == 2
+    assert lines[-1].startswith("a minute of music would take ")
+
+
+def test_what_cannot_be_measured_is_one_line(fails: Callable, tiny_model: Path) -> None:
+    assert "--samples" in fails("bench", "--model", tiny_model, "--samples", "0")
+    assert "--codes" in fails("bench", "--model", tiny_model, "--codes", "-1")
+    assert "'roof'" in fails("bench", "--model", tiny_model, "--levels", "roof")
+    assert "no prior" in fails("bench", "--model", tiny_model, "--levels", "")
