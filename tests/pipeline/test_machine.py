@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from jukectl.errors import BadInput
+from jukectl.native.library import library
 from jukectl.pipeline import choose, examine
 from jukectl.pipeline.machine import devices, single_thread
 
@@ -26,7 +27,18 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(device):
 
 
 def test_an_unknown_precision_is_refused_with_the_known_ones():
-    with pytest.raises(BadInput, match="fp32, bf16, fp16"):
+    with pytest.raises(BadInput, match="fp32, bf16, fp16, int8"):
+        choose("cpu", "int4")
+
+
+@pytest.mark.skipif(library() is None, reason="there was no compiler when jukectl was installed")
+def test_bytes_are_packed_from_full_precision():
+    assert choose("cpu", "int8").dtype is torch.float32
+
+
+def test_bytes_need_the_compiled_step(monkeypatch):
+    monkeypatch.setenv("JUKECTL_NATIVE", "0")
+    with pytest.raises(BadInput, match="needs the compiled step"):
         choose("cpu", "int8")
 
 

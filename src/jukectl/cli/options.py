@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from jukectl.cli.console import Watching
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput
 
@@ -25,7 +26,9 @@ Adapter = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="The song folder. One that was begun before is resumed.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps …")]
-Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16, of the priors.")]
+Precision = Annotated[
+    str, typer.Option("--precision", help="auto, fp32, bf16, fp16 or, on processors, int8: of the priors.")
+]
 MaxMemory = Annotated[
     str | None,
     typer.Option(
@@ -71,6 +74,15 @@ Advance = Annotated[
     str | None,
     typer.Option("--advance", help=f"How far a window moves on, in contexts; less is slower and smoother. {PerLevel}"),
 ]
+Parallel = Annotated[
+    int | None,
+    typer.Option(
+        "--parallel",
+        metavar="N",
+        help="Cut the middle and the bottom level into N spans and make them at once: sooner done, and other codes. "
+        "[default: 1, off]",
+    ),
+]
 Levels = Annotated[str, typer.Option("--levels", help="Stop after these: top is the quick draft, then top,middle.")]
 Preview = Annotated[
     str, typer.Option("--preview", help="Levels to decode to previews/ after every window, such as top.")
@@ -81,6 +93,13 @@ Loudness = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Begin anew where the folder holds another song.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Use codes and weights although they were made with another model.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Tell the time and the memory that it would take here, and begin nothing.")
+]
+ShowProgress = Annotated[
+    Watching,
+    typer.Option("--progress", help="auto; json: an object a window, on stderr, for scripts; or none."),
 ]
 
 

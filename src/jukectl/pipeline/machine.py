@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from jukectl.errors import BadInput
+from jukectl.native.library import library
 from jukectl.vqvae.chunks import CHUNK_SECONDS
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.float32}
+"""As torch has the weights. Those of int8 are packed for the compiled step, from float32 ones."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,13 @@ def choose(device: str = "auto", precision: str = "auto") -> Machine:
     if precision != "auto" and precision not in PRECISIONS:
         raise BadInput(f"--precision is auto, {', '.join(PRECISIONS)}; got {precision!r}")
     found = torch.device(_best() if device == "auto" else _checked(device))
+    if precision == "int8" and (found.type != "cpu" or library() is None):
+        raise BadInput(
+            f"--precision int8 is for processors, and here priors would be on {found}: leave it out"
+            if found.type != "cpu"
+            else "--precision int8 needs the compiled step, which was not built here: install a C compiler and then "
+            "jukectl again"
+        )
     if precision == "auto":
         precision = "bf16" if found.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     return Machine(found, precision)

@@ -19,6 +19,7 @@ from jukectl.errors import BadAudio, NotASong, OutOfMemory, RecipeDiffers, is_ou
 from jukectl.pipeline.adapting import differ, dressed, redressed, references
 from jukectl.pipeline.decoding import check_codec, forget_audio, write_audio
 from jukectl.pipeline.encoding import codes_of, digest, encode_prompt, hear, keep_prompt, new_codes
+from jukectl.pipeline.filling import fill_and_save
 from jukectl.pipeline.forecasting import foresee, get_to_know
 from jukectl.pipeline.machine import Machine, choose, single_thread
 from jukectl.pipeline.pace import Pace
@@ -35,7 +36,7 @@ from jukectl.pipeline.recipes import (
 from jukectl.pipeline.request import Request
 from jukectl.pipeline.telling import told
 from jukectl.progress import Progress, Report, Warn, silent, unheard
-from jukectl.sampling.level import LevelJob, fill
+from jukectl.sampling.level import LevelJob
 from jukectl.sampling.plan import Portion
 
 SAME_PROMPT = 0.5  # share of its codes that two encodings of one prompt have in common, at the least
@@ -137,6 +138,7 @@ def upsample(path: Path, request: Request, *, report: Report = silent, warn: War
         folder, recipe = recipe_to_upsample(song, request)
         if request.overwrite:
             for level in reversed(TOP_DOWN[1:]):
+                song.forget_spans(level)
                 song.codes_path(level).unlink(missing_ok=True)
         if recipe != song.recipe():
             song.write_recipe(recipe)
@@ -253,6 +255,7 @@ def _fill_level(
         _check_upper(song, recipe, codes, upper)
     total = frames_wanted(recipe, folder.card.vqvae, {one: codes.done for one, codes in found.items()})[level]
     if codes.done >= total:
+        song.forget_spans(level)  # where a run was killed just before it would have
         return recipe, False
 
     forget_audio(song, codes)
@@ -263,9 +266,10 @@ def _fill_level(
     def less(smaller: Portion) -> None:
         nonlocal recipe
         read = f", known codes read {smaller.chunk} at a time" if smaller.chunk else ""
+        of = f"of {codes.samples} samples" if recipe.sampling[level].parallel == 1 else "spans of samples"
         warn(
             f"out of memory at the {level.label} level: its window is begun again, and from here on {smaller.samples} "
-            f"of {codes.samples} samples are made at a time{read}"
+            f"{of} are made at a time{read}"
         )
         recipe = _with_portion(song, recipe, level, smaller)
 
@@ -275,14 +279,13 @@ def _fill_level(
         if pace is not None:
             get_to_know(pace, job.prior, recipe.sampling[level], plan)
 
-        def stands(done: int, note: str = "") -> None:
-            standing = pace.standing(level, done, saved=bool(note)) if pace is not None else None
-            report(Progress(stage, done, total, note, standing))
+        def stands(done: int, saved: float | None = None) -> None:
+            standing = pace.standing(level, done, saved=saved) if pace is not None else None
+            report(Progress(stage, done, total, "" if saved is None else f"saved {saved:.1f} s", standing))
 
         stands(codes.done)
-        for grown in fill(job, codes, stands, portion, less):
-            song.save(grown)
-            stands(grown.done, f"saved {grown.seconds:.1f} s")
+        for grown, done in fill_and_save(song, recipe, job, codes, stands, portion, less, warn):
+            stands(done, grown.seconds)
             if level in request.preview:
                 write_audio(song, folder, machine, level, again=True)
     return recipe, True
@@ -365,6 +368,7 @@ def _job(
         lyrics=(about.lyrics,),
         upper=None if upper is None else upper.array,
         device=machine.device,
+        int8=machine.precision == "int8",
     )
 
 

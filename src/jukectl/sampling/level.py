@@ -20,7 +20,7 @@ from jukectl.prior.model import Conditioning, Prior
 from jukectl.sampling.decoder import Decoder, decoder_for
 from jukectl.sampling.noise import uniforms
 from jukectl.sampling.plan import Portion
-from jukectl.sampling.spans import Spans, plan_spans
+from jukectl.sampling.spans import Spans, spans_of
 from jukectl.sampling.windows import Window, advance_codes, plan_windows, song_offset, upper_span
 
 Watch = Callable[[int], None]  # told how many codes of the level exist
@@ -44,6 +44,7 @@ class LevelJob:
     upper: np.ndarray | None = field(default=None, repr=False)  # (samples, frames) codes of the level above
     lyrics: tuple[tuple[int, ...], ...] = ((),)  # ids of all characters: of one text, or of one a sample
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    int8: bool = False  # weights of a byte each
 
     @property
     def level(self) -> Level:
@@ -57,22 +58,13 @@ class LevelJob:
 
     def windows(self, done: int) -> list[Window]:
         """The windows that are left to do."""
-        context, advance = self._lengths
+        context = self.prior.config.context
+        advance = advance_codes(context, self.sampling.advance, self.ratio)
         return list(plan_windows(self.total, context=context, advance=advance, done=done, ratio=self.ratio))
 
     def spans(self, begun: int) -> Spans | None:
         """The spans that the level is made in, where `begun` codes were there before; None where it is made in one."""
-        context, advance = self._lengths
-        most = self.sampling.parallel
-        if self.upper is None or most == 1 or begun >= self.total:
-            return None
-        return plan_spans(self.total, begun=begun, context=context, advance=advance, ratio=self.ratio, most=most)
-
-    @property
-    def _lengths(self) -> tuple[int, int]:
-        """Context and advance, in codes."""
-        context = self.prior.config.context
-        return context, advance_codes(context, self.sampling.advance, self.ratio)
+        return spans_of(self.prior.config, self.sampling, self.total, begun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +186,9 @@ class _Maker:
             less = self._portion.halved(job.prior.config)
             try:
                 if self._decoder is None:
-                    self._decoder = decoder_for(job.prior, min(self._portion.samples, self._most), job.sampling)
+                    self._decoder = decoder_for(
+                        job.prior, min(self._portion.samples, self._most), job.sampling, int8=job.int8
+                    )
                 return _fill_rows(job, rows, known, told, self._decoder, self._portion)
             except (MemoryError, RuntimeError) as error:
                 if less is None or not is_out_of_memory(error):
