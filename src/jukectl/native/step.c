@@ -25,6 +25,7 @@ typedef int32_t ivec __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint32_t uvec __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint16_t halves __attribute__((vector_size(32), aligned(2), may_alias));
 typedef int8_t bytes __attribute__((vector_size(16), aligned(1), may_alias));
+typedef uint8_t ubytes __attribute__((vector_size(16), aligned(1), may_alias));
 
 enum { FP32, BF16, INT8 };
 enum { DENSE, ROW, COLUMN, PREVIOUS_ROW, LYRICS, ENCODER };
@@ -136,11 +137,23 @@ static void affine_i8(const matrix *m, const float *x, int rows, int x_stride, f
     uint8_t high_plane[in], low_plane[in];
     for (int r = 0; r < rows; r++) {
         const float *from = x + (size_t)r * x_stride;
+        vec largest_of = {0};
+        int i = 0;
+        for (; i + LANES <= in; i += LANES) {
+            const vec size = (vec)((ivec)load(from + i) & 0x7fffffff);
+            largest_of = choose(size > largest_of, size, largest_of);
+        }
         float largest = 0;
-        for (int i = 0; i < in; i++) largest = fmaxf(largest, fabsf(from[i]));
+        for (int k = 0; k < LANES; k++) largest = fmaxf(largest, largest_of[k]);
+        for (int k = i; k < in; k++) largest = fmaxf(largest, fabsf(from[k]));
         const float unit = largest > 0 ? largest / 32000.0f : 1.0f, inverse = 1.0f / unit;
-        for (int i = 0; i < in; i++) {
-            int value = (int)rintf(from[i] * inverse) + 32768; /* 768 .. 64768 */
+        for (i = 0; i + LANES <= in; i += LANES) { /* rounded, 768 .. 64768 */
+            const ivec value = __builtin_convertvector(load(from + i) * inverse + 32768.5f, ivec);
+            *(ubytes *)(high_plane + i) = __builtin_convertvector(value >> 8, ubytes);
+            *(ubytes *)(low_plane + i) = __builtin_convertvector(value & 255, ubytes);
+        }
+        for (; i < in; i++) {
+            const int value = (int)(from[i] * inverse + 32768.5f);
             high_plane[i] = (uint8_t)(value >> 8), low_plane[i] = (uint8_t)value;
         }
         const int8_t *w = m->weight;
