@@ -16,7 +16,7 @@ from jukectl.prior.model import Prior
 from jukectl.sampling.level import LevelJob, fill, fill_spans, no_spans_yet
 from jukectl.sampling.noise import uniforms
 from jukectl.sampling.plan import Portion
-from jukectl.sampling.spans import plan_spans
+from jukectl.sampling.spans import plan_spans, spans_of
 
 RATIO = 4
 CONTEXT = 16
@@ -241,5 +241,6 @@ def test_where_memory_runs_out_half_the_rows_are_made_at_a_time_to_the_same_code
 def test_a_top_level_a_single_span_and_a_short_level_are_made_in_one():
     assert make_job(parallel=1).spans(0) is None
     assert make_job(total=20, parallel=8).spans(0) is None
-    assert replace(make_job(), upper=None).spans(0) is None
+    top = replace(PRIOR.config, level=Level.TOP, conditioner=None)
+    assert spans_of(top, LevelSampling(parallel=4), 100, 0) is None
     assert len(make_job(total=40, parallel=8).spans(0).starts) == 4

@@ -85,6 +85,14 @@ class Song:
         """The archive of a level; it need not be there."""
         return self.path / f"{level.label}.npz"
 
+    def spans_path(self, level: Level) -> Path:
+        """What spans of a level have made while they are in progress; it is there only then."""
+        return self.path / f"{level.label}.spans.npz"
+
+    def forget_spans(self, level: Level) -> None:
+        """Remove what spans of a level have made, if it is there. Raises CannotWrite."""
+        self._remove(self.spans_path(level))
+
     def audio_path(self, sample: int, suffix: str = ".wav") -> Path:
         """Final audio of a sample; neither it nor its folder need be there."""
         return self.path / "audio" / f"{sample}{suffix}"
@@ -137,6 +145,7 @@ class Song:
         The recipe goes after all that follows from it, so that a kill in between leaves a song that can be resumed.
         """
         for level in reversed(TOP_DOWN):
+            self.forget_spans(level)
             self._remove(self.codes_path(level))
         for name, made in _MADE.items():
             folder = self.path / name

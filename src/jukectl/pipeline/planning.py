@@ -16,6 +16,7 @@ from jukectl.pipeline.request import Request
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Report, Warn, remark
 from jukectl.sampling.plan import Footprint, MemoryPlan, Portion, least, parameters, settle
+from jukectl.sampling.spans import spans_of
 from jukectl.vqvae.chunks import CHUNK_SECONDS
 from jukectl.vqvae.plan import codec_bytes, settle_chunk
 
@@ -59,7 +60,8 @@ def plan_song(
     machine = replace(machine, chunk_seconds=_codec_chunk(folder, memory, recipe, request))
     levels = {}
     for level in lacking:
-        need = _Need.of(level, samples, folder, machine, recipe, request, found.get(level))
+        spans = _spans(recipe, folder, level, wanted[level], found.get(level))
+        need = _Need.of(level, samples, spans, folder, machine, recipe, request, found.get(level))
         plan = need.settled(memory, folder, machine, request)
         report(remark("plan", f"{level.label} level, {_told(plan, need, memory)}"))
         if clamped := _clamped(plan, need):
@@ -82,13 +84,23 @@ def footprints(config: PriorConfig, machine: Machine, choices: list[str], *, hol
     return [Footprint(config, choice, row_by_row=cpu, holds_back=cpu and holds_back) for choice in choices]
 
 
+def _spans(recipe: Recipe, folder: ModelFolder, level: Level, total: int, codes: Codes | None) -> int:
+    """How many spans a level is made in, side by side."""
+    prompt = recipe.prompt.samples // folder.card.vqvae.hop(level) if recipe.prompt else 0
+    begun = codes.prompt if codes is not None else prompt
+    spans = spans_of(folder.card.priors[level], recipe.sampling[level], total, begun)
+    return len(spans.starts) if spans is not None else 1
+
+
 @dataclass(frozen=True)
 class _Need:
     """What one level wants of the memory."""
 
     level: Level
     config: PriorConfig
-    samples: int
+    samples: int  # or rows: spans of samples
+    what: str  # is made beside each other: "samples", or "rows"
+    many: str  # how many those are, in words
     choices: list[str]  # precisions, the best first
     limit: Portion | None  # what it was begun with, where more or less would give other bits
     beside: int  # bytes of the codec, where it works while the prior is there
@@ -98,25 +110,31 @@ class _Need:
         cls,
         level: Level,
         samples: int,
+        spans: int,
         folder: ModelFolder,
         machine: Machine,
         recipe: Recipe,
         request: Request,
         codes: Codes | None,
     ) -> "_Need":
+        rows = samples * spans
         before = recipe.made.get(level) if codes is not None and codes.done > codes.prompt else None
         if before is not None and before.device != machine.device.type:
             before = None
         limit = None
         if before is not None and before.samples:
             alike = machine.device.type == "cpu"  # there a sample is the same bits in any company
-            limit = Portion(samples if alike else before.samples, before.chunk or None)
+            limit = Portion(rows if alike else before.samples, before.chunk or None)
         choices = precisions(
             machine, given=request.precision != "auto", before=before.precision if before is not None else None
         )
         previewed = level in request.preview
         beside = codec_bytes(folder.card.vqvae, level, machine.chunk_seconds) if previewed else 0
-        return cls(level, folder.card.priors[level], samples, choices, limit, beside)
+        what, many = "samples", f"{samples} samples"
+        if spans > 1:
+            what = "rows"
+            many = f"{rows} rows ({'one sample' if samples == 1 else many} in {spans} spans)"
+        return cls(level, folder.card.priors[level], rows, what, many, choices, limit, beside)
 
     def settled(self, memory: int, folder: ModelFolder, machine: Machine, request: Request) -> MemoryPlan:
         """The plan; OutOfMemory where there is none."""
@@ -178,11 +196,11 @@ def _codec_chunk(folder: ModelFolder, memory: int, recipe: Recipe, request: Requ
 
 def _told(plan: MemoryPlan, need: _Need, memory: int) -> str:
     """A plan in words."""
-    many = f"{plan.portion.samples} of {need.samples} samples at a time"
+    many = f"{plan.portion.samples} of {need.many} at a time"
     if need.samples == 1:
         many = "one sample"
     elif plan.portion.samples >= need.samples:
-        many = f"all {need.samples} samples at a time"
+        many = f"all {need.many} at a time"
     read = f", what is known read {plan.portion.chunk} at a time" if plan.portion.chunk else ""
     return f"{many}{read}, in {plan.precision}: {size(plan.bytes)} of the {size(memory)} to be had"
 
@@ -194,7 +212,7 @@ def _clamped(plan: MemoryPlan, need: _Need) -> str:
     if need.lowered(plan):
         parts.append(f"{plan.precision} is taken, not {need.choices[0]}, which gives other codes")
     if plan.portion.samples < min(limit.samples, need.samples):
-        parts.append(f"{plan.portion.samples} of {need.samples} samples are made at a time, which takes longer")
+        parts.append(f"{plan.portion.samples} of {need.samples} {need.what} are made at a time, which takes longer")
     if plan.portion.chunk != limit.chunk:
         parts.append(f"the codes a window knows are read {plan.portion.chunk} at a time")
     return "; ".join(parts)

@@ -40,7 +40,7 @@ class Request:
     samples: int = 1
     seed: int | None = None  # None draws one, or takes the folder's
     levels: tuple[Level, ...] = TOP_DOWN
-    settings: Mapping[str, Mapping[Level, float]] = field(default_factory=dict)  # temperature, top_k, top_p, advance
+    settings: Mapping[str, Mapping[Level, float]] = field(default_factory=dict)  # temperature, top_k … by level
     device: str = "auto"
     precision: str = "auto"
     max_memory: int | None = None  # bytes; None takes what there is
@@ -69,6 +69,9 @@ class Request:
         if any(top_k % 1 for top_k in self.settings.get("top_k", {}).values()):
             raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
 
+        if any(parallel < 1 or parallel % 1 for parallel in self.settings.get("parallel", {}).values()):
+            raise BadInput("--parallel is how many spans of a level are made at once, 1 or more")
+
     def sampling(self, level: Level, defaults: Mapping[str, Mapping[str, float]]) -> LevelSampling:
         """How a level is sampled: what the user said, else the model's own choice, else the general one."""
         preferred = defaults.get(level.label, {})
@@ -82,6 +85,7 @@ class Request:
             top_k=int(value("top_k", FALLBACK.top_k)),
             top_p=value("top_p", FALLBACK.top_p),
             advance=value("advance", FALLBACK.advance),
+            parallel=1 if level is Level.TOP else int(value("parallel", FALLBACK.parallel)),
         )
 
 

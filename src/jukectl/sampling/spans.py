@@ -24,7 +24,9 @@ last span is moved left to end with the level, as the last window is, and gives 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jukectl.sampling.windows import Window
+from jukectl.codes.recipe import LevelSampling
+from jukectl.prior.config import PriorConfig
+from jukectl.sampling.windows import Window, advance_codes
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class Spans:
                 first = stop - self.context  # less than a whole advance: moved left, to see a whole context
                 yield [Window(start + first, offset - first, start + stop) for start in self.starts]
 
+    def reckoned(self, made: int) -> int:
+        """The share of the work that is done where each row has `made` codes, as codes of the level."""
+        return self.begun + (self.total - self.begun) * made // self.row
+
     def kept(self) -> list[tuple[int, int]]:
         """Codes (start, stop) of the level that each span gives it: all from `begun` on, each once."""
         stops = [start + self.length for start in self.starts]
@@ -94,3 +100,12 @@ def plan_spans(total: int, *, begun: int, context: int, advance: int, ratio: int
     count = -(-(total - first) // length)  # rounding up may leave fewer
     starts = (*range(first, first + (count - 1) * length, length), total - length)
     return Spans(begun, starts, length, lead, context, advance)
+
+
+def spans_of(config: PriorConfig, settings: LevelSampling, total: int, begun: int) -> Spans | None:
+    """The spans of a level as its settings ask for them; None where it is made in one, as every top is."""
+    if config.conditioner is None or settings.parallel == 1 or begun >= total:
+        return None
+    ratio = config.conditioner.ratio
+    advance = advance_codes(config.context, settings.advance, ratio)
+    return plan_spans(total, begun=begun, context=config.context, advance=advance, ratio=ratio, most=settings.parallel)
