@@ -3,7 +3,9 @@
 Without one the package is as it is everywhere: torch does the decoding.
 """
 
+import re
 import runpy
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -19,5 +21,5 @@ class NativeStep(BuildHookInterface):
         """Called before a wheel, an editable one among them, is put together."""
         if built := runpy.run_path(str(COMPILING))["build"]():
             build_data["pure_python"] = False
-            build_data["infer_tag"] = True
+            build_data["tag"] = f"py3-none-{re.sub(r'[-.]', '_', sysconfig.get_platform())}"  # for any Python there
             build_data["artifacts"] += [f"src/jukectl/native/{path.name}" for path in built]
