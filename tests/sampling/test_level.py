@@ -181,7 +181,8 @@ def test_other_upper_codes_make_other_codes_from_their_place_on():
 def test_the_prior_sees_the_windows_of_the_plan_and_their_upper_codes(level, done, monkeypatch):
     total = 44
     job, seen, steps = make_job(level, total), [], []
-    monkeypatch.setattr("jukectl.sampling.level.decoder_for", EagerDecoder)  # which calls what is watched here
+    # which calls what is watched here
+    monkeypatch.setattr("jukectl.sampling.level.decoder_for", lambda *given, **_: EagerDecoder(*given))
     prior = job.prior
     conditioning, prefill, step = prior.conditioning, prior.prefill, prior.step
 
