@@ -13,7 +13,7 @@ class Standing:
     parts: int
     per_second: float | None  # of what is counted, in this run; None where nothing is measured yet
     seconds_left: float | None  # until all is done that was asked for, later stages too; None where nobody knows
-    saved: bool = False  # whether a part was just finished, and is on the disk
+    saved: float | None = None  # seconds of music that are on the disk, where a part was just finished
 
 
 @dataclass(frozen=True)

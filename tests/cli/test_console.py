@@ -1,14 +1,15 @@
 """Progress and remarks: on stderr, as lines where there is no terminal, as bars where there is one, or not at all."""
 
 import io
+import json
 import sys
 
 import pytest
 import typer
 
 from jukectl.cli import console
-from jukectl.cli.console import Console, clock, progress
-from jukectl.progress import Progress, remark
+from jukectl.cli.console import Console, Watching, clock, progress, warning
+from jukectl.progress import Progress, Standing, remark
 
 
 class Context:
@@ -64,6 +65,43 @@ def test_time_left_is_that_of_this_run(time, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == "top codes: 910/1000, 1:30 left"
 
 
+def test_what_is_foreseen_is_shown_with_the_window(time, capsys):
+    standing = Standing("top", part=2, parts=5, per_second=1234.5, seconds_left=75.0)
+    with progress(Context()) as report:
+        report(Progress("top codes", 40, 100, standing=standing))
+    assert capsys.readouterr().err == "top codes: 40/100, window 2 of 5, 1234 codes/s, 1:15 left in all\n"
+
+
+def test_json_progress_is_an_object_a_saved_window_and_nothing_else(capsys):
+    with progress(Context(quiet=True), Watching.JSON) as report:
+        report(remark("plan", "top level"))
+        report(Progress("top codes", 30, 100, standing=Standing("top", 1, 2, 10.0, 7.0)))
+        report(Progress("top codes", 50, 100, "saved 3.2 s", Standing("top", 1, 2, 10.0, None, saved=3.2)))
+        report(Progress("decoding bottom", 0, 1))
+    warning(Watching.JSON)("memory is short")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        {
+            "level": "top",
+            "window": 1,
+            "windows": 2,
+            "done": 50,
+            "total": 100,
+            "codes_per_second": 10.0,
+            "seconds_left": None,
+            "saved": 3.2,
+        },
+        {"warning": "memory is short"},
+    ]
+
+
+def test_no_progress_is_silence_but_for_warnings(capsys):
+    with progress(Context(), Watching.NONE) as report:
+        report(Progress("top codes", 0, 2))
+    warning(Watching.NONE)("memory is short")
+    assert capsys.readouterr().err == "jukectl: warning: memory is short\n"
+
+
 def test_quiet_says_nothing(capsys):
     with progress(Context(quiet=True)) as report:
         report(Progress("top codes", 0, 2))
@@ -79,13 +117,16 @@ def test_on_a_terminal_progress_is_a_bar(monkeypatch):
 
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(sys, "stderr", terminal)
     with progress(Context()) as report:
         report(Progress("top [codes]", 1, 2, "saved [0.1 s]"))
         report(Progress("top [codes]", 2, 2, "saved [0.2 s]"))
+        report(Progress("middle codes", 1, 2, standing=Standing("middle", 3, 5, 12.0, 42.0)))
         report(remark("plan", "top level, [all] " + 20 * "long "))
     assert "top [codes]" in terminal.getvalue()  # no markup
     assert "2/2" in terminal.getvalue()
+    assert "window 3 of 5, 12 codes/s, 0:42 left in all" in terminal.getvalue()
     assert "saved [0.2 s]" in terminal.getvalue()
     assert "plan: top level, [all] " + 20 * "long " in terminal.getvalue()  # in one line
 
@@ -112,6 +153,7 @@ def test_a_run_without_it_shows_every_stage(jukectl, style, riff, tmp_path):
         "encoding top",
         "encoding middle",
         "encoding bottom",
+        "estimate",
         "top codes",
         "middle codes",
         "bottom codes",

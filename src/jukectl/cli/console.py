@@ -6,14 +6,23 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Progress, Report, Standing, Warn, silent
 
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
+
+
+class Watching(StrEnum):
+    """What --progress shows on stderr."""
+
+    AUTO = "auto"  # bars on a terminal, lines now and then elsewhere, nothing with --quiet
+    JSON = "json"  # a JSON object a line, whenever a window is saved; warnings and errors are objects too
+    NONE = "none"  # nothing but warnings and errors
 
 
 @dataclass(frozen=True)
@@ -50,10 +59,26 @@ def warn(text: str) -> None:
     typer.echo(f"jukectl: warning: {text}", err=True)
 
 
+def warning(watching: Watching) -> Warn:
+    """`warn`, or where stderr is JSON lines an object with the warning."""
+    return warn if watching is not Watching.JSON else lambda text: json_line({"warning": text})
+
+
+def json_line(fields: Mapping[str, Any]) -> None:
+    """An object on a line of stderr, at once."""
+    typer.echo(json.dumps(fields, ensure_ascii=False), err=True)
+    sys.stderr.flush()
+
+
 @contextmanager
-def progress(context: typer.Context) -> Iterator[Report]:
-    """A report that shows itself on stderr while the block runs: bars on a terminal, lines now and then elsewhere."""
-    if console(context).quiet:
+def progress(context: typer.Context, watching: Watching = Watching.AUTO) -> Iterator[Report]:
+    """A report that shows itself on stderr while the block runs: bars on a terminal, lines now and then elsewhere.
+
+    JSON was asked for, so it comes with --quiet too.
+    """
+    if watching is Watching.JSON:
+        yield _json_report
+    elif console(context).quiet or watching is Watching.NONE:
         yield silent
     elif sys.stderr.isatty():
         with _bars() as report:
@@ -62,19 +87,56 @@ def progress(context: typer.Context) -> Iterator[Report]:
         yield _Lines().report
 
 
+def _json_report(progress: Progress) -> None:
+    """A line for a window that was just saved; nothing else is told."""
+    at = progress.standing
+    if at is None or at.saved is None:
+        return
+    json_line(
+        {
+            "level": at.of,
+            "window": at.part,
+            "windows": at.parts,
+            "done": progress.done,
+            "total": progress.total,
+            "codes_per_second": None if at.per_second is None else round(at.per_second, 2),
+            "seconds_left": None if at.seconds_left is None else round(at.seconds_left, 2),
+            "saved": round(at.saved, 3),
+        }
+    )
+
+
 @contextmanager
 def _bars() -> Iterator[Report]:
     from rich.console import Console as Terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Task,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class Left(TimeRemainingColumn):
+        """The time left as it is foreseen, or else as the bar itself reckons."""
+
+        max_refresh = 0.0  # what is foreseen is drawn with the rest of the bar
+
+        def render(self, task: Task) -> Text:
+            """Of a task."""
+            pace = task.fields["pace"]
+            return Text(pace) if pace else Text("left ") + super().render(task)
 
     columns = (
         TextColumn("{task.description}", markup=False),  # file names may have brackets
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        Left(),
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Bars(*columns, console=Terminal(stderr=True)) as bars:
@@ -85,8 +147,14 @@ def _bars() -> Iterator[Report]:
                 bars.console.print(_remark(progress), markup=False, highlight=False, soft_wrap=True)
                 return
             if progress.stage not in tasks:
-                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total, note="")
-            bars.update(tasks[progress.stage], completed=progress.done, total=progress.total, note=progress.note[:80])
+                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total, note="", pace="")
+            bars.update(
+                tasks[progress.stage],
+                completed=progress.done,
+                total=progress.total,
+                note=progress.note[:80],
+                pace=", ".join(_pace(progress.standing)),
+            )
 
         yield report
 
@@ -115,11 +183,28 @@ class _Lines:
         if line == self.last:
             return
         self.shown, self.last = now, line
+        pace = _pace(progress.standing) if progress.standing else self._left(progress, now)
+        note = f"  {progress.note}" if progress.note else ""
+        typer.echo(f"{', '.join([line, *pace])}{note}", err=True)
+
+    def _left(self, progress: Progress, now: float) -> list[str]:
+        """The time left of a stage that nobody has foreseen."""
         moved = progress.done - self.first
         left = (now - self.began) / moved * (progress.total - progress.done) if moved > 0 else None
-        time_left = f", {clock(left)} left" if left else ""
-        note = f"  {progress.note}" if progress.note else ""
-        typer.echo(f"{line}{time_left}{note}", err=True)
+        return [f"{clock(left)} left"] if left else []
+
+
+def _pace(standing: Standing | None) -> list[str]:
+    """Which part it is, how fast, and how long it will go on."""
+    if standing is None:
+        return []
+    pace = [f"window {standing.part} of {standing.parts}"]
+    if standing.per_second is not None:
+        speed = standing.per_second
+        pace.append(f"{speed:.0f} codes/s" if speed >= 10 else f"{speed:.2g} codes/s")
+    if standing.seconds_left is not None:
+        pace.append(f"{clock(standing.seconds_left)} left in all")
+    return pace
 
 
 def _is_remark(progress: Progress) -> bool:

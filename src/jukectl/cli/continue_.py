@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import progress, warn
-from jukectl.cli.requests import build_request, show_rendered
+from jukectl.cli.console import Watching, progress, warning
+from jukectl.cli.requests import build_request, show_estimate, show_rendered
 
 
 def continue_(
@@ -32,6 +32,7 @@ def continue_(
     top_p: o.TopP = None,
     top_k: o.TopK = None,
     advance: o.Advance = None,
+    parallel: o.Parallel = None,
     levels: o.Levels = "top,middle,bottom",
     preview: o.Preview = "",
     loudness: o.Loudness = None,
@@ -42,6 +43,8 @@ def continue_(
     max_memory: o.MaxMemory = None,
     overwrite: o.Overwrite = False,
     force: o.Force = False,
+    dry_run: o.DryRun = False,
+    show: o.ShowProgress = Watching.AUTO,
 ) -> None:
     """Continue a recording in a style: the song begins with the recording and goes on from it.
 
@@ -61,6 +64,7 @@ def continue_(
         top_p=top_p,
         top_k=top_k,
         advance=advance,
+        parallel=parallel,
         levels=levels,
         preview=preview,
         loudness=loudness,
@@ -72,8 +76,13 @@ def continue_(
         overwrite=overwrite,
         force=force,
     )
-    with progress(context) as report:
-        result = pipeline.continue_(
-            audio, out, request, start=start, prompt_seconds=prompt_seconds, report=report, warn=warn
+    if dry_run:
+        estimate = pipeline.estimate_continue(
+            audio, out, request, start=start, prompt_seconds=prompt_seconds, warn=warning(show)
         )
-    show_rendered(context, result)
+        return show_estimate(context, estimate)
+    with progress(context, show) as report:
+        result = pipeline.continue_(
+            audio, out, request, start=start, prompt_seconds=prompt_seconds, report=report, warn=warning(show)
+        )
+    return show_rendered(context, result, show)

@@ -4,6 +4,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from jukectl import __version__
 from jukectl.cli import data, evaluate, models, train
 from jukectl.cli.bench import bench
-from jukectl.cli.console import Console
+from jukectl.cli.console import Console, json_line
 from jukectl.cli.continue_ import continue_
 from jukectl.cli.decode import decode
 from jukectl.cli.doctor import doctor
@@ -110,13 +111,23 @@ def _failed(message: str, status: int, given: Sequence[str]) -> int:
     """One line on stderr; the traceback with --verbose."""
     if {"--verbose", "-v"} & set(given):
         traceback.print_exc()
-    typer.echo(f"jukectl: {' '.join(message.split())}", err=True)
+    message = " ".join(message.split())
+    if _asks_for_json_lines(given):
+        json_line({"error": message, "status": status})
+    else:
+        typer.echo(f"jukectl: {message}", err=True)
     return status
+
+
+def _asks_for_json_lines(given: Sequence[str]) -> bool:
+    """Whether all of stderr is to be JSON lines; known before the options are read, which may be what goes wrong."""
+    return "--progress=json" in given or ("--progress", "json") in pairwise(given)
 
 
 def _interrupted(given: Sequence[str]) -> int:
     again = [argument for argument in given if argument != "--overwrite"]  # which would throw away what is saved
-    typer.echo(
-        f"\njukectl: interrupted; every finished window is saved. Go on with: jukectl {shlex.join(again)}", err=True
-    )
+    message = f"interrupted; every finished window is saved. Go on with: jukectl {shlex.join(again)}"
+    if _asks_for_json_lines(given):
+        return _failed(message, INTERRUPTED, given)
+    typer.echo(f"\njukectl: {message}", err=True)
     return INTERRUPTED

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jukectl.cli.console import emit, say
+from jukectl.checkpoints.sizes import size
+from jukectl.cli.console import Watching, emit, say, show_facts
 from jukectl.cli.options import parse_adapter, parse_levels, parse_memory, parse_per_level, read_lyrics
+from jukectl.codes.level import Level
 
 if TYPE_CHECKING:
-    from jukectl.pipeline import Rendered, Request
+    from jukectl.pipeline import Estimate, Rendered, Request
 
 
 def build_request(
@@ -18,6 +20,7 @@ def build_request(
     top_p: str | None = None,
     top_k: str | None = None,
     advance: str | None = None,
+    parallel: int | None = None,
     levels: str = "top,middle,bottom",
     preview: str = "",
     genre: list[str] | None = None,
@@ -38,6 +41,8 @@ def build_request(
             ("advance", "--advance", advance),
         )
     }
+    if parallel is not None:
+        settings["parallel"] = dict.fromkeys(Level, parallel)  # the top follows from nothing, so it is made in one
     return Request(
         settings=settings,
         levels=parse_levels(levels),
@@ -50,12 +55,32 @@ def build_request(
     )
 
 
-def show_rendered(context: typer.Context, result: "Rendered") -> None:
-    """The audio paths on stdout; a remark where there was nothing to do."""
-    if not result.new:
+def show_rendered(context: typer.Context, result: "Rendered", show: Watching) -> None:
+    """The audio paths on stdout; a remark where there was nothing to do, unless other progress than usual is shown."""
+    if not result.new and show is Watching.AUTO:
         say(context, f"{result.song} is finished already: nothing to do.")
     emit(
         context,
         result.audio,
         {"song": str(result.song), "audio": [str(path) for path in result.audio], "new": result.new},
     )
+
+
+def show_estimate(context: typer.Context, estimate: "Estimate") -> None:
+    """What a song would take, on stdout: lines for people, or with --json one object."""
+    from jukectl.pipeline.pace import duration
+
+    lines = [
+        f"{level.label}: {one.codes} codes in {one.windows} windows that know {one.known}; {one.at_a_time} of "
+        f"{one.rows} rows at a time in {one.precision}: about {duration(one.seconds)} and {size(one.memory_bytes)}"
+        for level, one in estimate.levels.items()
+    ]
+    if estimate.encoding_seconds:
+        lines.insert(0, f"prompt to codes: about {duration(estimate.encoding_seconds)}")
+    if estimate.decoding_seconds:
+        lines.append(f"codes to audio: about {duration(estimate.decoding_seconds)}")
+    memory = f"{size(estimate.memory_bytes)} of the {size(estimate.memory_free_bytes)} of memory to be had"
+    total = f"{estimate.song} with {estimate.model} on {estimate.device}: about {duration(estimate.seconds)}, {memory}"
+    if not lines:
+        total = f"{estimate.song} is finished already: nothing to do."
+    show_facts(context, estimate.to_dict(), [*lines, total])

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import progress, warn
-from jukectl.cli.requests import build_request, show_rendered
+from jukectl.cli.console import Watching, progress, warning
+from jukectl.cli.requests import build_request, show_estimate, show_rendered
 
 
 def resume(
@@ -21,6 +21,8 @@ def resume(
     precision: o.Precision = "auto",
     max_memory: o.MaxMemory = None,
     force: o.Force = False,
+    dry_run: o.DryRun = False,
+    show: o.ShowProgress = Watching.AUTO,
 ) -> None:
     """Finish whatever the song's recipe says is unfinished, at whatever level.
 
@@ -38,6 +40,8 @@ def resume(
         max_memory=max_memory,
         force=force,
     )
-    with progress(context) as report:
-        result = pipeline.resume(song, request, report=report, warn=warn)
-    show_rendered(context, result)
+    if dry_run:
+        return show_estimate(context, pipeline.estimate_resume(song, request, warn=warning(show)))
+    with progress(context, show) as report:
+        result = pipeline.resume(song, request, report=report, warn=warning(show))
+    return show_rendered(context, result, show)

@@ -3,8 +3,8 @@
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import progress, warn
-from jukectl.cli.requests import build_request, show_rendered
+from jukectl.cli.console import Watching, progress, warning
+from jukectl.cli.requests import build_request, show_estimate, show_rendered
 
 
 def sample(
@@ -21,6 +21,7 @@ def sample(
     top_p: o.TopP = None,
     top_k: o.TopK = None,
     advance: o.Advance = None,
+    parallel: o.Parallel = None,
     levels: o.Levels = "top,middle,bottom",
     preview: o.Preview = "",
     loudness: o.Loudness = None,
@@ -31,6 +32,8 @@ def sample(
     max_memory: o.MaxMemory = None,
     overwrite: o.Overwrite = False,
     force: o.Force = False,
+    dry_run: o.DryRun = False,
+    show: o.ShowProgress = Watching.AUTO,
 ) -> None:
     """Make a new song from nothing, all the way to audio. The same command again resumes it.
 
@@ -50,6 +53,7 @@ def sample(
         top_p=top_p,
         top_k=top_k,
         advance=advance,
+        parallel=parallel,
         levels=levels,
         preview=preview,
         loudness=loudness,
@@ -61,6 +65,8 @@ def sample(
         overwrite=overwrite,
         force=force,
     )
-    with progress(context) as report:
-        result = pipeline.sample(out, request, report=report, warn=warn)
-    show_rendered(context, result)
+    if dry_run:
+        return show_estimate(context, pipeline.estimate_sample(out, request, warn=warning(show)))
+    with progress(context, show) as report:
+        result = pipeline.sample(out, request, report=report, warn=warning(show))
+    return show_rendered(context, result, show)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import progress, warn
-from jukectl.cli.requests import build_request, show_rendered
+from jukectl.cli.console import Watching, progress, warning
+from jukectl.cli.requests import build_request, show_estimate, show_rendered
 
 
 def upsample(
@@ -21,6 +21,7 @@ def upsample(
     top_p: o.TopP = None,
     top_k: o.TopK = None,
     advance: o.Advance = None,
+    parallel: o.Parallel = None,
     preview: o.Preview = "",
     loudness: o.Loudness = None,
     model: o.Model = None,
@@ -30,6 +31,8 @@ def upsample(
     max_memory: o.MaxMemory = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make the middle and bottom levels again.")] = False,
     force: o.Force = False,
+    dry_run: o.DryRun = False,
+    show: o.ShowProgress = Watching.AUTO,
 ) -> None:
     """Fill in the levels that are missing or unfinished, then decode. Run it again to go on from where it stopped.
 
@@ -46,6 +49,7 @@ def upsample(
         top_p=top_p,
         top_k=top_k,
         advance=advance,
+        parallel=parallel,
         preview=preview,
         loudness=loudness,
         model=model,
@@ -56,6 +60,8 @@ def upsample(
         overwrite=overwrite,
         force=force,
     )
-    with progress(context) as report:
-        result = pipeline.upsample(song, request, report=report, warn=warn)
-    show_rendered(context, result)
+    if dry_run:
+        return show_estimate(context, pipeline.estimate_upsample(song, request, warn=warning(show)))
+    with progress(context, show) as report:
+        result = pipeline.upsample(song, request, report=report, warn=warning(show))
+    return show_rendered(context, result, show)

@@ -8,6 +8,13 @@ from jukectl.pipeline.datasets import EncodedManifest, Part, encode_manifest
 from jukectl.pipeline.decoding import decode
 from jukectl.pipeline.doctor import Checkup, examine
 from jukectl.pipeline.encoding import Encoded, encode
+from jukectl.pipeline.estimating import (
+    Estimate,
+    estimate_continue,
+    estimate_resume,
+    estimate_sample,
+    estimate_upsample,
+)
 from jukectl.pipeline.machine import Machine, choose
 from jukectl.pipeline.rendering import Rendered, continue_, resume, sample, upsample
 from jukectl.pipeline.request import Request
@@ -16,6 +23,7 @@ __all__ = [
     "Checkup",
     "Encoded",
     "EncodedManifest",
+    "Estimate",
     "Machine",
     "Part",
     "Rendered",
@@ -29,6 +37,10 @@ __all__ = [
     "describe_path",
     "encode",
     "encode_manifest",
+    "estimate_continue",
+    "estimate_resume",
+    "estimate_sample",
+    "estimate_upsample",
     "examine",
     "list_models",
     "pull_model",

@@ -1,8 +1,11 @@
 """How fast this machine is: a few codes of a level, a little audio, through what will make the song."""
 
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,6 +22,8 @@ from jukectl.sampling.plan import Portion
 from jukectl.vqvae import chunks
 
 WARM = 2  # codes decoded before any is timed
+SAVES = 3  # tried
+SAVE_PARTS = 3  # a file's bytes, its name and the folder's list
 GROWTH = 4  # how many times as much is tried next, while there is time
 
 
@@ -159,6 +164,26 @@ def encoding_speed(
 
     with single_thread(machine):
         return _per_second(encode, min(seconds, machine.chunk_seconds), effort)
+
+
+def saving_seconds(folder: Path) -> float:
+    """What it takes to put the codes of a window on the disk for good, below a folder that need not be there.
+
+    Measured with a file that has no name, so nothing is seen of it. 0 where none can be made.
+    """
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    took = []
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            for _ in range(SAVES):
+                began = time.perf_counter()
+                file.write(bytes(4096))
+                file.flush()
+                os.fsync(file.fileno())
+                took.append(time.perf_counter() - began)
+    except OSError:
+        return 0.0
+    return SAVE_PARTS * min(took)
 
 
 def _per_second(work: Callable[[float], None], longest: float, effort: Effort) -> float:

@@ -1,7 +1,6 @@
 """What this machine can do: devices, memory, which models fit, how long a minute of music would take."""
 
 import shutil
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,14 +12,13 @@ from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadModel
-from jukectl.pipeline.machine import Machine, choose, devices, single_thread
+from jukectl.pipeline.calibration import decoding_speed, level_speed
+from jukectl.pipeline.forecasting import level_work
+from jukectl.pipeline.machine import Machine, choose, devices
 from jukectl.pipeline.memory import memory_there_is
 from jukectl.pipeline.planning import footprints, precisions
-from jukectl.prior.labels import LabelBatch
-from jukectl.sampling.plan import least, settle
-
-CALIBRATION_STEPS = 48  # codes decoded at a level to time it
-WARM_STEPS = 8  # of them, not counted
+from jukectl.pipeline.request import Request
+from jukectl.sampling.plan import MemoryPlan, least, settle
 
 
 @dataclass(frozen=True)
@@ -75,46 +73,30 @@ def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_me
             "needed_bytes": max(taken.values(), default=0),
             "fits": all(plans.values()),
         }
-        fitting = {level: replace(machine, precision=plan.precision) for level, plan in plans.items() if plan}
-        if len(fitting) < len(plans):
+        if not all(plans.values()):
             return about
-        steps = {level: _seconds_per_code(folder, fitting[level], level) for level in TOP_DOWN if level in fitting}
+        minute = {level: _minute(folder, machine, level, plan) for level, plan in plans.items() if plan}
+        decoding = 60 * decoding_speed(folder, Level.BOTTOM, machine, seconds=60)
     except BadModel as error:
         return {"name": folder.path.name, "problem": str(error)}
-    minute = {level.label: 60 * card.vqvae.codes_per_second(level) * seconds for level, seconds in steps.items()}
-    lowest = max((one.precision for one in fitting.values()), key=choices.index, default=machine.precision)
+    lowest = max((plan.precision for plan in plans.values() if plan), key=choices.index, default=machine.precision)
     return {
         **about,
         "precision": lowest,
         "seconds_a_minute": {
-            **{name: round(value, 1) for name, value in minute.items()},
-            "all": round(sum(minute.values()), 1),
+            **{level.label: round(minute[level], 2) for level in TOP_DOWN if level in minute},
+            "decoding": round(decoding, 2),
+            "all": round(sum(minute.values()) + decoding, 2),
         },
     }
 
 
-@torch.inference_mode()
-def _seconds_per_code(folder: ModelFolder, machine: Machine, level: Level) -> float:
-    prior = folder.prior(level, machine.device, machine.dtype)
-    config = prior.config
-    labels = LabelBatch.repeat(
-        1,
-        slots=config.genre_slots,
-        total_length=config.window_samples * 2,
-        sample_length=config.window_samples,
-        device=machine.device,
-    )
-    upper = None
-    if config.conditioner is not None:
-        upper = torch.zeros(1, config.context // config.conditioner.ratio, dtype=torch.int64, device=machine.device)
-    steps = min(CALIBRATION_STEPS, config.context - 1)
-    with single_thread(machine):
-        conditioning, cache = prior.conditioning(labels, upper), prior.new_cache(1)
-        code = torch.zeros(1, dtype=torch.int64, device=machine.device)
-        logits, began = prior.prefill(code[:, None][:, :0], conditioning, cache), time.perf_counter()
-        for position in range(1, steps):
-            if position == WARM_STEPS:
-                began = time.perf_counter()
-            logits = prior.step(logits.argmax(-1), position, conditioning, cache)
-        float(logits.sum())  # waits for a GPU
-    return (time.perf_counter() - began) / max(1, steps - WARM_STEPS)
+def _minute(folder: ModelFolder, machine: Machine, level: Level, plan: MemoryPlan) -> float:
+    """Seconds that a level of a minute of music takes, from nothing, loading included."""
+    card = folder.card
+    config, settings = card.priors[level], Request().sampling(level, card.sampling)
+    total = round(60 * card.vqvae.codes_per_second(Level.TOP)) * card.vqvae.hop(Level.TOP) // config.hop
+    work = level_work(config, settings, plan, total=total, begun=0, done=0, samples=1)
+    machine = replace(machine, precision=plan.precision)
+    speed = level_speed(folder, level, machine, plan.portion, settings, known=work.usual_known)
+    return speed.load + work.seconds(speed)

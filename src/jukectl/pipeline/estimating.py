@@ -35,9 +35,10 @@ class LevelEstimate:
     seconds: float  # loading included
     memory_bytes: int
     precision: str
-    samples_at_a_time: int
+    rows: int  # samples, or where a level is made in spans all their spans
+    at_a_time: int  # rows
     chunk: int | None  # known codes that are read at a time; None: all of them
-    ms_a_code: float  # made, for the samples that are made at a time
+    ms_a_code: float  # made, for all rows that are made at a time
     ms_a_known_code: float  # read
 
 
@@ -144,7 +145,7 @@ def _estimate(
 ) -> Estimate:
     machine = choose(request.device, request.precision)
     plan = plan_song(found, recipe, folder, machine, request, silent, warn)
-    work = song_work(recipe, folder, plan, found)
+    work = song_work(song, recipe, folder, plan, found)
     speeds = {one.level: work_speed(one, recipe.sampling[one.level], folder, plan) for one in work}
     prompt = recipe.prompt.samples / folder.card.vqvae.sample_rate if recipe.prompt else 0.0
     lacking = [level for level in recipe.levels if level not in found]
@@ -170,7 +171,8 @@ def _level(work: LevelWork, speed: Speed, plan: SongPlan) -> LevelEstimate:
         seconds=speed.load + work.seconds(speed),
         memory_bytes=memory.bytes,
         precision=memory.precision,
-        samples_at_a_time=memory.portion.samples,
+        rows=work.rows,
+        at_a_time=work.at_a_time,
         chunk=memory.portion.chunk,
         ms_a_code=1000 * speed.new,
         ms_a_known_code=1000 * speed.known,

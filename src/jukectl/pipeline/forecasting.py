@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
@@ -17,15 +18,17 @@ from jukectl.pipeline.calibration import (
     encoding_speed,
     level_speed,
     prior_speed,
+    saving_seconds,
 )
 from jukectl.pipeline.machine import Machine
-from jukectl.pipeline.pace import Forecast, LevelWork, Pace, Round, Speed
+from jukectl.pipeline.pace import Forecast, LevelWork, Pace, Round, Speed, duration
 from jukectl.pipeline.planning import SongPlan
 from jukectl.pipeline.recipes import frames_wanted
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.progress import Report, remark, silent
 from jukectl.sampling.plan import NUMBER_BYTES, MemoryPlan, parameters
+from jukectl.sampling.spans import Spans, spans_of
 from jukectl.sampling.windows import advance_codes, plan_windows
 
 LARGE = 2**30
@@ -33,34 +36,54 @@ LARGE = 2**30
 
 
 def song_work(
-    recipe: Recipe, folder: ModelFolder, plan: SongPlan, found: Mapping[Level, Codes]
+    song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, found: Mapping[Level, Codes]
 ) -> tuple[LevelWork, ...]:
     """What is to be made at each level that a plan is for; a prompt that is not encoded yet counts as there."""
-    config = folder.card.vqvae
-    prompt = recipe.prompt.samples if recipe.prompt else 0
-    done = {level: found[level].done if level in found else prompt // config.hop(level) for level in TOP_DOWN}
-    wanted = frames_wanted(recipe, config, {level: codes.done for level, codes in found.items()})
+    vqvae, prompt = folder.card.vqvae, recipe.prompt.samples if recipe.prompt else 0
+    wanted = frames_wanted(recipe, vqvae, {level: codes.done for level, codes in found.items()})
     samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
-    return tuple(
-        level_work(folder.card.priors[level], recipe.sampling[level], wanted[level], done[level], samples, one)
-        for level, one in plan.levels.items()
-    )
+    saving = saving_seconds(song.path)
+
+    def work(level: Level, memory: MemoryPlan) -> LevelWork:
+        codes = found.get(level)
+        begun = codes.prompt if codes is not None else prompt // vqvae.hop(level)
+        done = codes.done if codes is not None else begun
+        config, settings = folder.card.priors[level], recipe.sampling[level]
+        work = level_work(config, settings, memory, total=wanted[level], begun=begun, done=done, samples=samples)
+        return replace(work, saving=saving)
+
+    return tuple(work(level, memory) for level, memory in plan.levels.items())
 
 
 def level_work(
-    config: PriorConfig, settings: LevelSampling, total: int, done: int, samples: int, plan: MemoryPlan
+    config: PriorConfig, settings: LevelSampling, plan: MemoryPlan, *, total: int, begun: int, done: int, samples: int
 ) -> LevelWork:
-    """The windows that add the codes `done`..`total` of a level, made as its plan says."""
+    """The rounds that add the codes `done`..`total` of a level, of which `begun` were there before any was made."""
     ratio = config.conditioner.ratio if config.conditioner else 1
     advance = advance_codes(config.context, settings.advance, ratio)
-    windows = plan_windows(total, context=config.context, advance=advance, done=done, ratio=ratio)
+    spans = spans_of(config, settings, total, begun)
+    if spans is not None:
+        rows, rounds = samples * len(spans.starts), tuple(_span_rounds(spans, done))
+    else:
+        windows = plan_windows(total, context=config.context, advance=advance, done=done, ratio=ratio)
+        rows, rounds = samples, tuple(map(Round.of, windows))
     return LevelWork(
         level=config.level,
-        rounds=tuple(map(Round.of, windows)),
-        rows=samples,
-        at_a_time=min(samples, plan.portion.samples),
+        rounds=rounds,
+        rows=rows,
+        at_a_time=min(rows, plan.portion.samples),
         weights=parameters(config),
     )
+
+
+def _span_rounds(spans: Spans, done: int) -> Iterator[Round]:
+    """The rounds of a level in spans that has `done` codes without a gap."""
+    made = done - (spans.starts[0] - spans.lead) if done > spans.begun else 0
+    for windows in spans.rounds(made):
+        row = windows[-1]  # the first one's lead-in may be there already
+        stop = row.stop - (spans.starts[-1] - spans.lead)
+        yield Round(spans.reckoned(made), spans.reckoned(stop), row.known, row.new)
+        made = stop
 
 
 def foresee(song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, report: Report) -> Pace | None:
@@ -69,7 +92,7 @@ def foresee(song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, rep
     Calibrated for that is what is not large. A large level is taken to be as fast for its size as another.
     """
     found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
-    work = song_work(recipe, folder, plan, found)
+    work = song_work(song, recipe, folder, plan, found)
     if report is silent or not work:
         return None
     pace, speeds = None, {}
@@ -79,7 +102,7 @@ def foresee(song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, rep
                 speeds[one.level] = work_speed(one, recipe.sampling[one.level], folder, plan, QUICK)
         pace = Pace(Forecast(work, speeds, after=decoding_seconds(recipe, folder, plan, found, QUICK)))
         if (seconds := pace.forecast.seconds) is not None:
-            report(remark("estimate", f"{_duration(seconds)} for what is left of the song"))
+            report(remark("estimate", f"about {duration(seconds)} for what is left of the song"))
     return pace
 
 
@@ -131,10 +154,3 @@ def encoding_seconds(
         return 0.0
     each = (encoding_speed(folder, level, machine, seconds=seconds, effort=effort) for level in levels)
     return seconds * sum(each)
-
-
-def _duration(seconds: float) -> str:
-    """A duration in words, as exact as an estimate is."""
-    if seconds < 100:
-        return f"about {max(seconds, 0.1):.2g} s"
-    return f"about {seconds / 60:.2g} min" if seconds < 6000 else f"about {seconds / 3600:.2g} h"

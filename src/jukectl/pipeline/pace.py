@@ -58,6 +58,7 @@ class LevelWork:
     rounds: tuple[Round, ...] = field(repr=False)
     rows: int = 1  # samples, or spans of samples, each with a window in every round
     at_a_time: int = 1  # rows
+    saving: float = 0.0  # seconds that it takes to put a round's codes on the disk
     weights: int = 1  # numbers that the prior consists of, by which levels are compared
 
     @property
@@ -87,13 +88,13 @@ class LevelWork:
 
     def seconds(self, speed: Speed, done: int | None = None) -> float:
         """What it takes until the level stands at `done`, or at its end; loading is not in it."""
-        whole = 0.0
+        whole, saved = 0.0, 0
         for one in self.rounds:
             if done is None or one.stop <= done:
-                whole += speed.seconds(one)
+                whole, saved = whole + speed.seconds(one), saved + 1
             elif done > one.begin:
                 whole += speed.until_new(one) + speed.new * one.new * (done - one.begin) / (one.stop - one.begin)
-        return speed.setup + self.passes * whole
+        return speed.setup + self.passes * whole + self.saving * saved
 
 
 @dataclass(frozen=True)
@@ -154,13 +155,16 @@ class Pace:
         """What is to be done at a level."""
         return next(one for one in self.forecast.work if one.level is level)
 
-    def standing(self, level: Level, done: int, *, saved: bool = False) -> Standing:
-        """Where it stands with `done` codes at a level that is loaded; the first call begins the level."""
+    def standing(self, level: Level, done: int, *, saved: float | None = None) -> Standing:
+        """Where it stands with `done` codes at a level that is loaded; the first call begins the level.
+
+        `saved` are the seconds of it that are on the disk, where a round was just finished.
+        """
         now = self._clock()
         work = self.work(level)
         began, first = self._began.setdefault(level, now), self._first.setdefault(level, done)
         took = now - began
-        number = work.round_at(max(done - saved, 0))
+        number = work.round_at(max(done - (saved is not None), 0))
         if done >= work.rounds[-1].stop:
             self._took[level] = took
         return Standing(
@@ -196,6 +200,13 @@ class Pace:
                 took += self._took[one.level]
                 foreseen += one.seconds(speed)
         return (took + doubt) / (foreseen + doubt) if foreseen + doubt else 1.0
+
+
+def duration(seconds: float) -> str:
+    """A duration in words, as exact as an estimate is: 0.4 s, 21 s, 5.3 min, 9 h."""
+    if seconds < 100:
+        return f"{max(seconds, 0.1):.2g} s"
+    return f"{seconds / 60:.2g} min" if seconds < 6000 else f"{seconds / 3600:.2g} h"
 
 
 def _sum(seconds: Iterable[float | None]) -> float | None:
