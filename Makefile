@@ -14,7 +14,7 @@ CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint check parity mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
+.PHONY: help setup demo test test-slow lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,11 @@ MODELS ?= 1
 
 parity: setup $(PARITY)/.installed ## compare jukectl with the independent port, on random models (SEED=7 MODELS=3)
 	@OMP_NUM_THREADS=1 $(PARITY)/bin/python scripts/parity/live.py --seed $(SEED) --models $(MODELS)
+
+bench: setup $(PARITY)/.installed ## measure a code against the memory's speed and the port, the codec, mini (on a machine at rest)
+	@PYTHONPATH=src OMP_NUM_THREADS=1 $(PARITY)/bin/python benchmarks/step.py --json build/bench-step.json
+	@$(BIN)/python benchmarks/codec.py --json build/bench-codec.json
+	@$(JUKECTL) bench
 
 $(PARITY)/.installed: scripts/parity/requirements.txt constraints.txt
 	@echo 'Installing the port into $(PARITY)'
@@ -127,4 +132,4 @@ pictures: demo ## draw the pictures of the docs
 
 clean: ## remove the demo and what tools leave behind; .venv and build stay
 	@rm -rf demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find src tests examples scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find src tests examples scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

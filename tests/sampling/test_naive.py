@@ -16,7 +16,7 @@ from jukectl.prior.config import (
 )
 from jukectl.prior.model import Prior
 from jukectl.sampling.decoder import EagerDecoder
-from jukectl.sampling.measuring import Memory, Rounds, conditioning, in_turns, last_cache
+from jukectl.sampling.measuring import Contestant, Memory, Rounds, conditioning, in_turns, last_cache
 from jukectl.sampling.naive import NaiveDecoder
 
 UPPER = ConditionerConfig(width=8, depth=1, downs=2, codebook_size=20)
@@ -74,7 +74,8 @@ def test_everything_is_measured_once_a_round_and_memory_before_every_piece():
     memory = Memory(torch.device("cpu"), 1e6)
     cached = Memory(torch.device("cpu"), 1e6, beyond_caches=False)
     decoders = {"naive": NaiveDecoder(model, settings), "eager": EagerDecoder(model, 1, settings)}
-    times = in_turns(model, decoders, memory, rounds, cached=cached)
+    contestants = {name: Contestant.of(model, one) for name, one in decoders.items()}
+    times = in_turns(contestants, memory, rounds, cached=cached)
     assert [len(one.seconds) for one in times.values()] == [3, 3]
     assert len(memory.times.seconds) == 6
     assert len(cached.times.seconds) == 3

@@ -16,7 +16,7 @@ from jukectl.prior.model import Prior
 from jukectl.progress import Progress, Report, silent
 from jukectl.sampling.decoder import Decoder, decoder_for
 from jukectl.sampling.floor import StepBytes, step_bytes
-from jukectl.sampling.measuring import Memory, Rounds, Times, conditioning, in_turns, last_cache, timed
+from jukectl.sampling.measuring import Contestant, Memory, Rounds, Times, conditioning, in_turns, last_cache, timed
 from jukectl.sampling.naive import NaiveDecoder
 from jukectl.sampling.windows import advance_codes, plan_windows
 from jukectl.vqvae import chunks
@@ -90,7 +90,8 @@ def bench_prior(
     cached = Memory(device, step.total, beyond_caches=False) if fits else None
     decoder = decoder_for(prior, samples, settings, int8=precision == "int8")
     decoders = {"decode": decoder, "naive": NaiveDecoder(prior, settings)}
-    times = in_turns(prior, decoders, memory, rounds, cached=cached, samples=samples)
+    contestants = {name: Contestant.of(prior, one, samples) for name, one in decoders.items()}
+    times = in_turns(contestants, memory, rounds, cached=cached, samples=samples)
     floor = _floor(step, memory)
     decode, naive = times["decode"], times["naive"]
     return {

@@ -18,6 +18,7 @@ from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Conditioning, Prior
 from jukectl.sampling.decoder import Decoder
 
+FEWEST = 16  # codes that every codebook has, and that are known before what is timed
 WARM = 2  # codes that are decoded before any is timed
 ROUNDS = 7
 SECONDS = 30.0  # that all rounds together may take, about
@@ -118,10 +119,22 @@ class Rounds:
         return range(self.known + WARM, self.known + WARM + self.rounds * self.codes)
 
 
+@dataclass(frozen=True)
+class Contestant:
+    """A decoder, and what its window is conditioned on."""
+
+    decoder: Decoder
+    told: Conditioning
+
+    @classmethod
+    def of(cls, prior: Prior, decoder: Decoder, samples: int = 1) -> "Contestant":
+        """A decoder of a prior, for the window that `conditioning` tells of."""
+        return cls(decoder, conditioning(prior, samples))
+
+
 @torch.inference_mode()
 def in_turns(
-    prior: Prior,
-    decoders: Mapping[str, Decoder],
+    contestants: Mapping[str, Contestant],
     memory: Memory,
     rounds: Rounds,
     *,
@@ -129,32 +142,31 @@ def in_turns(
     samples: int = 1,
     seconds: float = SECONDS,
 ) -> dict[str, Times]:
-    """Seconds a code of each decoder, after the same known codes.
+    """Seconds a code of each decoder, all samples of it, after the same known codes.
 
     `memory` is read before each piece, `cached` twice a round: the second time is the one that counts.
     A decoder that is so slow that its pieces would take longer than its share of `seconds` is given shorter ones.
     """
-    told = conditioning(prior, samples)
     generator = torch.Generator().manual_seed(0)
-    known = torch.randint(prior.config.codebook_size, (samples, rounds.known), generator=generator)
+    known = torch.randint(FEWEST, (samples, rounds.known), generator=generator)
     counts = {}
-    for name, decoder in decoders.items():
-        decoder.begin(known, told)
+    for name, one in contestants.items():
+        one.decoder.begin(known, one.told)
         uniform = torch.rand(samples, WARM, generator=generator, dtype=torch.float64)
-        decoder.decode(uniform[:, :1])
-        warm = timed(partial(decoder.decode, uniform[:, 1:]), memory.device)
-        fitting = int(seconds / len(decoders) / rounds.rounds / warm)
+        one.decoder.decode(uniform[:, :1])
+        warm = timed(partial(one.decoder.decode, uniform[:, 1:]), memory.device)
+        fitting = int(seconds / len(contestants) / rounds.rounds / warm)
         counts[name] = max(1, min(rounds.codes, fitting))
-    times: dict[str, Times] = {name: Times() for name in decoders}
+    times: dict[str, Times] = {name: Times() for name in contestants}
     for _ in range(rounds.rounds):
         if cached is not None:
             cached.read()
             cached.times.seconds.pop()
             cached.read()
         uniform = torch.rand(samples, rounds.codes, generator=generator, dtype=torch.float64)
-        for name, decoder in decoders.items():
+        for name, one in contestants.items():
             memory.read()
-            took = timed(partial(decoder.decode, uniform[:, : counts[name]]), memory.device)
+            took = timed(partial(one.decoder.decode, uniform[:, : counts[name]]), memory.device)
             times[name].add(took / counts[name])
     return times
 
