@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -22,7 +23,8 @@ from jukectl.sampling.plan import Portion
 from jukectl.vqvae import chunks
 
 WARM = 2  # codes decoded before any is timed
-SAVES = 3  # tried
+AGAIN = 1.0  # seconds up to which a measurement is repeated
+SAVES = 5  # tried
 SAVE_PARTS = 3  # a file's bytes, its name and the folder's list
 GROWTH = 4  # how many times as much is tried next, while there is time
 
@@ -183,7 +185,7 @@ def saving_seconds(folder: Path) -> float:
                 took.append(time.perf_counter() - began)
     except OSError:
         return 0.0
-    return SAVE_PARTS * min(took)
+    return SAVE_PARTS * median(took)
 
 
 def _per_second(work: Callable[[float], None], longest: float, effort: Effort) -> float:
@@ -205,7 +207,7 @@ def _longest(first: int, last: int, seconds: float, took: Callable[[int], float]
     size = min(first, last)
     while True:
         measured = took(size)
-        if measured < seconds:  # once more, since another program may have been in the way
+        if measured < max(seconds, AGAIN):  # once more, since another program may have been in the way
             measured = min(measured, took(size))
         if size == last or measured * GROWTH > 2 * seconds:
             return measured, size

@@ -13,6 +13,7 @@ from jukectl.codes.recipe import Prompt, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput
 from jukectl.pipeline.adapting import dressed
+from jukectl.pipeline.calibration import saving_seconds
 from jukectl.pipeline.decoding import audio_paths
 from jukectl.pipeline.encoding import hear
 from jukectl.pipeline.forecasting import decoding_seconds, encoding_seconds, song_work, work_speed
@@ -145,11 +146,15 @@ def _estimate(
 ) -> Estimate:
     machine = choose(request.device, request.precision)
     plan = plan_song(found, recipe, folder, machine, request, silent, warn)
-    work = song_work(song, recipe, folder, plan, found)
+    saving = saving_seconds(song.path)
+    work = song_work(recipe, folder, plan, found, saving)
     speeds = {one.level: work_speed(one, recipe.sampling[one.level], folder, plan) for one in work}
     prompt = recipe.prompt.samples / folder.card.vqvae.sample_rate if recipe.prompt else 0.0
     lacking = [level for level in recipe.levels if level not in found]
     samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
+    decoding = 0.0
+    if work or _undecoded(song, recipe):
+        decoding = decoding_seconds(recipe, folder, plan, found, saving)
     return Estimate(
         song=song.path,
         model=folder.card.name,
@@ -157,7 +162,7 @@ def _estimate(
         samples=samples,
         levels={one.level: _level(one, speeds[one.level], plan) for one in work},
         encoding_seconds=encoding_seconds(folder, plan.machine, lacking, prompt),
-        decoding_seconds=decoding_seconds(recipe, folder, plan, found) if work or _undecoded(song, recipe) else 0.0,
+        decoding_seconds=decoding,
         memory_free_bytes=plan.memory,
     )
 

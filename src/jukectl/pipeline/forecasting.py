@@ -36,13 +36,15 @@ LARGE = 2**30
 
 
 def song_work(
-    song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, found: Mapping[Level, Codes]
+    recipe: Recipe, folder: ModelFolder, plan: SongPlan, found: Mapping[Level, Codes], saving: float
 ) -> tuple[LevelWork, ...]:
-    """What is to be made at each level that a plan is for; a prompt that is not encoded yet counts as there."""
+    """What is to be made at each level that a plan is for; a prompt that is not encoded yet counts as there.
+
+    `saving` are the seconds that it takes to save a window.
+    """
     vqvae, prompt = folder.card.vqvae, recipe.prompt.samples if recipe.prompt else 0
     wanted = frames_wanted(recipe, vqvae, {level: codes.done for level, codes in found.items()})
     samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
-    saving = saving_seconds(song.path)
 
     def work(level: Level, memory: MemoryPlan) -> LevelWork:
         codes = found.get(level)
@@ -92,7 +94,8 @@ def foresee(song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, rep
     Calibrated for that is what is not large. A large level is taken to be as fast for its size as another.
     """
     found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
-    work = song_work(song, recipe, folder, plan, found)
+    saving = saving_seconds(song.path)
+    work = song_work(recipe, folder, plan, found, saving)
     if report is silent or not work:
         return None
     pace, speeds = None, {}
@@ -100,7 +103,7 @@ def foresee(song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, rep
         for one in work:
             if one.weights * NUMBER_BYTES[plan.levels[one.level].precision] <= LARGE:
                 speeds[one.level] = work_speed(one, recipe.sampling[one.level], folder, plan, QUICK)
-        pace = Pace(Forecast(work, speeds, after=decoding_seconds(recipe, folder, plan, found, QUICK)))
+        pace = Pace(Forecast(work, speeds, after=decoding_seconds(recipe, folder, plan, found, saving, QUICK)))
         if (seconds := pace.forecast.seconds) is not None:
             report(remark("estimate", f"about {duration(seconds)} for what is left of the song"))
     return pace
@@ -134,7 +137,12 @@ def work_speed(
 
 
 def decoding_seconds(
-    recipe: Recipe, folder: ModelFolder, plan: SongPlan, found: Mapping[Level, Codes], effort: Effort = CAREFUL
+    recipe: Recipe,
+    folder: ModelFolder,
+    plan: SongPlan,
+    found: Mapping[Level, Codes],
+    saving: float,
+    effort: Effort = CAREFUL,
 ) -> float:
     """What it takes to decode the lowest level that a recipe asks for."""
     config, lowest = folder.card.vqvae, recipe.levels[-1]
@@ -143,7 +151,8 @@ def decoding_seconds(
     samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
     if not length:
         return 0.0
-    return samples * length * decoding_speed(folder, lowest, plan.machine, seconds=length, effort=effort)
+    speed = decoding_speed(folder, lowest, plan.machine, seconds=length, effort=effort)
+    return samples * (length * speed + saving)
 
 
 def encoding_seconds(
