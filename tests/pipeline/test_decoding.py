@@ -1,6 +1,8 @@
 """Codes to audio: every level, every format, and refusals where the codes are not the model's."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -125,3 +127,33 @@ def test_a_place_that_cannot_be_written_is_named(song):
     (song.path / "audio").write_text("in the way")
     with pytest.raises(CannotWrite, match="audio"):
         decode(song.path)
+
+
+PEAKS = """
+import numpy as np, torch
+from jukectl.codes.level import Level
+from jukectl.pipeline.decoding import waveform
+from jukectl.pipeline.machine import Machine
+from jukectl.vqvae.config import VQVAEConfig
+from jukectl.vqvae.model import VQVAE
+torch.set_num_threads(1)
+config = VQVAEConfig(sample_rate=4_000, widths=(8, 8, 8), depths=(1, 1, 1), latent_width=8, codebook_size=16)
+vqvae = VQVAE(config, (Level.BOTTOM,)).requires_grad_(False)
+
+def peak(seconds):
+    open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+    codes = np.zeros(round(seconds * config.codes_per_second(Level.BOTTOM)), dtype=np.uint16)
+    waveform(vqvae, codes, Level.BOTTOM, Machine(torch.device("cpu"), chunk_seconds=4.0))
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+peak(60)  # what is only needed once
+print(peak(60), peak(240), 4 * 4_000 * (240 - 60))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read as Linux gives them")
+def test_a_song_four_times_as_long_takes_no_more_memory_but_for_its_audio_and_codes():
+    done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, timeout=120, check=True)
+    short, long, audio = map(int, done.stdout.split())
+    assert long - short < 2.2 * audio + 2**20  # codes are int64 in torch: an eighth as many, twice as wide

@@ -136,9 +136,11 @@ def _write(
 def waveform(vqvae: VQVAE, codes: np.ndarray, level: Level, machine: Machine) -> np.ndarray:
     """The audio (n,) of one sample's codes (frames,)."""
     batch = torch.from_numpy(codes.astype(np.int64))[None].to(machine.device)
-    return torch.cat(
-        [piece[0].float() for piece in chunks.decode(vqvae, batch, level, chunk_seconds=machine.chunk_seconds)]
-    ).numpy()
+    audio, done = np.empty(len(codes) * vqvae.config.hop(level), dtype=np.float32), 0
+    for piece in chunks.decode(vqvae, batch, level, chunk_seconds=machine.chunk_seconds):
+        audio[done : done + piece.shape[1]] = piece[0].float().numpy()
+        done += piece.shape[1]
+    return audio
 
 
 def finest(song: Song) -> Level:
