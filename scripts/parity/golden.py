@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from port import build, forward, greedy, margins, save
 from torch import Tensor
 from transformers.models.deprecated.jukebox.modeling_jukebox import JukeboxModel
 from variants import GOLDEN, V2, V3, SongPlan, Variant
 from windows import Row, Window, fill, metadata_of
+
+from port import build, forward, greedy, margins, save
 
 LEVELS = ("top", "middle", "bottom")  # as the port counts
 CLEAR = 1e-3  # logits by which a code must be the likeliest: rounding is a hundred times smaller

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from port import greedy
 from torch import Tensor
 from transformers.models.deprecated.jukebox.modeling_jukebox import JukeboxPrior, get_relevant_lyric_tokens
+
+from port import greedy
 
 
 @dataclass(frozen=True)
