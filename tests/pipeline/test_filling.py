@@ -1,15 +1,8 @@
-"""Songs whose lower levels are made in spans: by real commands, stopped and killed, told and planned."""
-
-import os
-import signal
-import subprocess
-import sys
-import time
+"""Songs whose lower levels are made in spans: stopped and resumed, told and planned."""
 
 import numpy as np
 import pytest
 
-from jukectl.cli.main import main
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.codes.unfinished import SpanCodes
@@ -204,39 +197,3 @@ def test_no_spans_or_half_a_span_are_refused(want):
     for number in (0, 1.5):
         with pytest.raises(BadInput, match="--parallel is how many spans"):
             want(settings={"parallel": {Level.BOTTOM: number}})
-
-
-def test_killed_at_random_moments_and_resumed_by_the_command_it_is_the_song_left_alone(
-    alone, riff, tiny_model, tmp_path, codes_in
-):
-    song = Song(tmp_path / "song")
-    given = [str(riff), "--model", str(tiny_model), "--prompt-seconds", "0.4", "--artist", "Ada", "--seconds", "1.6"]
-    command = [
-        "--quiet",
-        "continue",
-        *given,
-        "--seed",
-        "3",
-        "--samples",
-        "2",
-        "--parallel",
-        "3",
-        "--out",
-        str(song.path),
-    ]
-    waits = [song.codes_path(Level.MIDDLE), song.spans_path(Level.MIDDLE), song.spans_path(Level.BOTTOM)]
-    for number, path in enumerate(waits):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jukectl", *map(str, command)], env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
-        began = time.monotonic()
-        while not path.exists():
-            assert process.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() - began < 60
-            time.sleep(0.001)
-        time.sleep(0.004 * number)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-    assert main(["--quiet", "resume", str(song.path)]) == 0
-    assert codes_in(song.path) == codes_in(alone[0].path)
-    assert not list(song.path.rglob("*.part"))

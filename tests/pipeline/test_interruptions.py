@@ -105,6 +105,24 @@ def test_killed_at_ten_random_moments_and_resumed_a_song_is_the_one_left_alone(
     assert not list(song.path.rglob("*.part"))  # what the killed ones left half written is swept up
 
 
+def test_killed_while_spans_are_made_and_resumed_a_song_is_the_one_left_alone(start, render, tmp_path, codes_in):
+    song, alone, met = Song(tmp_path / "song"), Song(tmp_path / "alone"), 0
+    assert main(["--quiet", *render(alone.path), "--parallel", "3"]) == 0
+    for level in TOP_DOWN[1:]:
+        for pause in (0.0, 0.01):
+            process = start(*(["resume", song.path] if song.begun else [*render(song.path), "--parallel", "3"]))
+            wait_until(lambda level=level: song.spans_path(level).exists() or song.audio_path(1).exists(), process)
+            time.sleep(pause)  # whatever it is doing then
+            process.kill()
+            process.join(LIMIT)
+            met += song.spans_path(level).exists()
+    assert met  # else nothing was tried
+    last = start("resume", song.path)
+    last.join(LIMIT)
+    assert codes_in(song.path) == codes_in(alone.path)
+    assert not list(song.path.rglob("*.part"))
+
+
 def test_killed_as_soon_as_it_began_it_can_be_begun_again(start, render, tmp_path):
     song = Song(tmp_path / "song")
     process = start(*render(song.path))
