@@ -80,15 +80,15 @@ def shrink(*rest):
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     yield from fill(*rest)
 
-from jukectl.pipeline import rendering
-rendering.fill = shrink
+from jukectl.pipeline import filling
+filling.fill = shrink
 sys.exit(main(sys.argv[2:]))
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
 def test_a_command_whose_memory_is_taken_away_goes_on_with_less_to_the_same_codes(tmp_path):
-    options = ["--samples", "64", "--seconds", "0.1", "--seed", "5", "--levels", "top"]
+    options = ["--samples", "64", "--seconds", "0.1", "--seed", "5", "--levels", "top", "--progress", "none"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def run(room, name):
