@@ -56,6 +56,22 @@ def test_a_block_begins_as_the_identity():
     assert torch.equal(ResidualBlock(4, 8, 3, 1.0)(signal), signal)
 
 
+@pytest.mark.parametrize("cast", [False, True])
+def test_a_block_without_a_gradient_gives_the_same_bits_and_leaves_its_input_alone(cast):
+    block, signal = ResidualBlock(4, 8, 3, 0.7), torch.randn(2, 4, 1, 30)
+    torch.nn.init.normal_(block.project.weight)
+    before = signal.clone()
+    with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+        expected = block(signal)
+        for mode in (torch.no_grad, torch.inference_mode):
+            with mode():
+                result = block(signal)
+            assert result.dtype == torch.float32
+            assert torch.equal(result, expected)
+    assert torch.equal(signal, before)
+    assert not torch.equal(expected, before)
+
+
 def test_a_block_adds_its_branch_by_its_scale():
     whole, half = ResidualBlock(4, 8, 3, 1.0), ResidualBlock(4, 8, 3, 0.5)
     torch.nn.init.normal_(whole.project.weight)

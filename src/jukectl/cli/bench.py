@@ -53,7 +53,7 @@ def _level(name: str, level: dict[str, Any], facts: dict[str, Any]) -> "Table":
     )
     step, speed, read = level["bytes_a_step"], level["gigabytes_a_second"], level["prefill"]
     megabytes = tables.figure((step["weights"] + step["cache"]) / 1e6)
-    made.add_row("a code (ms)", _both(level["decode_ms"]))
+    made.add_row(f"a code, {level['decoder']} (ms)", _both(level["decode_ms"]))
     made.add_row(f"the floor: {megabytes} MB at {speed['median']:.1f} GB/s (ms)", _both(level["floor_ms"]))
     if level["cached_floor_ms"]:
         made.add_row("the same from the processor's cache (ms)", _both(level["cached_floor_ms"]))

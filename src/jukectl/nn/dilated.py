@@ -60,8 +60,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """(B, width, 1, T) to the same shape."""
-        change = self.project(F.relu(self.dilated(F.relu(signal))))
-        return torch.add(signal, change, alpha=self.scale)
+        change = self.project(F.relu(self.dilated(F.relu(signal)), inplace=True))
+        # without a gradient the sum goes where the change was: large tensors take longer to get than to add
+        reuse = not torch.is_grad_enabled() and change.dtype == signal.dtype
+        return torch.add(signal, change, alpha=self.scale, out=change if reuse else None)
 
 
 class ResidualStack(nn.Module):
