@@ -189,7 +189,10 @@ def saving_seconds(folder: Path) -> float:
 
 
 def _per_second(work: Callable[[float], None], longest: float, effort: Effort) -> float:
-    """Seconds of `work` a second of audio, by the longest piece of at most `longest` that there is time for."""
+    """Seconds of `work` a second of audio in pieces of `longest`: one of those, or by two shorter ones.
+
+    By two, since threads that wait for each other on a busy machine cost the same whatever a piece's length.
+    """
     shortest = longest / GROWTH**2
     work(shortest)  # what is slow once
 
@@ -198,17 +201,24 @@ def _per_second(work: Callable[[float], None], longest: float, effort: Effort) -
         work(shortest * parts)
         return time.perf_counter() - began
 
-    took, parts = _longest(1, GROWTH**2, effort.seconds, seconds)
-    return took / (shortest * parts)
+    less, more = _twice(1, seconds), _twice(GROWTH, seconds)
+    if more * GROWTH <= max(2 * effort.seconds, AGAIN):
+        return _twice(GROWTH**2, seconds) / longest
+    slope = max(more - less, 0.0) / (GROWTH - 1)
+    return (more + slope * (GROWTH**2 - GROWTH)) / longest
+
+
+def _twice(size: int, took: Callable[[int], float]) -> float:
+    """What a size took: the shorter of two times where that is not long, since another program may be in the way."""
+    measured = took(size)
+    return min(measured, took(size)) if measured < AGAIN else measured
 
 
 def _longest(first: int, last: int, seconds: float, took: Callable[[int], float]) -> tuple[float, int]:
     """What the largest size up to `last` `took`, of ever larger ones while the next may be done in time; the size."""
     size = min(first, last)
     while True:
-        measured = took(size)
-        if measured < max(seconds, AGAIN):  # once more, since another program may have been in the way
-            measured = min(measured, took(size))
+        measured = _twice(size, took)
         if size == last or measured * GROWTH > 2 * seconds:
             return measured, size
         size = min(size * GROWTH, last)
