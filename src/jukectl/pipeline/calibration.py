@@ -138,11 +138,13 @@ class _Reading:
         return self._prior.conditioning(labels, upper)
 
 
-def decoding_speed(
+def decoding_time(
     folder: ModelFolder, level: Level, machine: Machine, *, seconds: float, effort: Effort = CAREFUL
 ) -> float:
-    """Seconds that a second of a level's audio takes to decode, where `seconds` of it are to be decoded."""
+    """What it takes to decode `seconds` of a level's audio, the codec's loading included."""
+    began = time.perf_counter()
     vqvae, config = folder.vqvae(machine.device, (level,)), folder.card.vqvae
+    load = time.perf_counter() - began
 
     def decode(length: float) -> None:
         frames = max(1, round(length * config.codes_per_second(level)))
@@ -150,7 +152,7 @@ def decoding_speed(
         for _ in chunks.decode(vqvae, codes, level, chunk_seconds=machine.chunk_seconds):
             pass
 
-    return _per_second(decode, min(seconds, machine.chunk_seconds), effort)
+    return load + seconds * _per_second(decode, min(seconds, machine.chunk_seconds), effort)
 
 
 def encoding_speed(
@@ -209,9 +211,9 @@ def _per_second(work: Callable[[float], None], longest: float, effort: Effort) -
 
 
 def _twice(size: int, took: Callable[[int], float]) -> float:
-    """What a size took: the shorter of two times where that is not long, since another program may be in the way."""
+    """What a size took: in the mean of two times where that is not long, since other programs come and go."""
     measured = took(size)
-    return min(measured, took(size)) if measured < AGAIN else measured
+    return (measured + took(size)) / 2 if measured < AGAIN else measured
 
 
 def _longest(first: int, last: int, seconds: float, took: Callable[[int], float]) -> tuple[float, int]:

@@ -12,7 +12,7 @@ from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadModel
-from jukectl.pipeline.calibration import decoding_speed, level_speed
+from jukectl.pipeline.calibration import decoding_time, level_speed
 from jukectl.pipeline.forecasting import level_work
 from jukectl.pipeline.machine import Machine, choose, devices
 from jukectl.pipeline.memory import memory_there_is
@@ -76,7 +76,7 @@ def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_me
         if not all(plans.values()):
             return about
         minute = {level: _minute(folder, machine, level, plan) for level, plan in plans.items() if plan}
-        decoding = 60 * decoding_speed(folder, Level.BOTTOM, machine, seconds=60)
+        decoding = decoding_time(folder, Level.BOTTOM, machine, seconds=60)
     except BadModel as error:
         return {"name": folder.path.name, "problem": str(error)}
     lowest = max((plan.precision for plan in plans.values() if plan), key=choices.index, default=machine.precision)

@@ -14,7 +14,7 @@ from jukectl.pipeline.calibration import (
     CAREFUL,
     QUICK,
     Effort,
-    decoding_speed,
+    decoding_time,
     encoding_speed,
     level_speed,
     prior_speed,
@@ -151,8 +151,7 @@ def decoding_seconds(
     samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
     if not length:
         return 0.0
-    speed = decoding_speed(folder, lowest, plan.machine, seconds=length, effort=effort)
-    return samples * (length * speed + saving)
+    return decoding_time(folder, lowest, plan.machine, seconds=samples * length, effort=effort) + samples * saving
 
 
 def encoding_seconds(
