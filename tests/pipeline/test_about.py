@@ -143,5 +143,5 @@ def test_what_is_left_to_do_is_what_resume_does(song):
     song.codes_path(Level.BOTTOM).unlink()
     stages = set()
     resume(song.path, Request(), report=lambda progress: stages.add(progress.stage))
-    assert stages == {"plan", "bottom codes", "decoding bottom"}
+    assert stages == {"plan", "estimate", "bottom codes", "decoding bottom"}
     assert describe_path(song.path)["unfinished"] == []

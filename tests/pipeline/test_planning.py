@@ -15,6 +15,12 @@ from jukectl.sampling.plan import Footprint, Portion, least
 
 
 @pytest.fixture(autouse=True)
+def by_torch(monkeypatch):
+    """Decoding by torch, which reads what is known in chunks of any size; the compiled step has one of its own."""
+    monkeypatch.setenv("JUKECTL_NATIVE", "0")
+
+
+@pytest.fixture(autouse=True)
 def allocator(monkeypatch):
     """The setting of the C library would last for all other tests."""
     monkeypatch.setattr("jukectl.pipeline.planning.give_back_at_once", lambda: True)
