@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jukectl.codes.level import Level
@@ -179,6 +179,7 @@ numbers = st.floats(-30, 30, width=32) | st.sampled_from([0.0, 1.0, 1.5])
 
 
 @settings(max_examples=200, deadline=None)
+@example([0.0] * 6 + [1.0] * 18 + [7.0, 1e-30] + [1.0] * 14, 0.0, 3.0, 0, 0.9)  # a difference that scaling takes away
 @given(
     st.lists(numbers, min_size=40, max_size=40),
     st.floats(0, 1, exclude_max=True),

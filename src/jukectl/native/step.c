@@ -394,9 +394,9 @@ void jukectl_read(const stack *s, int sample, const float *inputs, int count, in
     }
 }
 
-typedef struct { float logit; int32_t id; } candidate;
+typedef struct { double scaled; int32_t id; } candidate; /* the logit, less the largest, over the temperature */
 
-static inline int before(candidate a, candidate b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
+static inline int before(candidate a, candidate b) { return a.scaled > b.scaled || (a.scaled == b.scaled && a.id < b.id); }
 
 static void sink(candidate *heap, int count, int at) {
     for (int child; (child = 2 * at + 1) < count; at = child) {
@@ -435,13 +435,13 @@ static int64_t draw(const float *logits, int ids, const drawing *d, double numbe
     int64_t found = -1;
     if (heap && weights && order) {
         const int most = d->top_k > 0 && d->top_k < ids ? (int)d->top_k : ids;
-        for (int k = 0; k < ids; k++) heap[k] = (candidate){logits[k], k};
+        for (int k = 0; k < ids; k++) heap[k] = (candidate){(logits[k] - largest) / d->temperature, k};
         for (int k = ids / 2; k-- > 0;) sink(heap, ids, k);
         if (most == ids)
             for (int k = 0; k < ids; k++) kept += exp((logits[k] - largest) / d->temperature);
         while (taken < most && (most < ids || sum < d->top_p * kept || !taken)) {
             order[taken] = heap[0].id;
-            sum += weights[taken++] = exp((heap[0].logit - largest) / d->temperature);
+            sum += weights[taken++] = exp(heap[0].scaled);
             heap[0] = heap[--count];
             sink(heap, count, 0);
         }
