@@ -7,7 +7,7 @@ from jukectl.codes.level import Level
 from jukectl.prior.attention import pattern_mask
 from jukectl.prior.config import FACTORED, AttentionKind, EncoderConfig, LyricsConfig, PriorConfig
 from jukectl.prior.model import Prior
-from jukectl.sampling.floor import drawn_ids, keys_seen, step_bytes
+from jukectl.sampling.floor import keys_seen, step_bytes
 from jukectl.sampling.plan import parameters as parameters_of
 
 ENCODER = LyricsConfig(characters=8, alphabet=5, encoder=EncoderConfig(width=16, depth=1, heads=2, blocks=4))
@@ -26,7 +26,7 @@ def parameters(given):
     matrices = sum(one.numel() for one in used.values() if one.dim() == 2)
     vectors = sum(one.numel() for one in used.values() if one.dim() == 1)
     table = prior.codes.weight if prior.head is None else prior.head
-    return matrices + table[: drawn_ids(given)].numel(), vectors
+    return matrices + table[: given.drawn_ids].numel(), vectors
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def _prefill(prior: Prior, decoder: Decoder, samples: int) -> dict[str, Any]:
 def _minute(folder: ModelFolder, level: Level, settings: LevelSampling, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What a minute of music takes at a level, by what was measured: window by window."""
     config = folder.card.priors[level]
-    ratio = config.conditioner.ratio if config.conditioner else 1
+    ratio = config.ratio
     total = max(ratio, int(MINUTE * config.sample_rate / config.hop) // ratio * ratio)
     advance = advance_codes(config.context, settings.advance, ratio)
     windows = list(plan_windows(total, context=config.context, advance=advance, ratio=ratio))

@@ -16,9 +16,9 @@ from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.pipeline.machine import Machine, single_thread
 from jukectl.pipeline.pace import Speed
-from jukectl.prior.labels import LabelBatch
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import Prior
 from jukectl.sampling.decoder import Decoder, decoder_for
+from jukectl.sampling.measuring import conditioning, wait
 from jukectl.sampling.plan import Portion
 from jukectl.vqvae import chunks
 
@@ -82,7 +82,7 @@ def prior_speed(
         reading = _Reading(prior, decoder, portion, machine)
         first = reading.seconds(0)  # what is slow once is part of setting up
         decoder.decode(reading.uniform(WARM))
-        _wait(machine)
+        wait(machine.device)
         window = min(first, reading.seconds(0))
         read, length = _longest(16, known, effort.seconds, reading.seconds) if known else (window, 0)
         rest = config.context - length
@@ -115,27 +115,13 @@ class _Reading:
         """Those of a window's conditioning, and of reading `known` codes."""
         codes = torch.zeros(self._portion.samples, known, dtype=torch.int64)
         began = time.perf_counter()
-        self._decoder.begin(codes, self._conditioning(), self._portion.chunk)
-        _wait(self._machine)
+        self._decoder.begin(codes, conditioning(self._prior, self._portion.samples), self._portion.chunk)
+        wait(self._machine.device)
         return time.perf_counter() - began
 
     def uniform(self, codes: int) -> Tensor:
         """Random numbers to draw so many codes by."""
         return torch.full((self._portion.samples, codes), 0.5, dtype=torch.float64)
-
-    def _conditioning(self) -> Conditioning:
-        config, samples, device = self._prior.config, self._portion.samples, self._machine.device
-        labels = LabelBatch.repeat(
-            samples,
-            slots=config.genre_slots,
-            total_length=config.window_samples * 2,
-            sample_length=config.window_samples,
-            device=device,
-        )
-        if config.conditioner is None:
-            return self._prior.conditioning(labels)
-        upper = torch.zeros(samples, config.context // config.conditioner.ratio, dtype=torch.int64, device=device)
-        return self._prior.conditioning(labels, upper)
 
 
 def decoding_time(
@@ -224,10 +210,3 @@ def _longest(first: int, last: int, seconds: float, took: Callable[[int], float]
         if size == last or measured * GROWTH > 2 * seconds:
             return measured, size
         size = min(size * GROWTH, last)
-
-
-def _wait(machine: Machine) -> None:
-    if machine.device.type == "cuda":
-        torch.cuda.synchronize(machine.device)
-    elif machine.device.type == "mps":
-        torch.mps.synchronize()

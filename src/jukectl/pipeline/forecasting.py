@@ -61,7 +61,7 @@ def level_work(
     config: PriorConfig, settings: LevelSampling, plan: MemoryPlan, *, total: int, begun: int, done: int, samples: int
 ) -> LevelWork:
     """The rounds that add the codes `done`..`total` of a level, of which `begun` were there before any was made."""
-    ratio = config.conditioner.ratio if config.conditioner else 1
+    ratio = config.ratio
     advance = advance_codes(config.context, settings.advance, ratio)
     spans = spans_of(config, settings, total, begun)
     if spans is not None:

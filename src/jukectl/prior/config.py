@@ -236,6 +236,16 @@ class PriorConfig:
         return self.codebook_size + (self.lyrics.alphabet if self.lyrics and self.lead else 0)
 
     @property
+    def drawn_ids(self) -> int:
+        """How many of them may be drawn: the codes, and where that is so the characters too."""
+        return self.ids if self.lyrics and self.lyrics.drawable else self.codebook_size
+
+    @property
+    def ratio(self) -> int:
+        """Codes per code of the level above; 1 for a top prior."""
+        return self.conditioner.ratio if self.conditioner else 1
+
+    @property
     def block(self) -> int:
         """Positions in one block."""
         return self.stack.block

@@ -206,8 +206,8 @@ class Prior(nn.Module):
 
     def logits(self, hidden: Tensor, positions: Tensor | None, ids: slice | None = None) -> Tensor:
         """Hidden states and the conditioning of the same places, (..., width) both, to logits of ids (..., K)."""
-        if ids is None and self.config.lead and not (self.config.lyrics and self.config.lyrics.drawable):
-            ids = slice(self.config.codebook_size)
+        if ids is None and self.config.drawn_ids < self.config.ids:
+            ids = slice(self.config.drawn_ids)
         table = self.codes.weight if self.head is None else self.head
         if positions is not None and self.head is None:
             hidden = hidden + positions

@@ -55,8 +55,8 @@ def step_bytes(config: PriorConfig, precision: str, places: range | None = None,
     weights += number.vector * (
         4 * stack.width * stack.depth + sum(outputs for _, outputs in matrices)
     )  # norms, biases
-    weights += number.matrix * stack.width * drawn_ids(config)
-    weights += number.scale * (drawn_ids(config) + sum(outputs for _, outputs in matrices))
+    weights += number.matrix * stack.width * config.drawn_ids
+    weights += number.scale * (config.drawn_ids + sum(outputs for _, outputs in matrices))
     keys = sum(keys_seen(stack, kind, _places(config, places)) for kind in stack.kinds)
     return StepBytes(weights, samples * number.cache * 2 * stack.attention_width * keys)
 
@@ -66,11 +66,6 @@ def keys_seen(stack: StackConfig, kind: AttentionKind, places: range) -> float:
     layout = CacheLayout.of(stack, kind)
     spans = [layout.visible(place) for place in places]
     return sum(stop - start for start, stop in spans) / len(spans)
-
-
-def drawn_ids(config: PriorConfig) -> int:
-    """How many ids a step computes logits of: the codes, and where they may be drawn the characters too."""
-    return config.ids if config.lyrics and config.lyrics.drawable else config.codebook_size
 
 
 def _matrices(stack: StackConfig, kind: AttentionKind) -> list[tuple[int, int]]:

@@ -54,7 +54,7 @@ class LevelJob:
     @property
     def ratio(self) -> int:
         """Codes per code of the level above; 1 at the top."""
-        return self.prior.config.conditioner.ratio if self.prior.config.conditioner else 1
+        return self.prior.config.ratio
 
     def windows(self, done: int) -> list[Window]:
         """The windows that are left to do."""

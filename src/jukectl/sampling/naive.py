@@ -16,7 +16,6 @@ from jukectl.prior.model import Conditioning, Prior
 from jukectl.prior.transformer import Block, quick_gelu
 from jukectl.sampling.decoder import Decoder
 from jukectl.sampling.draw import draw
-from jukectl.sampling.floor import drawn_ids
 
 
 class NaiveDecoder(Decoder):
@@ -104,7 +103,7 @@ class NaiveDecoder(Decoder):
         table = self.prior.codes.weight if self.prior.head is None else self.prior.head
         if self.prior.head is None and self._conditioning.positions is not None:
             hidden = hidden + self._conditioning.positions[:, self._position]
-        return F.linear(hidden, table[: drawn_ids(self.prior.config)])
+        return F.linear(hidden, table[: self.prior.config.drawn_ids])
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:

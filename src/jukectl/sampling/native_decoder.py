@@ -10,7 +10,7 @@ from jukectl.native.library import library
 from jukectl.native.packing import Drawing, Layer, Packed, Precision, Stack, floats, pack
 from jukectl.prior.affine import Affine
 from jukectl.prior.attention import EncoderAttention
-from jukectl.prior.config import AttentionKind, PriorConfig
+from jukectl.prior.config import AttentionKind
 from jukectl.prior.model import Conditioning, Prior
 from jukectl.prior.transformer import Block, KVCache
 from jukectl.sampling.decoder import Decoder
@@ -59,7 +59,7 @@ class NativeDecoder(Decoder):
             layer.mlp_in = packed(block.mlp_in.weight, block.mlp_in.bias).matrix
             layer.mlp_out = packed(block.mlp_out.weight, block.mlp_out.bias).matrix
         self._kept.append(layers)
-        ids = drawable_ids(config)
+        ids = config.drawn_ids
         head = (prior.codes.weight if prior.head is None else prior.head)[:ids]
         self._stack = Stack(
             precision=precision,
@@ -142,11 +142,6 @@ class NativeDecoder(Decoder):
 
 READ_AT_ONCE = 64
 """Positions that jukectl_read takes through all blocks together."""
-
-
-def drawable_ids(config: PriorConfig) -> int:
-    """How many ids may be drawn: the codes, and in the published one-sequence model the characters too."""
-    return config.ids if config.lyrics and config.lyrics.drawable else config.codebook_size
 
 
 def suits(prior: Prior, precision: Precision) -> bool:

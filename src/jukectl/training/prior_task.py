@@ -54,8 +54,7 @@ class PriorTask:
         self.ranks = ALONE
         kept, held = songs.manifest.split(recipe.data.held_out)
         level = self.config.level
-        ratio = self.config.conditioner.ratio if self.config.conditioner else 1
-        shape = {"context": self.config.context, "ratio": ratio, "slots": self.config.genre_slots}
+        shape = {"context": self.config.context, "ratio": self.config.ratio, "slots": self.config.genre_slots}
         self.training = SegmentSet.load(songs, kept, level, self.vocabulary, **shape)
         held_out = SegmentSet.load(songs, held or kept, level, self.vocabulary, **shape)
         self.validation = held_out.spread(recipe.data.validation_segments)

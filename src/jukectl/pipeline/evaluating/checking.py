@@ -93,7 +93,7 @@ def _check_level(folder: ModelFolder, machine: Machine, level: Level, codes: dic
     """A prior's figures over the first codes of the recording."""
     prior = folder.prior(level, machine.device, machine.dtype)
     config = prior.config
-    ratio = config.conditioner.ratio if config.conditioner else 1
+    ratio = config.ratio
     count = min(len(codes[level]), config.context, CODES) // ratio * ratio
     upper = None
     if config.conditioner:

@@ -106,7 +106,7 @@ def _judge(
         level,
         folder.card.vocabulary_at(level),
         context=config.context,
-        ratio=config.conditioner.ratio if config.conditioner else 1,
+        ratio=config.ratio,
         slots=config.genre_slots,
     )
     bigram = Bigram.fit(training, config.codebook_size)
