@@ -66,12 +66,19 @@ def merged(top: PriorConfig) -> PriorConfig:
 
 
 @pytest.fixture
+def apart(top: PriorConfig) -> PriorConfig:
+    """With lyrics that the codes' blocks read in a sequence of their own, no multiple of a block of 4 long."""
+    pattern = (*FACTORED, AttentionKind.ENCODER, AttentionKind.DENSE, AttentionKind.ENCODER)
+    return replace(top, pattern=pattern, lyrics=LyricsConfig(characters=10, alphabet=11, apart=True))
+
+
+@pytest.fixture
 def published_merged(merged: PriorConfig) -> PriorConfig:
     """As the published one: a character may be drawn for a code."""
     return replace(merged, lyrics=replace(merged.lyrics, drawable=True))
 
 
-@pytest.fixture(params=["top", "upsampler", "encoded", "merged", "published_merged"])
+@pytest.fixture(params=["top", "upsampler", "encoded", "apart", "merged", "published_merged"])
 def prior(request: pytest.FixtureRequest) -> Prior:
     """A prior of any sort."""
     prior = Prior(request.getfixturevalue(request.param)).eval()

@@ -178,7 +178,7 @@ def test_the_loss_is_the_mean_of_the_bits(prior: Prior) -> None:
         assert prior.loss(codes, labels, upper).item() == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("sort", ["encoded", "merged", "published_merged"])
+@pytest.mark.parametrize("sort", ["encoded", "apart", "merged", "published_merged"])
 def test_a_prior_hears_its_lyrics(sort: str, request: pytest.FixtureRequest) -> None:
     prior = Prior(request.getfixturevalue(sort)).eval()
     codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
@@ -190,7 +190,7 @@ def test_a_prior_hears_its_lyrics(sort: str, request: pytest.FixtureRequest) -> 
             assert not torch.allclose(prior(codes, replace(labels, lyrics=sung))[:, 6], before[:, 6])
 
 
-@pytest.mark.parametrize("sort", ["encoded", "merged", "published_merged"])
+@pytest.mark.parametrize("sort", ["encoded", "apart", "merged", "published_merged"])
 def test_characters_are_foretold_from_those_before_them(sort: str, request: pytest.FixtureRequest) -> None:
     prior = Prior(request.getfixturevalue(sort)).eval()
     labels, count = make_labels(prior.config, 1), prior.config.lyrics.characters
@@ -204,7 +204,7 @@ def test_characters_are_foretold_from_those_before_them(sort: str, request: pyte
             assert torch.all(changed[:, place] != before[:, place])
 
 
-@pytest.mark.parametrize("sort", ["encoded", "merged"])
+@pytest.mark.parametrize("sort", ["encoded", "apart", "merged"])
 def test_no_lyrics_are_a_window_of_zeros(sort: str, request: pytest.FixtureRequest) -> None:
     prior = Prior(request.getfixturevalue(sort)).eval()
     codes, labels = make_codes(prior.config, 2), make_labels(prior.config, 2)
@@ -220,7 +220,7 @@ def test_a_prior_without_lyrics_has_no_bits_for_them(top: PriorConfig) -> None:
         Prior(top).lyric_bits(make_labels(top, 1))
 
 
-@pytest.mark.parametrize("sort", ["encoded", "merged", "published_merged"])
+@pytest.mark.parametrize("sort", ["encoded", "apart", "merged", "published_merged"])
 def test_all_of_a_prior_with_lyrics_learns(sort: str, request: pytest.FixtureRequest) -> None:
     prior = Prior(request.getfixturevalue(sort))
     prior.loss(make_codes(prior.config, 2), make_labels(prior.config, 2)).backward()

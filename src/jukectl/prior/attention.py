@@ -182,7 +182,7 @@ class FactoredAttention(nn.Module):
 
 
 class EncoderAttention(nn.Module):
-    """Multi-head attention of every position to all states of the lyrics encoder."""
+    """Multi-head attention of every position to all states of the lyrics."""
 
     def __init__(self, config: StackConfig, *, std: float, std_out: float) -> None:
         super().__init__()
@@ -191,14 +191,18 @@ class EncoderAttention(nn.Module):
         self.kv = Affine(config.width, 2 * config.attention_width, std=std)
         self.out = Affine(config.attention_width, config.width, std=std_out)
 
-    def forward(self, x: Tensor, states: Tensor, cache: Tensor | None = None) -> Tensor:
-        """(B, T, width) to the same shape, given the states (B, L, width), which go to `cache` (B, 2, H, L, D)."""
+    def forward(self, x: Tensor, states: Tensor, cache: Tensor | None = None, causal: bool = False) -> Tensor:
+        """(B, T, width) to the same shape, given the states (B, L, width), which go to `cache` (B, 2, H, L, D).
+
+        Where `causal`, the position number t sees the states up to number t.
+        """
         keys, values = torch.chunk(self.kv(states), 2, dim=-1)  # (B, L, A)
         if cache is not None:
             for index, tensor in enumerate((keys, values)):
                 heads = tensor.view(*tensor.shape[:2], self.heads, -1)  # (B, L, H, D)
                 cache[:, index].copy_(heads.transpose(1, 2))
-        result: Tensor = self.out(_heads_attend(self.q(x), keys, values, heads=self.heads))
+        attended = _heads_attend(self.q(x), keys, values, heads=self.heads, first=0 if causal else None)
+        result: Tensor = self.out(attended)
         return result
 
     def step(self, x: Tensor, position: int, cache: Tensor) -> Tensor:

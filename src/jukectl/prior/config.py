@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Literal, Self, TypeVar, get_args
 
@@ -19,7 +19,7 @@ class AttentionKind(StrEnum):
     COLUMN = "column"  # the same offset in every block so far
     PREVIOUS_ROW = "previous_row"  # the whole block before
     LYRICS = "lyrics"  # so far, in the lyrics that begin the same sequence
-    ENCODER = "encoder"  # all states of the lyrics encoder
+    ENCODER = "encoder"  # all states of the lyrics: their encoder's, or where they are apart those at the same layer
 
 
 FACTORED = (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW)
@@ -53,6 +53,8 @@ class StackConfig:
     scale_residuals: bool
     init_scale: float
     lyrics: int = 0  # positions of the sequence, or states of the encoder, that hold lyrics
+    apart: bool = False  # the blocks read the lyrics too, in a sequence of their own
+    scale_depth: int | None = None  # see PriorConfig
 
     @property
     def block(self) -> int:
@@ -66,6 +68,11 @@ class StackConfig:
         That is one more multiple of `blocks` than the lyrics fill.
         """
         return min((self.lyrics // self.blocks + 1) * self.blocks, self.length)
+
+    @property
+    def residual_scale(self) -> float:
+        """Of the branches of every block."""
+        return 1 / (self.scale_depth or self.depth) if self.scale_residuals else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +155,8 @@ class LyricsConfig:
 
     characters: int  # of the window
     alphabet: int  # ids of characters, 0 among them: an unknown character or none
-    encoder: EncoderConfig | None = None  # None: lyrics and codes are one sequence
+    encoder: EncoderConfig | None = None  # None: the codes' own blocks read them
+    apart: bool = False  # without an encoder: in a sequence of their own, where else lyrics and codes are one
     loss_share: float = 0.4  # weight of the lyrics' own loss
     drawable: bool = False  # in one sequence: a character may be drawn for a code, as the published model does
     alignment_layer: int | None = None  # where attention shows what is sung when
@@ -165,6 +173,8 @@ class LyricsConfig:
             )
         if self.encoder and self.drawable:
             raise ValueError("drawable goes with lyrics and codes in one sequence, not with an encoder")
+        if self.apart and (self.encoder or self.drawable):
+            raise ValueError("apart is for lyrics that the codes' own blocks read: leave encoder and drawable out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,12 +200,14 @@ class PriorConfig:
     attention_ratio: float = 0.25  # inner width of attention / width
     mlp_ratio: float = 1.0  # inner width of the MLP / width
     scale_residuals: bool = False  # each layer's branches by 1/depth
+    scale_depth: int | None = None  # what stands for the depth there, of a prior that blocks were added to
     init_scale: float = 1.0
     tied_head: bool = True  # the output head is the code embedding
 
     def __post_init__(self) -> None:
         _check_positive(self, "context", "width", "depth", "heads", "blocks", "hop", "sample_rate", "codebook_size")
         _check_positive(self, "artists", "genres", "genre_slots", "attention_ratio", "mlp_ratio", "init_scale")
+        _check_positive(self, optional=("scale_depth",))
         if (self.lead + self.context) % self.blocks:
             what = f"{self.lead} characters and a context of {self.context}" if self.lead else f"context {self.context}"
             raise ValueError(f"context must be a multiple of blocks, got {what} and {self.blocks} blocks")
@@ -217,18 +229,19 @@ class PriorConfig:
         merged, encoded = self.lead > 0, self.lyrics is not None and not self.lead
         for kind, possible in ((AttentionKind.LYRICS, merged), (AttentionKind.ENCODER, encoded)):
             if kind in self.kinds and not possible:
-                where = "in one sequence with the codes" if kind is AttentionKind.LYRICS else "with an encoder"
+                where = "in one sequence with the codes" if kind is AttentionKind.LYRICS else "apart or with an encoder"
                 raise ValueError(f"attention to {kind} needs lyrics {where}")
 
     @property
     def stack(self) -> StackConfig:
         """The blocks of the transformer."""
-        return _stack(self, self.lead + self.context, self.lyrics.characters if self.lyrics else 0)
+        stack = _stack(self, self.lead + self.context, self.lyrics.characters if self.lyrics else 0)
+        return replace(stack, apart=self.lyrics is not None and self.lyrics.apart, scale_depth=self.scale_depth)
 
     @property
     def lead(self) -> int:
         """Positions before the first code: the characters of lyrics in the same sequence, or 0."""
-        return self.lyrics.characters if self.lyrics and not self.lyrics.encoder else 0
+        return self.lyrics.characters if self.lyrics and not self.lyrics.encoder and not self.lyrics.apart else 0
 
     @property
     def ids(self) -> int:

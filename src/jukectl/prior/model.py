@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from jukectl.prior.affine import pad_rows
 from jukectl.prior.conditioners.artist_genre import ArtistGenre
 from jukectl.prior.conditioners.base import Conditioner
-from jukectl.prior.conditioners.lyrics import LyricsEncoder, lyrics_of
+from jukectl.prior.conditioners.lyrics import LyricsApart, LyricsEncoder, lyrics_of
 from jukectl.prior.conditioners.timing import Timing
 from jukectl.prior.conditioners.upper_codes import UpperCodes
 from jukectl.prior.config import PriorConfig
@@ -26,7 +26,8 @@ class Conditioning:
 
     start: Tensor  # (B, width), in place of the embedding of what stands before the first position
     positions: Tensor | None  # (B, n, width), added at the codes; n may exceed the codes at hand
-    lyrics: Tensor | None = None  # (B, characters, width), states of the encoder, or what the sequence begins with
+    lyrics: Tensor | None = None  # (B, characters, width), states of the encoder, or what the sequence begins with;
+    # of lyrics apart (B, layers, characters, width), the states that each layer hears
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
@@ -40,6 +41,13 @@ class Conditioning:
         return type(self)(self.start[index : index + 1], positions, lyrics)
 
 
+class Costs(NamedTuple):
+    """What a window costs, in bits, float32."""
+
+    codes: Tensor  # (B, T)
+    lyrics: Tensor | None = None  # (B, characters), of a prior that is told them
+
+
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     tensors = [part for part in parts if part is not None]
     return torch.cat(tensors) if tensors else None
@@ -48,9 +56,10 @@ def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
 class Prior(nn.Module):
     """An autoregressive model of the codes of one level. B batch, T codes up to the context, K codebook size.
 
-    Lyrics are read by an encoder of their own, or stand before the codes in one sequence. There the ids of both are in
-    one table, first the codes, then the characters, and logits are K wide all the same, but for the published model,
-    where a character may be drawn for a code (`config.lyrics.drawable`): there they are as wide as the table.
+    Lyrics are read by an encoder of their own, or by the codes' own blocks: apart from the codes, or before them in one
+    sequence. There the ids of both are in one table, first the codes, then the characters, and logits are K wide all
+    the same, but for the published model, where a character may be drawn for a code (`config.lyrics.drawable`): there
+    they are as wide as the table.
     """
 
     def __init__(self, config: PriorConfig) -> None:
@@ -63,7 +72,7 @@ class Prior(nn.Module):
         self.positions = nn.Parameter(torch.empty(length, width).normal_(std=position_std))
         self.artist_genre = ArtistGenre(config.artists, config.genres, width, std=std)
         self.place = _place_conditioner(config, std=std, position_std=position_std)
-        self.lyrics = LyricsEncoder(config.lyrics, width) if config.lyrics and config.lyrics.encoder else None
+        self.lyrics = lyrics_reader(config)
         self.transformer = Transformer(config.stack)
         self.head = None if config.tied_head else nn.Parameter(torch.empty(size, width).normal_(std=std))
 
@@ -72,40 +81,41 @@ class Prior(nn.Module):
 
         The logits at t are those of the code at t, and have seen the codes before it only.
         """
-        conditioning = self._condition(labels, upper)
-        hidden = self._hidden(codes[:, :-1], conditioning)[:, self.config.lead :]
-        positions = conditioning.positions
-        return self.logits(hidden, None if positions is None else positions[:, : codes.shape[1]])
+        conditioning, _ = self._told(labels, upper)
+        return self._code_logits(self._hidden(codes[:, :-1], conditioning), conditioning)
+
+    def costs(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Costs:
+        """What each code costs, and each character of the lyrics' window, by one pass over both."""
+        conditioning, states = self._told(labels, upper)
+        hidden = self._hidden(codes[:, :-1], conditioning)
+        bits = _bits(self._code_logits(hidden, conditioning), codes)
+        return Costs(bits, None if self.config.lyrics is None else self._character_bits(labels, hidden, states))
 
     def bits(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
         """What each code costs, in bits, (B, T) float32."""
-        logits: Tensor = self(codes, labels, upper).float()  # (B, T, K)
-        nats = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none")
-        return nats.view_as(codes) / math.log(2)
+        return _bits(self(codes, labels, upper), codes)
 
     def lyric_bits(self, labels: LabelBatch) -> Tensor:
         """What each character of the lyrics' window costs, in bits, (B, characters) float32; of a prior with lyrics."""
-        config, lyrics = self.config, self.config.lyrics
-        if lyrics is None:
+        if self.config.lyrics is None:
             raise ValueError("this prior takes no lyrics")
-        characters = lyrics_of(labels, lyrics.characters)
         if self.lyrics is not None:
-            logits = self.lyrics.logits(self.lyrics(labels))
-        else:
-            conditioning = self._condition(labels, None)
-            hidden = self._hidden(characters[:, :0], conditioning)[:, : config.lead]
-            logits = self.logits(hidden, None, slice(None) if lyrics.drawable else slice(config.codebook_size, None))
-        targets = characters + logits.shape[-1] - lyrics.alphabet
-        nats = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
-        return nats.view_as(characters) / math.log(2)
+            return self._character_bits(labels, torch.empty(0), self._read_lyrics(labels)[1])
+        conditioning, states = self._told(labels, None)
+        nothing = torch.empty(len(labels), 0, dtype=torch.int64, device=self.positions.device)
+        return self._character_bits(labels, self._hidden(nothing, conditioning), states)
 
     def loss(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
         """Mean bits a code, a scalar; with lyrics a mean over both, characters counting for `loss_share` of a code."""
-        bits, lyrics = self.bits(codes, labels, upper).mean(), self.config.lyrics
-        if lyrics is None:
+        return self.weighed(self.costs(codes, labels, upper))
+
+    def weighed(self, costs: Costs) -> Tensor:
+        """The loss, a scalar, of what a window costs."""
+        bits, lyrics = costs.codes.mean(), self.config.lyrics
+        if lyrics is None or costs.lyrics is None:
             return bits
         total = lyrics.characters + self.config.context
-        shared = lyrics.loss_share * lyrics.characters * self.lyric_bits(labels).mean()
+        shared = lyrics.loss_share * lyrics.characters * costs.lyrics.mean()
         return (shared + self.config.context * bits) / total
 
     @torch.inference_mode()
@@ -155,13 +165,41 @@ class Prior(nn.Module):
         return self._next_logits(hidden, position, conditioning)
 
     def _condition(self, labels: LabelBatch, upper: Tensor | None) -> Conditioning:
+        return self._told(labels, upper)[0]
+
+    def _told(self, labels: LabelBatch, upper: Tensor | None) -> tuple[Conditioning, Tensor | None]:
+        """The conditioning, and what characters are foretold from, where that is not in the codes' sequence."""
         start = self.artist_genre(labels).squeeze(1)
-        lyrics = None
+        heard, states = self._read_lyrics(labels)
+        return Conditioning(start, self.place(labels, upper) if self.place is not None else None, heard), states
+
+    def _read_lyrics(self, labels: LabelBatch) -> tuple[Tensor | None, Tensor | None]:
+        """What the codes hear of the lyrics, and the states (B, characters, width) that foretell the characters."""
+        if isinstance(self.lyrics, LyricsEncoder):
+            states: Tensor = self.lyrics(labels)
+            return states, states
         if self.lyrics is not None:
-            lyrics = self.lyrics(labels)
-        elif self.config.lead:
-            lyrics = self.codes(lyrics_of(labels, self.config.lead) + self.config.codebook_size)
-        return Conditioning(start, self.place(labels, upper) if self.place is not None else None, lyrics)
+            last, heard = self.transformer.read(self.lyrics(labels))
+            return heard, last
+        if self.config.lead:
+            return self.codes(lyrics_of(labels, self.config.lead) + self.config.codebook_size), None
+        return None, None
+
+    def _code_logits(self, hidden: Tensor, conditioning: Conditioning) -> Tensor:
+        """The last hidden states (B, lead + T, width) to the logits of the codes (B, T, K)."""
+        hidden, positions = hidden[:, self.config.lead :], conditioning.positions
+        return self.logits(hidden, None if positions is None else positions[:, : hidden.shape[1]])
+
+    def _character_bits(self, labels: LabelBatch, hidden: Tensor, states: Tensor | None) -> Tensor:
+        """What each character costs (B, characters), foretold from states of its own or from the codes' sequence."""
+        config, lyrics = self.config, self.config.lyrics
+        assert lyrics is not None
+        characters = lyrics_of(labels, lyrics.characters)
+        if self.lyrics is not None and states is not None:
+            return _bits(self.lyrics.logits(states), characters)
+        ids = slice(None) if lyrics.drawable else slice(config.codebook_size, None)
+        logits = self.logits(hidden[:, : config.lead], None, ids)
+        return _bits(logits, characters + logits.shape[-1] - lyrics.alphabet)
 
     def _row_by_row(self, batch: int) -> bool:
         """Whether to decode rows one by one, so that a sample is the same bits whatever batch it is in.
@@ -227,6 +265,22 @@ class Prior(nn.Module):
             raise ValueError(f"{total} codes do not fit in the context of {self.config.context}")
         if conditioning.positions is not None and total > conditioning.positions.shape[1]:
             raise ValueError(f"{total} codes, but the codes above reach for {conditioning.positions.shape[1]} only")
+
+
+def _bits(logits: Tensor, targets: Tensor) -> Tensor:
+    """What ids (B, T) cost by logits (B, T, K), in bits, float32."""
+    nats = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+    return nats.view_as(targets) / math.log(2)
+
+
+def lyrics_reader(config: PriorConfig) -> LyricsEncoder | LyricsApart | None:
+    """What reads the lyrics, with new weights; None where there are none, or in one sequence with the codes."""
+    if config.lyrics is None or config.lead:
+        return None
+    if config.lyrics.encoder:
+        return LyricsEncoder(config.lyrics, config.width)
+    std, position_std = WEIGHT_STD * config.init_scale, POSITION_STD * config.init_scale
+    return LyricsApart(config.lyrics, config.width, std=std, position_std=position_std)
 
 
 def _place_conditioner(config: PriorConfig, *, std: float, position_std: float) -> Conditioner | None:

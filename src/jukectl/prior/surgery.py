@@ -5,7 +5,9 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from jukectl.prior.model import Prior
+from jukectl.prior.config import AttentionKind, LyricsConfig
+from jukectl.prior.model import Prior, lyrics_reader
+from jukectl.prior.transformer import Block
 from jukectl.prior.vocabulary import UNLABELLED
 
 
@@ -24,6 +26,54 @@ def grow_vocabulary(prior: Prior, *, artists: int, genres: int) -> None:
     prior.artist_genre.artist = _grown(prior.artist_genre.artist, artists)
     prior.artist_genre.genre = _grown(prior.artist_genre.genre, genres)
     prior.config = replace(config, artists=artists, genres=genres)
+
+
+@torch.no_grad()
+def add_lyrics(prior: Prior, lyrics: LyricsConfig, *, blocks: int = 3) -> None:
+    """Teach a prior without lyrics to hear them, in place: `blocks` new ones among its own, of kind ENCODER.
+
+    They are spread evenly, the last one at the end, and begin as the identity, with output projections of zeros: to the
+    bit the prior says what it said before (paper, section 2.5 and appendix B.2). ValueError where it hears lyrics
+    already, where `lyrics` are in one sequence with the codes, which would change what it says, or for a number of
+    blocks that is not in 1..depth.
+    """
+    config = prior.config
+    if config.lyrics is not None:
+        raise ValueError("this prior is told lyrics already")
+    if lyrics.encoder is None and not lyrics.apart:
+        raise ValueError(
+            "lyrics in one sequence with the codes would change what a trained prior says: "
+            "give lyrics an encoder, or apart = true"
+        )
+    if not 1 <= blocks <= config.depth:
+        raise ValueError(f"between 1 and {config.depth} blocks can be added to {config.depth}, got {blocks}")
+    places = {(number + 1) * config.depth // blocks for number in range(blocks)}
+    kinds: list[AttentionKind] = []
+    for layer, kind in enumerate(config.kinds, start=1):
+        kinds += [kind, AttentionKind.ENCODER] if layer in places else [kind]
+    grown = replace(
+        config,
+        lyrics=lyrics,
+        depth=len(kinds),
+        pattern=tuple(kinds),
+        scale_depth=config.stack.scale_depth or config.depth if config.scale_residuals else None,
+    )
+    reader, known, like = lyrics_reader(grown), iter(prior.transformer.blocks), prior.positions
+    assert reader is not None
+    prior.transformer.blocks = nn.ModuleList(
+        _identity(Block(grown.stack, kind)).to(like) if kind is AttentionKind.ENCODER else next(known) for kind in kinds
+    )
+    prior.lyrics = reader.to(like)
+    prior.config = grown
+    prior.train(prior.training)
+
+
+def _identity(block: Block) -> Block:
+    """A block that gives back what comes in, until it has learned something."""
+    for output in (block.attention.out, block.mlp_out):
+        output.weight.zero_()
+        output.bias.zero_()
+    return block
 
 
 def _grown(embedding: nn.Embedding, count: int) -> nn.Embedding:

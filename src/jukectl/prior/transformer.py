@@ -64,7 +64,8 @@ class Block(nn.Module):
         super().__init__()
         std = WEIGHT_STD * config.init_scale
         std_out = std / math.sqrt(2 * config.depth)  # 2 * depth branches add up to the variance of one
-        self.scale = 1 / config.depth if config.scale_residuals else 1.0
+        self.scale = config.residual_scale
+        self.apart = config.apart
         self.attention_norm = LayerNorm(config.width)
         self.attention = (
             EncoderAttention(config, std=std, std_out=std_out)
@@ -78,18 +79,27 @@ class Block(nn.Module):
     def forward(self, x: Tensor, cache: Tensor | None = None, start: int = 0, lyrics: Tensor | None = None) -> Tensor:
         """Positions start..start+T, (B, T, width), to the same shape; keys and values go to the layer's `cache`.
 
-        `lyrics` are the encoder's states (B, L, width), for the blocks that attend to them.
+        `lyrics` are the states of the lyrics (B, L, width), for the blocks that attend to them. Where lyrics are apart
+        they go through the same blocks, without `lyrics`: a character then sees those so far.
         """
         attended: Tensor
-        if isinstance(self.attention, EncoderAttention):
-            if lyrics is None:
-                raise ValueError("a prior with a lyrics encoder needs its states")
-            attended = self.attention(self.attention_norm(x), lyrics, cache)
+        normed = self.attention_norm(x)
+        if not isinstance(self.attention, EncoderAttention):
+            attended = self.attention(normed, cache, start)
+        elif lyrics is not None:
+            attended = self.attention(normed, self.heard(lyrics), cache)
+        elif self.apart:
+            attended = self.attention(normed, normed, causal=True)
         else:
-            attended = self.attention(self.attention_norm(x), cache, start)
+            raise ValueError("a prior with a lyrics encoder needs its states")
         middle = x + attended
         mlp: Tensor = self.mlp_out(quick_gelu(self.mlp_in(self.mlp_norm(middle))))
         return middle + mlp if self.scale == 1 else x + self.scale * (attended + mlp)
+
+    def heard(self, lyrics: Tensor) -> Tensor:
+        """What keys and values are made of: states (B, L, width) of the lyrics to the same shape."""
+        normed: Tensor = self.attention_norm(lyrics) if self.apart else lyrics  # an encoder has normed its own
+        return normed
 
     def step(self, x: Tensor, position: int, cache: Tensor) -> Tensor:
         """One position: rows (R, width) to the same shape."""
@@ -111,19 +121,44 @@ class Transformer(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(Block(config, kind) for kind in config.kinds)
 
+    @property
+    def _hear(self) -> list[bool]:
+        """Of each layer whether it attends to states of the lyrics."""
+        return [isinstance(block.attention, EncoderAttention) for block in self.blocks]
+
     def forward(
         self, x: Tensor, cache: KVCache | None = None, *, start: int = 0, lyrics: Tensor | None = None
     ) -> Tensor:
         """Positions start..start+T, (B, T, width), to the same shape; with a cache, `step` can go on after them.
 
-        `start` is the first position of a block, and the cache must hold those before it. `lyrics` (B, L, width) are
-        the states of the lyrics encoder, where there is one.
+        `start` is the first position of a block, and the cache must hold those before it. `lyrics` are the states of
+        the lyrics encoder (B, L, width), or where lyrics are apart those that `read` gives.
         """
+        states = self.states(lyrics)
         for layer, block in enumerate(self.blocks):
-            x = block(x, cache.layers[layer] if cache is not None else None, start, lyrics)
+            x = block(x, cache.layers[layer] if cache is not None else None, start, states[layer])
         if cache is not None:
             cache.length = start + x.shape[1]
         return x
+
+    def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Characters that are apart, (B, L, width), to the same shape, and what each layer that hears them hears.
+
+        Those are (B, layers, L, width): the states that come into each ENCODER layer.
+        """
+        heard = []
+        for block, hears in zip(self.blocks, self._hear, strict=True):
+            if hears:
+                heard.append(x)
+            x = block(x)
+        return x, torch.stack(heard, dim=1)
+
+    def states(self, lyrics: Tensor | None) -> list[Tensor | None]:
+        """The states (B, L, width) of the lyrics that each layer attends to, None for one that does not."""
+        if lyrics is None or lyrics.dim() == 3:
+            return [lyrics if hears else None for hears in self._hear]
+        each = iter(lyrics.unbind(1))
+        return [next(each) if hears else None for hears in self._hear]
 
     def step(self, x: Tensor, cache: KVCache) -> Tensor:
         """The next position: rows (R, width), R >= B, to the same shape."""

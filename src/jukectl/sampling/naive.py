@@ -34,15 +34,15 @@ class NaiveDecoder(Decoder):
         """Read the known codes (B, n), all at once whatever the `chunk`."""
         self._conditioning, self._position, self._past = conditioning, known.shape[1], []
         x = self.prior.inputs(known.to(self._device), conditioning, 0, self.prior.config.lead + known.shape[1] + 1)
-        for block in self._blocks:
+        for block, lyrics in zip(self._blocks, self.prior.transformer.states(conditioning.lyrics), strict=True):
             attention, heard = block.attention, block.attention_norm(x)
             if isinstance(attention, EncoderAttention):
-                assert conditioning.lyrics is not None
-                keys, values = attention.kv(conditioning.lyrics).chunk(2, dim=-1)
+                assert lyrics is not None
+                keys, values = attention.kv(block.heard(lyrics)).chunk(2, dim=-1)
             else:
                 _, keys, values = attention.qkv(heard).chunk(3, dim=-1)
             self._past.append((_heads(keys, attention.heads), _heads(values, attention.heads)))
-            x = block(x, lyrics=conditioning.lyrics)
+            x = block(x, lyrics=lyrics)
         self._hidden: Tensor | None = x[:, -1]
 
     @torch.inference_mode()

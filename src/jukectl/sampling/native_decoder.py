@@ -70,7 +70,7 @@ class NativeDecoder(Decoder):
             mlp=shape.mlp_width,
             block=shape.block,
             length=shape.length,
-            scale=1 / shape.depth if shape.scale_residuals else 1.0,
+            scale=shape.residual_scale,
             layers=ctypes.addressof(layers),
             head=packed(head.T, None).matrix,
             ids=ids,
@@ -131,11 +131,13 @@ class NativeDecoder(Decoder):
         return drawn
 
     def _hear(self, conditioning: Conditioning, sample: int) -> None:
-        """Put the keys and values of a lyrics encoder's states in their places."""
-        for block, cache in zip(self.prior.transformer.blocks, self.cache.layers, strict=True):
+        """Put the keys and values of the lyrics' states in their places."""
+        transformer = self.prior.transformer
+        states = transformer.states(conditioning.lyrics)
+        for block, cache, lyrics in zip(transformer.blocks, self.cache.layers, states, strict=True):
             if isinstance(block, Block) and isinstance(block.attention, EncoderAttention):
-                assert conditioning.lyrics is not None
-                keys, values = block.attention.kv(conditioning.lyrics).float().chunk(2, dim=-1)  # (1, L, A)
+                assert lyrics is not None
+                keys, values = block.attention.kv(block.heard(lyrics)).float().chunk(2, dim=-1)  # (1, L, A)
                 for place, tensor in zip(cache[sample], (keys, values), strict=True):
                     place.copy_(tensor[0].view(tensor.shape[1], block.attention.heads, -1).transpose(0, 1))
 

@@ -6,7 +6,7 @@ where memory is short; the third way out is another precision.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -92,6 +92,8 @@ class Footprint:
         config = self.config
         positions = config.context if config.timing or config.conditioner else 0
         lyrics = config.lyrics.characters if config.lyrics else 0
+        if config.lyrics and config.lyrics.apart:  # once for each layer that hears them
+            lyrics *= config.kinds.count(AttentionKind.ENCODER)
         again = 4 * config.width * positions if self._compiled and self._number < 4 else 0
         return self._number * config.width * (1 + positions + lyrics) + again
 
@@ -130,6 +132,10 @@ class Footprint:
             stack, characters = config.lyrics.encoder.stack(config.lyrics.characters), config.lyrics.characters
             states = 3 * characters * config.width * number
             return max(place, states + _activations(stack, characters, number))
+        if config.lyrics and config.lyrics.apart:
+            characters, hearing = config.lyrics.characters, config.kinds.count(AttentionKind.ENCODER)
+            states = 2 * hearing * characters * config.width * number  # those of each layer, and all together
+            return max(place, states + _activations(replace(config.stack, length=characters), characters, number))
         return place
 
     def _reading(self, chunk: int | None) -> int:

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.distributed_c10d import PrefixStore, Store
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
@@ -148,9 +148,10 @@ class Ranks:
         warnings.filterwarnings("ignore", "Grad strides do not match")  # of channels-last convolutions; it is no error
         return replica
 
-    def shard(self, module: nn.Module, blocks: Iterable[nn.Module], *, half: bool) -> None:
+    def shard(self, module: nn.Module, blocks: Iterable[nn.Module], *, half: bool, passes: Sequence[str] = ()) -> None:
         """Spread a module's parameters over the ranks' devices; each block's are brought together while it is at work.
 
+        The module is at work in `forward`, and in the methods named as `passes`, which give tensors or tuples of them.
         With `half` the blocks' parameters travel and work in bfloat16; gradients are added up in float32.
         """
         if self.world == 1:
@@ -161,6 +162,8 @@ class Ranks:
         for block in blocks:
             fully_shard(block, mesh=mesh, mp_policy=types if half else MixedPrecisionPolicy())
         fully_shard(module, mesh=mesh, reshard_after_forward=True)
+        for method in passes:
+            register_fsdp_forward_method(module, method)
 
 
 ALONE = Ranks()

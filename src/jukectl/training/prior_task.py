@@ -92,7 +92,7 @@ class PriorTask:
         self.ranks = ranks
         train, blocks = self.recipe.train, list(self.prior.transformer.blocks)
         prepare_blocks(blocks, train)
-        ranks.shard(self.prior, blocks, half=train.precision == "bf16")
+        ranks.shard(self.prior, blocks, half=train.precision == "bf16", passes=("costs",))
 
     def batch(self, step: int, rows: slice = ALL_ROWS) -> Segments:
         """Rows of a step's segments."""
