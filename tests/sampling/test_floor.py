@@ -12,6 +12,7 @@ from jukectl.sampling.plan import parameters as parameters_of
 
 ENCODER = LyricsConfig(characters=8, alphabet=5, encoder=EncoderConfig(width=16, depth=1, heads=2, blocks=4))
 MERGED = LyricsConfig(characters=8, alphabet=5)
+APART = LyricsConfig(characters=8, alphabet=5, apart=True)
 
 
 def config(**changes):
@@ -34,10 +35,11 @@ def parameters(given):
     [
         config(),
         config(pattern=(AttentionKind.DENSE, AttentionKind.ENCODER), lyrics=ENCODER, tied_head=False),
+        config(pattern=(AttentionKind.DENSE, AttentionKind.ENCODER), lyrics=APART),
         config(pattern=(AttentionKind.LYRICS,), lyrics=MERGED),
         config(lyrics=LyricsConfig(characters=8, alphabet=5, drawable=True)),
     ],
-    ids=["factored", "encoder", "one sequence", "characters drawn"],
+    ids=["factored", "encoder", "apart", "one sequence", "characters drawn"],
 )
 def test_the_weights_of_a_step_are_those_of_all_blocks_and_of_the_rows_of_the_head(given):
     matrices, vectors = parameters(given)
@@ -65,8 +67,9 @@ def test_keys_of_lyrics_and_the_places_of_codes_after_them():
     seen = pattern_mask(AttentionKind.LYRICS, 32, 8, merged.stack.lyric_keys).float().sum(dim=1)
     read = step_bytes(merged, "fp32")
     assert read.cache == pytest.approx(4 * 2 * 8 * 4 * float(seen[8:].mean()))
-    states = config(pattern=(AttentionKind.ENCODER,), lyrics=ENCODER)
-    assert step_bytes(states, "fp32").cache == 4 * 2 * 8 * 4 * 8
+    for lyrics in (ENCODER, APART):
+        states = config(pattern=(AttentionKind.ENCODER,), lyrics=lyrics)
+        assert step_bytes(states, "fp32").cache == 4 * 2 * 8 * 4 * 8
 
 
 def test_each_sample_has_keys_of_its_own_and_all_share_the_weights():

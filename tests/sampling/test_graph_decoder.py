@@ -35,10 +35,12 @@ DRAWN = (
 TIMING = TimingConfig(bins=16, min_seconds=0.1, max_seconds=3.0)
 LYRICS = {
     "encoded": LyricsConfig(characters=9, alphabet=11, encoder=EncoderConfig(width=32, depth=2, heads=2, blocks=3)),
+    "apart": LyricsConfig(characters=10, alphabet=11, apart=True),
     "merged": LyricsConfig(characters=8, alphabet=11, drawable=True),
 }
 PATTERNS = {
     "encoded": (*FACTORED, AttentionKind.ENCODER, AttentionKind.DENSE),
+    "apart": (AttentionKind.ROW, AttentionKind.ENCODER, AttentionKind.COLUMN, AttentionKind.ENCODER),
     "merged": (*FACTORED, AttentionKind.LYRICS, AttentionKind.DENSE),
 }
 
@@ -68,7 +70,7 @@ def make_prior(sort: str) -> Prior:
     return Prior(config).eval().requires_grad_(False)
 
 
-@pytest.fixture(scope="module", params=["top", "upsampler", "encoded", "merged"])
+@pytest.fixture(scope="module", params=["top", "upsampler", "encoded", "apart", "merged"])
 def prior(request: pytest.FixtureRequest) -> Prior:
     return make_prior(request.param)
 

@@ -29,6 +29,10 @@ CASES = {
         "pattern": (*FACTORED, AttentionKind.LYRICS),
         "lyrics": LyricsConfig(characters=8, alphabet=5, drawable=True),
     },
+    "apart": {
+        "pattern": (AttentionKind.ROW, AttentionKind.ENCODER, AttentionKind.COLUMN, AttentionKind.ENCODER),
+        "lyrics": LyricsConfig(characters=10, alphabet=5, apart=True),
+    },
     "encoder": {"pattern": (AttentionKind.ROW, AttentionKind.ENCODER), "lyrics": ENCODER, "tied_head": False},
 }
 

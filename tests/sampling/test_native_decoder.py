@@ -63,6 +63,14 @@ KINDS = {
             characters=9, alphabet=11, encoder=EncoderConfig(width=16, depth=2, heads=2, blocks=3, init_scale=5.0)
         ),
     ),
+    "apart": replace(
+        TOP,
+        pattern=(*FACTORED, AttentionKind.ENCODER, AttentionKind.ROW, AttentionKind.ENCODER),
+        lyrics=LyricsConfig(characters=10, alphabet=11, apart=True),
+        scale_residuals=True,
+        scale_depth=3,
+        init_scale=7.0,
+    ),
     "one sequence": replace(
         TOP,
         blocks=4,

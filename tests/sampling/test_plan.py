@@ -41,6 +41,12 @@ KINDS = {
         pattern=(*FACTORED * 3, AttentionKind.ENCODER),
         lyrics=LyricsConfig(characters=256, alphabet=80, encoder=EncoderConfig(width=256, depth=3, heads=2, blocks=16)),
     ),
+    "apart": replace(
+        PLAIN,
+        depth=8,
+        pattern=(*FACTORED, AttentionKind.ENCODER),
+        lyrics=LyricsConfig(characters=512, alphabet=80, apart=True),
+    ),
     "one sequence": replace(
         PLAIN,
         context=3_840,
@@ -110,6 +116,7 @@ print(memory("VmHWM") - before)
         ("top", "fp32", 2, None, False),
         ("upsampler", "fp32", 1, 512, False),
         ("one sequence", "bf16", 2, 1_024, False),
+        ("apart", "fp32", 1, None, False),
     ],
 )
 def test_sampling_takes_the_memory_that_was_reckoned_and_not_much_less(name, precision, samples, chunk, holds_back):
