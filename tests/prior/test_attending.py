@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jukectl.prior import attending
-from jukectl.prior.attending import attention_of, attentions_of, hearing_layers
+from jukectl.prior.attending import attention_of, attentions_of, hearing_layers, score_heads
 from jukectl.prior.attention import EncoderAttention
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
@@ -73,6 +73,16 @@ def test_the_weights_of_one_head_are_among_all(
         torch.testing.assert_close(attention_of(prior, codes, labels, layer, 1), weights[:, 1])
         if not config.lead:
             torch.testing.assert_close(weights.sum(dim=3), torch.ones(2, 2, 24))
+
+
+def test_heads_are_scored_row_by_row(apart: PriorConfig) -> None:
+    prior = Prior(apart).eval()
+    codes, labels = window(apart)
+    scores = score_heads(prior, codes, labels, lambda row, weights: (row + 1) * float(weights[5, 2]))
+    assert list(scores) == [(3, 0), (3, 1), (5, 0), (5, 1)]
+    for (layer, head), score in scores.items():
+        weights = attention_of(prior, codes, labels, layer, head)
+        assert score == pytest.approx(float(weights[0, 5, 2] + 2 * weights[1, 5, 2]) / 2, abs=1e-6)
 
 
 def test_what_does_not_attend_to_lyrics_is_refused(top: PriorConfig, apart: PriorConfig) -> None:

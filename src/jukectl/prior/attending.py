@@ -4,8 +4,10 @@ B batch, H heads, T codes, L characters of the window, D numbers a head. The col
 foretells it, which has read the characters before it (paper, section 2.5 and figure 3).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -51,6 +53,25 @@ def attentions_of(
     """Each layer that attends to lyrics, and the weights (B, H, T, L) of all its heads, see `attention_of`."""
     for layer, (query, key) in _queries(prior, codes, labels, upper, prior.config.depth):
         yield layer, _weights(prior.config, layer, query, key)
+
+
+def score_heads(
+    prior: Prior,
+    codes: Tensor,
+    labels: LabelBatch,
+    score: Callable[[int, npt.NDArray[np.float32]], float],
+    upper: Tensor | None = None,
+) -> dict[tuple[int, int], float]:
+    """What a function says of each head, by layer and head, in the mean over the rows of a batch.
+
+    It is given the number of a row and the head's weights (T, L) there. `following.monotonicity` is one that needs no
+    times of words; `following.mass_near` is for those who know which character is sung.
+    """
+    return {
+        (layer, head): float(np.mean([score(row, weights[row, head].cpu().numpy()) for row in range(len(weights))]))
+        for layer, weights in attentions_of(prior, codes, labels, upper)
+        for head in range(weights.shape[1])
+    }
 
 
 @torch.inference_mode()
