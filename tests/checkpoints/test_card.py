@@ -9,7 +9,7 @@ import pytest
 from jukectl.checkpoints.card import ModelCard
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput, BadModel, UnknownName
-from jukectl.prior.config import LyricsConfig, PriorConfig
+from jukectl.prior.config import AttentionKind, LyricsConfig, PriorConfig
 from jukectl.prior.vocabulary import Style, Vocabulary
 from jukectl.vqvae.config import VQVAEConfig
 
@@ -113,6 +113,14 @@ def test_it_is_read_as_it_was_written_and_a_set_of_two_levels_is_written_once():
     assert ModelCard.parse(text, WHERE) == card
     assert text.count("bj") == 1
     assert text.startswith("format = 1\n")
+
+
+def test_lyrics_that_were_added_are_read_as_they_were_written():
+    sung = LyricsConfig(characters=8, alphabet=5, apart=True, alignment_layer=1)
+    top = replace(prior(Level.TOP), depth=2, pattern=("row", "encoder"), lyrics=sung, scale_residuals=True)
+    top = replace(top, pattern=tuple(map(AttentionKind, top.pattern)), scale_depth=1)
+    card = make_card(priors={Level.TOP: top}, vocabularies={Level.TOP: THIRD})
+    assert ModelCard.parse(card.to_toml(), WHERE) == card
 
 
 def test_any_name_is_read_as_it_was_written():

@@ -324,6 +324,12 @@ def test_names_go_with_a_model_to_the_port_and_back(native, tmp_path):
         (replace(TOP, timing=None), {}, "top prior that is not told its place"),
         (replace(TOP, pattern=("column",)), {}, "prior with this order of attention: column"),
         (replace(MERGED, lyrics=replace(MERGED.lyrics, drawable=False)), {}, "draws no characters"),
+        (
+            replace(MERGED, pattern=("row",), lyrics=replace(MERGED.lyrics, drawable=False, apart=True)),
+            {},
+            "prior that reads lyrics apart from the codes by the same blocks",
+        ),
+        (replace(TOP, scale_residuals=True, scale_depth=1), {}, "scaled for fewer blocks than there are"),
         (TOP, {"audio_head": False}, "codec without a last convolution"),
         (TOP, {"widths": (8, 8, 4)}, "codec whose widths"),
         (TOP, {"hidden_multiplier": 1.5}, "convolutions whose inner width is 1.5"),

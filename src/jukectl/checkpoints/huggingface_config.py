@@ -333,6 +333,10 @@ def _convolutions(growth: int, cycle: int | None, hidden: float, scaled: bool) -
 
 def _prior_values(config: PriorConfig, index: int, vqvae: VQVAEConfig) -> dict[str, Any]:
     conditioner, lyrics = config.conditioner, config.lyrics
+    if lyrics and lyrics.apart:
+        raise _unknown("prior that reads lyrics apart from the codes by the same blocks")
+    if config.scale_depth not in (None, config.depth) and config.scale_residuals:
+        raise _unknown("prior whose blocks are scaled for fewer blocks than there are")
     if lyrics and not lyrics.encoder and not lyrics.drawable:
         raise _unknown("prior in one sequence with lyrics that draws no characters for codes")
     downs, strides = list(vqvae.downs), list(vqvae.strides)
