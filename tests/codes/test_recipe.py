@@ -148,7 +148,7 @@ def test_keys_it_does_not_know_are_passed_over():
         ("\nseconds = 20.0", "\nseconds = 'long'", "seconds is a number, got 'long'"),
         ("\nseconds = 20.0", "\nseconds = nan", "seconds is 0 or more, got nan"),
         ("song_seconds = 180.0", "song_seconds = inf", "song_seconds is 0 or more, got inf"),
-        ('kind = "continue"', 'kind = "remix"', "kind is one of sample, continue, encode, upsample, got 'remix'"),
+        ('kind = "continue"', 'kind = "remix"', "kind is one of sample, continue, encode, upsample, branch, got 'remix'"),
         ('levels = ["top", "middle", "bottom"]', 'levels = "top"', "levels is a list of texts, got 'top'"),
         ('levels = ["top", "middle", "bottom"]', "levels = []", "levels is a level or more"),
         ('levels = ["top", "middle", "bottom"]', 'levels = ["low"]', "no level is called 'low'"),

@@ -295,7 +295,7 @@ def test_clearing_that_is_stopped_anywhere_leaves_a_song_that_can_be_resumed_or_
 
     monkeypatch.setattr(Song, "_remove", check)
     song.clear()
-    assert len(steps) == 12
+    assert len(steps) == 15
 
 
 def test_a_file_that_cannot_be_removed_is_named(song):

@@ -20,7 +20,7 @@ FORMAT = 1
 
 LARGEST_SEED = 2**63 - 1  # what TOML can hold
 
-Kind = Literal["sample", "continue", "encode", "upsample"]
+Kind = Literal["sample", "continue", "encode", "upsample", "branch"]
 """The command that began the song."""
 
 OFF = ("parallel", 1)
@@ -90,6 +90,25 @@ class Prompt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trunk:
+    """Codes that a song begins with, which another song had: kept beside its own, see `Song.trunk_path`."""
+
+    source: str  # absolute path of the song they were taken from; what is no UTF-8 in it is replaced
+    sample: int | None = None  # which of its samples; None: all of them
+    seconds: float  # of music
+    frames: Mapping[Level, int]  # codes of each level that has any; the top has
+    sha256: Mapping[Level, str]  # digest of each level's, see `Codes.digest`
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", self.source.encode("utf-8", "replace").decode("utf-8"))
+        _make_floats(self, "seconds")
+        _need(math.isfinite(self.seconds) and self.seconds > 0, "trunk.seconds", "over 0 seconds", self.seconds)
+        _need(self.frames.get(Level.TOP, 0) > 0, "trunk.frames", "top codes, and those of other levels", self.frames)
+        _need(self.frames.keys() == self.sha256.keys(), "trunk.sha256", "a digest a level", self.sha256)
+        _need(self.sample is None or self.sample >= 0, "trunk.sample", "0 or more", self.sample)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LevelSampling:
     """How the codes of one level are drawn."""
 
@@ -134,6 +153,8 @@ class Recipe:
     levels: tuple[Level, ...] = TOP_DOWN  # in any order; kept top first
     labels: Labels = field(default_factory=Labels)
     prompt: Prompt | None = None
+    trunk: Trunk | None = None  # what a branch goes on from; it includes the prompt
+    sample_numbers: tuple[int, ...] = ()  # whose chance each sample has; without any, 0 and up
     adapters: tuple[AdapterRef, ...] = ()  # in the order in which they are put on
     sampling: Mapping[Level, LevelSampling] = field(default_factory=dict)
     made: Mapping[Level, Made] = field(default_factory=dict)
@@ -147,6 +168,13 @@ class Recipe:
         for name in ("seconds", "song_seconds"):
             value = getattr(self, name)
             _need(math.isfinite(value) and value >= 0, name, "0 or more", value)
+        numbered = not self.sample_numbers or len(self.sample_numbers) == self.samples
+        _need(numbered, "sample_numbers", f"a number for each of the {self.samples} samples", self.sample_numbers)
+        in_range = all(0 <= number <= LARGEST_SEED for number in self.sample_numbers)
+        _need(in_range, "sample_numbers", f"0 to {LARGEST_SEED}", self.sample_numbers)
+        _need(
+            (self.kind == "branch") == (self.trunk is not None), "trunk", "what a branch has, and no other", self.kind
+        )
         _need(bool(self.levels), "levels", "a level or more of top, middle and bottom", "none")
         if self.kind != "encode":
             unset = ", ".join(level.label for level in self.levels if level not in self.sampling)
@@ -170,6 +198,8 @@ class Recipe:
             here, there = (_without(flat, "model.name", "model.path") for flat in (here, there))
         if self.prompt and asked.prompt and self.prompt.sha256 == asked.prompt.sha256:
             here, there = (_without(flat, "prompt.source") for flat in (here, there))
+        if self.trunk and asked.trunk and self.trunk.sha256 == asked.trunk.sha256:
+            here, there = (_without(flat, "trunk.source") for flat in (here, there))
         if (self.prompt is None) != (asked.prompt is None):  # the source alone says it
             others = [f"prompt.{one.name}" for one in fields(Prompt) if one.name != "source"]
             here, there = (_without(flat, *others) for flat in (here, there))
@@ -238,6 +268,12 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
     }
     if recipe.prompt:
         flat |= {f"prompt.{key}": value for key, value in asdict(recipe.prompt).items()}
+    if recipe.trunk:
+        trunk = {"source": recipe.trunk.source, "sample": recipe.trunk.sample, "seconds": recipe.trunk.seconds}
+        flat |= {f"trunk.{key}": value for key, value in trunk.items()}
+        flat |= {f"trunk.{level.label}": digest[:12] for level, digest in recipe.trunk.sha256.items()}
+    if recipe.sample_numbers:
+        flat["sample_numbers"] = [str(number) for number in recipe.sample_numbers]
     for level in TOP_DOWN:
         worn = [f"{one.sha256[:12]} at {one.strength:g}" for one in recipe.adapters if one.level is level]
         flat |= {f"adapters.{level.label}": worn} if worn else {}
@@ -282,6 +318,10 @@ _REMARKS = {
     "prompt.start": "seconds into the source",
     "prompt.seconds": "how much of the source",
     "prompt.sha256": "of the samples in prompt.wav",
+    "sample_numbers": "whose chance each sample has",
+    "trunk.source": "the song that this one goes on from",
+    "trunk.sample": "of that song",
+    "trunk.seconds": "of that song, from its beginning",
     "sampling.top_k": "0 is off",
     "sampling.top_p": "1.0 is off",
     "sampling.advance": "how far a window moves on, in contexts",
@@ -326,6 +366,8 @@ def _written(recipe: Recipe) -> str:
     add(document, {"format": FORMAT, "kind": recipe.kind, "version": recipe.version, "seed": recipe.seed})
     add(document, {"samples": recipe.samples, "seconds": recipe.seconds, "song_seconds": recipe.song_seconds})
     add(document, {"levels": [level.label for level in recipe.levels]})
+    if recipe.sample_numbers:
+        add(document, {"sample_numbers": list(recipe.sample_numbers)})
     model = table("model", {"name": recipe.model.name, "path": recipe.model.path})
     prints = recipe.model.fingerprints
     model.add("fingerprints", table("fingerprints", {part: prints[part] for part in PARTS if part in prints}))
@@ -333,6 +375,12 @@ def _written(recipe: Recipe) -> str:
     document.add("labels", table("labels", {**asdict(recipe.labels), "genres": list(recipe.labels.genres)}))
     if recipe.prompt:
         document.add("prompt", table("prompt", asdict(recipe.prompt)))
+    if recipe.trunk:
+        trunk = recipe.trunk
+        grown = table("trunk", {"source": trunk.source, "sample": trunk.sample, "seconds": trunk.seconds})
+        for name, values in (("frames", trunk.frames), ("sha256", trunk.sha256)):
+            grown.add(name, table(name, {level.label: values[level] for level in TOP_DOWN if level in values}))
+        document.add("trunk", grown)
     if recipe.adapters:
         worn = tomlkit.aot()
         for adapter in recipe.adapters:
@@ -368,6 +416,12 @@ class _Table:
 
     def whole(self, key: str) -> int:
         return self._get(key, "a whole number", int)
+
+    def wholes(self, key: str) -> list[int]:
+        values = self._get(key, "a list of whole numbers", list)
+        whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+        _need(whole, self._full(key), "a list of whole numbers", values)
+        return values
 
     def number(self, key: str) -> float:
         value = self._values.get(key)
@@ -419,6 +473,8 @@ def _read(root: _Table) -> dict[str, Any]:
             lyrics=labels.text_or_none("lyrics"),
         ),
         "prompt": _read_prompt(prompt) if "prompt" in root else None,
+        "trunk": _read_trunk(root.table("trunk")) if "trunk" in root else None,
+        "sample_numbers": tuple(root.wholes("sample_numbers")) if "sample_numbers" in root else (),
         "adapters": tuple(_read_adapter(table) for table in root.tables("adapters")),
         "sampling": _by_level(root.table("sampling"), _read_sampling),
         "made": _by_level(root.table("made"), _read_made),
@@ -452,6 +508,17 @@ def _read_prompt(table: _Table) -> Prompt:
         seconds=table.number("seconds"),
         sha256=table.text("sha256"),
         samples=table.whole("samples"),
+    )
+
+
+def _read_trunk(table: _Table) -> Trunk:
+    frames, digests = table.table("frames"), table.table("sha256")
+    return Trunk(
+        source=table.text("source"),
+        sample=table.whole("sample") if "sample" in table else None,
+        seconds=table.number("seconds"),
+        frames={level: frames.whole(level.label) for level in TOP_DOWN if level.label in frames},
+        sha256={level: digests.text(level.label) for level in TOP_DOWN if level.label in digests},
     )
 
 

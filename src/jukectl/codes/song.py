@@ -89,6 +89,10 @@ class Song:
         """What spans of a level have made while they are in progress; it is there only then."""
         return self.path / f"{level.label}.spans.npz"
 
+    def trunk_path(self, level: Level) -> Path:
+        """What a branch's level begins with, as it was taken from another song; it need not be there."""
+        return self.path / f"{level.label}.trunk.npz"
+
     def forget_spans(self, level: Level) -> None:
         """Remove what spans of a level have made, if it is there. Raises CannotWrite."""
         self._remove(self.spans_path(level))
@@ -154,6 +158,8 @@ class Song:
                     self._remove(path)
         self._remove(self.toml_path)
         self._remove(self.prompt_path)
+        for level in TOP_DOWN:
+            self._remove(self.trunk_path(level))
 
     @contextmanager
     def lock(self) -> Iterator[None]:

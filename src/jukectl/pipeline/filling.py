@@ -78,5 +78,6 @@ def _key(recipe: Recipe, job: LevelJob, before: Codes) -> str:
         worn,
         told,
         recipe.model.fingerprints.get(label),
+        *([job.numbers] if job.numbers else []),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()

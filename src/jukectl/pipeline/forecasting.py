@@ -23,7 +23,7 @@ from jukectl.pipeline.calibration import (
 from jukectl.pipeline.machine import Machine
 from jukectl.pipeline.pace import Forecast, LevelWork, Pace, Round, Speed, duration
 from jukectl.pipeline.planning import SongPlan
-from jukectl.pipeline.recipes import frames_wanted
+from jukectl.pipeline.recipes import frames_wanted, given_frames
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.progress import Report, remark, silent
@@ -42,13 +42,13 @@ def song_work(
 
     `saving` are the seconds that it takes to save a window.
     """
-    vqvae, prompt = folder.card.vqvae, recipe.prompt.samples if recipe.prompt else 0
+    vqvae = folder.card.vqvae
     wanted = frames_wanted(recipe, vqvae, {level: codes.done for level, codes in found.items()})
     samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
 
     def work(level: Level, memory: MemoryPlan) -> LevelWork:
         codes = found.get(level)
-        begun = codes.prompt if codes is not None else prompt // vqvae.hop(level)
+        begun = codes.prompt if codes is not None else given_frames(recipe, vqvae, level)
         done = codes.done if codes is not None else begun
         config, settings = folder.card.priors[level], recipe.sampling[level]
         work = level_work(config, settings, memory, total=wanted[level], begun=begun, done=done, samples=samples)

@@ -11,7 +11,7 @@ from jukectl.codes.recipe import Recipe
 from jukectl.errors import OutOfMemory
 from jukectl.pipeline.machine import Machine, half_precision
 from jukectl.pipeline.memory import give_back_at_once, memory_there_is
-from jukectl.pipeline.recipes import frames_wanted
+from jukectl.pipeline.recipes import frames_wanted, given_frames
 from jukectl.pipeline.request import Request
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Report, Warn, remark
@@ -86,8 +86,7 @@ def footprints(config: PriorConfig, machine: Machine, choices: list[str], *, hol
 
 def _spans(recipe: Recipe, folder: ModelFolder, level: Level, total: int, codes: Codes | None) -> int:
     """How many spans a level is made in, side by side."""
-    prompt = recipe.prompt.samples // folder.card.vqvae.hop(level) if recipe.prompt else 0
-    begun = codes.prompt if codes is not None else prompt
+    begun = codes.prompt if codes is not None else given_frames(recipe, folder.card.vqvae, level)
     spans = spans_of(folder.card.priors[level], recipe.sampling[level], total, begun)
     return len(spans.starts) if spans is not None else 1
 

@@ -199,20 +199,28 @@ def model_of(song: Song, recipe: Recipe, request: Request, parts: Collection[str
     return folder
 
 
+def given_frames(recipe: Recipe, config: VQVAEConfig, level: Level) -> int:
+    """Codes that a level begins with before any is sampled: its trunk's, or else its prompt's."""
+    if recipe.trunk is not None and level in recipe.trunk.frames:
+        return recipe.trunk.frames[level]
+    return recipe.prompt.samples // config.hop(level) if recipe.prompt else 0
+
+
 def frames_wanted(recipe: Recipe, config: VQVAEConfig, done: Mapping[Level, int]) -> dict[Level, int]:
     """Codes that each level of a recipe shall have, where `done` are there: never fewer than those.
 
-    At the top the whole codes of the recipe's seconds, or one; below as many as the codes above stand for. An encoded
-    level is its prompt's.
+    At the top the whole codes of the recipe's seconds, or one, after those that are given; below as many as the codes
+    above stand for. An encoded level is its prompt's.
     """
     wanted: dict[Level, int] = {}
     for level in recipe.levels:
         hop = config.hop(level)
-        prompt = recipe.prompt.samples // hop if recipe.prompt else 0
+        given = given_frames(recipe, config, level)
         if level not in recipe.sampling:
-            frames = prompt
+            frames = given
         elif level is Level.TOP:
-            frames = prompt + max(1, round(recipe.seconds * config.sample_rate) // hop)
+            new = round(recipe.seconds * config.sample_rate) // hop
+            frames = given + (max(1, new) if recipe.seconds or recipe.trunk is None else 0)
         else:
             frames = wanted.get(level.above, done.get(level.above, 0)) * config.ratio(level)
         wanted[level] = max(frames, done.get(level, 0))

@@ -35,6 +35,7 @@ from jukectl.pipeline.recipes import (
 )
 from jukectl.pipeline.request import Request
 from jukectl.pipeline.telling import told
+from jukectl.pipeline.trunks import lay_trunk
 from jukectl.progress import Progress, Report, Warn, silent, unheard
 from jukectl.sampling.level import LevelJob
 from jukectl.sampling.plan import Portion
@@ -163,6 +164,7 @@ def _fulfil(
     song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, request: Request, report: Report, warn: Warn
 ) -> Rendered:
     """Do what a recipe asks and the folder lacks."""
+    lay_trunk(song, recipe)
     found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
     plan = plan_song(found, recipe, folder, machine, request, report, warn)
     machine = plan.machine
@@ -193,7 +195,8 @@ def _encode_prompt(song: Song, recipe: Recipe, folder: ModelFolder, machine: Mac
     if prompt is None or not missing:
         return False
     samples, top = _prompt_samples(song, prompt, folder), song.codes(Level.TOP)
-    if recipe.kind != "encode" and top is not None and not _begins_with(top, samples, folder, machine):
+    own = recipe.kind != "encode" and recipe.trunk is None
+    if own and top is not None and not _begins_with(top, samples, folder, machine):
         return False  # the top level is another song's: what belongs below it has not this prompt
     count = recipe.samples if top is None else top.samples
     return encode_prompt(song, folder, machine, missing, samples, count=count, report=report)
@@ -365,6 +368,7 @@ def _job(
         artist=about.artist,
         genres=about.genres,
         song_samples=about.song_samples,
+        numbers=recipe.sample_numbers,
         lyrics=(about.lyrics,),
         upper=None if upper is None else upper.array,
         device=machine.device,
@@ -377,6 +381,8 @@ def _check_upper(song: Song, recipe: Recipe, codes: Codes, upper: Codes) -> None
     before = recipe.made.get(codes.level)
     if codes.done > codes.prompt:
         stale = before is not None and before.upper not in ("", upper.digest())
+    elif recipe.trunk is not None:  # which says for each level how much of it is given
+        stale = codes.prompt > upper.done * (upper.hop // codes.hop)
     else:  # only the prompt is there, and it must be the one above
         stale = codes.prompt != upper.prompt * (upper.hop // codes.hop)
     if stale or codes.samples != upper.samples:

@@ -84,6 +84,7 @@ def _warn_of_length(recipe: Recipe, config: PriorConfig, total: int, warn: Warn)
     if config.timing is None:
         return
     seconds, heard = recipe.song_seconds, recipe.prompt.samples / config.sample_rate if recipe.prompt else 0.0
+    heard = recipe.trunk.seconds if recipe.trunk else heard
     asked = seconds != heard + recipe.seconds  # or else it is but the length of what is made
     made = total * config.hop / config.sample_rate
     if seconds >= config.timing.max_seconds:

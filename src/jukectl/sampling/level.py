@@ -42,6 +42,7 @@ class LevelJob:
     genres: tuple[int, ...]
     song_samples: int  # total length told to the timing conditioner, in audio samples
     upper: np.ndarray | None = field(default=None, repr=False)  # (samples, frames) codes of the level above
+    numbers: tuple[int, ...] = ()  # whose chance each sample has; without any, 0 and up
     lyrics: tuple[tuple[int, ...], ...] = ((),)  # ids of all characters: of one text, or of one a sample
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     int8: bool = False  # weights of a byte each
@@ -55,6 +56,10 @@ class LevelJob:
     def ratio(self) -> int:
         """Codes per code of the level above; 1 at the top."""
         return self.prior.config.ratio
+
+    def number(self, sample: int) -> int:
+        """The number that a sample's chance follows from."""
+        return self.numbers[sample] if self.numbers else sample
 
     def windows(self, done: int) -> list[Window]:
         """The windows that are left to do."""
@@ -227,7 +232,8 @@ def _fill_group(
 ) -> np.ndarray:
     """The codes (rows, new) of some of the rows, at once."""
     numbers = [
-        uniforms(job.seed, job.level, row.sample, row.window.start + row.window.known, row.window.stop) for row in rows
+        uniforms(job.seed, job.level, job.number(row.sample), row.window.start + row.window.known, row.window.stop)
+        for row in rows
     ]
     uniform = torch.from_numpy(np.stack(numbers))
     decoder.begin(torch.from_numpy(known.astype(np.int64)), _conditioning(job, rows), chunk)

@@ -1,0 +1,145 @@
+"""Branches: new samples that go on from where a song is cut."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import Recipe
+from jukectl.codes.song import Song
+from jukectl.errors import BadInput
+from jukectl.pipeline.picking import (
+    GivenPrompt,
+    begin,
+    check_levels,
+    folder_beside,
+    given_prompt,
+    numbers_of,
+    plain,
+    recipe_of_song,
+    shortened,
+)
+from jukectl.pipeline.recipes import frames_wanted, recipe_of
+from jukectl.pipeline.rendering import Rendered, resume
+from jukectl.pipeline.request import LARGEST_SEED, Request
+from jukectl.pipeline.telling import check_length
+from jukectl.pipeline.trunks import codes_of_song, cut_codes, sample_of, top_frames, trunk_of
+from jukectl.progress import Report, Warn, silent, unheard
+
+MOST = 1_000
+"""Samples of one branch: the number of each is three digits behind that of the sample it goes on from."""
+
+SECONDS = 20.0
+"""New music of a branch where the song ends at the cut."""
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """What a branch begins with."""
+
+    recipe: Recipe
+    trunk: dict[Level, Codes]
+    prompt: GivenPrompt | None
+
+
+def branch(
+    path: Path,
+    at: float | None,
+    out: Path | None,
+    request: Request,
+    *,
+    sample: int = 0,
+    seconds: float | None = None,
+    levels: tuple[Level, ...] | None = None,
+    report: Report = silent,
+    warn: Warn = unheard,
+) -> Rendered:
+    """`request.samples` new songs that begin as one sample of a song does, up to `at` seconds or its end.
+
+    What the request leaves open is as in that song: labels, settings, levels, and as much music as comes after the cut,
+    or 20 s. `seconds` and `levels` stand in for the request's. Resumed where it was begun before.
+    """
+    song = Song.open(path)
+    place = folder_beside(song, out, _called(at, sample))
+    existing = None if request.overwrite else Song(place).recipe()
+    seed = existing.seed if existing is not None else None
+    begun = prepared(song, at, request, sample=sample, seconds=seconds, levels=levels, seed=seed)
+    target = Song.create(place)
+    with target.lock():
+        begin(target, begun.recipe, begun.prompt, begun.trunk, overwrite=request.overwrite)
+    return resume(target.path, replace(request, adapters=(), overwrite=False), report=report, warn=warn)
+
+
+def prepared(
+    song: Song,
+    at: float | None,
+    request: Request,
+    *,
+    sample: int,
+    seconds: float | None,
+    levels: tuple[Level, ...] | None,
+    seed: int | None = None,
+) -> Begun:
+    """What a branch of a song begins with. BadInput where it cannot be, before anything is written."""
+    if request.samples > MOST:
+        raise BadInput(f"--samples is at most {MOST} of a branch, got {request.samples}")
+    found = codes_of_song(song)
+    frames = top_frames(song, found, at)
+    codes = cut_codes(sample_of(song, found, sample), frames)
+    folder, recipe = recipe_of_song(song, request)
+    check_levels(song, codes, folder, request)
+    top = codes[Level.TOP]
+    rest = found[Level.TOP].seconds - top.seconds
+    seconds = seconds if seconds is not None else (rest if rest > 0 else SECONDS)
+    prompt = shortened(given_prompt(song, recipe.prompt), codes)
+    whole = max(recipe.song_seconds, top.seconds + seconds)  # a song that gets no longer ends where it ended
+    asked = replace(
+        request,
+        artist=recipe.labels.artist if request.artist is None else request.artist,
+        genres=request.genres or recipe.labels.genres,
+        lyrics=recipe.labels.lyrics if request.lyrics is None else request.lyrics,
+        seconds=seconds,
+        song_seconds=whole if request.song_seconds is None else request.song_seconds,
+        levels=levels or TOP_DOWN[: 3 - min(recipe.levels)],
+    )
+    made = branch_recipe(asked, recipe, folder, seed=seed)
+    number = numbers_of(recipe, found[Level.TOP].samples)[sample]
+    made = replace(
+        made,
+        prompt=prompt.entry if prompt else None,
+        kind="branch",
+        trunk=trunk_of(song.path, sample, codes),
+        sample_numbers=plain([child_number(number, one) for one in range(request.samples)]),
+    )
+    check_end(made, folder)
+    return Begun(made, codes, prompt)
+
+
+def child_number(number: int, child: int) -> int:
+    """The number of a branch's sample, that its chance follows from: three digits behind that it goes on from."""
+    return (MOST * number + child) % (LARGEST_SEED + 1)
+
+
+def branch_recipe(request: Request, parent: Recipe, folder: ModelFolder, seed: int | None) -> Recipe:
+    """The recipe that a request makes, with the settings of another recipe where it names none."""
+    made = recipe_of(folder, request, None, seed)
+    settings = {
+        level: request.sampling(
+            level,
+            {level.label: asdict(parent.sampling[level])} if level in parent.sampling else folder.card.sampling,
+        )
+        for level in TOP_DOWN
+    }
+    return replace(made, sampling=settings)
+
+
+def check_end(recipe: Recipe, folder: ModelFolder) -> None:
+    """BadInput where a song is to be over before its last window begins."""
+    total = frames_wanted(recipe, folder.card.vqvae, {})[Level.TOP]
+    check_length(recipe.song_seconds, folder.card.priors[Level.TOP], total)
+
+
+def _called(at: float | None, sample: int) -> str:
+    place = "end" if at is None else f"{at:g}"
+    return f"branch-{place}" if sample == 0 else f"sample-{sample}-branch-{place}"

@@ -1,0 +1,97 @@
+"""What a branch begins with: codes of another song, kept in its folder so that it needs that song no more."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import floor
+from pathlib import Path
+
+import numpy as np
+
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import Recipe, Trunk
+from jukectl.codes.song import Song
+from jukectl.errors import BadInput, NotASong, RecipeDiffers
+
+Codeset = Mapping[Level, Codes]
+"""The codes of the levels that a song has, top first."""
+
+
+def codes_of_song(song: Song) -> dict[Level, Codes]:
+    """All codes that a song has."""
+    return {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
+
+
+def top_frames(song: Song, codes: Codeset, at: float | None) -> int:
+    """The whole top codes of a song before `at` seconds, or all of them. BadInput where the song does not reach there.
+
+    NotASong where it has no top codes.
+    """
+    top = codes.get(Level.TOP)
+    if top is None or top.done == 0:
+        raise NotASong(f"{song.path} has no top codes to go on from. Make them with: jukectl resume {song.path}")
+    if at is None:
+        return top.done
+    frames = floor(at * top.sample_rate / top.hop + 1e-6)  # 0.3 s may be a little less than its codes
+    shortest = top.hop / top.sample_rate
+    if not at >= 0 or frames < 1:
+        raise BadInput(f"--at is from {shortest:.3f} s on, which is one top code; got {at:g}")
+    if frames > top.done:
+        raise BadInput(f"{song.path} has {top.seconds:g} s at the top level; got --at {at:g}")
+    return frames
+
+
+def sample_of(song: Song, codes: Codeset, sample: int) -> dict[Level, Codes]:
+    """One sample's codes. BadInput where the song has no such sample."""
+    for one in codes.values():
+        if not 0 <= sample < one.samples:
+            raise BadInput(f"{song.path} has the samples 0 to {one.samples - 1}; got --sample {sample}")
+    return {level: one.sample(sample) for level, one in codes.items()}
+
+
+def cut_codes(codes: Codeset, frames: int) -> dict[Level, Codes]:
+    """The codes of the first `frames` top codes and what levels below have of that, all of them given."""
+    hop = codes[Level.TOP].hop
+    kept = {level: one.cut(min(one.done, frames * (hop // one.hop))) for level, one in codes.items()}
+    return {level: replace(one, prompt=one.done) for level, one in kept.items() if one.done}
+
+
+def trunk_of(source: Path, sample: int | None, codes: Codeset) -> Trunk:
+    """How a recipe names codes that were taken from a song."""
+    return Trunk(
+        source=str(source.absolute()),
+        sample=sample,
+        seconds=codes[Level.TOP].seconds,
+        frames={level: one.done for level, one in codes.items()},
+        sha256={level: one.digest() for level, one in codes.items()},
+    )
+
+
+def keep_trunk(song: Song, codes: Codeset) -> None:
+    """Write a branch's trunk into its folder. Raises CannotWrite."""
+    for level, one in codes.items():
+        one.save(song.trunk_path(level))
+
+
+def trunk_codes(song: Song, recipe: Recipe) -> dict[Level, Codes]:
+    """The trunk of a branch, one sample or all. An error of its kind where it is not there, or not the recipe's."""
+    found: dict[Level, Codes] = {}
+    for level, digest in recipe.trunk.sha256.items() if recipe.trunk is not None else ():
+        path = song.trunk_path(level)
+        if not path.exists():
+            source = recipe.trunk.source if recipe.trunk else ""
+            raise NotASong(f"{song.path} has lost {path.name}, which it begins with; it was taken from {source}")
+        found[level] = Codes.load(path)
+        if found[level].digest() != digest or found[level].samples not in (1, recipe.samples):
+            raise RecipeDiffers(f"{path} is not what the recipe of {song.path} begins with. Put the right one back")
+    return found
+
+
+def lay_trunk(song: Song, recipe: Recipe) -> None:
+    """Begin the levels of a branch that are not there with its trunk, the same for all samples where it has but one."""
+    if recipe.trunk is None or all(song.codes_path(level).exists() for level in recipe.trunk.frames):
+        return
+    for level, codes in trunk_codes(song, recipe).items():
+        if not song.codes_path(level).exists():
+            rows = recipe.samples // codes.samples
+            song.save(replace(codes, array=np.repeat(codes.array, rows, axis=0)))
