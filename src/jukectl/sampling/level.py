@@ -1,5 +1,6 @@
 """A whole level, window by window, saved as it goes: the same code for all three."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,14 +15,16 @@ from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.codes.unfinished import SpanCodes
 from jukectl.errors import is_out_of_memory
-from jukectl.prior.alignment import lyric_window
+from jukectl.prior.alignment import LyricWindow, lyric_window
 from jukectl.prior.labels import LabelBatch
+from jukectl.prior.mixture import Mixture
 from jukectl.prior.model import Conditioning, Prior
 from jukectl.sampling.decoder import Decoder, decoder_for
 from jukectl.sampling.noise import uniforms
 from jukectl.sampling.plan import Portion
+from jukectl.sampling.sections import Section, cuts_of, section_at
 from jukectl.sampling.spans import Spans, spans_of
-from jukectl.sampling.windows import Window, advance_codes, plan_windows, song_offset, upper_span
+from jukectl.sampling.windows import Window, advance_codes, cut_window, plan_windows, song_offset, upper_span
 
 Watch = Callable[[int], None]  # told how many codes of the level exist
 GLANCE = 0.05
@@ -41,6 +44,8 @@ class LevelJob:
     artist: int
     genres: tuple[int, ...]
     song_samples: int  # total length told to the timing conditioner, in audio samples
+    begins: int = 0  # audio samples of that song before the level's first code
+    sections: tuple[Section, ...] = ()  # in place of artist, genres and settings, where they are mixed or change
     upper: np.ndarray | None = field(default=None, repr=False)  # (samples, frames) codes of the level above
     numbers: tuple[int, ...] = ()  # whose chance each sample has; without any, 0 and up
     lyrics: tuple[tuple[int, ...], ...] = ((),)  # ids of all characters: of one text, or of one a sample
@@ -61,11 +66,22 @@ class LevelJob:
         """The number that a sample's chance follows from."""
         return self.numbers[sample] if self.numbers else sample
 
+    def section(self, code: int) -> Section:
+        """What a code is drawn with."""
+        if self.sections:
+            return section_at(self.sections, code)
+        return Section(artist=Mixture.of(self.artist), genres=Mixture.of(*self.genres), sampling=self.sampling)
+
+    @property
+    def rows(self) -> int:
+        """Rows of a decoder that a sample takes: two where labels are weighed against none."""
+        return max([self.sampling.rows, *(section.sampling.rows for section in self.sections)])
+
     def windows(self, done: int) -> list[Window]:
         """The windows that are left to do."""
-        context = self.prior.config.context
+        context, cuts = self.prior.config.context, cuts_of(self.sections)
         advance = advance_codes(context, self.sampling.advance, self.ratio)
-        return list(plan_windows(self.total, context=context, advance=advance, done=done, ratio=self.ratio))
+        return list(plan_windows(self.total, context=context, advance=advance, done=done, ratio=self.ratio, cuts=cuts))
 
     def spans(self, begun: int) -> Spans | None:
         """The spans that the level is made in, where `begun` codes were there before; None where it is made in one."""
@@ -206,6 +222,7 @@ class _Maker:
 
 def _hand_back(device: torch.device) -> None:
     """Give memory that is not in use back to the device."""
+    gc.collect()  # what failed may hang in a circle of references
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -250,6 +267,24 @@ def _fill_group(
     return new.where(new < job.prior.config.codebook_size, 0).numpy()
 
 
+def conditioning_of(job: LevelJob, sample: int, window: Window) -> Conditioning:
+    """What one window of a sample is told."""
+    return _conditioning(job, [_Row(sample, window)])
+
+
+def sung_window(job: LevelJob, sample: int, start: int) -> LyricWindow:
+    """The part of the lyrics of a sample that the window which starts at a code is told; of a prior that hears them."""
+    config = job.prior.config
+    assert config.lyrics is not None
+    return lyric_window(
+        job.lyrics[0 if len(job.lyrics) == 1 else sample],
+        config.lyrics.characters,
+        total_length=job.song_samples,
+        offset=song_offset(start, config),
+        sample_length=config.window_samples,
+    )
+
+
 def _conditioning(job: LevelJob, rows: Sequence[_Row]) -> Conditioning:
     """Labels at each window's place in the song, and the upper codes of the same span."""
     config = job.prior.config
@@ -265,7 +300,7 @@ def _conditioning(job: LevelJob, rows: Sequence[_Row]) -> Conditioning:
     offsets = [song_offset(row.window.start, config) for row in rows]
     labels = replace(labels, offset=torch.tensor(offsets, dtype=torch.int64, device=job.device))
     if config.lyrics is not None:
-        labels = replace(labels, lyrics=_lyric_windows(job, rows, config.lyrics.characters))
+        labels = replace(labels, lyrics=_lyric_windows(job, rows))
     if job.upper is None:
         return job.prior.conditioning(labels)
     spans = [upper_span(row.window, config.context, job.ratio, job.upper.shape[1]) for row in rows]
@@ -274,19 +309,12 @@ def _conditioning(job: LevelJob, rows: Sequence[_Row]) -> Conditioning:
     return job.prior.conditioning(labels, upper)
 
 
-def _lyric_windows(job: LevelJob, rows: Sequence[_Row], characters: int) -> Tensor:
+def _lyric_windows(job: LevelJob, rows: Sequence[_Row]) -> Tensor:
     """The part of the lyrics of its sample that each window is told, (rows, characters)."""
-    config = job.prior.config
 
     @cache
-    def ids(text: int, start: int) -> np.ndarray:
-        return lyric_window(
-            job.lyrics[text],
-            characters,
-            total_length=job.song_samples,
-            offset=song_offset(start, config),
-            sample_length=config.window_samples,
-        ).ids
+    def ids(sample: int, start: int) -> np.ndarray:
+        return sung_window(job, sample, start).ids
 
     one = len(job.lyrics) == 1
     windows = [ids(0 if one else row.sample, row.window.start) for row in rows]
