@@ -12,12 +12,14 @@ import typer
 from jukectl import __version__
 from jukectl.cli import data, evaluate, models, train
 from jukectl.cli.bench import bench
+from jukectl.cli.branch import branch
 from jukectl.cli.console import Console, json_line
 from jukectl.cli.continue_ import continue_
 from jukectl.cli.decode import decode
 from jukectl.cli.doctor import doctor
 from jukectl.cli.encode import encode
 from jukectl.cli.info import info
+from jukectl.cli.pick import cut, pick
 from jukectl.cli.plot import plot
 from jukectl.cli.resume import resume
 from jukectl.cli.sample import sample
@@ -25,6 +27,7 @@ from jukectl.cli.upsample import upsample
 from jukectl.errors import JukectlError, Stopped, is_out_of_memory
 
 MAKE = "Make music"
+STEER = "Choose and steer"
 LOOK = "Look and listen"
 MODELS = "Models"
 TRAIN = "Train"
@@ -44,6 +47,9 @@ app.command("continue", rich_help_panel=MAKE)(continue_)
 app.command("upsample", rich_help_panel=MAKE)(upsample)
 app.command("decode", rich_help_panel=MAKE)(decode)
 app.command("resume", rich_help_panel=MAKE)(resume)
+app.command("pick", rich_help_panel=STEER)(pick)
+app.command("cut", rich_help_panel=STEER)(cut)
+app.command("branch", rich_help_panel=STEER)(branch)
 app.command("info", rich_help_panel=LOOK)(info)
 app.command("plot", rich_help_panel=LOOK)(plot)
 app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)

@@ -3,6 +3,7 @@
 from jukectl.checkpoints.hub import pull as pull_model
 from jukectl.pipeline.about import describe_model, describe_path, list_models
 from jukectl.pipeline.benchmarks import bench
+from jukectl.pipeline.branching import branch
 from jukectl.pipeline.converting import convert_model
 from jukectl.pipeline.datasets import EncodedManifest, Part, encode_manifest
 from jukectl.pipeline.decoding import decode
@@ -10,12 +11,14 @@ from jukectl.pipeline.doctor import Checkup, examine
 from jukectl.pipeline.encoding import Encoded, encode
 from jukectl.pipeline.estimating import (
     Estimate,
+    estimate_branch,
     estimate_continue,
     estimate_resume,
     estimate_sample,
     estimate_upsample,
 )
 from jukectl.pipeline.machine import Machine, choose
+from jukectl.pipeline.picking import Taken, cut, pick
 from jukectl.pipeline.rendering import Rendered, continue_, resume, sample, upsample
 from jukectl.pipeline.request import Request
 
@@ -28,21 +31,26 @@ __all__ = [
     "Part",
     "Rendered",
     "Request",
+    "Taken",
     "bench",
+    "branch",
     "choose",
     "continue_",
     "convert_model",
+    "cut",
     "decode",
     "describe_model",
     "describe_path",
     "encode",
     "encode_manifest",
+    "estimate_branch",
     "estimate_continue",
     "estimate_resume",
     "estimate_sample",
     "estimate_upsample",
     "examine",
     "list_models",
+    "pick",
     "pull_model",
     "resume",
     "sample",

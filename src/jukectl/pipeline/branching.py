@@ -61,14 +61,28 @@ def branch(
     or 20 s. `seconds` and `levels` stand in for the request's. Resumed where it was begun before.
     """
     song = Song.open(path)
-    place = folder_beside(song, out, _called(at, sample))
-    existing = None if request.overwrite else Song(place).recipe()
-    seed = existing.seed if existing is not None else None
-    begun = prepared(song, at, request, sample=sample, seconds=seconds, levels=levels, seed=seed)
-    target = Song.create(place)
+    target, begun = planned(song, at, out, request, sample=sample, seconds=seconds, levels=levels)
+    Song.create(target.path)
     with target.lock():
         begin(target, begun.recipe, begun.prompt, begun.trunk, overwrite=request.overwrite)
     return resume(target.path, replace(request, adapters=(), overwrite=False), report=report, warn=warn)
+
+
+def planned(
+    song: Song,
+    at: float | None,
+    out: Path | None,
+    request: Request,
+    *,
+    sample: int,
+    seconds: float | None,
+    levels: tuple[Level, ...] | None,
+) -> tuple[Song, Begun]:
+    """Where a branch of a song is to be, and what it begins with: with the seed that is there, where none is named."""
+    target = Song(folder_beside(song, out, _called(at, sample)))
+    existing = None if request.overwrite else target.recipe()
+    seed = existing.seed if existing is not None else None
+    return target, prepared(song, at, request, sample=sample, seconds=seconds, levels=levels, seed=seed)
 
 
 def prepared(

@@ -13,16 +13,19 @@ from jukectl.codes.recipe import Prompt, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput
 from jukectl.pipeline.adapting import dressed
+from jukectl.pipeline.branching import planned
 from jukectl.pipeline.calibration import saving_seconds
 from jukectl.pipeline.decoding import audio_paths
 from jukectl.pipeline.encoding import hear
 from jukectl.pipeline.forecasting import decoding_seconds, encoding_seconds, song_work, work_speed
 from jukectl.pipeline.machine import choose
 from jukectl.pipeline.pace import LevelWork, Speed
+from jukectl.pipeline.picking import recipe_of_song
 from jukectl.pipeline.planning import SongPlan, plan_song
 from jukectl.pipeline.recipes import agreed, recipe_of
 from jukectl.pipeline.rendering import recipe_to_resume, recipe_to_upsample
 from jukectl.pipeline.request import Request
+from jukectl.pipeline.trunks import laid
 from jukectl.progress import Warn, silent, unheard
 
 
@@ -107,6 +110,27 @@ def estimate_continue(
     folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
     _, prompt = hear(audio, folder, start=start, seconds=prompt_seconds)
     return _estimate_new(out, folder, request, prompt, warn)
+
+
+def estimate_branch(
+    path: Path,
+    at: float | None,
+    out: Path | None,
+    request: Request,
+    *,
+    sample: int = 0,
+    seconds: float | None = None,
+    levels: tuple[Level, ...] | None = None,
+    warn: Warn = unheard,
+) -> Estimate:
+    """What `branch` would take."""
+    song = Song.open(path)
+    target, begun = planned(song, at, out, request, sample=sample, seconds=seconds, levels=levels)
+    existing = None if request.overwrite else target.recipe()
+    recipe = agreed(target, begun.recipe, existing) if existing is not None else begun.recipe
+    found = laid(begun.trunk, recipe) | (_found(target) if existing is not None else {})
+    folder, _ = recipe_of_song(song, request)
+    return _estimate(target, recipe, folder, found, request, warn)
 
 
 def estimate_upsample(path: Path, request: Request, *, warn: Warn = unheard) -> Estimate:

@@ -91,7 +91,12 @@ def lay_trunk(song: Song, recipe: Recipe) -> None:
     """Begin the levels of a branch that are not there with its trunk, the same for all samples where it has but one."""
     if recipe.trunk is None or all(song.codes_path(level).exists() for level in recipe.trunk.frames):
         return
-    for level, codes in trunk_codes(song, recipe).items():
+    for level, codes in laid(trunk_codes(song, recipe), recipe).items():
         if not song.codes_path(level).exists():
-            rows = recipe.samples // codes.samples
-            song.save(replace(codes, array=np.repeat(codes.array, rows, axis=0)))
+            song.save(codes)
+
+
+def laid(trunk: Codeset, recipe: Recipe) -> dict[Level, Codes]:
+    """What the levels of a branch begin with: its trunk, for each of its samples."""
+    rows = {level: recipe.samples // codes.samples for level, codes in trunk.items()}
+    return {level: replace(one, array=np.repeat(one.array, rows[level], axis=0)) for level, one in trunk.items()}

@@ -1,0 +1,91 @@
+"""`jukectl branch`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jukectl.cli import options as o
+from jukectl.cli.console import Watching, progress, warning
+from jukectl.cli.pick import BesideOut
+from jukectl.cli.requests import build_request, show_estimate, show_rendered
+
+
+def branch(
+    context: typer.Context,
+    song: Annotated[Path, typer.Argument(help="A song folder, finished or not.")],
+    at: Annotated[
+        float | None,
+        typer.Option("--at", help="Seconds from its start; down to a whole top code. [default: where it ends]"),
+    ] = None,
+    sample: Annotated[int, typer.Option("--sample", help="Which of its samples, counted from 0.")] = 0,
+    out: BesideOut = None,
+    artist: o.Artist = None,
+    genre: o.Genre = None,
+    lyrics: o.Lyrics = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", help="Seconds of new music. [default: what the song has after the cut, or 20]"),
+    ] = None,
+    song_seconds: o.SongSeconds = None,
+    samples: o.Samples = 1,
+    seed: o.Seed = None,
+    temperature: o.Temperature = None,
+    top_p: o.TopP = None,
+    top_k: o.TopK = None,
+    advance: o.Advance = None,
+    parallel: o.Parallel = None,
+    levels: Annotated[
+        str | None, typer.Option("--levels", help="Stop after these: top is the quick draft. [default: the song's]")
+    ] = None,
+    preview: o.Preview = "",
+    loudness: o.Loudness = None,
+    model: o.Model = None,
+    adapter: o.Adapter = None,
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    max_memory: o.MaxMemory = None,
+    overwrite: o.Overwrite = False,
+    force: o.Force = False,
+    dry_run: o.DryRun = False,
+    show: o.ShowProgress = Watching.AUTO,
+) -> None:
+    """Go on from within a song: new samples that begin as it does, up to the cut. Other labels steer them elsewhere.
+
+    Example: jukectl branch my-song --at 31.5 --samples 4 --genre Ambient --out my-song-again
+    """
+    from jukectl import pipeline
+
+    request = build_request(
+        artist=artist,
+        genre=genre,
+        lyrics=lyrics,
+        song_seconds=song_seconds,
+        samples=samples,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        advance=advance,
+        parallel=parallel,
+        preview=preview,
+        loudness=loudness,
+        model=model,
+        adapter=adapter,
+        device=device,
+        precision=precision,
+        max_memory=max_memory,
+        overwrite=overwrite,
+        force=force,
+    )
+    stages = o.parse_levels(levels) if levels is not None else None
+    if dry_run:
+        estimate = pipeline.estimate_branch(
+            song, at, out, request, sample=sample, seconds=seconds, levels=stages, warn=warning(show)
+        )
+        return show_estimate(context, estimate)
+    with progress(context, show) as report:
+        result = pipeline.branch(
+            song, at, out, request, sample=sample, seconds=seconds, levels=stages, report=report, warn=warning(show)
+        )
+    return show_rendered(context, result, show)
