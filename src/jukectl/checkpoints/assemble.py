@@ -22,6 +22,12 @@ from jukectl.files import atomic_write
 
 Tensors = Mapping[str, Tensor]
 
+NAMES = ("artists", "genres")
+"""What a [vocabulary] table has of names."""
+
+CHARACTERS = ("characters", "character_numbers")
+"""What it has of lyrics."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -82,6 +88,7 @@ def assemble(
             parts[VQVAE_PART] = {**parts.get(VQVAE_PART, {}), **rounded(run.tensors, dtype, str(run.path))}
         else:
             _agree(table, "vocabulary", run)
+            _take_characters(table, run)
             level = run.about["prior"]["level"]
             priors[level] = run.about["prior"]
             parts[level] = rounded(run.tensors, dtype, str(run.path))
@@ -149,16 +156,24 @@ def _agree(table: dict[str, Any], key: str, run: Run) -> None:
     try:  # what one leaves out and the other says may be the same: a default
         same = vqvae_config(mine) == vqvae_config(theirs) if key == "vqvae" else _one_grew(mine, theirs)
         if key == "vocabulary":
-            table[key] = {kind: max(mine[kind], theirs[kind], key=len) for kind in mine}
+            table[key] = {**theirs, **{kind: max(mine[kind], theirs[kind], key=len) for kind in NAMES}}
     except (TypeError, ValueError, AttributeError) as error:
         raise BadModel(f"{run.path / CARD} or {CARD} beside it describes no {key}: {error}") from error
     if not same:
         raise BadModel(f"{run.path} was trained with another {key} than the parts beside it")
 
 
+def _take_characters(table: dict[str, Any], run: Run) -> None:
+    """The characters of lyrics are those of the latest prior that is told lyrics."""
+    if "lyrics" in run.about["prior"]:
+        names = {kind: table["vocabulary"][kind] for kind in NAMES}
+        more = {kind: run.about["vocabulary"][kind] for kind in CHARACTERS if kind in run.about["vocabulary"]}
+        table["vocabulary"] = {**names, **more}
+
+
 def _one_grew(mine: Mapping[str, list[str]], theirs: Mapping[str, list[str]]) -> bool:
     """Whether of two vocabularies one begins with the other: names are only ever added, and at the end."""
-    pairs = [(mine[kind], theirs[kind]) for kind in mine.keys() | theirs.keys()]
+    pairs = [(mine[kind], theirs[kind]) for kind in NAMES]
     return all(one[: len(other)] == other[: len(one)] for one, other in pairs)
 
 

@@ -85,7 +85,11 @@ class ModelCard:
 
     def check_numbers(self) -> None:
         """ValueError where a set of names has an id that its prior has not."""
-        for level, names in self.vocabularies.items():
+        characters = Vocabulary(
+            characters=self.vocabulary.characters, character_numbers=self.vocabulary.character_numbers
+        )
+        heard = {level: characters for level, config in self.priors.items() if config.lyrics is not None}
+        for level, names in {**heard, **self.vocabularies}.items():
             config = self._prior(level)
             counts = {"artist": config.artists, "genre": config.genres}
             if config.lyrics is not None:
@@ -133,7 +137,7 @@ class ModelCard:
                     Level.parse(label): PriorConfig.from_dict({**values, "level": label})
                     for label, values in table.get("priors", {}).items()
                 },
-                vocabulary=Vocabulary(artists=_tuple(names.get("artists", [])), genres=_tuple(names.get("genres", []))),
+                vocabulary=plain_names(names),
                 vocabularies=_read_sets(table.get("vocabularies", [])),
                 sampling=table.get("sampling", {}),
                 fingerprints=table.get("fingerprints", {}),
@@ -162,8 +166,10 @@ class ModelCard:
             "sources": [dict(source) for source in self.sources],
         }
         if self.vocabulary.artists or self.vocabulary.genres:  # a codec alone has none, and priors may join it later
-            names = {"artists": list(self.vocabulary.artists), "genres": list(self.vocabulary.genres)}
-            table["vocabulary"] = names
+            names = self.vocabulary
+            table["vocabulary"] = {"artists": list(names.artists), "genres": list(names.genres)}
+            if names.characters:
+                table["vocabulary"] |= characters_table(names.alphabet(0))
         return tomlkit.dumps(table) + _written_sets(self.vocabularies)
 
 
@@ -174,6 +180,23 @@ def vqvae_config(table: Mapping[str, Any]) -> VQVAEConfig:
 
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def plain_names(table: Mapping[str, Any]) -> Vocabulary:
+    """The names and characters of a [vocabulary] table, as models and runs of our own have it."""
+    return Vocabulary(
+        artists=_tuple(table.get("artists", [])),
+        genres=_tuple(table.get("genres", [])),
+        characters=table.get("characters", ""),
+        character_numbers=_tuple(table.get("character_numbers", [])),
+    )
+
+
+def characters_table(alphabet: Mapping[str, int]) -> dict[str, Any]:
+    """What a [vocabulary] table says of the characters of lyrics: their ids too, where those are not 1, 2, 3 ..."""
+    numbers = list(alphabet.values())
+    in_order = numbers == list(range(1, len(numbers) + 1))
+    return {"characters": "".join(alphabet), **({} if in_order else {"character_numbers": numbers})}
 
 
 LISTS = ("artists", "artist_numbers", "genres", "genre_numbers", "character_numbers")

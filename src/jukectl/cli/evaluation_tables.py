@@ -41,6 +41,32 @@ def prior(facts: Facts) -> list[str]:
     return lines([made, saved])
 
 
+ONSETS = {
+    "attention": "by attention",
+    "even_song": "spread evenly over the song",
+    "even_sung": "spread evenly over what is sung",
+}
+
+
+def lyrics(facts: Facts) -> list[str]:
+    """A table of what lyrics save, and one of how far word onsets are from the truth."""
+    bits = table("lyrics told", "bits a code", "the right ones save", text=1)
+    bits.add_row("the right ones", figure(facts["bits"]["right"]), "")
+    for name, told in (("other", "another song's"), ("none", "none")):
+        gain = facts["bits"]["saved"][name]
+        if gain is not None:
+            span = "" if gain["low"] is None else f" ({gain['low']:+.4f} to {gain['high']:+.4f})"
+            bits.add_row(told, figure(facts["bits"][name]), f"{gain['bits']:+.4f}{span}")
+    found = facts["alignment"]
+    if found is None:
+        return lines([bits])
+    errors = table("onsets of words", "mean error (s)", "median (s)", "within 0.5 s (%)", text=1)
+    for name, how in ONSETS.items():
+        one = found[name]
+        errors.add_row(how, figure(one["mean"]), figure(one["median"]), _percent(one["near"]))
+    return lines([bits, errors])
+
+
 def continuation(facts: Facts) -> list[str]:
     """A table of songs, and below them what is usual in recordings."""
     made = table(

@@ -41,6 +41,12 @@ AdapterRank = Annotated[
     int | None,
     typer.Option("--adapter-rank", help="With --from: learn a low-rank adapter of this rank, not all of the weights."),
 ]
+AddLyrics = Annotated[
+    bool,
+    typer.Option(
+        "--add-lyrics", help="With --from: a prior without lyrics learns to hear them, see docs/TRAINING.md, Lyrics."
+    ),
+]
 OtherCodec = Annotated[
     bool, typer.Option("--force", help="With --from: begin although the codes are of another VQ-VAE than the model's.")
 ]
@@ -70,14 +76,16 @@ def prior(
     overrides: Overrides = None,
     start: From = None,
     adapter_rank: AdapterRank = None,
+    add_lyrics: AddLyrics = False,
     force: OtherCodec = False,
     device: Device = "auto",
 ) -> None:
-    """Learn the top prior from encoded songs. With --from, teach a trained one new artists and genres.
+    """Learn the top prior from encoded songs. With --from, teach a trained one new artists and genres, or lyrics.
 
     Example: jukectl train prior my.toml --from mini
     """
-    _prior(context, recipe, [*(overrides or ()), *_starting(start, adapter_rank, force)], device)
+    lyrics = ["add_lyrics=true"] if add_lyrics else []
+    _prior(context, recipe, [*(overrides or ()), *_starting(start, adapter_rank, force), *lyrics], device)
 
 
 @app.command()

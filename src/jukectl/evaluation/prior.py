@@ -16,9 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from jukectl.evaluation.baselines import Bigram
-from jukectl.prior.labels import EMPTY_SLOT, LabelBatch
+from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
-from jukectl.prior.vocabulary import UNLABELLED
 from jukectl.training.segments import Segments
 
 Costs = NDArray[np.float64]  # (S, T) bits
@@ -56,15 +55,19 @@ class PriorScore:
         """
         if name not in self.other:
             return None
-        saved = (self.other[name] - self.true)[:, :first].mean(axis=1)  # (S,)
-        numbers, places = np.unique(self.songs, return_inverse=True)
-        sums, counts = np.bincount(places, saved), np.bincount(places)
-        if len(numbers) < 2:
-            return Gain(bits=float(saved.mean()), low=None, high=None)
-        picks = np.random.default_rng(0).integers(len(numbers), size=(DRAWS, len(numbers)))
-        means = sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
-        low, high = np.percentile(means, [(100 - CONFIDENCE) / 2, (100 + CONFIDENCE) / 2])
-        return Gain(bits=float(saved.mean()), low=float(low), high=float(high))
+        return gain_over_songs((self.other[name] - self.true)[:, :first].mean(axis=1), self.songs)
+
+
+def gain_over_songs(saved: NDArray[np.float64], songs: NDArray[np.int64]) -> Gain:
+    """The mean of what is saved in each segment (S,), which are of these songs (S,), and its interval over songs."""
+    numbers, places = np.unique(songs, return_inverse=True)
+    sums, counts = np.bincount(places, saved), np.bincount(places)
+    if len(numbers) < 2:
+        return Gain(bits=float(saved.mean()), low=None, high=None)
+    picks = np.random.default_rng(0).integers(len(numbers), size=(DRAWS, len(numbers)))
+    means = sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
+    low, high = np.percentile(means, [(100 - CONFIDENCE) / 2, (100 + CONFIDENCE) / 2])
+    return Gain(bits=float(saved.mean()), low=float(low), high=float(high))
 
 
 Watch = Callable[[int], None]
@@ -123,13 +126,6 @@ def join_labels(batches: Sequence[LabelBatch]) -> LabelBatch:
     columns = {field.name: [getattr(batch, field.name) for batch in batches] for field in fields(LabelBatch)}
     # no lyrics are none for all of them
     return LabelBatch(**{name: torch.cat(parts) for name, parts in columns.items() if parts[0] is not None})
-
-
-def unlabelled(batch: LabelBatch) -> LabelBatch:
-    """The same place in the song, without artist and genre."""
-    genres = torch.full_like(batch.genres, EMPTY_SLOT)
-    genres[:, 0] = UNLABELLED
-    return replace(batch, artist=torch.full_like(batch.artist, UNLABELLED), genres=genres)
 
 
 def shuffle_labels(

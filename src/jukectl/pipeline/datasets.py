@@ -69,12 +69,16 @@ def encode_manifest(
     """Encode the songs of a manifest, or of a part of it, into one code folder; codes that are there stay.
 
     Killed at any moment, it goes on with the song that it was at. Memory does not grow with the length of a song, but
-    for its codes. Raises WrongCodec where the folder has shards of another codec.
+    for its codes. Lyrics are copied beside them. Raises WrongCodec where the folder has shards of another codec, and
+    BadManifest where lyrics of the manifest are gone.
     """
     manifest, folder, machine = Manifest.load(manifest_path), catalogue.find(model), choose(device)
     codes, fingerprint = CodeFolder(out), folder.fingerprint(VQVAE_PART)
     _check_codec(codes, levels, fingerprint, folder)
     tracks = (part or Part()).tracks(manifest)
+    for track in tracks:  # before hours of encoding, since they are small, and may be gone
+        codes.keep_lyrics(track, manifest.folder / track.lyrics)
+        codes.keep_midi(track, manifest.folder / track.midi)
     missing = {
         track: [level for level in levels if not _is_encoded(codes, track, level, fingerprint)] for track in tracks
     }

@@ -1,20 +1,10 @@
 """Lyrics of which it is known when they are sung: their characters in a model's alphabet, each with its onset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 
+from jukectl.lyrics.timed import TimedLyrics
 from jukectl.prior.lyrics import spell
-
-
-@dataclass(frozen=True)
-class WordTime:
-    """When a part of a text is sung, in seconds."""
-
-    first: int  # character of the text
-    stop: int  # the character after its last
-    start: float
-    end: float | None = None  # None: until the next word begins
 
 
 @dataclass(frozen=True)
@@ -37,20 +27,16 @@ class Sung:
     left_out: str = ""  # characters of the text that have no place in the alphabet, each once
 
 
-LAST_WORD = 0.5  # seconds of a last word that has no end
-
-
-def spell_sung(text: str, words: Sequence[WordTime], alphabet: Mapping[str, int], sample_rate: int) -> Sung:
-    """The ids of a text's characters and when each begins; `words` are parts of it, in their order in text and time.
+def spell_sung(timed: TimedLyrics, alphabet: Mapping[str, int], sample_rate: int) -> Sung:
+    """The ids of the characters of timed lyrics, and when each begins.
 
     Inside a word characters are spread evenly. What stands between words, such as a space, begins where the word before
-    it ends; what stands before the first, where that begins. ValueError for words that are out of order.
+    it ends; what stands before the first, where that begins.
     """
     ids: list[int] = []
     onsets: list[int] = []
-    found: list[SungWord] = []
+    words: list[SungWord] = []
     left_out: dict[str, None] = {}
-    place, now = 0, words[0].start if words else 0.0
 
     def read(part: str, start: float, end: float) -> int:
         """Add a part of the text, sung evenly from start to end; how many characters it has in the alphabet."""
@@ -61,16 +47,12 @@ def spell_sung(text: str, words: Sequence[WordTime], alphabet: Mapping[str, int]
         left_out.update(dict.fromkeys(spelled.left_out))
         return count
 
-    for number, word in enumerate(words):
-        following = words[number + 1].start if number + 1 < len(words) else word.start + LAST_WORD
-        end = following if word.end is None else word.end
-        if not (place <= word.first < word.stop <= len(text) and now <= word.start):
-            raise ValueError(f"the word number {number + 1} at {word.start:g} s is out of order")
-        read(text[place : word.first], now, now)
+    place, now = 0, timed.words[0].start if timed.words else 0.0
+    for word, end in zip(timed.words, timed.ends(), strict=True):
+        read(timed.text[place : word.first], now, now)
         first = len(ids)
-        if read(text[word.first : word.stop], word.start, max(end, word.start)):
-            times = (round(one * sample_rate) for one in (word.start, max(end, word.start)))
-            found.append(SungWord(first, len(ids) - 1, *times))
-        place, now = word.stop, max(word.start, min(end, following) if number + 1 < len(words) else end)
-    read(text[place:], now, now)
-    return Sung(tuple(ids), tuple(accumulate(onsets, max)), tuple(found), "".join(left_out))
+        if read(word.text, word.start, end):
+            words.append(SungWord(first, len(ids) - 1, round(word.start * sample_rate), round(end * sample_rate)))
+        place, now = word.stop, end
+    read(timed.text[place:], now, now)
+    return Sung(tuple(ids), tuple(onsets), tuple(words), "".join(left_out))

@@ -161,6 +161,12 @@ class PriorRecipe:
     level: str = "top"
     model: dict[str, Any] = field(default_factory=dict)  # fields of PriorConfig
     label_dropout: float = 0.1  # share of segments that are trained without artist and genre
+    lyrics_dropout: float = 0.1  # share of segments that are trained without lyrics, of a prior that takes them
+    midi_dropout: float = 0.2  # share of segments that are trained without notes, of a prior that takes them
+    add_midi: bool = False  # what is started from knows no notes: it learns them, by model.midi
+    add_lyrics: bool = False  # what is started from knows no lyrics: it learns them, by model.lyrics and new blocks
+    lyrics_blocks: int = 3  # new blocks for them
+    lyrics_guide: float = 0.0  # weight of a loss that has one head look at what is sung, by the times of words
     codec: Path | None = None  # a model folder: the embeddings of codes begin as images of its codebooks' vectors
     start: str | None = None  # a model, by name or folder, or a training run: its weights and names are begun with
     other_codec: bool = False  # start although another VQ-VAE gave the codes their meaning
@@ -172,12 +178,38 @@ class PriorRecipe:
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise ValueError(f"level is one of {', '.join(LEVELS)}, got {self.level!r}")
-        if not 0 <= self.label_dropout <= 1:
-            raise ValueError(f"label_dropout is a share from 0 to 1, got {self.label_dropout}")
+        for name in ("label_dropout", "lyrics_dropout", "midi_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share from 0 to 1, got {getattr(self, name)}")
+        self._check_lyrics()
+        if self.add_midi and self.start is None:
+            raise ValueError("add_midi needs a model that learns to follow notes: give it with --from or as start")
+        if self.add_midi and self.level != Level.TOP.label:
+            raise ValueError(f"add_midi is for level top, which alone is told notes, got {self.level}")
+        if self.add_midi and self.adapter is not None:
+            raise ValueError("add_midi gives a prior new layers, which an adapter cannot hold: leave adapter out")
         if self.adapter is not None and self.start is None:
             raise ValueError("adapter needs a model that it adapts: give it with --from or as start")
         if self.codec is not None and self.start is not None:
             raise ValueError("codec is for a prior that starts from random weights: leave it out beside start")
+
+    def _check_lyrics(self) -> None:
+        """ValueError where what is asked of lyrics does not go together."""
+        _check_least(self, 1, "lyrics_blocks")
+        _check_least(self, 0, "lyrics_guide")
+        if self.lyrics_guide and (self.train.compile or self.train.checkpoint_activations):
+            raise ValueError("lyrics_guide looks into a block: leave train.compile and checkpoint_activations out")
+        if self.add_lyrics and self.start is None:
+            raise ValueError("add_lyrics needs a model that learns to hear them: give it with --from or as start")
+        if self.add_lyrics and self.level != Level.TOP.label:
+            raise ValueError(f"add_lyrics is for level top, which alone is told lyrics, got {self.level}")
+        if self.add_lyrics and self.adapter is not None:
+            raise ValueError("add_lyrics gives a prior new blocks, which an adapter cannot hold: leave adapter out")
+        if self.add_lyrics and "lyrics" not in self.model:
+            raise ValueError(
+                "add_lyrics needs a table [model.lyrics], such as: characters = 512 and apart = true; "
+                "see examples/singing"
+            )
 
 
 def _check_least(config: object, least: int, *names: str) -> None:

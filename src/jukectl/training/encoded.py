@@ -2,13 +2,14 @@
 
 A song is first written to its own archives, `SONG/<level>.npz`, so that a kill costs the song at hand. Some thousand
 seconds of them are then packed into `shards/<level>-<digest>.npz`, a level at a time. Both are found alike, and mapped
-into memory when they are read: a data set may be larger than memory, and lie in several folders.
+into memory when they are read: a data set may be larger than memory, and lie in several folders. Lyrics are copied to
+`lyrics/SONG.<suffix>`, so that the folder is all that training needs.
 """
 
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
@@ -16,11 +17,13 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.shard import SongCodes, read_shard, song_archive, write_shard
 from jukectl.errors import BadManifest, NotCodes
-from jukectl.files import make_folder
+from jukectl.files import atomic_write, make_folder
 from jukectl.training.manifest import Manifest, Track
 
 MANIFEST = "manifest.jsonl"
 SHARDS = "shards"
+LYRICS = "lyrics"
+MIDI = "midi"
 
 
 class CodeFolder:
@@ -78,6 +81,42 @@ class CodeFolder:
         _sweep(path.parent)
         codes.save(path)
 
+    def lyrics_file(self, track: Track) -> Path | None:
+        """Where the copy of a song's lyrics is; None where it has none."""
+        if not track.lyrics:
+            return None
+        return self.path / LYRICS / f"{track.name}{PurePosixPath(track.lyrics).suffix}"
+
+    def midi_file(self, track: Track) -> Path | None:
+        """Where the copy of a song's notes is; None where it has none."""
+        return self.path / MIDI / f"{track.name}.mid" if track.midi else None
+
+    def keep_lyrics(self, track: Track, source: Path) -> None:
+        """Copy a song's lyrics, as they are, from a file; BadManifest where that cannot be read."""
+        self._keep(self.lyrics_file(track), source, f"the lyrics {source} of {track.path}")
+
+    def keep_midi(self, track: Track, source: Path) -> None:
+        """The same with its notes."""
+        self._keep(self.midi_file(track), source, f"the notes {source} of {track.path}")
+
+    def _keep(self, copy: Path | None, source: Path, what: str) -> None:
+        if copy is None:
+            return
+        try:
+            text = source.read_bytes()
+        except OSError as error:
+            raise BadManifest(
+                f"cannot read {what}: {error.strerror}. "
+                "If they have gone, make the manifest again with: jukectl data scan MUSIC --out MANIFEST"
+            ) from error
+        if copy.is_file() and copy.read_bytes() == text:
+            return
+        with self._alone():
+            make_folder(copy.parent)
+            _sweep(copy.parent)
+            with atomic_write(copy) as file:
+                file.write(text)
+
     def pack(self, names: Sequence[str], level: Level) -> None:
         """Move the codes of these songs into one shard; those that are in one already lose their own archive."""
         with self._alone():
@@ -133,6 +172,24 @@ class EncodedSongs:
                 f"{home.path} holds no usable {level.label} codes of {track.path}. "
                 f"Make them with: jukectl data encode MANIFEST --out {home.path}"
             ) from error
+
+    def lyrics(self, track: Track) -> Path | None:
+        """The file of a song's lyrics, None where it has none; BadManifest where the file is not in the folder."""
+        home = self._homes.get(track, self.folders[0])
+        return self._beside(track, home, home.lyrics_file(track), f"lyrics {track.lyrics}")
+
+    def midi(self, track: Track) -> Path | None:
+        """The same of its notes."""
+        home = self._homes.get(track, self.folders[0])
+        return self._beside(track, home, home.midi_file(track), f"notes {track.midi}")
+
+    def _beside(self, track: Track, home: CodeFolder, file: Path | None, what: str) -> Path | None:
+        if file is None or file.is_file():
+            return file
+        raise BadManifest(
+            f"{home.path} has the codes of {track.path}, and not its {what}. "
+            f"Copy them there with: jukectl data encode MANIFEST --out {home.path}"
+        )
 
 
 def _sweep(folder: Path) -> None:

@@ -13,7 +13,7 @@ from jukectl.errors import BadRecipe
 from jukectl.prior.adapters import Adapter, attach
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
-from jukectl.prior.surgery import grow_vocabulary
+from jukectl.prior.surgery import add_lyrics, add_midi, grow_vocabulary
 from jukectl.prior.vocabulary import Vocabulary
 from jukectl.progress import Warn, unheard
 from jukectl.training.blocks import prepare_blocks
@@ -22,8 +22,10 @@ from jukectl.training.copying import Copied, CopyWatch
 from jukectl.training.distributed import ALONE, Ranks
 from jukectl.training.drawing import ALL_ROWS
 from jukectl.training.encoded import EncodedSongs
+from jukectl.training.guide import AttentionGuide, guided_layer
 from jukectl.training.prefetch import moved
-from jukectl.training.segments import Segments, SegmentSet, vocabulary_of
+from jukectl.training.segments import Segments, SegmentSet, notes_changed, vocabulary_of, with_other_lyrics
+from jukectl.training.song_lyrics import with_characters
 from jukectl.training.starting import PriorStart, agreed_model, start_from_codebooks
 
 
@@ -55,9 +57,13 @@ class PriorTask:
         kept, held = songs.manifest.split(recipe.data.held_out)
         level = self.config.level
         shape = {"context": self.config.context, "ratio": self.config.ratio, "slots": self.config.genre_slots}
-        self.training = SegmentSet.load(songs, kept, level, self.vocabulary, **shape)
-        held_out = SegmentSet.load(songs, held or kept, level, self.vocabulary, **shape)
+        lyrics, midi = self.config.lyrics, self.config.midi is not None
+        self.training = SegmentSet.load(songs, kept, level, self.vocabulary, lyrics=lyrics, midi=midi, **shape)
+        held_out = SegmentSet.load(songs, held or kept, level, self.vocabulary, lyrics=lyrics, midi=midi, **shape)
         self.validation = held_out.spread(recipe.data.validation_segments)
+        self.other_lyrics = with_other_lyrics(self.validation)
+        self.other_notes = notes_changed(self.validation) if midi else {}
+        self.guide = self._guide() if recipe.lyrics_guide else None
         self.copies: CopyWatch | None = None
         self._warned = False
         if start is not None and held and recipe.copying.samples:
@@ -66,15 +72,21 @@ class PriorTask:
 
     def _begin(self, vocabulary: Vocabulary, songs: EncodedSongs) -> None:
         """A prior with random weights, or with embeddings from a codec's codebooks."""
-        self.vocabulary = vocabulary
-        self.config = prior_config(self.recipe, vocabulary, songs)
+        self.recipe, self.vocabulary = with_characters(self.recipe, vocabulary)
+        self.config = prior_config(self.recipe, self.vocabulary, songs)
         self.prior = Prior(self.config)
         if self.recipe.codec is not None:
             start_from_codebooks(self.prior, self.recipe.codec)
 
     def _go_on(self, start: PriorStart, found: Vocabulary, songs: EncodedSongs) -> None:
-        """A trained prior, with rows for the names that are new to it."""
+        """A trained prior, with rows for the names that are new to it, and with lyrics where they are added."""
         recipe, known = self.recipe, start.config
+        if recipe.add_lyrics:
+            recipe, start = self._hearing_lyrics(start)
+            known = start.config
+        if recipe.add_midi:
+            recipe = self._following_notes(recipe, start)
+            known = start.config
         if warning := start.check_codec(self.codec, recipe.data.folders[0], anyway=recipe.other_codec):
             self.warn(warning)
         self.vocabulary = start.vocabulary.grown(found.artists, found.genres)
@@ -87,6 +99,39 @@ class PriorTask:
             new = {"new_artists": artists - known.artists, "new_genres": genres - known.genres}
             self.adapter = attach(self.prior, recipe.adapter, **new)
 
+    def _hearing_lyrics(self, start: PriorStart) -> tuple[PriorRecipe, PriorStart]:
+        """The start with new blocks, and its vocabulary with characters; the recipe without what it says of them."""
+        recipe, vocabulary = with_characters(self.recipe, start.vocabulary)
+        table = recipe.model["lyrics"]
+        try:
+            # as part of a prior's config, which is where its parts are read
+            wanted = PriorConfig.from_dict({**start.config.to_dict(), "lyrics": table}).lyrics
+            assert wanted is not None
+            add_lyrics(start.prior, wanted, blocks=recipe.lyrics_blocks)
+        except ValueError as error:
+            raise BadRecipe(f"add_lyrics: {error}") from error
+        rest = {name: value for name, value in recipe.model.items() if name not in ("lyrics", "depth", "pattern")}
+        return replace(recipe, model=rest, add_lyrics=False), replace(start, vocabulary=vocabulary)
+
+    @staticmethod
+    def _following_notes(recipe: PriorRecipe, start: PriorStart) -> PriorRecipe:
+        """Give the start what hears notes; the recipe without what it says of that."""
+        try:
+            wanted = PriorConfig.from_dict({**start.config.to_dict(), "midi": recipe.model.get("midi", {})}).midi
+            assert wanted is not None
+            add_midi(start.prior, wanted)
+        except ValueError as error:
+            raise BadRecipe(f"add_midi: {error}") from error
+        return replace(recipe, model={name: value for name, value in recipe.model.items() if name != "midi"})
+
+    def _guide(self) -> AttentionGuide:
+        """A head's attention is guided, and the config tells which."""
+        layer = guided_layer(self.config)
+        assert self.config.lyrics is not None
+        lyrics = replace(self.config.lyrics, alignment_layer=layer)
+        self.config = replace(self.config, lyrics=lyrics)
+        return AttentionGuide(self.prior, layer, lyrics.alignment_head)
+
     def distribute(self, ranks: Ranks) -> None:
         """Shard the prior over the ranks, block by block."""
         self.ranks = ranks
@@ -97,22 +142,40 @@ class PriorTask:
     def batch(self, step: int, rows: slice = ALL_ROWS) -> Segments:
         """Rows of a step's segments."""
         generator = np.random.default_rng((self.recipe.train.seed, step))
-        return self.training.draw(self.recipe.train.batch, self.recipe.label_dropout, generator, rows)
+        recipe = self.recipe
+        return self.training.draw(
+            recipe.train.batch,
+            recipe.label_dropout,
+            generator,
+            rows,
+            lyrics_dropout=recipe.lyrics_dropout,
+            midi_dropout=recipe.midi_dropout,
+        )
 
     def before_step(self, step: int) -> None:
         """Nothing is due."""
 
     def loss(self, batch: Segments) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Mean bits a code."""
-        return self.prior.loss(batch.codes, batch.labels, batch.upper), {}
+        """Mean bits a code; with lyrics those of characters too, as far as they count, and both apart for the log."""
+        costs = self.prior.costs(batch.codes, batch.labels, batch.upper)
+        figures = {} if costs.lyrics is None else {"bits": costs.codes.mean(), "lyric_bits": costs.lyrics.mean()}
+        loss = self.prior.weighed(costs)
+        if self.guide is not None and batch.sung is not None:
+            figures["guide"] = self.guide.loss(batch.sung)
+            loss = loss + self.recipe.lyrics_guide * figures["guide"]
+        return loss, {name: figure.detach() for name, figure in figures.items()}
 
     def after_step(self) -> Mapping[str, float]:
         """Nothing moves but the weights."""
         return {}
 
     def evaluate(self) -> Mapping[str, float]:
-        """Mean bits a code over held-out segments."""
+        """Mean bits a code over held-out segments; of a prior with lyrics also when it is told those of others."""
         bits = {self.objective: float(self.ranks.map(self._bits, self.validation).mean())}
+        if self.other_lyrics is not None:
+            bits["bits_other_lyrics"] = float(self.ranks.map(self._bits, self.other_lyrics).mean())
+        for name, batches in self.other_notes.items():
+            bits[name] = float(self.ranks.map(self._bits, batches).mean())
         if self.copies is None or self.ranks.world > 1:  # a sharded prior cannot be sampled from
             return bits
         copied = self.copies.look(self.prior)
@@ -131,7 +194,8 @@ class PriorTask:
             )
 
     def _bits(self, batch: Segments) -> Tensor:
-        return self.loss(moved(batch, self.ranks.device))[0]
+        batch = moved(batch, self.ranks.device)
+        return self.prior.costs(batch.codes, batch.labels, batch.upper).codes.mean()
 
 
 def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary, songs: EncodedSongs) -> PriorConfig:

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 
 from jukectl.checkpoints.adapters import save_adapter
+from jukectl.checkpoints.card import characters_table
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe, CannotWrite, RunBusy
 from jukectl.files import atomic_write
@@ -66,7 +67,9 @@ def train_prior(
     with _alone_in(recipe.out, ranks), _naming(recipe_path):
         start = None if recipe.start is None else find_prior(recipe.start, level)
         task = PriorTask(recipe, start, warn if ranks.first else unheard)
-        names = {"artists": list(task.vocabulary.artists), "genres": list(task.vocabulary.genres)}
+        names: dict[str, Any] = {"artists": list(task.vocabulary.artists), "genres": list(task.vocabulary.genres)}
+        if task.config.lyrics is not None:
+            names |= characters_table(task.vocabulary.alphabet(task.config.lyrics.alphabet))
         about = {"prior": task.config.to_dict(), "vocabulary": names, "codec": task.codec}
         if start is None or recipe.adapter is None:
             _describe(recipe.out, about, ranks)

@@ -11,11 +11,16 @@ from torch import Tensor
 from jukectl.codes.level import Level
 from jukectl.codes.shard import Frames
 from jukectl.errors import BadManifest
+from jukectl.prior.config import LyricsConfig
 from jukectl.prior.labels import LabelBatch, fill_slots
+from jukectl.prior.lyrics import UNKNOWN
+from jukectl.prior.sung import SungWord
 from jukectl.prior.vocabulary import UNLABELLED, Vocabulary
 from jukectl.training.drawing import ALL_ROWS, ByLength
 from jukectl.training.encoded import EncodedSongs
 from jukectl.training.manifest import Track
+from jukectl.training.song_lyrics import NOTHING, SongLyrics, read_lyrics
+from jukectl.training.song_notes import SongNotes, read_notes, rolls, with_other_notes
 
 NO_LABEL = "unlabelled"  # the name of the id UNLABELLED
 GOLDEN_RATIO = 0.618034  # its multiples, less their whole part, spread any number of points evenly over 0..1
@@ -30,6 +35,8 @@ class Song:
     artist: int
     genres: tuple[int, ...]
     samples: int  # audio samples of the whole song
+    lyrics: SongLyrics | None = None  # None: nothing is sung, or nobody wrote it down
+    notes: SongNotes | None = None  # None: nobody wrote them down
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class Segments:
     codes: Tensor  # (B, T) int64
     upper: Tensor | None  # (B, T / ratio) int64
     labels: LabelBatch
+    sung: Tensor | None = None  # (B, T) int64, which character of the window is sung at a code, NOTHING where none is
 
 
 def genres_of(track: Track) -> tuple[str, ...]:
@@ -67,7 +75,17 @@ def _names(found: Iterable[str]) -> tuple[str, ...]:
 class SegmentSet:
     """The songs of one side of the split, at one level."""
 
-    def __init__(self, songs: Sequence[Song], *, context: int, ratio: int, hop: int, slots: int) -> None:
+    def __init__(
+        self,
+        songs: Sequence[Song],
+        *,
+        context: int,
+        ratio: int,
+        hop: int,
+        slots: int,
+        characters: int = 0,
+        midi: bool = False,
+    ) -> None:
         self.songs = [song for song in songs if len(song.codes) >= context]
         if not self.songs:
             longest = max((len(song.codes) for song in songs), default=0)
@@ -79,6 +97,8 @@ class SegmentSet:
         self.ratio = ratio  # codes per upper code; 1 where there is no upper level
         self.hop = hop
         self.slots = slots
+        self.characters = characters  # of the lyrics' window; 0 where the prior takes none
+        self.midi = midi  # whether the prior is told notes
         self._by_length = ByLength([len(song.codes) for song in self.songs])
 
     @classmethod
@@ -92,8 +112,14 @@ class SegmentSet:
         context: int,
         ratio: int,
         slots: int,
+        lyrics: LyricsConfig | None = None,
+        midi: bool = False,
     ) -> "SegmentSet":
-        """Find the songs' codes, which are read when they are drawn. BadManifest where they are of different codecs."""
+        """Find the songs' codes, which are read when they are drawn. BadManifest where they are of different codecs.
+
+        With `lyrics`, those of a prior, the songs' own are read too, in the vocabulary's characters; with `midi` their
+        notes.
+        """
         songs, codecs, hop = [], [], 1
         for track in tracks:
             codes = encoded.find(track, level)
@@ -112,29 +138,66 @@ class SegmentSet:
                 vocabulary.found_artist(track.artist).ids[0],
                 tuple(one for genre in genres_of(track) for one in vocabulary.found_tag(genre).ids),
                 frames * hop,
+                None if lyrics is None else read_lyrics(encoded, track, vocabulary, lyrics, codes.archive.sample_rate),
+                read_notes(encoded.midi(track), codes.archive.sample_rate / hop) if midi else None,
             )
             songs.append(song)
-        return cls(songs, context=context, ratio=ratio, hop=hop, slots=slots)
+        characters = 0 if lyrics is None else lyrics.characters
+        if midi and not any(song.notes for song in songs):
+            raise BadManifest(
+                "none of the songs has notes to learn from: put NAME.mid beside NAME.flac, or make them with "
+                "jukectl data transcribe; then scan and encode again"
+            )
+        return cls(songs, context=context, ratio=ratio, hop=hop, slots=slots, characters=characters, midi=midi)
 
     def draw(
-        self, count: int, label_dropout: float, generator: np.random.Generator, rows: slice = ALL_ROWS
+        self,
+        count: int,
+        label_dropout: float,
+        generator: np.random.Generator,
+        rows: slice = ALL_ROWS,
+        *,
+        lyrics_dropout: float = 0.0,
+        midi_dropout: float = 0.0,
     ) -> Segments:
         """`count` random segments; a share of them loses artist and genre, to teach the model unlabelled music too.
 
-        With `rows` only those of the `count` segments are read and returned; what is in them does not depend on it.
+        Other shares, drawn for themselves, lose the lyrics and the notes. With `rows` only those of the `count`
+        segments are read and returned; what is in them does not depend on it.
         """
         picks = self._by_length.draw(count, generator)
         places = [(int(pick), int(generator.integers(self._starts(pick))) * self.ratio) for pick in picks]
         dropped = generator.random(count) < label_dropout
-        return self._gather(places[rows], dropped[rows])
+        unsung = np.zeros(count, dtype=bool)
+        if self.characters:  # a prior without lyrics draws the segments that it always drew
+            unsung = generator.random(count) < lyrics_dropout
+        unplayed = np.zeros(count, dtype=bool)
+        if self.midi:
+            unplayed = generator.random(count) < midi_dropout
+        return self._gather(places[rows], dropped[rows], unsung[rows], unplayed[rows])
 
     def spread(self, count: int) -> list[Segments]:
         """`count` fixed segments, one a batch, spread evenly over the songs and over each song's length."""
-        batches = []
+        return [self._gather([place], *np.zeros((3, 1), dtype=bool)) for place in self._spread_places(count)]
+
+    def spread_words(self, count: int) -> list[tuple[SungWord, ...]]:
+        """The words that are sung, as far as is known, within each of the segments that `spread` gives.
+
+        Their characters are counted in the segment's window of the lyrics, their times from the segment's start.
+        """
+        found = []
+        for pick, start in self._spread_places(count):
+            song, offset, length = self.songs[pick], start * self.hop, self.context * self.hop
+            heard = song.lyrics.within(self.characters, song.samples, offset, length) if song.lyrics else ()
+            found.append(heard)
+        return found
+
+    def _spread_places(self, count: int) -> list[tuple[int, int]]:
+        """Song and first code of each of the segments."""
+        places = []
         for index, pick in enumerate(self.spread_songs(count)):
-            start = int(self._starts(pick) * (index * GOLDEN_RATIO % 1)) * self.ratio
-            batches.append(self._gather([(pick, start)], np.zeros(1, dtype=bool)))
-        return batches
+            places.append((pick, int(self._starts(pick) * (index * GOLDEN_RATIO % 1)) * self.ratio))
+        return places
 
     def spread_songs(self, count: int) -> list[int]:
         """Which song each of the segments is of that `spread` gives."""
@@ -144,8 +207,10 @@ class SegmentSet:
         """How many places in a song a segment can start at: whole upper codes only."""
         return (len(self.songs[pick].codes) - self.context) // self.ratio + 1
 
-    def _gather(self, places: Sequence[tuple[int, int]], dropped: np.ndarray) -> Segments:
-        """The segments at these songs and starts."""
+    def _gather(
+        self, places: Sequence[tuple[int, int]], dropped: np.ndarray, unsung: np.ndarray, unplayed: np.ndarray
+    ) -> Segments:
+        """The segments at these songs and starts; which of them lose their labels, their lyrics, their notes."""
         songs = [self.songs[pick] for pick, _ in places]
         starts = [start for _, start in places]
         pairs = list(zip(songs, starts, strict=True))
@@ -163,7 +228,63 @@ class SegmentSet:
             offset=torch.tensor([start * self.hop for start in starts]),
             sample_length=torch.full((len(songs),), self.context * self.hop),
         )
-        return Segments(_long(codes), None if upper is None else _long(upper), labels)
+        sung = None
+        if self.characters:
+            windows = [
+                self._lyrics(song, start, unsung=bool(drop)) for (song, start), drop in zip(pairs, unsung, strict=True)
+            ]
+            ids, places_sung = (torch.from_numpy(np.stack(column)) for column in zip(*windows, strict=True))
+            labels, sung = replace(labels, lyrics=ids), places_sung
+        if self.midi:
+            told = [(None if drop else song.notes, start) for (song, start), drop in zip(pairs, unplayed, strict=True)]
+            labels = replace(labels, notes=rolls(told, self.context))
+        return Segments(_long(codes), None if upper is None else _long(upper), labels, sung)
+
+    def _lyrics(self, song: Song, start: int, *, unsung: bool) -> tuple[np.ndarray, np.ndarray]:
+        """The characters (characters,) of a segment's window, and which of them is sung at each code (T,)."""
+        if song.lyrics is None or unsung:
+            return np.zeros(self.characters, dtype=np.int64), np.full(self.context, NOTHING)
+        offset, length = start * self.hop, self.context * self.hop
+        window = song.lyrics.window(self.characters, song.samples, offset, length)
+        times = offset + self.hop * np.arange(self.context) + self.hop // 2
+        return window.ids, song.lyrics.sung_at(times, window)
+
+
+def with_other_lyrics(batches: Sequence[Segments]) -> list[Segments] | None:
+    """The same batches, each row told the lyrics of another, the nearest before it whose are not the same.
+
+    As many characters as its own has, so that nothing but the words tells the two apart: the other's, from their
+    beginning, over and over where they are fewer. A row with nothing to sing stays so. None where all lyrics are equal.
+    """
+    told = [batch.labels.lyrics for batch in batches]
+    rows = [row for lyrics in told if lyrics is not None for row in lyrics]
+    filled = [row[row != UNKNOWN] for row in rows]
+    if len({tuple(one.tolist()) for one in filled if len(one)}) < 2:
+        return None
+    changed = []
+    for number, row in enumerate(rows):
+        before = (filled[number - shift] for shift in range(1, len(rows) + 1))
+        other = next(one for one in before if len(one) and not torch.equal(one, filled[number]))
+        told_now = row.clone()
+        told_now[row != UNKNOWN] = other.repeat(len(row) // len(other) + 1)[: len(filled[number])]
+        changed.append(told_now)
+    lyrics = torch.split(torch.stack(changed), [len(batch.codes) for batch in batches])
+    return [
+        replace(batch, labels=replace(batch.labels, lyrics=one), sung=None)
+        for batch, one in zip(batches, lyrics, strict=True)
+    ]
+
+
+def notes_changed(batches: Sequence[Segments]) -> dict[str, list[Segments]]:
+    """The same batches told no notes, and told those of others where there are several: by the name of the figure."""
+    labels = [batch.labels for batch in batches]
+    changed = {"bits_no_notes": [replace(one, notes=None) for one in labels]}
+    if (others := with_other_notes(labels)) is not None:
+        changed["bits_other_notes"] = others
+    return {
+        name: [replace(batch, labels=one) for batch, one in zip(batches, some, strict=True)]
+        for name, some in changed.items()
+    }
 
 
 def _long(codes: np.ndarray) -> Tensor:

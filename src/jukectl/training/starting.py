@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.adapters import AdapterCard
 from jukectl.checkpoints.assemble import Run
-from jukectl.checkpoints.card import CARD, vqvae_config
+from jukectl.checkpoints.card import CARD, plain_names, vqvae_config
 from jukectl.checkpoints.store import VQVAE_PART
 from jukectl.codes.fingerprint import fingerprint
 from jukectl.codes.level import Level
@@ -70,9 +70,7 @@ def find_prior(name: str, level: Level) -> PriorStart:
         raise BadModel(f"{name} is a training run, but not of a {level.label} prior")
     prior = Prior(PriorConfig.from_dict(about))
     _fill(prior, run.tensors, name)
-    about = run.about["vocabulary"]
-    names = Vocabulary(artists=tuple(about["artists"]), genres=tuple(about["genres"]))
-    names = names.named(prior.config.artists, prior.config.genres)
+    names = plain_names(run.about["vocabulary"]).named(prior.config.artists, prior.config.genres)
     return PriorStart(name, None, prior, names, _fingerprint(run.tensors), run.about.get("codec"))
 
 
