@@ -19,7 +19,7 @@ LAYERS = (
     {"sampling", "checkpoints"},
     {"prior", "vqvae"},
     {"nn", "native"},
-    {"codes", "audio"},
+    {"codes", "audio", "lyrics"},
     {"files"},
     {"errors", "progress"},
     {"jukectl"},  # the version
