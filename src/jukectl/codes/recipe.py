@@ -23,8 +23,8 @@ LARGEST_SEED = 2**63 - 1  # what TOML can hold
 Kind = Literal["sample", "continue", "encode", "upsample", "branch"]
 """The command that began the song."""
 
-OFF = ("parallel", 1)
-"""A setting that is not written down, so that recipes without it stay as they were."""
+OFF = (("parallel", 1), ("guidance", 1.0))
+"""Settings that are not written down, so that recipes without them stay as they were."""
 
 PARTS = ("vqvae", "top", "middle", "bottom")
 """The parts of a model that have a fingerprint."""
@@ -117,15 +117,22 @@ class LevelSampling:
     top_p: float = 1.0  # 1 is off
     advance: float = 0.5  # how far a window moves on, in contexts
     parallel: int = 1  # spans that the level is made in at once; not at the top
+    guidance: float = 1.0  # how strongly labels count; 1 is as the model learned them
 
     def __post_init__(self) -> None:
-        _make_floats(self, "temperature", "top_p", "advance")
+        _make_floats(self, "temperature", "top_p", "advance", "guidance")
         warm = math.isfinite(self.temperature) and self.temperature >= 0
         _need(warm, "temperature", "a number, 0 or more", self.temperature)
         _need(self.top_k >= 0, "top_k", "0 (off) or more", self.top_k)
         _need(0 < self.top_p <= 1, "top_p", "above 0 and up to 1 (off)", self.top_p)
         _need(0 < self.advance <= 1, "advance", "a fraction of the context, above 0 and up to 1", self.advance)
         _need(self.parallel >= 1, "parallel", "1 (off) or more", self.parallel)
+        _need(math.isfinite(self.guidance) and self.guidance >= 0, "guidance", "0 or more, 1 is off", self.guidance)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the model that a sample takes: with guidance one more, which is told no labels."""
+        return 1 if self.guidance == 1 else 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,6 +333,7 @@ _REMARKS = {
     "sampling.top_p": "1.0 is off",
     "sampling.advance": "how far a window moves on, in contexts",
     "sampling.parallel": "spans made at once",
+    "sampling.guidance": "how strongly labels count, 1 is off",
     "made.upper": "digest of the codes above that these were made from",
     "made.samples": "made at a time",
     "made.chunk": "codes that a window knows, read at a time; 0 is all",
@@ -356,7 +364,7 @@ def _written(recipe: Recipe) -> str:
         for level in TOP_DOWN:
             if level in values:
                 one = asdict(values[level])
-                made.add(level.label, table(name, {key: value for key, value in one.items() if (key, value) != OFF}))
+                made.add(level.label, table(name, {key: value for key, value in one.items() if (key, value) not in OFF}))
         return made
 
     document = tomlkit.document()
@@ -529,6 +537,7 @@ def _read_sampling(table: _Table) -> LevelSampling:
         top_p=table.number("top_p"),
         advance=table.number("advance"),
         parallel=table.whole("parallel") if "parallel" in table else 1,
+        guidance=table.number("guidance") if "guidance" in table else 1.0,
     )
 
 

@@ -11,6 +11,9 @@ VARIANTS = ("plain", "avx2", "avx512")
 OFF = "JUKECTL_NATIVE"
 """Set to 0 in the environment, it leaves all decoding to torch."""
 
+INTERFACE = 2
+"""What jukectl_interface answers where a library is of this version."""
+
 _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 
 
@@ -26,8 +29,9 @@ def _loaded() -> ctypes.CDLL | None:
         best: int = plain.jukectl_processor()
         for variant in reversed(VARIANTS[: best + 1]):
             if path_of(variant).exists():
-                return declared(ctypes.CDLL(str(path_of(variant))))
-    except (OSError, AttributeError):  # not built, or for another sort of machine
+                found = ctypes.CDLL(str(path_of(variant)))
+                return declared(found) if found.jukectl_interface() == INTERFACE else None
+    except (OSError, AttributeError):  # not built, or long ago, or for another sort of machine
         pass
     return None
 

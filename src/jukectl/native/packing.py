@@ -76,7 +76,12 @@ class Stack(ctypes.Structure):
 class Drawing(ctypes.Structure):
     """`drawing` of step.c."""
 
-    _fields_ = (("temperature", ctypes.c_double), ("top_p", ctypes.c_double), ("top_k", ctypes.c_int64))
+    _fields_ = (
+        ("temperature", ctypes.c_double),
+        ("top_p", ctypes.c_double),
+        ("top_k", ctypes.c_int64),
+        ("guidance", ctypes.c_double),
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,6 +61,7 @@ typedef struct {
 typedef struct {
     double temperature, top_p; /* temperature 0 takes the likeliest */
     int64_t top_k;             /* 0 is all */
+    double guidance;           /* 1: there are no rows without labels */
 } drawing;
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -471,13 +472,16 @@ static int64_t draw(const float *logits, int ids, const drawing *d, double numbe
 
 /* Draws the next `count` ids of `rows` samples. `logits` (rows, head.out) are those at code `position`; ids go to
  * `drawn` (rows, count), their numbers are `uniform` (rows, count). `conditioning` is (rows, told, width) or NULL, and
- * `last` (rows,) the id drawn last, of which the logits are still to be computed unless they are `pending`. Returns 0, or
- * -1 where memory ran out. */
+ * `last` (rows,) the id drawn last, of which the logits are still to be computed unless they are `pending`. With guidance
+ * the second half of the rows are those of the first without labels: ids are drawn for the first half, from the logits of
+ * both, and both go on from them. Returns 0, or -1 where memory ran out. */
 int jukectl_decode(const stack *s, int rows, int64_t position, int count, const drawing *d, const float *conditioning,
                    int64_t told, const double *uniform, float *logits, int64_t *drawn, int64_t *last, int pending) {
     const int width = padded(s->width);
     float *x = s->scratch + jukectl_scratch(s, rows) - (size_t)rows * width;
     const size_t stride = (size_t)told * s->width; /* floats of one sample's conditioning */
+    const float strength = (float)d->guidance;
+    const int samples = strength == 1 ? rows : rows / 2;
     for (int n = 0; n < count; n++) {
         if (!pending) { /* the logits after the id that was drawn last */
             position++;
@@ -493,14 +497,23 @@ int jukectl_decode(const stack *s, int rows, int64_t position, int count, const 
             logits_of(s, x, rows, conditioning ? conditioning + (size_t)position * s->width : NULL, stride, logits);
         }
         pending = 0;
-        for (int r = 0; r < rows; r++) {
-            last[r] = draw(logits + (size_t)r * s->head.out, s->ids, d, uniform[(size_t)r * count + n]);
+        for (int r = 0; r < samples; r++) {
+            float *own = logits + (size_t)r * s->head.out;
+            if (samples < rows) {
+                const float *unlabelled = own + (size_t)samples * s->head.out;
+                for (int k = 0; k < s->ids; k++) own[k] = unlabelled[k] + strength * (own[k] - unlabelled[k]);
+            }
+            last[r] = draw(own, s->ids, d, uniform[(size_t)r * count + n]);
             if (last[r] < 0) return -1;
+            if (samples < rows) last[samples + r] = last[r];
             drawn[(size_t)r * count + n] = last[r];
         }
     }
     return 0;
 }
+
+/* Raised where a structure or a function is no longer what library.py and packing.py take it to be. */
+int jukectl_interface(void) { return 2; }
 
 /* How many inputs' weights lie together in a panel of INT8. */
 int jukectl_bytes_together(void) { return bytes_together; }

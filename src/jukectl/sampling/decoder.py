@@ -8,14 +8,23 @@ from torch import Tensor
 from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.model import Conditioning, Prior
 from jukectl.prior.transformer import KVCache
-from jukectl.sampling.draw import draw
+from jukectl.sampling.draw import draw, guided
 
 
 class Decoder(ABC):
     """Makes windows of one prior, for up to `rows` samples at once. B of them in a window.
 
     A window begins with `begin`, which reads the codes that are known; then `decode` goes on from where it stopped.
+
+    With guidance each row is there twice, first all with their labels, then all without: `begin` is given both, and
+    `decode` takes and gives those of the first half, which both halves go on from (see `guided`).
     """
+
+    settings: LevelSampling
+
+    def draw_with(self, settings: LevelSampling) -> None:
+        """Take other settings, from the next `begin` on."""
+        self.settings = settings
 
     @abstractmethod
     def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:
@@ -58,13 +67,13 @@ class EagerDecoder(Decoder):
                 self._position += 1
                 self._logits = self.prior.step(self._drawn, self._position, self._conditioning, self._part)
             code = draw(
-                self._logits.to(uniform.device),
+                guided(self._logits, self.settings.guidance).to(uniform.device),
                 uniform[:, index],
                 temperature=self.settings.temperature,
                 top_k=self.settings.top_k,
                 top_p=self.settings.top_p,
             ).to(self.device)
-            self._drawn = code
+            self._drawn = code.repeat(self.settings.rows)
             drawn.append(code)
         return torch.stack(drawn, dim=1).cpu()
 

@@ -23,6 +23,18 @@ def draw(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int, top
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
 
 
+def guided(logits: Tensor, strength: float) -> Tensor:
+    """Logits (2B, K), first all with labels, then all without, to the logits (B, K) that are drawn from, float32.
+
+    What the labels change is taken `strength` times (Ho and Salimans 2022, with their w one less). At a strength of 1
+    nothing is done: then there are no rows without labels.
+    """
+    if strength == 1:
+        return logits
+    labelled, unlabelled = logits.float().chunk(2)
+    return unlabelled + strength * (labelled - unlabelled)
+
+
 def _likeliest(logits: Tensor, top_k: int, top_p: float) -> Tensor:
     """Probabilities (B, K), zero outside the `top_k` likeliest codes and, of those, the nucleus."""
     ranked, order = logits.sort(dim=-1, descending=True, stable=True)  # or the batch would decide between equals

@@ -10,7 +10,7 @@ from jukectl.errors import is_out_of_memory
 from jukectl.prior.model import Conditioning, Prior
 from jukectl.prior.static_step import StaticStep
 from jukectl.sampling.decoder import Decoder
-from jukectl.sampling.draw import draw
+from jukectl.sampling.draw import draw, guided
 
 WARM_UPS = 2
 """Steps before a graph is recorded: libraries set themselves up in the first ones."""
@@ -43,10 +43,17 @@ class GraphDecoder(Decoder):
         """The numbers of samples that there is a graph for."""
         return set(self._graphs)
 
+    def draw_with(self, settings: LevelSampling) -> None:
+        """Take other settings. What was recorded is of no use then."""
+        if settings != self.settings:
+            self.settings = settings
+            self._graphs.clear()
+
     @torch.inference_mode()
     def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:
         """Read the known codes (B, n)."""
         self._batch, self._next = known.shape
+        self._drawn = self._batch // self.settings.rows  # rows of ids; with guidance there are as many without labels
         self._stop = self.prior.config.context
         if conditioning.positions is not None:
             self._stop = min(self._stop, conditioning.positions.shape[1])
@@ -60,7 +67,7 @@ class GraphDecoder(Decoder):
         start, stop = self._next, self._next + uniform.shape[1]
         if stop > self._stop:
             raise ValueError(f"{stop} codes do not fit in the window of {self._stop}")
-        self._uniforms[: self._batch, start:stop].copy_(uniform)
+        self._uniforms[: self._drawn, start:stop].copy_(uniform)
         steps = stop - start
         if self._logits is not None and steps:
             self._position.fill_(start)
@@ -74,7 +81,7 @@ class GraphDecoder(Decoder):
             else:
                 graph.replay()
         self._next = stop
-        return self._ids[: self._batch, start:stop].cpu()
+        return self._ids[: self._drawn, start:stop].cpu()
 
     def _step(self) -> None:
         """Read the code drawn last, and draw the next one."""
@@ -84,14 +91,14 @@ class GraphDecoder(Decoder):
     def _draw(self, logits: Tensor) -> None:
         """Draw the code at the position from its logits (B, K)."""
         code = draw(
-            logits,
-            self._uniforms[: self._batch].index_select(1, self._position).squeeze(1),
+            guided(logits, self.settings.guidance),
+            self._uniforms[: self._drawn].index_select(1, self._position).squeeze(1),
             temperature=self.settings.temperature,
             top_k=self.settings.top_k,
             top_p=self.settings.top_p,
         )
-        self._code[: self._batch].copy_(code)
-        self._ids[: self._batch].index_copy_(1, self._position, code.unsqueeze(1))
+        self._code[: self._batch].copy_(code.repeat(self.settings.rows))
+        self._ids[: self._drawn].index_copy_(1, self._position, code.unsqueeze(1))
 
     def _record(self) -> None:
         """Record the step of so many samples. Where memory runs out in it, the error goes on to whoever calls."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -66,15 +67,15 @@ class LevelJob:
         """The number that a sample's chance follows from."""
         return self.numbers[sample] if self.numbers else sample
 
-    def section(self, code: int) -> Section:
-        """What a code is drawn with."""
+    def section(self, window: Window) -> Section:
+        """What the codes that a window adds are drawn with."""
         if self.sections:
-            return section_at(self.sections, code)
+            return section_at(self.sections, window.start + window.known)
         return Section(artist=Mixture.of(self.artist), genres=Mixture.of(*self.genres), sampling=self.sampling)
 
     @property
     def rows(self) -> int:
-        """Rows of a decoder that a sample takes: two where labels are weighed against none."""
+        """Rows of a decoder that a sample takes at the most: two where labels are weighed against none."""
         return max([self.sampling.rows, *(section.sampling.rows for section in self.sections)])
 
     def windows(self, done: int) -> list[Window]:
@@ -141,8 +142,8 @@ def fill_spans(
     for windows in spans.rounds(unfinished.made):
         grown = [_known(spans, span, window, before, unfinished) for span, window in enumerate(windows)]
         done = unfinished.made * count
-        for alike in _alike(windows):
-            rows = [_Row(sample, windows[span]) for span in alike for sample in range(codes.samples)]
+        for alike in _alike(job, windows):
+            rows = [_Row(sample, window) for window in alike.values() for sample in range(codes.samples)]
 
             def told(made: int, done: int = done) -> None:
                 watch(spans.begun + (spans.total - spans.begun) * (done + made) // (count * spans.row))
@@ -171,13 +172,17 @@ def _known(spans: Spans, span: int, window: Window, before: Codes, unfinished: S
     return known
 
 
-def _alike(windows: Sequence[Window]) -> list[list[int]]:
-    """Which windows know and add equally many codes, and so are made together; those that add none are left out."""
-    groups: dict[tuple[int, int], list[int]] = {}
-    for number, window in enumerate(windows):
-        if window.new:
-            groups.setdefault((window.known, window.new), []).append(number)
-    return list(groups.values())
+def _alike(job: LevelJob, windows: Sequence[Window]) -> Iterator[dict[int, Window]]:
+    """The windows by span, in the order in which they are made, and cut where what they are told changes.
+
+    Those that know and add equally many codes, drawn alike, are made together; those that add none are left out.
+    """
+    for pieces in zip_longest(*(cut_window(window, cuts_of(job.sections)) for window in windows)):
+        groups: dict[tuple[int, int, LevelSampling], dict[int, Window]] = {}
+        for span, window in enumerate(pieces):
+            if window is not None and window.new:
+                groups.setdefault((window.known, window.new, job.section(window).sampling), {})[span] = window
+        yield from groups.values()
 
 
 def _without_gap(spans: Spans, before: Codes, unfinished: SpanCodes) -> np.ndarray:
@@ -207,9 +212,8 @@ class _Maker:
             less = self._portion.halved(job.prior.config)
             try:
                 if self._decoder is None:
-                    self._decoder = decoder_for(
-                        job.prior, min(self._portion.samples, self._most), job.sampling, int8=job.int8
-                    )
+                    count = min(self._portion.samples, self._most) * job.rows
+                    self._decoder = decoder_for(job.prior, count, job.sampling, int8=job.int8)
                 return _fill_rows(job, rows, known, told, self._decoder, self._portion)
             except (MemoryError, RuntimeError) as error:
                 if less is None or not is_out_of_memory(error):
@@ -253,7 +257,10 @@ def _fill_group(
         for row in rows
     ]
     uniform = torch.from_numpy(np.stack(numbers))
-    decoder.begin(torch.from_numpy(known.astype(np.int64)), _conditioning(job, rows), chunk)
+    settings = job.section(rows[0].window).sampling
+    decoder.draw_with(settings)
+    known = np.tile(known.astype(np.int64), (settings.rows, 1))
+    decoder.begin(torch.from_numpy(known), _conditioning(job, rows, twice=settings.rows > 1), chunk)
     drawn, made, at_once = [], 0, 1
     while made < uniform.shape[1]:
         began = time.perf_counter()
@@ -272,50 +279,64 @@ def conditioning_of(job: LevelJob, sample: int, window: Window) -> Conditioning:
     return _conditioning(job, [_Row(sample, window)])
 
 
-def sung_window(job: LevelJob, sample: int, start: int) -> LyricWindow:
-    """The part of the lyrics of a sample that the window which starts at a code is told; of a prior that hears them."""
+def sung_window(job: LevelJob, sample: int, start: int, shift: int = 0) -> LyricWindow:
+    """The part of the lyrics of a sample that the window which starts at a code is told; of a prior that hears them.
+
+    With a `shift`, in audio samples, that of a window so much later.
+    """
     config = job.prior.config
     assert config.lyrics is not None
+    offset = song_offset(start, config, job.begins)
+    if shift:
+        offset = min(max(offset + shift, 0), job.song_samples - 1)
     return lyric_window(
         job.lyrics[0 if len(job.lyrics) == 1 else sample],
         config.lyrics.characters,
         total_length=job.song_samples,
-        offset=song_offset(start, config),
+        offset=offset,
         sample_length=config.window_samples,
     )
 
 
-def _conditioning(job: LevelJob, rows: Sequence[_Row]) -> Conditioning:
-    """Labels at each window's place in the song, and the upper codes of the same span."""
+def _conditioning(job: LevelJob, rows: Sequence[_Row], *, twice: bool = False) -> Conditioning:
+    """Labels at each window's place in the song, and the upper codes of the same span.
+
+    With `twice`, all rows are there once more after the last, without artist and genre.
+    """
     config = job.prior.config
+    sections = [job.section(row.window) for row in rows]
     labels = LabelBatch.repeat(
         len(rows),
-        artist=job.artist,
-        genres=job.genres,
         slots=config.genre_slots,
         total_length=job.song_samples,
         sample_length=config.window_samples,
         device=job.device,
     )
-    offsets = [song_offset(row.window.start, config) for row in rows]
+    labels = labels.styled([section.artist for section in sections], [section.genres for section in sections])
+    offsets = [song_offset(row.window.start, config, job.begins) for row in rows]
     labels = replace(labels, offset=torch.tensor(offsets, dtype=torch.int64, device=job.device))
     if config.lyrics is not None:
         labels = replace(labels, lyrics=_lyric_windows(job, rows))
+    told = [labels, labels.unlabelled()] if twice else [labels]
     if job.upper is None:
-        return job.prior.conditioning(labels)
+        return _joined([job.prior.conditioning(each) for each in told])
     spans = [upper_span(row.window, config.context, job.ratio, job.upper.shape[1]) for row in rows]
     parts = [job.upper[row.sample, start:stop] for row, (start, stop) in zip(rows, spans, strict=True)]
     upper = torch.from_numpy(np.stack(parts).astype(np.int64)).to(job.device)
-    return job.prior.conditioning(labels, upper)
+    return _joined([job.prior.conditioning(each, upper) for each in told])
+
+
+def _joined(parts: Sequence[Conditioning]) -> Conditioning:
+    return Conditioning.join(parts) if len(parts) > 1 else parts[0]
 
 
 def _lyric_windows(job: LevelJob, rows: Sequence[_Row]) -> Tensor:
     """The part of the lyrics of its sample that each window is told, (rows, characters)."""
 
     @cache
-    def ids(sample: int, start: int) -> np.ndarray:
-        return sung_window(job, sample, start).ids
+    def ids(sample: int, start: int, shift: int) -> np.ndarray:
+        return sung_window(job, sample, start, shift).ids
 
     one = len(job.lyrics) == 1
-    windows = [ids(0 if one else row.sample, row.window.start) for row in rows]
+    windows = [ids(0 if one else row.sample, row.window.start, job.section(row.window).lyrics_shift) for row in rows]
     return torch.from_numpy(np.stack(windows)).to(job.device)

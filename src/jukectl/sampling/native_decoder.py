@@ -83,7 +83,12 @@ class NativeDecoder(Decoder):
         self._scratch = torch.zeros(size)
         self._stack.scratch = self._scratch.data_ptr()
         self._logits = torch.zeros(rows, self._stack.head.out)
-        self._drawing = Drawing(settings.temperature, settings.top_p, settings.top_k)
+        self.draw_with(settings)
+
+    def draw_with(self, settings: LevelSampling) -> None:
+        """Take other settings."""
+        self.settings = settings
+        self._drawing = Drawing(settings.temperature, settings.top_p, settings.top_k, settings.guidance)
 
     @property
     def _reference(self) -> ctypes.c_void_p:
@@ -108,11 +113,11 @@ class NativeDecoder(Decoder):
     def decode(self, uniform: Tensor) -> Tensor:
         """The next ids (B, n)."""
         uniform = uniform.contiguous()
-        rows, count = uniform.shape
-        drawn = torch.empty(rows, count, dtype=torch.int64)
+        drawn = torch.empty(uniform.shape, dtype=torch.int64)
+        count = uniform.shape[1]
         failed = self._library.jukectl_decode(
             self._reference,
-            rows,
+            len(self._last),
             self._position,
             count,
             ctypes.addressof(self._drawing),

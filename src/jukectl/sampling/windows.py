@@ -1,6 +1,6 @@
 """Which codes each window sees and adds: numbers, no tensors, so every case can be tested in a millisecond."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jukectl.prior.config import PriorConfig
@@ -20,7 +20,9 @@ class Window:
         return self.stop - self.start - self.known
 
 
-def plan_windows(total: int, *, context: int, advance: int, done: int = 0, ratio: int = 1) -> Iterator[Window]:
+def plan_windows(
+    total: int, *, context: int, advance: int, done: int = 0, ratio: int = 1, cuts: Sequence[int] = ()
+) -> Iterator[Window]:
     """Windows that add codes `done`..`total`. The grid depends on `total` alone, so a resumed job sees the same ones.
 
     Starts are 0, advance, 2*advance, ... and then one last window, moved left to end at `total` with a full context.
@@ -29,6 +31,8 @@ def plan_windows(total: int, *, context: int, advance: int, done: int = 0, ratio
 
     `ratio`, codes per code of the level above, is given where the windows are conditioned on that level: a start
     between two upper codes raises ValueError here, before anything is sampled, and not at the last window.
+
+    No window adds codes on both sides of one of the `cuts`, where what it is told changes: see `cut_window`.
     """
     if total < 0 or done < 0:
         raise ValueError(f"total and done count codes, got {total} and {done}")
@@ -38,15 +42,25 @@ def plan_windows(total: int, *, context: int, advance: int, done: int = 0, ratio
     for name, start in (("advance", advance), ("the last window's start, total - context,", last)):
         if start % ratio:
             raise ValueError(f"{name} is {start}, no multiple of {ratio}, the codes per code of the level above")
-    return _windows(total, context, (*range(0, last, advance), last), done)
+    if between := [cut for cut in cuts if cut % ratio]:
+        raise ValueError(f"a cut at {between[0]} is no multiple of {ratio}, the codes per code of the level above")
+    return _windows(total, context, (*range(0, last, advance), last), done, cuts)
 
 
-def _windows(total: int, context: int, starts: tuple[int, ...], done: int) -> Iterator[Window]:
+def _windows(total: int, context: int, starts: tuple[int, ...], done: int, cuts: Sequence[int]) -> Iterator[Window]:
     for start in starts:
         stop = min(start + context, total)
         if stop > done:
-            yield Window(start, done - start, stop)
+            yield from cut_window(Window(start, done - start, stop), cuts)
             done = stop
+
+
+def cut_window(window: Window, cuts: Sequence[int]) -> Iterator[Window]:
+    """The window in pieces: one that ends at each of the cuts that it adds codes around. All of them start alike."""
+    begin = window.start + window.known
+    for stop in (*sorted({cut for cut in cuts if begin < cut < window.stop}), window.stop):
+        yield Window(window.start, begin - window.start, stop)
+        begin = stop
 
 
 def upper_span(window: Window, context: int, ratio: int, have: int) -> tuple[int, int]:
@@ -78,12 +92,14 @@ def advance_codes(context: int, fraction: float, ratio: int) -> int:
     return max(int(fraction * context) // ratio, 1) * ratio
 
 
-def song_offset(start: int, config: PriorConfig) -> int:
+def song_offset(start: int, config: PriorConfig, begins: int = 0) -> int:
     """Where a window that starts at a code lies in its song as the prior is told, in audio samples.
+
+    `begins` audio samples of the song lie before the first code.
 
     That is where it is, but no window is told to end after the longest song that the prior knows.
     """
-    offset = start * config.hop
+    offset = begins + start * config.hop
     if config.timing is None:
         return offset
     return min(offset, max(int(config.timing.max_seconds * config.sample_rate) - config.window_samples, 0))

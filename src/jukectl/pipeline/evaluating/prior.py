@@ -11,7 +11,7 @@ from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput, BadModel
 from jukectl.evaluation.baselines import Bigram
-from jukectl.evaluation.prior import PLACE, STYLE, Gain, PriorScore, beginnings, score, shuffle_labels, unlabelled
+from jukectl.evaluation.prior import PLACE, STYLE, Gain, PriorScore, beginnings, score, shuffle_labels
 from jukectl.evaluation.prior_plot import draw_prior
 from jukectl.pipeline.evaluating.inputs import CPU, find_checked, read_checked, rounded, save_plot, split_songs
 from jukectl.prior.vocabulary import Vocabulary
@@ -120,7 +120,7 @@ def _judge(
         whole,
         bigram,
         songs=held_out.spread_songs(segments),
-        other={"shuffled": shuffle_labels(labels), "unlabelled": [unlabelled(batch) for batch in labels]},
+        other={"shuffled": shuffle_labels(labels), "unlabelled": [batch.unlabelled() for batch in labels]},
         watch=lambda done: report(Progress(f"scoring {level.label}", done, steps)),
     )
     on_heads = None
@@ -133,7 +133,7 @@ def _judge(
             songs=held_out.spread_songs(MORE_BEGINNINGS * segments),
             other={
                 "shuffled": shuffle_labels(labels, STYLE),
-                "unlabelled": [unlabelled(batch) for batch in labels],
+                "unlabelled": [batch.unlabelled() for batch in labels],
                 "artist": shuffle_labels(labels, ("artist",)),
                 "genre": shuffle_labels(labels, ("genres",)),
                 "timing": shuffle_labels(labels, PLACE) if config.timing else None,

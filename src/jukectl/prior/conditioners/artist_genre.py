@@ -8,7 +8,7 @@ from jukectl.prior.labels import LabelBatch
 
 
 class ArtistGenre(Conditioner):
-    """The artist's embedding plus the sum of the genres'."""
+    """The artist's embedding plus the sum of the genres'; of mixtures, sums by weight (see mixture.py)."""
 
     def __init__(self, artists: int, genres: int, width: int, *, std: float) -> None:
         super().__init__()
@@ -18,6 +18,14 @@ class ArtistGenre(Conditioner):
     def forward(self, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
         """(B, 1, width)."""
         filled = (labels.genres >= 0).unsqueeze(2)  # (B, slots, 1)
-        genres = (self.genre(labels.genres.clamp(min=0)) * filled).sum(dim=1)  # (B, width)
-        start: Tensor = self.artist(labels.artist) + genres
-        return start.unsqueeze(1)
+        each = self.genre(labels.genres.clamp(min=0)) * filled
+        genres = each.sum(dim=1) if labels.genre_weights is None else _mixed(each, labels.genre_weights)  # (B, width)
+        artist: Tensor = self.artist(labels.artist)
+        if labels.artist_weights is not None:
+            artist = _mixed(artist, labels.artist_weights)
+        return (artist + genres).unsqueeze(1)
+
+
+def _mixed(embeddings: Tensor, weights: Tensor) -> Tensor:
+    """Embeddings (B, n, width) by weights (B, n), added up in float32: (B, width)."""
+    return (embeddings.float() * weights.unsqueeze(2)).sum(dim=1).to(embeddings.dtype)
