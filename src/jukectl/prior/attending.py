@@ -30,18 +30,19 @@ def hearing_layers(config: PriorConfig) -> list[int]:
 
 
 def attention_of(
-    prior: Prior, codes: Tensor, labels: LabelBatch, layer: int, head: int, upper: Tensor | None = None
+    prior: Prior, codes: Tensor, told: LabelBatch | Conditioning, layer: int, head: int, upper: Tensor | None = None
 ) -> Tensor:
     """Weights (B, T, L) that a head of a layer gives to the characters for the codes (B, T) of a window, float32.
 
-    Those at t are of the code at t, whose place has read the codes before it. They sum to 1, or to less where the layer
-    sees codes too. ValueError for a layer that does not attend to lyrics, or a head that is not there.
+    `told` is what the window is told, as labels or as the conditioning made of them. The weights at t are of the code
+    at t, whose place has read the codes before it. They sum to 1, or to less where the layer sees codes too. ValueError
+    for a layer that does not attend to lyrics, or a head that is not there.
     """
     if layer not in (hearing := hearing_layers(prior.config)):
         raise ValueError(f"layer {layer} does not attend to lyrics: those that do are {hearing or 'none'}")
     if not 0 <= head < prior.config.heads:
         raise ValueError(f"there are the heads 0 to {prior.config.heads - 1}, not {head}")
-    for number, (query, key) in _queries(prior, codes, labels, upper, layer + 1):
+    for number, (query, key) in _queries(prior, codes, told, upper, layer + 1):
         if number == layer:
             return _weights(prior.config, number, query[:, head : head + 1], key[:, head : head + 1])[:, 0]
     raise AssertionError
@@ -76,11 +77,11 @@ def score_heads(
 
 @torch.inference_mode()
 def _queries(
-    prior: Prior, codes: Tensor, labels: LabelBatch, upper: Tensor | None, stop: int
+    prior: Prior, codes: Tensor, told: LabelBatch | Conditioning, upper: Tensor | None, stop: int
 ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
     """Of each layer below `stop` that attends to lyrics the codes' queries (B, H, T, D) and the keys (B, H, n, D)."""
     config, lead = prior.config, prior.config.lead
-    conditioning: Conditioning = prior.conditioning(labels, upper)
+    conditioning = told if isinstance(told, Conditioning) else prior.conditioning(told, upper)
     hearing = hearing_layers(config)
     x = prior.inputs(codes[:, :-1], conditioning, 0, lead + codes.shape[1])
     states = prior.transformer.states(conditioning.lyrics if not lead else None)

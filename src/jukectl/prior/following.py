@@ -147,13 +147,13 @@ def _smoothed(values: npt.NDArray[np.float64], rows: int) -> npt.NDArray[np.floa
     return np.convolve(values, wide)[around] / np.convolve(np.ones(len(values)), wide)[around]
 
 
-def _blurred(weights: Weights) -> npt.NDArray[np.float64]:
+def _blurred(weights: Weights) -> npt.NDArray[np.float32]:
     """Weights (T, L) spread over neighbouring characters."""
     reach = int(3 * NEAR)
-    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / NEAR) ** 2)
+    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1, dtype=np.float32) / NEAR) ** 2)
     bell /= bell.sum()
-    wide = np.pad(weights.astype(np.float64), ((0, 0), (reach, reach)))
-    blurred: npt.NDArray[np.float64] = np.sum(
-        [share * wide[:, at : at + weights.shape[1]] for at, share in enumerate(bell)], axis=0
-    )
+    wide = np.pad(weights.astype(np.float32), ((0, 0), (reach, reach)))
+    blurred = np.zeros(weights.shape, dtype=np.float32)
+    for at, share in enumerate(bell):
+        blurred += share * wide[:, at : at + weights.shape[1]]
     return blurred
