@@ -19,7 +19,7 @@ LAYERS = (
     {"sampling", "checkpoints"},
     {"prior", "vqvae"},
     {"nn", "native"},
-    {"codes", "audio", "lyrics"},
+    {"codes", "audio", "lyrics", "midi"},
     {"files"},
     {"errors", "progress"},
     {"jukectl"},  # the version

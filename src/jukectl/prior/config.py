@@ -178,6 +178,19 @@ class LyricsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MidiConfig:
+    """How a top prior is told notes: the network that makes vectors of a piano roll."""
+
+    width: int = 128
+    depth: int = 5  # residual blocks
+    growth: int = 3  # of the dilation from block to block
+    cycle: int | None = None  # blocks after which the dilation starts over at 1
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "width", "depth", "growth", optional=("cycle",))
+
+
+@dataclass(frozen=True, kw_only=True)
 class PriorConfig:
     """One autoregressive model of codes: a top prior (with timing) or an upsampler (with a conditioner)."""
 
@@ -196,6 +209,7 @@ class PriorConfig:
     timing: TimingConfig | None = None
     conditioner: ConditionerConfig | None = None
     lyrics: LyricsConfig | None = None
+    midi: MidiConfig | None = None
     pattern: tuple[AttentionKind, ...] = FACTORED  # over the depth, started over where it is shorter
     attention_ratio: float = 0.25  # inner width of attention / width
     mlp_ratio: float = 1.0  # inner width of the MLP / width
@@ -217,6 +231,8 @@ class PriorConfig:
             raise ValueError(
                 "a prior has timing or a conditioner, not both: an upsampler knows its place by the codes above"
             )
+        if self.midi and self.conditioner:
+            raise ValueError("midi is for a top prior: an upsampler has its notes from the codes above")
         if self.conditioner and self.context % self.conditioner.ratio:
             raise ValueError(
                 f"context must be a multiple of the conditioner's ratio {self.conditioner.ratio}, got {self.context}"
@@ -307,6 +323,8 @@ class PriorConfig:
             given["timing"] = _make(TimingConfig, given["timing"])
         if "conditioner" in given:
             given["conditioner"] = _make(ConditionerConfig, given["conditioner"])
+        if "midi" in given:
+            given["midi"] = _make(MidiConfig, given["midi"])
         if "lyrics" in given:
             lyrics = dict(given["lyrics"])
             if "encoder" in lyrics:

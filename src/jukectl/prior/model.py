@@ -13,6 +13,7 @@ from jukectl.prior.affine import pad_rows
 from jukectl.prior.conditioners.artist_genre import ArtistGenre
 from jukectl.prior.conditioners.base import Conditioner
 from jukectl.prior.conditioners.lyrics import LyricsApart, LyricsEncoder, lyrics_of
+from jukectl.prior.conditioners.midi import NoteConditioner
 from jukectl.prior.conditioners.timing import Timing
 from jukectl.prior.conditioners.upper_codes import UpperCodes
 from jukectl.prior.config import PriorConfig
@@ -72,6 +73,7 @@ class Prior(nn.Module):
         self.positions = nn.Parameter(torch.empty(length, width).normal_(std=position_std))
         self.artist_genre = ArtistGenre(config.artists, config.genres, width, std=std)
         self.place = _place_conditioner(config, std=std, position_std=position_std)
+        self.midi = NoteConditioner(config.midi, width) if config.midi else None
         self.lyrics = lyrics_reader(config)
         self.transformer = Transformer(config.stack)
         self.head = None if config.tied_head else nn.Parameter(torch.empty(size, width).normal_(std=std))
@@ -171,7 +173,15 @@ class Prior(nn.Module):
         """The conditioning, and what characters are foretold from, where that is not in the codes' sequence."""
         start = self.artist_genre(labels).squeeze(1)
         heard, states = self._read_lyrics(labels)
-        return Conditioning(start, self.place(labels, upper) if self.place is not None else None, heard), states
+        return Conditioning(start, self._at_positions(labels, upper), heard), states
+
+    def _at_positions(self, labels: LabelBatch, upper: Tensor | None) -> Tensor | None:
+        """What is added at the codes, (B, n, width): the place of each, and the notes where any are told."""
+        place = self.place(labels, upper) if self.place is not None else None
+        if self.midi is None or labels.notes is None:
+            return place
+        notes: Tensor = self.midi(labels)
+        return notes if place is None else place + notes
 
     def _read_lyrics(self, labels: LabelBatch) -> tuple[Tensor | None, Tensor | None]:
         """What the codes hear of the lyrics, and the states (B, characters, width) that foretell the characters."""

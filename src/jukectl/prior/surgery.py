@@ -5,7 +5,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from jukectl.prior.config import AttentionKind, LyricsConfig
+from jukectl.prior.conditioners.midi import NoteConditioner
+from jukectl.prior.config import AttentionKind, LyricsConfig, MidiConfig
 from jukectl.prior.model import Prior, lyrics_reader
 from jukectl.prior.transformer import Block
 from jukectl.prior.vocabulary import UNLABELLED
@@ -74,6 +75,19 @@ def _identity(block: Block) -> Block:
         output.weight.zero_()
         output.bias.zero_()
     return block
+
+
+@torch.no_grad()
+def add_midi(prior: Prior, midi: MidiConfig) -> None:
+    """Teach a prior to follow notes, in place; ValueError where it does already, or is an upsampler.
+
+    What is new ends in a projection of zeros: to the bit the prior says what it said before, whatever notes it is told.
+    """
+    if prior.midi is not None:
+        raise ValueError("this prior follows notes already: leave add_midi out")
+    config = replace(prior.config, midi=midi)
+    prior.midi = NoteConditioner(midi, config.width).to(prior.positions.device, prior.positions.dtype)
+    prior.config = config
 
 
 def _grown(embedding: nn.Embedding, count: int) -> nn.Embedding:

@@ -26,6 +26,7 @@ class Track:
     title: str = ""
     licence: str = ""
     lyrics: str = ""  # path of the file beside the song, relative to the manifest's folder
+    midi: str = ""  # path of its notes beside it, likewise
     split: str = ""  # "train" or "validation", as the scan drew it
 
     @property

@@ -21,7 +21,7 @@ from jukectl.progress import Progress, Report
 from jukectl.training.duplicates import find_duplicates
 from jukectl.training.listening import VERSION, Heard, listen
 from jukectl.training.manifest import VALIDATION, Manifest, Track
-from jukectl.training.sidecars import Overrides, find_lyrics, read_overrides
+from jukectl.training.sidecars import Overrides, find_lyrics, find_midi, read_overrides
 from jukectl.training.split import side_of, song_key
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma"})
@@ -174,7 +174,7 @@ def _track(path: Path, base: Path, heard: Heard, overrides: Overrides) -> Track:
     about = io.info(path)
     tags = _tags(path)
     first = {key: tags[key][0] for key in tags}
-    lyrics = find_lyrics(path)
+    lyrics, midi = find_lyrics(path), find_midi(path)
     facts: dict[str, Any] = {
         "artist": first.get("artist", ""),
         "genres": tags.get("genre", ()),
@@ -187,6 +187,7 @@ def _track(path: Path, base: Path, heard: Heard, overrides: Overrides) -> Track:
         sample_rate=about.sample_rate,
         channels=about.channels,
         lyrics="" if lyrics is None else _relative(lyrics, base),
+        midi="" if midi is None else _relative(midi, base),
         **(facts | overrides.facts()),
     )
 

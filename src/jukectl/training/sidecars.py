@@ -1,4 +1,4 @@
-"""What lies beside a song: lyrics, and corrections of its tags."""
+"""What lies beside a song: lyrics, notes, and corrections of its tags."""
 
 import tomllib
 from dataclasses import asdict, dataclass
@@ -9,6 +9,7 @@ from jukectl.errors import BadRecipe
 from jukectl.training.config import build
 
 LYRICS = (".lrc", ".txt")  # with times first
+MIDI = (".mid", ".midi")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,11 @@ class Overrides:
 def find_lyrics(song: Path) -> Path | None:
     """The lyrics beside a song, timed ones where there are both."""
     return next((path for suffix in LYRICS if (path := song.with_suffix(suffix)).is_file()), None)
+
+
+def find_midi(song: Path) -> Path | None:
+    """The notes beside a song."""
+    return next((path for suffix in MIDI if (path := song.with_suffix(suffix)).is_file()), None)
 
 
 def read_overrides(song: Path) -> tuple[Overrides, list[str]]:

@@ -1,0 +1,103 @@
+"""Notes in seconds, and the MIDI files that hold them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from jukectl.errors import BadInput, CannotWrite
+from jukectl.files import atomic_write
+
+SUFFIXES = frozenset({".mid", ".midi", ".smf", ".kar"})
+TICKS_PER_BEAT = 480  # of files that are written here, at 120 beats a minute: about a millisecond a tick
+TICKS_PER_SECOND = 2 * TICKS_PER_BEAT
+
+
+@dataclass(frozen=True, eq=False)
+class Notes:
+    """Notes of all instruments, in the order of their beginnings. N notes."""
+
+    starts: npt.NDArray[np.float64]  # (N,) seconds
+    stops: npt.NDArray[np.float64]  # (N,) seconds, after the starts
+    pitches: npt.NDArray[np.uint8]  # (N,) MIDI numbers, 0..127; of drums, which one is struck
+    velocities: npt.NDArray[np.uint8]  # (N,) 1..127
+    drums: npt.NDArray[np.bool_]  # (N,)
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[float, float, int, int, bool]]) -> Self:
+        """Notes from rows of start, stop, pitch, velocity, drum."""
+        starts, stops, pitches, velocities, drums = zip(*sorted(rows), strict=True) if rows else ((),) * 5
+        return cls(
+            np.array(starts, np.float64),
+            np.array(stops, np.float64),
+            np.array(pitches, np.uint8),
+            np.array(velocities, np.uint8),
+            np.array(drums, np.bool_),
+        )
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def seconds(self) -> float:
+        """Until the last note is let go; 0 where there is none."""
+        return float(self.stops.max(initial=0.0))
+
+    def moved(self, seconds: float) -> Self:
+        """The same notes so much later; what would begin before 0 is left out."""
+        kept = self.starts + seconds >= 0
+        return type(self)(
+            self.starts[kept] + seconds,
+            self.stops[kept] + seconds,
+            self.pitches[kept],
+            self.velocities[kept],
+            self.drums[kept],
+        )
+
+
+def read_midi(path: Path) -> Notes:
+    """The notes of a MIDI file, by its own tempo map; BadInput where it is none, or holds no notes."""
+    import symusic
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+    try:
+        score = symusic.Score.from_midi(data, ttype="second")
+    except (RuntimeError, ValueError) as error:
+        raise BadInput(f"{path} is no MIDI file: {error}") from error
+    notes = Notes.of(
+        [
+            (note.time, note.time + note.duration, note.pitch, max(note.velocity, 1), track.is_drum)
+            for track in score.tracks
+            for note in track.notes
+        ]
+    )
+    if not len(notes):
+        raise BadInput(f"{path} holds no notes")
+    return notes
+
+
+def write_midi(path: Path, notes: Notes) -> None:
+    """Write notes as a MIDI file of a piano and drums, to a millisecond. Raises CannotWrite."""
+    import symusic
+
+    score = symusic.Score(TICKS_PER_BEAT)
+    score.tempos.append(symusic.Tempo(0, 120))
+    for drums in (False, True):
+        track = symusic.Track(name="drums" if drums else "notes", program=0, is_drum=drums)
+        for index in np.flatnonzero(notes.drums == drums):
+            start, stop = (round(float(one[index]) * TICKS_PER_SECOND) for one in (notes.starts, notes.stops))
+            note = symusic.Note(start, max(stop - start, 1), int(notes.pitches[index]), int(notes.velocities[index]))
+            track.notes.append(note)
+        if len(track.notes):
+            score.tracks.append(track)
+    try:
+        with atomic_write(path) as file:
+            file.write(score.dumps_midi())
+    except OSError as error:
+        raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from error
