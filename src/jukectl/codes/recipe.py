@@ -2,13 +2,15 @@
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, get_args
 
 from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.schedule import KEYS as CHANGE_KEYS
+from jukectl.codes.schedule import Change, in_order
 from jukectl.errors import BadInput, NotASong
 
 if TYPE_CHECKING:
@@ -23,11 +25,14 @@ LARGEST_SEED = 2**63 - 1  # what TOML can hold
 Kind = Literal["sample", "continue", "encode", "upsample", "branch"]
 """The command that began the song."""
 
-OFF = (("parallel", 1), ("guidance", 1.0))
+OFF = (("parallel", 1), ("guidance", 1.0), ("lyrics_format", "text"))
 """Settings that are not written down, so that recipes without them stay as they were."""
 
 PARTS = ("vqvae", "top", "middle", "bottom")
 """The parts of a model that have a fingerprint."""
+
+LyricsFormat = Literal["text", "lrc"]
+"""What a text of lyrics is: no more than that, or LRC with the times at which lines or words are sung."""
 
 _T = TypeVar("_T")
 
@@ -69,6 +74,11 @@ class Labels:
     artist: str | None = None
     genres: tuple[str, ...] = ()
     lyrics: str | None = None
+    lyrics_format: LyricsFormat = "text"
+
+    def __post_init__(self) -> None:
+        formats = get_args(LyricsFormat)
+        _need(self.lyrics_format in formats, "labels.lyrics_format", f"one of {', '.join(formats)}", self.lyrics_format)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +97,21 @@ class Prompt:
         _need(math.isfinite(self.start) and self.start >= 0, "prompt.start", "0 seconds or more", self.start)
         _need(math.isfinite(self.seconds) and self.seconds >= 0, "prompt.seconds", "0 seconds or more", self.seconds)
         _need(self.samples >= 0, "prompt.samples", "0 or more", self.samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """The notes that the song follows: where they came from, and the hash of what is kept of them (notes.mid)."""
+
+    source: str  # absolute path of a MIDI file, or of a recording; what is no UTF-8 in it is replaced
+    sha256: str  # hex, of notes.mid
+    start: float  # seconds of the song at which the file's time 0 is
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", self.source.encode("utf-8", "replace").decode("utf-8"))
+        _make_floats(self, "start")
+        _need(math.isfinite(self.start), "midi.start", "a number of seconds", self.start)
+        _need(bool(self.sha256), "midi.sha256", "the SHA-256 of notes.mid", self.sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,22 +182,26 @@ class Recipe:
     samples: int
     seconds: float  # new music
     song_seconds: float  # total length told to the timing conditioner
+    start_at: float = 0.0  # the second of that song at which this one begins
     levels: tuple[Level, ...] = TOP_DOWN  # in any order; kept top first
     labels: Labels = field(default_factory=Labels)
     prompt: Prompt | None = None
+    midi: Score | None = None  # the notes that the top level is told
     trunk: Trunk | None = None  # what a branch goes on from; it includes the prompt
     sample_numbers: tuple[int, ...] = ()  # whose chance each sample has; without any, 0 and up
     adapters: tuple[AdapterRef, ...] = ()  # in the order in which they are put on
     sampling: Mapping[Level, LevelSampling] = field(default_factory=dict)
+    schedule: tuple[Change, ...] = ()  # what changes on the way, first to last
     made: Mapping[Level, Made] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(level for level in TOP_DOWN if level in self.levels))
-        _make_floats(self, "seconds", "song_seconds")
+        object.__setattr__(self, "schedule", in_order(self.schedule))
+        _make_floats(self, "seconds", "song_seconds", "start_at")
         _need(self.kind in get_args(Kind), "kind", f"one of {', '.join(get_args(Kind))}", self.kind)
         _need(0 <= self.seed <= LARGEST_SEED, "seed", f"0 to {LARGEST_SEED}", self.seed)
         _need(self.samples >= 1, "samples", "1 or more", self.samples)
-        for name in ("seconds", "song_seconds"):
+        for name in ("seconds", "song_seconds", "start_at"):
             value = getattr(self, name)
             _need(math.isfinite(value) and value >= 0, name, "0 or more", value)
         numbered = not self.sample_numbers or len(self.sample_numbers) == self.samples
@@ -205,6 +234,8 @@ class Recipe:
             here, there = (_without(flat, "model.name", "model.path") for flat in (here, there))
         if self.prompt and asked.prompt and self.prompt.sha256 == asked.prompt.sha256:
             here, there = (_without(flat, "prompt.source") for flat in (here, there))
+        if self.midi and asked.midi and self.midi.sha256 == asked.midi.sha256:
+            here, there = (_without(flat, "midi.source") for flat in (here, there))
         if self.trunk and asked.trunk and self.trunk.sha256 == asked.trunk.sha256:
             here, there = (_without(flat, "trunk.source") for flat in (here, there))
         if (self.prompt is None) != (asked.prompt is None):  # the source alone says it
@@ -268,13 +299,17 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
         "samples": recipe.samples,
         "seconds": recipe.seconds,
         "song_seconds": recipe.song_seconds,
+        "start_at": recipe.start_at or None,
         "levels": [level.label for level in recipe.levels],
         "labels.artist": recipe.labels.artist,
         "labels.genres": list(recipe.labels.genres),
+        "labels.lyrics_format": None if recipe.labels.lyrics_format == "text" else recipe.labels.lyrics_format,
         "labels.lyrics": recipe.labels.lyrics,
     }
     if recipe.prompt:
         flat |= {f"prompt.{key}": value for key, value in asdict(recipe.prompt).items()}
+    if recipe.midi:
+        flat |= {f"midi.{key}": value for key, value in asdict(recipe.midi).items()}
     if recipe.trunk:
         trunk = {"source": recipe.trunk.source, "sample": recipe.trunk.sample, "seconds": recipe.trunk.seconds}
         flat |= {f"trunk.{key}": value for key, value in trunk.items()}
@@ -287,6 +322,8 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
         if level in recipe.sampling:
             settings = asdict(recipe.sampling[level])
             flat |= {f"sampling.{level.label}.{key}": value for key, value in settings.items()}
+    if recipe.schedule:
+        flat["schedule"] = [str(change) for change in recipe.schedule]
     return {key: value for key, value in flat.items() if value is not None}
 
 
@@ -319,6 +356,8 @@ _REMARKS = {
     "version": "the jukectl that began this song",
     "seconds": "new music to make",
     "song_seconds": "total length told to the model",
+    "start_at": "the second of it at which this song begins",
+    "schedule.at": "seconds from the beginning of the audio",
     "model.path": "where the model lay",
     "adapters.path": "where the adapter lay",
     "adapters.sha256": "of the file",
@@ -329,6 +368,8 @@ _REMARKS = {
     "trunk.source": "the song that this one goes on from",
     "trunk.sample": "of that song",
     "trunk.seconds": "of that song, from its beginning",
+    "midi.sha256": "of notes.mid",
+    "midi.start": "seconds of the song at which they begin",
     "sampling.top_k": "0 is off",
     "sampling.top_p": "1.0 is off",
     "sampling.advance": "how far a window moves on, in contexts",
@@ -364,7 +405,9 @@ def _written(recipe: Recipe) -> str:
         for level in TOP_DOWN:
             if level in values:
                 one = asdict(values[level])
-                made.add(level.label, table(name, {key: value for key, value in one.items() if (key, value) not in OFF}))
+                made.add(
+                    level.label, table(name, {key: value for key, value in one.items() if (key, value) not in OFF})
+                )
         return made
 
     document = tomlkit.document()
@@ -373,6 +416,8 @@ def _written(recipe: Recipe) -> str:
     document.add(tomlkit.nl())
     add(document, {"format": FORMAT, "kind": recipe.kind, "version": recipe.version, "seed": recipe.seed})
     add(document, {"samples": recipe.samples, "seconds": recipe.seconds, "song_seconds": recipe.song_seconds})
+    if recipe.start_at:
+        add(document, {"start_at": recipe.start_at})
     add(document, {"levels": [level.label for level in recipe.levels]})
     if recipe.sample_numbers:
         add(document, {"sample_numbers": list(recipe.sample_numbers)})
@@ -380,20 +425,28 @@ def _written(recipe: Recipe) -> str:
     prints = recipe.model.fingerprints
     model.add("fingerprints", table("fingerprints", {part: prints[part] for part in PARTS if part in prints}))
     document.add("model", model)
-    document.add("labels", table("labels", {**asdict(recipe.labels), "genres": list(recipe.labels.genres)}))
+    labels = {key: value for key, value in asdict(recipe.labels).items() if (key, value) not in OFF}
+    document.add("labels", table("labels", {**labels, "genres": list(recipe.labels.genres)}))
     if recipe.prompt:
         document.add("prompt", table("prompt", asdict(recipe.prompt)))
+    if recipe.midi:
+        document.add("midi", table("midi", asdict(recipe.midi)))
     if recipe.trunk:
         trunk = recipe.trunk
         grown = table("trunk", {"source": trunk.source, "sample": trunk.sample, "seconds": trunk.seconds})
         for name, values in (("frames", trunk.frames), ("sha256", trunk.sha256)):
             grown.add(name, table(name, {level.label: values[level] for level in TOP_DOWN if level in values}))
         document.add("trunk", grown)
-    if recipe.adapters:
-        worn = tomlkit.aot()
-        for adapter in recipe.adapters:
-            worn.append(table("adapters", {**asdict(adapter), "level": adapter.level.label}))
-        document.add("adapters", worn)
+    lists = {
+        "adapters": [{**asdict(adapter), "level": adapter.level.label} for adapter in recipe.adapters],
+        "schedule": [change.table() for change in recipe.schedule],
+    }
+    for name, listed in lists.items():
+        if listed:
+            tables = tomlkit.aot()
+            for entry in listed:
+                tables.append(table(name, entry))
+            document.add(name, tables)
     if recipe.sampling:
         document.add("sampling", by_level("sampling", recipe.sampling))
     if recipe.made:
@@ -446,6 +499,10 @@ class _Table:
         _need(all(isinstance(value, dict) for value in values), self._full(key), "a list of tables", values)
         return [_Table(value, self._full(key)) for value in values]
 
+    def only(self, keys: Collection[str]) -> dict[str, Any]:
+        """What it has of some keys, as it is."""
+        return {key: value for key, value in self._values.items() if key in keys}
+
     def _full(self, key: str) -> str:
         return f"{self.name}.{key}" if self.name else key
 
@@ -469,6 +526,7 @@ def _read(root: _Table) -> dict[str, Any]:
         "samples": root.whole("samples"),
         "seconds": root.number("seconds"),
         "song_seconds": root.number("song_seconds"),
+        "start_at": root.number("start_at") if "start_at" in root else 0.0,
         "levels": tuple(Level.parse(name) for name in root.texts("levels")),
         "model": ModelRef(
             name=model.text("name"),
@@ -479,12 +537,15 @@ def _read(root: _Table) -> dict[str, Any]:
             artist=labels.text_or_none("artist"),
             genres=tuple(labels.texts("genres")) if "genres" in labels else (),
             lyrics=labels.text_or_none("lyrics"),
+            lyrics_format=cast(LyricsFormat, labels.text_or_none("lyrics_format") or "text"),
         ),
         "prompt": _read_prompt(prompt) if "prompt" in root else None,
+        "midi": _read_score(root.table("midi")) if "midi" in root else None,
         "trunk": _read_trunk(root.table("trunk")) if "trunk" in root else None,
         "sample_numbers": tuple(root.wholes("sample_numbers")) if "sample_numbers" in root else (),
         "adapters": tuple(_read_adapter(table) for table in root.tables("adapters")),
         "sampling": _by_level(root.table("sampling"), _read_sampling),
+        "schedule": tuple(Change.read(table.only(CHANGE_KEYS)) for table in root.tables("schedule")),
         "made": _by_level(root.table("made"), _read_made),
     }
 
@@ -507,6 +568,10 @@ def _read_adapter(table: _Table) -> AdapterRef:
         sha256=table.text("sha256"),
         strength=table.number("strength"),
     )
+
+
+def _read_score(table: _Table) -> Score:
+    return Score(source=table.text("source"), sha256=table.text("sha256"), start=table.number("start"))
 
 
 def _read_prompt(table: _Table) -> Prompt:
