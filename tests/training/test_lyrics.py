@@ -218,6 +218,14 @@ def test_a_grown_run_is_trained_on_with_its_characters(grown, tmp_path):
     assert task.config.lyrics.alphabet == len(ALPHABET) + 1
 
 
+def test_a_guided_run_logs_how_far_it_looks_from_the_singing_and_names_its_layer(grown, tmp_path):
+    train_prior(grown, ("lyrics_guide=1.0", "train.log_every=1"), silent)
+    with (tmp_path / "grown/train.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(float(row["guide"]) >= 0 for row in rows) and any(float(row["guide"]) > 0 for row in rows)
+    assert Run.load(tmp_path / "grown").about["prior"]["lyrics"]["alignment_layer"] == 4
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -225,6 +233,8 @@ def test_a_grown_run_is_trained_on_with_its_characters(grown, tmp_path):
         (["model.lyrics.characters=0"], "add_lyrics: characters must be a positive integer"),
         (["lyrics_blocks=9"], "between 1 and 3 blocks"),
         (["lyrics_blocks=0"], "lyrics_blocks must be at least 1"),
+        (["lyrics_guide=-1"], "lyrics_guide must be at least 0"),
+        (["lyrics_guide=1", "train.checkpoint_activations=true"], "looks into a block"),
         (["lyrics_dropout=2"], "lyrics_dropout is a share from 0 to 1, got 2"),
         (["level=middle"], "add_lyrics is for level top"),
         (["model={}"], "add_lyrics needs a table"),

@@ -68,12 +68,11 @@ class AttentionGuide:
 
 
 def surprise(weights: Tensor, sung: Tensor) -> Tensor:
-    """Mean nats, a scalar, over codes at which a character is sung (B, T): - log of the weights (B, T, L) near to it.
+    """Mean nats, a scalar: - log of the weights (B, T, L) near the character that is sung (B, T), and 0 where none is.
 
-    Near is by a bell of SPREAD characters around it, 1 at the character itself. 0 where nothing is sung at all.
+    Near is by a bell of SPREAD characters around it, 1 at the character itself.
     """
     places = torch.arange(weights.shape[-1], device=weights.device)
     near = torch.exp(-0.5 * ((places - sung.unsqueeze(-1)) / SPREAD).square())  # (B, T, L)
     nats = -torch.log((weights * near).sum(-1).clamp_min(LEAST))
-    singing = sung != NOTHING
-    return (nats * singing).sum() / singing.sum().clamp_min(1)
+    return (nats * (sung != NOTHING)).mean()
