@@ -8,6 +8,7 @@ import typer
 
 from jukectl.cli.console import Watching
 from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import LyricsFormat
 from jukectl.errors import BadInput
 
 LONGEST_LYRICS = 2**20  # bytes; songs have a few thousand
@@ -47,7 +48,26 @@ Genre = Annotated[
 ]
 Lyrics = Annotated[
     Path | None,
-    typer.Option("--lyrics", help="A text file of what is to be sung, for models that sing. [default: nothing]"),
+    typer.Option(
+        "--lyrics",
+        help="A file of what is to be sung, for models that sing: plain text, or .lrc, whose times are followed. "
+        "[default: nothing]",
+    ),
+]
+Midi = Annotated[
+    Path | None,
+    typer.Option(
+        "--midi",
+        metavar="FILE",
+        help="Follow the notes of a MIDI file, or of a recording, which is transcribed: for models that were trained "
+        "to. [default: none]",
+    ),
+]
+MidiAt = Annotated[
+    float, typer.Option("--midi-at", help="Where in the new music the notes begin, in seconds; -2 skips two of theirs.")
+]
+SecondsOrNotes = Annotated[
+    float | None, typer.Option("--seconds", help="Seconds of new music. [default: 20, or those of --midi]")
 ]
 Seconds = Annotated[float, typer.Option("--seconds", help="Seconds of new music.")]
 SongSeconds = Annotated[
@@ -86,6 +106,14 @@ Parallel = Annotated[
 Levels = Annotated[str, typer.Option("--levels", help="Stop after these: top is the quick draft, then top,middle.")]
 Preview = Annotated[
     str, typer.Option("--preview", help="Levels to decode to previews/ after every window, such as top.")
+]
+Plots = Annotated[
+    bool,
+    typer.Option(
+        "--plots",
+        help="With --lyrics, tell when each word is sung: a picture of what the model attends to, and karaoke files "
+        "(.lrc, .vtt), in the song's plots/.",
+    ),
 ]
 Loudness = Annotated[
     float | None, typer.Option("--loudness", help="Bring the audio files to this loudness in LUFS, such as -16.")
@@ -152,11 +180,24 @@ def read_lyrics(path: Path) -> str:
             raise BadInput(f"--lyrics takes a text file, and {path} is {'none' if path.exists() else 'not there'}")
         if path.stat().st_size > LONGEST_LYRICS:
             raise BadInput(f"{path} is no lyrics: it has {path.stat().st_size} bytes")
-        return path.read_text(encoding="utf-8-sig")  # with a mark at its beginning or without
+        text = path.read_text(encoding="utf-8-sig")  # with a mark at its beginning or without
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the lyrics as UTF-8 text") from error
     except OSError as error:
         raise BadInput(f"cannot read the lyrics {path}: {error.strerror or error}") from error
+    if format_of_lyrics(path) == "lrc":
+        from jukectl.lyrics import lrc
+
+        try:
+            lrc.parse(text)
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}. Mend it, or name a file of plain text .txt") from error
+    return text
+
+
+def format_of_lyrics(path: Path) -> LyricsFormat:
+    """What a lyrics file is by its name: .lrc, or else plain text."""
+    return "lrc" if path.suffix.lower() == ".lrc" else "text"
 
 
 def _number(option: str, text: str) -> float:

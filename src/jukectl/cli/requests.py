@@ -7,7 +7,14 @@ import typer
 
 from jukectl.checkpoints.sizes import size
 from jukectl.cli.console import Watching, emit, say, show_facts
-from jukectl.cli.options import parse_adapter, parse_levels, parse_memory, parse_per_level, read_lyrics
+from jukectl.cli.options import (
+    format_of_lyrics,
+    parse_adapter,
+    parse_levels,
+    parse_memory,
+    parse_per_level,
+    read_lyrics,
+)
 from jukectl.codes.level import Level
 
 if TYPE_CHECKING:
@@ -27,6 +34,7 @@ def build_request(
     lyrics: Path | None = None,
     adapter: list[str] | None = None,
     max_memory: str | None = None,
+    seconds: float | None = None,
     **options: object,
 ) -> "Request":
     """A Request from option texts; BadInput names the option that is wrong."""
@@ -49,8 +57,11 @@ def build_request(
         preview=parse_levels(preview),
         genres=tuple(genre or ()),
         lyrics=None if lyrics is None else read_lyrics(lyrics),
+        lyrics_format="text" if lyrics is None else format_of_lyrics(lyrics),
         adapters=tuple(AdapterChoice(*parse_adapter(text)) for text in adapter or ()),
         max_memory=parse_memory(max_memory),
+        seconds=20.0 if seconds is None else seconds,
+        seconds_of_midi=seconds is None and options.get("midi") is not None,
         **options,  # type: ignore[arg-type]
     )
 
@@ -62,7 +73,12 @@ def show_rendered(context: typer.Context, result: "Rendered", show: Watching) ->
     emit(
         context,
         result.audio,
-        {"song": str(result.song), "audio": [str(path) for path in result.audio], "new": result.new},
+        {
+            "song": str(result.song),
+            "audio": [str(path) for path in result.audio],
+            "new": result.new,
+            **({"plots": [str(path) for path in result.plots]} if result.plots else {}),
+        },
     )
 
 

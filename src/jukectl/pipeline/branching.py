@@ -23,6 +23,7 @@ from jukectl.pipeline.picking import (
 from jukectl.pipeline.recipes import frames_wanted, recipe_of
 from jukectl.pipeline.rendering import Rendered, resume
 from jukectl.pipeline.request import LARGEST_SEED, Request
+from jukectl.pipeline.scores import carry_notes
 from jukectl.pipeline.telling import check_length
 from jukectl.pipeline.trunks import codes_of_song, cut_codes, sample_of, top_frames, trunk_of
 from jukectl.progress import Report, Warn, silent, unheard
@@ -65,6 +66,7 @@ def branch(
     Song.create(target.path)
     with target.lock():
         begin(target, begun.recipe, begun.prompt, begun.trunk, overwrite=request.overwrite)
+        carry_notes(song, target, begun.recipe)
     return resume(target.path, replace(request, adapters=(), overwrite=False), report=report, warn=warn)
 
 
@@ -113,6 +115,7 @@ def prepared(
         artist=recipe.labels.artist if request.artist is None else request.artist,
         genres=request.genres or recipe.labels.genres,
         lyrics=recipe.labels.lyrics if request.lyrics is None else request.lyrics,
+        lyrics_format=(recipe.labels if request.lyrics is None else request).lyrics_format,
         seconds=seconds,
         song_seconds=whole if request.song_seconds is None else request.song_seconds,
         levels=levels or TOP_DOWN[: 3 - min(recipe.levels)],
@@ -122,6 +125,7 @@ def prepared(
     made = replace(
         made,
         prompt=prompt.entry if prompt else None,
+        midi=recipe.midi,
         kind="branch",
         trunk=trunk_of(song.path, sample, codes),
         sample_numbers=plain([child_number(number, one) for one in range(request.samples)]),
@@ -151,7 +155,7 @@ def branch_recipe(request: Request, parent: Recipe, folder: ModelFolder, seed: i
 def check_end(recipe: Recipe, folder: ModelFolder) -> None:
     """BadInput where a song is to be over before its last window begins."""
     total = frames_wanted(recipe, folder.card.vqvae, {})[Level.TOP]
-    check_length(recipe.song_seconds, folder.card.priors[Level.TOP], total)
+    check_length(recipe.song_seconds, folder.card.priors[Level.TOP], total, recipe.start_at)
 
 
 def _called(at: float | None, sample: int) -> str:

@@ -68,7 +68,7 @@ def _key(recipe: Recipe, job: LevelJob, before: Codes) -> str:
     label = job.level.label
     worn = [(one.sha256, one.strength) for one in recipe.adapters if one.level is job.level]
     upper = hashlib.sha256(job.upper.tobytes()).hexdigest() if job.upper is not None else ""
-    told = (job.artist, job.genres, job.song_samples, job.lyrics)
+    told = (job.sections, job.song_samples, job.begins, job.lyrics, *filter(None, job.lyric_onsets))
     parts = (
         job.seed,
         job.total,

@@ -13,7 +13,10 @@ from jukectl.codes.song import Song
 from jukectl.errors import BadModel, NotASong, RecipeDiffers
 from jukectl.pipeline.adapting import references
 from jukectl.pipeline.request import Request
-from jukectl.pipeline.telling import check_labels, check_length
+from jukectl.pipeline.scheduling import check_schedule
+from jukectl.pipeline.scores import GivenNotes
+from jukectl.pipeline.singing import heard_lyrics
+from jukectl.pipeline.telling import check_labels, check_length, check_notes, placed
 from jukectl.vqvae.config import VQVAEConfig
 
 
@@ -28,16 +31,27 @@ def reference(folder: ModelFolder) -> ModelRef:
     )
 
 
-def recipe_of(folder: ModelFolder, request: Request, prompt: Prompt | None, seed: int | None = None) -> Recipe:
+def recipe_of(
+    folder: ModelFolder,
+    request: Request,
+    prompt: Prompt | None,
+    seed: int | None = None,
+    notes: GivenNotes | None = None,
+) -> Recipe:
     """The recipe that a request makes with a model: `seed` is taken where the request names none, or else drawn.
 
     UnknownName and BadInput are raised here, before anything is written.
     """
-    labels = Labels(artist=request.artist, genres=request.genres, lyrics=request.lyrics)
+    labels = Labels(
+        artist=request.artist, genres=request.genres, lyrics=request.lyrics, lyrics_format=request.lyrics_format
+    )
     check_labels(labels, folder.card, request.levels)
+    if notes is not None:
+        check_notes(folder.card)
     if seed is None:
         seed = secrets.randbelow(2**31)
     heard = prompt.samples / folder.card.vqvae.sample_rate if prompt else 0.0
+    song_seconds, start_at = placed(request, heard + request.seconds, folder.card.priors[Level.TOP])
     recipe = Recipe(
         kind="continue" if prompt else "sample",
         version=__version__,
@@ -45,16 +59,20 @@ def recipe_of(folder: ModelFolder, request: Request, prompt: Prompt | None, seed
         seed=seed if request.seed is None else request.seed,
         samples=request.samples,
         seconds=request.seconds,
-        song_seconds=request.song_seconds if request.song_seconds is not None else heard + request.seconds,
+        song_seconds=song_seconds,
+        start_at=start_at,
         levels=request.levels,
         labels=labels,
         prompt=prompt,
+        midi=None if notes is None else notes.score(heard + request.midi_at),
         adapters=references(folder),
         # for all levels, so that a draft of the top goes on as if the lower ones had been asked for at once
         sampling={level: request.sampling(level, folder.card.sampling) for level in TOP_DOWN},
+        schedule=request.schedule,
     )
     total = frames_wanted(recipe, folder.card.vqvae, {})[Level.TOP]
-    check_length(recipe.song_seconds, folder.card.priors[Level.TOP], total)
+    check_length(recipe.song_seconds, folder.card.priors[Level.TOP], total, recipe.start_at)
+    check_schedule(recipe, folder.card, total)
     return recipe
 
 
@@ -140,8 +158,8 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
         styled = replace(labels, artist=request.artist, genres=request.genres)
         labels = labels if _folded(labels) == _folded(styled) else styled
     if request.lyrics is not None:
-        folder.card.spell(Level.TOP, request.lyrics)
-        labels = replace(labels, lyrics=request.lyrics)
+        labels = replace(labels, lyrics=request.lyrics, lyrics_format=request.lyrics_format)
+        heard_lyrics(labels, folder.card, Level.TOP)
     asked = replace(
         recipe,
         model=reference(folder),

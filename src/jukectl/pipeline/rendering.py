@@ -16,11 +16,13 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Made, Prompt, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadAudio, NotASong, OutOfMemory, RecipeDiffers, is_out_of_memory
+from jukectl.evaluation.plots import Theme
 from jukectl.pipeline.adapting import differ, dressed, redressed, references
 from jukectl.pipeline.decoding import check_codec, forget_audio, write_audio
 from jukectl.pipeline.encoding import codes_of, digest, encode_prompt, hear, keep_prompt, new_codes
 from jukectl.pipeline.filling import fill_and_save
 from jukectl.pipeline.forecasting import foresee, get_to_know
+from jukectl.pipeline.karaoke import follow_lyrics
 from jukectl.pipeline.machine import Machine, choose, single_thread
 from jukectl.pipeline.pace import Pace
 from jukectl.pipeline.planning import SongPlan, plan_song
@@ -34,6 +36,7 @@ from jukectl.pipeline.recipes import (
     recipe_of,
 )
 from jukectl.pipeline.request import Request
+from jukectl.pipeline.scores import keep_notes, notes_of, with_notes
 from jukectl.pipeline.telling import told
 from jukectl.pipeline.trunks import lay_trunk
 from jukectl.progress import Progress, Report, Warn, silent, unheard
@@ -50,6 +53,7 @@ class Rendered:
     song: Path
     audio: tuple[Path, ...]  # final audio, or previews where the bottom level was not asked for
     new: bool  # False where everything was there already
+    plots: tuple[Path, ...] = ()  # pictures and karaoke files, where they were asked for
 
 
 def sample(out: Path, request: Request, *, report: Report = silent, warn: Warn = unheard) -> Rendered:
@@ -84,18 +88,22 @@ def _render(
 ) -> Rendered:
     machine = choose(request.device, request.precision)
     prompt = heard[1] if heard else None
-    recipe = recipe_of(folder, request, prompt)  # what is wrong with the request is found before anything is touched
+    request, notes = with_notes(request, folder)
+    # what is wrong with the request is found before anything is touched
+    recipe = recipe_of(folder, request, prompt, notes=notes)
     song = Song.create(out)
     with song.lock():
         if request.overwrite:
             song.clear()
         existing = song.recipe()
         if existing is not None:
-            recipe = recipe_of(folder, request, prompt, existing.seed)
+            recipe = recipe_of(folder, request, prompt, existing.seed, notes)
         recipe = agreed(song, recipe, existing)
         check_codecs(song, TOP_DOWN, folder, request)
         if existing is None and heard is not None:
             keep_prompt(song, heard[0], folder)
+        if existing is None:
+            keep_notes(song, notes)
         if recipe != existing:
             song.write_recipe(recipe)
         return _fulfil(song, recipe, folder, machine, request, report, warn)
@@ -111,6 +119,16 @@ def resume(path: Path, request: Request | None = None, *, report: Report = silen
         if recipe.kind == "encode" and not recipe.sampling:  # it asks for codes alone
             return Rendered(path, (), _encode_prompt(song, recipe, folder, machine, report))
         return _fulfil(song, recipe, folder, machine, request, report, warn)
+
+
+def make_codes(path: Path, request: Request, *, report: Report = silent, warn: Warn = unheard) -> Recipe:
+    """As `resume`, but no audio is made of the codes; the recipe with a record of what they were made on."""
+    machine = choose(request.device, request.precision)
+    song = Song.open(path)
+    with song.lock():
+        folder, recipe = recipe_to_resume(song, request)
+        _fill(song, recipe, folder, machine, request, report, warn)
+        return song.recipe() or recipe
 
 
 def recipe_to_resume(song: Song, request: Request) -> tuple[ModelFolder, Recipe]:
@@ -164,6 +182,40 @@ def _fulfil(
     song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, request: Request, report: Report, warn: Warn
 ) -> Rendered:
     """Do what a recipe asks and the folder lacks."""
+    machine, new = _fill(song, recipe, folder, machine, request, report, warn)
+    for level in request.preview:
+        write_audio(song, folder, machine, level, report=report)
+    audio, decoded = write_audio(song, folder, machine, recipe.levels[-1], loudness=request.loudness, report=report)
+    plots: tuple[Path, ...] = ()
+    if request.plots:
+        plots = karaoke_of(song, recipe, folder, machine, report=report, warn=warn)
+    return Rendered(song.path, tuple(audio), new or decoded, plots)
+
+
+def karaoke_of(
+    song: Song,
+    recipe: Recipe,
+    folder: ModelFolder,
+    machine: Machine,
+    *,
+    samples: Sequence[int] | None = None,
+    theme: Theme | None = None,
+    report: Report,
+    warn: Warn,
+) -> tuple[Path, ...]:
+    """What tells when the words of a song are sung, see `follow_lyrics`; its top prior is loaded where that is due."""
+
+    def job(total: int) -> LevelJob:
+        return _job(song, recipe, folder, machine, Level.TOP, total, None, unheard)
+
+    with single_thread(machine):
+        return follow_lyrics(song, recipe, folder.card, job, samples=samples, theme=theme, report=report, warn=warn)
+
+
+def _fill(
+    song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, request: Request, report: Report, warn: Warn
+) -> tuple[Machine, bool]:
+    """The codes that a recipe asks for and the folder lacks: whether there were any, and the machine as planned."""
     lay_trunk(song, recipe)
     found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
     plan = plan_song(found, recipe, folder, machine, request, report, warn)
@@ -174,10 +226,7 @@ def _fulfil(
         if level in recipe.sampling:
             recipe, filled = _fill_level(song, recipe, folder, plan, pace, level, request, report, warn)
             new = new or filled
-    for level in request.preview:
-        write_audio(song, folder, machine, level, report=report)
-    audio, decoded = write_audio(song, folder, machine, recipe.levels[-1], loudness=request.loudness, report=report)
-    return Rendered(song.path, tuple(audio), new or decoded)
+    return machine, new
 
 
 def check_codecs(song: Song, levels: Sequence[Level], folder: ModelFolder, request: Request) -> None:
@@ -278,7 +327,7 @@ def _fill_level(
 
     stage = f"{level.label} codes"
     with single_thread(machine), _no_memory_left(song, level):
-        job = _job(recipe, folder, machine, level, total, upper, warn)
+        job = _job(song, recipe, folder, machine, level, total, upper, warn)
         if pace is not None:
             get_to_know(pace, job.prior, recipe.sampling[level], plan)
 
@@ -291,6 +340,8 @@ def _fill_level(
             stands(done, grown.seconds)
             if level in request.preview:
                 write_audio(song, folder, machine, level, again=True)
+        if level is Level.TOP and request.plots and any(job.lyrics):  # while its prior is there
+            follow_lyrics(song, recipe, folder.card, lambda total: job, report=report, warn=warn)
     return recipe, True
 
 
@@ -356,7 +407,14 @@ def _with_portion(song: Song, recipe: Recipe, level: Level, portion: Portion) ->
 
 
 def _job(
-    recipe: Recipe, folder: ModelFolder, machine: Machine, level: Level, total: int, upper: Codes | None, warn: Warn
+    song: Song,
+    recipe: Recipe,
+    folder: ModelFolder,
+    machine: Machine,
+    level: Level,
+    total: int,
+    upper: Codes | None,
+    warn: Warn,
 ) -> LevelJob:
     """A level's prior, loaded, with all it is told."""
     about = told(recipe, folder.card, level, total, warn)
@@ -365,12 +423,14 @@ def _job(
         total=total,
         seed=recipe.seed,
         sampling=recipe.sampling[level],
-        artist=about.artist,
-        genres=about.genres,
+        sections=about.sections,
         song_samples=about.song_samples,
+        begins=about.begins,
         numbers=recipe.sample_numbers,
         lyrics=(about.lyrics,),
+        lyric_onsets=(about.onsets,),
         upper=None if upper is None else upper.array,
+        notes=notes_of(song, recipe) if level is Level.TOP else None,
         device=machine.device,
         int8=machine.precision == "int8",
     )

@@ -6,8 +6,10 @@ from math import isfinite
 from pathlib import Path
 
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import LevelSampling
+from jukectl.codes.recipe import LevelSampling, LyricsFormat
+from jukectl.codes.schedule import Change
 from jukectl.errors import BadInput
+from jukectl.lyrics import lrc
 
 LARGEST_SEED = 2**63 - 1
 FALLBACK = LevelSampling(temperature=0.98, advance=0.5)
@@ -35,8 +37,15 @@ class Request:
     artist: str | None = None
     genres: tuple[str, ...] = ()
     lyrics: str | None = None  # the text; None sings none
+    lyrics_format: LyricsFormat = "text"  # or LRC, whose times are followed
+    midi: Path | None = None  # a MIDI file whose notes are followed, or a recording that is transcribed
+    midi_at: float = 0.0  # seconds into the new music at which its time 0 is
+    seconds_of_midi: bool = False  # as many seconds as its notes last, in place of `seconds`
     seconds: float = 20.0  # of new music
     song_seconds: float | None = None  # total length told to the timing conditioner
+    start_at: float | None = None  # the second of that song at which the piece begins
+    ending: bool = False  # whether the piece is told to be the end of its song, however long that is
+    schedule: tuple[Change, ...] = ()  # what changes on the way
     samples: int = 1
     seed: int | None = None  # None draws one, or takes the folder's
     levels: tuple[Level, ...] = TOP_DOWN
@@ -45,7 +54,9 @@ class Request:
     precision: str = "auto"
     max_memory: int | None = None  # bytes; None takes what there is
     preview: tuple[Level, ...] = ()
+    plots: bool = False  # tell when the words of the lyrics are sung
     loudness: float | None = None  # LUFS of the audio files
+    fade: float = 0.0  # seconds over which they fade out
     overwrite: bool = False
     force: bool = False
 
@@ -62,10 +73,19 @@ class Request:
                 f"--levels is top, or top,middle, or top,middle,bottom: each is made from the one above; got {named!r}"
             )
         check_loudness(self.loudness)
+        check_fade(self.fade)
+        if self.start_at is not None and not 0 <= self.start_at <= 36_000:
+            raise BadInput(f"--start-at must be from 0 to 36000 seconds, got {self.start_at:g}")
+        if self.start_at is not None and self.ending:
+            raise BadInput("--start-at and --ending both say where in its song the piece lies: leave one of them out")
         if self.max_memory is not None and self.max_memory < 1:
             raise BadInput(f"--max-memory must be over 0, got {self.max_memory}")
+        if not isfinite(self.midi_at):
+            raise BadInput(f"--midi-at is a number of seconds, got {self.midi_at}")
         if self.lyrics is not None and not self.lyrics.strip():
             raise BadInput("the lyrics are empty: give some, or leave --lyrics out")
+        if self.lyrics is not None and self.lyrics_format == "lrc" and not lrc.parse(self.lyrics).words:
+            raise BadInput("the lyrics have times but no words: give some, or leave --lyrics out")
         if any(top_k % 1 for top_k in self.settings.get("top_k", {}).values()):
             raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
 
@@ -86,6 +106,7 @@ class Request:
             top_p=value("top_p", FALLBACK.top_p),
             advance=value("advance", FALLBACK.advance),
             parallel=1 if level is Level.TOP else int(value("parallel", FALLBACK.parallel)),
+            guidance=value("guidance", FALLBACK.guidance),
         )
 
 
@@ -93,3 +114,9 @@ def check_loudness(lufs: float | None) -> None:
     """BadInput for a loudness that no audio file can have."""
     if lufs is not None and not -70 <= lufs <= 0:
         raise BadInput(f"--loudness is from -70 to 0 LUFS, got {lufs:g}")
+
+
+def check_fade(seconds: float) -> None:
+    """BadInput for a fade that is no number of seconds."""
+    if not 0 <= seconds <= 36_000:
+        raise BadInput(f"--fade is from 0 to 36000 seconds, got {seconds:g}")

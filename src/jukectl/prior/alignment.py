@@ -36,7 +36,7 @@ def lyric_window(
     character in the middle: the one that lies as far in the lyrics as the window's middle lies in the song, or where
     `onsets` tell when each character begins, in rising order, the last that has begun by then. The part is taken back
     from the ends. `sample_length` is a full window's, however few codes of it are asked for. ValueError where longer
-    lyrics meet a window that starts outside the song, or there is not an onset for each character.
+    lyrics without onsets meet a window that starts outside the song, or there is not an onset for each character.
     """
     count = len(lyrics)
     if onsets is not None and len(onsets) != count:
@@ -44,7 +44,7 @@ def lyric_window(
     if count < characters:
         start = count - characters
     else:
-        if not 0 <= offset < total_length:
+        if onsets is None and not 0 <= offset < total_length:
             raise ValueError(f"a window at {offset} lies outside of a song of {total_length} samples")
         half = characters // 2
         if onsets is None:

@@ -16,10 +16,13 @@ from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.codes.unfinished import SpanCodes
 from jukectl.errors import is_out_of_memory
+from jukectl.midi.roll import ToldNotes
 from jukectl.prior.alignment import LyricWindow, lyric_window
+from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.mixture import Mixture
 from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.vocabulary import UNLABELLED
 from jukectl.sampling.decoder import Decoder, decoder_for
 from jukectl.sampling.noise import uniforms
 from jukectl.sampling.plan import Portion
@@ -42,14 +45,16 @@ class LevelJob:
     total: int  # codes the level shall have
     seed: int
     sampling: LevelSampling
-    artist: int
-    genres: tuple[int, ...]
     song_samples: int  # total length told to the timing conditioner, in audio samples
+    artist: int = UNLABELLED
+    genres: tuple[int, ...] = (UNLABELLED,)
     begins: int = 0  # audio samples of that song before the level's first code
-    sections: tuple[Section, ...] = ()  # in place of artist, genres and settings, where they are mixed or change
+    sections: tuple[Section, ...] = ()  # in place of artist, genres and settings, which may be mixed there, and change
     upper: np.ndarray | None = field(default=None, repr=False)  # (samples, frames) codes of the level above
     numbers: tuple[int, ...] = ()  # whose chance each sample has; without any, 0 and up
     lyrics: tuple[tuple[int, ...], ...] = ((),)  # ids of all characters: of one text, or of one a sample
+    lyric_onsets: tuple[tuple[int, ...] | None, ...] = (None,)  # of each in audio samples; None: spread
+    notes: ToldNotes | None = None  # in seconds since the level's first code
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     int8: bool = False  # weights of a byte each
 
@@ -286,22 +291,26 @@ def sung_window(job: LevelJob, sample: int, start: int, shift: int = 0) -> Lyric
     """
     config = job.prior.config
     assert config.lyrics is not None
-    offset = song_offset(start, config, job.begins)
-    if shift:
-        offset = min(max(offset + shift, 0), job.song_samples - 1)
+    onsets = job.lyric_onsets[0 if len(job.lyric_onsets) == 1 else sample]
+    if onsets is None:
+        offset = song_offset(start, config, job.begins)
+        offset = min(max(offset + shift, 0), job.song_samples - 1) if shift else offset
+    else:  # at its time, however long the songs are that the prior knows
+        offset = job.begins + start * config.hop + shift
     return lyric_window(
         job.lyrics[0 if len(job.lyrics) == 1 else sample],
         config.lyrics.characters,
         total_length=job.song_samples,
         offset=offset,
         sample_length=config.window_samples,
+        onsets=onsets,
     )
 
 
 def _conditioning(job: LevelJob, rows: Sequence[_Row], *, twice: bool = False) -> Conditioning:
     """Labels at each window's place in the song, and the upper codes of the same span.
 
-    With `twice`, all rows are there once more after the last, without artist and genre.
+    With `twice`, all rows are there once more after the last, without artist, genre and notes.
     """
     config = job.prior.config
     sections = [job.section(row.window) for row in rows]
@@ -317,13 +326,26 @@ def _conditioning(job: LevelJob, rows: Sequence[_Row], *, twice: bool = False) -
     labels = replace(labels, offset=torch.tensor(offsets, dtype=torch.int64, device=job.device))
     if config.lyrics is not None:
         labels = replace(labels, lyrics=_lyric_windows(job, rows))
-    told = [labels, labels.unlabelled()] if twice else [labels]
+    if config.midi is not None and job.notes is not None:
+        labels = replace(labels, notes=_rolls(job.notes, rows, config).to(job.device))
+    told = [labels, replace(labels.unlabelled(), notes=None)] if twice else [labels]
     if job.upper is None:
         return _joined([job.prior.conditioning(each) for each in told])
     spans = [upper_span(row.window, config.context, job.ratio, job.upper.shape[1]) for row in rows]
     parts = [job.upper[row.sample, start:stop] for row, (start, stop) in zip(rows, spans, strict=True)]
     upper = torch.from_numpy(np.stack(parts).astype(np.int64)).to(job.device)
     return _joined([job.prior.conditioning(each, upper) for each in told])
+
+
+def _rolls(notes: ToldNotes, rows: Sequence[_Row], config: PriorConfig) -> Tensor:
+    """The piano roll of each window, (rows, context, channels)."""
+    rate = config.sample_rate / config.hop
+
+    @cache
+    def roll(start: int) -> np.ndarray:
+        return notes.roll(start, config.context, rate=rate)
+
+    return torch.from_numpy(np.stack([roll(row.window.start) for row in rows]))
 
 
 def _joined(parts: Sequence[Conditioning]) -> Conditioning:
