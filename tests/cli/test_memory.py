@@ -77,8 +77,9 @@ def shrink(*rest):
     # as if another program had taken the memory that was planned with
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     limit = used + int(sys.argv[1]) * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     yield from fill(*rest)
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))  # audio is another matter
 
 from jukectl.pipeline import filling
 filling.fill = shrink
