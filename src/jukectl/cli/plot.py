@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import emit, progress
+from jukectl.cli.console import emit, progress, warn
 
 
 def plot(
@@ -27,6 +27,8 @@ def plot(
 ) -> None:
     """Draw spectrograms of a song's levels under one another, or a recording's waveform and spectrogram.
 
+    Of a song with lyrics it also tells when each word is sung, in plots/: a picture and karaoke files.
+
     Example: jukectl plot my-song --dark
     """
     from jukectl.pipeline import plotting
@@ -35,4 +37,8 @@ def plot(
         picture = plotting.plot(
             path, out=out, dark=dark, sample=sample, model=model, device=device, force=force, report=report
         )
-    emit(context, [picture], {"plot": str(picture)})
+        told = plotting.plot_lyrics(
+            path, dark=dark, sample=sample, model=model, device=device, report=report, warn=warn
+        )
+    lyrics = {"lyrics": [str(one) for one in told]} if told else {}
+    emit(context, [picture, *told], {"plot": str(picture), **lyrics})

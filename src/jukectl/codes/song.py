@@ -19,7 +19,7 @@ _PART = re.compile(r"\..+\.(\d+)\.part")  # as files.atomic_write names what it 
 _MADE = {  # what a stage makes in the folders below the song, and so may remove; anything else there is the user's
     "audio": re.compile(r"\d+\.(wav|flac|ogg|mp3)"),
     "previews": re.compile(r"(top|middle|bottom)-\d+\.(wav|flac|ogg|mp3)"),
-    "plots": re.compile(r".+\.(png|svg)"),
+    "plots": re.compile(r".+\.(png|svg)|lyrics-\d+\.(lrc|vtt)"),
 }
 
 
@@ -54,6 +54,11 @@ class Song:
             raise NotASong(f"there is no song folder {path}. Begin one with: jukectl sample --out {path}")
         if not path.is_dir():
             raise NotASong(f"{path} is a file, and a song is a folder. Its codes and recipe lie side by side in there")
+        if (path / "tree.toml").exists():
+            raise NotASong(
+                f"{path} is a tree of songs. Make a song of a leaf with: jukectl pick {path} --leaf 0.0; let it grow on "
+                f"with: jukectl tree {path}"
+            )
         if not song.begun:
             raise NotASong(
                 f"{path} is no song folder: it holds no {song.toml_path.name} and no codes (top.npz, middle.npz, "
@@ -75,6 +80,11 @@ class Song:
     def prompt_path(self) -> Path:
         """The prompt as the model heard it: mono, at the model's rate."""
         return self.path / "prompt.wav"
+
+    @property
+    def notes_path(self) -> Path:
+        """The notes that the song follows, where it follows any."""
+        return self.path / "notes.mid"
 
     @property
     def plots(self) -> Path:
@@ -158,6 +168,7 @@ class Song:
                     self._remove(path)
         self._remove(self.toml_path)
         self._remove(self.prompt_path)
+        self._remove(self.notes_path)
         for level in TOP_DOWN:
             self._remove(self.trunk_path(level))
 

@@ -13,7 +13,8 @@ from jukectl.evaluation import plots
 from jukectl.files import make_folder
 from jukectl.pipeline.decoding import check_codec, model_for, waveform
 from jukectl.pipeline.machine import choose
-from jukectl.progress import Progress, Report, silent
+from jukectl.pipeline.request import Request
+from jukectl.progress import Progress, Report, Warn, silent, unheard
 
 
 def plot(
@@ -72,6 +73,27 @@ def plot(
     make_folder(out.parent)
     plots.save(figure, out)
     return out
+
+
+def plot_lyrics(
+    path: Path,
+    *,
+    dark: bool = False,
+    sample: int = 0,
+    model: str | None = None,
+    device: str = "auto",
+    report: Report = silent,
+    warn: Warn = unheard,
+) -> tuple[Path, ...]:
+    """Tell when the words of a sample are sung, see `karaoke.py`; nothing for what is no song with lyrics."""
+    recipe = Song.open(path).recipe() if path.is_dir() else None
+    if recipe is None or recipe.labels.lyrics is None:
+        return ()
+    from jukectl.pipeline.rendering import karaoke_of, recipe_to_resume  # which other pictures do without
+
+    song, machine, theme = Song.open(path), choose(device), plots.DARK if dark else plots.LIGHT
+    folder, recipe = recipe_to_resume(song, Request(model=model))
+    return karaoke_of(song, recipe, folder, machine, samples=[sample], theme=theme, report=report, warn=warn)
 
 
 def _recording(path: Path) -> plots.Panel:

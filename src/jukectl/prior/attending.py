@@ -49,17 +49,17 @@ def attention_of(
 
 
 def attentions_of(
-    prior: Prior, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None
+    prior: Prior, codes: Tensor, told: LabelBatch | Conditioning, upper: Tensor | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """Each layer that attends to lyrics, and the weights (B, H, T, L) of all its heads, see `attention_of`."""
-    for layer, (query, key) in _queries(prior, codes, labels, upper, prior.config.depth):
+    for layer, (query, key) in _queries(prior, codes, told, upper, prior.config.depth):
         yield layer, _weights(prior.config, layer, query, key)
 
 
 def score_heads(
     prior: Prior,
     codes: Tensor,
-    labels: LabelBatch,
+    told: LabelBatch | Conditioning,
     score: Callable[[int, npt.NDArray[np.float32]], float],
     upper: Tensor | None = None,
 ) -> dict[tuple[int, int], float]:
@@ -70,7 +70,7 @@ def score_heads(
     """
     return {
         (layer, head): float(np.mean([score(row, weights[row, head].cpu().numpy()) for row in range(len(weights))]))
-        for layer, weights in attentions_of(prior, codes, labels, upper)
+        for layer, weights in attentions_of(prior, codes, told, upper)
         for head in range(weights.shape[1])
     }
 

@@ -1,0 +1,96 @@
+"""`--plots` and `jukectl plot` of a song with lyrics: when its words are sung."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jukectl.codes.level import Level
+from jukectl.codes.song import Song
+from jukectl.lyrics import lrc
+from jukectl.pipeline import karaoke
+from jukectl.sampling.listening import SongAttention
+
+WORDS = "La la,\nover & out\n"
+FILES = ("lyrics-alignment-0.png", "lyrics-0.lrc", "lyrics-0.vtt")
+
+
+@pytest.fixture
+def sing(style, singing_model, tmp_path):
+    """The command of a draft of the model that sings, with lyrics."""
+    (tmp_path / "words.txt").write_text(WORDS)
+    options = [str(singing_model) if option == style[1] else option for option in style]
+    return ["sample", "--out", tmp_path / "song", *options, "--levels", "top", "--lyrics", tmp_path / "words.txt"]
+
+
+@pytest.fixture
+def followed(monkeypatch):
+    """A prior that looks at one character after the other, from the first to the last, at a steady pace."""
+
+    def steady(job, codes, sample, *, layer, head):
+        characters, rows = len(job.lyrics[0]), 100
+        weights = np.zeros((rows, characters), dtype=np.float32)
+        weights[np.arange(rows), np.arange(rows) * characters // rows] = 1
+        seconds = len(codes) * job.prior.config.hop / job.prior.config.sample_rate
+        return SongAttention(weights, seconds / rows)
+
+    monkeypatch.setattr(karaoke, "song_attention", steady)
+
+
+def test_words_are_told_when_they_are_sung(jukectl, sing, followed, tmp_path):
+    answer = jukectl("--json", *sing, "--plots").json
+    assert answer["plots"] == [str(tmp_path / "song/plots" / name) for name in FILES]
+    read = lrc.parse((tmp_path / "song/plots/lyrics-0.lrc").read_text(encoding="utf-8"))
+    assert read.text == WORDS.strip()
+    seconds = Song(tmp_path / "song").codes(Level.TOP).seconds
+    assert [word.text for word in read.words] == ["La", "la,", "over", "&", "out"]
+    onsets = [place / len(WORDS) * seconds for place in (0, 3, 7, 12, 14)]
+    assert [word.start for word in read.words] == pytest.approx(onsets, abs=0.01)
+    cues = (tmp_path / "song/plots/lyrics-0.vtt").read_text(encoding="utf-8")
+    assert cues.startswith("WEBVTT\n") and "&amp;" in cues
+
+
+def test_all_samples_are_listened_to_by_the_model_itself_and_once(jukectl, sing, tmp_path):
+    jukectl(*sing, "--plots", "--samples", 2)
+    plots = tmp_path / "song/plots"
+    files = sorted(path.name for path in plots.iterdir())
+    assert files == sorted(name.replace("0", str(sample)) for name in FILES for sample in (0, 1))
+    with Image.open(plots / "lyrics-alignment-1.png") as picture:
+        assert picture.size[0] == 1_200
+        assert np.asarray(picture.convert("L")).std() > 10
+    before = {path: path.stat().st_mtime_ns for path in plots.iterdir()}
+    jukectl(*sing, "--plots", "--samples", 2)
+    assert {path: path.stat().st_mtime_ns for path in plots.iterdir()} == before
+    (plots / "lyrics-1.lrc").unlink()
+    jukectl(*sing, "--plots", "--samples", 2)
+    assert (plots / "lyrics-1.lrc").exists()
+
+
+def test_newer_codes_are_listened_to_anew(jukectl, sing, tmp_path):
+    jukectl(*sing, "--plots")
+    old = tmp_path / "song/plots/lyrics-0.lrc"
+    os.utime(old, (1, 1))
+    jukectl(*sing, "--plots")
+    assert old.stat().st_mtime > 1
+
+
+def test_plot_draws_it_beside_the_spectrogram(jukectl, sing, tmp_path):
+    jukectl(*sing)
+    printed = jukectl("plot", tmp_path / "song", "--dark").out.split()
+    assert printed == [str(tmp_path / "song/plots" / name) for name in ("spectrogram.png", *FILES)]
+    with Image.open(tmp_path / "song/plots/lyrics-alignment-0.png") as picture:
+        assert np.asarray(picture.convert("L"))[2, 2] < 60
+
+
+def test_where_nothing_is_sung_there_is_nothing_to_follow(jukectl, style, tmp_path):
+    answer = jukectl("sample", "--out", tmp_path / "song", *style, "--levels", "top", "--plots")
+    assert "nothing is sung" in answer.err
+    assert not (tmp_path / "song/plots").exists()
+    assert jukectl("plot", tmp_path / "song").out.split() == [str(tmp_path / "song/plots/spectrogram.png")]
+
+
+def test_overwrite_takes_the_files_of_the_old_song_away(jukectl, sing, style, tmp_path):
+    jukectl(*sing, "--plots")
+    jukectl("sample", "--out", tmp_path / "song", *style, "--levels", "top", "--overwrite")
+    assert list((tmp_path / "song/plots").iterdir()) == []
