@@ -10,18 +10,22 @@ from jukectl.cli.console import show_facts
 
 def info(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A song folder, one of its .npz files, or a model folder.")],
+    path: Annotated[Path, typer.Argument(help="A song folder, one of its .npz files, a tree, or a model folder.")],
 ) -> None:
-    """Tell what a song folder, a code file or a model holds, and what is left to do.
+    """Tell what a song folder, a code file, a tree or a model holds, and what is left to do.
 
     Example: jukectl info my-song
     """
     from jukectl import pipeline
 
     facts = pipeline.describe_path(path)
-    show_facts(
-        context, facts, _song_lines(facts) if "levels" in facts else [f"{key}: {value}" for key, value in facts.items()]
-    )
+    if "nodes" in facts:
+        lines = _tree_lines(facts)
+    elif "levels" in facts:
+        lines = _song_lines(facts)
+    else:
+        lines = [f"{key}: {value}" for key, value in facts.items()]
+    show_facts(context, facts, lines)
 
 
 def _song_lines(facts: dict[str, Any]) -> list[str]:
@@ -34,6 +38,31 @@ def _song_lines(facts: dict[str, Any]) -> list[str]:
         lines.append(f"  {name}: {level['done']} of {level['frames']} codes, {level['seconds']:.1f} s")
     lines.append(f"  {_left_to_do(facts)}")
     return lines
+
+
+def _tree_lines(facts: dict[str, Any]) -> list[str]:
+    """A tree drawn, a line a node."""
+    style = ", ".join([facts["artist"] or "no artist", *facts["genres"]])
+    names = list(facts["nodes"])
+    lines = [
+        f"{facts['tree']}: tree, model {facts['model']}, {style}, {facts['branches']} branches every "
+        f"{facts['every']:g} s, {facts['depth']} deep, seed {facts['seed']}",
+        f"  root  {facts['root']['seconds']:.1f} s of {facts['root']['source']}",
+    ]
+
+    def draw(parent: str, edge: str) -> None:
+        children = [name for name in names if name.rpartition(".")[0] == parent]
+        for name in children:
+            last = name == children[-1]
+            done = facts["nodes"][name]["levels"]
+            missing = [level for level in facts["levels"] if level not in done]
+            state = f"{', '.join(missing)} to do" if missing else "done"
+            lines.append(f"  {edge}{'└─' if last else '├─'} {name}  {state}")
+            draw(name, edge + ("   " if last else "│  "))
+
+    draw("", "")
+    left = f"left to do: {len(facts['unfinished'])} of {len(names)} nodes (jukectl tree {facts['tree']})"
+    return [*lines, f"  {left if facts['unfinished'] else 'nothing is left to do'}"]
 
 
 def _left_to_do(facts: dict[str, Any]) -> str:

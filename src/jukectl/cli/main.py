@@ -23,6 +23,7 @@ from jukectl.cli.pick import cut, pick
 from jukectl.cli.plot import plot
 from jukectl.cli.resume import resume
 from jukectl.cli.sample import sample
+from jukectl.cli.tree import tree
 from jukectl.cli.upsample import upsample
 from jukectl.errors import JukectlError, Stopped, is_out_of_memory
 
@@ -50,6 +51,7 @@ app.command("resume", rich_help_panel=MAKE)(resume)
 app.command("pick", rich_help_panel=STEER)(pick)
 app.command("cut", rich_help_panel=STEER)(cut)
 app.command("branch", rich_help_panel=STEER)(branch)
+app.command("tree", rich_help_panel=STEER)(tree)
 app.command("info", rich_help_panel=LOOK)(info)
 app.command("plot", rich_help_panel=LOOK)(plot)
 app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)

@@ -7,6 +7,8 @@ import typer
 
 from jukectl.cli import options as o
 from jukectl.cli.console import Watching, emit, progress, say
+from jukectl.codes.tree import is_tree, parse_place
+from jukectl.errors import BadInput
 
 if TYPE_CHECKING:
     from jukectl.pipeline import Taken
@@ -18,18 +20,29 @@ BesideOut = Annotated[
 
 def pick(
     context: typer.Context,
-    song: Annotated[Path, typer.Argument(help="A song folder, finished or not.")],
-    sample: Annotated[int, typer.Option("--sample", help="Which one, counted from 0.")],
+    song: Annotated[Path, typer.Argument(help="A song folder, finished or not; or a tree.")],
+    sample: Annotated[int | None, typer.Option("--sample", help="Which one, counted from 0.")] = None,
+    leaf: Annotated[
+        str | None, typer.Option("--leaf", metavar="2.3", help="Of a tree: which leaf, or node on the way.")
+    ] = None,
     out: BesideOut = None,
     overwrite: o.Overwrite = False,
 ) -> None:
-    """Make one sample of a song a song of its own: upsampled or gone on with, it is what it would have been.
+    """Make one sample of a song, or a leaf of a tree, a song of its own: gone on with, it is what it would have been.
 
     Example: jukectl pick my-song --sample 2 --out the-one
     """
     from jukectl import pipeline
 
-    show_taken(context, pipeline.pick(song, sample, out, overwrite=overwrite))
+    if is_tree(song):
+        if leaf is None or sample is not None:
+            raise BadInput(
+                f"{song} is a tree: say which leaf with --leaf, such as --leaf 0.1 (see jukectl info {song})"
+            )
+        return show_taken(context, pipeline.pick_place(song, parse_place(leaf), out, overwrite=overwrite))
+    if sample is None or leaf is not None:
+        raise BadInput(f"{song} is no tree: say which sample with --sample, such as --sample 0")
+    return show_taken(context, pipeline.pick(song, sample, out, overwrite=overwrite))
 
 
 def cut(

@@ -21,12 +21,16 @@ from jukectl.pipeline.machine import Machine, choose
 from jukectl.pipeline.picking import Taken, cut, pick
 from jukectl.pipeline.rendering import Rendered, continue_, resume, sample, upsample
 from jukectl.pipeline.request import Request
+from jukectl.pipeline.trees import Beginning, Grown, Growth, pick_place, regrow, tree
 
 __all__ = [
+    "Beginning",
     "Checkup",
     "Encoded",
     "EncodedManifest",
     "Estimate",
+    "Grown",
+    "Growth",
     "Machine",
     "Part",
     "Rendered",
@@ -51,8 +55,11 @@ __all__ = [
     "examine",
     "list_models",
     "pick",
+    "pick_place",
     "pull_model",
+    "regrow",
     "resume",
     "sample",
+    "tree",
     "upsample",
 ]

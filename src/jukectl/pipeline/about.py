@@ -12,9 +12,11 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
+from jukectl.codes.tree import is_tree
 from jukectl.errors import BadInput, BadModel
 from jukectl.pipeline.decoding import audio_paths
 from jukectl.pipeline.recipes import frames_wanted
+from jukectl.pipeline.trees import describe_tree
 from jukectl.vqvae.config import VQVAEConfig
 
 NOT_HERE = "not here"  # the state of a published model that was not pulled
@@ -24,6 +26,8 @@ def describe_path(path: Path) -> dict[str, Any]:
     """Facts of whatever lies at `path`: a song folder, a level's .npz, or a model folder."""
     if path.is_file() and path.suffix == ".npz":
         return _describe_codes(Codes.load(path))
+    if is_tree(path):
+        return describe_tree(path)
     if catalogue.is_model(path):
         return describe_model(str(path))
     if path.exists() and not path.is_dir():

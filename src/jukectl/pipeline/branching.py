@@ -23,6 +23,7 @@ from jukectl.pipeline.picking import (
 from jukectl.pipeline.recipes import frames_wanted, recipe_of
 from jukectl.pipeline.rendering import Rendered, resume
 from jukectl.pipeline.request import LARGEST_SEED, Request
+from jukectl.pipeline.scheduling import check_schedule
 from jukectl.pipeline.scores import carry_notes
 from jukectl.pipeline.telling import check_length
 from jukectl.pipeline.trunks import codes_of_song, cut_codes, sample_of, top_frames, trunk_of
@@ -109,7 +110,8 @@ def prepared(
     rest = found[Level.TOP].seconds - top.seconds
     seconds = seconds if seconds is not None else (rest if rest > 0 else SECONDS)
     prompt = shortened(given_prompt(song, recipe.prompt), codes)
-    whole = max(recipe.song_seconds, top.seconds + seconds)  # a song that gets no longer ends where it ended
+    start_at = recipe.start_at if request.start_at is None else request.start_at
+    whole = max(recipe.song_seconds, start_at + top.seconds + seconds)  # a song that gets no longer ends where it ended
     asked = replace(
         request,
         artist=recipe.labels.artist if request.artist is None else request.artist,
@@ -118,6 +120,8 @@ def prepared(
         lyrics_format=(recipe.labels if request.lyrics is None else request).lyrics_format,
         seconds=seconds,
         song_seconds=whole if request.song_seconds is None else request.song_seconds,
+        start_at=start_at,
+        schedule=(),
         levels=levels or TOP_DOWN[: 3 - min(recipe.levels)],
     )
     made = branch_recipe(asked, recipe, folder, seed=seed)
@@ -126,6 +130,7 @@ def prepared(
         made,
         prompt=prompt.entry if prompt else None,
         midi=recipe.midi,
+        schedule=request.schedule or recipe.schedule,
         kind="branch",
         trunk=trunk_of(song.path, sample, codes),
         sample_numbers=plain([child_number(number, one) for one in range(request.samples)]),
@@ -156,6 +161,7 @@ def check_end(recipe: Recipe, folder: ModelFolder) -> None:
     """BadInput where a song is to be over before its last window begins."""
     total = frames_wanted(recipe, folder.card.vqvae, {})[Level.TOP]
     check_length(recipe.song_seconds, folder.card.priors[Level.TOP], total, recipe.start_at)
+    check_schedule(recipe, folder.card, total)
 
 
 def _called(at: float | None, sample: int) -> str:

@@ -21,6 +21,7 @@ from jukectl.pipeline.encoding import digest
 from jukectl.pipeline.machine import choose
 from jukectl.pipeline.recipes import agreed, model_of, recipe_for_codes
 from jukectl.pipeline.request import Request
+from jukectl.pipeline.scores import carry_notes
 from jukectl.pipeline.trunks import (
     Codeset,
     codes_of_song,
@@ -68,6 +69,7 @@ def pick(path: Path, sample: int, out: Path | None = None, *, overwrite: bool = 
     target = Song.create(folder_beside(song, out, f"sample-{sample}"))
     with target.lock():
         new = begin(target, asked, given_prompt(song, asked.prompt if asked else None), trunk, overwrite=overwrite)
+        carry_notes(song, target, asked)
         for level in TOP_DOWN:
             if level in codes and codes[level].done and not target.codes_path(level).exists():
                 target.save(codes[level])
@@ -102,6 +104,7 @@ def cut(
     with target.lock():
         asked = replace(asked, prompt=prompt.entry if prompt else None)
         new = begin(target, asked, prompt, codes, overwrite=request.overwrite)
+        carry_notes(song, target, asked)
         for level, one in codes.items():
             if not target.codes_path(level).exists():
                 target.save(one)

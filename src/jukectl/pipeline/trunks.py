@@ -32,10 +32,10 @@ def top_frames(song: Song, codes: Codeset, at: float | None) -> int:
         raise NotASong(f"{song.path} has no top codes to go on from. Make them with: jukectl resume {song.path}")
     if at is None:
         return top.done
-    frames = floor(at * top.sample_rate / top.hop + 1e-6)  # 0.3 s may be a little less than its codes
     shortest = top.hop / top.sample_rate
-    if not at >= 0 or frames < 1:
+    if not at >= shortest - 1e-6:  # which no number is that is none
         raise BadInput(f"--at is from {shortest:.3f} s on, which is one top code; got {at:g}")
+    frames = floor(min(at / shortest, top.done + 1) + 1e-6)  # 0.3 s may be a little less than its codes
     if frames > top.done:
         raise BadInput(f"{song.path} has {top.seconds:g} s at the top level; got --at {at:g}")
     return frames

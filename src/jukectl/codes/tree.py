@@ -1,0 +1,197 @@
+"""A tree of songs: one folder with its recipe, the root as a song, and of each node the codes that it adds."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Self
+
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import Level
+from jukectl.codes.recipe import Recipe
+from jukectl.codes.song import Song
+from jukectl.errors import BadInput, NotASong, NotCodes
+from jukectl.files import atomic_write, make_folder
+
+FORMAT = 1
+"""Version of the [tree] table; a reader refuses a higher one."""
+
+DEEPEST = 6  # steps: a sample's number has three digits a step
+WIDEST = 1_000
+MOST_NODES = 10_000
+
+Place = tuple[int, ...]
+"""A node: which branch was taken at each step from the root, which is (); written 2.3."""
+
+
+def parse_place(text: str) -> Place:
+    """The node that is called "2.3"; BadInput otherwise."""
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,3})*", text.strip()):
+        raise BadInput(f"a node of a tree is called by the branches that lead to it, such as 2.3, got {text!r}")
+    return tuple(map(int, text.strip().split(".")))
+
+
+def name_of(place: Place) -> str:
+    """What a node is called: 2.3."""
+    return ".".join(map(str, place)) or "root"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeRecipe:
+    """All of tree.toml: what each step is made by, and how far it goes. BadInput where a value makes no sense."""
+
+    step: Recipe  # of the first step: its trunk is the root, its samples are the branches, its seconds a step's
+    depth: int  # steps from the root to a leaf
+    number: int = 0  # whose chance the root has
+    leaf: Place = ()  # grown is only what leads there; (): all of the tree
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.depth <= DEEPEST:
+            raise BadInput(f"a tree is 1 to {DEEPEST} steps deep, got {self.depth}")
+        if not 1 <= self.branches <= WIDEST:
+            raise BadInput(f"a tree has 1 to {WIDEST} branches at a node, got {self.branches}")
+        if self.step.trunk is None:
+            raise BadInput("a tree goes on from the codes of its root, and its recipe names none")
+        if self.leaf and len(self.leaf) != self.depth:
+            raise BadInput(f"a leaf of this tree is {self.depth} steps from the root, and {name_of(self.leaf)} is not")
+        if max(self.leaf, default=0) >= self.branches:
+            raise BadInput(f"the branches are 0 to {self.branches - 1}, so there is no {name_of(self.leaf)}")
+        count = len(self.leaf) or sum(self.branches**step for step in range(1, self.depth + 1))
+        if count > MOST_NODES:
+            shape = f"{self.branches} branches, {self.depth} deep"
+            raise BadInput(f"a tree has at most {MOST_NODES} nodes, and this one ({shape}) would have {count}")
+
+    @property
+    def branches(self) -> int:
+        """How many go on from each node."""
+        return self.step.samples
+
+    def places(self, step: int) -> list[Place]:
+        """The nodes that many steps from the root, in order."""
+        if self.leaf:
+            return [self.leaf[:step]]
+        return list(product(range(self.branches), repeat=step))
+
+    def to_toml(self) -> str:
+        """The text of tree.toml."""
+        import tomlkit
+
+        about = tomlkit.table()
+        about.add("format", FORMAT)
+        about.add("depth", self.depth)
+        about.add("number", self.number)
+        about["number"].comment("whose chance the root has")
+        if self.leaf:
+            about.add("leaf", name_of(self.leaf))
+            about["leaf"].comment("only what leads there is grown")
+        document = tomlkit.parse(self.step.to_toml())
+        document.add("tree", about)
+        return document.as_string()
+
+    @classmethod
+    def from_toml(cls, text: str, where: Path) -> Self:
+        """The recipe in `text`, which stands in the file `where`; NotASong where it is none."""
+        step = Recipe.from_toml(text, where)
+        about = tomllib.loads(text).get("tree")
+        try:
+            if not isinstance(about, dict) or not all(isinstance(about.get(key), int) for key in ("format", "depth")):
+                raise BadInput("it has no table [tree] with its format and depth")
+            if about["format"] > FORMAT:
+                raise NotASong(
+                    f"{where} has tree format {about['format']}, and this jukectl knows formats up to {FORMAT}. "
+                    "Upgrade with: pip install --upgrade jukectl"
+                )
+            leaf = parse_place(str(about["leaf"])) if "leaf" in about else ()
+            return cls(step=step, depth=about["depth"], number=int(about.get("number", 0)), leaf=leaf)
+        except BadInput as error:
+            if isinstance(error, NotASong):
+                raise
+            raise NotASong(f"{where} is no recipe of a tree: {error}") from error
+
+
+class Tree:
+    """A tree's folder. Making the object touches no file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._song = Song(path)  # for its lock
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The tree in `path`; NotASong where there is none."""
+        if not is_tree(path):
+            raise NotASong(f"{path} is no tree: it has no tree.toml. Grow one with: jukectl tree SONG --out {path}")
+        return cls(path)
+
+    @property
+    def toml_path(self) -> Path:
+        """The recipe."""
+        return self.path / "tree.toml"
+
+    @property
+    def root(self) -> Song:
+        """The song that all begins with."""
+        return Song(self.path / "root")
+
+    @property
+    def growing(self) -> Song:
+        """The nodes that are in progress, side by side as the samples of a song; it is there only then."""
+        return Song(self.path / "growing")
+
+    def recipe(self) -> TreeRecipe | None:
+        """The recipe, None where there is none yet."""
+        if not self.toml_path.exists():
+            return None
+        try:
+            return TreeRecipe.from_toml(self.toml_path.read_text(encoding="utf-8-sig"), self.toml_path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotASong(f"cannot read {self.toml_path}: {error}") from error
+
+    def write_recipe(self, recipe: TreeRecipe) -> None:
+        """Put `recipe` in place of the one there is, in one step."""
+        with atomic_write(self.toml_path) as file:
+            file.write(recipe.to_toml().encode())
+
+    def node_path(self, place: Place, level: Level) -> Path:
+        """The codes that a node adds at a level; they need not be there."""
+        return self.path / "nodes" / f"{name_of(place)}.{level.label}.npz"
+
+    def audio_path(self, place: Place, level: Level) -> Path:
+        """What a node adds, decoded from a level; it need not be there."""
+        if level is Level.BOTTOM:
+            return self.path / "audio" / f"{name_of(place)}.wav"
+        return self.path / "previews" / f"{level.label}-{name_of(place)}.wav"
+
+    def node(self, place: Place, level: Level) -> Codes | None:
+        """The codes (1, frames) that a node adds at a level, None where there are none yet."""
+        path = self.node_path(place, level)
+        if not path.exists():
+            return None
+        codes = Codes.load(path)
+        if codes.level is not level or codes.samples != 1:
+            raise NotCodes(
+                f"{path} is no node of the {level.label} level. Remove it, then run: jukectl tree {self.path}"
+            )
+        return codes
+
+    def save_node(self, place: Place, codes: Codes) -> None:
+        """Write the codes (1, frames) that a node adds at their level, in one step."""
+        path = self.node_path(place, codes.level)
+        make_folder(path.parent)
+        codes.save(path)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from growing the tree; what those that were killed left half written is removed."""
+        with self._song.lock():
+            make_folder(self.path / "nodes")
+            with Song(self.path / "nodes").lock():
+                yield
+
+
+def is_tree(path: Path) -> bool:
+    """Whether a folder holds a tree."""
+    return (path / "tree.toml").is_file()
