@@ -9,6 +9,7 @@ import typer
 from jukectl.cli.console import Watching
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import LyricsFormat
+from jukectl.codes.schedule import Change, parse_schedule
 from jukectl.errors import BadInput
 
 LONGEST_LYRICS = 2**20  # bytes; songs have a few thousand
@@ -40,11 +41,19 @@ MaxMemory = Annotated[
     ),
 ]
 Artist = Annotated[
-    str | None, typer.Option("--artist", help="In whose style; see jukectl models show. [default: nobody's]")
+    str | None,
+    typer.Option(
+        "--artist",
+        help="In whose style; see jukectl models show. A:0.6+B:0.4 is between two, A:0.5 half as strong. "
+        "[default: nobody's]",
+    ),
 ]
 Genre = Annotated[
     list[str] | None,
-    typer.Option("--genre", help="In which genre; may be repeated where the model takes several. [default: none]"),
+    typer.Option(
+        "--genre",
+        help="In which genre, or A:0.7+B:0.3; may be repeated where the model takes several. [default: none]",
+    ),
 ]
 Lyrics = Annotated[
     Path | None,
@@ -76,6 +85,22 @@ SongSeconds = Annotated[
         "--song-seconds", help="Length of the whole song that the model is told. [default: prompt and new music]"
     ),
 ]
+StartAt = Annotated[
+    float | None,
+    typer.Option("--start-at", help="The second of that song at which this music begins. [default: 0]"),
+]
+Ending = Annotated[
+    bool, typer.Option("--ending", help="Make the end of that song: begin so that both are over at once.")
+]
+Schedule = Annotated[
+    Path | None,
+    typer.Option(
+        "--schedule",
+        metavar="FILE.toml",
+        help="What changes at which second: artist, genre, temperature, lyrics; see docs/CONTROL.md. "
+        "[default: nothing]",
+    ),
+]
 Samples = Annotated[int, typer.Option("--samples", help="How many different songs to make.")]
 Seed = Annotated[
     int | None,
@@ -90,6 +115,13 @@ TopP = Annotated[
     typer.Option("--top-p", help=f"Draw from the likeliest codes that hold this much probability. {PerLevel}"),
 ]
 TopK = Annotated[str | None, typer.Option("--top-k", help=f"Draw from so many likeliest codes; 0 from all. {PerLevel}")]
+Guidance = Annotated[
+    str | None,
+    typer.Option(
+        "--guidance",
+        help=f"How strongly artist and genre count: 1 as learned, 1.5 or 2 more, at twice the work. {PerLevel}",
+    ),
+]
 Advance = Annotated[
     str | None,
     typer.Option("--advance", help=f"How far a window moves on, in contexts; less is slower and smoother. {PerLevel}"),
@@ -118,6 +150,7 @@ Plots = Annotated[
 Loudness = Annotated[
     float | None, typer.Option("--loudness", help="Bring the audio files to this loudness in LUFS, such as -16.")
 ]
+Fade = Annotated[float, typer.Option("--fade", help="Seconds over which the audio files fade out at their end.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Begin anew where the folder holds another song.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Use codes and weights although they were made with another model.")
@@ -193,6 +226,20 @@ def read_lyrics(path: Path) -> str:
         except BadInput as error:
             raise BadInput(f"{path}: {error}. Mend it, or name a file of plain text .txt") from error
     return text
+
+
+def read_schedule(path: Path) -> tuple[Change, ...]:
+    """The changes in a schedule's file; BadInput where it has none."""
+    try:
+        if not path.is_file():
+            raise BadInput(f"--schedule takes a TOML file, and {path} is {'none' if path.exists() else 'not there'}")
+        if path.stat().st_size > LONGEST_LYRICS:
+            raise BadInput(f"{path} is no schedule: it has {path.stat().st_size} bytes")
+        return parse_schedule(path.read_text(encoding="utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the schedule as UTF-8 text") from error
+    except OSError as error:
+        raise BadInput(f"cannot read the schedule {path}: {error.strerror or error}") from error
 
 
 def format_of_lyrics(path: Path) -> LyricsFormat:

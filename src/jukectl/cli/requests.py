@@ -14,6 +14,7 @@ from jukectl.cli.options import (
     parse_memory,
     parse_per_level,
     read_lyrics,
+    read_schedule,
 )
 from jukectl.codes.level import Level
 
@@ -27,11 +28,13 @@ def build_request(
     top_p: str | None = None,
     top_k: str | None = None,
     advance: str | None = None,
+    guidance: str | None = None,
     parallel: int | None = None,
     levels: str = "top,middle,bottom",
     preview: str = "",
     genre: list[str] | None = None,
     lyrics: Path | None = None,
+    schedule: Path | None = None,
     adapter: list[str] | None = None,
     max_memory: str | None = None,
     seconds: float | None = None,
@@ -47,6 +50,7 @@ def build_request(
             ("top_p", "--top-p", top_p),
             ("top_k", "--top-k", top_k),
             ("advance", "--advance", advance),
+            ("guidance", "--guidance", guidance),
         )
     }
     if parallel is not None:
@@ -58,6 +62,7 @@ def build_request(
         genres=tuple(genre or ()),
         lyrics=None if lyrics is None else read_lyrics(lyrics),
         lyrics_format="text" if lyrics is None else format_of_lyrics(lyrics),
+        schedule=() if schedule is None else read_schedule(schedule),
         adapters=tuple(AdapterChoice(*parse_adapter(text)) for text in adapter or ()),
         max_memory=parse_memory(max_memory),
         seconds=20.0 if seconds is None else seconds,

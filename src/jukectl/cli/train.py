@@ -47,6 +47,13 @@ AddLyrics = Annotated[
         "--add-lyrics", help="With --from: a prior without lyrics learns to hear them, see docs/TRAINING.md, Lyrics."
     ),
 ]
+AddMidi = Annotated[
+    bool,
+    typer.Option(
+        "--add-midi",
+        help="With --from: a prior learns to follow notes, song.mid beside song.flac, see docs/CONTROL.md.",
+    ),
+]
 OtherCodec = Annotated[
     bool, typer.Option("--force", help="With --from: begin although the codes are of another VQ-VAE than the model's.")
 ]
@@ -77,15 +84,16 @@ def prior(
     start: From = None,
     adapter_rank: AdapterRank = None,
     add_lyrics: AddLyrics = False,
+    add_midi: AddMidi = False,
     force: OtherCodec = False,
     device: Device = "auto",
 ) -> None:
-    """Learn the top prior from encoded songs. With --from, teach a trained one new artists and genres, or lyrics.
+    """Learn the top prior from encoded songs. With --from, teach a trained one new names, lyrics, or to follow notes.
 
     Example: jukectl train prior my.toml --from mini
     """
-    lyrics = ["add_lyrics=true"] if add_lyrics else []
-    _prior(context, recipe, [*(overrides or ()), *_starting(start, adapter_rank, force), *lyrics], device)
+    added = ["add_lyrics=true"] * add_lyrics + ["add_midi=true"] * add_midi
+    _prior(context, recipe, [*(overrides or ()), *_starting(start, adapter_rank, force), *added], device)
 
 
 @app.command()

@@ -427,10 +427,10 @@ def _written(recipe: Recipe) -> str:
     document.add("model", model)
     labels = {key: value for key, value in asdict(recipe.labels).items() if (key, value) not in OFF}
     document.add("labels", table("labels", {**labels, "genres": list(recipe.labels.genres)}))
-    if recipe.prompt:
-        document.add("prompt", table("prompt", asdict(recipe.prompt)))
-    if recipe.midi:
-        document.add("midi", table("midi", asdict(recipe.midi)))
+    given: dict[str, Prompt | Score | None] = {"prompt": recipe.prompt, "midi": recipe.midi}
+    for name, one in given.items():
+        if one is not None:
+            document.add(name, table(name, asdict(one)))
     if recipe.trunk:
         trunk = recipe.trunk
         grown = table("trunk", {"source": trunk.source, "sample": trunk.sample, "seconds": trunk.seconds})

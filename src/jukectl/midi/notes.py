@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from jukectl.errors import BadInput, CannotWrite
+from jukectl.errors import BadInput
 from jukectl.files import atomic_write
 
 SUFFIXES = frozenset({".mid", ".midi", ".smf", ".kar"})
@@ -60,14 +60,19 @@ class Notes:
 
 def read_midi(path: Path) -> Notes:
     """The notes of a MIDI file, by its own tempo map; BadInput where it is none, or holds no notes."""
-    import symusic
-
     try:
         data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+    return parse_midi(data, path)
+
+
+def parse_midi(data: bytes, path: Path) -> Notes:
+    """The same of a file's content; `path` is for messages."""
+    import symusic
+
     try:
-        score = symusic.Score.from_midi(data, ttype="second")
+        score: Any = symusic.Score.from_midi(data, ttype="second")
     except (RuntimeError, ValueError) as error:
         raise BadInput(f"{path} is no MIDI file: {error}") from error
     notes = Notes.of(
@@ -82,22 +87,25 @@ def read_midi(path: Path) -> Notes:
     return notes
 
 
-def write_midi(path: Path, notes: Notes) -> None:
-    """Write notes as a MIDI file of a piano and drums, to a millisecond. Raises CannotWrite."""
+def midi_of(notes: Notes) -> bytes:
+    """A MIDI file of a piano and drums, exact to a millisecond."""
     import symusic
 
-    score = symusic.Score(TICKS_PER_BEAT)
+    score: Any = symusic.Score(TICKS_PER_BEAT)  # its stubs know no attributes
     score.tempos.append(symusic.Tempo(0, 120))
     for drums in (False, True):
-        track = symusic.Track(name="drums" if drums else "notes", program=0, is_drum=drums)
+        track: Any = symusic.Track(name="drums" if drums else "notes", program=0, is_drum=drums)
         for index in np.flatnonzero(notes.drums == drums):
             start, stop = (round(float(one[index]) * TICKS_PER_SECOND) for one in (notes.starts, notes.stops))
             note = symusic.Note(start, max(stop - start, 1), int(notes.pitches[index]), int(notes.velocities[index]))
             track.notes.append(note)
         if len(track.notes):
             score.tracks.append(track)
-    try:
-        with atomic_write(path) as file:
-            file.write(score.dumps_midi())
-    except OSError as error:
-        raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from error
+    data: bytes = score.dumps_midi()
+    return data
+
+
+def write_midi(path: Path, notes: Notes) -> None:
+    """Write notes as a MIDI file. Raises CannotWrite."""
+    with atomic_write(path) as file:
+        file.write(midi_of(notes))

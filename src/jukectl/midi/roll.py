@@ -1,5 +1,7 @@
 """A piano roll: what sounds, what begins and which drums are struck, at each code's time."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,6 +10,22 @@ from jukectl.midi.notes import Notes
 PITCHES = 128
 CHANNELS = 1 + 3 * PITCHES
 """Of a roll: 1 wherever notes are told; then 128 each of pitches that sound, that begin, and of drums struck."""
+
+
+@dataclass(frozen=True, eq=False)
+class ToldNotes:
+    """Notes in the time of a song, and the part of it of which they are told: elsewhere nobody says what sounds."""
+
+    notes: Notes
+    begin: float  # seconds
+    end: float
+
+    def roll(self, start: int, frames: int, *, rate: float) -> npt.NDArray[np.uint8]:
+        """The roll as of `piano_roll`, all zeros where nothing is told."""
+        roll = piano_roll(self.notes, start, frames, rate=rate)
+        times = (start + np.arange(frames) + 0.5) / rate
+        roll[(times < self.begin) | (times >= self.end)] = 0
+        return roll
 
 
 def piano_roll(notes: Notes, start: int, frames: int, *, rate: float) -> npt.NDArray[np.uint8]:

@@ -130,7 +130,7 @@ def prepared(
         made,
         prompt=prompt.entry if prompt else None,
         midi=recipe.midi,
-        schedule=request.schedule or recipe.schedule,
+        schedule=request.schedule or tuple(one for one in recipe.schedule if one.at < top.seconds + seconds),
         kind="branch",
         trunk=trunk_of(song.path, sample, codes),
         sample_numbers=plain([child_number(number, one) for one in range(request.samples)]),

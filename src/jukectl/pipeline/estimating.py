@@ -25,6 +25,7 @@ from jukectl.pipeline.planning import SongPlan, plan_song
 from jukectl.pipeline.recipes import agreed, recipe_of
 from jukectl.pipeline.rendering import recipe_to_resume, recipe_to_upsample
 from jukectl.pipeline.request import Request
+from jukectl.pipeline.scores import with_notes
 from jukectl.pipeline.trunks import laid
 from jukectl.progress import Warn, silent, unheard
 
@@ -155,7 +156,8 @@ def _estimate_new(out: Path, folder: ModelFolder, request: Request, prompt: Prom
         raise BadInput(f"{out} cannot become a song folder, since a file is in its place. Give another name with --out")
     song = Song(out)
     existing = None if request.overwrite else song.recipe()
-    recipe = recipe_of(folder, request, prompt, existing.seed if existing else None)
+    request, notes = with_notes(request, folder)
+    recipe = recipe_of(folder, request, prompt, existing.seed if existing else None, notes)
     if request.overwrite:
         return _estimate(song, recipe, folder, {}, request, warn)
     return _estimate(song, agreed(song, recipe, existing), folder, _found(song), request, warn)

@@ -242,6 +242,7 @@ def _beginning(
         seconds=0.0,
         levels=levels,
         trunk=trunk_of(song.path, sample, codes),
+        schedule=tuple(change for change in recipe.schedule if change.at < codes[Level.TOP].seconds),
         sampling={**defaults, **recipe.sampling},
         made={},
     )

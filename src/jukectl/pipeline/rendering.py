@@ -185,7 +185,9 @@ def _fulfil(
     machine, new = _fill(song, recipe, folder, machine, request, report, warn)
     for level in request.preview:
         write_audio(song, folder, machine, level, report=report)
-    audio, decoded = write_audio(song, folder, machine, recipe.levels[-1], loudness=request.loudness, report=report)
+    audio, decoded = write_audio(
+        song, folder, machine, recipe.levels[-1], loudness=request.loudness, fade=request.fade, report=report
+    )
     plots: tuple[Path, ...] = ()
     if request.plots:
         plots = karaoke_of(song, recipe, folder, machine, report=report, warn=warn)

@@ -178,8 +178,11 @@ class Prior(nn.Module):
     def _at_positions(self, labels: LabelBatch, upper: Tensor | None) -> Tensor | None:
         """What is added at the codes, (B, n, width): the place of each, and the notes where any are told."""
         place = self.place(labels, upper) if self.place is not None else None
-        if self.midi is None or labels.notes is None:
+        if self.midi is None:
             return place
+        if labels.notes is None:  # as of notes that are not told
+            shape = (len(labels), self.config.context, self.config.width)
+            return self.positions.new_zeros(shape) if place is None else place
         notes: Tensor = self.midi(labels)
         return notes if place is None else place + notes
 

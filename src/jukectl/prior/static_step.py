@@ -92,7 +92,7 @@ class StaticStep:
         self._layers = [
             parameter.new_zeros((rows, 2, stack.heads, layouts[kind].slots, padded)) for kind in stack.kinds
         ]
-        conditioned = prior.place is not None
+        conditioned = prior.place is not None or prior.midi is not None
         self._places = parameter.new_zeros((rows, config.context, config.width)) if conditioned else None
 
     def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> Tensor:

@@ -11,6 +11,7 @@ from functools import cache
 
 import torch
 
+from jukectl.midi.roll import CHANNELS
 from jukectl.native.library import library
 from jukectl.prior.attention import CacheLayout
 from jukectl.prior.config import AttentionKind, PriorConfig, StackConfig
@@ -67,6 +68,7 @@ class Footprint:
     precision: str
     row_by_row: bool = False  # as on a CPU: conditioning and known codes are computed for one sample after another
     holds_back: bool = False  # small pieces of memory stay with the process for a while after they were freed
+    each: int = 1  # rows that a sample takes, see `LevelSampling.rows`
 
     @property
     def weights(self) -> int:
@@ -90,7 +92,7 @@ class Footprint:
     def conditioning(self) -> int:
         """What is kept of one sample's conditioning while its window is made."""
         config = self.config
-        positions = config.context if config.timing or config.conditioner else 0
+        positions = config.context if config.timing or config.conditioner or config.midi else 0
         lyrics = config.lyrics.characters if config.lyrics else 0
         if config.lyrics and config.lyrics.apart:  # once for each layer that hears them
             lyrics *= config.kinds.count(AttentionKind.ENCODER)
@@ -99,7 +101,7 @@ class Footprint:
 
     def total(self, portion: Portion) -> int:
         """All of it at the most, at any time while a window is made."""
-        samples = portion.samples
+        samples = portion.samples * self.each
         rows = 1 if self.row_by_row else samples
         kept = samples * (self.cache + self.conditioning)
         joining = samples * self.conditioning if self.row_by_row and samples > 1 else 0
@@ -125,6 +127,9 @@ class Footprint:
         place = 0
         if config.timing:
             place = 2 * config.context * config.width * number  # beside the result
+        if midi := config.midi:  # the roll as bytes and as numbers, some channels of each, and the result twice
+            notes = CHANNELS * (1 + 2 * number) + 6 * midi.width * number + 2 * config.width * number
+            place += config.context * notes
         if upper := config.conditioner:
             last = 3 * config.context * config.width * 4  # some kernels compute in float32 at any precision
             place = max(last, 5 * upper.width * config.context // upper.stride * 4)

@@ -3,7 +3,6 @@
 Jukebox names MIDI beside lyrics as a condition "to control the composition"; how it is told is ours.
 """
 
-import torch
 from torch import Tensor, nn
 
 from jukectl.midi.roll import CHANNELS
@@ -40,7 +39,7 @@ class NoteConditioner(Conditioner):
         positions: Tensor = self.project(self.norm(heard))
         return positions * notes[:, :, :1]
 
-    @torch.no_grad()
+    @property
     def reach(self) -> int:
         """Codes to either side that a position hears of."""
-        return 1 + self.stack.reach
+        return 1 + int(self.stack.reach)
