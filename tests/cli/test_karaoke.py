@@ -1,15 +1,23 @@
 """`--plots` and `jukectl plot` of a song with lyrics: when its words are sung."""
 
 import os
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
+from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.lyrics import lrc
 from jukectl.pipeline import karaoke
+from jukectl.prior.config import EncoderConfig, LyricsConfig
+from jukectl.prior.model import Prior
+from jukectl.prior.surgery import add_lyrics
 from jukectl.sampling.listening import SongAttention
 
 WORDS = "La la,\nover & out\n"
@@ -22,6 +30,26 @@ def sing(style, singing_model, tmp_path):
     (tmp_path / "words.txt").write_text(WORDS)
     options = [str(singing_model) if option == style[1] else option for option in style]
     return ["sample", "--out", tmp_path / "song", *options, "--levels", "top", "--lyrics", tmp_path / "words.txt"]
+
+
+@pytest.fixture(params=["encoder", "apart"])
+def grown(request, tiny_model, tmp_path):
+    """The tiny model, whose top prior was taught to hear lyrics and has learned something since."""
+    path = tmp_path / "grown"
+    shutil.copytree(tiny_model, path)
+    card = ModelFolder(path).card
+    prior = Prior(card.priors[Level.TOP])
+    prior.load_state_dict(load_file(path / "top.safetensors"))
+    encoder = EncoderConfig(width=16, depth=1, heads=2, blocks=4) if request.param == "encoder" else None
+    add_lyrics(prior, LyricsConfig(characters=16, alphabet=79, encoder=encoder, apart=encoder is None), blocks=2)
+    torch.manual_seed(5)
+    for block in prior.transformer.blocks:
+        for weight in (block.attention.out.weight, block.mlp_out.weight):
+            torch.nn.init.normal_(weight, std=0.3)
+    save_file(prior.state_dict(), path / "top.safetensors")
+    card = replace(card, priors={**card.priors, Level.TOP: prior.config})
+    (path / "model.toml").write_text(card.to_toml(), encoding="utf-8")
+    return path
 
 
 @pytest.fixture
@@ -65,6 +93,17 @@ def test_all_samples_are_listened_to_by_the_model_itself_and_once(jukectl, sing,
     (plots / "lyrics-1.lrc").unlink()
     jukectl(*sing, "--plots", "--samples", 2)
     assert (plots / "lyrics-1.lrc").exists()
+
+
+def test_a_model_that_was_taught_to_sing_does(jukectl, style, grown, tmp_path):
+    options = [str(grown) if option == style[1] else option for option in style]
+    command = ["sample", *options, "--levels", "top"]
+    for words, out in (("La la", "one"), ("Over and out, all over", "other")):
+        (tmp_path / "words.txt").write_text(words)
+        jukectl(*command, "--lyrics", tmp_path / "words.txt", "--out", tmp_path / out, "--plots")
+        assert sorted(path.name for path in (tmp_path / out / "plots").iterdir()) == sorted(FILES)
+    one, other = (Song(tmp_path / name).codes(Level.TOP).array for name in ("one", "other"))
+    assert not np.array_equal(one, other)
 
 
 def test_newer_codes_are_listened_to_anew(jukectl, sing, tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from jukectl.checkpoints.configurations import TOP_1B_LYRICS, TOP_5B_LYRICS
 from jukectl.prior import attending
 from jukectl.prior.attending import attention_of, attentions_of, hearing_layers, score_heads
 from jukectl.prior.attention import EncoderAttention
@@ -83,6 +84,12 @@ def test_heads_are_scored_row_by_row(apart: PriorConfig) -> None:
     for (layer, head), score in scores.items():
         weights = attention_of(prior, codes, labels, layer, head)
         assert score == pytest.approx(float(weights[0, 5, 2] + 2 * weights[1, 5, 2]) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("published", [TOP_1B_LYRICS, TOP_5B_LYRICS])
+def test_the_published_alignment_layers_attend_to_lyrics(published: PriorConfig) -> None:
+    assert published.lyrics.alignment_layer in hearing_layers(published)
+    assert 0 <= published.lyrics.alignment_head < published.heads
 
 
 def test_what_does_not_attend_to_lyrics_is_refused(top: PriorConfig, apart: PriorConfig) -> None:
