@@ -131,6 +131,14 @@ def normalise_loudness(samples: Samples, sample_rate: int, lufs: float) -> Sampl
     return limit_peak(samples * np.float32(10 ** ((lufs - found) / 20)))
 
 
+def fade_out(samples: Samples, length: int) -> Samples:
+    """Samples (C, N) or (N,) whose last `length`, or all, fall to silence along a quarter of a cosine."""
+    length = min(length, samples.shape[-1])
+    faded = samples.copy()
+    faded[..., samples.shape[-1] - length :] *= np.cos(np.linspace(0, np.pi / 2, length, dtype=samples.dtype))
+    return faded
+
+
 def loudness(samples: Samples, sample_rate: int) -> float:
     """Integrated loudness of samples (C, N) in LUFS; -inf of silence."""
     if peak(samples) == 0:

@@ -90,6 +90,8 @@ def assemble(
             _agree(table, "vocabulary", run)
             _take_characters(table, run)
             level = run.about["prior"]["level"]
+            dropout = {**table.get("label_dropout", {}), level: run.about.get("label_dropout", 0.0)}
+            table["label_dropout"] = {one: share for one, share in dropout.items() if share}
             priors[level] = run.about["prior"]
             parts[level] = rounded(run.tensors, dtype, str(run.path))
     codec = before / f"{VQVAE_PART}.safetensors"

@@ -12,7 +12,17 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput, BadModel, UnknownName
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.lyrics import Spelled, spell
-from jukectl.prior.vocabulary import Style, Vocabulary, check_known
+from jukectl.prior.mixture import Mixture, Term
+from jukectl.prior.vocabulary import (
+    UNLABELLED,
+    Style,
+    Vocabulary,
+    artist_terms,
+    check_known,
+    genre_terms,
+    mixed_artist,
+    mixed_genres,
+)
 from jukectl.vqvae.config import VQVAEConfig
 
 FORMAT = 1
@@ -32,6 +42,7 @@ class ModelCard:
     vocabulary: Vocabulary = field(default_factory=Vocabulary)  # of all levels that have none of their own
     vocabularies: Mapping[Level, Vocabulary] = field(default_factory=dict)
     sampling: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # what sounds best, level by level
+    label_dropout: Mapping[str, float] = field(default_factory=dict)  # share of music each prior learned unlabelled
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # of the parts
     sources: tuple[Mapping[str, str], ...] = ()  # the music it was trained on: artist, title, licence
 
@@ -49,11 +60,18 @@ class ModelCard:
         names = self._known(level, artist, genres)
         return names.found_artist(artist).ids[0], names.found_genres(genres, f"the {level.label} prior").ids
 
+    def mixtures(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[Mixture, Mixture]:
+        """The same with weights: of an artist and genres that may be mixtures, such as "A:0.6+B:0.4"."""
+        names, (artists, kinds) = self.vocabulary_at(level), self._terms(artist, genres)
+        told = mixed_genres(names, kinds, f"the {level.label} prior")
+        return mixed_artist(names, artists) if artist is not None else Mixture.of(UNLABELLED), told
+
     def unknown_at(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the model's names that one level's prior does not know."""
-        names = self._known(level, artist, genres)
+        names, (artists, kinds) = self.vocabulary_at(level), self._terms(artist, genres)
         spelt = {name.casefold(): name for name in (*self.vocabulary.artists, *self.vocabulary.genres)}
-        unknown = (*names.found_artist(artist).unknown, *names.unknown_genres(genres))
+        unknown = [one for name, _ in artists for one in names.found_artist(name).unknown]
+        unknown += names.unknown_genres([name for terms in kinds for name, _ in terms])
         return tuple(spelt.get(name.casefold(), name) for name in unknown)
 
     def spell(self, level: Level, lyrics: str) -> Spelled:
@@ -104,6 +122,18 @@ class ModelCard:
         check_known(list(self._sets.values()), artist, genres)
         return names
 
+    def _terms(
+        self, artist: str | None, genres: tuple[str, ...]
+    ) -> tuple[tuple[Term, ...], tuple[tuple[Term, ...], ...]]:
+        """The names in an artist and in each genre, once it is certain that each is known at one level or another."""
+        sets = list(self._sets.values())
+        artists = artist_terms(sets, artist) if artist is not None else ()
+        kinds = tuple(genre_terms(sets, text) for text in genres)
+        for name, _ in artists:
+            check_known(sets, name, ())
+        check_known(sets, None, [name for terms in kinds for name, _ in terms])
+        return artists, kinds
+
     def _prior(self, level: Level) -> PriorConfig:
         config = self.priors.get(level)
         if config is None:
@@ -140,6 +170,7 @@ class ModelCard:
                 vocabulary=plain_names(names),
                 vocabularies=_read_sets(table.get("vocabularies", [])),
                 sampling=table.get("sampling", {}),
+                label_dropout={label: float(share) for label, share in table.get("label_dropout", {}).items()},
                 fingerprints=table.get("fingerprints", {}),
                 sources=_tuple(table.get("sources", [])),
             )
@@ -161,6 +192,7 @@ class ModelCard:
             "summary": self.summary,
             "fingerprints": dict(self.fingerprints),
             "sampling": {label: dict(values) for label, values in self.sampling.items()},
+            **({"label_dropout": dict(self.label_dropout)} if self.label_dropout else {}),
             "vqvae": self.vqvae.to_dict(),
             "priors": {level.label: config.to_dict() for level, config in self.priors.items()},
             "sources": [dict(source) for source in self.sources],

@@ -21,6 +21,7 @@ def decode(
         int | None, typer.Option("--sample", help="One sample alone, counted from 0. [default: all]")
     ] = None,
     loudness: o.Loudness = None,
+    fade: o.Fade = 0.0,
     model: o.Model = None,
     device: o.Device = "auto",
     force: o.Force = False,
@@ -40,6 +41,7 @@ def decode(
             model=model,
             device=device,
             loudness=loudness,
+            fade=fade,
             force=force,
             report=report,
         )

@@ -15,6 +15,7 @@ def resume(
     song: Annotated[Path, typer.Argument(help="A song folder that was begun before.")],
     preview: o.Preview = "",
     loudness: o.Loudness = None,
+    fade: o.Fade = 0.0,
     model: o.Model = None,
     adapter: o.Adapter = None,
     device: o.Device = "auto",
@@ -33,6 +34,7 @@ def resume(
     request = build_request(
         preview=preview,
         loudness=loudness,
+        fade=fade,
         model=model,
         adapter=adapter,
         device=device,

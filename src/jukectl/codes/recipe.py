@@ -167,6 +167,7 @@ class Made:
     device: str
     precision: str
     upper: str = ""  # digest of the codes of the level above that these were made from
+    upper_frames: int = 0  # of the first so many of them, where there were no more yet; 0: of all
     samples: int = 0  # made at a time; 0: not known
     chunk: int = 0  # known codes read at a time; 0: all
 
@@ -376,6 +377,7 @@ _REMARKS = {
     "sampling.parallel": "spans made at once",
     "sampling.guidance": "how strongly labels count, 1 is off",
     "made.upper": "digest of the codes above that these were made from",
+    "made.upper_frames": "of the first so many of them",
     "made.samples": "made at a time",
     "made.chunk": "codes that a window knows, read at a time; 0 is all",
 }
@@ -611,6 +613,7 @@ def _read_made(table: _Table) -> Made:
         device=table.text("device"),
         precision=table.text("precision"),
         upper=table.text("upper"),
+        upper_frames=table.whole("upper_frames") if "upper_frames" in table else 0,
         samples=table.whole("samples") if "samples" in table else 0,
         chunk=table.whole("chunk") if "chunk" in table else 0,
     )

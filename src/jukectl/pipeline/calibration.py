@@ -77,7 +77,7 @@ def prior_speed(
     known = min(known, config.context - 1)
     with single_thread(machine):
         began = time.perf_counter()
-        decoder = decoder_for(prior, portion.samples, settings, int8=machine.precision == "int8")
+        decoder = decoder_for(prior, portion.samples * settings.rows, settings, int8=machine.precision == "int8")
         setup = time.perf_counter() - began
         reading = _Reading(prior, decoder, portion, machine)
         first = reading.seconds(0)  # what is slow once is part of setting up
@@ -113,9 +113,10 @@ class _Reading:
 
     def seconds(self, known: int) -> float:
         """Those of a window's conditioning, and of reading `known` codes."""
-        codes = torch.zeros(self._portion.samples, known, dtype=torch.int64)
+        rows = self._portion.samples * self._decoder.settings.rows
+        codes = torch.zeros(rows, known, dtype=torch.int64)
         began = time.perf_counter()
-        self._decoder.begin(codes, conditioning(self._prior, self._portion.samples), self._portion.chunk)
+        self._decoder.begin(codes, conditioning(self._prior, rows), self._portion.chunk)
         wait(self._machine.device)
         return time.perf_counter() - began
 

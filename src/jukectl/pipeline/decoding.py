@@ -15,7 +15,7 @@ from jukectl.codes.song import Song
 from jukectl.errors import BadInput, NotASong, WrongCodec
 from jukectl.files import make_folder
 from jukectl.pipeline.machine import Machine, choose
-from jukectl.pipeline.request import check_loudness
+from jukectl.pipeline.request import check_fade, check_loudness
 from jukectl.progress import Progress, Report, silent
 from jukectl.vqvae import chunks
 from jukectl.vqvae.model import VQVAE
@@ -32,6 +32,7 @@ def decode(
     model: str | None = None,
     device: str = "auto",
     loudness: float | None = None,
+    fade: float = 0.0,
     force: bool = False,
     report: Report = silent,
 ) -> list[Path]:
@@ -42,6 +43,7 @@ def decode(
     if format not in FORMATS:
         raise BadInput(f"--format is one of {', '.join(FORMATS)}; got {format!r}")
     check_loudness(loudness)
+    check_fade(fade)
     if path.suffix == ".npz":
         level, path = _level_in(path, level), path.parent
     song = Song.open(path)
@@ -55,7 +57,7 @@ def decode(
     machine, folder = choose(device), model_for(song, model)
     check_codec(song, codes, folder, force=force)
     paths = audio_paths(song, level, picks, f".{format}")
-    _write(codes, paths, folder, machine, loudness, report)
+    _write(codes, paths, folder, machine, report, loudness=loudness, fade=fade)
     return list(paths.values())
 
 
@@ -82,6 +84,7 @@ def write_audio(
     level: Level,
     *,
     loudness: float | None = None,
+    fade: float = 0.0,
     again: bool = False,
     report: Report = silent,
 ) -> tuple[list[Path], bool]:
@@ -95,7 +98,7 @@ def write_audio(
     paths = audio_paths(song, level, range(codes.samples))
     wanted = {sample: path for sample, path in paths.items() if again or not path.exists()}
     if wanted:
-        _write(codes, wanted, folder, machine, loudness, report)
+        _write(codes, wanted, folder, machine, report, loudness=loudness, fade=fade)
     return list(paths.values()), bool(wanted)
 
 
@@ -118,8 +121,10 @@ def _write(
     paths: Mapping[int, Path],
     folder: ModelFolder,
     machine: Machine,
-    loudness: float | None,
     report: Report,
+    *,
+    loudness: float | None,
+    fade: float,
 ) -> None:
     vqvae = folder.vqvae(machine.device, (codes.level,))
     stage = f"decoding {codes.level.label}"
@@ -128,6 +133,8 @@ def _write(
         samples = waveform(vqvae, codes.array[sample], codes.level, machine)
         if loudness is not None:
             samples = mix.normalise_loudness(samples, codes.sample_rate, loudness)
+        if fade:
+            samples = mix.fade_out(samples, round(fade * codes.sample_rate))
         make_folder(path.parent)
         io.save(path, samples, codes.sample_rate)
     report(Progress(stage, len(paths), len(paths)))

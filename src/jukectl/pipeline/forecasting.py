@@ -1,6 +1,6 @@
 """What a song's levels lack, and how long that will take here: reckoned before the start, by a short calibration."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -22,8 +22,10 @@ from jukectl.pipeline.calibration import (
 )
 from jukectl.pipeline.machine import Machine
 from jukectl.pipeline.pace import Forecast, LevelWork, Pace, Round, Speed, duration
+from jukectl.pipeline.partial import goals, up_to
 from jukectl.pipeline.planning import SongPlan
 from jukectl.pipeline.recipes import frames_wanted, given_frames
+from jukectl.pipeline.scheduling import cuts_at
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.progress import Report, remark, silent
@@ -36,11 +38,16 @@ LARGE = 2**30
 
 
 def song_work(
-    recipe: Recipe, folder: ModelFolder, plan: SongPlan, found: Mapping[Level, Codes], saving: float
+    recipe: Recipe,
+    folder: ModelFolder,
+    plan: SongPlan,
+    found: Mapping[Level, Codes],
+    saving: float,
+    until: float | None = None,
 ) -> tuple[LevelWork, ...]:
     """What is to be made at each level that a plan is for; a prompt that is not encoded yet counts as there.
 
-    `saving` are the seconds that it takes to save a window.
+    `saving` are the seconds that it takes to save a window. With `until` it is what the song's first seconds need.
     """
     vqvae = folder.card.vqvae
     wanted = frames_wanted(recipe, vqvae, {level: codes.done for level, codes in found.items()})
@@ -51,23 +58,39 @@ def song_work(
         begun = codes.prompt if codes is not None else given_frames(recipe, vqvae, level)
         done = codes.done if codes is not None else begun
         config, settings = folder.card.priors[level], recipe.sampling[level]
-        work = level_work(config, settings, memory, total=wanted[level], begun=begun, done=done, samples=samples)
+        cuts = cuts_at(recipe, vqvae, level)
+        work = level_work(
+            config, settings, memory, total=wanted[level], begun=begun, done=done, samples=samples, cuts=cuts
+        )
         return replace(work, saving=saving)
 
-    return tuple(work(level, memory) for level, memory in plan.levels.items())
+    stops = goals(recipe, folder, found, until)
+    levels = (up_to(work(level, memory), stops) for level, memory in plan.levels.items())
+    return tuple(one for one in levels if one.rounds)
 
 
 def level_work(
-    config: PriorConfig, settings: LevelSampling, plan: MemoryPlan, *, total: int, begun: int, done: int, samples: int
+    config: PriorConfig,
+    settings: LevelSampling,
+    plan: MemoryPlan,
+    *,
+    total: int,
+    begun: int,
+    done: int,
+    samples: int,
+    cuts: Sequence[int] = (),
 ) -> LevelWork:
-    """The rounds that add the codes `done`..`total` of a level, of which `begun` were there before any was made."""
+    """The rounds that add the codes `done`..`total` of a level, of which `begun` were there before any was made.
+
+    At the `cuts` something changes, so rounds end there; those of spans are not counted so finely.
+    """
     ratio = config.ratio
     advance = advance_codes(config.context, settings.advance, ratio)
     spans = spans_of(config, settings, total, begun)
     if spans is not None:
         rows, rounds = samples * len(spans.starts), tuple(_span_rounds(spans, done))
     else:
-        windows = plan_windows(total, context=config.context, advance=advance, done=done, ratio=ratio)
+        windows = plan_windows(total, context=config.context, advance=advance, done=done, ratio=ratio, cuts=cuts)
         rows, rounds = samples, tuple(map(Round.of, windows))
     return LevelWork(
         level=config.level,
@@ -88,14 +111,16 @@ def _span_rounds(spans: Spans, done: int) -> Iterator[Round]:
         made = stop
 
 
-def foresee(song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, report: Report) -> Pace | None:
+def foresee(
+    song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, report: Report, until: float | None = None
+) -> Pace | None:
     """How a song that is about to be made will get on, and a remark of it; None where nobody watches.
 
     Calibrated for that is what is not large. A large level is taken to be as fast for its size as another.
     """
     found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
     saving = saving_seconds(song.path)
-    work = song_work(recipe, folder, plan, found, saving)
+    work = song_work(recipe, folder, plan, found, saving, until)
     if report is silent or not work:
         return None
     pace, speeds = None, {}

@@ -13,6 +13,7 @@ from jukectl.pipeline.machine import Machine, half_precision
 from jukectl.pipeline.memory import give_back_at_once, memory_there_is
 from jukectl.pipeline.recipes import frames_wanted, given_frames
 from jukectl.pipeline.request import Request
+from jukectl.pipeline.scheduling import rows_of
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Report, Warn, remark
 from jukectl.sampling.plan import Footprint, MemoryPlan, Portion, least, parameters, settle
@@ -78,10 +79,12 @@ def precisions(machine: Machine, *, given: bool, before: str | None = None) -> l
     return list(dict.fromkeys(one for one in choices if one is not None))
 
 
-def footprints(config: PriorConfig, machine: Machine, choices: list[str], *, holds_back: bool) -> list[Footprint]:
-    """What a prior takes on a machine in each precision."""
+def footprints(
+    config: PriorConfig, machine: Machine, choices: list[str], *, holds_back: bool, each: int = 1
+) -> list[Footprint]:
+    """What a prior takes on a machine in each precision, where a sample takes so many rows `each`."""
     cpu = machine.device.type == "cpu"
-    return [Footprint(config, choice, row_by_row=cpu, holds_back=cpu and holds_back) for choice in choices]
+    return [Footprint(config, choice, row_by_row=cpu, holds_back=cpu and holds_back, each=each) for choice in choices]
 
 
 def _spans(recipe: Recipe, folder: ModelFolder, level: Level, total: int, codes: Codes | None) -> int:
@@ -103,6 +106,7 @@ class _Need:
     choices: list[str]  # precisions, the best first
     limit: Portion | None  # what it was begun with, where more or less would give other bits
     beside: int  # bytes of the codec, where it works while the prior is there
+    each: int  # rows of the model that each of them takes
 
     @classmethod
     def of(
@@ -133,7 +137,7 @@ class _Need:
         if spans > 1:
             what = "rows"
             many = f"{rows} rows ({'one sample' if samples == 1 else many} in {spans} spans)"
-        return cls(level, folder.card.priors[level], rows, what, many, choices, limit, beside)
+        return cls(level, folder.card.priors[level], rows, what, many, choices, limit, beside, rows_of(recipe, level))
 
     def settled(self, memory: int, folder: ModelFolder, machine: Machine, request: Request) -> MemoryPlan:
         """The plan; OutOfMemory where there is none."""
@@ -153,14 +157,14 @@ class _Need:
         return plan.precision != self.choices[0]
 
     def _settle(self, memory: int, machine: Machine, *, holds_back: bool) -> MemoryPlan | None:
-        sizes = footprints(self.config, machine, self.choices, holds_back=holds_back)
+        sizes = footprints(self.config, machine, self.choices, holds_back=holds_back, each=self.each)
         return settle(sizes, self.samples, memory, beside=self.beside, limit=self.limit)
 
     def _too_large(self, memory: int, folder: ModelFolder, machine: Machine, request: Request) -> str:
         """What is needed, what there is, and what would do."""
-        (last,) = footprints(self.config, machine, self.choices[-1:], holds_back=False)
+        (last,) = footprints(self.config, machine, self.choices[-1:], holds_back=False, each=self.each)
         needed = least(last, beside=self.beside)
-        (half,) = footprints(self.config, machine, [half_precision(machine.device)], holds_back=False)
+        (half,) = footprints(self.config, machine, [half_precision(machine.device)], holds_back=False, each=self.each)
         ways = []
         if least(half, beside=self.beside) <= memory:
             ways.append(f"take --precision {half.precision}, which needs {size(least(half, beside=self.beside))}")

@@ -25,6 +25,7 @@ from jukectl.pipeline.forecasting import foresee, get_to_know
 from jukectl.pipeline.karaoke import follow_lyrics
 from jukectl.pipeline.machine import Machine, choose, single_thread
 from jukectl.pipeline.pace import Pace
+from jukectl.pipeline.partial import goals
 from jukectl.pipeline.planning import SongPlan, plan_song
 from jukectl.pipeline.recipes import (
     agreed,
@@ -223,7 +224,7 @@ def _fill(
     plan = plan_song(found, recipe, folder, machine, request, report, warn)
     machine = plan.machine
     new = _encode_prompt(song, recipe, folder, machine, report)
-    pace = foresee(song, recipe, folder, plan, report)
+    pace = foresee(song, recipe, folder, plan, report, request.until)
     for level in recipe.levels:
         if level in recipe.sampling:
             recipe, filled = _fill_level(song, recipe, folder, plan, pace, level, request, report, warn)
@@ -308,6 +309,9 @@ def _fill_level(
     elif upper is not None:
         _check_upper(song, recipe, codes, upper)
     total = frames_wanted(recipe, folder.card.vqvae, {one: codes.done for one, codes in found.items()})[level]
+    goal = goals(recipe, folder, found, request.until).get(level, total)
+    if codes.done < total and codes.done >= goal:
+        return recipe, False
     if codes.done >= total:
         song.forget_spans(level)  # where a run was killed just before it would have
         return recipe, False
@@ -335,13 +339,15 @@ def _fill_level(
 
         def stands(done: int, saved: float | None = None) -> None:
             standing = pace.standing(level, done, saved=saved) if pace is not None else None
-            report(Progress(stage, done, total, "" if saved is None else f"saved {saved:.1f} s", standing))
+            report(Progress(stage, done, goal, "" if saved is None else f"saved {saved:.1f} s", standing))
 
         stands(codes.done)
         for grown, done in fill_and_save(song, recipe, job, codes, stands, portion, less, warn):
             stands(done, grown.seconds)
             if level in request.preview:
                 write_audio(song, folder, machine, level, again=True)
+            if grown.done >= goal:
+                break
         if level is Level.TOP and request.plots and any(job.lyrics):  # while its prior is there
             follow_lyrics(song, recipe, folder.card, lambda total: job, report=report, warn=warn)
     return recipe, True
@@ -438,11 +444,16 @@ def _job(
     )
 
 
+def digest_of(upper: Codes, frames: int) -> str:
+    """The digest of the codes above, or of the first `frames` of them; none where there are not that many."""
+    return upper.cut(frames or upper.done).digest() if frames <= upper.done else "too few"
+
+
 def _check_upper(song: Song, recipe: Recipe, codes: Codes, upper: Codes) -> None:
     """Refuse to go on from codes that were made from other upper codes than those in the folder."""
     before = recipe.made.get(codes.level)
     if codes.done > codes.prompt:
-        stale = before is not None and before.upper not in ("", upper.digest())
+        stale = before is not None and before.upper not in ("", digest_of(upper, before.upper_frames))
     elif recipe.trunk is not None:  # which says for each level how much of it is given
         stale = codes.prompt > upper.done * (upper.hop // codes.hop)
     else:  # only the prompt is there, and it must be the one above

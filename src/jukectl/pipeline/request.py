@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 
 from jukectl.codes.level import TOP_DOWN, Level
@@ -49,6 +49,7 @@ class Request:
     samples: int = 1
     seed: int | None = None  # None draws one, or takes the folder's
     levels: tuple[Level, ...] = TOP_DOWN
+    until: float | None = None  # seconds of the song up to which its lower levels are made; None: to the end
     settings: Mapping[str, Mapping[Level, float]] = field(default_factory=dict)  # temperature, top_k … by level
     device: str = "auto"
     precision: str = "auto"
@@ -65,6 +66,8 @@ class Request:
             raise BadInput(f"--samples must be at least 1, got {self.samples}")
         if not 0 < self.seconds <= 36_000:
             raise BadInput(f"--seconds must be over 0 and at most 36000, got {self.seconds:g}")
+        if self.until is not None and not 0 < self.until < inf:
+            raise BadInput(f"--to is a time over 0 seconds, got {self.until:g}")
         if self.seed is not None and not 0 <= self.seed <= LARGEST_SEED:
             raise BadInput(f"--seed must be from 0 to {LARGEST_SEED}, got {self.seed}")
         if not self.levels or tuple(self.levels) != TOP_DOWN[: len(self.levels)]:
@@ -74,10 +77,7 @@ class Request:
             )
         check_loudness(self.loudness)
         check_fade(self.fade)
-        if self.start_at is not None and not 0 <= self.start_at <= 36_000:
-            raise BadInput(f"--start-at must be from 0 to 36000 seconds, got {self.start_at:g}")
-        if self.start_at is not None and self.ending:
-            raise BadInput("--start-at and --ending both say where in its song the piece lies: leave one of them out")
+        _check_place(self.start_at, ending=self.ending)
         if self.max_memory is not None and self.max_memory < 1:
             raise BadInput(f"--max-memory must be over 0, got {self.max_memory}")
         if not isfinite(self.midi_at):
@@ -114,6 +114,14 @@ def check_loudness(lufs: float | None) -> None:
     """BadInput for a loudness that no audio file can have."""
     if lufs is not None and not -70 <= lufs <= 0:
         raise BadInput(f"--loudness is from -70 to 0 LUFS, got {lufs:g}")
+
+
+def _check_place(start_at: float | None, *, ending: bool) -> None:
+    """BadInput for a place in a song that cannot be, or that is told twice."""
+    if start_at is not None and not 0 <= start_at <= 36_000:
+        raise BadInput(f"--start-at must be from 0 to 36000 seconds, got {start_at:g}")
+    if start_at is not None and ending:
+        raise BadInput("--start-at and --ending both say where in its song the music lies: leave one of them out")
 
 
 def check_fade(seconds: float) -> None:

@@ -5,7 +5,7 @@ lead from one voice to the other, a single one makes its own weaker, and one bel
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -76,7 +76,7 @@ def terms_of(text: str, known: Callable[[str], bool]) -> tuple[Term, ...]:
     return tuple(Term(name.strip(), 1 / len(named) if weight is None else weight) for name, weight in named)
 
 
-def is_mixed(terms: tuple[Term, ...]) -> bool:
+def is_mixed(terms: Sequence[Term]) -> bool:
     """Whether it is more than one name in full."""
     return len(terms) > 1 or terms[0].weight != 1.0
 

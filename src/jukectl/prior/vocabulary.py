@@ -10,6 +10,7 @@ from typing import Self
 
 from jukectl.errors import BadInput, UnknownName
 from jukectl.prior.lyrics import assumed_alphabet
+from jukectl.prior.mixture import Mixture, Term, is_mixed, terms_of
 
 UNLABELLED = 0
 """The id of no artist and of no genre: what a model is given where the user names none."""
@@ -189,6 +190,37 @@ def check_known(sets: Sequence[Vocabulary], artist: str | None, genres: Sequence
         if unknown := min((one.unknown_genres([text]) for one in sets), key=len):
             names = [name for one in sets for name in one.genres]
             raise _unknown(unknown[0], names, max(one.genre_ids or len(one.genres) for one in sets), "genre")
+
+
+def artist_terms(sets: Sequence[Vocabulary], artist: str) -> tuple[Term, ...]:
+    """The artists in a text such as "A:0.6+B:0.4", where a name of one of the sets is one whatever is in it."""
+    return terms_of(artist, lambda name: any(not one.found_artist(name).unknown for one in sets))
+
+
+def genre_terms(sets: Sequence[Vocabulary], text: str) -> tuple[Term, ...]:
+    """The same of a genre; each term may be several words, as without weights."""
+    return terms_of(text, lambda name: any(not one.unknown_genres([name]) for one in sets))
+
+
+def mixed_artist(names: Vocabulary, terms: Sequence[Term]) -> Mixture:
+    """The ids of artists in one set; UNLABELLED, with the same weight, for one that it does not know."""
+    return Mixture.sum((names.found_artist(name).ids[0], weight) for name, weight in terms)
+
+
+def mixed_genres(names: Vocabulary, texts: Sequence[Sequence[Term]], taker: str) -> Mixture:
+    """The ids of genres in one set, the weights of several texts side by side.
+
+    BadInput where they are more than `taker` takes; a mixture counts as the longest of its terms.
+    """
+    plain = [terms[0].name for terms in texts if not is_mixed(terms)]
+    mixed = [terms for terms in texts if is_mixed(terms)]
+    if not mixed:
+        return Mixture.of(*names.found_genres(plain, taker).ids)
+    ids = {name: names.found_genres([name], taker).ids for terms in mixed for name, _ in terms}
+    longest = [max((name for name, _ in terms), key=lambda name: len(ids[name])) for terms in mixed]
+    names.found_genres([*plain, *longest], taker)
+    parts = [(number, 1.0) for number in (names.found_genres(plain, taker).ids if plain else ())]
+    return Mixture.sum([*parts, *((one, weight) for terms in mixed for name, weight in terms for one in ids[name])])
 
 
 def place_of(name: str, names: Sequence[str]) -> int:

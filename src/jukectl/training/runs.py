@@ -70,7 +70,8 @@ def train_prior(
         names: dict[str, Any] = {"artists": list(task.vocabulary.artists), "genres": list(task.vocabulary.genres)}
         if task.config.lyrics is not None:
             names |= characters_table(task.vocabulary.alphabet(task.config.lyrics.alphabet))
-        about = {"prior": task.config.to_dict(), "vocabulary": names, "codec": task.codec}
+        about: dict[str, Any] = {"prior": task.config.to_dict(), "vocabulary": names, "codec": task.codec}
+        about["label_dropout"] = recipe.label_dropout
         if start is None or recipe.adapter is None:
             _describe(recipe.out, about, ranks)
             return train(task, recipe.train, recipe.out, report, ranks, evaluate_first=start is not None)
