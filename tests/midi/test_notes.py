@@ -1,0 +1,83 @@
+"""Notes of MIDI files, read by their own tempo map, and files of notes."""
+
+import numpy as np
+import pytest
+
+from jukectl.errors import BadInput
+from jukectl.midi.notes import Notes, parse_midi, read_midi, write_midi
+
+NOTES = Notes.of([(0.5, 1.0, 60, 90, False), (0.0, 2.25, 72, 1, False), (0.25, 0.3, 38, 127, True)])
+
+
+def rows(notes):
+    columns = (notes.starts.round(3), notes.stops.round(3), notes.pitches, notes.velocities, notes.drums)
+    return list(zip(*(one.tolist() for one in columns), strict=True))
+
+
+def chunk(kind, data):
+    return kind + len(data).to_bytes(4, "big") + data
+
+
+def midi_file(*events, ticks=100):
+    """A file of one track, byte by byte: pairs of ticks to wait, under 128, and a message."""
+    track = b"".join(bytes([wait]) + bytes(message) for wait, message in events) + b"\0\xff\x2f\0"
+    return chunk(b"MThd", bytes([0, 0, 0, 1]) + ticks.to_bytes(2, "big")) + chunk(b"MTrk", track)
+
+
+def tempo(microseconds):
+    return [0xFF, 0x51, 3, *microseconds.to_bytes(3, "big")]
+
+
+def test_notes_stand_in_the_order_of_their_beginnings():
+    assert NOTES.starts.tolist() == [0.0, 0.25, 0.5]
+    assert NOTES.seconds == 2.25
+
+
+def test_notes_come_back_from_a_file(tmp_path):
+    write_midi(tmp_path / "a.mid", NOTES)
+    assert rows(read_midi(tmp_path / "a.mid")) == rows(NOTES)
+
+
+def test_time_follows_the_tempo_map():
+    """A beat of 1 s up to tick 100, then of 0.25 s: the standard's definition, reckoned by hand."""
+    data = midi_file(
+        (0, tempo(1_000_000)),
+        (50, [0x90, 60, 80]),  # 0.5 s
+        (50, tempo(250_000)),  # 1 s
+        (100, [0x80, 60, 0]),  # 1.25 s
+        (40, [0x99, 36, 100]),  # 1.35 s
+        (20, [0x99, 36, 0]),  # 1.4 s; a note on of velocity 0 ends it
+    )
+    assert rows(parse_midi(data, "x.mid")) == [(0.5, 1.25, 60, 80, False), (1.35, 1.4, 36, 100, True)]
+
+
+def test_moved_notes_begin_later_or_are_left_out():
+    assert rows(NOTES.moved(1.0))[0] == (1.0, 3.25, 72, 1, False)
+    assert NOTES.moved(-0.25).starts.tolist() == [0.0, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    {b"": "no MIDI", b"RIFF of another kind": "no MIDI", midi_file((0, tempo(500_000))): "no notes"}.items(),
+)
+def test_what_is_no_midi_file_is_told(tmp_path, data, what):
+    path = tmp_path / "x.mid"
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=f"x.mid.*{what}"):
+        read_midi(path)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(BadInput, match=r"cannot read .*none\.mid: No such file"):
+        read_midi(tmp_path / "none.mid")
+
+
+def test_every_truncation_is_refused_or_read():
+    """A damaged file raises what a user can understand, or gives notes that make sense."""
+    whole = midi_file((0, tempo(400_000)), (9, [0x90, 60, 80]), (90, [0x80, 60, 0]), (9, [0x90, 64, 80]))
+    for length in range(len(whole)):
+        try:
+            notes = parse_midi(whole[:length], "x.mid")
+        except BadInput:
+            continue
+        assert np.isfinite(notes.stops).all() and (notes.stops >= notes.starts).all()

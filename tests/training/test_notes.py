@@ -1,0 +1,218 @@
+"""Learning to follow notes: from beside the songs to the rolls of segments, into a trained prior, to a model."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from jukectl.audio import io
+from jukectl.codes.level import Level
+from jukectl.errors import BadManifest, BadRecipe
+from jukectl.midi.notes import Notes, read_midi, write_midi
+from jukectl.midi.roll import piano_roll
+from jukectl.prior.config import MidiConfig
+from jukectl.progress import silent
+from jukectl.training.config import PriorRecipe, load_recipe
+from jukectl.training.encoded import CodeFolder, EncodedSongs
+from jukectl.training.manifest import Manifest
+from jukectl.training.prior_task import PriorTask
+from jukectl.training.runs import train_prior
+from jukectl.training.scan import scan
+from jukectl.training.segments import SegmentSet, notes_changed, vocabulary_of
+from jukectl.training.starting import find_prior
+
+RATE = 8_000 / 256  # top codes a second
+PLAYED = {  # of the songs of the `codes` fixture; the third has none
+    "a/long.flac": Notes.of(
+        [((place + 0.5) / RATE, (place + 2.5) / RATE, 40 + place, 80, False) for place in range(0, 24, 3)]
+    ),
+    "a/short.flac": Notes.of([(1.5 / RATE, 4.5 / RATE, 90, 80, False), (5.5 / RATE, 6.5 / RATE, 38, 80, True)]),
+}
+
+
+@pytest.fixture
+def played(codes, tmp_path):
+    """The codes of three songs and the notes of two, as `jukectl data encode` leaves them."""
+    folder, tracks = CodeFolder(codes), []
+    for found in folder.manifest().tracks:
+        track = found
+        if track.path in PLAYED:
+            source = tmp_path / "music.mid"
+            write_midi(source, PLAYED[track.path])
+            track = replace(track, midi=f"{track.path}.mid")
+            folder.keep_midi(track, source)
+            source.unlink()
+        tracks.append(track)
+    Manifest(codes, tuple(tracks)).save(codes / "manifest.jsonl")
+    return codes
+
+
+def segments_of(folder, context=8, tracks=None):
+    songs = EncodedSongs(folder)
+    tracks = songs.manifest.tracks if tracks is None else tracks
+    vocabulary = vocabulary_of(tracks)
+    return SegmentSet.load(songs, tracks, Level.TOP, vocabulary, context=context, ratio=1, slots=2, midi=True)
+
+
+def test_a_scan_finds_the_notes_beside_a_song(tmp_path):
+    music = tmp_path / "music"
+    (music / "a").mkdir(parents=True)
+    time = np.arange(8_000) / 8_000
+    for number, name in enumerate(("a/one.wav", "a/two.wav")):
+        io.save(music / name, np.sin(2 * np.pi * (300 + 200 * number) * time).astype(np.float32) / 2, 8_000)
+    write_midi(music / "a/one.mid", PLAYED["a/long.flac"])
+    tracks = scan(music, music / "manifest.jsonl", silent).manifest.tracks
+    assert [track.midi for track in tracks] == ["a/one.mid", ""]
+
+
+def test_notes_travel_with_the_codes(played):
+    songs = EncodedSongs(played)
+    files = {track.path: songs.midi(track) for track in songs.manifest.tracks}
+    assert files["b/plain.wav"] is None
+    assert np.allclose(read_midi(files["a/short.flac"]).starts, PLAYED["a/short.flac"].starts, atol=1e-3)
+
+
+def test_notes_that_are_not_there_are_told(played):
+    songs = EncodedSongs(played)
+    track = next(one for one in songs.manifest.tracks if one.midi)
+    songs.midi(track).unlink()
+    with pytest.raises(BadManifest, match=r"not its notes .*jukectl data encode"):
+        songs.midi(track)
+    with pytest.raises(BadManifest, match="cannot read the notes"):
+        CodeFolder(played).keep_midi(track, played / "gone.mid")
+
+
+def test_a_segment_is_told_the_notes_at_its_place(played):
+    batch = segments_of(played).draw(32, 0.0, np.random.default_rng(0))
+    titles = {0: "b/plain.wav", 1: "a/short.flac", 2: "a/long.flac"}  # by artist: unlabelled, Ada, Björk B.
+    told = 0
+    for row in range(32):
+        notes = PLAYED.get(titles[int(batch.labels.artist[row])])
+        start = int(batch.labels.offset[row]) // 256
+        assert start == int(batch.codes[row, 0])  # where a code tells its place
+        expected = np.zeros_like(batch.labels.notes[row]) if notes is None else piano_roll(notes, start, 8, rate=RATE)
+        assert np.array_equal(batch.labels.notes[row], expected)
+        told += notes is not None
+    assert 0 < told < 32
+
+
+def test_a_share_of_segments_loses_its_notes_and_keeps_all_else(played):
+    segments = segments_of(played)
+    whole, some, none = (segments.draw(64, 0.0, np.random.default_rng(1), midi_dropout=share) for share in (0, 0.5, 1))
+    told = [int(batch.labels.notes[:, 0, 0].sum()) for batch in (whole, some, none)]
+    assert told[2] == 0 < told[1] < told[0]
+    assert torch.equal(whole.codes, none.codes)
+    assert torch.equal(whole.labels.artist, none.labels.artist)
+
+
+def test_rows_are_those_of_the_whole_batch(played):
+    segments = segments_of(played)
+    whole, rows = (
+        segments.draw(6, 0.2, np.random.default_rng(2), rows, midi_dropout=0.5) for rows in (slice(None), slice(2, 5))
+    )
+    assert torch.equal(whole.labels.notes[2:5], rows.labels.notes)
+
+
+def test_songs_without_any_notes_are_refused(codes):
+    with pytest.raises(BadManifest, match=r"none of the songs has notes.*data transcribe"):
+        segments_of(codes)
+
+
+def test_notes_of_others_are_never_ones_own(played):
+    batches = segments_of(played).spread(12)
+    changed = notes_changed(batches)
+    assert all(batch.labels.notes is None for batch in changed["bits_no_notes"])
+    for own, other in zip(batches, changed["bits_other_notes"], strict=True):
+        assert torch.equal(own.codes, other.codes)
+        if own.labels.notes.any():
+            assert other.labels.notes.any() and not torch.equal(own.labels.notes, other.labels.notes)
+
+
+@pytest.fixture
+def base(played, tmp_path):
+    """The recipe of a top prior that follows nothing, trained."""
+    path = tmp_path / "base.toml"
+    path.write_text(f"""
+out = "{(tmp_path / "base").as_posix()}"
+[model]
+context = 8
+width = 16
+depth = 3
+heads = 2
+blocks = 4
+genre_slots = 2
+timing = {{ max_seconds = 60.0 }}
+[data]
+codes = "{played.as_posix()}"
+held_out = ["a/short.flac"]
+validation_segments = 2
+[train]
+steps = 2
+batch = 2
+learning_rate = 0.01
+evaluate_every = 2
+threads = 1
+""")
+    train_prior(path, (), silent)
+    return path
+
+
+@pytest.fixture
+def grown(base, tmp_path):
+    """The recipe of that prior grown."""
+    path = tmp_path / "grown.toml"
+    path.write_text(f"""
+out = "{(tmp_path / "grown").as_posix()}"
+start = "{(tmp_path / "base").as_posix()}"
+add_midi = true
+copying = {{ samples = 0 }}
+[model]
+midi = {{ width = 8, depth = 2 }}
+{base.read_text().partition("60.0 }")[2]}""")
+    return path
+
+
+def task_of(path, *overrides):
+    recipe = load_recipe(path, PriorRecipe, overrides)
+    return PriorTask(recipe, None if recipe.start is None else find_prior(recipe.start, Level.TOP))
+
+
+@torch.no_grad()
+def test_a_grown_prior_begins_with_the_bits_of_what_it_started_from(base, grown):
+    figures = task_of(grown).evaluate()
+    plain = task_of(grown, "add_midi=false", "model={}").evaluate()
+    assert figures["bits"] == figures["bits_no_notes"] == plain["bits"]
+
+
+def test_a_run_learns_notes_and_can_be_started_from(grown, tmp_path):
+    best = train_prior(grown, ("train.steps=6",), silent)
+    rows = list(csv.DictReader((tmp_path / "grown" / "validation.csv").read_text().splitlines()))
+    assert {"bits", "bits_no_notes"} <= set(rows[-1])
+    assert rows[-1]["bits"] != rows[-1]["bits_no_notes"]
+    assert find_prior(str(best.parent), Level.TOP).config.midi == MidiConfig(width=8, depth=2)
+
+
+def test_a_run_that_is_begun_again_goes_on_with_what_it_added(grown):
+    train_prior(grown, ("train.steps=2",), silent)
+    train_prior(grown, ("train.steps=4",), silent)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "what"),
+    [
+        (("level=middle",), "add_midi is for level top"),
+        (("adapter.rank=2",), "an adapter cannot hold"),
+        (("midi_dropout=2",), "midi_dropout is a share"),
+        (("model.midi.size=3",), "MidiConfig has no field size"),
+    ],
+)
+def test_what_cannot_be_is_told(grown, overrides, what):
+    with pytest.raises(BadRecipe, match=what):
+        train_prior(grown, overrides, silent)
+
+
+def test_add_midi_needs_a_start(base):
+    with pytest.raises(BadRecipe, match="add_midi needs a model"):
+        load_recipe(base, PriorRecipe, ("add_midi=true",))
