@@ -8,11 +8,28 @@ import typer
 from jukectl.cli import options as o
 from jukectl.cli.console import Watching, progress, warning
 from jukectl.cli.requests import build_request, show_estimate, show_rendered
+from jukectl.errors import BadInput
 
 
 def upsample(
     context: typer.Context,
     song: Annotated[Path, typer.Argument(help="A song folder: with a recipe, or with a top.npz alone.")],
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", help="One sample alone, counted from 0, in a folder of its own. [default: all]"),
+    ] = None,
+    since: Annotated[
+        float | None,
+        typer.Option("--from", help="Of a passage from this second on, in a folder of its own. [default: the start]"),
+    ] = None,
+    to: Annotated[
+        float | None,
+        typer.Option("--to", help="Up to this second; run it again without, and the rest is made. [default: the end]"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The folder for --sample and --from. [default: beside the song, called after it]"),
+    ] = None,
     artist: o.Artist = None,
     genre: o.Genre = None,
     lyrics: o.Lyrics = None,
@@ -39,7 +56,7 @@ def upsample(
 ) -> None:
     """Fill in the levels that are missing or unfinished, then decode. Run it again to go on from where it stopped.
 
-    Example: jukectl upsample my-song
+    Example: jukectl upsample my-song --sample 2 --to 20
     """
     from jukectl import pipeline
 
@@ -63,11 +80,23 @@ def upsample(
         device=device,
         precision=precision,
         max_memory=max_memory,
+        until=to,
         overwrite=overwrite,
         force=force,
     )
+    if out is not None and sample is None and not since:
+        raise BadInput("a song is upsampled in its own folder: --out goes with --sample or --from")
     if dry_run:
+        if sample is not None or since:
+            raise BadInput("--dry-run tells of all samples, from the start: leave --sample and --from out")
         return show_estimate(context, pipeline.estimate_upsample(song, request, warn=warning(show)))
     with progress(context, show) as report:
-        result = pipeline.upsample(song, request, report=report, warn=warning(show))
+        if since:
+            result = pipeline.upsample_passage(
+                song, since, to, out, request, sample=sample, report=report, warn=warning(show)
+            )
+        else:
+            if sample is not None:
+                song = pipeline.pick(song, sample, out).song
+            result = pipeline.upsample(song, request, report=report, warn=warning(show))
     return show_rendered(context, result, show)

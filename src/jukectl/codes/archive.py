@@ -83,6 +83,12 @@ class Codes:
             raise ValueError(f"cannot cut {self.done} frames down to {frames}")
         return replace(self, array=self.array[:, :frames], prompt=min(self.prompt, frames))
 
+    def part(self, first: int) -> Self:
+        """The frames from `first` on, all of them given."""
+        if not 0 <= first <= self.done:
+            raise ValueError(f"cannot take {self.done} frames from {first} on")
+        return replace(self, array=self.array[:, first:], prompt=self.done - first)
+
     def digest(self) -> str:
         """SHA-256 of the array's shape (int64) and codes (uint16), both little endian: the same on every machine."""
         shape = np.array(self.array.shape, dtype="<i8").tobytes()

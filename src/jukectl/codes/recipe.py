@@ -25,7 +25,7 @@ LARGEST_SEED = 2**63 - 1  # what TOML can hold
 Kind = Literal["sample", "continue", "encode", "upsample", "branch"]
 """The command that began the song."""
 
-OFF = (("parallel", 1), ("guidance", 1.0), ("lyrics_format", "text"))
+OFF = (("parallel", 1), ("guidance", 1.0), ("lyrics_format", "text"), ("upper_frames", 0))
 """Settings that are not written down, so that recipes without them stay as they were."""
 
 PARTS = ("vqvae", "top", "middle", "bottom")
@@ -121,6 +121,7 @@ class Trunk:
     source: str  # absolute path of the song they were taken from; what is no UTF-8 in it is replaced
     sample: int | None = None  # which of its samples; None: all of them
     seconds: float  # of music
+    begins: int = 0  # top codes of that song before these
     frames: Mapping[Level, int]  # codes of each level that has any; the top has
     sha256: Mapping[Level, str]  # digest of each level's, see `Codes.digest`
 
@@ -130,6 +131,7 @@ class Trunk:
         _need(math.isfinite(self.seconds) and self.seconds > 0, "trunk.seconds", "over 0 seconds", self.seconds)
         _need(self.frames.get(Level.TOP, 0) > 0, "trunk.frames", "top codes, and those of other levels", self.frames)
         _need(self.frames.keys() == self.sha256.keys(), "trunk.sha256", "a digest a level", self.sha256)
+        _need(self.begins >= 0, "trunk.begins", "0 or more top codes", self.begins)
         _need(self.sample is None or self.sample >= 0, "trunk.sample", "0 or more", self.sample)
 
 
@@ -314,6 +316,7 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
     if recipe.trunk:
         trunk = {"source": recipe.trunk.source, "sample": recipe.trunk.sample, "seconds": recipe.trunk.seconds}
         flat |= {f"trunk.{key}": value for key, value in trunk.items()}
+        flat |= {"trunk.begins": recipe.trunk.begins} if recipe.trunk.begins else {}
         flat |= {f"trunk.{level.label}": digest[:12] for level, digest in recipe.trunk.sha256.items()}
     if recipe.sample_numbers:
         flat["sample_numbers"] = [str(number) for number in recipe.sample_numbers]
@@ -368,7 +371,8 @@ _REMARKS = {
     "sample_numbers": "whose chance each sample has",
     "trunk.source": "the song that this one goes on from",
     "trunk.sample": "of that song",
-    "trunk.seconds": "of that song, from its beginning",
+    "trunk.seconds": "of that song",
+    "trunk.begins": "top codes of that song before these",
     "midi.sha256": "of notes.mid",
     "midi.start": "seconds of the song at which they begin",
     "sampling.top_k": "0 is off",
@@ -400,6 +404,13 @@ def _written(recipe: Recipe) -> str:
     def table(name: str, values: Mapping[str, Any]) -> "Table":
         made = tomlkit.table()
         add(made, values, f"{name}.")
+        return made
+
+    def grown(trunk: Trunk) -> "Table":
+        about = {"source": trunk.source, "sample": trunk.sample, "seconds": trunk.seconds}
+        made = table("trunk", {**about, "begins": trunk.begins or None})
+        for name, values in (("frames", trunk.frames), ("sha256", trunk.sha256)):
+            made.add(name, table(name, {level.label: values[level] for level in TOP_DOWN if level in values}))
         return made
 
     def by_level(name: str, values: Mapping[Level, LevelSampling] | Mapping[Level, Made]) -> "Table":
@@ -434,11 +445,7 @@ def _written(recipe: Recipe) -> str:
         if one is not None:
             document.add(name, table(name, asdict(one)))
     if recipe.trunk:
-        trunk = recipe.trunk
-        grown = table("trunk", {"source": trunk.source, "sample": trunk.sample, "seconds": trunk.seconds})
-        for name, values in (("frames", trunk.frames), ("sha256", trunk.sha256)):
-            grown.add(name, table(name, {level.label: values[level] for level in TOP_DOWN if level in values}))
-        document.add("trunk", grown)
+        document.add("trunk", grown(recipe.trunk))
     lists = {
         "adapters": [{**asdict(adapter), "level": adapter.level.label} for adapter in recipe.adapters],
         "schedule": [change.table() for change in recipe.schedule],
@@ -592,6 +599,7 @@ def _read_trunk(table: _Table) -> Trunk:
         source=table.text("source"),
         sample=table.whole("sample") if "sample" in table else None,
         seconds=table.number("seconds"),
+        begins=table.whole("begins") if "begins" in table else 0,
         frames={level: frames.whole(level.label) for level in TOP_DOWN if level.label in frames},
         sha256={level: digests.text(level.label) for level in TOP_DOWN if level.label in digests},
     )

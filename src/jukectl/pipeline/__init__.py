@@ -18,6 +18,7 @@ from jukectl.pipeline.estimating import (
     estimate_upsample,
 )
 from jukectl.pipeline.machine import Machine, choose
+from jukectl.pipeline.passages import upsample_passage
 from jukectl.pipeline.picking import Taken, cut, pick
 from jukectl.pipeline.rendering import Rendered, continue_, resume, sample, upsample
 from jukectl.pipeline.request import Request
@@ -62,4 +63,5 @@ __all__ = [
     "sample",
     "tree",
     "upsample",
+    "upsample_passage",
 ]

@@ -26,7 +26,7 @@ from jukectl.pipeline.request import LARGEST_SEED, Request
 from jukectl.pipeline.scheduling import check_schedule
 from jukectl.pipeline.scores import carry_notes
 from jukectl.pipeline.telling import check_length
-from jukectl.pipeline.trunks import codes_of_song, cut_codes, sample_of, top_frames, trunk_of
+from jukectl.pipeline.trunks import begins_of, codes_of_song, cut_codes, sample_of, top_frames, trunk_of
 from jukectl.progress import Report, Warn, silent, unheard
 
 MOST = 1_000
@@ -132,7 +132,7 @@ def prepared(
         midi=recipe.midi,
         schedule=request.schedule or tuple(one for one in recipe.schedule if one.at < top.seconds + seconds),
         kind="branch",
-        trunk=trunk_of(song.path, sample, codes),
+        trunk=trunk_of(song.path, sample, codes, begins_of(recipe)),
         sample_numbers=plain([child_number(number, one) for one in range(request.samples)]),
     )
     check_end(made, folder)

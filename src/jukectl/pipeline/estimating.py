@@ -173,7 +173,7 @@ def _estimate(
     machine = choose(request.device, request.precision)
     plan = plan_song(found, recipe, folder, machine, request, silent, warn)
     saving = saving_seconds(song.path)
-    work = song_work(recipe, folder, plan, found, saving)
+    work = song_work(recipe, folder, plan, found, saving, request.until)
     speeds = {one.level: work_speed(one, recipe.sampling[one.level], folder, plan) for one in work}
     prompt = recipe.prompt.samples / folder.card.vqvae.sample_rate if recipe.prompt else 0.0
     lacking = [level for level in recipe.levels if level not in found]

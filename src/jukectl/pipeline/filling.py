@@ -78,6 +78,6 @@ def _key(recipe: Recipe, job: LevelJob, before: Codes) -> str:
         worn,
         told,
         recipe.model.fingerprints.get(label),
-        *([job.numbers] if job.numbers else []),
+        *([job.numbers, job.skipped] if job.numbers or job.skipped else []),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()

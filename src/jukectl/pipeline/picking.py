@@ -20,10 +20,12 @@ from jukectl.pipeline.decoding import FORMATS, audio_paths, check_codec, write_a
 from jukectl.pipeline.encoding import digest
 from jukectl.pipeline.machine import choose
 from jukectl.pipeline.recipes import agreed, model_of, recipe_for_codes
+from jukectl.pipeline.rendering import digest_of
 from jukectl.pipeline.request import Request
 from jukectl.pipeline.scores import carry_notes
 from jukectl.pipeline.trunks import (
     Codeset,
+    begins_of,
     codes_of_song,
     cut_codes,
     keep_trunk,
@@ -212,8 +214,12 @@ def _picked(
     made = {}
     for level, one in recipe.made.items():
         upper = found.get(level.above) if level is not Level.TOP else None
-        own = upper is not None and one.upper == upper.digest()
-        made[level] = replace(one, samples=min(one.samples, 1), upper=codes[level.above].digest() if own else one.upper)
+        own = upper is not None and one.upper == digest_of(upper, one.upper_frames)
+        made[level] = replace(
+            one,
+            samples=min(one.samples, 1),
+            upper=digest_of(codes[level.above], one.upper_frames) if own else one.upper,
+        )
     trunk = {level: one.sample(min(sample, one.samples - 1)) for level, one in trunk_codes(song, recipe).items()}
     entry = recipe.trunk
     if entry is not None:
@@ -241,7 +247,7 @@ def _beginning(
         sample_numbers=plain(numbers if sample is None else numbers[sample : sample + 1]),
         seconds=0.0,
         levels=levels,
-        trunk=trunk_of(song.path, sample, codes),
+        trunk=trunk_of(song.path, sample, codes, begins_of(recipe)),
         schedule=tuple(change for change in recipe.schedule if change.at < codes[Level.TOP].seconds),
         sampling={**defaults, **recipe.sampling},
         made={},

@@ -39,7 +39,7 @@ from jukectl.pipeline.recipes import (
 from jukectl.pipeline.request import Request
 from jukectl.pipeline.scores import keep_notes, notes_of, with_notes
 from jukectl.pipeline.telling import told
-from jukectl.pipeline.trunks import lay_trunk
+from jukectl.pipeline.trunks import begins_of, lay_trunk
 from jukectl.progress import Progress, Report, Warn, silent, unheard
 from jukectl.sampling.level import LevelJob
 from jukectl.sampling.plan import Portion
@@ -319,7 +319,8 @@ def _fill_level(
     forget_audio(song, codes)
     portion = plan.levels[level].portion
     machine = plan.machine_at(level)
-    recipe = _record(song, recipe, machine, level, upper, portion, warn)
+    partly = 0 if upper is None or upper.done * (upper.hop // codes.hop) >= total else upper.done
+    recipe = _record(song, recipe, machine, level, upper, partly, portion, warn)
 
     def less(smaller: Portion) -> None:
         nonlocal recipe
@@ -373,6 +374,7 @@ def _record(
     machine: Machine,
     level: Level,
     upper: Codes | None,
+    partly: int,
     portion: Portion,
     warn: Warn,
 ) -> Recipe:
@@ -381,6 +383,7 @@ def _record(
         device=machine.device.type,
         precision=machine.precision,
         upper=upper.digest() if upper is not None else "",
+        upper_frames=partly,
         samples=portion.samples,
         chunk=portion.chunk or 0,
     )
@@ -435,6 +438,7 @@ def _job(
         song_samples=about.song_samples,
         begins=about.begins,
         numbers=recipe.sample_numbers,
+        skipped=begins_of(recipe) * folder.card.vqvae.hop(Level.TOP) // folder.card.vqvae.hop(level),
         lyrics=(about.lyrics,),
         lyric_onsets=(about.onsets,),
         upper=None if upper is None else upper.array,

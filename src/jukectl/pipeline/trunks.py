@@ -56,12 +56,18 @@ def cut_codes(codes: Codeset, frames: int) -> dict[Level, Codes]:
     return {level: replace(one, prompt=one.done) for level, one in kept.items() if one.done}
 
 
-def trunk_of(source: Path, sample: int | None, codes: Codeset) -> Trunk:
-    """How a recipe names codes that were taken from a song."""
+def begins_of(recipe: Recipe | None) -> int:
+    """Top codes that lie before a song in the one that it is a passage of."""
+    return recipe.trunk.begins if recipe is not None and recipe.trunk is not None else 0
+
+
+def trunk_of(source: Path, sample: int | None, codes: Codeset, begins: int = 0) -> Trunk:
+    """How a recipe names codes that were taken from a song, with `begins` top codes of it before them."""
     return Trunk(
         source=str(source.absolute()),
         sample=sample,
         seconds=codes[Level.TOP].seconds,
+        begins=begins,
         frames={level: one.done for level, one in codes.items()},
         sha256={level: one.digest() for level, one in codes.items()},
     )

@@ -52,6 +52,7 @@ class LevelJob:
     sections: tuple[Section, ...] = ()  # in place of artist, genres and settings, which may be mixed there, and change
     upper: np.ndarray | None = field(default=None, repr=False)  # (samples, frames) codes of the level above
     numbers: tuple[int, ...] = ()  # whose chance each sample has; without any, 0 and up
+    skipped: int = 0  # codes of a longer song before the first: its chance is that of the place there
     lyrics: tuple[tuple[int, ...], ...] = ((),)  # ids of all characters: of one text, or of one a sample
     lyric_onsets: tuple[tuple[int, ...] | None, ...] = (None,)  # of each in audio samples; None: spread
     notes: ToldNotes | None = None  # in seconds since the level's first code
@@ -82,6 +83,10 @@ class LevelJob:
     def rows(self) -> int:
         """Rows of a decoder that a sample takes at the most: two where labels are weighed against none."""
         return max([self.sampling.rows, *(section.sampling.rows for section in self.sections)])
+
+    def places(self, window: Window) -> tuple[int, int]:
+        """From where to where a window's new codes have their chance."""
+        return self.skipped + window.start + window.known, self.skipped + window.stop
 
     def windows(self, done: int) -> list[Window]:
         """The windows that are left to do."""
@@ -257,10 +262,7 @@ def _fill_group(
     job: LevelJob, rows: Sequence[_Row], known: np.ndarray, told: Watch, decoder: Decoder, chunk: int | None
 ) -> np.ndarray:
     """The codes (rows, new) of some of the rows, at once."""
-    numbers = [
-        uniforms(job.seed, job.level, job.number(row.sample), row.window.start + row.window.known, row.window.stop)
-        for row in rows
-    ]
+    numbers = [uniforms(job.seed, job.level, job.number(row.sample), *job.places(row.window)) for row in rows]
     uniform = torch.from_numpy(np.stack(numbers))
     settings = job.section(rows[0].window).sampling
     decoder.draw_with(settings)
