@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukectl.sampling.windows import Window, advance_codes, plan_windows, upper_span
+from jukectl.sampling.windows import Window, advance_codes, cut_window, plan_windows, upper_span
 
 
 def plan(total, context, advance, done=0, ratio=1):
@@ -199,6 +199,42 @@ def test_every_new_code_has_its_upper_code_in_the_slice_and_no_slice_is_longer_t
 def test_a_slice_that_cannot_be_right_is_a_mistake(window, context, ratio, have, reason):
     with pytest.raises(ValueError, match=reason):
         upper_span(window, context, ratio, have)
+
+
+@given(plans(), st.data())
+def test_no_window_adds_codes_on_both_sides_of_a_cut_and_every_code_is_added_once(arguments, data):
+    total, context, advance, done, ratio = arguments
+    cuts = data.draw(st.lists(st.integers(0, 110).map(lambda cut: cut * ratio), max_size=5))
+    windows = list(plan_windows(total, context=context, advance=advance, done=done, ratio=ratio, cuts=cuts))
+    added = [range(window.start + window.known, window.stop) for window in windows]
+    assert [code for codes in added for code in codes] == list(range(done, total))
+    assert all(len(codes) for codes in added)
+    assert not [(codes, cut) for codes in added for cut in cuts if codes[0] < cut <= codes[-1]]
+    # and what is left of the grid when the pieces are put together is the grid without cuts
+    assert list(dict.fromkeys(window.start for window in windows)) == [
+        window.start for window in plan(total, context, advance, done, ratio)
+    ]
+
+
+@given(plans(), st.data())
+def test_a_job_stopped_after_any_window_goes_on_with_the_windows_that_were_left_cut_or_not(arguments, data):
+    total, context, advance, done, ratio = arguments
+    cuts = data.draw(st.lists(st.integers(0, 110).map(lambda cut: cut * ratio), max_size=5))
+    windows = list(plan_windows(total, context=context, advance=advance, done=done, ratio=ratio, cuts=cuts))
+    stopped = data.draw(st.integers(0, len(windows)))
+    made = windows[stopped - 1].stop if stopped else done
+    left = plan_windows(total, context=context, advance=advance, done=made, ratio=ratio, cuts=cuts)
+    assert list(left) == windows[stopped:]
+
+
+def test_the_pieces_of_a_cut_window_see_from_its_start_on():
+    pieces = list(cut_window(Window(start=4, known=4, stop=12), cuts=[4, 8, 9, 11, 12, 9]))
+    assert pieces == [Window(4, 4, 9), Window(4, 5, 11), Window(4, 7, 12)]
+
+
+def test_a_cut_between_two_upper_codes_is_refused_before_anything_is_sampled():
+    with pytest.raises(ValueError, match="a cut at 6 is no multiple of 4"):
+        plan_windows(16, context=8, advance=4, ratio=4, cuts=[4, 6])
 
 
 @pytest.mark.parametrize(("fraction", "codes"), [(0.125, 1024), (0.5, 4096), (1.0, 8192)])
