@@ -14,7 +14,7 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"pipeline"},
-    {"evaluation"},
+    {"evaluation", "explorer"},
     {"training"},
     {"sampling", "checkpoints"},
     {"prior", "vqvae"},

@@ -1,0 +1,104 @@
+"""The folder of a site: its page, its data, its media; and names for songs that are safe in paths and addresses."""
+
+import hashlib
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+from jukectl.errors import BadInput, CannotWrite
+from jukectl.explorer.detail import SongDetail
+from jukectl.explorer.index import as_script, index_json
+from jukectl.explorer.summary import SongSummary
+from jukectl.files import atomic_write, make_folder
+
+MARK = "jukectl-site"  # a file that says whose folder this is, so that no other is written into
+INDEX_CALL, SONG_CALL = "jukectlIndex", "jukectlSong"  # what the page's scripts answer to
+
+
+class Site:
+    """A site on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self) -> None:
+        """Make the folder, or go on with one; BadInput where it is something else's."""
+        if self.path.exists() and not self.path.is_dir():
+            raise BadInput(f"{self.path} is a file, and a site is a folder. Give another name with --out")
+        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / MARK).exists():
+            raise BadInput(
+                f"{self.path} holds other files, and is no site of jukectl explore. Give a new folder with --out"
+            )
+        for folder in (self.path, self.path / "data" / "songs", self.path / "media"):
+            make_folder(folder)
+        with atomic_write(self.path / MARK) as file:
+            file.write(b"Made by jukectl explore, and made again by it: keep nothing else in here.\n")
+
+    def write_page(self) -> None:
+        """Put the page in its place, as it is in this package."""
+        for entry in files("jukectl.explorer").joinpath("page").iterdir():
+            if entry.is_file() and not entry.name.startswith("."):
+                with atomic_write(self.path / entry.name) as file:
+                    file.write(entry.read_bytes())
+
+    def write_index(self, songs: Sequence[SongSummary], *, title: str) -> None:
+        """Put the index in its place, as JSON and as a script."""
+        text = index_json(songs, title=title)
+        self._write("data/index.json", text)
+        self._write("data/index.js", as_script(INDEX_CALL, text))
+
+    def write_song(self, song: SongDetail, source: str) -> None:
+        """Put a song's file in its place, as JSON and as a script."""
+        text = song.to_json(source)
+        name = song.summary.id
+        self._write(f"data/songs/{name}.js", as_script(SONG_CALL, text, name))
+        self._write(f"data/songs/{name}.json", text)
+
+    def song_path(self, name: str) -> Path:
+        """The file of a song; it need not be there."""
+        return self.path / "data" / "songs" / f"{name}.json"
+
+    def media(self, name: str) -> Path:
+        """The folder of a song's media; it need not be there."""
+        return self.path / "media" / name
+
+    def url(self, path: Path) -> str:
+        """Where the page finds a file of the site."""
+        return quote(path.relative_to(self.path).as_posix())
+
+    def forget(self, kept: Iterable[str]) -> None:
+        """Remove the songs that are not among those kept."""
+        names = set(kept)
+        try:
+            for path in (self.path / "data" / "songs").iterdir():
+                if path.stem not in names:
+                    path.unlink()
+            for folder in (self.path / "media").iterdir():
+                if folder.name not in names and folder.is_dir() and not folder.is_symlink():
+                    shutil.rmtree(folder)
+        except OSError as error:
+            raise CannotWrite(f"cannot remove {error.filename}: {error.strerror or error}") from error
+
+    def _write(self, name: str, text: str) -> None:
+        with atomic_write(self.path / name) as file:
+            file.write(text.encode())
+
+
+def song_id(place: str, title: str) -> str:
+    """A name for a song that lies at a `place` below what was asked for: readable, short, safe, and its own."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    readable = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
+    digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:10]
+    return f"{readable}-{digest}" if readable else digest
+
+
+def inside(folder: Path, path: Path) -> bool:
+    """Whether a path is a plain file that lies in a folder, links followed: nothing else is shown or copied."""
+    try:
+        return path.is_file() and path.resolve().is_relative_to(folder.resolve())
+    except OSError:
+        return False

@@ -1,0 +1,154 @@
+"""Audio, pictures and files of a song on their way into a site."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jukectl.audio import io, mix
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.song import Song
+from jukectl.errors import BadInput, CannotWrite, JukectlError
+from jukectl.evaluation.thumbnail import draw_thumbnail, peaks_of
+from jukectl.explorer.detail import Hearing
+from jukectl.explorer.site import Site, inside
+from jukectl.files import make_folder
+from jukectl.pipeline.decoding import FORMATS, audio_paths, check_codec, model_for, waveform
+from jukectl.pipeline.machine import Machine
+from jukectl.progress import Warn
+from jukectl.vqvae.model import VQVAE
+
+MEDIA_TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
+BEST_FIRST = (".flac", ".wav", ".ogg", ".mp3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taking:
+    """How audio gets into a site."""
+
+    link: bool = False  # by links to where it lies, in place of copies
+    format: str | None = None  # transcoded; None: as it is
+    decode: bool = True  # levels of which there are codes alone
+
+    def __post_init__(self) -> None:
+        if self.format is not None and self.format not in FORMATS:
+            raise BadInput(f"--format is one of {', '.join(FORMATS)}; got {self.format!r}")
+        if self.link and self.format is not None:
+            raise BadInput("--link leaves audio as it is: give it without --format")
+
+
+class Exhibitor:
+    """Brings what is heard and seen of songs into a site."""
+
+    def __init__(self, site: Site, taking: Taking, machine: Machine, warn: Warn) -> None:
+        self._site = site
+        self._taking = taking
+        self._machine = machine
+        self._warn = warn
+        self._codecs: dict[tuple[Path, Level], VQVAE] = {}
+
+    def samples(self, song: Song, name: str) -> dict[Level, dict[int, Hearing]]:
+        """All that can be heard of a song's levels, by sample; what has no audio file is decoded from its codes."""
+        heard = {}
+        for level in TOP_DOWN:
+            codes = song.codes(level)
+            if codes is not None and codes.done:
+                heard[level] = self._level(song, name, level, codes)
+        return heard
+
+    def file(self, folder: Path, path: Path, name: str, kept: str) -> Hearing | None:
+        """A recording in a song's folder, called `kept` on the site; None where it is not there, or lies elsewhere."""
+        if not inside(folder, path):
+            return None
+        audio = io.load(path)
+        samples = mix.to_mono(audio.samples)
+        target = self._target(name, kept, f".{self._taking.format}" if self._taking.format else path.suffix)
+        if self._taking.format and path.suffix != target.suffix:
+            io.save(target, audio.samples, audio.sample_rate)
+        else:
+            self._bring(path, target)
+        return self._shown(samples, audio.sample_rate, target)
+
+    def picture(self, folder: Path, path: Path, name: str) -> str | None:
+        """The URL of a picture of a song's; None where it is not there, or lies elsewhere."""
+        if not inside(folder, path):
+            return None
+        target = self._target(name, path.stem, path.suffix)
+        self._bring(path, target)
+        return self._site.url(target)
+
+    def downloads(self, song: Song, name: str, recipe: str) -> Iterator[tuple[str, str, int]]:
+        """What a visitor may take home: the recipe and the codes; their names, URLs and sizes in bytes."""
+        if recipe:
+            target = self._target(name, "song", ".toml")
+            target.write_text(recipe, encoding="utf-8")
+            yield target.name, self._site.url(target), target.stat().st_size
+        for path in (*map(song.codes_path, TOP_DOWN), song.notes_path):
+            if inside(song.path, path):
+                target = self._target(name, path.stem, path.suffix)
+                self._bring(path, target)
+                yield path.name, self._site.url(target), path.stat().st_size
+
+    def _level(self, song: Song, name: str, level: Level, codes: Codes) -> dict[int, Hearing]:
+        heard, missing = {}, []
+        for sample in range(codes.samples):
+            files = (audio_paths(song, level, [sample], suffix)[sample] for suffix in BEST_FIRST)
+            found = (self.file(song.path, path, name, f"{level.label}-{sample}") for path in files)
+            hearing = next((one for one in found if one is not None), None)
+            if hearing is None:
+                missing.append(sample)
+            else:
+                heard[sample] = hearing
+        if missing and self._taking.decode:
+            try:
+                heard |= self._decoded(song, name, codes, missing)
+            except JukectlError as error:
+                self._warn(f"{song.path}: its {level.label} level cannot be heard: {error}")
+        return dict(sorted(heard.items()))
+
+    def _decoded(self, song: Song, name: str, codes: Codes, samples: list[int]) -> Mapping[int, Hearing]:
+        folder = model_for(song, None)
+        check_codec(song, codes, folder, force=False)
+        vqvae, heard = self._codec(folder, codes.level), {}
+        for sample in samples:
+            audio = waveform(vqvae, codes.array[sample], codes.level, self._machine)
+            target = self._target(name, f"{codes.level.label}-{sample}", f".{self._taking.format or 'wav'}")
+            io.save(target, audio, codes.sample_rate)
+            heard[sample] = self._shown(audio, codes.sample_rate, target)
+        return heard
+
+    def _codec(self, folder: ModelFolder, level: Level) -> VQVAE:
+        key = folder.path, level
+        if key not in self._codecs:
+            self._codecs[key] = folder.vqvae(self._machine.device, (level,))
+        return self._codecs[key]
+
+    def _shown(self, samples: np.ndarray, sample_rate: int, audio: Path) -> Hearing:
+        picture = audio.with_suffix(".png")
+        draw_thumbnail(samples, sample_rate, picture)
+        return Hearing(
+            audio=self._site.url(audio),
+            type=MEDIA_TYPES[audio.suffix],
+            seconds=len(samples) / sample_rate,
+            peaks=peaks_of(samples),
+            spectrogram=self._site.url(picture),
+        )
+
+    def _target(self, name: str, kept: str, suffix: str) -> Path:
+        make_folder(self._site.media(name))
+        return self._site.media(name) / f"{kept}{suffix.lower()}"
+
+    def _bring(self, path: Path, target: Path) -> None:
+        """Copy a file into the site, or link to it."""
+        try:
+            target.unlink(missing_ok=True)
+            if self._taking.link:
+                target.symlink_to(path.resolve())
+            else:
+                shutil.copyfile(path, target)
+        except OSError as error:
+            raise CannotWrite(f"cannot write {target}: {error.strerror or error}") from error

@@ -1,0 +1,180 @@
+"""Songs on a site: what is shown of them, what is not, and what happens when it is made again."""
+
+import json
+import os
+import shutil
+import wave
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from jukectl.audio import io
+from jukectl.codes.song import Song
+from jukectl.errors import BadInput
+from jukectl.explorer.site import Site
+from jukectl.pipeline.exhibiting import Taking
+from jukectl.pipeline.exploring import Explored, explore
+
+
+@pytest.fixture(autouse=True)
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page is another matter, see tests/explorer."""
+    monkeypatch.setattr(Site, "write_page", lambda site: None)
+
+
+def index(site: Path) -> list[dict]:
+    values = json.loads((site / "data" / "index.json").read_text())
+    return [dict(zip(values["columns"], row, strict=True)) for row in values["songs"]]
+
+
+def only(site: Path) -> dict:
+    """The file of the one song on a site."""
+    (path,) = (site / "data" / "songs").glob("*.json")
+    return json.loads(path.read_text())
+
+
+def test_a_song_can_be_heard_at_every_level(song: Song, tmp_path):
+    site = tmp_path / "site"
+    assert explore([song.path], site) == Explored(site, 1, 1, 0)
+    shown = only(site)
+    assert [sample["number"] for sample in shown["samples"]] == [0, 1]
+    for sample in shown["samples"]:
+        assert list(sample["levels"]) == ["top", "middle", "bottom"]
+        for level, heard in sample["levels"].items():
+            with wave.open(str(site / unquote(heard["audio"]))) as file:
+                assert file.getnframes() / file.getframerate() == pytest.approx(heard["seconds"])
+            assert len(heard["peaks"]) <= 1_000
+            assert all(-127 <= low <= high <= 127 for low, high in heard["peaks"])
+            assert imread(site / unquote(heard["spectrogram"])).shape[0] == 128, level
+    final = site / unquote(shown["samples"][1]["levels"]["bottom"]["audio"])
+    assert final.read_bytes() == song.audio_path(1).read_bytes()
+
+
+def test_the_outline_is_that_of_the_audio(song: Song, tmp_path):
+    explore([song.path], tmp_path / "site")
+    samples = io.load(song.audio_path(0)).samples[0]
+    peaks = np.array(only(tmp_path / "site")["samples"][0]["levels"]["bottom"]["peaks"])
+    assert peaks.max() == round(127 * samples.max())
+    assert peaks.min() == round(127 * samples.min())
+
+
+def test_the_index_tells_what_lists_show(song: Song, tmp_path):
+    explore([song.path], tmp_path / "site", title="Ours")
+    (row,) = index(tmp_path / "site")
+    assert (row["title"], row["samples"], row["levels"], row["lyrics"], row["prompt"]) == ("song", 2, "tmb", False, 0)
+    assert row["seconds"] == 0.61
+    assert json.loads((tmp_path / "site" / "data" / "index.json").read_text())["artists"] == ["Ada"]
+
+
+def test_the_scripts_hold_what_the_json_does(song: Song, tmp_path):
+    explore([song.path], tmp_path / "site")
+    for path in (tmp_path / "site" / "data").rglob("*.json"):
+        script = path.with_suffix(".js").read_text()
+        start = script.index("{")
+        assert json.loads(script[start : script.rindex("}") + 1]) == json.loads(path.read_text())
+
+
+def test_folders_of_the_makers_machine_are_not_told(song: Song, tiny_model, tmp_path):
+    explore([song.path], tmp_path / "site")
+    texts = [path.read_text() for path in (tmp_path / "site").rglob("*") if path.suffix in (".json", ".js", ".toml")]
+    assert len(texts) == 5
+    assert not any(str(tiny_model.parent) in text or str(tmp_path) in text for text in texts)
+
+
+def test_what_has_not_changed_is_left_as_it_is(song: Song, tmp_path):
+    site = tmp_path / "site"
+    explore([tmp_path], site)
+    before = {path: path.stat().st_mtime_ns for path in (site / "media").rglob("*")}
+    assert explore([tmp_path], site).made == 0
+    assert {path: path.stat().st_mtime_ns for path in (site / "media").rglob("*")} == before
+    first = index(site)
+    song.audio_path(0).unlink()
+    assert explore([tmp_path], site).made == 1
+    assert index(site)[0].keys() == first[0].keys()
+
+
+def test_a_song_that_is_gone_is_taken_off(song: Song, tmp_path):
+    shutil.copytree(song.path, tmp_path / "songs" / "one")
+    shutil.copytree(song.path, tmp_path / "songs" / "two")
+    assert explore([tmp_path / "songs"], tmp_path / "site").songs == 2
+    shutil.rmtree(tmp_path / "songs" / "two")
+    explore([tmp_path / "songs"], tmp_path / "site")
+    assert [row["title"] for row in index(tmp_path / "site")] == ["one"]
+    assert len(list((tmp_path / "site" / "media").iterdir())) == 1
+
+
+def test_audio_is_linked_or_transcoded_on_the_way(song: Song, tmp_path):
+    explore([song.path], tmp_path / "linked", taking=Taking(link=True))
+    heard = only(tmp_path / "linked")["samples"][0]["levels"]["bottom"]
+    link = tmp_path / "linked" / unquote(heard["audio"])
+    assert link.is_symlink()
+    assert link.resolve() == song.audio_path(0).resolve()
+    explore([song.path], tmp_path / "ogg", taking=Taking(format="ogg"))
+    for heard in only(tmp_path / "ogg")["samples"][0]["levels"].values():
+        assert heard["type"] == "audio/ogg"
+        assert (tmp_path / "ogg" / unquote(heard["audio"])).read_bytes()[:4] == b"OggS"
+
+
+def test_levels_without_audio_need_not_be_decoded(song: Song, tmp_path):
+    explore([song.path], tmp_path / "site", taking=Taking(decode=False))
+    assert index(tmp_path / "site")[0]["levels"] == "b"
+
+
+def test_a_broken_song_a_newer_one_and_one_in_progress_are_shown_as_such(song: Song, tmp_path):
+    songs = tmp_path / "songs"
+    for name in ("broken", "newer", "unfinished", "whole"):
+        shutil.copytree(song.path, songs / name)
+    (songs / "broken" / "top.npz").write_bytes(b"no archive")
+    text = (songs / "newer" / "song.toml").read_text()
+    (songs / "newer" / "song.toml").write_text(text.replace("format = 1", "format = 99", 1))
+    (songs / "unfinished" / "bottom.npz").unlink()
+    warnings: list[str] = []
+    made = explore([songs], tmp_path / "site", warn=warnings.append)
+    states = {row["title"]: row["state"] for row in index(tmp_path / "site")}
+    assert states == {"broken": 2, "newer": 3, "unfinished": 1, "whole": 0}
+    assert (made.songs, made.troubled, len(warnings)) == (4, 2, 2)
+    for path in (tmp_path / "site" / "data" / "songs").glob("*.json"):
+        shown = json.loads(path.read_text())
+        assert bool(shown["problem"]) == (shown["state"] in ("broken", "newer"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_what_leads_out_of_a_song_leads_nowhere(song: Song, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(song.audio_path(0).read_bytes())
+    song.audio_path(0).unlink()
+    song.audio_path(0).symlink_to(secret)
+    (song.path / "about.toml").symlink_to(secret)
+    (song.path / "notes.mid").symlink_to(secret)
+    site = tmp_path / "site"
+    explore([song.path], site, taking=Taking(decode=False))
+    assert "bottom" not in only(site)["samples"][0]["levels"]
+    assert not any(path.name == "notes.mid" for path in site.rglob("*"))
+    assert not any(path.read_bytes() == secret.read_bytes() for path in site.rglob("*") if path.is_file())
+
+
+def test_its_maker_may_say_what_a_song_is(song: Song, tmp_path):
+    title = '</script> "quoted" שלום 🎵 ' + "long " * 3_000
+    (song.path / "about.toml").write_text(f"kind = 'riff'\ntitle = '''{title}'''\n", encoding="utf-8")
+    explore([song.path], tmp_path / "site")
+    (row,) = index(tmp_path / "site")
+    assert (row["title"], row["kind"]) == (title[:10_000], 8)
+    (media,) = (tmp_path / "site" / "media").iterdir()
+    assert media.name.isascii()
+
+
+def test_a_folder_without_songs_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="there are no songs in"):
+        explore([tmp_path], tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_folder_with_other_files_is_not_written_into(song: Song, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "thesis.txt").write_text("dear to me")
+    with pytest.raises(BadInput, match="holds other files"):
+        explore([song.path], tmp_path / "site")
+    assert [path.name for path in (tmp_path / "site").iterdir()] == ["thesis.txt"]
