@@ -207,3 +207,31 @@ def singing_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
     )
     (path / "model.toml").write_text(changed.to_toml(), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def playing_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a top prior that follows notes, called player. Not to be changed."""
+    import shutil
+    from dataclasses import replace
+
+    import torch
+    from safetensors.torch import save_file
+
+    from jukectl.checkpoints.store import ModelFolder
+    from jukectl.codes.level import Level
+    from jukectl.prior.config import MidiConfig
+    from jukectl.prior.surgery import add_midi
+
+    path = tmp_path_factory.mktemp("playing") / "player"
+    shutil.copytree(tiny_model, path)
+    folder = ModelFolder(path)
+    prior = folder.prior(Level.TOP, torch.device("cpu"))
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(5)
+        add_midi(prior, MidiConfig(width=8, depth=2))
+        prior.midi.project.weight.normal_(std=0.7)
+    save_file(prior.state_dict(), path / "top.safetensors")
+    changed = replace(folder.card, name="player", priors={**folder.card.priors, Level.TOP: prior.config})
+    (path / "model.toml").write_text(changed.to_toml(), encoding="utf-8")
+    return path

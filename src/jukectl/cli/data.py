@@ -8,7 +8,7 @@ import typer
 from jukectl.cli.console import emit, progress, warn
 from jukectl.cli.options import Model, parse_levels
 
-app = typer.Typer(help="Prepare music for training: scan a folder, encode it.", no_args_is_help=True)
+app = typer.Typer(help="Prepare music for training: scan a folder, encode it, hear its notes.", no_args_is_help=True)
 
 
 @app.command()
@@ -102,3 +102,28 @@ def encode(
     for line in result.skipped:
         typer.echo(f"skipped: {line}", err=True)
     emit(context, [out], {"codes": str(out), "songs": result.encoded, "skipped": list(result.skipped)})
+
+
+@app.command()
+def transcribe(
+    context: typer.Context,
+    place: Annotated[
+        Path,
+        typer.Argument(metavar="MANIFEST|MUSIC", help="A manifest, or a folder of audio files with its subfolders."),
+    ],
+) -> None:
+    """Write the notes that are heard in songs to song.mid beside song.flac, where there is none yet.
+
+    A prior learns from them to follow notes: jukectl train prior RECIPE.toml --add-midi. A manifest names them then; of
+    a folder make it again with jukectl data scan. Run it again to go on from where it stopped.
+
+    Example: jukectl data transcribe ~/Music/band/manifest.jsonl
+    """
+    from jukectl.pipeline.transcribing import transcribe_songs
+
+    with progress(context) as report:
+        result = transcribe_songs(place, report=report)
+    for line in result.skipped:
+        typer.echo(f"skipped: {line}", err=True)
+    written = [str(path) for path in result.written]
+    emit(context, result.written, {"written": written, "there": result.there, "skipped": list(result.skipped)})

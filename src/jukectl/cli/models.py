@@ -53,6 +53,7 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(help="A mod
     facts = pipeline.describe_model(name)
     shown = {
         **facts,
+        "midi": "yes" if facts["midi"] else "no",
         "bytes": size(facts["bytes"]),
         "memory": {precision: size(needed) for precision, needed in facts["memory"].items()},
     }

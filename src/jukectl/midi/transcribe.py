@@ -123,19 +123,23 @@ def _velocity(sounding: npt.NDArray[np.float32]) -> int:
     return int(np.clip(round(float(sounding.mean()) * 127), 1, 127))
 
 
-def _session() -> Any:
-    found = find_spec("basic_pitch")  # which does not import it
-    folders = list(found.submodule_search_locations or ()) if found else []
+def check_installed() -> Path:
+    """Where the model is. MissingTool where it, or what runs it, is not installed."""
+    package = find_spec("basic_pitch")  # which does not import it
+    folders = list(package.submodule_search_locations or ()) if package else []
     path = next((model for folder in folders if (model := Path(folder) / MODEL).is_file()), None)
-    try:
-        import onnxruntime
-    except ImportError:
-        onnxruntime = None
-    if path is None or onnxruntime is None:
+    if path is None or find_spec("onnxruntime") is None:
         raise MissingTool(
             "notes of a recording are heard by basic-pitch's model. Install it with: pip install 'jukectl[transcribe]' "
             "&& pip install --no-deps basic-pitch"
         )
+    return path
+
+
+def _session() -> Any:
+    path = check_installed()
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -12,6 +12,7 @@ from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.files import atomic_write
 from jukectl.midi.notes import SUFFIXES, Notes, midi_of, parse_midi
 from jukectl.midi.roll import ToldNotes
+from jukectl.midi.transcribe import SAMPLE_RATE, check_installed, transcribe
 from jukectl.pipeline.request import Request
 from jukectl.pipeline.telling import check_notes
 
@@ -54,8 +55,7 @@ def given_notes(path: Path) -> GivenNotes:
 
 def notes_of_recording(path: Path) -> Notes:
     """The notes of a recording, transcribed. BadAudio, BadInput where there are none, MissingTool."""
-    from jukectl.midi.transcribe import SAMPLE_RATE, transcribe
-
+    check_installed()
     audio = io.load(path)
     mono = mix.resample(mix.to_mono(audio.samples)[None], audio.sample_rate, SAMPLE_RATE)[0]
     notes = transcribe(mono)

@@ -62,7 +62,7 @@ def scan(
     """
     if not 0 <= held_out_share < 1:
         raise BadInput(f"the share of songs to hold out is from 0 up to 1, got {held_out_share}")
-    files = sorted(_music_files(folder))
+    files = sorted(music_files(folder))
     if not files:
         raise BadManifest(f"no music under {folder} (looked for {', '.join(sorted(SUFFIXES))})")
     cache = _Cache(manifest.parent / f".{manifest.stem}-heard")
@@ -159,7 +159,8 @@ class _Cache:
                 path.unlink(missing_ok=True)
 
 
-def _music_files(folder: Path) -> Iterator[Path]:
+def music_files(folder: Path) -> Iterator[Path]:
+    """The audio files under a folder, hidden ones apart, in any order. BadManifest where it is none."""
     if not folder.is_dir():
         raise BadManifest(f"{folder} is not a folder")
     found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
