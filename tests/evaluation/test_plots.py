@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ from jukectl.evaluation.plots import BANDS, CAPTION, CELL, DARK, FOOTER, HEADER,
 
 RATE = 8_000
 AXES = WIDTH - LEFT - plots.RIGHT  # pixels of the whole time
+FIRST = HEADER + CAPTION + plots.WAVE  # where the levels of a song begin, below the waveform
 
 
 def panel(seconds: float, name: str = "Top", seed: int = 0) -> Panel:
@@ -37,12 +39,30 @@ def is_mark(picture: np.ndarray, mark: str) -> np.ndarray:
 def test_a_picture_of_levels_has_a_spectrogram_for_each_and_is_not_blank(tmp_path, count):
     picture = pixels(plots.draw_levels([panel(3, seed=seed) for seed in range(count)], title="a song"), tmp_path)
     step = CAPTION + CELL * BANDS
-    assert picture.shape == (HEADER + count * step + FOOTER, WIDTH, 3)
+    assert picture.shape == (FIRST + count * step + FOOTER, WIDTH, 3)
     for number in range(count):
-        top = HEADER + number * step + CAPTION
+        top = FIRST + number * step + CAPTION
         spectrogram = picture[top + 2 : top + CELL * BANDS - 2, LEFT + 4 : LEFT + AXES - 4]
         assert len(np.unique(spectrogram.reshape(-1, 3), axis=0)) > 20
         assert spectrogram.std() > 10
+
+
+def test_a_song_shows_the_waveform_of_its_finest_level(tmp_path):
+    loud = Panel(name="Bottom", about="", samples=np.sin(np.arange(3 * RATE)).astype(np.float32), sample_rate=RATE)
+    quiet = Panel(name="Top", about="", samples=loud.samples / 100, sample_rate=RATE)
+    picture = pixels(plots.draw_levels([quiet, loud], title="a song"), tmp_path)
+    wave = picture[HEADER + CAPTION : FIRST, LEFT : LEFT + AXES]
+    inked = (np.abs(wave - colour(LIGHT.paper)).max(axis=-1) > 40).sum(axis=0)
+    assert inked[10:-10].min() > plots.WAVE * 0.9
+
+
+def test_below_the_levels_stands_how_each_uses_its_codes():
+    codes = np.array([0, 0, 3, 3, 5, 5, 6, 6])
+    used = replace(panel(1), uses=np.bincount(codes, minlength=8))
+    figure = plots.draw_levels([used, panel(1, "Bottom")], title="a song")
+    assert "4 of 8 used · 2.0 bits a code" in [text.get_text() for text in figure.texts]
+    (line,) = [line for axes in figure.axes for line in axes.lines if axes.get_yscale() == "log"]
+    assert line.get_ydata().tolist() == [25.0] * 4
 
 
 def test_even_three_levels_of_noise_make_a_small_file(tmp_path):
@@ -78,7 +98,7 @@ def test_no_line_stands_where_all_is_new_or_all_is_prompt(tmp_path, prompt):
 
 def test_a_level_that_is_not_finished_leaves_the_rest_of_the_time_empty(tmp_path):
     picture = pixels(plots.draw_levels([panel(4), panel(1, "Bottom")], title="a"), tmp_path)
-    top = HEADER + 2 * CAPTION + CELL * BANDS
+    top = FIRST + 2 * CAPTION + CELL * BANDS
     row = picture[top + 20, LEFT : LEFT + AXES]
     blank = (row == colour(LIGHT.paper)).all(axis=-1)
     assert not blank[: AXES // 4 - 4].all()

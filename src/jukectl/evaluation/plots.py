@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukectl.audio.mix import Samples, peak
+from jukectl.codes.entropy import entropy_bits
 from jukectl.errors import BadInput
 from jukectl.evaluation.spectrogram import LOWEST, Bands, band_of, band_powers, decibels
 from jukectl.files import atomic_write
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg")
 
+Counts = NDArray[np.int64]
+
 # Lengths are in pixels of the PNG, from the left and from the top.
 WIDTH, LEFT, RIGHT = 1_200, 66, 94  # of the picture; margins of what is drawn over time
 ACROSS = WIDTH - LEFT - RIGHT
 HEADER, CAPTION, FOOTER = 66, 34, 52
 STRIP = 18  # the strip that tells prompt from new music
 WAVE = 130
+USAGE, GAP = 110, 60  # the panels of code usage, and what is between two
 CELL = 2  # pixels of a spectrogram's cell
 COLUMNS = ACROSS // CELL
 BANDS = 96
@@ -67,6 +71,7 @@ class Panel:
     about: str  # the rest of its caption
     samples: Samples  # (N,)
     sample_rate: int  # Hz
+    uses: Counts | None = None  # (codebook size,) how often each code is used, where it is a level
 
     @property
     def seconds(self) -> float:
@@ -79,14 +84,24 @@ def draw_levels(
 ) -> "Figure":
     """Spectrograms under one another over one time axis and one scale, with a line where the prompt ends.
 
-    A panel that is shorter than the longest shows how far it got.
+    Above them the waveform of the last one, below them how each level uses its codes. A panel that is shorter than the
+    longest shows how far it got.
     """
     seconds = max(panel.seconds for panel in panels)
     marked = 0 < prompt_seconds < seconds and not isclose(prompt_seconds, seconds)
-    head = HEADER + (STRIP + CELL if marked else 0)
-    step = CAPTION + CELL * BANDS
-    page = Page(head + len(panels) * step + FOOTER, theme)
+    wave = HEADER + (STRIP + CELL if marked else 0) + CAPTION
+    head, step = wave + WAVE, CAPTION + CELL * BANDS
+    used = [panel for panel in panels if panel.uses is not None]
+    foot = head + len(panels) * step + FOOTER
+    page = Page(foot + (CAPTION + USAGE + FOOTER if used else 0), theme)
     page.title(title, about)
+    outline = page.axes(wave, WAVE, seconds)
+    page.caption(
+        wave, "Waveform", f"of the {panels[-1].name.lower()} level; peaks, and the root mean square; 1 is full scale"
+    )
+    _draw_waveform(outline, panels[-1], theme)
+    if marked:
+        _mark(outline, prompt_seconds, theme)
     powers = _powers(panels, seconds)
     loudest = max(float(power.max()) for power in powers)
     for number, (panel, power) in enumerate(zip(panels, powers, strict=True)):
@@ -95,7 +110,7 @@ def draw_levels(
         page.caption(top, panel.name, panel.about)
         image = _draw_spectrogram(axes, decibels(power, loudest, span=SPAN), panel, seconds, theme)
         if marked:
-            axes.axvline(prompt_seconds, color=theme.mark, linewidth=1.6, dashes=(5, 2.5))
+            _mark(axes, prompt_seconds, theme)
         if panel.seconds < seconds * 0.995:
             middle = (panel.seconds + seconds) / 2
             axes.text(middle, BANDS / 2, "not made yet", color=theme.pale, ha="center", va="center", fontsize=9)
@@ -104,6 +119,10 @@ def draw_levels(
     page.label_time(axes, seconds)
     if marked:
         page.strip(HEADER, prompt_seconds, seconds)
+    width = (ACROSS - GAP * (len(used) - 1)) / max(len(used), 1)
+    for number, panel in enumerate(used):
+        left = LEFT + number * (width + GAP)
+        _draw_usage(page, page.box(left, foot + CAPTION, width, USAGE), panel, left, foot + CAPTION)
     return page.figure
 
 
@@ -270,6 +289,31 @@ def _draw_spectrogram(axes: "Axes", level: Bands, panel: Panel, seconds: float, 
     )
     _label_left(axes, "Hz", theme)
     return image
+
+
+def _mark(axes: "Axes", prompt_seconds: float, theme: Theme) -> None:
+    """A line where the prompt ends."""
+    axes.axvline(prompt_seconds, color=theme.mark, linewidth=1.6, dashes=(5, 2.5))
+
+
+def _draw_usage(page: "Page", axes: "Axes", panel: Panel, left: float, top: int) -> None:
+    """How often a level's codes are used, the most frequent first, both axes logarithmic."""
+    assert panel.uses is not None
+    counts = np.sort(panel.uses[panel.uses > 0])[::-1]
+    about = f"{len(counts):,} of {len(panel.uses):,} used · {entropy_bits(panel.uses):.1f} bits a code"
+    page.caption(top, panel.name, about, left=left)
+    shares = 100 * counts / max(counts.sum(), 1)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.fill_between(
+        np.arange(1, len(shares) + 1), shares, shares.min(initial=1) / 2, color=page.theme.wave, alpha=0.3
+    )
+    axes.plot(np.arange(1, len(shares) + 1), shares, color=page.theme.wave, linewidth=1.4)
+    axes.set_xlim(1, len(panel.uses))
+    axes.set_ylim(bottom=shares.min(initial=1) / 2)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:g} %")
+    axes.set_xlabel("codes, the most frequent first; share of all", color=page.theme.pale, fontsize=9)
 
 
 def _draw_waveform(axes: "Axes", panel: Panel, theme: Theme) -> None:

@@ -3,6 +3,8 @@
 from math import log2
 from pathlib import Path
 
+import numpy as np
+
 from jukectl.audio import io, mix
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN
@@ -59,6 +61,7 @@ def plot(
                     about=_rate(codes),
                     samples=samples,
                     sample_rate=codes.sample_rate,
+                    uses=np.bincount(codes.array[sample], minlength=codes.codebook_size),
                 )
             )
         report(Progress("decoding levels", len(found), len(found)))
