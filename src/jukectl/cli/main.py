@@ -20,6 +20,7 @@ from jukectl.cli.doctor import doctor
 from jukectl.cli.encode import encode
 from jukectl.cli.info import info
 from jukectl.cli.pick import cut, pick
+from jukectl.cli.play import play
 from jukectl.cli.plot import plot
 from jukectl.cli.resume import resume
 from jukectl.cli.sample import sample
@@ -53,6 +54,7 @@ app.command("cut", rich_help_panel=STEER)(cut)
 app.command("branch", rich_help_panel=STEER)(branch)
 app.command("tree", rich_help_panel=STEER)(tree)
 app.command("info", rich_help_panel=LOOK)(info)
+app.command("play", rich_help_panel=LOOK)(play)
 app.command("plot", rich_help_panel=LOOK)(plot)
 app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)

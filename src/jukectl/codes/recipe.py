@@ -429,11 +429,8 @@ def _written(recipe: Recipe) -> str:
     document.add(tomlkit.nl())
     add(document, {"format": FORMAT, "kind": recipe.kind, "version": recipe.version, "seed": recipe.seed})
     add(document, {"samples": recipe.samples, "seconds": recipe.seconds, "song_seconds": recipe.song_seconds})
-    if recipe.start_at:
-        add(document, {"start_at": recipe.start_at})
-    add(document, {"levels": [level.label for level in recipe.levels]})
-    if recipe.sample_numbers:
-        add(document, {"sample_numbers": list(recipe.sample_numbers)})
+    add(document, {"start_at": recipe.start_at or None, "levels": [level.label for level in recipe.levels]})
+    add(document, {"sample_numbers": list(recipe.sample_numbers) or None})
     model = table("model", {"name": recipe.model.name, "path": recipe.model.path})
     prints = recipe.model.fingerprints
     model.add("fingerprints", table("fingerprints", {part: prints[part] for part in PARTS if part in prints}))

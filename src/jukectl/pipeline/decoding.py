@@ -85,10 +85,9 @@ def write_audio(
     *,
     loudness: float | None = None,
     fade: float = 0.0,
-    again: bool = False,
     report: Report = silent,
 ) -> tuple[list[Path], bool]:
-    """Decode every sample of a level to wav, where its file is not there or is to be made `again`.
+    """Decode every sample of a level to wav, where its file is not there.
 
     Returns the paths, and whether any was written.
     """
@@ -96,7 +95,7 @@ def write_audio(
     if codes is None or codes.done == 0:
         return [], False
     paths = audio_paths(song, level, range(codes.samples))
-    wanted = {sample: path for sample, path in paths.items() if again or not path.exists()}
+    wanted = {sample: path for sample, path in paths.items() if not path.exists()}
     if wanted:
         _write(codes, wanted, folder, machine, report, loudness=loudness, fade=fade)
     return list(paths.values()), bool(wanted)

@@ -27,6 +27,7 @@ from jukectl.pipeline.machine import Machine, choose, single_thread
 from jukectl.pipeline.pace import Pace
 from jukectl.pipeline.partial import goals
 from jukectl.pipeline.planning import SongPlan, plan_song
+from jukectl.pipeline.previewing import Preview
 from jukectl.pipeline.recipes import (
     agreed,
     begun_levels,
@@ -343,10 +344,11 @@ def _fill_level(
             report(Progress(stage, done, goal, "" if saved is None else f"saved {saved:.1f} s", standing))
 
         stands(codes.done)
+        preview = Preview(song, folder, machine, level)
         for grown, done in fill_and_save(song, recipe, job, codes, stands, portion, less, warn):
             stands(done, grown.seconds)
             if level in request.preview:
-                write_audio(song, folder, machine, level, again=True)
+                preview.write()
             if grown.done >= goal:
                 break
         if level is Level.TOP and request.plots and any(job.lyrics):  # while its prior is there

@@ -1,0 +1,88 @@
+"""Playing a file in the terminal: by whatever player the machine has."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jukectl.errors import BadInput, MissingTool
+
+
+@dataclass(frozen=True)
+class Player:
+    """A program that plays a file and ends with it."""
+
+    command: tuple[str, ...]  # the file comes last
+    suffixes: tuple[str, ...] = ()  # it plays these alone; none: all that we write
+
+    def plays(self, path: Path) -> bool:
+        """Whether it knows the file's format."""
+        return not self.suffixes or path.suffix.lower() in self.suffixes
+
+
+PLAYERS = (
+    Player(("ffplay", "-nodisp", "-autoexit", "-loglevel", "error")),
+    Player(("mpv", "--no-video", "--really-quiet")),
+    Player(("afplay",), (".wav", ".mp3", ".flac")),  # of macOS
+    Player(("pw-play",), (".wav", ".flac", ".ogg")),
+    Player(("paplay",), (".wav", ".flac", ".ogg")),
+    Player(("play", "-q")),  # of SoX
+    Player(("aplay", "-q"), (".wav",)),
+)
+"""In the order in which they are tried."""
+
+WINDOWS = Player(("winsound",), (".wav",))
+"""What Python itself has on Windows."""
+
+
+def find_player(path: Path, named: str | None = None) -> Player:
+    """The player `named` by a command, or the first of the known ones that is here and plays a file like `path`.
+
+    MissingTool where there is none; BadInput where the command is none.
+    """
+    if named is not None:
+        try:
+            command = shlex.split(named)
+        except ValueError as error:
+            raise BadInput(f"--player is a command, such as 'mpv --no-video'; got {named!r}: {error}") from error
+        if not command or shutil.which(command[0]) is None:
+            raise MissingTool(f"there is no player {named!r} here. Leave --player out, or give another command")
+        return Player(tuple(command))
+    for player in PLAYERS:
+        if player.plays(path) and shutil.which(player.command[0]):
+            return player
+    if sys.platform == "win32" and WINDOWS.plays(path):
+        return WINDOWS
+    names = ", ".join(player.command[0] for player in PLAYERS)
+    raise MissingTool(
+        f"no player for {path.suffix or 'such'} files is here (looked for {names}). Install ffmpeg, which brings ffplay, "
+        f"name another with --player, or open {path} yourself"
+    )
+
+
+def play(paths: Sequence[Path], named: str | None = None) -> Player:
+    """Play files one after another; the player that did. MissingTool where none can, or where it fails."""
+    player = find_player(paths[0], named)
+    for path in paths:
+        if player is WINDOWS:
+            _play_on_windows(path)
+            continue
+        done = subprocess.run(
+            [*player.command, os.fspath(path.absolute())], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        if done.returncode:
+            said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+            why = said[-1] if said else f"it ended with status {done.returncode}"
+            raise MissingTool(f"{player.command[0]} cannot play {path}: {why}. Name another player with --player")
+    return player
+
+
+def _play_on_windows(path: Path) -> None:
+    if sys.platform == "win32":
+        import winsound
+
+        winsound.PlaySound(os.fspath(path), winsound.SND_FILENAME)
