@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from foreign_models import ENCODED, MERGED, random_model, write_huggingface
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -104,6 +105,21 @@ def test_a_model_that_was_taught_to_sing_does(jukectl, style, grown, tmp_path):
         assert sorted(path.name for path in (tmp_path / out / "plots").iterdir()) == sorted(FILES)
     one, other = (Song(tmp_path / name).codes(Level.TOP).array for name in ("one", "other"))
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("top", [ENCODED, MERGED])
+def test_a_model_of_a_published_shape_tells_by_its_own_head(jukectl, top, tmp_path, monkeypatch):
+    folder = write_huggingface(random_model(top), tmp_path / "published")
+    (tmp_path / "words.txt").write_text("ABC AB")  # its few characters
+    looked = []
+    honest = karaoke.song_attention
+    monkeypatch.setattr(
+        karaoke, "song_attention", lambda *given, **place: looked.append(place) or honest(*given, **place)
+    )
+    options = ["--model", folder, "--levels", "top", "--seconds", "0.1", "--seed", "1"]
+    jukectl("sample", "--out", tmp_path / "song", *options, "--lyrics", tmp_path / "words.txt", "--plots")
+    assert looked == [{"layer": top.lyrics.alignment_layer, "head": top.lyrics.alignment_head}]
+    assert sorted(path.name for path in (tmp_path / "song/plots").iterdir()) == sorted(FILES)
 
 
 def test_newer_codes_are_listened_to_anew(jukectl, sing, tmp_path):

@@ -95,3 +95,12 @@ def test_the_buffer_is_larger_than_the_caches_and_than_what_is_read(tmp_path):
         (tmp_path / f"index{number}" / "size").write_text(f"{size}\n")
     assert last_cache(tmp_path) == 32 * 2**20
     assert last_cache(tmp_path / "nothing") == 64 * 2**20
+
+
+@pytest.mark.parametrize("sort", [NaiveDecoder, EagerDecoder])
+def test_without_numbers_no_code_is_drawn(sort):
+    model, settings = prior(), LevelSampling()
+    decoder = sort(model, settings) if sort is NaiveDecoder else sort(model, 2, settings)
+    decoder.begin(torch.zeros(2, 3, dtype=torch.int64), conditioning(model, 2))
+    assert decoder.decode(torch.zeros(2, 0, dtype=torch.float64)).shape == (2, 0)
+    assert decoder.decode(torch.zeros(2, 1, dtype=torch.float64)).shape == (2, 1)

@@ -61,7 +61,7 @@ class EagerDecoder(Decoder):
         """The next ids (B, n)."""
         if self.device.type != "mps":  # which has no float64, so there the CPU draws
             uniform = uniform.to(self.device)
-        drawn = []
+        drawn: list[Tensor] = []
         for index in range(uniform.shape[1]):
             if self._drawn is not None:
                 self._position += 1
@@ -75,7 +75,7 @@ class EagerDecoder(Decoder):
             ).to(self.device)
             self._drawn = code.repeat(self.settings.rows)
             drawn.append(code)
-        return torch.stack(drawn, dim=1).cpu()
+        return torch.stack(drawn, dim=1).cpu() if drawn else torch.empty(uniform.shape, dtype=torch.int64)
 
 
 def decoder_for(prior: Prior, rows: int, settings: LevelSampling, *, int8: bool = False) -> Decoder:

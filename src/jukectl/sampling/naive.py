@@ -64,7 +64,7 @@ class NaiveDecoder(Decoder):
             ).to(self._device)
             self._hidden = None
             drawn.append(self._last)
-        return torch.stack(drawn, dim=1).cpu()
+        return torch.stack(drawn, dim=1).cpu() if drawn else torch.empty(uniform.shape, dtype=torch.int64)
 
     def _step(self, code: Tensor) -> Tensor:
         """The last hidden states (B, width) of the current position, which reads a code (B,)."""
