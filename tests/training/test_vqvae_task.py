@@ -46,6 +46,14 @@ def test_the_loss_is_the_weighted_sum_of_the_terms_of_all_levels(codec_recipe):
     assert float(total.detach()) == pytest.approx(float(expected), rel=1e-5)
 
 
+def test_mel_bands_are_compared_where_the_recipe_weighs_them(codec_recipe):
+    plain, figures = step(task_of(codec_recipe, 'levels=["top"]'), 5)
+    assert "top_mel" not in figures
+    weighed, figures = step(task_of(codec_recipe, 'levels=["top"]', "loss.mel=2.0"), 5)
+    assert float(figures["top_mel"]) > 0
+    assert float(weighed.detach() - plain.detach()) == pytest.approx(2 * float(figures["top_mel"]), rel=1e-4)
+
+
 def test_a_step_follows_from_the_seed_and_its_number_alone(codec_recipe):
     first, second = task_of(codec_recipe), task_of(codec_recipe)
     step(first, 1)

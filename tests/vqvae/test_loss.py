@@ -48,6 +48,14 @@ def test_the_worst_samples_of_a_clip_that_has_fewer_are_all_of_it(target):
     torch.testing.assert_close(parts.worst, parts.waveform)
 
 
+def test_mel_bands_are_compared_where_a_sample_rate_is_given_for_them(target):
+    result = reconstruction(0.5 * target)
+    assert float(terms(result, target, Scale.of(target), 100).mel) == 0
+    assert float(terms(result, target, Scale.of(target), 100, mel_rate=22_050).mel) == pytest.approx(
+        np.log(4), rel=0.05
+    )
+
+
 def test_the_spectral_term_is_the_distance_of_magnitudes_at_three_resolutions(target):
     audio = 0.7 * target
     scale = Scale(power=1.0, magnitude=5.0)

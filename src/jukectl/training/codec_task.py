@@ -130,6 +130,11 @@ class CodecTask(ABC):
         """Whether this level has a codebook that has not started yet."""
         return level.label in self.learners and not self._learner(level).started
 
+    @property
+    def mel_rate(self) -> int:
+        """The sample rate, where the recipe wants mel bands compared; else 0."""
+        return self.config.sample_rate if self.recipe.loss.mel else 0
+
     def weighted(self, parts: Terms) -> Tensor:
         """The sum of the terms of a loss with the recipe's weights, a scalar."""
         weights = self.recipe.loss
@@ -137,6 +142,7 @@ class CodecTask(ABC):
             weights.spectral * parts.spectral
             + weights.waveform * parts.waveform
             + weights.worst * parts.worst
+            + weights.mel * parts.mel
             + weights.commitment * parts.commitment
         )
 

@@ -92,10 +92,11 @@ class LossConfig:
     waveform: float = 1.0
     worst: float = 0.02  # the L-infinity-like term
     worst_samples: int = 2_048  # over so many of the worst samples of a clip
+    mel: float = 0.0  # the distance of log mel bands, which words need; not in the paper
     commitment: float = 0.02
 
     def __post_init__(self) -> None:
-        _check_least(self, 0, "spectral", "waveform", "worst", "commitment")
+        _check_least(self, 0, "spectral", "waveform", "worst", "mel", "commitment")
         _check_least(self, 1, "worst_samples")
 
 

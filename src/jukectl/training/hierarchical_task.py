@@ -47,7 +47,7 @@ class HierarchicalTask(CodecTask):
         weights = self.recipe.loss
         (hierarchy,) = self.parts
         results: Mapping[Level, Reconstruction] = hierarchy(batch, quantize=not self._wait())
-        parts = terms(results[Level.BOTTOM], batch, self.scale, weights.worst_samples)
+        parts = terms(results[Level.BOTTOM], batch, self.scale, weights.worst_samples, self.mel_rate)
         total = self.weighted(parts)
         figures = {"spectral": parts.spectral.detach(), "waveform": parts.waveform.detach()}
         for level, result in results.items():

@@ -35,9 +35,9 @@ class VQVAETask(CodecTask):
         for level, autoencoder in zip(self.levels, self.parts, strict=True):
             result: Reconstruction = autoencoder(batch, quantize=not self.waits(level))
             self.remember(level, result)
-            parts = terms(result, batch, self.scale, weights.worst_samples)
+            parts = terms(result, batch, self.scale, weights.worst_samples, self.mel_rate)
             total = total + self.weighted(parts)
-            for name in ("spectral", "waveform", "commitment"):
+            for name in ("spectral", "waveform", *(("mel",) if weights.mel else ()), "commitment"):
                 figures[f"{level.label}_{name}"] = getattr(parts, name).detach()
         return total, figures
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from jukectl.audio.mel import log_mel_distance
 from jukectl.audio.spectral import multi_resolution_distance
 from jukectl.vqvae.model import Reconstruction
 
@@ -28,15 +29,16 @@ class Terms:
     spectral: Tensor
     waveform: Tensor
     worst: Tensor
+    mel: Tensor
     commitment: Tensor
 
 
-def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: int) -> Terms:
+def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: int, mel_rate: int = 0) -> Terms:
     """Loss terms of a reconstruction of `target` (B, N).
 
     spectral: L2 distance of magnitudes at several resolutions, over the data's mean; waveform: mean squared error over
-    the data's power; worst: the same over each clip's `worst_samples` worst samples; commitment: mean square of latents
-    less their codebook vectors.
+    the data's power; worst: the same over each clip's `worst_samples` worst samples; mel: distance of log mel bands at
+    the sample rate `mel_rate`, and 0 without one; commitment: mean square of latents less their codebook vectors.
     """
     audio = result.audio.float()
     squares = (audio - target).square()
@@ -44,6 +46,7 @@ def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: i
         multi_resolution_distance(audio, target) / scale.magnitude,
         squares.mean() / scale.power,
         squares.topk(min(worst_samples, squares.shape[-1]), dim=-1).values.mean() / scale.power,
+        log_mel_distance(audio, target, mel_rate) if mel_rate else audio.new_zeros(()),
         commitment(result),
     )
 

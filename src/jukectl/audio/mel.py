@@ -1,0 +1,44 @@
+"""Spectral envelopes: how strong each of a few broad bands is, as ears and the sounds of speech have it."""
+
+from functools import cache
+from math import log10
+
+import torch
+from torch import Tensor
+
+from jukectl.audio.spectral import StftSetting, magnitudes
+
+BANDS = 40
+SETTING = StftSetting(n_fft=512, hop=128, window=256)  # too short at 22 kHz to tell the harmonics of a voice apart
+FLOOR = 1e-2  # power; a full-scale sine has some 4,000. What is quieter counts as silence
+
+
+def log_mel_distance(predicted: Tensor, target: Tensor, sample_rate: int) -> Tensor:
+    """Mean absolute difference of the natural logarithms of mel band powers of two signals (B, N), a scalar.
+
+    Vowels and consonants differ in their envelope, which may be weak beside the lowest harmonics: the logarithm hears
+    it all the same, where `multi_resolution_distance` hears what is loud. As in later codecs (Kumar et al. 2023).
+    """
+    if predicted.shape != target.shape:
+        raise ValueError(f"needs two signals of one shape, got {tuple(predicted.shape)} and {tuple(target.shape)}")
+    return (log_mel(predicted, sample_rate) - log_mel(target, sample_rate)).abs().mean()
+
+
+def log_mel(audio: Tensor, sample_rate: int) -> Tensor:
+    """Natural logarithms of mel band powers (B, BANDS, frames) of audio (B, N)."""
+    power = magnitudes(audio, SETTING).square()  # (B, F, frames)
+    filters = mel_filters(sample_rate).to(power)
+    with torch.autocast(power.device.type, enabled=False):
+        return (filters @ power + FLOOR).log()
+
+
+@cache
+def mel_filters(sample_rate: int) -> Tensor:
+    """Triangles (BANDS, F) evenly spaced on the mel scale, each reaching from its neighbour's middle to the other's."""
+    with torch.inference_mode(False):
+        frequencies = torch.linspace(0, sample_rate / 2, SETTING.bins)
+        highest = 2595 * log10(1 + sample_rate / 2 / 700)  # mel
+        edges = 700 * (10 ** (torch.linspace(0, highest, BANDS + 2)[:, None] / 2595) - 1)  # Hz
+        rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
+        falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
+        return torch.minimum(rising, falling).clamp(min=0)

@@ -1,0 +1,56 @@
+"""Log mel bands: the filters are librosa's, and the distance hears an envelope where it is weak."""
+
+import librosa
+import numpy as np
+import pytest
+import torch
+
+from jukectl.audio.mel import BANDS, FLOOR, SETTING, log_mel, log_mel_distance, mel_filters
+from jukectl.audio.spectral import multi_resolution_distance
+
+RATE = 22_050  # Hz
+
+
+def vowel(formant, *, pitch=220.0, seconds=0.5):
+    """A harmonic sound (1, N) with the lowest harmonic strong, and a weak formant at `formant` Hz."""
+    times = torch.arange(round(seconds * RATE)) / RATE
+    wave = 0.1 * torch.sin(2 * np.pi * pitch * times)
+    for harmonic in range(2, 30):
+        frequency = harmonic * pitch
+        strength = 0.01 * np.exp(-(((frequency - formant) / 300) ** 2))
+        wave = wave + strength * torch.sin(2 * np.pi * frequency * times)
+    return wave[None]
+
+
+def test_filters_are_those_of_librosa():
+    expected = librosa.filters.mel(sr=RATE, n_fft=SETTING.n_fft, n_mels=BANDS, htk=True, norm=None)
+    np.testing.assert_allclose(mel_filters(RATE).numpy(), expected, atol=1e-4)
+
+
+def test_silence_is_the_floor_and_no_audio_is_below_it():
+    assert log_mel(torch.zeros(2, 1000), RATE).numpy() == pytest.approx(np.log(FLOOR))
+    assert (log_mel(torch.randn(2, 1000), RATE) >= np.log(FLOOR)).all()
+
+
+def test_twice_the_level_is_a_distance_of_log_four_where_sound_is_far_over_the_floor():
+    noise = 0.3 * torch.randn(1, RATE, generator=torch.Generator().manual_seed(0))
+    assert float(log_mel_distance(2 * noise, noise, RATE)) == pytest.approx(np.log(4), abs=0.02)
+    assert float(log_mel_distance(noise, noise, RATE)) == 0
+
+
+def test_a_weak_formant_weighs_more_than_a_change_of_phase_or_loudness_unlike_in_the_spectral_loss():
+    """What the term is for: another vowel is far, the same one two decibels louder is near."""
+    one, other, louder = vowel(1000), vowel(2400), 1.3 * vowel(1000)
+    assert log_mel_distance(one, other, RATE) > 2 * log_mel_distance(one, louder, RATE)
+    assert multi_resolution_distance(one, other) < multi_resolution_distance(one, louder)
+
+
+def test_gradients_are_finite_at_silence():
+    audio = torch.zeros(1, 2048, requires_grad=True)
+    log_mel_distance(audio, vowel(1000)[:, :2048], RATE).backward()
+    assert audio.grad is not None and torch.isfinite(audio.grad).all()
+
+
+def test_signals_of_two_lengths_are_refused():
+    with pytest.raises(ValueError, match="one shape"):
+        log_mel_distance(torch.zeros(1, 1000), torch.zeros(1, 999), RATE)
