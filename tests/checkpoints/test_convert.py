@@ -28,6 +28,7 @@ from jukectl.checkpoints.convert import NOTE, Format, convert, source_of
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.errors import BadInput, BadModel, CannotWrite
+from jukectl.prior.config import AttentionKind, MidiConfig
 from jukectl.prior.vocabulary import Style, Vocabulary
 from jukectl.vqvae.config import VQVAEConfig
 
@@ -329,6 +330,7 @@ def test_names_go_with_a_model_to_the_port_and_back(native, tmp_path):
             {},
             "prior that reads lyrics apart from the codes by the same blocks",
         ),
+        (replace(TOP, midi=MidiConfig(width=8, depth=1)), {}, "prior that follows notes"),
         (replace(TOP, scale_residuals=True, scale_depth=1), {}, "scaled for fewer blocks than there are"),
         (TOP, {"audio_head": False}, "codec without a last convolution"),
         (TOP, {"widths": (8, 8, 4)}, "codec whose widths"),
@@ -336,8 +338,6 @@ def test_names_go_with_a_model_to_the_port_and_back(native, tmp_path):
     ],
 )
 def test_what_the_port_has_not_is_refused_before_anything_is_written(top, vqvae, message, native, tmp_path):
-    from jukectl.prior.config import AttentionKind
-
     top = replace(top, pattern=tuple(map(AttentionKind, top.pattern)))
     model = random_model(TOP, lower=False)
     folder = native(model, priors={Level.TOP: top}, vqvae=replace(model.vqvae, **vqvae))

@@ -335,6 +335,8 @@ def _prior_values(config: PriorConfig, index: int, vqvae: VQVAEConfig) -> dict[s
     conditioner, lyrics = config.conditioner, config.lyrics
     if lyrics and lyrics.apart:
         raise _unknown("prior that reads lyrics apart from the codes by the same blocks")
+    if config.midi:
+        raise _unknown("prior that follows notes")
     if config.scale_depth not in (None, config.depth) and config.scale_residuals:
         raise _unknown("prior whose blocks are scaled for fewer blocks than there are")
     if lyrics and not lyrics.encoder and not lyrics.drawable:

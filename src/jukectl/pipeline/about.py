@@ -69,6 +69,7 @@ def _describe_song(song: Song) -> dict[str, Any]:
         "seed": recipe.seed if recipe else None,
         "samples": samples[0],
         "prompt_seconds": recipe.prompt.seconds if recipe and recipe.prompt else 0.0,
+        "midi": recipe.midi.source if recipe and recipe.midi else None,
         "levels": levels,
         "unfinished": unfinished,
         "audio": sorted(str(path) for path in (song.path / "audio").glob("[!.]*")),
