@@ -261,7 +261,8 @@ def fill(song):
     song.write_recipe(make_recipe())
     for level in Level:
         song.save(make_codes(level))
-    for path in (song.prompt_path, song.audio_path(0), song.audio_path(1, ".mp3"), song.preview_path(Level.TOP, 0)):
+    sounds = (song.audio_path(0), song.audio_path(1, ".mp3"), song.preview_path(Level.TOP, 0))
+    for path in (song.prompt_path, song.notes_path, *sounds):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"sound")
     song.plots.mkdir()
@@ -288,14 +289,14 @@ def test_clearing_that_is_stopped_anywhere_leaves_a_song_that_can_be_resumed_or_
         steps.append(path.name)
         if self.begun:
             assert self.recipe() == make_recipe()
-            assert self.prompt_path.exists()
+            assert self.prompt_path.exists() and self.notes_path.exists()
             # no level without the one it was made from
             there = [level for level in TOP_DOWN if self.codes(level)]
             assert there == list(TOP_DOWN[: len(there)])
 
     monkeypatch.setattr(Song, "_remove", check)
     song.clear()
-    assert len(steps) == 15
+    assert len(steps) == 16
 
 
 def test_a_file_that_cannot_be_removed_is_named(song):
