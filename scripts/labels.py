@@ -1,0 +1,72 @@
+"""Which labels the top codes of songs sound like: bits a code under each of some labels, and under none.
+
+    python scripts/labels.py SONG SONG --told "Sectoid|Metal" "Nikola Whallon|Ambient" --start 8 --stop 16
+
+A label is an artist, a bar and a genre; either may be a mixture. The fewer bits, the more the top prior takes the
+codes for music of that label: they are all read in one window, as they lie in their song, under that label alone. Songs
+may be as long as the top prior's context. Beside each mean over samples and codes is its standard error over samples.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.level import Level
+from jukectl.codes.song import Song
+from jukectl.errors import JukectlError
+from jukectl.pipeline.telling import begun_samples, song_samples
+from jukectl.prior.labels import LabelBatch
+from jukectl.prior.model import Prior
+
+
+@torch.inference_mode()
+def bits(song: Song, folder: ModelFolder, prior: Prior, label: str) -> np.ndarray:
+    """What the top codes of a song cost under a label, (samples, codes)."""
+    config, recipe, codes = prior.config, song.recipe(), song.codes(Level.TOP)
+    if recipe is None or codes is None:
+        raise JukectlError(f"{song.path} has no recipe, or no top codes")
+    if codes.done > config.context:
+        raise JukectlError(f"{song.path} has {codes.done} top codes, and {config.context} are read at once")
+    artist, _, genre = label.partition("|")
+    mixtures = folder.card.mixtures(Level.TOP, artist or None, (genre,) if genre else ())
+    labels = LabelBatch.repeat(
+        1,
+        slots=config.genre_slots,
+        total_length=song_samples(recipe.song_seconds, config),
+        offset=begun_samples(recipe.start_at, config),
+        sample_length=config.window_samples,
+    ).styled(*([one] for one in mixtures))
+    rows = torch.from_numpy(codes.array.astype(np.int64))
+    return np.concatenate([prior.bits(row[None], labels).numpy() for row in rows])
+
+
+def main() -> None:
+    """Print a line a song."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("songs", nargs="+", type=Path)
+    parser.add_argument("--told", nargs="+", required=True, metavar="ARTIST|GENRE")
+    parser.add_argument("--start", type=float, default=0.0, help="seconds; what comes before is read and not counted")
+    parser.add_argument("--stop", type=float, default=float("inf"), help="seconds")
+    parser.add_argument("--model", default="mini")
+    options = parser.parse_args()
+    folder = catalogue.find(options.model)
+    prior = folder.prior(Level.TOP, torch.device("cpu"), torch.float32)
+    second = prior.config.sample_rate / prior.config.hop
+    start = round(options.start * second)
+    stop = round(min(options.stop, prior.config.context / second) * second)
+    print(" | ".join(["song", *(label.replace("|", ", ") for label in options.told), "no label"]))
+    for path in options.songs:
+        cells = []
+        for label in [*options.told, "|"]:
+            each = bits(Song.open(path), folder, prior, label)[:, start:stop].mean(axis=1)
+            error = each.std(ddof=1) / len(each) ** 0.5 if len(each) > 1 else 0.0
+            cells.append(f"{each.mean():.3f} ± {error:.3f}")
+        print(" | ".join([path.name, *cells]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Schedules: read from a file of their own or from song.toml, first to last, and refused with a reason."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import LevelSampling, ModelRef, Recipe
+from jukectl.codes.schedule import SETTINGS, Change, in_order, parse_schedule
+from jukectl.errors import BadInput, NotASong
+
+DUET = """
+[[change]]
+at = 31.5
+artist = "Björk B."
+genre = ["Jazz", "Ambient"]
+temperature = 0.9
+lyrics_line = 5
+
+[[change]]
+at = 12
+artist = ""
+genre = "Jazz:0.5+Ambient:0.5"
+guidance = { top = 1.5 }
+top_k = { middle = 9, bottom = 0 }
+lyrics_at = 3
+"""
+
+numbers = st.floats(0, 1e6, allow_nan=False)
+changes = st.builds(
+    Change,
+    at=numbers,
+    artist=st.text(max_size=9),
+    genres=st.none() | st.lists(st.text(min_size=1, max_size=9).filter(str.strip), max_size=3).map(tuple),
+    settings=st.dictionaries(
+        st.sampled_from(SETTINGS), st.dictionaries(st.sampled_from(TOP_DOWN), numbers, min_size=1), max_size=3
+    ),
+    lyrics_at=st.none() | numbers,
+)
+schedules = st.lists(changes, max_size=4, unique_by=lambda change: change.at).map(tuple)
+
+
+def make(**changed):
+    values = {
+        "kind": "sample",
+        "version": "0.1.0",
+        "model": ModelRef(name="mini"),
+        "seed": 1,
+        "samples": 1,
+        "seconds": 20,
+        "song_seconds": 20,
+        "sampling": dict.fromkeys(TOP_DOWN, LevelSampling()),
+    }
+    return Recipe(**{**values, **changed})
+
+
+def test_a_file_is_its_changes_from_the_first_to_the_last():
+    first, second = parse_schedule(DUET, "duet.toml")
+    assert first == Change(
+        at=12.0,
+        artist="",
+        genres=("Jazz:0.5+Ambient:0.5",),
+        settings={"guidance": {Level.TOP: 1.5}, "top_k": {Level.MIDDLE: 9.0, Level.BOTTOM: 0.0}},
+        lyrics_at=3.0,
+    )
+    assert second == Change(
+        at=31.5,
+        artist="Björk B.",
+        genres=("Jazz", "Ambient"),
+        settings={"temperature": dict.fromkeys(TOP_DOWN, 0.9)},
+        lyrics_line=5,
+    )
+
+
+@given(schedules)
+@settings(deadline=None)  # a busy machine takes its time to write TOML
+def test_a_recipe_keeps_its_schedule_exactly(schedule):
+    recipe = make(schedule=schedule)
+    assert Recipe.from_toml(recipe.to_toml(), "song.toml") == recipe
+    assert recipe.schedule == in_order(schedule)
+
+
+def test_a_recipe_without_one_is_written_as_before():
+    text = make().to_toml()
+    assert not any(word in text for word in ("schedule", "start_at", "guidance"))
+    assert Recipe.from_toml(text, "song.toml") == make()
+
+
+def test_a_recipe_says_where_in_its_song_a_piece_begins_and_how_strongly_labels_count():
+    recipe = make(start_at=31, sampling={level: LevelSampling(guidance=1.5) for level in TOP_DOWN})
+    assert Recipe.from_toml(recipe.to_toml(), "song.toml") == recipe
+    assert recipe.differences(make()) == [
+        "start_at: 31.0 here, none asked",
+        *(f"sampling.{level.label}.guidance: 1.5 here, 1.0 asked" for level in TOP_DOWN),
+    ]
+
+
+def test_recipes_with_other_changes_differ():
+    recipe = make(schedule=parse_schedule(DUET, "duet.toml"))
+    assert recipe.differences(recipe) == []
+    (line,) = recipe.differences(make())
+    assert line.startswith("schedule: 12 s: artist='' genre=['Jazz:0.5+Ambient:0.5'] ")
+    assert line.endswith("none asked")
+    (line,) = recipe.differences(replace(recipe, schedule=recipe.schedule[:1]))
+    assert "31.5 s" in line
+
+
+def test_a_change_in_song_toml_that_makes_no_sense_names_its_key():
+    text = make(schedule=(Change(at=3, artist="Ada"),)).to_toml().replace('artist = "Ada"', "artist = 3")
+    with pytest.raises(NotASong, match="artist is a text, got 3"):
+        Recipe.from_toml(text, "song.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "holds no changes"),
+        ("change = 3", "holds no changes"),
+        ("at = 3", "'at': a schedule is"),
+        ("[[change]", "is no TOML"),
+        ("[[change]]\nartist = 'Ada'", "at is the second of each change"),
+        ("[[change]]\nat = 3", "the change at 3 s is of something"),
+        ("[[change]]\nat = -1\nartist = 'Ada'", "at is 0 seconds or more"),
+        ("[[change]]\nat = nan\nartist = 'Ada'", "at is 0 seconds or more"),
+        ("[[change]]\nat = '3'\nartist = 'Ada'", "at is a number"),
+        ("[[change]]\nat = true\nartist = 'Ada'", "at is a number"),
+        ("[[change]]\nat = 3\nartists = 'Ada'", "no 'artists': it has at, artist, genre"),
+        ("[[change]]\nat = 3\ngenre = [1]", "genre is a text"),
+        ("[[change]]\nat = 3\ntemperature = 'hot'", "temperature is a number"),
+        ("[[change]]\nat = 3\ntemperature = {upper = 1}", "no level is called 'upper'"),
+        ("[[change]]\nat = 3\nlyrics_line = 0", "lyrics_line is 1, the first, or more"),
+        ("[[change]]\nat = 3\nlyrics_line = 1.5", "lyrics_line is a whole number"),
+        ("[[change]]\nat = 3\nlyrics_line = 2\nlyrics_at = 2", "left out where there is lyrics_at"),
+        ("[[change]]\nat = 3\nartist = 'A'\n[[change]]\nat = 3.0\nartist = 'B'", "two changes are at 3 s"),
+    ],
+)
+def test_a_file_that_is_no_schedule_is_refused_in_a_line(text, reason):
+    with pytest.raises(BadInput, match=f"^duet.toml.*{reason}") as raised:
+        parse_schedule(text, "duet.toml")
+    assert "\n" not in str(raised.value).strip()
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_schedule_or_refused(text):
+    with pytest.raises(BadInput):
+        parse_schedule(f"{text}\n", "duet.toml")
