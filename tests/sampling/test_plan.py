@@ -18,6 +18,7 @@ from jukectl.prior.config import (
     ConditionerConfig,
     EncoderConfig,
     LyricsConfig,
+    MidiConfig,
     PriorConfig,
     TimingConfig,
     with_encoder,
@@ -47,6 +48,7 @@ KINDS = {
         pattern=(*FACTORED, AttentionKind.ENCODER),
         lyrics=LyricsConfig(characters=512, alphabet=80, apart=True),
     ),
+    "notes": replace(PLAIN, midi=MidiConfig()),
     "one sequence": replace(
         PLAIN,
         context=3_840,
@@ -78,6 +80,8 @@ from test_plan import KINDS, Footprint, Portion, Prior
 import numpy as np, torch
 from jukectl.codes.archive import Codes
 from jukectl.codes.recipe import LevelSampling
+from jukectl.midi.notes import Notes
+from jukectl.midi.roll import ToldNotes
 from jukectl.sampling.level import LevelJob, fill
 torch.set_num_threads(1)
 name, precision, samples, chunk = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]) or None
@@ -101,7 +105,8 @@ codes = Codes(level=config.level, array=array, prompt=0, hop=config.hop, sample_
               vqvae="x")
 upper = array[:, : config.upper_context] if config.conditioner else None
 job = LevelJob(prior=prior, total=config.context, seed=0, sampling=LevelSampling(top_p=0.9),
-               artist=0, genres=(0,), song_samples=10**7, upper=upper)
+               artist=0, genres=(0,), song_samples=10**7, upper=upper,
+               notes=ToldNotes(Notes.of([(1, 2, 60, 80, False)]), 0, 3) if config.midi else None)
 for _ in fill(job, codes, lambda done: None, Portion(samples, chunk)):
     pass
 print(memory("VmHWM") - before)
@@ -117,6 +122,7 @@ print(memory("VmHWM") - before)
         ("upsampler", "fp32", 1, 512, False),
         ("one sequence", "bf16", 2, 1_024, False),
         ("apart", "fp32", 1, None, False),
+        ("notes", "fp32", 2, 512, False),
     ],
 )
 def test_sampling_takes_the_memory_that_was_reckoned_and_not_much_less(name, precision, samples, chunk, holds_back):

@@ -105,7 +105,8 @@ class Footprint:
         rows = 1 if self.row_by_row else samples
         kept = samples * (self.cache + self.conditioning)
         joining = samples * self.conditioning if self.row_by_row and samples > 1 else 0
-        telling, reading = rows * self._conditioner + joining, rows * self._reading(portion.chunk)
+        rolls = samples * config.context * CHANNELS if (config := self.config).midi else 0  # a byte a channel
+        telling, reading = rows * self._conditioner + joining + rolls, rows * self._reading(portion.chunk)
         working = max(telling, reading, samples * (self.config.ids * DRAWING + self._step))
         held_back = min(telling, SMALL) + min(reading, SMALL) * 3 // 2 if self.holds_back else working // 4
         return LIBRARIES + self.weights + self.packed + kept + working + held_back
@@ -127,8 +128,8 @@ class Footprint:
         place = 0
         if config.timing:
             place = 2 * config.context * config.width * number  # beside the result
-        if midi := config.midi:  # the roll as bytes and as numbers, some channels of each, and the result twice
-            notes = CHANNELS * (1 + 2 * number) + 6 * midi.width * number + 2 * config.width * number
+        if midi := config.midi:  # the roll as numbers, in the network's order too; its channels; and the result twice
+            notes = 2 * CHANNELS * number + 6 * midi.width * number + 2 * config.width * number
             place += config.context * notes
         if upper := config.conditioner:
             last = 3 * config.context * config.width * 4  # some kernels compute in float32 at any precision
