@@ -59,8 +59,8 @@ def find_player(path: Path, named: str | None = None) -> Player:
         return WINDOWS
     names = ", ".join(player.command[0] for player in PLAYERS)
     raise MissingTool(
-        f"no player for {path.suffix or 'such'} files is here (looked for {names}). Install ffmpeg, which brings ffplay, "
-        f"name another with --player, or open {path} yourself"
+        f"no player for {path.suffix or 'such'} files is here (looked for {names}). Install ffmpeg, which has ffplay, "
+        f"or name another with --player, or open {path} yourself"
     )
 
 
