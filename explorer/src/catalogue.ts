@@ -1,0 +1,221 @@
+// All songs of the site: found by text and filters, counted, and put in order. Quick enough for 100,000.
+
+import type { Index } from "./contract";
+import type { Place } from "./address";
+import { fold } from "./text";
+
+export const SORTS = ["newest", "title", "artist", "length"] as const;
+export type Sort = (typeof SORTS)[number];
+
+/** A song as the list shows it. */
+export interface Entry {
+  id: string;
+  title: string;
+  artist: string | null;
+  genres: string[];
+  model: string;
+  kind: string;
+  state: string;
+  seconds: number;
+  samples: number;
+  made: string;
+  levels: string;
+  lyrics: boolean;
+  prompt: number;
+}
+
+export const FACETS = ["artist", "genre", "model", "kind", "state"] as const;
+export type Facet = (typeof FACETS)[number];
+
+/** Songs that fit, in order, and how many would fit for each value of each filter. */
+export interface Found {
+  places: Uint32Array;
+  counts: Record<Facet, Uint32Array>; // of artists, the last is of songs without one
+}
+
+export class Catalogue {
+  readonly size: number;
+  private readonly column: Record<string, number> = {};
+  private readonly byId = new Map<string, number>();
+  private readonly orders = new Map<Sort, Uint32Array>();
+  private readonly texts: string[] = [];
+  private readonly artistTexts: string[];
+  private readonly genreTexts: string[];
+
+  constructor(readonly index: Index) {
+    this.size = index.songs.length;
+    index.columns.forEach((name, place) => (this.column[name] = place));
+    const id = this.at("id");
+    index.songs.forEach((row, place) => this.byId.set(String(row[id]), place));
+    this.artistTexts = index.artists.map(fold);
+    this.genreTexts = index.genres.map(fold);
+  }
+
+  entry(place: number): Entry {
+    const row = this.index.songs[place] ?? [];
+    const value = (name: string) => row[this.at(name)];
+    const name = (names: string[], column: string) => names[Number(value(column))] ?? "";
+    const genres = (value("genres") as number[] | undefined) ?? [];
+    return {
+      id: String(value("id")),
+      title: String(value("title") ?? ""),
+      artist: this.index.artists[Number(value("artist"))] ?? null,
+      genres: genres.map((genre) => this.index.genres[genre] ?? ""),
+      model: name(this.index.models, "model"),
+      kind: name(this.index.kinds, "kind"),
+      state: name(this.index.states, "state"),
+      seconds: Number(value("seconds")),
+      samples: Number(value("samples")),
+      made: String(value("made") ?? ""),
+      levels: String(value("levels") ?? ""),
+      lyrics: Boolean(value("lyrics")),
+      prompt: Number(value("prompt") ?? 0),
+    };
+  }
+
+  /** Where a song is in the index, -1 for none. */
+  placeOf(id: string): number {
+    return this.byId.get(id) ?? -1;
+  }
+
+  /** The names that a filter chooses from, in the order of its counts. */
+  names(facet: Facet): string[] {
+    return this.index[`${facet}s`];
+  }
+
+  find(place: Place): Found {
+    const { index } = this;
+    const order = this.order(place.sort);
+    const words = fold(place.query).split(/\s+/).filter(Boolean);
+    const artist = place.artist === "" ? NOBODY : choice(index.artists, place.artist);
+    const genre = choice(index.genres, place.genre);
+    const model = choice(index.models, place.model);
+    const kinds = place.kinds.map((name) => index.kinds.indexOf(name));
+    const states = place.states.map((name) => index.states.indexOf(name));
+    const counts: Found["counts"] = {
+      artist: new Uint32Array(index.artists.length + 1),
+      genre: new Uint32Array(index.genres.length),
+      model: new Uint32Array(index.models.length),
+      kind: new Uint32Array(index.kinds.length),
+      state: new Uint32Array(index.states.length),
+    };
+    const columns = { artist: this.at("artist"), genres: this.at("genres"), model: this.at("model") };
+    const [kindColumn, stateColumn] = [this.at("kind"), this.at("state")];
+    const places = new Uint32Array(this.size);
+    let size = 0;
+    for (const song of order) {
+      const row = index.songs[song] as unknown[];
+      if (words.length > 0 && !this.says(song, words)) continue;
+      const songGenres = row[columns.genres] as number[];
+      const [songArtist, songModel] = [row[columns.artist] as number, row[columns.model] as number];
+      const [kind, state] = [row[kindColumn] as number, row[stateColumn] as number];
+      let against = 0; // a bit for each filter that keeps the song out
+      if (artist !== ANY && artist !== songArtist) against |= 1;
+      if (genre !== ANY && !songGenres.includes(genre)) against |= 2;
+      if (model !== ANY && model !== songModel) against |= 4;
+      if (kinds.length > 0 && !kinds.includes(kind)) against |= 8;
+      if (states.length > 0 && !states.includes(state)) against |= 16;
+      if (against === 0) places[size++] = song;
+      // A filter's counts are of the songs that all other filters let through.
+      if ((against & ~1) === 0) add(counts.artist, songArtist === NOBODY ? index.artists.length : songArtist);
+      if ((against & ~2) === 0) for (const one of songGenres) add(counts.genre, one);
+      if ((against & ~4) === 0) add(counts.model, songModel);
+      if ((against & ~8) === 0) add(counts.kind, kind);
+      if ((against & ~16) === 0) add(counts.state, state);
+    }
+    return { places: places.subarray(0, size), counts };
+  }
+
+  /** Prepare, while nothing else is to be done, what a first search or another order would wait for. */
+  prepare(): void {
+    const soon = (task: IdleRequestCallback) => setTimeout(task, 50, { timeRemaining: () => 8, didTimeout: false });
+    const later = window.requestIdleCallback ?? soon; // Safari has none
+    let song = 0;
+    const orders = [...SORTS];
+    const step: IdleRequestCallback = (deadline) => {
+      while (song < this.size && deadline.timeRemaining() > 2) {
+        for (const end = Math.min(song + 200, this.size); song < end; song++) this.text(song);
+      }
+      if (song >= this.size) {
+        const next = orders.shift();
+        if (next === undefined) return;
+        this.order(next);
+      }
+      later(step);
+    };
+    later(step);
+  }
+
+  private at(name: string): number {
+    return this.column[name] ?? -1;
+  }
+
+  private says(song: number, words: string[]): boolean {
+    const text = this.text(song);
+    return words.every((word) => text.includes(word));
+  }
+
+  private text(song: number): string {
+    const known = this.texts[song];
+    if (known !== undefined) return known;
+    const row = this.index.songs[song] as unknown[];
+    const artist = this.artistTexts[row[this.at("artist")] as number] ?? "";
+    const genres = (row[this.at("genres")] as number[]).map((genre) => this.genreTexts[genre]).join(" ");
+    return (this.texts[song] = `${fold(String(row[this.at("title")]))}\n${artist}\n${genres}\n${String(row[this.at("id")])}`);
+  }
+
+  private order(sort: Sort): Uint32Array {
+    const known = this.orders.get(sort);
+    if (known !== undefined) return known;
+    const order = Uint32Array.from({ length: this.size }, (_, place) => place);
+    const rows = this.index.songs;
+    if (sort === "length") byNumber(order, rows.map((row) => -Number(row[this.at("seconds")])));
+    else if (sort === "newest") byNumber(order, rows.map((row) => -(Date.parse(String(row[this.at("made")])) || 0)));
+    else {
+      const titles = byText(rows.map((row) => fold(String(row[this.at("title")]))));
+      if (sort === "title") byNumber(order, titles);
+      else {
+        const artists = byText(this.artistTexts);
+        const last = artists.length; // songs without an artist
+        byNumber(order, rows.map((row, place) => (artists[row[this.at("artist")] as number] ?? last) * (this.size + 1) + (titles[place] ?? 0)));
+      }
+    }
+    this.orders.set(sort, order);
+    return order;
+  }
+}
+
+/** Places of names in the index that stand for none of its names. */
+const [NOBODY, ANY, UNKNOWN] = [-1, -2, -3];
+
+function choice(names: string[], name: string | null): number {
+  if (name === null) return ANY;
+  const place = names.indexOf(name);
+  return place === -1 ? UNKNOWN : place;
+}
+
+function add(counts: Uint32Array, place: number): void {
+  counts[place] = (counts[place] ?? 0) + 1;
+}
+
+function byNumber(order: Uint32Array, keys: ArrayLike<number>): void {
+  const numbers = Float64Array.from(keys);
+  order.sort((one, other) => (numbers[one] as number) - (numbers[other] as number) || one - other);
+}
+
+/** The rank of each text; texts that are the same share it. */
+function byText(texts: string[]): number[] {
+  const order = Array.from(texts.keys()).sort((one, other) => {
+    const [a, b] = [texts[one] as string, texts[other] as string];
+    return a < b ? -1 : a > b ? 1 : 0;
+  });
+  const ranks = new Array<number>(texts.length);
+  let rank = -1;
+  let before: string | null = null;
+  for (const place of order) {
+    if (texts[place] !== before) rank++;
+    before = texts[place] as string;
+    ranks[place] = rank;
+  }
+  return ranks;
+}

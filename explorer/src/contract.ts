@@ -1,0 +1,91 @@
+// What a site's files hold. `jukectl explore` writes them; see jukectl/explorer/index.py and detail.py.
+
+/** The layout that this page reads; a higher one is refused. */
+export const FORMAT = 1;
+
+export const LEVELS = ["top", "middle", "bottom"] as const;
+export type Level = (typeof LEVELS)[number];
+
+export interface Index {
+  format: number;
+  jukectl: string;
+  made: string;
+  title: string;
+  artists: string[];
+  genres: string[];
+  models: string[];
+  kinds: string[];
+  states: string[];
+  columns: string[];
+  songs: unknown[][];
+}
+
+/** A level as it can be heard and seen. */
+export interface Hearing {
+  audio: string;
+  type: string;
+  seconds: number;
+  peaks: [number, number][]; // lowest and highest of equal parts, -127..127
+  spectrogram?: string | null;
+}
+
+export type Hearings = Partial<Record<Level, Hearing>>;
+
+export interface Word {
+  text: string;
+  from: number; // characters (not UTF-16 units) of the lyrics
+  to: number;
+  start: number | null; // seconds
+  end: number | null;
+}
+
+export interface Lyrics {
+  text: string;
+  words: Word[];
+}
+
+export interface TreeNode {
+  path: string; // "" is the root, "2.3" the third branch of the second
+  parent: string | null;
+  start: number; // seconds of the song
+  stop: number;
+  state?: string;
+  levels: Hearings;
+}
+
+export interface Song {
+  format: number;
+  id: string;
+  title: string;
+  artist: string | null;
+  genres: string[];
+  model: string;
+  kind: string;
+  state: string;
+  problem: string | null;
+  made: string;
+  seconds: number;
+  prompt: number;
+  seed: number | null;
+  command: string | null;
+  recipe: string;
+  samples: { number: number; levels: Hearings }[];
+  lyrics: Lyrics | null;
+  alignment: { sample: number; image: string }[];
+  changes: { at: number; label: string }[];
+  downloads: { label: string; url: string; bytes: number }[];
+  tree: { every: number | null; nodes: TreeNode[] } | null;
+}
+
+/** A URL of the site's own files, or null: one that leads elsewhere is not followed. */
+export function ownUrl(url: unknown): string | null {
+  if (typeof url !== "string" || url === "" || /^[\\/]|[\\\u0000-\u0020]|^[^/?#]*:/.test(url)) return null;
+  let plain: string;
+  try {
+    plain = decodeURIComponent(url);
+  } catch {
+    return null;
+  }
+  const parts = plain.split(/[\\/]/);
+  return parts.includes("..") || parts[0] === "" ? null : url;
+}

@@ -1,0 +1,35 @@
+// Text that is there to be copied.
+
+import { h } from "./dom";
+
+/** A text as it is, with a button that copies it. */
+export function copyable(text: string, name: string): HTMLElement {
+  const said = h("span", { role: "status", class: "unseen" });
+  const button: HTMLButtonElement = h("button", { type: "button", class: "copy", "aria-label": `Copy the ${name}` }, "Copy");
+  button.addEventListener("click", () => {
+    void copy(text).then((done) => {
+      button.textContent = done ? "Copied" : "Select and copy it";
+      said.textContent = done ? `The ${name} is copied` : "This browser does not let the page copy";
+      setTimeout(() => {
+        button.textContent = "Copy";
+        said.textContent = "";
+      }, 2000);
+    });
+  });
+  return h("div", { class: "copyable" }, h("pre", { tabindex: 0, "aria-label": `The ${name}`, role: "region" }, h("code", {}, text)), button, said);
+}
+
+async function copy(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const field = h("textarea", { class: "unseen", "aria-hidden": "true" });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy"); // from disk there may be no other way
+    field.remove();
+    return done;
+  }
+}

@@ -1,0 +1,63 @@
+// Loads the site's data by script elements: a page that was opened from disk may load nothing in another way.
+
+import { FORMAT, type Index, type Song } from "./contract";
+
+declare global {
+  interface Window {
+    jukectlIndex?: (index: Index) => void;
+    jukectlSong?: (id: string, song: Song) => void;
+  }
+}
+
+/** Something to tell the reader. */
+export class DataError extends Error {}
+
+const KEPT = 20;
+const songs = new Map<string, Song>();
+
+export async function loadIndex(): Promise<Index> {
+  let found: Index | null = null;
+  window.jukectlIndex = (index) => {
+    found = index;
+  };
+  await script("data/index.js", "The list of songs, data/index.js, is missing beside this page.");
+  const index = found as Index | null;
+  if (index === null) throw new DataError("The list of songs, data/index.js, cannot be read.");
+  if (index.format > FORMAT) throw new DataError("A newer jukectl made these songs' list. Make the site again with it.");
+  return index;
+}
+
+export async function loadSong(id: string): Promise<Song> {
+  const kept = songs.get(id);
+  if (kept !== undefined) return kept;
+  if (!/^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$/u.test(id)) throw new DataError("This song's name cannot be a file's.");
+  window.jukectlSong = (name, song) => {
+    songs.delete(name);
+    songs.set(name, song);
+    for (const oldest of songs.keys()) {
+      if (songs.size <= KEPT) break;
+      songs.delete(oldest);
+    }
+  };
+  await script(`data/songs/${encodeURIComponent(id)}.js`, "This song's file is missing from the site.");
+  const song = songs.get(id);
+  if (song === undefined) throw new DataError("This song's file cannot be read.");
+  if (song.format > FORMAT) throw new DataError("A newer jukectl wrote this song's file. Make the site again with it.");
+  return song;
+}
+
+function script(src: string, problem: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const element = document.createElement("script");
+    element.src = src;
+    element.onload = () => {
+      element.remove();
+      resolve();
+    };
+    element.onerror = () => {
+      element.remove();
+      reject(new DataError(problem));
+    };
+    document.head.append(element);
+  });
+}

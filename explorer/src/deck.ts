@@ -1,0 +1,299 @@
+// Plays a timeline of one or several recordings, each at up to three levels, which change places while they play.
+
+import { LEVELS, type Hearing, type Hearings, type Level, ownUrl } from "./contract";
+
+/** A stretch of the timeline: a sample has one, a path through a tree one a node. */
+export interface Part {
+  start: number; // seconds of the timeline
+  seconds: number;
+  levels: Hearings;
+}
+
+/** The level of a part to be heard where `wanted` is asked for: that, or else the best there is. */
+export function heard(levels: Hearings, wanted: Level | null): Level | null {
+  if (wanted !== null && levels[wanted] !== undefined) return wanted;
+  return [...LEVELS].reverse().find((level) => levels[level] !== undefined) ?? null;
+}
+
+const END = 0.02; // seconds: so near to the end of a part, the next begins
+const TOO_FAR = 0.04; // seconds between two levels, heard as a jump
+
+/** What happens: "time" often while it plays, "state" when it starts or stops, "level", "problem" with a recording. */
+type Happening = "time" | "state" | "level" | "problem";
+
+export class Deck {
+  playing = false;
+  private parts: Part[] = [];
+  private part = 0;
+  private wanted: Level | null = null;
+  private voice: HTMLAudioElement | null = null; // the one that is heard
+  private resting = 0; // seconds, where no voice has been made yet
+  private volume = 1;
+  private turn = 0; // changes whenever what was asked for before no longer counts
+  private lead = 0.03; // seconds that a voice takes to begin, learnt
+  private frame = 0;
+  private readonly voices = new Map<string, HTMLAudioElement>();
+  private readonly listeners = new Map<Happening, (() => void)[]>();
+
+  on(happening: Happening, listener: () => void): void {
+    this.listeners.set(happening, [...(this.listeners.get(happening) ?? []), listener]);
+  }
+
+  /** Put on another timeline; where it is as long, the moment stays, and so does playing. */
+  async put(parts: Part[], level: Level | null, time: number): Promise<void> {
+    const [playing, before] = [this.playing, this.hearing];
+    const same = parts.find((part) => part.start <= time && time < part.start + part.seconds);
+    this.parts = parts;
+    this.wanted = level;
+    if (before !== null && same !== undefined && this.voice !== null && this.hearingOf(same) === before) {
+      this.part = parts.indexOf(same); // a path that shares this node: not even a gap
+      this.keepOnly(parts);
+      this.tell("time");
+      return;
+    }
+    this.stop();
+    this.keepOnly(parts);
+    this.seek(time);
+    if (playing) await this.play();
+  }
+
+  get duration(): number {
+    const last = this.parts.at(-1);
+    return last === undefined ? 0 : last.start + last.seconds;
+  }
+
+  get time(): number {
+    const part = this.parts[this.part];
+    if (part === undefined || this.voice === null || this.voice.readyState === 0) return this.resting;
+    return Math.min(part.start + this.voice.currentTime, this.duration);
+  }
+
+  get level(): Level | null {
+    const part = this.parts[this.part];
+    return part === undefined ? null : heard(part.levels, this.wanted);
+  }
+
+  async play(): Promise<void> {
+    if (this.parts.length === 0 || this.playing) return;
+    if (this.time >= this.duration - END) this.seek(0);
+    const turn = ++this.turn;
+    this.playing = true;
+    this.tell("state");
+    this.preload();
+    try {
+      this.take();
+      await this.voice?.play();
+    } catch (error) {
+      if (turn !== this.turn || (error instanceof DOMException && error.name === "AbortError")) return;
+      this.stop();
+      this.tell("problem");
+      return;
+    }
+    this.watch();
+  }
+
+  pause(): void {
+    if (this.playing) this.stop();
+  }
+
+  toggle(): void {
+    if (this.playing) this.pause();
+    else void this.play();
+  }
+
+  seek(time: number): void {
+    const to = Math.min(Math.max(time, 0), this.duration);
+    const found = this.parts.findLastIndex((part) => part.start <= to + 1e-6);
+    const moved = Math.max(found, 0) !== this.part;
+    this.part = Math.max(found, 0);
+    this.resting = to;
+    this.turn++;
+    if (moved || this.voice === null) this.voice?.pause();
+    this.take();
+    if (this.voice !== null) place(this.voice, to - (this.parts[this.part]?.start ?? 0));
+    if (this.playing) void this.voice?.play().catch(() => undefined);
+    this.tell("time");
+  }
+
+  /** Go over to another level at the same moment: the old one is heard until the new one is there. */
+  async choose(level: Level): Promise<void> {
+    const [old, part] = [this.voice, this.parts[this.part]];
+    this.wanted = level;
+    this.tell("level");
+    const next = part === undefined ? null : this.voiceOf(part);
+    if (next === null || next === old || part === undefined) return;
+    const turn = ++this.turn;
+    if (!this.playing || old === null) {
+      this.resting = this.time;
+      this.take();
+      return;
+    }
+    next.muted = true;
+    try {
+      place(next, old.currentTime + this.lead);
+      await next.play();
+      await begun(next);
+      let behind = old.currentTime - next.currentTime;
+      this.lead = Math.min(Math.max(this.lead + behind / 2, 0), 0.3);
+      if (turn === this.turn && Math.abs(behind) > TOO_FAR && !old.ended) {
+        next.currentTime = old.currentTime + this.lead;
+        await begun(next);
+        behind = old.currentTime - next.currentTime;
+      }
+    } catch {
+      if (turn === this.turn) this.tell("problem");
+    }
+    if (turn !== this.turn) {
+      if (this.voice !== next) next.pause();
+      return;
+    }
+    this.voice = next;
+    next.muted = false;
+    next.volume = this.volume;
+    old.pause();
+  }
+
+  setVolume(volume: number): void {
+    this.volume = volume;
+    for (const voice of this.voices.values()) voice.volume = volume;
+  }
+
+  /** Nothing is heard any more, and nothing loaded. */
+  clear(): void {
+    this.stop();
+    this.keepOnly([]);
+    this.parts = [];
+    this.part = 0;
+    this.resting = 0;
+  }
+
+  private get hearing(): Hearing | null {
+    const part = this.parts[this.part];
+    return part === undefined ? null : this.hearingOf(part);
+  }
+
+  private hearingOf(part: Part): Hearing | null {
+    const level = heard(part.levels, this.wanted);
+    return level === null ? null : (part.levels[level] ?? null);
+  }
+
+  private stop(): void {
+    this.resting = this.time;
+    this.turn++;
+    cancelAnimationFrame(this.frame);
+    for (const voice of this.voices.values()) voice.pause();
+    if (!this.playing) return;
+    this.playing = false;
+    this.tell("state");
+    this.tell("time");
+  }
+
+  /** Make the part's level the voice that is heard, at the moment where all rests. */
+  private take(): void {
+    const part = this.parts[this.part];
+    const voice = part === undefined ? null : this.voiceOf(part);
+    if (voice === null || part === undefined || voice === this.voice) return;
+    this.voice?.pause();
+    this.voice = voice;
+    voice.muted = false;
+    voice.volume = this.volume;
+    place(voice, this.resting - part.start);
+  }
+
+  private voiceOf(part: Part): HTMLAudioElement | null {
+    const hearing = this.hearingOf(part);
+    return hearing === null ? null : this.make(hearing);
+  }
+
+  private make(hearing: Hearing): HTMLAudioElement | null {
+    const url = ownUrl(hearing.audio);
+    if (url === null) return null;
+    const known = this.voices.get(url);
+    if (known !== undefined) return known;
+    const voice = new Audio();
+    voice.preload = "auto";
+    voice.volume = this.volume;
+    voice.src = url;
+    voice.addEventListener("ended", () => voice === this.voice && this.onward());
+    voice.addEventListener("error", () => {
+      if (voice !== this.voice) return;
+      this.stop();
+      this.tell("problem");
+    });
+    this.voices.set(url, voice);
+    return voice;
+  }
+
+  /** Have the other levels of this part, and the next part, at hand. */
+  private preload(): void {
+    const part = this.parts[this.part];
+    for (const level of LEVELS) {
+      const hearing = part?.levels[level];
+      if (hearing !== undefined) this.make(hearing);
+    }
+    const next = this.parts[this.part + 1];
+    if (next !== undefined) this.voiceOf(next);
+  }
+
+  private watch(): void {
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => {
+      if (!this.playing) return;
+      this.tell("time");
+      const part = this.parts[this.part];
+      const over = part !== undefined && this.voice !== null && this.voice.currentTime >= part.seconds - END;
+      if (over && this.part < this.parts.length - 1) this.onward();
+      this.watch();
+    });
+  }
+
+  /** The part is over: the next one begins, or all is. */
+  private onward(): void {
+    if (!this.playing) return;
+    const next = this.parts[this.part + 1];
+    if (next === undefined) {
+      this.stop();
+      this.resting = this.duration;
+      this.tell("time");
+      return;
+    }
+    this.seek(next.start);
+    this.preload();
+  }
+
+  private keepOnly(parts: Part[]): void {
+    const urls = new Set(parts.flatMap((part) => Object.values(part.levels).map((one) => one.audio)));
+    for (const [url, voice] of this.voices) {
+      if (urls.has(url)) continue;
+      voice.pause();
+      voice.removeAttribute("src");
+      voice.load();
+      this.voices.delete(url);
+      if (voice === this.voice) this.voice = null;
+    }
+  }
+
+  private tell(happening: Happening): void {
+    for (const listener of this.listeners.get(happening) ?? []) listener();
+  }
+}
+
+/** Move a voice, once it can be moved. */
+function place(voice: HTMLAudioElement, seconds: number): void {
+  const to = Math.max(seconds, 0);
+  if (voice.readyState > 0) {
+    if (Math.abs(voice.currentTime - to) > 1e-3) voice.currentTime = to;
+  } else voice.addEventListener("loadedmetadata", () => (voice.currentTime = to), { once: true });
+}
+
+/** Wait until a voice really sounds, at most a second and a half. */
+function begun(voice: HTMLAudioElement): Promise<void> {
+  const from = performance.now();
+  return new Promise((resolve) => {
+    const look = () => {
+      if ((!voice.seeking && voice.readyState >= 3) || voice.ended || performance.now() - from > 1500) resolve();
+      else setTimeout(look, 4);
+    };
+    look();
+  });
+}

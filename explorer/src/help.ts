@@ -1,0 +1,38 @@
+// Which keys do what.
+
+import { h } from "./dom";
+
+const KEYS: [string[], string][] = [
+  [["/"], "search"],
+  [["j", "k", "↓", "↑"], "next and previous song"],
+  [["Enter"], "open the song"],
+  [["Space"], "play and pause"],
+  [["←", "→"], "five seconds back and on"],
+  [["1", "2", "3"], "top, middle and bottom level"],
+  [["[", "]"], "previous and next sample"],
+  [["Esc"], "back"],
+  [["?"], "these keys"],
+];
+
+export function helpDialog(): HTMLDialogElement {
+  const dialog: HTMLDialogElement = h(
+    "dialog",
+    { class: "help", "aria-labelledby": "help-heading", onclick: (event: MouseEvent) => event.target === dialog && dialog.close() },
+    h(
+      "div",
+      { class: "help-body" },
+      h("h2", { id: "help-heading" }, "Keys"),
+      h(
+        "dl",
+        {},
+        ...KEYS.flatMap(([keys, what]) => [
+          h("dt", {}, ...keys.flatMap((key, place) => (place === 0 ? [h("kbd", {}, key)] : [" ", h("kbd", {}, key)]))),
+          h("dd", {}, what),
+        ]),
+      ),
+      h("p", { class: "note" }, "The address always leads back to what is shown: song, sample, level, path and moment."),
+      h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Close"),
+    ),
+  );
+  return dialog;
+}

@@ -1,0 +1,149 @@
+// The player: the timeline and what is turned and pressed around it.
+
+import { type Hearings, LEVELS, type Level } from "./contract";
+import { type Deck, heard, type Part } from "./deck";
+import { h, icon } from "./dom";
+import { recall, remember } from "./memory";
+import { capital, clock } from "./text";
+import { type Mark, Timeline } from "./timeline";
+
+/** What the player shows: a timeline of parts, with what is marked on it. */
+export interface Programme {
+  parts: Part[];
+  prompt: number;
+  changes: Mark[];
+  joints: Mark[];
+}
+
+const PLAY = "M8 5.5v13l11-6.5z";
+const PAUSE = "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z";
+const ABOUT: Record<Level, string> = {
+  top: "Top level: the outline, few codes a second",
+  middle: "Middle level: the top level's music with more detail",
+  bottom: "Bottom level: the finished sound",
+};
+
+export class Player {
+  readonly element: HTMLElement;
+  private readonly timeline: Timeline;
+  private readonly button: HTMLButtonElement;
+  private readonly now = h("span", { class: "now" });
+  private readonly whole = h("span", { class: "whole" });
+  private readonly levelBox: HTMLElement;
+  private readonly sampleBox: HTMLElement;
+  private readonly volume: HTMLInputElement;
+  private readonly problem = h("p", { class: "problem", role: "alert", hidden: true });
+  private programme: Programme = { parts: [], prompt: 0, changes: [], joints: [] };
+
+  constructor(
+    private readonly deck: Deck,
+    private readonly act: { seek: (time: number) => void; level: (level: Level) => void; sample: (sample: number) => void },
+  ) {
+    this.timeline = new Timeline((time) => act.seek(time));
+    this.button = h("button", { type: "button", class: "play", onclick: () => deck.toggle() });
+    this.levelBox = h("div", { class: "segments", role: "group", "aria-label": "Level" });
+    this.sampleBox = h("div", { class: "segments", role: "group", "aria-label": "Sample" });
+    this.volume = h("input", {
+      type: "range",
+      min: 0,
+      max: 1,
+      step: 0.05,
+      value: recall("volume") ?? "1",
+      "aria-label": "Volume",
+      oninput: () => this.turn(),
+    });
+    this.element = h(
+      "section",
+      { class: "player", "aria-label": "Player" },
+      h(
+        "div",
+        { class: "controls" },
+        this.button,
+        h("div", { class: "clock" }, this.now, h("span", { class: "of" }, "/"), this.whole),
+        this.sampleBox,
+        this.levelBox,
+        h("label", { class: "volume" }, icon("M4 10v4h3.5L12 18V6l-4.5 4zM15.5 9a4 4 0 0 1 0 6M18 6.5a7.5 7.5 0 0 1 0 11"), this.volume),
+      ),
+      this.problem,
+      this.timeline.element,
+    );
+    deck.on("time", () => this.moved());
+    deck.on("state", () => this.pressed());
+    deck.on("level", () => this.redraw());
+    deck.on("problem", () => this.complain("This recording cannot be played here."));
+    this.turn();
+    this.pressed();
+  }
+
+  /** Show a programme, and which of the samples it is; the deck is told by whoever calls. */
+  show(programme: Programme, samples: number[], sample: number): void {
+    this.programme = programme;
+    this.complain(null);
+    this.sampleBox.hidden = samples.length < 2;
+    this.sampleBox.replaceChildren(
+      ...samples.map((number) =>
+        segment(String(number), `Sample ${number}`, number === sample, () => this.act.sample(number)),
+      ),
+    );
+    this.redraw();
+  }
+
+  recolour(): void {
+    this.timeline.recolour();
+  }
+
+  complain(problem: string | null): void {
+    this.problem.hidden = problem === null;
+    this.problem.textContent = problem;
+  }
+
+  /** The levels that can be heard. */
+  get levels(): Level[] {
+    const all: Hearings = Object.assign({}, ...this.programme.parts.map((part) => part.levels));
+    return LEVELS.filter((level) => all[level] !== undefined);
+  }
+
+  /** The levels that can be heard, and what the one that is heard looks like. */
+  redraw(): void {
+    const { parts, prompt, changes, joints } = this.programme;
+    const level = this.deck.level;
+    this.levelBox.replaceChildren(
+      ...this.levels.map((one) =>
+        segment(capital(one), ABOUT[one], one === level, () => this.act.level(one)),
+      ),
+    );
+    const stretches = parts.map((part) => {
+      const one = heard(part.levels, level);
+      return { start: part.start, seconds: part.seconds, hearing: one === null ? null : (part.levels[one] ?? null) };
+    });
+    const last = parts.at(-1);
+    const duration = last === undefined ? 0 : last.start + last.seconds;
+    this.timeline.show(stretches, duration, prompt, changes, joints);
+    this.whole.textContent = clock(duration);
+    this.moved();
+  }
+
+  private moved(): void {
+    const { time } = this.deck;
+    this.timeline.moveTo(time);
+    const text = clock(time);
+    if (this.now.textContent !== text) this.now.textContent = text;
+  }
+
+  private pressed(): void {
+    this.button.replaceChildren(icon(this.deck.playing ? PAUSE : PLAY, true));
+    this.button.setAttribute("aria-label", this.deck.playing ? "Pause" : "Play");
+    this.element.classList.toggle("playing", this.deck.playing);
+  }
+
+  private turn(): void {
+    const volume = Number(this.volume.value);
+    this.deck.setVolume(Number.isFinite(volume) ? Math.min(Math.max(volume, 0), 1) : 1);
+    this.volume.style.setProperty("--part", `${volume * 100}%`);
+    remember("volume", this.volume.value);
+  }
+}
+
+function segment(text: string, title: string, on: boolean, choose: () => void): HTMLButtonElement {
+  return h("button", { type: "button", title, "aria-pressed": String(on), onclick: choose }, text);
+}

@@ -1,0 +1,199 @@
+// One song: what it is, the player, lyrics, tree, alignment, how it was made, and its files.
+
+import type { Place } from "./address";
+import { LEVELS, type Hearings, ownUrl, type Song } from "./contract";
+import { copyable } from "./copying";
+import type { Deck, Part } from "./deck";
+import { bdi, h, icon } from "./dom";
+import { LyricsView } from "./lyrics";
+import type { Player, Programme } from "./player";
+import { bytes, capital, clock, date } from "./text";
+import { along, audible, firstPath, TreeView } from "./tree";
+
+export interface SongActions {
+  go: (change: Partial<Place>) => void;
+  narrow: (change: Partial<Place>) => void; // the list, from this song
+  seek: (time: number) => void;
+  back: () => void;
+}
+
+const STATES: Record<string, string> = {
+  "in progress": "This song is still being made. What is there can be heard.",
+  broken: "This folder cannot be read as a song.",
+  newer: "A newer jukectl made this song.",
+};
+
+export class SongView {
+  readonly element: HTMLElement;
+  readonly heading: HTMLElement;
+  private readonly lyrics: LyricsView | null;
+  private readonly tree: TreeView | null;
+  private readonly alignment = h("section", { class: "panel" });
+  private readonly play = h("div", {});
+
+  constructor(
+    readonly song: Song,
+    private readonly deck: Deck,
+    private readonly player: Player,
+    private readonly act: SongActions,
+  ) {
+    this.heading = h("h1", { tabindex: -1, title: song.title.length > 80 ? song.title : null }, bdi(song.title || "Untitled"));
+    this.lyrics = song.lyrics === null ? null : new LyricsView(song.lyrics, act.seek);
+    const nodes = song.tree?.nodes ?? [];
+    this.tree = nodes.length === 0 ? null : new TreeView(nodes, (path) => act.go({ path }), (node) => this.playFrom(node.path, node.start));
+    this.element = h(
+      "article",
+      { class: "song" },
+      h("button", { type: "button", class: "back link", onclick: act.back }, icon("M14 6l-6 6 6 6"), "All songs"),
+      this.head(),
+      this.notice(),
+      this.tree?.element,
+      this.play,
+      this.lyrics?.element,
+      this.alignment,
+      this.making(),
+      this.files(),
+    );
+  }
+
+  /** The samples that can be heard. */
+  get samples(): number[] {
+    return this.song.samples.filter((sample) => Object.keys(sample.levels).length > 0).map((sample) => sample.number);
+  }
+
+  sampleAt(place: Place): number {
+    const numbers = this.samples;
+    return numbers.includes(place.sample) ? place.sample : (numbers[0] ?? 0);
+  }
+
+  pathAt(place: Place): string {
+    const nodes = this.song.tree?.nodes ?? [];
+    return place.path !== null && along(nodes, place.path).length > 0 ? place.path : firstPath(nodes);
+  }
+
+  /** Play and show what a place names, from its moment on. */
+  show(place: Place, time: number): void {
+    const sample = this.sampleAt(place);
+    const programme = this.tree === null ? this.sample(sample) : this.path(this.pathAt(place));
+    const audible = programme.parts.length > 0;
+    this.play.replaceChildren(...(audible ? [this.player.element] : []));
+    void this.deck.put(programme.parts, place.level, time);
+    this.player.show(programme, this.tree === null ? this.samples : [], sample);
+    this.tree?.show(this.pathAt(place));
+    this.align(sample);
+    this.moved();
+  }
+
+  moved(): void {
+    this.lyrics?.moveTo(this.deck.time);
+  }
+
+  private playFrom(path: string, time: number): void {
+    this.act.go({ path });
+    this.act.seek(time);
+    void this.deck.play();
+  }
+
+  private sample(number: number): Programme {
+    const { song } = this;
+    const levels = song.samples.find((sample) => sample.number === number)?.levels ?? {};
+    const seconds = longest(levels);
+    const parts: Part[] = seconds > 0 ? [{ start: 0, seconds, levels }] : [];
+    return { parts, prompt: Math.min(song.prompt, seconds), changes: song.changes, joints: [] };
+  }
+
+  private path(path: string): Programme {
+    const parts: Part[] = [];
+    const joints: { at: number; label: string }[] = [];
+    let at = 0;
+    for (const node of along(this.song.tree?.nodes ?? [], path)) {
+      if (!audible(node)) break; // nothing beyond it can be heard in one piece
+      const seconds = longest(node.levels);
+      if (at > 0) joints.push({ at, label: node.path });
+      parts.push({ start: at, seconds, levels: node.levels });
+      at += seconds;
+    }
+    return { parts, prompt: Math.min(this.song.prompt, at), changes: this.song.changes, joints };
+  }
+
+  private head(): HTMLElement {
+    const { song, act } = this;
+    const { artist } = song;
+    const name = (text: string, change: Partial<Place>) =>
+      h("button", { type: "button", class: "link", onclick: () => act.narrow(change) }, bdi(text));
+    const by = artist === null ? h("span", {}, "No artist") : name(artist, { artist });
+    const genres = song.genres.flatMap((genre) => [" · ", name(genre, { genre })]);
+    const facts: [string, string][] = [
+      ["Kind", capital(song.kind)],
+      ["Length", song.seconds > 0 ? clock(song.seconds) : ""],
+      ["Given", song.prompt > 0 ? clock(song.prompt) : ""],
+      ["Model", song.model],
+      ["Seed", song.seed === null || song.seed === undefined ? "" : String(song.seed)],
+      ["Made", date(song.made)],
+    ];
+    return h(
+      "header",
+      { class: "head" },
+      this.heading,
+      h("p", { class: "by" }, by, ...genres),
+      h(
+        "dl",
+        { class: "facts" },
+        ...facts.filter(([, value]) => value !== "").map(([what, value]) => h("div", {}, h("dt", {}, what), h("dd", {}, bdi(value)))),
+      ),
+    );
+  }
+
+  private notice(): HTMLElement | null {
+    const about = STATES[this.song.state];
+    if (about === undefined) return null;
+    return h(
+      "div",
+      { class: "notice", "data-state": this.song.state },
+      h("strong", {}, about),
+      this.song.problem !== null && h("p", {}, bdi(this.song.problem)),
+    );
+  }
+
+  private align(sample: number): void {
+    const images = this.song.alignment.filter((one) => one.sample === sample).flatMap((one) => ownUrl(one.image) ?? []);
+    this.alignment.hidden = images.length === 0;
+    this.alignment.replaceChildren(
+      h("h2", {}, "Alignment"),
+      ...images.map((url) =>
+        h(
+          "figure",
+          {},
+          h("a", { href: url, target: "_blank", rel: "noopener" }, h("img", { src: url, loading: "lazy", alt: `Where the model looks in the lyrics over time, sample ${sample}` })),
+          h("figcaption", {}, "Where the model looks in the lyrics (up) while it makes the music (to the right)."),
+        ),
+      ),
+    );
+  }
+
+  private making(): HTMLElement | null {
+    const { command, recipe } = this.song;
+    if (!command && !recipe) return null;
+    return h(
+      "section",
+      { class: "panel" },
+      h("h2", {}, "How it was made"),
+      command ? copyable(command, "command") : null,
+      recipe ? h("details", {}, h("summary", {}, "Recipe ", h("code", {}, "song.toml")), copyable(recipe, "recipe")) : null,
+    );
+  }
+
+  private files(): HTMLElement | null {
+    const links = this.song.downloads.flatMap(({ label, url, bytes: size }) => {
+      const own = ownUrl(url);
+      if (own === null) return [];
+      return [h("li", {}, h("a", { href: own, download: true }, bdi(label)), h("span", { class: "size" }, bytes(size)))];
+    });
+    if (links.length === 0) return null;
+    return h("section", { class: "panel" }, h("h2", {}, "Files"), h("ul", { class: "files" }, ...links));
+  }
+}
+
+function longest(levels: Hearings): number {
+  return Math.max(0, ...LEVELS.map((level) => levels[level]?.seconds ?? 0));
+}

@@ -1,0 +1,156 @@
+// The timeline: waveform over spectrogram, what was given and what is new, where labels change; and the moment.
+
+import { ownUrl } from "./contract";
+import { bdi, h } from "./dom";
+import { clock, spoken } from "./text";
+import { type Stretch, Waveform } from "./waveform";
+
+/** A moment that is marked on it. */
+export interface Mark {
+  at: number; // seconds
+  label: string;
+}
+
+const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
+const FAINT = 5; // pixels of a drag that are still a click
+
+export class Timeline {
+  readonly element: HTMLElement;
+  readonly slider: HTMLElement;
+  private duration = 0;
+  private readonly waveform = new Waveform();
+  private readonly pictures = h("div", { class: "spectrograms" });
+  private readonly regions = h("div", { class: "regions" });
+  private readonly marks = h("div", { class: "marks" });
+  private readonly ticks = h("div", { class: "ticks", "aria-hidden": "true" });
+  private readonly cursor = h("div", { class: "cursor" });
+  private readonly hover = h("div", { class: "hover", hidden: true });
+
+  constructor(seek: (time: number) => void) {
+    this.slider = h(
+      "div",
+      {
+        class: "track",
+        role: "slider",
+        tabindex: 0,
+        "aria-label": "Moment in the music",
+        "aria-valuemin": 0,
+        onpointerdown: (event: PointerEvent) => this.drag(event, seek),
+        onpointermove: (event: PointerEvent) => this.point(event),
+        onpointerleave: () => (this.hover.hidden = true),
+      },
+      this.waveform.element,
+      this.pictures,
+      this.marks,
+      this.hover,
+      this.cursor,
+    );
+    this.element = h("div", { class: "timeline" }, this.regions, this.slider, this.ticks);
+  }
+
+  show(stretches: Stretch[], duration: number, prompt: number, changes: Mark[], joints: Mark[]): void {
+    this.duration = duration;
+    this.slider.setAttribute("aria-valuemax", String(Math.round(duration)));
+    void this.waveform.show(stretches, duration).then(() => this.moveTo(this.time));
+    this.pictures.replaceChildren(...stretches.flatMap((stretch) => this.picture(stretch)));
+    this.regions.replaceChildren(...this.stretch(prompt));
+    this.marks.replaceChildren(
+      ...(prompt > 0 && prompt < duration ? [this.mark(prompt, "prompt-end")] : []),
+      ...joints.map((joint) => this.mark(joint.at, "joint", joint.label)),
+      ...changes.filter((change) => change.at < duration).map((change) => this.mark(change.at, "change", change.label)),
+    );
+    this.ticks.replaceChildren(...this.times());
+  }
+
+  moveTo(time: number): void {
+    this.time = time;
+    this.waveform.moveTo(time);
+    this.cursor.style.left = this.across(time);
+    const said = `${spoken(time)} of ${spoken(this.duration)}`;
+    if (this.slider.getAttribute("aria-valuetext") === said) return;
+    this.slider.setAttribute("aria-valuenow", String(Math.round(time)));
+    this.slider.setAttribute("aria-valuetext", said);
+  }
+
+  recolour(): void {
+    this.waveform.recolour();
+    this.moveTo(this.time);
+  }
+
+  private time = 0;
+
+  private across(time: number): string {
+    return `${this.duration > 0 ? Math.min(Math.max(time / this.duration, 0), 1) * 100 : 0}%`;
+  }
+
+  private picture({ start, hearing }: Stretch): HTMLElement[] {
+    const url = ownUrl(hearing?.spectrogram);
+    if (hearing === null || url === null) return [];
+    const image = h("img", { src: url, alt: "", draggable: "false", decoding: "async" });
+    image.style.left = this.across(start);
+    image.style.width = this.across(hearing.seconds);
+    return [image];
+  }
+
+  private stretch(prompt: number): HTMLElement[] {
+    if (prompt <= 0 || this.duration <= 0) return [];
+    const given = h("div", { class: "region given" }, h("span", {}, `Given ${clock(prompt)}`));
+    given.style.width = this.across(prompt);
+    if (prompt >= this.duration) return [given];
+    const fresh = h("div", { class: "region new" }, h("span", {}, `New ${clock(this.duration - prompt)}`));
+    return [given, fresh];
+  }
+
+  private mark(at: number, kind: string, label?: string): HTMLElement {
+    const mark = h("div", { class: `mark ${kind}` }, label !== undefined && bdi(label, { title: `${clock(at)} ${label}` }));
+    mark.style.left = this.across(at);
+    if (at > this.duration * 0.7) mark.classList.add("leftward");
+    return mark;
+  }
+
+  private times(): HTMLElement[] {
+    const most = Math.max(2, Math.floor(this.slider.clientWidth / 70) || 8);
+    const step = TICKS.find((seconds) => this.duration / seconds <= most) ?? 7200;
+    const ticks: HTMLElement[] = [];
+    for (let at = 0; at <= this.duration; at += step) {
+      const tick = h("span", {}, clock(at));
+      tick.style.left = this.across(at);
+      if (at > this.duration * 0.96) tick.classList.add("last");
+      ticks.push(tick);
+    }
+    return ticks;
+  }
+
+  private timeAt(event: PointerEvent): number {
+    const { left, width } = this.slider.getBoundingClientRect();
+    return Math.min(Math.max((event.clientX - left) / Math.max(width, 1), 0), 1) * this.duration;
+  }
+
+  private point(event: PointerEvent): void {
+    if (event.pointerType === "touch") return;
+    const time = this.timeAt(event);
+    this.hover.hidden = false;
+    this.hover.style.left = this.across(time);
+    this.hover.textContent = clock(time);
+  }
+
+  private drag(down: PointerEvent, seek: (time: number) => void): void {
+    if (down.button !== 0) return;
+    this.slider.setPointerCapture(down.pointerId);
+    let moved = false;
+    const move = (event: PointerEvent) => {
+      moved ||= Math.abs(event.clientX - down.clientX) > FAINT;
+      if (moved) this.cursor.style.left = this.across(this.timeAt(event));
+    };
+    const stop = (event: PointerEvent) => {
+      this.slider.removeEventListener("pointermove", move);
+      this.slider.removeEventListener("pointerup", stop);
+      this.slider.removeEventListener("pointercancel", stop);
+      if (event.type === "pointerup") seek(this.timeAt(event));
+      else this.moveTo(this.time);
+    };
+    this.slider.addEventListener("pointermove", move);
+    this.slider.addEventListener("pointerup", stop);
+    this.slider.addEventListener("pointercancel", stop);
+  }
+}

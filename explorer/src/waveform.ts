@@ -1,0 +1,87 @@
+// The waveform of a timeline, drawn by wavesurfer.js from peaks that were measured when the site was made.
+
+import WaveSurfer from "wavesurfer.js";
+import type { Hearing } from "./contract";
+import { h } from "./dom";
+
+const COLUMNS = 1200;
+const HEIGHT = 88; // pixels; the hash of wavesurfer's style sheet in index.html depends on it
+
+/** A stretch of the timeline and its peaks. */
+export interface Stretch {
+  start: number;
+  seconds: number;
+  hearing: Hearing | null;
+}
+
+export class Waveform {
+  readonly element = h("div", { class: "waveform", "aria-hidden": "true" });
+  private readonly drawing: WaveSurfer;
+  private duration = 1;
+
+  constructor() {
+    // It only draws: an audio element of its own, which never gets a source, keeps it from playing or fetching.
+    this.drawing = WaveSurfer.create({
+      container: this.element,
+      media: new Audio(),
+      height: HEIGHT,
+      cursorWidth: 0,
+      barWidth: 2,
+      barGap: 1,
+      barRadius: 2,
+      interact: false,
+      hideScrollbar: true,
+      ...this.colours(),
+    });
+  }
+
+  async show(stretches: Stretch[], duration: number): Promise<void> {
+    this.duration = Math.max(duration, 0.01);
+    const [low, high] = columns(stretches, this.duration);
+    await this.drawing.load("", [high, low], this.duration).catch(() => undefined); // overtaken by the next one
+  }
+
+  /** What is before the moment is drawn in the accent's colour. */
+  moveTo(time: number): void {
+    this.drawing.getRenderer().renderProgress(time / this.duration, false);
+  }
+
+  /** Take the page's colours again: they have changed. */
+  recolour(): void {
+    this.drawing.setOptions(this.colours());
+  }
+
+  private colours(): { waveColor: string; progressColor: string } {
+    return { waveColor: colour("--wave"), progressColor: colour("--accent") };
+  }
+}
+
+/** Lowest and highest of equal parts of the whole timeline, -1..1. */
+export function columns(stretches: Stretch[], duration: number): [Float32Array, Float32Array] {
+  const [low, high] = [new Float32Array(COLUMNS), new Float32Array(COLUMNS)];
+  for (const { start, hearing } of stretches) {
+    if (hearing === null || hearing.peaks.length === 0 || hearing.seconds <= 0) continue;
+    const first = Math.round((start / duration) * COLUMNS);
+    const last = Math.min(Math.round(((start + hearing.seconds) / duration) * COLUMNS), COLUMNS);
+    const step = hearing.peaks.length / Math.max(last - first, 1);
+    for (let column = first; column < last; column++) {
+      const from = Math.min(Math.floor((column - first) * step), hearing.peaks.length - 1);
+      const to = Math.max(Math.floor((column - first + 1) * step), from + 1);
+      for (const [lowest, highest] of hearing.peaks.slice(from, to)) {
+        low[column] = Math.min(low[column] as number, lowest / 127);
+        high[column] = Math.max(high[column] as number, highest / 127);
+      }
+    }
+  }
+  return [low, high];
+}
+
+/** What a colour of the style sheet is now, dark or light. */
+function colour(name: string): string {
+  const probe = h("span", { hidden: true });
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
