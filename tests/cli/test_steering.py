@@ -1,133 +1,125 @@
-"""Voices, styles, schedules, guidance, timing and fades on the command line."""
+"""pick, cut, branch, tree, upsample of a part, and play, as they are typed."""
 
-import tomllib
-from pathlib import Path
+import shutil
+import sys
 
 import numpy as np
 import pytest
-import soundfile
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-DUET = """
-[[change]]
-at = 0.1
-artist = "Björk B."
-temperature = { top = 0.5 }
-guidance = 1.5
-"""
 
 
-@pytest.fixture
-def draft(style, tmp_path):
-    """The command of a draft."""
-    return ["sample", "--out", tmp_path / "song", *style, "--levels", "top"]
+def codes(path, level="top"):
+    return np.load(path / f"{level}.npz")["codes"]
 
 
-@pytest.fixture
-def duet(tmp_path):
-    """A schedule's file."""
-    path = tmp_path / "duet.toml"
-    path.write_text(DUET, encoding="utf-8")
-    return path
+def test_draft_listen_choose_cut_go_on(jukectl, style, tmp_path):
+    """The way of docs/CONTROL.md: three drafts, the third, its beginning, two ways on, one of them to the end."""
+    draft = tmp_path / "draft"
+    jukectl("sample", "--out", draft, "--samples", 3, "--levels", "top", *style)
+    one = jukectl("pick", draft, "--sample", 2).out.strip()
+    assert one == f"{draft}-sample-2"
+    start = jukectl("cut", one, "--at", 0.1).out.strip()
+    assert start == f"{one}-cut-0.1"
+    answer = jukectl("branch", start, "--samples", 2, "--seconds", 0.1, "--seed", 4, "--out", tmp_path / "on")
+    assert answer.out.splitlines() == [str(tmp_path / f"on/previews/top-{number}.wav") for number in range(2)]
+    answer = jukectl("upsample", tmp_path / "on", "--sample", 1, "--out", tmp_path / "done")
+    assert answer.out.splitlines() == [str(tmp_path / "done/audio/0.wav")]
+    assert codes(tmp_path / "done", "bottom").shape == (1, 16 * (3 + 3))
+    assert np.array_equal(codes(tmp_path / "done")[0, :3], codes(draft)[2, :3])
 
 
-def recipe(path):
-    return tomllib.loads((path / "song.toml").read_text(encoding="utf-8"))
+def test_what_there_is_already_is_left_and_told(jukectl, song):
+    jukectl("pick", song, "--sample", 1)
+    again = jukectl("pick", song, "--sample", 1)
+    assert "is there already: nothing to do" in again.err
+    assert again.out.strip() == f"{song}-sample-1"
+    assert jukectl("--json", "pick", song, "--sample", 1).json == {"song": f"{song}-sample-1", "new": False}
+    assert jukectl("--json", "cut", song, "--at", 0.1).json == {"song": f"{song}-cut-0.1", "new": True}
 
 
-def codes(path):
-    return np.load(path / "top.npz")["codes"]
+def test_a_tree_is_grown_seen_and_a_leaf_is_made_a_song(jukectl, song, tmp_path):
+    options = ["--every", 0.1, "--branch", 2, "--depth", 1, "--levels", "top", "--out", tmp_path / "tree"]
+    answer = jukectl("tree", song, *options)
+    assert answer.out.splitlines() == [str(tmp_path / f"tree/previews/top-{leaf}.wav") for leaf in range(2)]
+    assert jukectl("--json", "tree", tmp_path / "tree", "--depth", 2).json["sampled"] == 4 * 3
+    facts = jukectl("--json", "info", tmp_path / "tree").json
+    assert sorted(facts["nodes"]) == ["0", "0.0", "0.1", "1", "1.0", "1.1"]
+    jukectl("pick", tmp_path / "tree", "--leaf", "1.0", "--out", tmp_path / "leaf")
+    jukectl("tree", tmp_path / "tree", "--leaf", "1.0", "--out", tmp_path / "same")
+    assert codes(tmp_path / "leaf").shape == (1, 7 + 2 * 3)
+    assert (tmp_path / "leaf/top.npz").read_bytes() == (tmp_path / "same/top.npz").read_bytes()
 
 
-def test_all_of_it_is_kept_in_the_recipe_and_the_same_command_is_done_already(jukectl, draft, duet, tmp_path):
-    options = [*draft, "--artist", "ADA:0.6+#2:0.4", "--genre", "jazz:0.5+Ambient:0.5", "--schedule", duet]
-    options += ["--guidance", "top=2,middle=1.5", "--song-seconds", "9", "--start-at", "4"]
-    answer = jukectl(*options)
-    assert answer.out.splitlines() == [str(tmp_path / "song/previews/top-0.wav")]
-    made = recipe(tmp_path / "song")
-    assert made["labels"] == {"artist": "ADA:0.6+#2:0.4", "genres": ["JAZZ", "jazz:0.5+Ambient:0.5"]}
-    assert made["schedule"] == [
-        {
-            "at": 0.1,
-            "artist": "Björk B.",
-            "temperature": {"top": 0.5},
-            "guidance": {"top": 1.5, "middle": 1.5, "bottom": 1.5},
-        }
-    ]
-    assert [made["sampling"][level].get("guidance") for level in ("top", "middle", "bottom")] == [2.0, 1.5, None]
-    assert (made["song_seconds"], made["start_at"]) == (9.0, 4.0)
-    duet.unlink()
-    (tmp_path / "song/top.npz").unlink()
-    jukectl("resume", tmp_path / "song")
-    duet.write_text(DUET, encoding="utf-8")
-    assert "finished already" in jukectl(*options).err
+def test_a_song_is_upsampled_up_to_a_second_and_then_to_its_end(jukectl, style, tmp_path):
+    jukectl("sample", "--out", tmp_path / "song", "--levels", "top", *style)
+    jukectl("upsample", tmp_path / "song", "--to", 0.1)
+    assert codes(tmp_path / "song", "bottom").shape[1] < 112
+    facts = jukectl("--json", "info", tmp_path / "song").json
+    assert facts["unfinished"] == ["bottom"]
+    jukectl("upsample", tmp_path / "song")
+    assert codes(tmp_path / "song", "bottom").shape[1] == 112
+    answer = jukectl("upsample", tmp_path / "song", "--from", 0.1, "--to", 0.2)
+    assert answer.out.splitlines() == [f"{tmp_path}/song-from-0.1/audio/0.wav"]
 
 
-def test_a_recording_is_continued_by_a_schedule_that_counts_from_its_beginning(jukectl, riff, style, duet, tmp_path):
-    given = ["continue", riff, "--prompt-seconds", "0.064", *style, "--levels", "top"]
-    jukectl(*given, "--out", tmp_path / "duet", "--schedule", duet)
-    jukectl(*given, "--out", tmp_path / "alone")
-    alone, both = codes(tmp_path / "alone"), codes(tmp_path / "duet")
-    assert alone.shape == both.shape == (1, 9)  # of which 2 are the prompt's, and 0.1 s are 3
-    assert np.array_equal(alone[:, :3], both[:, :3])
-
-
-def test_a_schedule_that_is_none_is_an_error(fails, draft, duet, tmp_path):
-    assert "later.toml is not there" in fails(*draft, "--schedule", tmp_path / "later.toml")
-    assert f"{tmp_path} is none" in fails(*draft, "--schedule", tmp_path)
-    duet.write_text("[[change]]\nat = 0.1\nvoice = 3")
-    assert f"{duet}: a change has no 'voice'" in fails(*draft, "--schedule", duet)
-    duet.write_bytes(b"caf\xe9")
-    assert "is not UTF-8 (byte 3)" in fails(*draft, "--schedule", duet)
-    duet.write_text('[[change]]\nat = 0.1\nartist = "Addda"')
-    assert "no artist is called 'Addda'. The nearest: Ada" in fails(*draft, "--schedule", duet)
-    duet.write_text('[[change]]\nat = 5\nartist = "Ada"')
-    assert "scheduled for 5 s, and the song is over at 0.224 s" in fails(*draft, "--schedule", duet)
-    assert not (tmp_path / "song").exists()
+def test_play_plays_what_there_is(jukectl, fails, song, riff, tmp_path):
+    nothing = f"{sys.executable} -c pass"
+    assert jukectl("--json", "play", song, "--player", nothing).json == {
+        "played": [str(song / "audio/0.wav")],
+        "player": sys.executable,
+    }
+    shutil.rmtree(song / "audio")
+    assert "jukectl decode" in fails("play", song)
+    jukectl("decode", song, "--level", "top", "--sample", 1)
+    assert jukectl("play", song, "--sample", 1, "--player", nothing).out.strip() == str(song / "previews/top-1.wav")
+    assert jukectl("play", riff, "--player", nothing).out.strip() == str(riff)
+    assert "samples 0 to 1" in fails("play", song, "--sample", 2)
+    assert "no player 'gramophone'" in fails("play", song, "--sample", 1, "--player", "gramophone", status=1)
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("arguments", "message"),
     [
-        (["--artist", "Ada:0.5+Björk B."], "give each name of the mixture a weight"),
-        (["--artist", "Ada:0.5+Nobody:0.5"], "no artist is called 'Nobody'"),
-        (["--artist", "Ada:1e9"], "weights are from -100 to 100"),
-        (["--guidance", "-1"], "guidance is 0 or more"),
-        (["--guidance", "nan"], "guidance is 0 or more"),
-        (["--guidance", "strong"], "--guidance takes a number"),
-        (["--start-at", "-3"], "--start-at must be from 0"),
-        (["--start-at", "3", "--ending"], "leave one of them out"),
-        (["--start-at", "30", "--song-seconds", "20"], "--song-seconds 20 is too short"),
-        (["--fade", "-1"], "--fade is from 0"),
+        (["pick", "SONG", "--sample", 7], "has the samples 0 to 1; got --sample 7"),
+        (["pick", "SONG"], "say which sample"),
+        (["pick", "SONG", "--leaf", "0.0"], "is no tree"),
+        (["cut", "SONG", "--at", 99], "0.224 s at the top level; got --at 99"),
+        (["cut", "SONG", "--at", "soon"], "Invalid value for '--at'"),
+        (["branch", "SONG", "--at", 99], "got --at 99"),
+        (["branch", "SONG", "--at", 0.1, "--genre", "polka"], "polka"),
+        (["branch", "NOWHERE", "--at", 0.1], "there is no song folder"),
+        (["tree", "SONG", "--depth", 2, "--leaf", "0.0.0"], "3 steps"),
+        (["tree", "SONG", "--leaf", "first"], "such as 2.3"),
+        (["tree", "NOWHERE"], "NOWHERE"),
+        (["upsample", "SONG", "--out", "other"], "--out goes with --sample or --from"),
+        (["upsample", "SONG", "--from", 0.2, "--to", 0.1], "--from 0.2 --to 0.1"),
+        (["upsample", "SONG", "--to", 0], "--to is a time over 0"),
+        (["play", "NOWHERE"], "there is no song folder"),
     ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_is_told_in_a_line_before_anything_is_made(fails, draft, tmp_path, options, reason):
-    assert reason in fails(*draft, *options)
-    assert not (tmp_path / "song").exists()
+def test_what_cannot_be_is_told_in_one_line(fails, song, tmp_path, arguments, message):
+    places = {"SONG": song, "NOWHERE": tmp_path / "NOWHERE"}
+    before = sorted(tmp_path.rglob("*"))
+    assert message in fails(*(places.get(argument, argument) for argument in arguments))
+    assert sorted(path for path in tmp_path.rglob("*") if path.name != ".lock") == [
+        path for path in before if path.name != ".lock"
+    ]
 
 
-@pytest.mark.parametrize("name", ["one-sequence", "no-lyrics"])
-def test_a_checkpoint_of_the_published_shape_is_steered_too(jukectl, tmp_path, name):
-    schedule = tmp_path / "duet.toml"
-    schedule.write_text('[[change]]\nat = 0.05\nartist = "#1"\nguidance = 2')
-    given = ["sample", "--model", GOLDEN / name / "model", "--seconds", "0.1", "--seed", "3", "--levels", "top"]
-    jukectl(*given, "--out", tmp_path / "pure", "--artist", "#2", "--genre", "#1")
-    jukectl(*given, "--out", tmp_path / "mixed", "--artist", "#2:1+#1:0", "--genre", "#1:1")
-    answer = jukectl(*given, "--out", tmp_path / "duet", "--artist", "#2", "--genre", "#1", "--schedule", schedule)
-    assert "guidance counts on that: it may do no good there" in " ".join(answer.err.split())
-    pure, mixed, duet = (codes(tmp_path / song) for song in ("pure", "mixed", "duet"))
-    assert np.array_equal(pure, mixed)
-    assert not np.array_equal(pure, duet)
+def test_a_folder_that_another_process_works_on_is_left_alone(fails, song, tmp_path):
+    from jukectl.codes.song import Song
+
+    other = Song.create(tmp_path / "other")
+    with other.lock():
+        for command in (["pick", song, "--sample", 0], ["cut", song, "--at", 0.1], ["branch", song, "--at", 0.1]):
+            assert "another jukectl is working on" in fails(*command, "--out", other.path, status=1)
+    with Song(song).lock():  # the song that is taken from is only read
+        assert fails("pick", song, "--sample", 5).count("samples 0 to 1")
 
 
-def test_a_fade_falls_to_silence_at_the_end_alone(jukectl, song):
-    (path,) = jukectl("decode", song, "--sample", "0").out.splitlines()
-    whole, rate = soundfile.read(path)
-    jukectl("decode", song, "--sample", "0", "--fade", "0.1")
-    faded, _ = soundfile.read(path)
-    assert np.array_equal(whole[: -rate // 10], faded[: -rate // 10])
-    assert abs(faded[-1]) < 1e-3
-    tail = slice(-rate // 20, None)
-    assert 0 < np.square(faded[tail]).sum() < np.square(whole[tail]).sum()
-    jukectl("decode", song, "--sample", "0", "--fade", "60")  # longer than the song
-    assert len(soundfile.read(path)[0]) == len(whole)
+def test_a_song_of_a_newer_format_is_not_touched(fails, song, tmp_path):
+    text = (song / "song.toml").read_text()
+    (song / "song.toml").write_text(text.replace("format = 1", "format = 9"))
+    for command in (["pick", "--sample", 0], ["cut", "--at", 0.1], ["branch", "--at", 0.1], ["tree"]):
+        assert "recipe format 9" in fails(command[0], song, *command[1:], "--out", tmp_path / "new")
+    assert not (tmp_path / "new/song.toml").exists()

@@ -39,6 +39,22 @@ def name_of(place: Place) -> str:
     return ".".join(map(str, place)) or "root"
 
 
+def check_shape(branches: int, depth: int, leaf: Place = ()) -> None:
+    """BadInput for a tree that cannot be, or whose leaf is none."""
+    if not 1 <= depth <= DEEPEST:
+        raise BadInput(f"a tree is 1 to {DEEPEST} steps deep, got {depth}")
+    if not 1 <= branches <= WIDEST:
+        raise BadInput(f"a tree has 1 to {WIDEST} branches at a node, got {branches}")
+    if leaf and len(leaf) != depth:
+        raise BadInput(f"a leaf of this tree is {depth} steps from the root, and {name_of(leaf)} is not")
+    if max(leaf, default=0) >= branches:
+        raise BadInput(f"the branches are 0 to {branches - 1}, so there is no {name_of(leaf)}")
+    count = len(leaf) or sum(branches**step for step in range(1, depth + 1))
+    if count > MOST_NODES:
+        shape = f"{branches} branches, {depth} deep"
+        raise BadInput(f"a tree has at most {MOST_NODES} nodes, and this one ({shape}) would have {count}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TreeRecipe:
     """All of tree.toml: what each step is made by, and how far it goes. BadInput where a value makes no sense."""
@@ -49,20 +65,9 @@ class TreeRecipe:
     leaf: Place = ()  # grown is only what leads there; (): all of the tree
 
     def __post_init__(self) -> None:
-        if not 1 <= self.depth <= DEEPEST:
-            raise BadInput(f"a tree is 1 to {DEEPEST} steps deep, got {self.depth}")
-        if not 1 <= self.branches <= WIDEST:
-            raise BadInput(f"a tree has 1 to {WIDEST} branches at a node, got {self.branches}")
+        check_shape(self.branches, self.depth, self.leaf)
         if self.step.trunk is None:
             raise BadInput("a tree goes on from the codes of its root, and its recipe names none")
-        if self.leaf and len(self.leaf) != self.depth:
-            raise BadInput(f"a leaf of this tree is {self.depth} steps from the root, and {name_of(self.leaf)} is not")
-        if max(self.leaf, default=0) >= self.branches:
-            raise BadInput(f"the branches are 0 to {self.branches - 1}, so there is no {name_of(self.leaf)}")
-        count = len(self.leaf) or sum(self.branches**step for step in range(1, self.depth + 1))
-        if count > MOST_NODES:
-            shape = f"{self.branches} branches, {self.depth} deep"
-            raise BadInput(f"a tree has at most {MOST_NODES} nodes, and this one ({shape}) would have {count}")
 
     @property
     def branches(self) -> int:

@@ -18,7 +18,7 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
-from jukectl.codes.tree import Place, Tree, TreeRecipe, name_of
+from jukectl.codes.tree import Place, Tree, TreeRecipe, check_shape, name_of
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.files import make_folder
 from jukectl.pipeline.branching import MOST, check_end, child_number, prepared
@@ -29,7 +29,7 @@ from jukectl.pipeline.picking import Taken, begin, cut, given_prompt, numbers_of
 from jukectl.pipeline.rendering import make_codes
 from jukectl.pipeline.request import LARGEST_SEED, Request
 from jukectl.pipeline.scores import carry_notes
-from jukectl.pipeline.trunks import codes_of_song, top_frames, trunk_of
+from jukectl.pipeline.trunks import codes_of_song, sample_of, top_frames, trunk_of
 from jukectl.progress import Progress, Report, Warn, remark, silent, unheard
 
 MARGIN_SECONDS = 2.0
@@ -84,6 +84,14 @@ def tree(
     """
     if not 0 < growth.every <= 36_000:
         raise BadInput(f"--every is over 0 and at most 36000 seconds, got {growth.every:g}")
+    check_shape(growth.branches, growth.depth, growth.leaf)
+    if not source.exists():
+        raise BadInput(f"there is no recording and no song folder {source} to grow a tree from")
+    if source.is_dir():
+        song = Song.open(source)
+        found = codes_of_song(song)
+        top_frames(song, found, beginning.at)
+        sample_of(song, found, beginning.sample)
     place = out or source.with_name(f"{source.stem if source.is_file() else source.name}-tree")
     if place.exists() and source.exists() and place.samefile(source):
         raise BadInput(f"--out {place} is what the tree is to grow from. Give another folder")

@@ -1,0 +1,71 @@
+"""Players found on the PATH, and real processes of them."""
+
+import sys
+
+import pytest
+
+from jukectl.audio.player import PLAYERS, find_player, play
+from jukectl.errors import BadInput, MissingTool
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine that has these players alone: each writes down what it was told to play, or fails."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    monkeypatch.setenv("PATH", str(place))
+    heard = tmp_path / "heard"
+
+    def have(*names, status=0):
+        for name in names:
+            script = place / name
+            script.write_text(
+                f"#!{sys.executable}\nimport sys\n"
+                f"print(*sys.argv[1:], file=open({str(heard)!r}, 'a'))\n"
+                f"print('no such device', file=sys.stderr)\nsys.exit({status})\n"
+            )
+            script.chmod(0o755)
+        return heard
+
+    return have
+
+
+def test_the_first_player_there_is_plays_the_files_one_after_another(machine, tmp_path):
+    heard = machine("aplay", "ffplay")
+    files = [tmp_path / name for name in ("one.wav", "-two [x].wav")]
+    assert play(files).command[0] == "ffplay"
+    assert heard.read_text().splitlines() == [f"-nodisp -autoexit -loglevel error {file}" for file in files]
+
+
+def test_a_player_is_not_given_what_it_does_not_play(machine, tmp_path):
+    machine("aplay", "play")
+    assert find_player(tmp_path / "song.wav").command[0] == "play"  # SoX comes before
+    (tmp_path / "bin/play").unlink()
+    assert find_player(tmp_path / "song.wav").command[0] == "aplay"
+    with pytest.raises(MissingTool, match=r"no player for \.mp3 files is here \(looked for ffplay, mpv"):
+        find_player(tmp_path / "song.mp3")
+
+
+def test_without_any_player_the_way_out_is_told(machine, tmp_path):
+    with pytest.raises(MissingTool, match=r"Install ffmpeg.*--player, or open .*song\.flac"):
+        play([tmp_path / "song.flac"])
+
+
+def test_a_player_that_fails_is_quoted(machine, tmp_path):
+    machine("mpv", status=3)
+    with pytest.raises(MissingTool, match=r"mpv cannot play .*song\.wav: no such device"):
+        play([tmp_path / "song.wav"])
+
+
+def test_another_player_may_be_named_with_its_options(machine, tmp_path):
+    heard = machine("ffplay", "mine")
+    play([tmp_path / "song.wav"], "mine --loud 'and clear'")
+    assert heard.read_text() == f"--loud and clear {tmp_path / 'song.wav'}\n"
+    with pytest.raises(MissingTool, match="no player 'yours'"):
+        play([tmp_path / "song.wav"], "yours")
+    with pytest.raises(BadInput, match="--player is a command"):
+        play([tmp_path / "song.wav"], "mine 'unfinished")
+
+
+def test_the_file_comes_last_for_all_of_them():
+    assert all(player.command and not player.command[0].startswith("-") for player in PLAYERS)
