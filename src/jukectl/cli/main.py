@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from jukectl import __version__
-from jukectl.cli import data, evaluate, models, train
+from jukectl.cli import data, evaluate, lyrics, models, train
 from jukectl.cli.bench import bench
 from jukectl.cli.branch import branch
 from jukectl.cli.console import Console, json_line
@@ -18,6 +18,7 @@ from jukectl.cli.continue_ import continue_
 from jukectl.cli.decode import decode
 from jukectl.cli.doctor import doctor
 from jukectl.cli.encode import encode
+from jukectl.cli.explore import explore
 from jukectl.cli.info import info
 from jukectl.cli.pick import cut, pick
 from jukectl.cli.play import play
@@ -56,6 +57,8 @@ app.command("tree", rich_help_panel=STEER)(tree)
 app.command("info", rich_help_panel=LOOK)(info)
 app.command("play", rich_help_panel=LOOK)(play)
 app.command("plot", rich_help_panel=LOOK)(plot)
+app.command("explore", rich_help_panel=LOOK)(explore)
+app.add_typer(lyrics.app, name="lyrics", rich_help_panel=STEER)
 app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)
 app.command("doctor", rich_help_panel=MODELS)(doctor)

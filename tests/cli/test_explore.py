@@ -1,0 +1,40 @@
+"""`jukectl explore`: songs to a site that needs nothing else."""
+
+import signal
+import subprocess
+import sys
+from urllib.request import urlopen
+
+
+def test_a_site_has_a_page_and_its_data(jukectl, finished, tmp_path):
+    site = tmp_path / "site"
+    answer = jukectl("explore", finished, "--out", site, "--no-decode")
+    assert answer.out == f"{site / 'index.html'}\n"
+    page = (site / "index.html").read_text()
+    assert "script-src 'self'" in page
+    assert "http:" not in page.replace("http://www.w3.org/2000/svg", "")  # a name, no address
+    assert "https:" not in page
+    assert {path.name for path in site.iterdir()} >= {"index.html", "app.js", "app.css", "data", "media"}
+    again = jukectl("--json", "explore", finished, "--out", site, "--no-decode").json
+    assert (again["songs"], again["made"], again["troubled"]) == (1, 0, 0)
+
+
+def test_what_is_wrong_is_said_in_a_line(fails, finished, tmp_path):
+    assert "there is no folder" in fails("explore", tmp_path / "none", "--out", tmp_path / "site")
+    assert "there are no songs in" in fails("explore", tmp_path, "--out", tmp_path / "site")
+    assert "--format is one of" in fails("explore", finished, "--out", tmp_path / "site", "--format", "wma")
+    assert "--link leaves audio as it is" in fails(
+        "explore", finished, "--out", tmp_path / "site", "--format", "ogg", "--link"
+    )
+    assert "is a file" in fails("explore", finished, "--out", finished / "song.toml")
+
+
+def test_a_look_at_it_ends_with_ctrl_c(finished, tmp_path):
+    command = [sys.executable, "-m", "jukectl", "explore", str(finished), "--out", str(tmp_path / "site")]
+    with subprocess.Popen([*command, "--no-decode", "--serve"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        address = next(line.split()[0] for line in process.stderr if line.startswith("http://127.0.0.1:"))
+        with urlopen(address) as answer:
+            assert b"<title>" in answer.read()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
