@@ -17,7 +17,7 @@ LAYERS = (
     {"evaluation", "explorer"},
     {"training"},
     {"sampling", "checkpoints"},
-    {"prior", "vqvae"},
+    {"prior", "vqvae", "alignment"},
     {"nn", "native"},
     {"codes", "audio", "lyrics", "midi"},
     {"files"},

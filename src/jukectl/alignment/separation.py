@@ -1,0 +1,182 @@
+"""The singing voice out of a mix, by demucs (Rouard et al. 2022, arXiv 2211.08553)."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from jukectl.audio.mix import Samples, resample, to_mono, to_stereo
+from jukectl.errors import BadModel, CannotFetch, MissingTool
+
+HUB_NAME = "htdemucs"
+"""What is fetched from the hub where nobody names weights."""
+
+WITHOUT = "or leave the separation out with --no-separate, which is right for a voice alone"
+
+
+class Separator(Protocol):
+    """What leaves the voice of a recording."""
+
+    sample_rate: int
+    """Hz, of what it gives."""
+
+    def vocals(self, samples: Samples, sample_rate: int) -> Samples:
+        """The voice (M,) of samples (C, N)."""
+
+
+class DemucsSeparator:
+    """A demucs model on a device, or several that are averaged."""
+
+    def __init__(self, model: Any, apply_model: Callable[..., Any], device: str = "cpu") -> None:
+        """`model` is one of demucs, and `apply_model` its function of that name. BadModel where it knows no voice."""
+        if "vocals" not in model.sources:
+            raise BadModel(f"the separator tells {', '.join(model.sources)} apart, and no vocals: take another one")
+        self._model, self._apply, self._device = model, apply_model, device
+        self.sample_rate = int(model.samplerate)
+
+    @classmethod
+    def load(cls, where: str | None, device: str = "cpu") -> "DemucsSeparator":
+        """Weights in a file or folder, or by a name that demucs has on the hub; None: HUB_NAME.
+
+        MissingTool without demucs, BadModel for a file that is none of its weights, CannotFetch where the hub fails.
+        """
+        try:
+            from demucs.apply import apply_model
+        except ImportError as error:
+            raise MissingTool(f"to separate the voice takes demucs: pip install 'jukectl[align]', {WITHOUT}") from error
+        path = Path(where) if where is not None else None
+        if path is not None and path.exists():
+            model = _from_folder(path) if path.is_dir() else _from_file(path)
+        elif path is not None and (path.is_absolute() or path.suffix or len(path.parts) > 2):
+            raise BadModel(f"--separator: {path} is not there")
+        else:
+            model = _from_hub(where or HUB_NAME)
+        model.eval()
+        return cls(model, apply_model, device)
+
+    def vocals(self, samples: Samples, sample_rate: int) -> Samples:
+        """The voice (M,) of samples (C, N), the same each time: demucs's random shifts are left out."""
+        import torch
+
+        channels = int(self._model.audio_channels)
+        mix = to_stereo(samples) if channels == 2 else np.stack([to_mono(samples)] * channels)
+        wave = torch.from_numpy(np.ascontiguousarray(resample(mix, sample_rate, self.sample_rate)))
+        mean, deviation = wave.mean(), wave.std() + 1e-8  # as demucs was trained
+        with torch.inference_mode():
+            parts = self._apply(
+                self._model, ((wave - mean) / deviation)[None], shifts=0, split=True, device=self._device
+            )
+        voice = parts[0, self._model.sources.index("vocals")].float().cpu() * deviation + mean
+        return to_mono(voice.numpy())
+
+
+def _from_hub(name: str) -> Any:
+    """A model that demucs has on the hub."""
+    from demucs.hf import get_hf_model
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return get_hf_model(name)
+    except (OSError, HfHubHTTPError, ValueError, RuntimeError) as error:
+        said = re.split(r"[.\n]\s", str(error).strip())
+        raise CannotFetch(
+            f"cannot fetch the weights of {name} from the hub ({said[0] or type(error).__name__}). Give them "
+            f"with --separator FOLDER, {WITHOUT}"
+        ) from error
+
+
+def _from_folder(folder: Path) -> Any:
+    """What a folder has: the models that its one .yaml names, averaged, or else its one file of weights."""
+    bags = sorted(folder.glob("*.yaml"))
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".th", ".safetensors"))
+    if len(bags) == 1:
+        return _bag(bags[0], files)
+    if not bags and len(files) == 1:
+        return _from_file(files[0])
+    raise BadModel(
+        f"{folder} has {len(bags)} .yaml files and {len(files)} files of demucs weights, .th or .safetensors: "
+        "--separator takes a folder with one .yaml and its weights, or the file itself"
+    )
+
+
+def _bag(bag: Path, files: list[Path]) -> Any:
+    import yaml
+    from demucs.apply import BagOfModels
+
+    try:
+        table = yaml.safe_load(bag.read_text(encoding="utf-8"))
+        names = [str(name) for name in table["models"]]
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise BadModel(f"{bag} does not list models of demucs") from error
+    models = []
+    for name in names:
+        found = [file for file in files if file.stem == name or file.stem.startswith(f"{name}-")]
+        if not found:
+            raise BadModel(f"{bag} names {name}, and there is no {name}.th or {name}.safetensors beside it")
+        models.append(_from_file(found[-1]))
+    return BagOfModels(models, table.get("weights"), table.get("segment"))
+
+
+def _from_file(path: Path) -> Any:
+    """A model in safetensors as on the hub, or in the .th of earlier times, of which only plain values are read."""
+    try:
+        package = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+        from demucs.states import load_model
+
+        return load_model(package)
+    except BadModel:
+        raise
+    except Exception as error:  # whatever demucs, torch and safetensors have to say of what is in the file
+        raise BadModel(f"{path} is no demucs model that can be read: .th or .safetensors") from error
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    from demucs.hf import _decode_json
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        about = file.metadata() or {}
+        names = file.keys()
+        tensors = {name: file.get_tensor(name) for name in names}
+    if "klass" not in about or "structure" in about:
+        raise BadModel(f"{path} does not say which demucs model it is, or is a packed one")
+    kind = about["klass"].rpartition(".")[2]
+    return {
+        "klass": _kinds(path, kind),
+        "args": _decode_json(json.loads(about.get("args", "[]"))),
+        "kwargs": _decode_json(json.loads(about.get("kwargs", "{}"))),
+        "state": tensors,
+    }
+
+
+def _pickled(path: Path) -> dict[str, Any]:
+    """A .th file, read without running anything that is in it."""
+    from fractions import Fraction
+
+    import torch
+
+    name, _, checksum = path.stem.rpartition("-")
+    if name and checksum and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(checksum):
+        raise BadModel(f"{path} is damaged: it is not what the end of its name says. Fetch it again")
+    kinds = [_kinds(path, kind) for kind in ("HTDemucs", "HDemucs", "Demucs")]
+    with torch.serialization.safe_globals([Fraction, *kinds]):
+        package: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if package.get("klass") not in kinds:
+        raise BadModel(f"{path} does not say which demucs model it is")
+    return package
+
+
+def _kinds(path: Path, kind: str) -> Any:
+    """One of the classes that models have."""
+    from demucs.demucs import Demucs
+    from demucs.hdemucs import HDemucs
+    from demucs.htdemucs import HTDemucs
+
+    found = {one.__name__: one for one in (Demucs, HDemucs, HTDemucs)}
+    if kind not in found:
+        raise BadModel(f"{path} is of a kind that is not read: {kind[:40]}")
+    return found[kind]

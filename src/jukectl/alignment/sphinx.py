@@ -1,0 +1,107 @@
+"""Forced alignment by pocketsphinx, whose wheel has an acoustic model of English speech and a dictionary."""
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from jukectl.alignment.aligner import Span
+from jukectl.alignment.pronunciation import sounds
+from jukectl.audio.mix import Samples
+from jukectl.errors import MissingTool
+
+NOISES = (0.02, 0.01, 0.004)
+"""Of full scale. A bed of noise under the voice hides what is soft, such as chords that are left over, and digital
+silence, which the model has never heard: without it every other song finds no way through. How much is right differs
+from song to song, so all are tried, and a word is where the median of them finds it."""
+
+LOUDEST = 0.9
+"""Of full scale, the peak of what is heard."""
+
+BEAMS = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-60}
+"""How unlikely a way may be and still be followed: wider than for speech, since a sung vowel is drawn out."""
+
+FRAMES = 100  # a second
+_SAID = re.compile(r"[a-z0-9']*[a-z0-9][a-z0-9']*")
+
+
+class SphinxAligner:
+    """English, and by letters whatever has Latin letters or can be written in them."""
+
+    sample_rate = 16_000
+
+    def __init__(self) -> None:
+        try:
+            import pocketsphinx
+        except ImportError as error:
+            raise MissingTool("to align lyrics takes pocketsphinx: pip install 'jukectl[align]'") from error
+        self._decoder_of = pocketsphinx.Decoder
+
+    def can_say(self, word: str) -> bool:
+        """Whether there are letters or digits in it."""
+        return bool(_said(word))
+
+    def unsure(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Those of which a part is not in the dictionary."""
+        return tuple(dict.fromkeys(word for word in words if any(self._look_up(one) is None for one in _said(word))))
+
+    def align(self, samples: Samples, words: Sequence[str]) -> list[Span] | None:
+        """When each of the words is sung in samples (N,) at 16 kHz; None where there is no way through all of them."""
+        said = [_said(word) for word in words]
+        if not all(said):
+            raise ValueError("of each word something has to be heard")
+        for part in {one for parts in said for one in parts}:
+            if self._look_up(part) is None:
+                self._decoder.add_word(part, " ".join(sounds(part)), update=True)
+        parts = [one for word in said for one in word]
+        ways = [way for noise in NOISES if (way := self._heard(samples, parts, noise)) is not None]
+        if not ways:
+            return None
+        times = np.median(ways, axis=0)  # (parts, 2), in order as each of the ways is
+        firsts = np.cumsum([0, *map(len, said)])
+        return [Span(float(times[first, 0]), float(times[stop - 1, 1])) for first, stop in pairwise(firsts)]
+
+    @cached_property
+    def _decoder(self) -> Any:
+        return self._decoder_of(lm=None, loglevel="FATAL", bestpath=False, **BEAMS)
+
+    def _look_up(self, part: str) -> str | None:
+        found: str | None = self._decoder.lookup_word(part)
+        return found
+
+    def _heard(self, samples: Samples, parts: Sequence[str], noise: float) -> list[tuple[float, float]] | None:
+        """Start and end of each part in seconds; None where the way ends before the words do."""
+        decoder = self._decoder
+        decoder.set_align_text(" ".join(parts))
+        decoder.start_utt()
+        decoder.process_raw(_pcm(samples, noise), full_utt=True)
+        decoder.end_utt()
+        if decoder.hyp() is None:
+            return None
+        found = [one for one in decoder.seg() if not one.word.startswith(("<", "[", "+"))]
+        if len(found) != len(parts):
+            return None
+        return [(one.start_frame / FRAMES, (one.end_frame + 1) / FRAMES) for one in found]
+
+
+def _said(word: str) -> list[str]:
+    """The parts of a word as they are in a dictionary: small letters, digits, apostrophes."""
+    from anyascii import anyascii
+
+    plain = anyascii(word).casefold()
+    found = []
+    for part in _SAID.findall(plain):
+        bare = part.strip("'")
+        found.append(part.lstrip("'") if part.endswith("in'") else bare)
+    return [part for part in found if sounds(part)]
+
+
+def _pcm(samples: Samples, noise: float) -> bytes:
+    """16-bit samples over a bed of noise, the same each time."""
+    loudest = float(np.abs(samples).max(initial=0.0))
+    scaled = samples * (LOUDEST / loudest) if loudest else samples
+    bed = np.random.Generator(np.random.Philox(0)).standard_normal(len(samples), dtype=np.float32)
+    return bytes((np.clip(scaled + noise * bed, -1, 1) * 32_767).astype("<i2").tobytes())

@@ -1,0 +1,70 @@
+"""Lyrics in files: text or LRC that is read; LRC, WebVTT or JSON that is written."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from jukectl.errors import BadInput
+from jukectl.files import atomic_write
+from jukectl.lyrics import lrc, webvtt
+from jukectl.lyrics.timed import TimedLyrics
+
+LARGEST = 2**20  # bytes; songs have a few thousand
+
+
+def as_json(lyrics: TimedLyrics) -> str:
+    """A list of words with their start and end in seconds, and whether the time is guessed."""
+    words = [
+        {"word": word.text, "start": round(word.start, 3), "end": round(end, 3), "guessed": word.guessed}
+        for word, end in zip(lyrics.words, lyrics.ends(), strict=True)
+    ]
+    lines = ",\n".join(json.dumps(word, ensure_ascii=False) for word in words)
+    return f"[\n{lines}\n]\n" if words else "[]\n"
+
+
+WRITERS: dict[str, Callable[[TimedLyrics], str]] = {"lrc": lrc.write, "vtt": webvtt.write, "json": as_json}
+"""The formats with times, by the endings of their files."""
+
+
+def format_of(path: Path, asked: str | None = None) -> str:
+    """The format to write a file in: the one that is asked for, or what its name ends with; BadInput for any other."""
+    name = path.suffix.removeprefix(".").lower() if asked is None else asked.lower()
+    if name not in WRITERS:
+        raise BadInput(
+            f"lyrics with times are written as {', '.join(WRITERS)}, not {name!r}: name the file so, or give --format"
+        )
+    return name
+
+
+def write(lyrics: TimedLyrics, path: Path, name: str) -> None:
+    """Write a file in a format of `WRITERS`, whole or not at all. CannotWrite."""
+    content = WRITERS[name](lyrics)
+    with atomic_write(path) as file:
+        file.write(content.encode())
+
+
+def read_text(path: Path) -> str:
+    """The text of a lyrics file; BadInput where it has none."""
+    try:
+        if not path.is_file():
+            raise BadInput(f"{path} is {'no file' if path.exists() else 'not there'}: lyrics are a text file, or .lrc")
+        if path.stat().st_size > LARGEST:
+            raise BadInput(f"{path} is no lyrics: it has {path.stat().st_size} bytes")
+        return path.read_text(encoding="utf-8-sig")  # with a mark at its beginning or without
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the lyrics as UTF-8 text") from error
+    except OSError as error:
+        raise BadInput(f"cannot read the lyrics {path}: {error.strerror or error}") from error
+
+
+def is_timed(path: Path) -> bool:
+    """Whether a file is LRC, by its name."""
+    return path.suffix.lower() == ".lrc"
+
+
+def parse_lrc(text: str, path: Path) -> TimedLyrics:
+    """The lyrics of an LRC file; BadInput names the file and the line that cannot be read."""
+    try:
+        return lrc.parse(text)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}. Mend it, or name a file of plain text .txt") from error
