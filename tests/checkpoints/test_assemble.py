@@ -13,6 +13,7 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.fingerprint import fingerprint
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel
+from jukectl.prior.vocabulary import Vocabulary
 
 CPU = torch.device("cpu")
 NAMES = ("vqvae", "top", "middle", "bottom")
@@ -53,6 +54,17 @@ def test_runs_make_a_model_that_can_be_loaded(runs, tmp_path):
     folder.vqvae(CPU)
     for level in Level:
         folder.prior(level, CPU)
+
+
+def test_a_model_says_how_much_music_each_prior_learned_without_labels(runs, tmp_path):
+    describe(runs / "top", label_dropout=0.1)
+    describe(runs / "bottom", label_dropout=0.0)
+    folder = assemble(tmp_path / "model", loaded(runs), {"name": "mine"})
+    assert folder.card.label_dropout == {"top": 0.1}
+    describe(runs / "top", label_dropout=0.25)
+    assert assemble(tmp_path / "other", loaded(runs, "top"), {}, base=folder).card.label_dropout == {"top": 0.25}
+    describe(runs / "top", label_dropout=0.0)
+    assert assemble(tmp_path / "model", loaded(runs, "top"), {"name": "mine"}).card.label_dropout == {}
 
 
 def test_rounding_to_half_precision_leaves_the_fingerprint_the_same_after_a_reload(runs, tmp_path):
@@ -140,6 +152,22 @@ def test_a_new_codec_under_the_priors_of_an_old_one_is_refused(runs, tmp_path):
             assemble(tmp_path / "model", loaded(runs, "vqvae", *given), {"name": "mine"})
         assert state(tmp_path / "model") == before
     assemble(tmp_path / "model", loaded(runs, "vqvae", "middle", "bottom"), {"name": "mine"})  # the top's are the same
+
+
+def test_a_codec_that_has_learned_on_leaves_the_priors_of_its_base_behind(runs, tmp_path):
+    base = assemble(tmp_path / "model", loaded(runs), {"name": "mine", "sampling": {"top": {"temperature": 0.9}}})
+    weights = runs / "vqvae" / "best.safetensors"
+    tensors = load_file(weights)
+    tensors["levels.middle.codebook.vectors"] *= 1.1
+    save_file(tensors, weights)
+
+    codec = assemble(tmp_path / "codec", loaded(runs, "vqvae"), {"name": "ours"}, base=base, codec_only=True)
+    assert sorted(path.name for path in codec.path.iterdir()) == ["model.toml", "vqvae.safetensors"]
+    assert (codec.card.priors, codec.card.sampling) == ({}, {})
+    assert codec.card.vocabulary == Vocabulary() != base.card.vocabulary
+    assert codec.fingerprint("vqvae") != base.fingerprint("vqvae")
+    assert set(codec.card.fingerprints) == {"vqvae"}
+    codec.vqvae(CPU)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ NAMES = ("artists", "genres")
 CHARACTERS = ("characters", "character_numbers")
 """What it has of lyrics."""
 
+OF_PRIORS = ("priors", "vocabulary", "label_dropout", "sampling")
+"""What a card tells of priors."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -65,12 +68,14 @@ def assemble(
     card: Mapping[str, Any],
     dtype: torch.dtype = torch.float16,
     base: ModelFolder | None = None,
+    codec_only: bool = False,
 ) -> ModelFolder:
     """Write the parts that `runs` hold into the model folder `out`; parts it has from before stay.
 
     `card` is the hand-written part of model.toml (name, version, licence, summary, sampling, sources). With a `base`,
-    all parts that no run holds are copies of its own, and the card tells its settings and sources. Raises BadModel, and
-    leaves the folder as it was, where the parts do not belong together.
+    all parts that no run holds are copies of its own, and the card tells its settings and sources; `codec_only` leaves
+    its priors out, which know nothing of the codes of a codec that has learned on. Raises BadModel, and leaves the
+    folder as it was, where the parts do not belong together.
     """
     runs = list(runs)
     if base is not None:
@@ -79,6 +84,9 @@ def assemble(
     described = read_card(before / CARD) if (before / CARD).exists() else {}
     if base is not None:  # what was learned since is not under its name
         described = {key: value for key, value in described.items() if key not in ("version", "licence", "summary")}
+    if codec_only:
+        described = {key: value for key, value in described.items() if key not in OF_PRIORS}
+        described["fingerprints"] = {VQVAE_PART: described.get("fingerprints", {}).get(VQVAE_PART, "")}
     table = {**described, "format": FORMAT, **card}
     parts: dict[str, Tensors] = {}
     priors = dict(table.get("priors", {}))

@@ -152,17 +152,20 @@ def assemble(
         str | None,
         typer.Option("--base", help="A model, by name or folder, that the other parts are copied from."),
     ] = None,
+    codec_only: Annotated[bool, typer.Option("--codec-only", help="Copy no priors from the base.")] = False,
 ) -> None:
     """Put the weights of training runs together into a model folder, in half precision.
 
     Example: jukectl models assemble my-model runs/vqvae runs/top runs/middle runs/bottom --card card.toml
+
+    Example: jukectl models assemble my-codec runs/vqvae-top --base mini --codec-only
     """
     from jukectl.checkpoints import catalogue
     from jukectl.checkpoints.assemble import Run, assemble, read_card
 
     about = {"name": out.name, **(read_card(card) if card else {})}
     begun = None if base is None else catalogue.find(base)
-    _told(context, assemble(out, [Run.load(run, weights) for run in runs], about, base=begun))
+    _told(context, assemble(out, [Run.load(run, weights) for run in runs], about, base=begun, codec_only=codec_only))
 
 
 @app.command()
