@@ -4,7 +4,8 @@
 
 A label is an artist, a bar and a genre; either may be a mixture. The fewer bits, the more the top prior takes the
 codes for music of that label: they are all read in one window, as they lie in their song, under that label alone. Songs
-may be as long as the top prior's context. Beside each mean over samples and codes is its standard error over samples.
+may be as long as the top prior's context. Printed are the bits under the first label, and how many more they are under
+each other one, means over samples and codes with their standard errors over samples.
 """
 
 import argparse
@@ -58,14 +59,18 @@ def main() -> None:
     second = prior.config.sample_rate / prior.config.hop
     start = round(options.start * second)
     stop = round(min(options.stop, prior.config.context / second) * second)
-    print(" | ".join(["song", *(label.replace("|", ", ") for label in options.told), "no label"]))
+    labels = [*options.told, "|"]
+    names = [label.replace("|", ", ") if label != "|" else "no label" for label in labels]
+    print(" | ".join(["song", names[0], *(f"more under {name}" for name in names[1:])]))
     for path in options.songs:
-        cells = []
-        for label in [*options.told, "|"]:
-            each = bits(Song.open(path), folder, prior, label)[:, start:stop].mean(axis=1)
-            error = each.std(ddof=1) / len(each) ** 0.5 if len(each) > 1 else 0.0
-            cells.append(f"{each.mean():.3f} ± {error:.3f}")
-        print(" | ".join([path.name, *cells]))
+        first, *others = (bits(Song.open(path), folder, prior, label)[:, start:stop].mean(axis=1) for label in labels)
+        print(" | ".join([path.name, shown(first), *(shown(other - first) for other in others)]))
+
+
+def shown(values: np.ndarray) -> str:
+    """Their mean and its standard error."""
+    error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return f"{values.mean():.3f} ± {error:.3f}"
 
 
 if __name__ == "__main__":

@@ -36,6 +36,17 @@ def test_what_a_compiler_refuses_leaves_nothing(monkeypatch, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["step.c"]
 
 
+@pytest.mark.skipif(library.library() is None, reason="there was no compiler when jukectl was installed")
+@pytest.mark.parametrize("answer", ["0", "library.INTERFACE - 1", "library.INTERFACE + 1"])
+def test_a_library_of_another_version_leaves_decoding_to_torch(answer):
+    code = f"""
+from jukectl.native import library
+library.INTERFACE = {answer}
+assert library.library() is None
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no library"])
 def test_a_library_that_is_missing_or_no_library_leaves_decoding_to_torch(content, tmp_path):
     code = f"""
