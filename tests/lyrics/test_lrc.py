@@ -1,7 +1,7 @@
 """LRC as users have it, and as it is written: times of lines and words."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jukectl.errors import BadInput
@@ -131,6 +131,7 @@ def sung(lines):
 
 
 @pytest.mark.parametrize("decimals", [2, 3])
+@settings(deadline=None)
 @given(LINES)
 def test_what_is_written_is_read_again_to_the_last_decimal(decimals, lines):
     lyrics = sung(lines)
@@ -160,6 +161,7 @@ def test_lines_that_have_times_alone_are_written_so():
     assert write(parse(lrc)) == lrc
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("[]<>:.,0159 \n\rofset+-a\ufeff"), max_size=60))
 def test_any_text_is_read_or_has_one_clear_error(text):
     try:

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
@@ -48,6 +48,7 @@ def test_what_the_alphabet_has_not_is_told_and_a_word_of_nothing_else_is_none():
     assert [(word.first, word.last) for word in found.words] == [(0, 0), (3, 3)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text("abcж7", min_size=1, max_size=5), st.floats(0, 5), st.floats(0, 9)), max_size=8))
 def test_onsets_never_fall_and_there_is_one_a_character(parts):
     text, words, now = "", [], 0.0

@@ -1,12 +1,15 @@
 """Lyrics as a prior reads them: a text to the ids of its characters. No tensors."""
 
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase, digits
 
 UNKNOWN = 0
 """The id of no character: what stands where there are no lyrics."""
+
+_PICTURE = re.compile(r":\w[\w+-]*:")  # as anyascii writes emoji
 
 NAMED = 12
 """Characters left out that a remark names."""
@@ -28,7 +31,7 @@ class Spelled:
     @property
     def remark(self) -> str:
         """What to tell a user of the characters left out; empty where all are there."""
-        named = [one if one.isprintable() else f"U+{ord(one):04X}" for one in self.left_out]
+        named = [shown(one) for one in self.left_out]
         more = [f"{len(named) - NAMED} more"] if len(named) > NAMED else []
         return ", ".join(named[:NAMED] + more)
 
@@ -50,20 +53,34 @@ def _numbered(characters: str) -> dict[str, int]:
     return {character: number for number, character in enumerate(characters, 1)}
 
 
+def shown(character: str) -> str:
+    """A character for a reader: itself, or its number where it cannot be seen or would stand on another one."""
+    visible = character.isprintable() and not unicodedata.category(character).startswith("M")
+    return character if visible else f"U+{ord(character):04X}"
+
+
 def spell(text: str, alphabet: Mapping[str, int]) -> Spelled:
     """The ids of a text's characters in an alphabet.
 
     As published: a backslash is a new line, and what the alphabet has not is written in the nearest Latin letters
-    (é as e, ж as zh). What it still has not is left out.
+    (é as e, ж as zh). Beyond that, an alphabet of one case is told that case, and one without new lines or tabs spaces.
+    What it still has not is left out, and so are pictures (emoji), whose names nobody sings.
     """
     ids: list[int] = []
     left_out: dict[str, None] = {}
+    for character, written, whole in spelling(text, alphabet):
+        if not whole:
+            left_out[character] = None
+        ids += (alphabet[one] for one in written)
+    return Spelled(tuple(ids), "".join(left_out))
+
+
+def spelling(text: str, alphabet: Mapping[str, int]) -> Iterator[tuple[str, str, bool]]:
+    """Each character of a text, what is written for it in the alphabet, and whether that is all of it."""
     for character in unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")):
         written = _written(character, alphabet)
-        if not written or not all(one in alphabet for one in written):
-            left_out[character] = None
-        ids += (alphabet[one] for one in written if one in alphabet)
-    return Spelled(tuple(ids), "".join(left_out))
+        known = "".join(one for one in written if one in alphabet)
+        yield character, known, bool(known) and known == written
 
 
 def _written(character: str, alphabet: Mapping[str, int]) -> str:
@@ -71,7 +88,12 @@ def _written(character: str, alphabet: Mapping[str, int]) -> str:
     if character in alphabet:
         return character
     if character == "\\":
-        return "\n"
+        return _written("\n", alphabet)
+    if character in "\n\t":
+        return " "
     from anyascii import anyascii  # here, since most lyrics need none of its tables
 
-    return anyascii(character)
+    written = anyascii(character)
+    if _PICTURE.fullmatch(written):
+        return ""
+    return "".join(next((way for way in (one, one.lower(), one.upper()) if way in alphabet), one) for one in written)
