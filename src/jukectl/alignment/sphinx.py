@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from jukectl.alignment.aligner import Span
 from jukectl.alignment.pronunciation import sounds
@@ -15,16 +16,22 @@ from jukectl.errors import MissingTool
 
 NOISES = (0.02, 0.01, 0.004)
 """Of full scale. A bed of noise under the voice hides what is soft, such as chords that are left over, and digital
-silence, which the model has never heard: without it every other song finds no way through. How much is right differs
-from song to song, so all are tried, and a word is where the median of them finds it."""
+silence, which the model has never heard: without it every other song finds no way through."""
 
 LOUDEST = 0.9
 """Of full scale, the peak of what is heard."""
 
-BEAMS = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-60}
-"""How unlikely a way may be and still be followed: wider than for speech, since a sung vowel is drawn out."""
+NARROW = {"beam": 1e-48, "pbeam": 1e-48, "wbeam": 7e-29}
+WIDE = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-60}
+"""How unlikely a way may be and still be followed: as for speech, or more, since a sung vowel is drawn out."""
+
+UNEVEN = 1.25
+"""Which of these is right differs from song to song, so all are tried. Where one goes wrong, words are squeezed or
+drawn out: ways whose sounds differ in length by so many times what they do in the most even way are left out."""
 
 FRAMES = 100  # a second
+Times = npt.NDArray[np.float64]  # (words, 2): start and end in seconds
+
 _SAID = re.compile(r"[a-z0-9']*[a-z0-9][a-z0-9']*")
 
 
@@ -39,6 +46,7 @@ class SphinxAligner:
         except ImportError as error:
             raise MissingTool("to align lyrics takes pocketsphinx: pip install 'jukectl[align]'") from error
         self._decoder_of = pocketsphinx.Decoder
+        self._spelt: set[str] = set()  # words whose sounds follow from their letters
 
     def can_say(self, word: str) -> bool:
         """Whether there are letters or digits in it."""
@@ -46,35 +54,52 @@ class SphinxAligner:
 
     def unsure(self, words: Sequence[str]) -> tuple[str, ...]:
         """Those of which a part is not in the dictionary."""
-        return tuple(dict.fromkeys(word for word in words if any(self._look_up(one) is None for one in _said(word))))
+
+        def known(part: str) -> bool:
+            return part not in self._spelt and self._sounds(part) is not None
+
+        return tuple(dict.fromkeys(word for word in words if not all(map(known, _said(word)))))
 
     def align(self, samples: Samples, words: Sequence[str]) -> list[Span] | None:
         """When each of the words is sung in samples (N,) at 16 kHz; None where there is no way through all of them."""
         said = [_said(word) for word in words]
         if not all(said):
             raise ValueError("of each word something has to be heard")
-        for part in {one for parts in said for one in parts}:
-            if self._look_up(part) is None:
-                self._decoder.add_word(part, " ".join(sounds(part)), update=True)
+        for part in dict.fromkeys(one for parts in said for one in parts):
+            if self._sounds(part) is None:
+                self._spelt.add(part)
+                for decoder in self._decoders:
+                    decoder.add_word(part, " ".join(sounds(part)), update=True)
         parts = [one for word in said for one in word]
-        ways = [way for noise in NOISES if (way := self._heard(samples, parts, noise)) is not None]
+        heard = (self._heard(decoder, samples, parts, noise) for decoder in self._decoders for noise in NOISES)
+        ways = [np.array(way) for way in heard if way is not None]
         if not ways:
             return None
+        uneven = [self._unevenness(way, parts) for way in ways]
+        ways = [way for way, one in zip(ways, uneven, strict=True) if one <= UNEVEN * min(uneven)]
         times = np.median(ways, axis=0)  # (parts, 2), in order as each of the ways is
         firsts = np.cumsum([0, *map(len, said)])
         return [Span(float(times[first, 0]), float(times[stop - 1, 1])) for first, stop in pairwise(firsts)]
 
     @cached_property
-    def _decoder(self) -> Any:
-        return self._decoder_of(lm=None, loglevel="FATAL", bestpath=False, **BEAMS)
+    def _decoders(self) -> list[Any]:
+        return [self._decoder_of(lm=None, loglevel="FATAL", bestpath=False, **beams) for beams in (NARROW, WIDE)]
 
-    def _look_up(self, part: str) -> str | None:
-        found: str | None = self._decoder.lookup_word(part)
+    def _sounds(self, part: str) -> str | None:
+        """As the dictionary has it."""
+        found: str | None = self._decoders[0].lookup_word(part)
         return found
 
-    def _heard(self, samples: Samples, parts: Sequence[str], noise: float) -> list[tuple[float, float]] | None:
+    def _unevenness(self, way: Times, parts: Sequence[str]) -> float:
+        """How much the lengths of a sound differ from word to word, as the variance of their logarithms."""
+        counts = np.array([len((self._sounds(part) or part).split()) for part in parts])
+        lengths = np.log((way[:, 1] - way[:, 0]) / counts)
+        return float(np.square(lengths - np.median(lengths)).mean())
+
+    def _heard(
+        self, decoder: Any, samples: Samples, parts: Sequence[str], noise: float
+    ) -> list[tuple[float, float]] | None:
         """Start and end of each part in seconds; None where the way ends before the words do."""
-        decoder = self._decoder
         decoder.set_align_text(" ".join(parts))
         decoder.start_utt()
         decoder.process_raw(_pcm(samples, noise), full_utt=True)
