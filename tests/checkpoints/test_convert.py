@@ -326,7 +326,7 @@ def test_names_go_with_a_model_to_the_port_and_back(native, tmp_path):
         (replace(TOP, pattern=("column",)), {}, "prior with this order of attention: column"),
         (replace(MERGED, lyrics=replace(MERGED.lyrics, drawable=False)), {}, "draws no characters"),
         (
-            replace(MERGED, pattern=("row",), lyrics=replace(MERGED.lyrics, drawable=False, apart=True)),
+            replace(MERGED, pattern=("row", "encoder"), lyrics=replace(MERGED.lyrics, drawable=False, apart=True)),
             {},
             "prior that reads lyrics apart from the codes by the same blocks",
         ),

@@ -57,6 +57,12 @@ def test_attention_to_lyrics_sees_448_keys_in_the_published_model(merged: PriorC
         ({"pattern": (AttentionKind.LYRICS,)}, "lyrics in one sequence"),
         ({"pattern": (AttentionKind.ENCODER,), "lyrics": LyricsConfig(characters=6, alphabet=9)}, "an encoder"),
         ({"lyrics": LyricsConfig(characters=9, alphabet=9)}, "multiple of blocks, got 9 characters"),
+        (
+            {"pattern": (AttentionKind.LYRICS,), "lyrics": LyricsConfig(characters=9, alphabet=9, apart=True)},
+            "lyrics in one sequence",
+        ),
+        ({"lyrics": LyricsConfig(characters=9, alphabet=9, apart=True)}, "the pattern has none"),
+        ({"scale_depth": 0}, "scale_depth"),
     ],
 )
 def test_attention_needs_the_lyrics_it_attends_to(changes: dict[str, Any], named: str, top: PriorConfig) -> None:
@@ -72,6 +78,8 @@ def test_attention_needs_the_lyrics_it_attends_to(changes: dict[str, Any], named
         ({"loss_share": -0.1}, "loss_share"),
         ({"characters": 8}, "multiple of the encoder's blocks"),
         ({"drawable": True}, "drawable"),
+        ({"apart": True}, "apart"),
+        ({"apart": True, "encoder": None, "drawable": True}, "apart"),
     ],
 )
 def test_a_lyrics_config_that_cannot_be_built_names_what_is_wrong(

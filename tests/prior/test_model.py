@@ -178,6 +178,17 @@ def test_the_loss_is_the_mean_of_the_bits(prior: Prior) -> None:
         assert prior.loss(codes, labels, upper).item() == pytest.approx(expected, abs=1e-4)
 
 
+def test_one_pass_tells_what_codes_and_characters_cost(prior: Prior) -> None:
+    codes, labels, upper = make_codes(prior.config, 3), make_labels(prior.config, 3), make_upper(prior.config, 3)
+    with torch.no_grad():
+        costs = prior.costs(codes, labels, upper)
+        torch.testing.assert_close(costs.codes, prior.bits(codes, labels, upper))
+        if prior.config.lyrics is None:
+            assert costs.lyrics is None
+        else:
+            torch.testing.assert_close(costs.lyrics, prior.lyric_bits(labels))
+
+
 @pytest.mark.parametrize("sort", ["encoded", "apart", "merged", "published_merged"])
 def test_a_prior_hears_its_lyrics(sort: str, request: pytest.FixtureRequest) -> None:
     prior = Prior(request.getfixturevalue(sort)).eval()

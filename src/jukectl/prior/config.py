@@ -247,6 +247,8 @@ class PriorConfig:
             if kind in self.kinds and not possible:
                 where = "in one sequence with the codes" if kind is AttentionKind.LYRICS else "apart or with an encoder"
                 raise ValueError(f"attention to {kind} needs lyrics {where}")
+        if self.lyrics and self.lyrics.apart and AttentionKind.ENCODER not in self.kinds:
+            raise ValueError("lyrics apart are heard by layers of kind encoder: the pattern has none")
 
     @property
     def stack(self) -> StackConfig:
