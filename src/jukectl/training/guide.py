@@ -1,8 +1,9 @@
 """Guided attention: one head learns to look at the characters that are sung, from the times of their words.
 
 Tachibana et al. 2017 (Efficiently trainable text-to-speech, section 4.1) keep attention near the diagonal. Here the
-times of the words take the place of the diagonal, so that pauses and uneven singing are no hindrance. Songs without
-times, and codes between words, are left to find their own way. B batch, T codes, L characters, D numbers a head.
+times of the words take the place of the diagonal, so that pauses and uneven singing are no hindrance: between words it
+looks at what stands between them. Songs without times are left to find their own way. B batch, T codes, L characters,
+D numbers a head.
 """
 
 from typing import Any
@@ -68,7 +69,7 @@ class AttentionGuide:
 
 
 def surprise(weights: Tensor, sung: Tensor) -> Tensor:
-    """Mean nats, a scalar: - log of the weights (B, T, L) near the character that is sung (B, T), and 0 where none is.
+    """Mean nats, a scalar: - log of the weights (B, T, L) near the character that is sung (B, T), 0 for NOTHING.
 
     Near is by a bell of SPREAD characters around it, 1 at the character itself.
     """

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
 from jukectl.prior.adapters import Adapter, attach
-from jukectl.prior.config import PriorConfig
+from jukectl.prior.config import AttentionKind, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import add_lyrics, add_midi, grow_vocabulary
 from jukectl.prior.vocabulary import Vocabulary
@@ -104,8 +104,9 @@ class PriorTask:
         recipe, vocabulary = with_characters(self.recipe, start.vocabulary)
         table = recipe.model["lyrics"]
         try:
-            # as part of a prior's config, which is where its parts are read
-            wanted = PriorConfig.from_dict({**start.config.to_dict(), "lyrics": table}).lyrics
+            # as part of the config of a prior that hears lyrics, which is where its parts are read
+            hearing = {**start.config.to_dict(), "pattern": [AttentionKind.ENCODER], "lyrics": table}
+            wanted = PriorConfig.from_dict(hearing).lyrics
             assert wanted is not None
             add_lyrics(start.prior, wanted, blocks=recipe.lyrics_blocks)
         except ValueError as error:

@@ -46,7 +46,7 @@ class Segments:
     codes: Tensor  # (B, T) int64
     upper: Tensor | None  # (B, T / ratio) int64
     labels: LabelBatch
-    sung: Tensor | None = None  # (B, T) int64, which character of the window is sung at a code, NOTHING where none is
+    sung: Tensor | None = None  # (B, T) int64, which character of the window it is at a code; NOTHING: nobody knows
 
 
 def genres_of(track: Track) -> tuple[str, ...]:

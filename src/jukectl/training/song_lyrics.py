@@ -57,16 +57,17 @@ class SongLyrics:
         )
 
     def sung_at(self, times: npt.NDArray[np.int64], window: LyricWindow) -> npt.NDArray[np.int64]:
-        """Which character of the window is sung at each of the times (T,), NOTHING between words and outside of it."""
+        """Which character of the window it is at each of the times (T,): the last that has begun.
+
+        Between words that is what stands between them, before the first it is the first. NOTHING where it is not in the
+        window, and where nobody knows.
+        """
         found = np.full(len(times), NOTHING, dtype=np.int64)
         if self.onsets is None or not self.words:
             return found
-        starts, ends = (np.array([getattr(word, name) for word in self.words]) for name in ("start", "end"))
-        word = np.searchsorted(starts, times, side="right") - 1
-        singing = (word >= 0) & (times < ends[word])
-        character = np.searchsorted(np.asarray(self.onsets), times, side="right") - 1
+        character = np.maximum(np.searchsorted(np.asarray(self.onsets), times, side="right") - 1, 0)
         place = character - int(window.places[-1]) + len(window.places) - 1  # the window's last place is never padding
-        inside = singing & (place >= 0) & (place < len(window.places))
+        inside = (place >= 0) & (place < len(window.places))
         found[inside] = place[inside]
         return found
 
