@@ -14,7 +14,7 @@ CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
+.PHONY: help setup demo explorer page-tools test test-slow lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,7 +35,7 @@ demo: setup ## continue examples/riff.wav by 20 seconds of new music
 	@$(JUKECTL) continue examples/riff.wav --artist 'Nikola Whallon' --genre Electronic --seconds 20 --seed 7 --out demo
 	@echo 'The riff, and after 12 seconds the new music, is in demo/audio/0.wav'
 
-test: setup ## run the tests
+test: setup page-tools ## run the tests
 	@$(BIN)/python -m pytest -rs
 
 test-slow: setup ## run the tests that take minutes each
@@ -47,6 +47,24 @@ lint: setup ## check style and types
 	@$(BIN)/mypy
 
 check: lint test ## all of lint and test
+
+# The sample explorer's page, from TypeScript. What is built is committed: users and the package need no npm.
+
+NODE_MODULES := explorer/node_modules/.package-lock.json
+
+explorer: $(NODE_MODULES) ## build the page of the sample explorer again (needs npm)
+	@cd explorer && npm run --silent check && npm run --silent build
+	@echo 'The page is in src/jukectl/explorer/page. See it on made-up songs: $(BIN)/python tests/support/fake_site.py build/site'
+
+$(NODE_MODULES): explorer/package.json explorer/package-lock.json
+	@command -v npm >/dev/null || { echo 'The page is built by npm: apt install npm' >&2; exit 1; }
+	@echo 'Fetching what the page is built with into explorer/node_modules'
+	@cd explorer && npm ci --silent
+	@touch $@
+
+page-tools:
+	@if command -v npm >/dev/null; then $(MAKE) --silent $(NODE_MODULES) \
+		|| echo 'npm ci failed in explorer: the tests that need it are skipped' >&2; fi
 
 # The port needs an older huggingface_hub than ours, and so an environment of its own.
 

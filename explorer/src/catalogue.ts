@@ -126,8 +126,8 @@ export class Catalogue {
     return { places: places.subarray(0, size), counts };
   }
 
-  /** Prepare, while nothing else is to be done, what a first search or another order would wait for. */
-  prepare(): void {
+  /** Prepare, while nothing else is to be done, what a first search or another order would wait for; then say so. */
+  prepare(done: () => void): void {
     const soon = (task: IdleRequestCallback) => setTimeout(task, 50, { timeRemaining: () => 8, didTimeout: false });
     const later = window.requestIdleCallback ?? soon; // Safari has none
     let song = 0;
@@ -138,7 +138,7 @@ export class Catalogue {
       }
       if (song >= this.size) {
         const next = orders.shift();
-        if (next === undefined) return;
+        if (next === undefined) return done();
         this.order(next);
       }
       later(step);
@@ -169,15 +169,17 @@ export class Catalogue {
     if (known !== undefined) return known;
     const order = Uint32Array.from({ length: this.size }, (_, place) => place);
     const rows = this.index.songs;
-    if (sort === "length") byNumber(order, rows.map((row) => -Number(row[this.at("seconds")])));
-    else if (sort === "newest") byNumber(order, rows.map((row) => -(Date.parse(String(row[this.at("made")])) || 0)));
+    const column = (name: string) => rows.map((row) => row[this.at(name)]);
+    if (sort === "length") byNumber(order, column("seconds").map((seconds) => -Math.round(Number(seconds) * 100)));
+    else if (sort === "newest") byNumber(order, column("made").map((made) => -Math.round((Date.parse(String(made)) || 0) / 1000)));
     else {
-      const titles = byText(rows.map((row) => fold(String(row[this.at("title")]))));
+      const titles = ranks(column("title").map((title) => fold(String(title))));
       if (sort === "title") byNumber(order, titles);
       else {
-        const artists = byText(this.artistTexts);
+        const artists = ranks(this.artistTexts);
         const last = artists.length; // songs without an artist
-        byNumber(order, rows.map((row, place) => (artists[row[this.at("artist")] as number] ?? last) * (this.size + 1) + (titles[place] ?? 0)));
+        const of = (artist: unknown) => artists[artist as number] ?? last;
+        byNumber(order, column("artist").map((artist, place) => of(artist) * this.size + (titles[place] ?? 0)));
       }
     }
     this.orders.set(sort, order);
@@ -198,24 +200,16 @@ function add(counts: Uint32Array, place: number): void {
   counts[place] = (counts[place] ?? 0) + 1;
 }
 
-function byNumber(order: Uint32Array, keys: ArrayLike<number>): void {
-  const numbers = Float64Array.from(keys);
-  order.sort((one, other) => (numbers[one] as number) - (numbers[other] as number) || one - other);
+/** Put places in the order of whole numbers, the lowest first; those alike keep their order. */
+function byNumber(order: Uint32Array, keys: number[]): void {
+  const size = keys.length;
+  const lowest = keys.reduce((low, key) => Math.min(low, key), Infinity);
+  const numbers = Float64Array.from(keys, (key, place) => (key - lowest) * size + place).sort(); // no comparing in script
+  numbers.forEach((number, rank) => (order[rank] = number % size));
 }
 
 /** The rank of each text; texts that are the same share it. */
-function byText(texts: string[]): number[] {
-  const order = Array.from(texts.keys()).sort((one, other) => {
-    const [a, b] = [texts[one] as string, texts[other] as string];
-    return a < b ? -1 : a > b ? 1 : 0;
-  });
-  const ranks = new Array<number>(texts.length);
-  let rank = -1;
-  let before: string | null = null;
-  for (const place of order) {
-    if (texts[place] !== before) rank++;
-    before = texts[place] as string;
-    ranks[place] = rank;
-  }
-  return ranks;
+function ranks(texts: string[]): number[] {
+  const known = new Map([...new Set(texts)].sort().map((text, rank) => [text, rank]));
+  return texts.map((text) => known.get(text) ?? 0);
 }

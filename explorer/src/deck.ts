@@ -16,7 +16,7 @@ export function heard(levels: Hearings, wanted: Level | null): Level | null {
 }
 
 const END = 0.02; // seconds: so near to the end of a part, the next begins
-const TOO_FAR = 0.04; // seconds between two levels, heard as a jump
+const TOO_FAR = 0.03; // seconds between two levels, heard as a jump
 
 /** What happens: "time" often while it plays, "state" when it starts or stops, "level", "problem" with a recording. */
 type Happening = "time" | "state" | "level" | "problem";
@@ -133,12 +133,12 @@ export class Deck {
       place(next, old.currentTime + this.lead);
       await next.play();
       await begun(next);
-      let behind = old.currentTime - next.currentTime;
-      this.lead = Math.min(Math.max(this.lead + behind / 2, 0), 0.3);
-      if (turn === this.turn && Math.abs(behind) > TOO_FAR && !old.ended) {
+      for (let tries = 0; tries < 4 && turn === this.turn && !old.ended; tries++) {
+        const behind = old.currentTime - next.currentTime;
+        if (Math.abs(behind) < TOO_FAR) break;
+        this.lead = Math.min(Math.max(this.lead + behind / 2, 0), 0.3);
         next.currentTime = old.currentTime + this.lead;
         await begun(next);
-        behind = old.currentTime - next.currentTime;
       }
     } catch {
       if (turn === this.turn) this.tell("problem");

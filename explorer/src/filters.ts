@@ -7,6 +7,7 @@ import { capital, count } from "./text";
 
 const MOST = 400; // names in a menu; the others are found by search
 const SORT_NAMES: Record<Sort, string> = { newest: "Newest first", title: "Title", artist: "Artist", length: "Longest first" };
+const NAMES = new Intl.Collator("en", { numeric: true });
 const LONGEST = 60; // characters of a name in a menu
 
 type Menu = "artist" | "genre" | "model";
@@ -104,7 +105,7 @@ export class Filters {
       places.sort((one, other) => (counts[other] ?? 0) - (counts[one] ?? 0));
       places = places.filter((place, rank) => rank < MOST || names[place] === chosen);
     }
-    places.sort((one, other) => (names[one] as string).localeCompare(names[other] as string, "en"));
+    places.sort((one, other) => NAMES.compare(names[one] as string, names[other] as string));
     const option = (name: string, label: string, size: number) =>
       h("option", { "data-name": name, selected: name === chosen }, `${cut(label)} (${count(size)})`);
     const nobody = facet === "artist" ? (counts[names.length] ?? 0) : 0;

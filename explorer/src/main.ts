@@ -84,7 +84,8 @@ class Page {
       back: () => this.place.song !== null && this.close(),
     });
     this.follow(history.state);
-    catalogue.prepare();
+    document.documentElement.dataset["ready"] = "";
+    catalogue.prepare(() => (document.documentElement.dataset["prepared"] = ""));
   }
 
   /** Be at another place: a new one for the browser's way back, or this one, changed. */
@@ -223,8 +224,7 @@ class Page {
 
 async function start(): Promise<void> {
   try {
-    const page = new Page(new Catalogue(await loadIndex()));
-    document.documentElement.dataset["ready"] = String(page !== null);
+    new Page(new Catalogue(await loadIndex()));
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     document.body.replaceChildren(h("div", { class: "notice", "data-state": "broken", role: "alert" }, h("strong", {}, error.message)));

@@ -22,6 +22,7 @@ export class Timeline {
   private readonly pictures = h("div", { class: "spectrograms" });
   private readonly regions = h("div", { class: "regions" });
   private readonly marks = h("div", { class: "marks" });
+  private readonly labels = h("div", { class: "labels" });
   private readonly ticks = h("div", { class: "ticks", "aria-hidden": "true" });
   private readonly cursor = h("div", { class: "cursor" });
   private readonly hover = h("div", { class: "hover", hidden: true });
@@ -45,7 +46,7 @@ export class Timeline {
       this.hover,
       this.cursor,
     );
-    this.element = h("div", { class: "timeline" }, this.regions, this.slider, this.ticks);
+    this.element = h("div", { class: "timeline" }, this.regions, this.labels, this.slider, this.ticks);
   }
 
   show(stretches: Stretch[], duration: number, prompt: number, changes: Mark[], joints: Mark[]): void {
@@ -54,11 +55,10 @@ export class Timeline {
     void this.waveform.show(stretches, duration).then(() => this.moveTo(this.time));
     this.pictures.replaceChildren(...stretches.flatMap((stretch) => this.picture(stretch)));
     this.regions.replaceChildren(...this.stretch(prompt));
-    this.marks.replaceChildren(
-      ...(prompt > 0 && prompt < duration ? [this.mark(prompt, "prompt-end")] : []),
-      ...joints.map((joint) => this.mark(joint.at, "joint", joint.label)),
-      ...changes.filter((change) => change.at < duration).map((change) => this.mark(change.at, "change", change.label)),
-    );
+    const named = [...joints, ...changes].filter((mark) => mark.at < duration).sort((one, other) => one.at - other.at);
+    const ends = prompt > 0 && prompt < duration ? [prompt] : [];
+    this.marks.replaceChildren(...[...ends, ...named.map((mark) => mark.at)].map((at) => this.line(at)));
+    this.labels.replaceChildren(...named.map((mark, place) => this.label(mark, named[place + 1]?.at ?? duration)));
     this.ticks.replaceChildren(...this.times());
   }
 
@@ -101,11 +101,18 @@ export class Timeline {
     return [given, fresh];
   }
 
-  private mark(at: number, kind: string, label?: string): HTMLElement {
-    const mark = h("div", { class: `mark ${kind}` }, label !== undefined && bdi(label, { title: `${clock(at)} ${label}` }));
-    mark.style.left = this.across(at);
-    if (at > this.duration * 0.7) mark.classList.add("leftward");
-    return mark;
+  private line(at: number): HTMLElement {
+    const line = h("div", { class: "mark" });
+    line.style.left = this.across(at);
+    return line;
+  }
+
+  /** What begins at a mark, in as much room as there is up to the next. */
+  private label(mark: Mark, until: number): HTMLElement {
+    const label = bdi(mark.label, { title: `${clock(mark.at)} ${mark.label}` });
+    label.style.left = this.across(mark.at);
+    label.style.maxWidth = this.across(until - mark.at);
+    return label;
   }
 
   private times(): HTMLElement[] {

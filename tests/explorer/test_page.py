@@ -1,0 +1,515 @@
+"""The explorer's page in a real browser: what a person does on it, with mouse, thumb or keys alone."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fake_site import HOSTILE, SCRIPT, Fake, fake_site, large_index
+
+from jukectl.explorer.serving import serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+EXPLORER = Path(__file__).parents[2] / "explorer"
+BUILT = Path(__file__).parents[2] / "src" / "jukectl" / "explorer" / "page"
+AXE = EXPLORER / "node_modules" / "axe-core" / "axe.min.js"
+FLAGS = [
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+]
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("the page is tested in Chromium: apt install chromium")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=chromium, args=FLAGS, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Fake:
+    return fake_site(tmp_path_factory.mktemp("explorer") / "a site", 500)
+
+
+@pytest.fixture(scope="session")
+def address(site: Fake) -> Iterator[str]:
+    with serving(site.path) as address:
+        yield address
+
+
+class Reader:
+    """Somebody at the page: what they see, and all that went wrong behind it."""
+
+    def __init__(self, page: "Page", address: str) -> None:
+        self.page = page
+        self.address = address
+        self.faults: list[str] = []
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda message: message.type in ("error", "warning") and self.faults.append(message.text))
+        page.add_init_script(
+            "window.violations = [];"
+            "addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective))"
+        )
+
+    def go(self, hash_: str = "") -> "Page":
+        self.page.goto(f"{self.address}index.html{hash_}")
+        self.page.wait_for_selector("[data-ready]")
+        if "song=" in hash_:
+            self.page.wait_for_selector(".song")
+        return self.page
+
+    def titles(self) -> list[str]:
+        return self.page.locator(".row .row-title").all_inner_texts()
+
+    def time(self) -> float:
+        """Where the player is, seconds, by the slider that tells."""
+        text = self.page.locator(".track").get_attribute("aria-valuetext") or ""
+        minutes = re.match(r"(?:(\d+) minutes? )?(\d+) second", text)
+        assert minutes, text
+        return int(minutes[1] or 0) * 60 + int(minutes[2])
+
+
+@pytest.fixture
+def reader(browser: "Browser", address: str) -> Iterator[Reader]:
+    context = browser.new_context(viewport=DESKTOP, reduced_motion="reduce")  # type: ignore[arg-type]
+    context.set_default_timeout(15_000)
+    context.add_init_script(SPY)
+    reader = Reader(context.new_page(), address)
+    yield reader
+    violations = reader.page.evaluate("window.violations")
+    context.close()
+    assert reader.faults == []
+    assert violations == []
+
+
+# Every audio element that the page makes, so that a test can look at what really plays.
+SPY = """
+window.voices = [];
+const Plain = window.Audio;
+window.Audio = function () {
+  const one = new Plain();
+  one.addEventListener('seeking', () => window.seeks++);
+  window.voices.push(one);
+  return one;
+};
+window.gaps = [];  // seconds between one voice that stops and the one that goes on
+window.seeks = 0;
+const pause = HTMLMediaElement.prototype.pause;
+HTMLMediaElement.prototype.pause = function () {
+  const other = this.paused ? null : playing().find((one) => one !== this);
+  if (other && !this.muted) gaps.push(other.currentTime - this.currentTime);
+  pause.call(this);
+};
+window.playing = () => voices.filter((one) => !one.paused && !one.muted && one.getAttribute('src'));
+"""
+
+
+TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def sounding(page: "Page") -> list[dict[str, Any]]:
+    return page.evaluate("playing().map((one) => ({src: one.getAttribute('src'), at: one.currentTime}))")  # type: ignore[no-any-return]
+
+
+def wait_for_sound(page: "Page", what: str, after: float = 0.0) -> None:
+    page.wait_for_function(
+        "([what, after]) => { const all = playing();"
+        " return all.length === 1 && all[0].getAttribute('src').includes(what) && all[0].currentTime > after; }",
+        arg=[what, after],
+    )
+
+
+def test_five_hundred_songs_can_be_filtered_within_two_seconds(reader: Reader) -> None:
+    page = reader.page
+    took = []
+    for _ in range(3):  # other work may hold up one of them
+        page.goto("about:blank")
+        page.goto(f"{reader.address}index.html")
+        page.wait_for_selector("[data-ready]")
+        page.evaluate(
+            "() => { const box = document.querySelector('input[type=search]');"
+            " box.value = 'paper signal'; box.dispatchEvent(new Event('input')); }"
+        )
+        page.wait_for_selector(".size:text-is('8 of 500 songs')")
+        took.append(page.evaluate("performance.now()"))
+    assert min(took) < 2000, took
+    assert all("Paper Signal" in title for title in reader.titles())
+
+
+def test_songs_are_narrowed_by_artist_genre_model_kind_and_state_and_counted(reader: Reader, site: Fake) -> None:
+    page = reader.go()
+    rows = list(site.songs.values())
+    page.select_option(
+        "select[aria-label=Artist]", label=f"Zoë Ångström ({sum(s['artist'] == 'Zoë Ångström' for s in rows)})"
+    )
+    zoe = [song for song in rows if song["artist"] == "Zoë Ångström"]
+    assert page.inner_text(".size") == f"{len(zoe)} of 500 songs"
+    metal = [song for song in zoe if "Metal" in song["genres"]]
+    page.select_option("select[aria-label=Genre]", label=f"Metal ({len(metal)})")
+    new = [song for song in metal if song["kind"] == "continuation"]
+    page.get_by_role("button", name=f"continuation{len(new)}").click()
+    assert page.inner_text(".size") == f"{len(new)} of 500 songs"
+    assert "artist=Zo" in page.url
+    assert "genre=Metal" in page.url
+    assert "kind=continuation" in page.url
+    page.get_by_role("button", name="Clear all").first.click()
+    assert page.inner_text(".size") == "500 songs"
+    page.get_by_role("button", name="broken1").click()
+    assert reader.titles() == [site.songs["song-00007"]["title"]]
+    page.go_back()
+    assert page.inner_text(".size") == "500 songs"
+    page.go_forward()
+    assert page.inner_text(".size") == "1 of 500 songs"
+
+
+def test_search_minds_neither_accents_nor_capitals_and_order_is_as_asked(reader: Reader) -> None:
+    page = reader.go()
+    page.fill("input[type=search]", "ZOE angstrom 1")
+    page.wait_for_function("() => document.querySelector('.size').textContent.includes(' of 500')")
+    assert all("1" in title or "song" in title for title in reader.titles())
+    assert len(set(page.locator(".row-by").all_inner_texts())) > 1
+    page.fill("input[type=search]", "harbour")
+    page.select_option("select[aria-label=Order]", label="Title")
+    found = page.locator(".row .row-title").all_inner_texts()
+    assert found == sorted(found, key=str.lower)
+    assert "sort=title" in page.url
+
+
+def test_it_plays_seeks_and_tells_the_moment(reader: Reader) -> None:
+    page = reader.go("#song=song-00011")
+    page.get_by_role("button", name="Play").click()
+    wait_for_sound(page, "bottom-0", 0.3)
+    track = page.locator(".track").bounding_box()
+    assert track
+    page.mouse.click(track["x"] + track["width"] * 0.75, track["y"] + 150)
+    wait_for_sound(page, "bottom-0", 9.0)
+    assert 8.9 < sounding(page)[0]["at"] < 11
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("() => playing()[0].currentTime < 6.9")
+    page.get_by_role("button", name="Pause").click()
+    assert sounding(page) == []
+    at = page.evaluate("voices.find((one) => one.currentTime > 1).currentTime")
+    assert f"t={at:.1f}".rstrip("0").rstrip(".") in page.url
+    page.reload()
+    page.wait_for_selector(".track")
+    assert abs(reader.time() - at) <= 1
+
+
+def test_levels_change_places_while_they_play_and_the_moment_stays(reader: Reader) -> None:
+    page = reader.go("#song=song-00011")
+    page.keyboard.press(" ")
+    wait_for_sound(page, "bottom-0", 1.0)
+    for number, level in (("1", "top"), ("2", "middle"), ("3", "bottom"), ("1", "top")):
+        page.keyboard.press(number)
+        wait_for_sound(page, f"{level}-0", 1.0)
+        assert page.locator(f".segments [aria-pressed=true]:text-is('{level.capitalize()}')").count() == 1
+    gaps = page.evaluate("gaps")
+    assert len(gaps) == 4
+    assert sorted(map(abs, gaps))[2] < 0.05, gaps  # other work may hold up one of them
+    page.keyboard.press("2")
+    wait_for_sound(page, "middle-0", 1.0)
+    assert page.locator(".spectrograms img").get_attribute("src") == "media/shared/middle-0.png"
+    assert "level=middle" in page.url
+    page.keyboard.press("]")
+    wait_for_sound(page, "middle-1", 1.0)
+    assert "sample=1" in page.url
+
+
+def test_the_word_that_is_sung_is_lit_and_a_word_that_is_clicked_is_heard(reader: Reader, site: Fake) -> None:
+    page = reader.go("#song=song-00010")
+    words = site.songs["song-00010"]["lyrics"]["words"]
+    assert page.locator(".word").all_inner_texts() == [word["text"] for word in words]  # an emoji is one character
+    assert page.locator(".lyrics").inner_text() == site.songs["song-00010"]["lyrics"]["text"]
+    page.click(".word:text-is('evening')")
+    evening = next(word for word in words if word["text"] == "evening")
+    assert page.inner_text(".word.lit") == "evening"
+    page.keyboard.press("Tab")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press(" ")
+    page.wait_for_function("() => document.querySelector('.word.lit')?.textContent === 'calm'")
+    assert sounding(page)[0]["at"] > evening["end"]
+    assert page.locator("figure img").get_attribute("src") == "media/song-00010/align-0.png"
+
+
+def test_what_was_given_what_is_new_and_where_labels_change_is_marked(reader: Reader) -> None:
+    page = reader.go("#song=song-00011")
+    given, new = page.locator(".region").all()
+    assert (given.inner_text(), new.inner_text()) == ("Given 0:04", "New 0:08")
+    box, track = given.bounding_box(), page.locator(".track").bounding_box()
+    assert box
+    assert track
+    assert abs(box["width"] / track["width"] - 4 / 12) < 0.01
+    assert page.locator(".labels bdi").all_inner_texts() == ["Zoë Ångström, Metal", SCRIPT]
+    place = page.locator(".labels bdi").first.bounding_box()
+    assert place
+    assert abs((place["x"] - track["x"]) / track["width"] - 6 / 12) < 0.01
+
+
+def test_any_path_of_a_tree_is_one_timeline_and_a_shared_node_plays_on(reader: Reader) -> None:
+    page = reader.go("#song=song-00009&path=0.1&t=2.5")
+    assert page.locator(".node.on").all_inner_texts() == ["Root", "0", "0.1"]
+    sources = page.locator(".spectrograms img").evaluate_all(
+        "all => all.map((one) => one.getAttribute('src').split('/').pop())"
+    )
+    assert sources == ["node-root-bottom.png", "node-0-bottom.png", "node-0.1-bottom.png"]
+    page.keyboard.press(" ")
+    wait_for_sound(page, "node-root", 2.6)
+    seeks = page.evaluate("seeks")
+    page.click(".node >> text=1.0")
+    assert page.locator(".node.on").all_inner_texts() == ["Root", "1", "1.0"]
+    assert "node-root" in sounding(page)[0]["src"]
+    assert page.evaluate("seeks") == seeks
+    assert "path=1.0" in page.url
+    wait_for_sound(page, "node-1-", 0.05)  # the root is over, and its branch begins
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".node.here").inner_text() == "0"
+    assert page.inner_text(".whole") == "0:08"
+    assert page.locator(".node.silent").inner_text() == "1.1"
+
+
+def test_all_is_done_by_keyboard_alone(reader: Reader) -> None:
+    page = reader.go()
+    press = page.keyboard.press
+    press("/")
+    page.keyboard.type("little lamp")
+    page.wait_for_selector(".size:text-is('1 of 500 songs')")
+    press("ArrowDown")
+    press("Enter")
+    page.wait_for_selector("h1 >> text='Little Lamp'")
+    press(" ")
+    wait_for_sound(page, "bottom-0", 0.2)
+    press("ArrowRight")
+    wait_for_sound(page, "bottom-0", 5.0)
+    press("1")
+    wait_for_sound(page, "top-0", 5.0)
+    press(" ")
+    assert sounding(page) == []
+    press("?")
+    assert page.locator("dialog.help").is_visible()
+    press("Escape")
+    assert not page.locator("dialog.help").is_visible()
+    page.focus(".list")
+    reached = []
+    for _ in range(40):
+        press("Tab")
+        name, ring = page.evaluate(
+            "() => [document.activeElement.getAttribute('aria-label') || document.activeElement.textContent,"
+            " getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        reached.append(name)
+        if page.evaluate("document.activeElement === document.body"):
+            break
+        assert ring != "none", name
+    for name in ("Play", "Top", "Moment in the music", "Volume", "Little", "Copy the command", "bottom.npz"):
+        assert name in reached
+    page.focus(".word")
+    press("ArrowRight")
+    press("Enter")
+    assert page.inner_text(".word.lit") == "lamp"
+    page.evaluate("document.activeElement.blur()")
+    press("Escape")
+    assert "song=" not in page.url
+    assert page.locator(".welcome").is_visible()
+    press("/")
+    press("Control+A")
+    press("Delete")
+    press("Escape")
+    press("j")
+    press("j")
+    press("k")
+    press("Enter")
+    page.wait_for_selector(".song")
+    assert "song=song-00499" in page.url
+
+
+def test_songs_in_the_making_broken_and_newer_ones_are_told_as_what_they_are(reader: Reader, site: Fake) -> None:
+    page = reader.go("#song=song-00006")
+    assert "still being made" in page.inner_text(".notice")
+    assert page.locator("[aria-label=Level] button").all_inner_texts() == ["Top"]
+    page.keyboard.press("3")  # a level that is not there
+    page.keyboard.press(" ")
+    wait_for_sound(page, "top-0", 0.1)
+    for number in (7, 8):
+        reader.go(f"#song=song-0000{number}")
+        page.wait_for_function(
+            "(text) => document.querySelector('.notice')?.innerText.includes(text)",
+            arg=site.songs[f"song-0000{number}"]["problem"][:30],
+        )
+        assert page.locator(".player").count() == 0
+        page.keyboard.press(" ")
+        page.keyboard.press("1")
+        page.keyboard.press("]")
+    page.evaluate("location.hash = '#song=no-such-song'")
+    page.wait_for_selector("text='There is no such song here.'")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_hostile_names_and_lyrics_are_text_and_the_layout_holds(
+    reader: Reader, site: Fake, size: dict[str, int]
+) -> None:
+    page = reader.page
+    page.set_viewport_size(size)  # type: ignore[arg-type]
+    for number, title in enumerate(HOSTILE):
+        reader.go(f"#song=song-{number:05d}")
+        page.wait_for_function("(title) => document.querySelector('h1')?.textContent === title", arg=title)
+        wide, high = page.evaluate("[document.documentElement.scrollWidth, document.querySelector('h1').offsetHeight]")
+        assert wide <= size["width"], title[:20]
+        assert high < 260
+        assert page.title().startswith(title[:20].strip())
+    assert page.evaluate("window.broken === undefined")
+    links = page.locator(".files a").evaluate_all("all => all.map((one) => one.getAttribute('href'))")
+    assert links == [f"media/song-{len(HOSTILE) - 1:05d}/bottom.npz"]  # neither outside nor elsewhere nor a script
+    reader.go("#q=%3Cscript%3E")
+    assert page.locator(".row").count() > 0
+
+
+def test_the_content_security_policy_lets_no_other_script_run(reader: Reader) -> None:
+    page = reader.go()
+    page.evaluate("""() => {
+      const put = (tag) => document.body.appendChild(document.createElement(tag));
+      put('script').textContent = 'window.broken = true';
+      put('div').innerHTML = '<img src=x onerror="window.broken = true">';
+      put('p').setAttribute('style', 'color: red');
+    }""")
+    page.wait_for_timeout(100)
+    assert page.evaluate("window.broken === undefined")
+    kinds = page.evaluate("window.violations.splice(0)")
+    assert {"script-src-elem", "script-src-attr", "style-src-attr"} <= set(kinds)
+    reader.faults.clear()
+
+
+def test_from_disk_it_does_the_same(browser: "Browser", site: Fake) -> None:
+    context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
+    context.add_init_script(SPY)
+    reader = Reader(context.new_page(), f"file://{site.path}/".replace(" ", "%20"))
+    page = reader.go()
+    page.fill("input[type=search]", "little lamp")
+    page.click(".row")
+    page.wait_for_selector("h1 >> text='Little Lamp'")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Play").click()
+    wait_for_sound(page, "bottom-0", 0.2)
+    assert page.locator(".spectrograms img").evaluate("one => one.naturalWidth") == 600
+    page.go_back()
+    assert page.locator(".welcome").is_visible()
+    assert page.evaluate("window.violations") == []
+    assert reader.faults == []
+    context.close()
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe is fetched with: make explorer")
+@pytest.mark.parametrize(
+    ("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")], ids=["light", "dark", "phone"]
+)
+def test_axe_finds_no_serious_fault(browser: "Browser", address: str, scheme: Any, size: Any) -> None:
+    context = browser.new_context(viewport=size, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
+    reader = Reader(context.new_page(), address)
+    for place in (
+        "",
+        "#song=song-00010&t=5",
+        "#song=song-00009&t=5&path=0.1&q=nothing+of+the+sort",
+        "#song=song-00007",
+    ):
+        page = reader.go(place)
+        page.add_script_tag(path=AXE)
+        found = page.evaluate("axe.run({resultTypes: ['violations']}).then((found) => found.violations)")
+        serious = [
+            (one["id"], [node["target"] for node in one["nodes"]][:3])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], place
+    context.close()
+
+
+def test_a_phone_shows_the_list_or_a_song(reader: Reader) -> None:
+    page = reader.page
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    reader.go()
+    assert not page.locator("main").is_visible()
+    page.click(".row >> nth=2")
+    page.wait_for_selector(".song h1")
+    assert not page.locator(".side").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.click(".back")
+    page.wait_for_selector(".list")
+    assert page.locator(".list").is_visible()
+    assert "song=" not in page.url
+
+
+def test_the_colours_are_the_systems_or_those_chosen(reader: Reader) -> None:
+    page = reader.go()
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate(paper)
+    assert light != dark
+    page.get_by_role("button", name="Colours").click()  # light, whatever the system says
+    assert page.evaluate(paper) == light
+    page.reload()
+    page.wait_for_selector("[data-ready]")
+    assert page.evaluate(paper) == light
+    page.get_by_role("button", name="Colours").click()
+    assert page.evaluate(paper) == dark
+
+
+def test_a_hundred_thousand_songs_stay_usable(browser: "Browser", tmp_path: Path) -> None:
+    large_index(tmp_path / "site", 100_000)
+    context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
+    reader = Reader(context.new_page(), f"file://{tmp_path}/site/")
+    page = reader.go()
+    page.wait_for_function("() => document.querySelectorAll('.row').length > 5")
+    page.wait_for_selector("[data-prepared]")  # in its idle moments
+    clock = context.new_cdp_session(page)
+    clock.send("Performance.enable", {"timeDomain": "threadTicks"})  # other work on the machine does not count
+
+    def spent(act: str) -> float:
+        """Seconds of processor time that the page needs for something."""
+        before, after = (took(), page.evaluate(f"() => {{ {act} }}"), page.evaluate(TWO_FRAMES), took())[::3]
+        return after - before
+
+    def took() -> float:
+        metrics = clock.send("Performance.getMetrics")["metrics"]
+        return next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+
+    put = "const one = document.querySelector('{}'); one.value = '{}'; one.dispatchEvent(new Event('{}'))"
+    times = {
+        "search": spent(put.format("input", "ar a", "input")),
+        "search on": spent(put.format("input", "ar ab", "input")),
+        "filter": spent("document.querySelector('.chip').click()"),
+        "scroll": spent("document.querySelector('.list').scrollTop = 300000"),
+        **{sort: spent(put.format(".summary select", sort, "change")) for sort in ("title", "artist", "length")},
+    }
+    assert max(times.values()) < 0.2, times
+    assert page.locator(".row").count() < 60
+    assert reader.faults == []
+    context.close()
+
+
+@pytest.mark.skipif(not (EXPLORER / "node_modules").exists(), reason="the page is built by npm: make explorer")
+def test_the_page_in_the_package_is_what_its_sources_build(tmp_path: Path) -> None:
+    npx = shutil.which("npx")
+    if npx is None:
+        pytest.skip("the page is built by npm")
+    subprocess.run([npx, "--no-install", "tsc"], cwd=EXPLORER, check=True, capture_output=True)
+    command = [npx, "--no-install", "vite", "build", "--logLevel", "warn", "--outDir", str(tmp_path / "page")]
+    subprocess.run(command, cwd=EXPLORER, check=True, capture_output=True)
+    built = {path.name: path.read_bytes() for path in (tmp_path / "page").iterdir()}
+    assert built == {path.name: path.read_bytes() for path in BUILT.iterdir()}
