@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import emit, progress, warn
+from jukectl.cli.console import emit, progress, show_facts, warn
 
 app = typer.Typer(help="Find when words are sung, and see what a model is told of them.")
 
@@ -55,3 +55,39 @@ def align(
         )
     guessed = sum(word.guessed for word in found.lyrics.words)
     emit(context, [out], {"lyrics": str(out), "words": len(found.lyrics.words), "guessed": guessed})
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The lyrics: plain text, or .lrc.")],
+    model: o.Model = None,
+    at: Annotated[
+        float | None,
+        typer.Option("--at", min=0, help="Show what the window is told in whose middle this second of the song is."),
+    ] = None,
+    song_seconds: Annotated[
+        float | None, typer.Option("--song-seconds", help="Length of the song, over which plain text is spread.")
+    ] = None,
+) -> None:
+    """Show what a model is told of lyrics: {é→e} is told otherwise, {♪→} is not told at all.
+
+    Example: jukectl lyrics show song.lrc --model 1b-lyrics --at 12.5
+    """
+    from dataclasses import asdict
+
+    from jukectl.pipeline.wording import tell_lyrics
+
+    about = tell_lyrics(file, model or "mini", at=at, song_seconds=song_seconds)
+    lines = [
+        about.marked.rstrip("\n"),
+        "",
+        f"{about.model} is told {len(about.told)} characters, {about.reads} a window.",
+    ]
+    if about.otherwise:
+        lines.append("told otherwise: " + ", ".join(f"{one} as {told!r}" for one, told in about.otherwise.items()))
+    if about.left_out:
+        lines.append(f"not told, or not all of it: {', '.join(about.left_out)}")
+    if about.window is not None:
+        lines += ["", f"the window around {at:g} s:", about.window.strip("\n")]
+    show_facts(context, asdict(about), lines)
