@@ -104,7 +104,7 @@ def test_lyrics_are_spelled_in_the_alphabet_of_their_model():
         make_card().spell(Level.MIDDLE, "a")
     with pytest.raises(BadInput, match=r"none of the lyrics' characters is one that sung knows: x, Y"):
         make_card().spell(Level.TOP, "xxYx")
-    assert make_card(vocabularies={}).spell(Level.TOP, "aBED").ids == (2, 4)  # A to D, as it does not tell
+    assert make_card(vocabularies={}).spell(Level.TOP, "aBED").ids == (1, 2, 4)  # A to D, as it does not tell
 
 
 def test_it_is_read_as_it_was_written_and_a_set_of_two_levels_is_written_once():
