@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from jukectl.training.config import VQVAERecipe, load_recipe
+
 FOLDER = Path(__file__).parents[2] / "examples" / "singing"
 SEEDS = [f"test {index}" for index in range(40)]
 
@@ -129,3 +131,10 @@ def test_a_song_sounds_where_its_words_are_and_is_the_same_again(tmp_path):
         assert np.sqrt(np.mean(wave[span] ** 2)) > 0.02
         sung[span] = True
     assert np.sqrt(np.mean(wave[~sung] ** 2)) < 0.01
+
+
+def test_the_codec_is_judged_by_mel_bands_and_keeps_the_held_out_songs_out():
+    recipe = load_recipe(FOLDER / "vqvae.toml", VQVAERecipe)
+    assert recipe.loss.mel > recipe.loss.spectral > recipe.loss.waveform == 0
+    assert recipe.data.held_out == ("held-out/*",)
+    assert (recipe.start, recipe.levels) == ("mini", ("top",))
