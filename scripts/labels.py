@@ -35,14 +35,13 @@ def bits(song: Song, folder: ModelFolder, prior: Prior, label: str) -> np.ndarra
     artist, _, genre = label.partition("|")
     mixtures = folder.card.mixtures(Level.TOP, artist or None, (genre,) if genre else ())
     labels = LabelBatch.repeat(
-        1,
+        codes.samples,
         slots=config.genre_slots,
         total_length=song_samples(recipe.song_seconds, config),
         offset=begun_samples(recipe.start_at, config),
         sample_length=config.window_samples,
-    ).styled(*([one] for one in mixtures))
-    rows = torch.from_numpy(codes.array.astype(np.int64))
-    return np.concatenate([prior.bits(row[None], labels).numpy() for row in rows])
+    ).styled(*([one] * codes.samples for one in mixtures))
+    return prior.bits(torch.from_numpy(codes.array.astype(np.int64)), labels).numpy()
 
 
 def main() -> None:
