@@ -123,3 +123,24 @@ def test_a_song_of_a_newer_format_is_not_touched(fails, song, tmp_path):
     for command in (["pick", "--sample", 0], ["cut", "--at", 0.1], ["branch", "--at", 0.1], ["tree"]):
         assert "recipe format 9" in fails(command[0], song, *command[1:], "--out", tmp_path / "new")
     assert not (tmp_path / "new/song.toml").exists()
+
+
+def test_a_model_that_sings_is_steered_by_other_words_from_the_cut_on(jukectl, singing_model, tmp_path):
+    """Its top prior is as the published 1b-lyrics: lyrics and codes in one sequence, two sets of names."""
+    (tmp_path / "first.txt").write_text("hello there, my love")
+    (tmp_path / "second.txt").write_text("and now for something else")
+    song = tmp_path / "song"
+    options = ["--model", singing_model, "--artist", "ada", "--seconds", 0.6, "--seed", 3, "--levels", "top"]
+    jukectl("sample", "--out", song, "--lyrics", tmp_path / "first.txt", *options)
+    words = {"same": [], "other": ["--lyrics", tmp_path / "second.txt"]}
+    for name, lyrics in words.items():
+        jukectl("branch", song, "--at", 0.3, "--seed", 4, "--seconds", 2, "--out", tmp_path / name, *lyrics)
+    same, other = (codes(tmp_path / name) for name in words)
+    assert np.array_equal(same[:, :9], other[:, :9])
+    assert not np.array_equal(same, other)
+    assert "hello there" in (tmp_path / "same/song.toml").read_text()
+    jukectl("tree", tmp_path / "other", "--every", 0.1, "--branch", 2, "--depth", 1, "--out", tmp_path / "tree")
+    leaf = jukectl("pick", tmp_path / "tree", "--leaf", "1").out.strip()
+    assert "something else" in (tmp_path / "tree-1/song.toml").read_text()
+    jukectl("upsample", leaf, "--to", 0.1)
+    jukectl("cut", leaf, "--at", 0.2)
