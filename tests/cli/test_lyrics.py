@@ -1,8 +1,14 @@
-"""--lyrics FILE: a text, and everything else that a file may be."""
+"""--lyrics FILE: a text, LRC, and everything else that a file may be; `jukectl lyrics`."""
 
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
+
+from jukectl.lyrics.lrc import parse
+
+SUNG = Path(__file__).parent.parent / "data/sung_twinkle.ogg"
 
 
 @pytest.fixture
@@ -65,7 +71,7 @@ def test_a_file_without_a_text_is_an_error(fails, sing, tmp_path, content, reaso
 
 def test_what_is_no_file_or_no_lyrics_is_an_error(fails, sing, tmp_path):
     assert "words.txt is not there" in fails(*sing, "--lyrics", tmp_path / "words.txt")
-    assert "--lyrics takes a text file, and - is not there" in fails(*sing, "--lyrics", "-")
+    assert "lyrics are a text file, and - is not there" in fails(*sing, "--lyrics", "-")
     assert f"{tmp_path} is none" in fails(*sing, "--lyrics", tmp_path)
     with (tmp_path / "giant.txt").open("wb") as file:
         file.truncate(2**20 + 1)
@@ -76,3 +82,53 @@ def test_characters_that_the_model_has_not_are_warned_of_once(jukectl, sing, tmp
     (tmp_path / "words.txt").write_text("1 + 1 + 1\n")
     lines = jukectl(*sing, "--lyrics", tmp_path / "words.txt").err.splitlines()
     assert sum("singer has no characters for these of the lyrics" in line for line in lines) == 1
+
+
+def test_an_lrc_file_is_kept_with_its_times(jukectl, sing, tmp_path):
+    (tmp_path / "words.LRC").write_text("[00:00.00]One\n[00:00.10]Two\n")
+    jukectl(*sing, "--lyrics", tmp_path / "words.LRC")
+    assert kept(tmp_path) == "[00:00.00]One\n[00:00.10]Two\n"
+    assert 'lyrics_format = "lrc"' in (tmp_path / "song/song.toml").read_text()
+    assert "finished already" in jukectl(*sing, "--lyrics", tmp_path / "words.LRC").err
+
+
+def test_lrc_that_cannot_be_read_names_file_and_line(fails, sing, tmp_path):
+    (tmp_path / "words.lrc").write_text("[00:00.00]One\nTwo\n")
+    assert "words.lrc: line 2 has no time" in fails(*sing, "--lyrics", tmp_path / "words.lrc")
+    assert not (tmp_path / "song").exists()
+
+
+def test_what_a_model_is_told_is_shown(jukectl, singing_model, tmp_path):
+    (tmp_path / "words.lrc").write_text("[00:01.00]Café\n[00:02.00]♪\n", encoding="utf-8")
+    show = ["lyrics", "show", tmp_path / "words.lrc", "--model", singing_model]
+    assert jukectl(*show).out.splitlines() == [
+        "Caf{é→e}",
+        "{♪→}",
+        "",
+        "singer is told 5 characters, 16 a window.",
+        "told otherwise: é as 'e'",
+        "not told, or not all of it: ♪",
+    ]
+    assert jukectl(*show, "--at", 1.5).out.splitlines()[-2] == "the window around 1.5 s:"
+    found = jukectl("--json", *show).json
+    assert (found["told"], found["otherwise"], found["left_out"]) == ("Cafe\n", {"é": "e"}, ["♪"])
+
+
+def test_words_are_aligned_with_a_recording(jukectl, tmp_path):
+    (tmp_path / "words.txt").write_text("Twinkle, brightly little star,\nHow I wonder what you are!\n")
+    out = tmp_path / "sung.lrc"
+    answer = jukectl("--json", "lyrics", "align", SUNG, tmp_path / "words.txt", "--out", out, "--no-separate")
+    assert answer.json == {"lyrics": str(out), "words": 10, "guessed": 0}
+    lyrics = parse(out.read_text())
+    assert lyrics.text == "Twinkle, brightly little star,\nHow I wonder what you are!"
+    assert abs(lyrics.words[4].start - 5.333) < 0.2  # How
+
+
+def test_without_the_extra_the_way_on_is_told(fails, tmp_path, monkeypatch):
+    (tmp_path / "words.txt").write_text("Twinkle")
+    monkeypatch.setitem(sys.modules, "demucs.apply", None)
+    align = ["lyrics", "align", SUNG, tmp_path / "words.txt", "--out", tmp_path / "sung.lrc"]
+    assert "pip install 'jukectl[align]', or leave the separation out with --no-separate" in fails(*align, status=1)
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    assert "to align lyrics takes pocketsphinx: pip install 'jukectl[align]'" in fails(*align, status=1)
+    assert not (tmp_path / "sung.lrc").exists()

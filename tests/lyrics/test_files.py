@@ -45,7 +45,7 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path):
 def test_files_that_are_no_lyrics_are_named(tmp_path):
     wrong = tmp_path / "wrong.lrc"
     wrong.write_bytes(b"\xff\xfe\x00")
-    for path, said in ((tmp_path / "gone.txt", "is not there"), (tmp_path, "is no file"), (wrong, "is not UTF-8")):
+    for path, said in ((tmp_path / "gone.txt", "is not there"), (tmp_path, "is none"), (wrong, "is not UTF-8")):
         with pytest.raises(BadInput, match=said):
             read_text(path)
     with pytest.raises(BadInput, match=r"wrong\.lrc: line 1 has no time"):

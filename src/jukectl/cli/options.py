@@ -12,7 +12,7 @@ from jukectl.codes.recipe import LyricsFormat
 from jukectl.codes.schedule import Change, parse_schedule
 from jukectl.errors import BadInput
 
-LONGEST_LYRICS = 2**20  # bytes; songs have a few thousand
+LONGEST_SCHEDULE = 2**20  # bytes
 
 Model = Annotated[
     str | None, typer.Option("--model", help="A model's name (jukectl models list) or its folder. [default: mini]")
@@ -207,24 +207,12 @@ def parse_adapter(text: str) -> tuple[Path, float | None]:
 
 
 def read_lyrics(path: Path) -> str:
-    """The text of a lyrics file; BadInput where it has none."""
-    try:
-        if not path.is_file():
-            raise BadInput(f"--lyrics takes a text file, and {path} is {'none' if path.exists() else 'not there'}")
-        if path.stat().st_size > LONGEST_LYRICS:
-            raise BadInput(f"{path} is no lyrics: it has {path.stat().st_size} bytes")
-        text = path.read_text(encoding="utf-8-sig")  # with a mark at its beginning or without
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the lyrics as UTF-8 text") from error
-    except OSError as error:
-        raise BadInput(f"cannot read the lyrics {path}: {error.strerror or error}") from error
-    if format_of_lyrics(path) == "lrc":
-        from jukectl.lyrics import lrc
+    """The text of a lyrics file; BadInput where it has none, or is LRC that cannot be read."""
+    from jukectl.lyrics import files
 
-        try:
-            lrc.parse(text)
-        except BadInput as error:
-            raise BadInput(f"{path}: {error}. Mend it, or name a file of plain text .txt") from error
+    text = files.read_text(path)
+    if files.is_timed(path):
+        files.parse_lrc(text, path)
     return text
 
 
@@ -233,7 +221,7 @@ def read_schedule(path: Path) -> tuple[Change, ...]:
     try:
         if not path.is_file():
             raise BadInput(f"--schedule takes a TOML file, and {path} is {'none' if path.exists() else 'not there'}")
-        if path.stat().st_size > LONGEST_LYRICS:
+        if path.stat().st_size > LONGEST_SCHEDULE:
             raise BadInput(f"{path} is no schedule: it has {path.stat().st_size} bytes")
         return parse_schedule(path.read_text(encoding="utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
@@ -244,7 +232,9 @@ def read_schedule(path: Path) -> tuple[Change, ...]:
 
 def format_of_lyrics(path: Path) -> LyricsFormat:
     """What a lyrics file is by its name: .lrc, or else plain text."""
-    return "lrc" if path.suffix.lower() == ".lrc" else "text"
+    from jukectl.lyrics import files
+
+    return "lrc" if files.is_timed(path) else "text"
 
 
 def _number(option: str, text: str) -> float:

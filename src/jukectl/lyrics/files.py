@@ -47,7 +47,7 @@ def read_text(path: Path) -> str:
     """The text of a lyrics file; BadInput where it has none."""
     try:
         if not path.is_file():
-            raise BadInput(f"{path} is {'no file' if path.exists() else 'not there'}: lyrics are a text file, or .lrc")
+            raise BadInput(f"lyrics are a text file, and {path} is {'none' if path.exists() else 'not there'}")
         if path.stat().st_size > LARGEST:
             raise BadInput(f"{path} is no lyrics: it has {path.stat().st_size} bytes")
         return path.read_text(encoding="utf-8-sig")  # with a mark at its beginning or without

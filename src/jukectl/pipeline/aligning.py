@@ -51,8 +51,8 @@ def align_file(
     separation = separation or Separation()
     samples, rate = recording.samples, recording.sample_rate
     if separation.wanted:
-        report(Progress("separating the voice", 0, 1))
         separator = separator or DemucsSeparator.load(separation.weights, str(choose(separation.device).device))
+        report(Progress("separating the voice", 0, 1))
         samples, rate = separator.vocals(samples, rate)[None], separator.sample_rate
         report(Progress("separating the voice", 1, 1))
     heard = resample(to_mono(samples), rate, aligner.sample_rate)
