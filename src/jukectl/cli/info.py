@@ -34,6 +34,8 @@ def _song_lines(facts: dict[str, Any]) -> list[str]:
         f"{facts['song']}: {facts['kind'] or 'codes without a recipe'}, model {facts['model'] or 'unknown'}, {style}, "
         f"{facts['samples']} sample{'s' if facts['samples'] != 1 else ''}, seed {facts['seed']}"
     ]
+    if facts["trunk"]:
+        lines.append(f"  begins with {facts['trunk']['seconds']:.1f} s of {facts['trunk']['source']}")
     for name, level in facts["levels"].items():
         lines.append(f"  {name}: {level['done']} of {level['frames']} codes, {level['seconds']:.1f} s")
     lines.append(f"  {_left_to_do(facts)}")

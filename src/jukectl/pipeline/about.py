@@ -10,7 +10,7 @@ from jukectl.checkpoints.sizes import memory
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import Recipe
+from jukectl.codes.recipe import Recipe, Trunk
 from jukectl.codes.song import Song
 from jukectl.codes.tree import is_tree
 from jukectl.errors import BadInput, BadModel
@@ -69,11 +69,16 @@ def _describe_song(song: Song) -> dict[str, Any]:
         "seed": recipe.seed if recipe else None,
         "samples": samples[0],
         "prompt_seconds": recipe.prompt.seconds if recipe and recipe.prompt else 0.0,
+        "trunk": _trunk_facts(recipe.trunk) if recipe and recipe.trunk else None,
         "midi": recipe.midi.source if recipe and recipe.midi else None,
         "levels": levels,
         "unfinished": unfinished,
         "audio": sorted(str(path) for path in (song.path / "audio").glob("[!.]*")),
     }
+
+
+def _trunk_facts(trunk: Trunk) -> dict[str, Any]:
+    return {"source": trunk.source, "sample": trunk.sample, "seconds": round(trunk.seconds, 3)}
 
 
 def _codec(recipe: Recipe) -> VQVAEConfig | None:

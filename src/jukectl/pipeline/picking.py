@@ -26,6 +26,7 @@ from jukectl.pipeline.scores import carry_notes
 from jukectl.pipeline.trunks import (
     Codeset,
     begins_of,
+    beside,
     codes_of_song,
     cut_codes,
     keep_trunk,
@@ -120,8 +121,7 @@ def cut(
 
 def folder_beside(song: Song, out: Path | None, what: str) -> Path:
     """The folder of a song that is taken from another: the one named, or one beside it that is called after it."""
-    whole = song.path if song.path.name else song.path.absolute()
-    out = out or whole.with_name(f"{whole.name}-{what}")
+    out = out or beside(song.path, what)
     if out.exists() and out.samefile(song.path):
         raise BadInput(f"--out {out} is the song itself, which stays as it is. Give another folder")
     return out

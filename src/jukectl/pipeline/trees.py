@@ -29,7 +29,7 @@ from jukectl.pipeline.picking import Taken, begin, cut, given_prompt, numbers_of
 from jukectl.pipeline.rendering import make_codes
 from jukectl.pipeline.request import LARGEST_SEED, Request
 from jukectl.pipeline.scores import carry_notes
-from jukectl.pipeline.trunks import codes_of_song, sample_of, top_frames, trunk_of
+from jukectl.pipeline.trunks import beside, codes_of_song, sample_of, top_frames, trunk_of
 from jukectl.progress import Progress, Report, Warn, remark, silent, unheard
 
 MARGIN_SECONDS = 2.0
@@ -92,7 +92,7 @@ def tree(
         found = codes_of_song(song)
         top_frames(song, found, beginning.at)
         sample_of(song, found, beginning.sample)
-    place = out or source.with_name(f"{source.stem if source.is_file() else source.name}-tree")
+    place = out or beside(source, "tree")
     if place.exists() and source.exists() and place.samefile(source):
         raise BadInput(f"--out {place} is what the tree is to grow from. Give another folder")
     if (place / "song.toml").exists():
@@ -148,7 +148,7 @@ def pick_place(path: Path, place: Place, out: Path | None = None, *, overwrite: 
         trunk=trunk_of(grove.root.path, None, trunk),
         made=made,
     )
-    target = Song.create(out or path.with_name(f"{path.name or path.absolute().name}-{name_of(place)}"))
+    target = Song.create(out or beside(path, name_of(place)))
     with target.lock():
         new = begin(target, asked, given_prompt(grove.root, asked.prompt), trunk, overwrite=overwrite)
         carry_notes(grove.root, target, asked)

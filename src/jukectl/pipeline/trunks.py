@@ -17,6 +17,12 @@ Codeset = Mapping[Level, Codes]
 """The codes of the levels that a song has, top first."""
 
 
+def beside(path: Path, what: str) -> Path:
+    """A place next to a folder or a file, called after it."""
+    whole = path if path.name not in ("", "..") else path.resolve()
+    return whole.with_name(f"{whole.stem if whole.is_file() else whole.name}-{what}")
+
+
 def codes_of_song(song: Song) -> dict[Level, Codes]:
     """All codes that a song has."""
     return {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
