@@ -16,7 +16,7 @@ from jukectl.evaluation.lyrics_plot import draw_lyrics
 from jukectl.evaluation.prior import Gain
 from jukectl.pipeline.evaluating.inputs import find_checked, rounded, save_plot, split_songs
 from jukectl.prior.attending import attention_of, attentions_of, hearing_layers
-from jukectl.prior.following import word_onsets
+from jukectl.prior.following import mass_near, word_onsets
 from jukectl.prior.model import Prior
 from jukectl.prior.sung import SungWord
 from jukectl.progress import Progress, Report, Warn, silent, unheard
@@ -62,7 +62,7 @@ def evaluate_lyrics(
     Bits a code with the right lyrics, with another song's of the same length, and with none; and, where words have
     times, how far the onsets of words by its attention are from the true ones, beside those of characters that are
     spread evenly over the song, or over what is sung of it. The layer and the head that are looked at are chosen on
-    songs that are not held out: those with the least error. `plots` is a folder for a picture.
+    songs that are not held out: those that look most at what is sung. `plots` is a folder for a picture.
     """
     if segments < 1:
         raise BadInput(f"--segments is 1 or more, got {segments}")
@@ -166,15 +166,17 @@ def _judge(
 
 
 def choose_head(prior: Prior, timed: Sequence[_Timed]) -> tuple[int, int]:
-    """The layer and head whose attention is nearest to when words are sung, on the mean over all words."""
-    errors: dict[tuple[int, int], list[float]] = defaultdict(list)
+    """The layer and head that looks most at what is sung, by its weights near that, over all codes of segments."""
+    masses: dict[tuple[int, int], list[float]] = defaultdict(list)
     for one in timed:
+        assert one.segment.sung is not None
+        sung = one.segment.sung[0].numpy()
         for layer, weights in attentions_of(prior, one.segment.codes, one.segment.labels):
             for head in range(weights.shape[1]):
-                errors[layer, head] += _errors(prior, weights[0, head].numpy(), one).attention.tolist()
-    if not errors:
+                masses[layer, head].append(mass_near(weights[0, head].numpy(), sung))
+    if not masses:
         raise BadModel(f"none of its layers attends to lyrics: {hearing_layers(prior.config)}")
-    return min(errors, key=lambda place: float(np.mean(errors[place])))
+    return max(masses, key=lambda place: float(np.mean(masses[place])))
 
 
 def _timed(prior: Prior, songs: SegmentSet, segments: Sequence[Segments], count: int) -> list[_Timed]:
