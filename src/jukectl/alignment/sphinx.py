@@ -25,7 +25,7 @@ NARROW = {"beam": 1e-48, "pbeam": 1e-48, "wbeam": 7e-29}
 WIDE = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-60}
 """How unlikely a way may be and still be followed: as for speech, or more, since a sung vowel is drawn out."""
 
-UNEVEN = 1.25
+UNEVEN = 1.75
 """Which of these is right differs from song to song, so all are tried. Where one goes wrong, words are squeezed or
 drawn out: ways whose sounds differ in length by so many times what they do in the most even way are left out."""
 
