@@ -25,8 +25,8 @@ from jukectl.prior.model import Prior
 
 
 @torch.inference_mode()
-def bits(song: Song, folder: ModelFolder, prior: Prior, label: str) -> np.ndarray:
-    """What the top codes of a song cost under a label, (samples, codes)."""
+def bits(song: Song, folder: ModelFolder, prior: Prior, label: str, first: int) -> np.ndarray:
+    """What the top codes of a song cost under a label, from the `first` on, (samples, codes)."""
     config, recipe, codes = prior.config, song.recipe(), song.codes(Level.TOP)
     if recipe is None or codes is None:
         raise JukectlError(f"{song.path} has no recipe, or no top codes")
@@ -38,10 +38,10 @@ def bits(song: Song, folder: ModelFolder, prior: Prior, label: str) -> np.ndarra
         codes.samples,
         slots=config.genre_slots,
         total_length=song_samples(recipe.song_seconds, config),
-        offset=begun_samples(recipe.start_at, config),
+        offset=begun_samples(recipe.start_at, config) + first * config.hop,
         sample_length=config.window_samples,
     ).styled(*([one] * codes.samples for one in mixtures))
-    return prior.bits(torch.from_numpy(codes.array.astype(np.int64)), labels).numpy()
+    return prior.bits(torch.from_numpy(codes.array[:, first:].astype(np.int64)), labels).numpy()
 
 
 def main() -> None:
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--told", nargs="+", required=True, metavar="ARTIST|GENRE")
     parser.add_argument("--start", type=float, default=0.0, help="seconds; what comes before is read and not counted")
     parser.add_argument("--stop", type=float, default=float("inf"), help="seconds")
+    parser.add_argument("--apart", action="store_true", help="read from START on alone, as if nothing came before")
     parser.add_argument("--model", default="mini")
     options = parser.parse_args()
     folder = catalogue.find(options.model)
@@ -61,8 +62,10 @@ def main() -> None:
     labels = [*options.told, "|"]
     names = [label.replace("|", ", ") if label != "|" else "no label" for label in labels]
     print(" | ".join(["song", names[0], *(f"more under {name}" for name in names[1:])]))
+    skipped = start if options.apart else 0
     for path in options.songs:
-        first, *others = (bits(Song.open(path), folder, prior, label)[:, start:stop].mean(axis=1) for label in labels)
+        read = [bits(Song.open(path), folder, prior, label, skipped) for label in labels]
+        first, *others = (each[:, start - skipped : stop - skipped].mean(axis=1) for each in read)
         print(" | ".join([path.name, shown(first), *(shown(other - first) for other in others)]))
 
 
