@@ -349,7 +349,7 @@ def _fill_level(
             stands(done, grown.seconds)
             if level in request.preview:
                 preview.write()
-            if grown.done >= goal:
+            if goal <= grown.done < total:  # at the end it has to tidy up
                 break
         if level is Level.TOP and request.plots and any(job.lyrics):  # while its prior is there
             follow_lyrics(song, recipe, folder.card, lambda total: job, report=report, warn=warn)
