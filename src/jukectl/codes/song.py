@@ -56,8 +56,8 @@ class Song:
             raise NotASong(f"{path} is a file, and a song is a folder. Its codes and recipe lie side by side in there")
         if (path / "tree.toml").exists():
             raise NotASong(
-                f"{path} is a tree of songs. Make a song of a leaf with: jukectl pick {path} --leaf 0.0; let it grow on "
-                f"with: jukectl tree {path}"
+                f"{path} is a tree of songs. Make a song of a leaf with: jukectl pick {path} --leaf 0.0; let it grow "
+                f"on with: jukectl tree {path}"
             )
         if not song.begun:
             raise NotASong(
