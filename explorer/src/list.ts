@@ -2,7 +2,7 @@
 
 import type { Catalogue, Entry } from "./catalogue";
 import { bdi, h } from "./dom";
-import { clock, date } from "./text";
+import { date, length } from "./text";
 
 const ROW = 62; // pixels, as in the style sheet
 const BEYOND = 6; // rows made above and below those in sight
@@ -132,7 +132,7 @@ export class List {
         title: date(song.made),
       },
       h("div", { class: "row-title" }, bdi(short(song.title) || "Untitled")),
-      h("div", { class: "row-length" }, song.seconds > 0 ? clock(song.seconds) : "–"),
+      h("div", { class: "row-length" }, song.seconds > 0 ? length(song.seconds) : "–"),
       h("div", { class: "row-by" }, ...by.flatMap((name, place) => (place === 0 ? [name] : [" · ", name]))),
       h("div", { class: "row-kind", "data-state": song.state }, remark),
     );

@@ -4,7 +4,7 @@ import { type Hearings, LEVELS, type Level } from "./contract";
 import { type Deck, heard, type Part } from "./deck";
 import { h, icon } from "./dom";
 import { recall, remember } from "./memory";
-import { capital, clock } from "./text";
+import { capital, clock, length } from "./text";
 import { type Mark, Timeline } from "./timeline";
 
 /** What the player shows: a timeline of parts, with what is marked on it. */
@@ -17,6 +17,7 @@ export interface Programme {
 
 const PLAY = "M8 5.5v13l11-6.5z";
 const PAUSE = "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z";
+const QUIETEST = 0.05; // what is quieter yet is not drawn larger
 const ABOUT: Record<Level, string> = {
   top: "Top level: the outline, few codes a second",
   middle: "Middle level: the top level's music with more detail",
@@ -33,6 +34,7 @@ export class Player {
   private readonly sampleBox: HTMLElement;
   private readonly volume: HTMLInputElement;
   private readonly problem = h("p", { class: "problem", role: "alert", hidden: true });
+  private loudest = 1;
   private programme: Programme = { parts: [], prompt: 0, changes: [], joints: [] };
 
   constructor(
@@ -78,6 +80,7 @@ export class Player {
   /** Show a programme, and which of the samples it is; the deck is told by whoever calls. */
   show(programme: Programme, samples: number[], sample: number): void {
     this.programme = programme;
+    this.loudest = loudest(programme);
     this.complain(null);
     this.sampleBox.hidden = samples.length < 2;
     this.sampleBox.replaceChildren(
@@ -118,8 +121,8 @@ export class Player {
     });
     const last = parts.at(-1);
     const duration = last === undefined ? 0 : last.start + last.seconds;
-    this.timeline.show(stretches, duration, prompt, changes, joints);
-    this.whole.textContent = clock(duration);
+    this.timeline.show(stretches, duration, this.loudest, prompt, changes, joints);
+    this.whole.textContent = length(duration);
     this.moved();
   }
 
@@ -142,6 +145,15 @@ export class Player {
     this.volume.style.setProperty("--part", `${volume * 100}%`);
     remember("volume", this.volume.value);
   }
+}
+
+/** The highest peak of all levels, 0..1: quiet music is drawn large, and its levels by one measure. */
+function loudest({ parts }: Programme): number {
+  let found = QUIETEST;
+  for (const { peaks } of parts.flatMap((part) => Object.values(part.levels))) {
+    for (const [low, high] of peaks) found = Math.max(found, -low / 127, high / 127);
+  }
+  return found;
 }
 
 function segment(text: string, title: string, on: boolean, choose: () => void): HTMLButtonElement {

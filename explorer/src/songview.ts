@@ -7,7 +7,7 @@ import type { Deck, Part } from "./deck";
 import { bdi, h, icon } from "./dom";
 import { LyricsView } from "./lyrics";
 import type { Player, Programme } from "./player";
-import { bytes, capital, clock, date } from "./text";
+import { bytes, capital, date, length } from "./text";
 import { along, audible, firstPath, TreeView } from "./tree";
 
 export interface SongActions {
@@ -125,8 +125,8 @@ export class SongView {
     const genres = song.genres.flatMap((genre) => [" · ", name(genre, { genre })]);
     const facts: [string, string][] = [
       ["Kind", capital(song.kind)],
-      ["Length", song.seconds > 0 ? clock(song.seconds) : ""],
-      ["Given", song.prompt > 0 ? clock(song.prompt) : ""],
+      ["Length", song.seconds > 0 ? length(song.seconds) : ""],
+      ["Given", song.prompt > 0 ? length(song.prompt) : ""],
       ["Model", song.model],
       ["Seed", song.seed === null || song.seed === undefined ? "" : String(song.seed)],
       ["Made", date(song.made)],

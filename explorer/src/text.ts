@@ -11,6 +11,11 @@ export function clock(seconds: number): string {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${two}` : `${minutes}:${two}`;
 }
 
+/** How long something is: 75.6 -> "1:16". */
+export function length(seconds: number): string {
+  return clock(Math.round(seconds));
+}
+
 /** 75.4 -> "1 minute 15 seconds", for those who hear the page. */
 export function spoken(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

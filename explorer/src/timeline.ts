@@ -2,7 +2,7 @@
 
 import { ownUrl } from "./contract";
 import { bdi, h } from "./dom";
-import { clock, spoken } from "./text";
+import { clock, length, spoken } from "./text";
 import { type Stretch, Waveform } from "./waveform";
 
 /** A moment that is marked on it. */
@@ -49,10 +49,10 @@ export class Timeline {
     this.element = h("div", { class: "timeline" }, this.regions, this.labels, this.slider, this.ticks);
   }
 
-  show(stretches: Stretch[], duration: number, prompt: number, changes: Mark[], joints: Mark[]): void {
+  show(stretches: Stretch[], duration: number, loudest: number, prompt: number, changes: Mark[], joints: Mark[]): void {
     this.duration = duration;
     this.slider.setAttribute("aria-valuemax", String(Math.round(duration)));
-    void this.waveform.show(stretches, duration).then(() => this.moveTo(this.time));
+    void this.waveform.show(stretches, duration, loudest).then(() => this.moveTo(this.time));
     this.pictures.replaceChildren(...stretches.flatMap((stretch) => this.picture(stretch)));
     this.regions.replaceChildren(...this.stretch(prompt));
     const named = [...joints, ...changes].filter((mark) => mark.at < duration).sort((one, other) => one.at - other.at);
@@ -94,10 +94,10 @@ export class Timeline {
 
   private stretch(prompt: number): HTMLElement[] {
     if (prompt <= 0 || this.duration <= 0) return [];
-    const given = h("div", { class: "region given" }, h("span", {}, `Given ${clock(prompt)}`));
+    const given = h("div", { class: "region given" }, h("span", {}, `Given ${length(prompt)}`));
     given.style.width = this.across(prompt);
     if (prompt >= this.duration) return [given];
-    const fresh = h("div", { class: "region new" }, h("span", {}, `New ${clock(this.duration - prompt)}`));
+    const fresh = h("div", { class: "region new" }, h("span", {}, `New ${length(this.duration - prompt)}`));
     return [given, fresh];
   }
 

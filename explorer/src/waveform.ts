@@ -35,9 +35,9 @@ export class Waveform {
     });
   }
 
-  async show(stretches: Stretch[], duration: number): Promise<void> {
+  async show(stretches: Stretch[], duration: number, loudest: number): Promise<void> {
     this.duration = Math.max(duration, 0.01);
-    const [low, high] = columns(stretches, this.duration);
+    const [low, high] = columns(stretches, this.duration, loudest);
     await this.drawing.load("", [high, low], this.duration).catch(() => undefined); // overtaken by the next one
   }
 
@@ -56,8 +56,8 @@ export class Waveform {
   }
 }
 
-/** Lowest and highest of equal parts of the whole timeline, -1..1. */
-export function columns(stretches: Stretch[], duration: number): [Float32Array, Float32Array] {
+/** Lowest and highest of equal parts of the whole timeline, -1..1, where 1 is the loudest. */
+export function columns(stretches: Stretch[], duration: number, loudest: number): [Float32Array, Float32Array] {
   const [low, high] = [new Float32Array(COLUMNS), new Float32Array(COLUMNS)];
   for (const { start, hearing } of stretches) {
     if (hearing === null || hearing.peaks.length === 0 || hearing.seconds <= 0) continue;
@@ -68,8 +68,8 @@ export function columns(stretches: Stretch[], duration: number): [Float32Array, 
       const from = Math.min(Math.floor((column - first) * step), hearing.peaks.length - 1);
       const to = Math.max(Math.floor((column - first + 1) * step), from + 1);
       for (const [lowest, highest] of hearing.peaks.slice(from, to)) {
-        low[column] = Math.min(low[column] as number, lowest / 127);
-        high[column] = Math.max(high[column] as number, highest / 127);
+        low[column] = Math.min(low[column] as number, lowest / 127 / loudest);
+        high[column] = Math.max(high[column] as number, highest / 127 / loudest);
       }
     }
   }

@@ -1,5 +1,6 @@
 """The explorer's page in a real browser: what a person does on it, with mouse, thumb or keys alone."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -98,6 +99,18 @@ def reader(browser: "Browser", address: str) -> Iterator[Reader]:
     assert violations == []
 
 
+class ProcessorTime:
+    """Seconds of processor time that a page's main thread has used: other work on the machine does not count."""
+
+    def __init__(self, page: "Page") -> None:
+        self.session = page.context.new_cdp_session(page)
+        self.session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def read(self) -> float:
+        metrics = self.session.send("Performance.getMetrics")["metrics"]
+        return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
+
+
 # Every audio element that the page makes, so that a test can look at what really plays.
 SPY = """
 window.voices = [];
@@ -137,7 +150,7 @@ def wait_for_sound(page: "Page", what: str, after: float = 0.0) -> None:
 
 def test_five_hundred_songs_can_be_filtered_within_two_seconds(reader: Reader) -> None:
     page = reader.page
-    took = []
+    waited, spent = [], []
     for _ in range(3):  # other work may hold up one of them
         page.goto("about:blank")
         page.goto(f"{reader.address}index.html")
@@ -147,8 +160,11 @@ def test_five_hundred_songs_can_be_filtered_within_two_seconds(reader: Reader) -
             " box.value = 'paper signal'; box.dispatchEvent(new Event('input')); }"
         )
         page.wait_for_selector(".size:text-is('8 of 500 songs')")
-        took.append(page.evaluate("performance.now()"))
-    assert min(took) < 2000, took
+        waited.append(page.evaluate("performance.now()"))
+        spent.append(ProcessorTime(page).read())
+    assert min(spent) < 1, spent
+    if os.getloadavg()[0] < 2 * (os.cpu_count() or 1):  # else this clock tells more of the machine than of the page
+        assert min(waited) < 2000, waited
     assert all("Paper Signal" in title for title in reader.titles())
 
 
@@ -244,7 +260,7 @@ def test_the_word_that_is_sung_is_lit_and_a_word_that_is_clicked_is_heard(reader
     page.keyboard.press(" ")
     page.wait_for_function("() => document.querySelector('.word.lit')?.textContent === 'calm'")
     assert sounding(page)[0]["at"] > evening["end"]
-    assert page.locator("figure img").get_attribute("src") == "media/song-00010/align-0.png"
+    assert page.locator("figure img").get_attribute("src") == "media/lamp/alignment-0.png"
 
 
 def test_what_was_given_what_is_new_and_where_labels_change_is_marked(reader: Reader) -> None:
@@ -262,19 +278,22 @@ def test_what_was_given_what_is_new_and_where_labels_change_is_marked(reader: Re
 
 
 def test_any_path_of_a_tree_is_one_timeline_and_a_shared_node_plays_on(reader: Reader) -> None:
-    page = reader.go("#song=song-00009&path=0.1&t=2.5")
+    page = reader.go("#song=song-00009&path=0.1&t=0.5")
     assert page.locator(".node.on").all_inner_texts() == ["Root", "0", "0.1"]
     sources = page.locator(".spectrograms img").evaluate_all(
         "all => all.map((one) => one.getAttribute('src').split('/').pop())"
     )
     assert sources == ["node-root-bottom.png", "node-0-bottom.png", "node-0.1-bottom.png"]
     page.keyboard.press(" ")
-    wait_for_sound(page, "node-root", 2.6)
-    seeks = page.evaluate("seeks")
-    page.click(".node >> text=1.0")
+    wait_for_sound(page, "node-root", 0.6)
+    before, after = page.evaluate("""() => {
+      const now = () => [playing().map((one) => one.getAttribute('src')), window.seeks];
+      const before = now();
+      [...document.querySelectorAll('.node')].find((node) => node.textContent === '1.0').click();
+      return [before, now()];
+    }""")
+    assert before == after  # the same recording, and not a jump in it
     assert page.locator(".node.on").all_inner_texts() == ["Root", "1", "1.0"]
-    assert "node-root" in sounding(page)[0]["src"]
-    assert page.evaluate("seeks") == seeks
     assert "path=1.0" in page.url
     wait_for_sound(page, "node-1-", 0.05)  # the root is over, and its branch begins
     page.keyboard.press("Home")
@@ -477,17 +496,13 @@ def test_a_hundred_thousand_songs_stay_usable(browser: "Browser", tmp_path: Path
     page = reader.go()
     page.wait_for_function("() => document.querySelectorAll('.row').length > 5")
     page.wait_for_selector("[data-prepared]")  # in its idle moments
-    clock = context.new_cdp_session(page)
-    clock.send("Performance.enable", {"timeDomain": "threadTicks"})  # other work on the machine does not count
+    clock = ProcessorTime(page)
 
     def spent(act: str) -> float:
-        """Seconds of processor time that the page needs for something."""
-        before, after = (took(), page.evaluate(f"() => {{ {act} }}"), page.evaluate(TWO_FRAMES), took())[::3]
-        return after - before
-
-    def took() -> float:
-        metrics = clock.send("Performance.getMetrics")["metrics"]
-        return next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+        before = clock.read()
+        page.evaluate(f"() => {{ {act} }}")
+        page.evaluate(TWO_FRAMES)
+        return clock.read() - before
 
     put = "const one = document.querySelector('{}'); one.value = '{}'; one.dispatchEvent(new Event('{}'))"
     times = {

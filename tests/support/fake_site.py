@@ -88,7 +88,7 @@ def fake_site(folder: Path, songs: int = 500, *, seconds: float = 12.0) -> Fake:
 
 def _plain(number: int, seconds: float, samples: list[dict[str, Any]]) -> dict[str, Any]:
     """A song like many others."""
-    name, kind = f"song-{number:05d}", KINDS[number % 3]
+    name, kind = f"song-{number:05d}", KINDS[number // 3 % 3]
     made = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=7 * number)
     genres = [GENRES[number % 5]] if number % 4 else [GENRES[number % 5], GENRES[(number + 2) % 5]]
     return {
