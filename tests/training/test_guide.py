@@ -89,6 +89,23 @@ def test_a_head_learns_to_look_where_it_is_guided(reader):
     assert ((looks - sung).abs() <= 1).float().mean() > 0.9
 
 
+@pytest.mark.parametrize("reader", READERS)
+def test_the_codes_states_tell_the_letter_by_the_head_of_the_lyrics(reader):
+    prior, (codes, labels) = prior_of(reader), batch()
+    guide, heard = AttentionGuide(prior, 1, 0, letters=True), []
+    prior.transformer.blocks[1].attention.register_forward_pre_hook(lambda layer, given: heard.append(given[0]))
+    sung = (torch.arange(16).expand(3, -1) // 2).masked_fill(torch.arange(16) == 5, NOTHING)
+    prior.costs(codes, labels)
+    chances = (heard[-1] @ prior.lyrics.head.T).softmax(-1)  # (B, T, alphabet)
+    nats = [
+        -math.log(chances[row, code, labels.lyrics[row, sung[row, code]]].item())
+        for row in range(3)
+        for code in range(16)
+        if code != 5
+    ]
+    assert guide.letter_loss(sung, labels.lyrics).item() == pytest.approx(sum(nats) / 48, rel=1e-5)
+
+
 def test_the_layer_is_the_middle_one_of_those_that_hear_or_the_one_that_is_named():
     assert guided_layer(prior_of().config) == 3
     assert guided_layer(prior_of(pattern=(HEARS, AttentionKind.ROW, HEARS, HEARS)).config) == 2
@@ -117,14 +134,15 @@ with join(torch.device("cpu")) as ranks:
         sung = torch.arange(16).expand(4, -1) // 2
         sung = torch.where(torch.arange(16) < 4 * torch.arange(4)[:, None], sung, -1)  # rows sing unequally long
         alone, sharded = prior_of(reader), prior_of(reader)
-        guide = AttentionGuide(alone, 1, 0)
-        (alone.loss(codes, labels) + 3 * guide.loss(sung)).backward()
-        guide = AttentionGuide(sharded, 1, 0)
+        guide = AttentionGuide(alone, 1, 0, letters=True)
+        (alone.loss(codes, labels) + 3 * guide.loss(sung) + guide.letter_loss(sung, labels.lyrics)).backward()
+        guide = AttentionGuide(sharded, 1, 0, letters=True)
         ranks.shard(sharded, list(sharded.transformer.blocks), half=False, passes=("costs",))
         mine = slice(2 * ranks.rank, 2 * ranks.rank + 2)
         rows = {one.name: getattr(labels, one.name) for one in fields(labels)}
         own = type(labels)(**{name: value if value is None else value[mine] for name, value in rows.items()})
-        (sharded.loss(codes[mine], own) + 3 * guide.loss(sung[mine])).backward()
+        spelled = guide.letter_loss
+        (sharded.loss(codes[mine], own) + 3 * guide.loss(sung[mine]) + spelled(sung[mine], own.lyrics)).backward()
         expected = dict(alone.named_parameters())
         for name, parameter in sharded.named_parameters():
             torch.testing.assert_close(whole(parameter.grad), expected[name].grad, atol=1e-5, rtol=1e-3, msg=name)

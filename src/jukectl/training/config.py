@@ -168,6 +168,7 @@ class PriorRecipe:
     add_lyrics: bool = False  # what is started from knows no lyrics: it learns them, by model.lyrics and new blocks
     lyrics_blocks: int = 3  # new blocks for them
     lyrics_guide: float = 0.0  # weight of a loss that has one head look at what is sung, by the times of words
+    lyrics_letters: float = 0.0  # weight beside it of one that has the codes' states tell which character that is
     codec: Path | None = None  # a model folder: the embeddings of codes begin as images of its codebooks' vectors
     start: str | None = None  # a model, by name or folder, or a training run: its weights and names are begun with
     other_codec: bool = False  # start although another VQ-VAE gave the codes their meaning
@@ -197,7 +198,9 @@ class PriorRecipe:
     def _check_lyrics(self) -> None:
         """ValueError where what is asked of lyrics does not go together."""
         _check_least(self, 1, "lyrics_blocks")
-        _check_least(self, 0, "lyrics_guide")
+        _check_least(self, 0, "lyrics_guide", "lyrics_letters")
+        if self.lyrics_letters and not self.lyrics_guide:
+            raise ValueError("lyrics_letters goes with lyrics_guide: give that too")
         if self.lyrics_guide and (self.train.compile or self.train.checkpoint_activations):
             raise ValueError("lyrics_guide looks into a block: leave train.compile and checkpoint_activations out")
         if self.add_lyrics and self.start is None:

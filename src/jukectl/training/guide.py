@@ -9,6 +9,7 @@ D numbers a head.
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jukectl.errors import BadRecipe
@@ -40,15 +41,19 @@ def guided_layer(config: PriorConfig) -> int:
 class AttentionGuide:
     """Hears what one head of a layer attends to while the prior is passed, and tells how far that is from the singing.
 
-    It hangs on the layer's own pass, since there alone the weights of a sharded prior are together.
+    It hangs on the layer's own pass, since there alone the weights of a sharded prior are together. With `letters` it
+    also hears which character the codes' states take for the one that is sung, by the head that the lyrics' states
+    foretell theirs with: states that tell the same letters are easily matched by attention.
     """
 
-    def __init__(self, prior: Prior, layer: int, head: int) -> None:
+    def __init__(self, prior: Prior, layer: int, head: int, *, letters: bool = False) -> None:
         block = prior.transformer.blocks[layer]
         attention = block.attention
         assert isinstance(attention, EncoderAttention)
         self.head = head
         self._weights: Tensor | None = None
+        self._reader = prior.lyrics if letters else None
+        self._foretold: Tensor | None = None  # (B, T, alphabet)
         attention.register_forward_hook(self._hear, with_kwargs=True)
 
     def loss(self, sung: Tensor) -> Tensor:
@@ -56,6 +61,14 @@ class AttentionGuide:
         weights, self._weights = self._weights, None
         assert weights is not None
         return surprise(weights, sung)
+
+    def letter_loss(self, sung: Tensor, characters: Tensor) -> Tensor:
+        """Nats, a scalar: what the characters (B, L) that are sung, (B, T), cost by the codes' states."""
+        foretold, self._foretold = self._foretold, None
+        assert foretold is not None
+        wanted = characters.gather(1, sung.clamp_min(0))  # (B, T)
+        nats = F.cross_entropy(foretold.float().flatten(0, 1), wanted.flatten(), reduction="none").view_as(wanted)
+        return (nats * (sung != NOTHING)).mean()
 
     def _hear(self, attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
         if kwargs.get("causal"):  # lyrics apart, on their own way through the blocks
@@ -66,6 +79,8 @@ class AttentionGuide:
         keys: Tensor = attention.kv(states).chunk(2 * attention.heads, dim=-1)[self.head]  # (B, L, D)
         scores = query.float() @ keys.float().transpose(1, 2) / query.shape[-1] ** 0.5
         self._weights = scores.softmax(dim=-1)  # (B, T, L)
+        if self._reader is not None:
+            self._foretold = self._reader.logits(x)
 
 
 def surprise(weights: Tensor, sung: Tensor) -> Tensor:

@@ -131,7 +131,7 @@ class PriorTask:
         assert self.config.lyrics is not None
         lyrics = replace(self.config.lyrics, alignment_layer=layer)
         self.config = replace(self.config, lyrics=lyrics)
-        return AttentionGuide(self.prior, layer, lyrics.alignment_head)
+        return AttentionGuide(self.prior, layer, lyrics.alignment_head, letters=self.recipe.lyrics_letters > 0)
 
     def distribute(self, ranks: Ranks) -> None:
         """Shard the prior over the ranks, block by block."""
@@ -164,6 +164,9 @@ class PriorTask:
         if self.guide is not None and batch.sung is not None:
             figures["guide"] = self.guide.loss(batch.sung)
             loss = loss + self.recipe.lyrics_guide * figures["guide"]
+            if self.recipe.lyrics_letters and batch.labels.lyrics is not None:
+                figures["letters"] = self.guide.letter_loss(batch.sung, batch.labels.lyrics)
+                loss = loss + self.recipe.lyrics_letters * figures["letters"]
         return loss, {name: figure.detach() for name, figure in figures.items()}
 
     def after_step(self) -> Mapping[str, float]:
