@@ -45,10 +45,9 @@ def test_words_of_a_sung_line_over_chords_are_found_within_a_tenth_of_a_second(a
 
 
 def test_words_in_no_dictionary_are_found_by_their_letters(aligner, sung):
-    texts = ["Twynkel,", "brightly!", "litle", "STAR"]
-    spans = aligner.align(sung[: 5 * aligner.sample_rate], texts)
-    assert max(abs(span.start - word["start"]) for span, word in zip(spans, WORDS, strict=False)) < 0.25
-    assert aligner.unsure(texts) == ("Twynkel,", "litle")
+    texts = ["Twynkel,", "brightly!", "little", "STAR", "how", "I", "wonnder", "what", "you", "are?"]
+    assert error(aligner.align(sung, texts)) < 0.2
+    assert aligner.unsure(texts) == ("Twynkel,", "wonnder")
 
 
 def test_what_is_said_of_a_word(aligner):
