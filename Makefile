@@ -145,8 +145,19 @@ ablations: setup ## train tiny codecs with one thing changed each, an hour long,
 	@$(BIN)/python examples/ablations/train.py
 	@$(BIN)/python examples/ablations/report.py docs/images | tee build/ablations/table.md
 
-pictures: demo ## draw the pictures of the docs
+# Songs that the picture of the explorer shows; Debian's chromium takes it.
+
+PICTURES := build/pictures
+
+pictures: demo ## draw the pictures of the docs (needs chromium)
 	@$(JUKECTL) plot demo --out docs/images/continuation.png
+	@mkdir -p $(PICTURES)/songs
+	@$(JUKECTL) continue examples/riff.wav --artist 'Nikola Whallon' --genre Electronic --seconds 20 --seed 7 --samples 2 --out '$(PICTURES)/songs/Riff, electronic'
+	@$(JUKECTL) continue examples/riff.wav --artist Freedoom --genre Chiptune --seconds 12 --seed 3 --out '$(PICTURES)/songs/Riff on a small machine'
+	@$(JUKECTL) sample --artist Freedoom --genre Orchestral --seconds 15 --seed 5 --out '$(PICTURES)/songs/Strings from nothing'
+	@$(JUKECTL) sample --artist 'Sectoid:0.5+Zeropage:0.5' --genre Metal --seconds 10 --seed 2 --out '$(PICTURES)/songs/Between two voices'
+	@$(JUKECTL) explore $(PICTURES)/songs --out $(PICTURES)/site --title 'jukectl songs'
+	@$(BIN)/python scripts/screenshot.py $(PICTURES)/site docs/images/explorer.png --song 'Riff, electronic' --at 15
 
 clean: ## remove the demo and what tools leave behind; .venv and build stay
 	@rm -rf demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -68,7 +68,7 @@ def test_a_wrong_command_line_is_noticed(line, complaint):
 
 def options(command: Any) -> set[str]:
     """Every option of a command and of its subcommands."""
-    own = {option for parameter in command.params for option in parameter.opts}
+    own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     return own.union({"--help"}, *(options(sub) for sub in getattr(command, "commands", {}).values()))
 
 

@@ -152,9 +152,11 @@ def test_ranks_that_take_their_rows_make_up_the_whole_batch(codes, ranks):
         some = segments.draw(8, 0.5, np.random.default_rng(0), rows)
         assert torch.equal(some.codes, whole.codes[rows])
         assert torch.equal(some.upper, whole.upper[rows])
-        assert some.labels.lyrics is None and whole.labels.lyrics is None
-        for name in {field.name for field in dataclasses.fields(whole.labels)} - {"lyrics"}:
-            assert torch.equal(getattr(some.labels, name), getattr(whole.labels, name)[rows])
+        told = {field.name: getattr(whole.labels, field.name) for field in dataclasses.fields(whole.labels)}
+        assert {name for name, values in told.items() if values is None} >= {"lyrics", "notes"}
+        for name, values in told.items():
+            own = getattr(some.labels, name)
+            assert own is None if values is None else torch.equal(own, values[rows])
 
 
 @pytest.mark.parametrize("count", [1, 3, 12, 30])

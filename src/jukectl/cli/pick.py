@@ -7,7 +7,6 @@ import typer
 
 from jukectl.cli import options as o
 from jukectl.cli.console import Watching, emit, progress, say
-from jukectl.codes.tree import is_tree, parse_place
 from jukectl.errors import BadInput
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ def pick(
     Example: jukectl pick my-song --sample 2 --out the-one
     """
     from jukectl import pipeline
+    from jukectl.codes.tree import is_tree, parse_place
 
     if is_tree(song):
         if leaf is None or sample is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import jukectl
+from jukectl import __version__
 from jukectl.explorer.summary import KINDS, STATES, SongSummary, names_of
 
 FORMAT = 1
@@ -37,7 +37,7 @@ def index_json(songs: Sequence[SongSummary], *, title: str, made: datetime | Non
     models = names_of(song.model for song in songs)
     head = {
         "format": FORMAT,
-        "jukectl": jukectl.__version__,
+        "jukectl": __version__,
         "made": (made or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "title": title,
         "artists": list(artists),
