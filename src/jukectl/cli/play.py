@@ -7,7 +7,6 @@ import typer
 
 from jukectl.cli.console import emit
 from jukectl.codes.level import Level
-from jukectl.codes.tree import parse_place
 
 
 def play(
@@ -29,6 +28,7 @@ def play(
 
     Example: jukectl play my-song --sample 1
     """
+    from jukectl.codes.tree import parse_place
     from jukectl.pipeline.playing import play
 
     files, name = play(

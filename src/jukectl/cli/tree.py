@@ -9,7 +9,6 @@ from jukectl.cli import options as o
 from jukectl.cli.console import Watching, emit, progress, say, warning
 from jukectl.cli.pick import show_taken
 from jukectl.cli.requests import build_request
-from jukectl.codes.tree import is_tree, parse_place
 from jukectl.errors import BadInput
 
 
@@ -71,6 +70,7 @@ def tree(
     Example: jukectl tree riff.wav --every 60 --branch 4 --depth 2 --levels top --out my-tree
     """
     from jukectl import pipeline
+    from jukectl.codes.tree import is_tree, parse_place
 
     request = build_request(
         artist=artist,
