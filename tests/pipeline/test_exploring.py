@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import wave
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ from jukectl.audio import io
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput
 from jukectl.explorer.site import Site
+from jukectl.pipeline import Beginning, Growth, Request, tree
 from jukectl.pipeline.exhibiting import Taking
 from jukectl.pipeline.exploring import Explored, explore
 
@@ -178,3 +180,38 @@ def test_a_folder_with_other_files_is_not_written_into(song: Song, tmp_path):
     with pytest.raises(BadInput, match="holds other files"):
         explore([song.path], tmp_path / "site")
     assert [path.name for path in (tmp_path / "site").iterdir()] == ["thesis.txt"]
+
+
+def test_a_tree_is_shown_as_one_and_any_path_can_be_heard(song: Song, tmp_path):
+    grown = tmp_path / "tree"
+    tree(song.path, grown, Growth(every=0.4, branches=2, depth=2), Beginning(sample=1), Request(seed=5))
+    explore([grown], tmp_path / "site")
+    (row,) = index(tmp_path / "site")
+    assert (row["title"], row["kind"], row["samples"], row["state"]) == ("tree", 3, 4, 0)
+    shown = only(tmp_path / "site")["tree"]
+    nodes = {node["path"]: node for node in shown["nodes"]}
+    assert list(nodes) == ["", "0", "1", "0.0", "0.1", "1.0", "1.1"]
+    assert [nodes[path]["parent"] for path in ("", "1", "1.0")] == [None, "", "1"]
+    assert nodes["1"]["start"] == nodes[""]["stop"] == pytest.approx(0.608)
+    for path, node in nodes.items():
+        heard = node["levels"]["bottom"]
+        assert heard["seconds"] == pytest.approx(node["stop"] - node["start"], abs=0.04), path
+        assert (tmp_path / "site" / unquote(heard["audio"])).exists()
+
+
+def test_lyrics_are_shown_with_their_times(lyric_song: Path, tmp_path):
+    explore([lyric_song], tmp_path / "site", taking=Taking(decode=False))
+    lyrics = only(tmp_path / "site")["lyrics"]
+    assert lyrics["text"] == "Hey <you>\nthere"
+    assert [lyrics["text"][word["from"] : word["to"]] for word in lyrics["words"]] == ["Hey", "<you>", "there"]
+    assert [word["start"] for word in lyrics["words"]] == [0.1, 0.3, 0.45]
+
+
+@pytest.fixture
+def lyric_song(song: Song) -> Path:
+    """A song whose recipe has lyrics with times."""
+    recipe = song.recipe()
+    assert recipe is not None
+    text = "[00:00.10]<00:00.10>Hey <00:00.30><you>\n[00:00.45]<00:00.45>there"
+    song.write_recipe(replace(recipe, labels=replace(recipe.labels, lyrics=text, lyrics_format="lrc")))
+    return song.path
