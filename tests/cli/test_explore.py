@@ -29,12 +29,23 @@ def test_what_is_wrong_is_said_in_a_line(fails, finished, tmp_path):
     assert "is a file" in fails("explore", finished, "--out", finished / "song.toml")
 
 
+COMMAND = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell takes from what it runs in the background
+from jukectl.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def test_a_look_at_it_ends_with_ctrl_c(finished, tmp_path):
-    command = [sys.executable, "-m", "jukectl", "explore", str(finished), "--out", str(tmp_path / "site")]
+    command = [sys.executable, "-c", COMMAND, "explore", str(finished), "--out", str(tmp_path / "site")]
     with subprocess.Popen([*command, "--no-decode", "--serve"], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         address = next(line.split()[0] for line in process.stderr if line.startswith("http://127.0.0.1:"))
         with urlopen(address) as answer:
             assert b"<title>" in answer.read()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        try:
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
