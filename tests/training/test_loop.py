@@ -217,8 +217,12 @@ def test_a_second_ctrl_c_ends_the_step_too(tmp_path):
             signal.raise_signal(signal.SIGINT)
             return super().after_step()
 
-    with pytest.raises(KeyboardInterrupt):
-        train(Interrupted(), config(), tmp_path, silent)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background of a shell ignores
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(Interrupted(), config(), tmp_path, silent)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert checkpoints(tmp_path) == []
 
 
