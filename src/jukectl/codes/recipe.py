@@ -61,7 +61,7 @@ class AdapterRef:
     strength: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", self.path.encode("utf-8", "replace").decode("utf-8"))
+        _make_unicode(self, "path")
         _make_floats(self, "strength")
         _need(math.isfinite(self.strength), "adapters.strength", "a number", self.strength)
         _need(bool(self.sha256), "adapters.sha256", "the SHA-256 of the file", self.sha256)
@@ -92,7 +92,7 @@ class Prompt:
     samples: int  # audio samples of prompt.wav
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "source", self.source.encode("utf-8", "replace").decode("utf-8"))
+        _make_unicode(self, "source")
         _make_floats(self, "start", "seconds")
         _need(math.isfinite(self.start) and self.start >= 0, "prompt.start", "0 seconds or more", self.start)
         _need(math.isfinite(self.seconds) and self.seconds >= 0, "prompt.seconds", "0 seconds or more", self.seconds)
@@ -108,7 +108,7 @@ class Score:
     start: float  # seconds of the song at which the file's time 0 is
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "source", self.source.encode("utf-8", "replace").decode("utf-8"))
+        _make_unicode(self, "source")
         _make_floats(self, "start")
         _need(math.isfinite(self.start), "midi.start", "a number of seconds", self.start)
         _need(bool(self.sha256), "midi.sha256", "the SHA-256 of notes.mid", self.sha256)
@@ -126,7 +126,7 @@ class Trunk:
     sha256: Mapping[Level, str]  # digest of each level's, see `Codes.digest`
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "source", self.source.encode("utf-8", "replace").decode("utf-8"))
+        _make_unicode(self, "source")
         _make_floats(self, "seconds")
         _need(math.isfinite(self.seconds) and self.seconds > 0, "trunk.seconds", "over 0 seconds", self.seconds)
         _need(self.frames.get(Level.TOP, 0) > 0, "trunk.frames", "top codes, and those of other levels", self.frames)
@@ -284,6 +284,11 @@ def _make_floats(config: object, *names: str) -> None:
     """Keep 20 as 20.0, so that equal recipes give equal texts."""
     for name in names:
         object.__setattr__(config, name, float(getattr(config, name)))
+
+
+def _make_unicode(config: object, name: str) -> None:
+    """Replace what is no UTF-8 in the path of a file, as stray bytes of a command line are not."""
+    object.__setattr__(config, name, getattr(config, name).encode("utf-8", "replace").decode("utf-8"))
 
 
 def _is_unicode(text: str) -> bool:

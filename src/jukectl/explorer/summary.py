@@ -42,7 +42,7 @@ class SongSummary:
 def kind_of(recipe: Recipe) -> Kind:
     """What sort of song a recipe makes, as far as it tells.
 
-    That a style is novel, or a prompt a musician's riff, only its maker knows: see `About`.
+    That a style is novel, or a prompt a musician's riff, only its maker knows, who may say so in about.toml.
     """
     if any(change.artist is not None for change in recipe.schedule):
         return "duet"

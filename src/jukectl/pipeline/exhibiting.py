@@ -16,9 +16,10 @@ from jukectl.errors import BadInput, CannotWrite, JukectlError
 from jukectl.evaluation.thumbnail import draw_thumbnail, peaks_of
 from jukectl.explorer.detail import Hearing
 from jukectl.explorer.site import Site, inside
-from jukectl.files import make_folder
+from jukectl.files import atomic_write, make_folder
 from jukectl.pipeline.decoding import FORMATS, audio_paths, check_codec, model_for, waveform
 from jukectl.pipeline.machine import Machine
+from jukectl.pipeline.trunks import Codeset
 from jukectl.progress import Warn
 from jukectl.vqvae.model import VQVAE
 
@@ -51,14 +52,9 @@ class Exhibitor:
         self._warn = warn
         self._codecs: dict[tuple[Path, Level], VQVAE] = {}
 
-    def samples(self, song: Song, name: str) -> dict[Level, dict[int, Hearing]]:
+    def samples(self, song: Song, codes: Codeset, name: str) -> dict[Level, dict[int, Hearing]]:
         """All that can be heard of a song's levels, by sample; what has no audio file is decoded from its codes."""
-        heard = {}
-        for level in TOP_DOWN:
-            codes = song.codes(level)
-            if codes is not None and codes.done:
-                heard[level] = self._level(song, name, level, codes)
-        return heard
+        return {level: self._level(song, name, level, one) for level, one in codes.items() if one.done}
 
     def file(self, folder: Path, path: Path, name: str, kept: str) -> Hearing | None:
         """A recording in a song's folder, called `kept` on the site; None where it is not there, or lies elsewhere."""
@@ -85,7 +81,8 @@ class Exhibitor:
         """What a visitor may take home: the recipe and the codes; their names, URLs and sizes in bytes."""
         if recipe:
             target = self._target(name, "song", ".toml")
-            target.write_text(recipe, encoding="utf-8")
+            with atomic_write(target) as file:
+                file.write(recipe.encode())
             yield target.name, self._site.url(target), target.stat().st_size
         for path in (*map(song.codes_path, TOP_DOWN), song.notes_path):
             if inside(song.path, path):

@@ -26,6 +26,7 @@ from jukectl.pipeline.exhibiting import Exhibitor, Taking
 from jukectl.pipeline.karaoke import karaoke_paths
 from jukectl.pipeline.machine import choose
 from jukectl.pipeline.singing import lyrics_text, timed_lyrics
+from jukectl.pipeline.trunks import codes_of_song
 from jukectl.progress import Progress, Report, Warn, silent, unheard
 
 ABOUT = "about.toml"  # beside song.toml: what its maker says of a song, title and kind
@@ -123,8 +124,8 @@ def _detail(path: Path, name: str, shown: Exhibitor, warn: Warn) -> SongDetail:
 def _song(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
     song = Song.open(path)
     recipe, facts = song.recipe(), describe_path(path)
-    heard = shown.samples(song, basics.id)
-    codes = [one for level in TOP_DOWN if (one := song.codes(level)) is not None]
+    found = codes_of_song(song)
+    heard, codes = shown.samples(song, found, basics.id), found.values()
     count = max((one.samples for one in codes), default=0)
     summary = replace(
         _labelled(basics, path, recipe),
@@ -154,7 +155,7 @@ def _tree(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
     if recipe is None or recipe.step.trunk is None:
         raise NotASong(f"{path} has no readable tree.toml")
     begin, every = recipe.step.trunk.seconds, recipe.step.seconds
-    root = _by_level(shown.samples(tree.root, basics.id), 0)
+    root = _by_level(shown.samples(tree.root, codes_of_song(tree.root), basics.id), 0)
     nodes = [NodeDetail(path="", parent=None, start=0.0, stop=begin, state="whole", levels=root)]
     nodes += _branches(tree, recipe, basics.id, shown)
     summary = replace(
@@ -272,7 +273,7 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _title(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")[:LONGEST_TITLE]
+    return text[:LONGEST_TITLE]
 
 
 def _made(path: Path) -> str:

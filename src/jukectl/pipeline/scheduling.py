@@ -1,7 +1,7 @@
 """A recipe's labels, settings and schedule as the sections of a level: from which code on it is told what."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from jukectl.checkpoints.card import ModelCard
 from jukectl.codes.level import Level
@@ -102,24 +102,14 @@ def _states(recipe: Recipe, card: ModelCard, level: Level) -> list[_State]:
 
 def _with_settings(sampling: LevelSampling, change: Change, level: Level) -> LevelSampling:
     """A level's settings after a change. BadInput where one is out of its range."""
-    settings = {name: values[level] for name, values in change.settings.items() if level in values}
+    settings: dict[str, Any] = {name: values[level] for name, values in change.settings.items() if level in values}
     try:
         if settings.get("top_k", 0) % 1:
             raise BadInput(f"top_k is a whole number of codes, got {settings['top_k']:g}")
-        return _replaced(sampling, settings)
+        top_k = int(settings.pop("top_k", sampling.top_k))
+        return replace(sampling, top_k=top_k, **settings)
     except BadInput as error:
         raise BadInput(f"the change at {change.at:g} s: {error}") from error
-
-
-def _replaced(sampling: LevelSampling, settings: Mapping[str, float]) -> LevelSampling:
-    return LevelSampling(
-        temperature=settings.get("temperature", sampling.temperature),
-        top_k=int(settings.get("top_k", sampling.top_k)),
-        top_p=settings.get("top_p", sampling.top_p),
-        guidance=settings.get("guidance", sampling.guidance),
-        advance=sampling.advance,
-        parallel=sampling.parallel,
-    )
 
 
 def _place_in_lyrics(change: Change, recipe: Recipe, card: ModelCard) -> float | None:
