@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from typing import Any
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import FORMAT, Recipe
 from jukectl.codes.song import Song
+from jukectl.codes.tree import FORMAT as TREE_FORMAT
 from jukectl.codes.tree import Tree, TreeRecipe, is_tree, name_of
 from jukectl.errors import BadInput, JukectlError, NotASong
 from jukectl.explorer.detail import Hearing, LyricsDetail, NodeDetail, SampleDetail, SongDetail, WordDetail
@@ -132,7 +133,7 @@ def _song(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
         state="in progress" if facts["unfinished"] else "whole",
         seconds=max((one.seconds for one in codes), default=0.0),
         samples=count,
-        levels="".join(LEVEL_LETTERS[level.label] for level in TOP_DOWN if heard.get(level)),
+        levels=_letters(level.label for level in heard if heard[level]),
         prompt=max((one.prompt * one.hop / one.sample_rate for one in codes), default=0.0),
     )
     text = _published(recipe) if recipe else ""
@@ -164,9 +165,7 @@ def _tree(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
         state="whole" if all(node.state == "whole" for node in nodes) else "in progress",
         seconds=begin + recipe.depth * every,
         samples=len(recipe.places(recipe.depth)),
-        levels="".join(
-            LEVEL_LETTERS[level.label] for level in TOP_DOWN if any(level.label in node.levels for node in nodes)
-        ),
+        levels=_letters(name for node in nodes for name in node.levels),
         prompt=begin,
     )
     return SongDetail(
@@ -216,6 +215,12 @@ def _labelled(basics: SongSummary, path: Path, recipe: Recipe | None) -> SongSum
 
 def _by_level(heard: dict[Level, dict[int, Hearing]], sample: int) -> dict[str, Hearing]:
     return {level.label: by_sample[sample] for level, by_sample in heard.items() if sample in by_sample}
+
+
+def _letters(heard: Iterable[str]) -> str:
+    """The letters of the levels that can be heard, top first."""
+    names = set(heard)
+    return "".join(letter for name, letter in LEVEL_LETTERS.items() if name in names)
 
 
 def _published(recipe: Recipe) -> str:
@@ -319,9 +324,9 @@ def _known(site: Site, name: str, stamp: str) -> SongSummary | None:
 
 def _is_newer(path: Path) -> bool:
     """Whether a folder's recipe is of a version that this jukectl does not know yet."""
-    for name, table in (("tree.toml", "tree"), ("song.toml", "")):
-        with suppress(OSError, ValueError, AttributeError):
+    for name in ("tree.toml", "song.toml"):
+        with suppress(OSError, ValueError, AttributeError, TypeError):
             values = tomllib.loads((path / name).read_text(encoding="utf-8-sig"))
-            if any((values.get(table, {}) if table else values).get("format", 0) > FORMAT for table in (table, "")):
+            if values.get("format", 0) > FORMAT or values.get("tree", {}).get("format", 0) > TREE_FORMAT:
                 return True
     return False
