@@ -1,7 +1,7 @@
 """Where a prior looks in the lyrics while it makes codes: the weights of its attention to them.
 
-B batch, H heads, T codes, L characters of the window, D numbers a head. The column of a character is the state that
-foretells it, which has read the characters before it (paper, section 2.5 and figure 3).
+B batch, H heads, T codes, L characters of the window, D numbers a head. The column of a character is the first state
+that has read it, the one that foretells the next (paper, section 2.5 and figure 3): see `by_character`.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from jukectl.prior.attention import EncoderAttention
@@ -35,7 +36,7 @@ def attention_of(
     """Weights (B, T, L) that a head of a layer gives to the characters for the codes (B, T) of a window, float32.
 
     `told` is what the window is told, as labels or as the conditioning made of them. The weights at t are of the code
-    at t, whose place has read the codes before it. They sum to 1, or to less where the layer sees codes too. ValueError
+    at t, whose place has read the codes before it. They sum to 1, or to less: the layer may see codes too, or the state before the first character. ValueError
     for a layer that does not attend to lyrics, or a head that is not there.
     """
     if layer not in (hearing := hearing_layers(prior.config)):
@@ -113,8 +114,16 @@ def _weights(config: PriorConfig, layer: int, query: Tensor, key: Tensor) -> Ten
         if config.lead:
             places = torch.arange(some.shape[2], device=key.device)[:, None] + config.lead + first
             scores = scores.masked_fill(torch.arange(key.shape[2], device=key.device) > places, -torch.inf)
-        parts.append(scores.softmax(dim=-1)[..., :characters])
+        parts.append(by_character(scores.softmax(dim=-1)[..., :characters]))
     return torch.cat(parts, dim=2)
+
+
+def by_character(weights: Tensor) -> Tensor:
+    """Weights (..., L) of the lyrics' states, to those of the characters (..., L): each has that of the next state.
+
+    For the state at a character has read those before it alone. No state has read the last one; its weight is 0.
+    """
+    return F.pad(weights[..., 1:], (0, 1))
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:
