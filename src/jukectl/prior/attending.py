@@ -114,16 +114,17 @@ def _weights(config: PriorConfig, layer: int, query: Tensor, key: Tensor) -> Ten
         if config.lead:
             places = torch.arange(some.shape[2], device=key.device)[:, None] + config.lead + first
             scores = scores.masked_fill(torch.arange(key.shape[2], device=key.device) > places, -torch.inf)
-        parts.append(by_character(scores.softmax(dim=-1)[..., :characters]))
+        parts.append(by_character(scores.softmax(dim=-1), characters))
     return torch.cat(parts, dim=2)
 
 
-def by_character(weights: Tensor) -> Tensor:
-    """Weights (..., L) of the lyrics' states, to those of the characters (..., L): each has that of the next state.
+def by_character(weights: Tensor, characters: int) -> Tensor:
+    """Weights (..., n) of states that read lyrics first, to those of so many characters: (..., L).
 
-    For the state at a character has read those before it alone. No state has read the last one; its weight is 0.
+    A character has that of the state after its own, the first to have read it. Where there is none, the last one has 0.
     """
-    return F.pad(weights[..., 1:], (0, 1))
+    read = weights[..., 1 : characters + 1]
+    return F.pad(read, (0, characters - read.shape[-1]))
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:

@@ -79,7 +79,7 @@ class AttentionGuide:
         query: Tensor = attention.q(x).chunk(attention.heads, dim=-1)[self.head]  # (B, T, D)
         keys: Tensor = attention.kv(states).chunk(2 * attention.heads, dim=-1)[self.head]  # (B, L, D)
         scores = query.float() @ keys.float().transpose(1, 2) / query.shape[-1] ** 0.5
-        self._weights = by_character(scores.softmax(dim=-1))  # (B, T, L)
+        self._weights = by_character(scores.softmax(dim=-1), keys.shape[1])  # (B, T, L)
         if self._reader is not None:
             self._foretold = self._reader.logits(x)
 
