@@ -36,8 +36,8 @@ def attention_of(
     """Weights (B, T, L) that a head of a layer gives to the characters for the codes (B, T) of a window, float32.
 
     `told` is what the window is told, as labels or as the conditioning made of them. The weights at t are of the code
-    at t, whose place has read the codes before it. They sum to 1, or to less: the layer may see codes too, or the state before the first character. ValueError
-    for a layer that does not attend to lyrics, or a head that is not there.
+    at t, whose place has read the codes before it. They sum to 1 or less: the layer may see codes too, or the state
+    before the first character. ValueError for a layer that does not attend to lyrics, or a head that is not there.
     """
     if layer not in (hearing := hearing_layers(prior.config)):
         raise ValueError(f"layer {layer} does not attend to lyrics: those that do are {hearing or 'none'}")
