@@ -49,6 +49,42 @@ def test_a_tree_is_grown_seen_and_a_leaf_is_made_a_song(jukectl, song, tmp_path)
     assert (tmp_path / "leaf/top.npz").read_bytes() == (tmp_path / "same/top.npz").read_bytes()
 
 
+def test_a_dry_run_of_a_tree_tells_of_every_step_and_writes_nothing(jukectl, fails, song, tmp_path):
+    options = ["--every", 0.1, "--branch", 2, "--depth", 2, "--levels", "top", "--out", tmp_path / "tree"]
+    before = sorted(tmp_path.rglob("*"))
+    lines = jukectl("tree", song, *options, "--dry-run").out.splitlines()
+    assert lines[0].startswith("step 1, 2 nodes, top: 6 codes in 1 windows that know 14; 2 of 2 rows at a time in fp32")
+    assert lines[1].startswith("step 2, 4 nodes, top: 12 codes in 1 windows that know 40; 4 of 4 rows at a time")
+    assert lines[2].startswith("codes to audio: about ")
+    assert lines[3].startswith(f"{tmp_path / 'tree'} with tiny on cpu: 6 nodes to grow, about ")
+    facts = jukectl("--json", "tree", song, *options, "--guidance", 2, "--dry-run").json
+    assert [(one["step"], one["nodes"], one["levels"]["top"]["codes"]) for one in facts["steps"]] == [
+        (1, 2, 6),
+        (2, 4, 12),
+    ]
+    assert (facts["nodes"], facts["codes"]) == (6, 18)
+    assert fails("tree", song, "--depth", 0, "--dry-run")
+    assert sorted(tmp_path.rglob("*")) == before
+    jukectl("tree", song, *options)
+    assert (
+        jukectl("tree", tmp_path / "tree", "--dry-run").out == f"{tmp_path / 'tree'} is grown already: nothing to do.\n"
+    )
+    deeper = jukectl("--json", "tree", tmp_path / "tree", "--depth", 3, "--dry-run").json
+    assert [(one["step"], one["nodes"]) for one in deeper["steps"]] == [(3, 8)]
+
+
+def test_a_tree_is_heard_while_it_grows(jukectl, song, tmp_path):
+    options = ["--every", 0.1, "--branch", 2, "--depth", 2, "--out", tmp_path / "tree"]
+    jukectl("tree", song, *options, "--preview", "top,middle")
+    names = sorted(path.name for path in (tmp_path / "tree/previews").iterdir())
+    places = ["0", "0.0", "0.1", "1", "1.0", "1.1"]
+    assert names == sorted(f"{level}-{place}.wav" for level in ("middle", "top") for place in places)
+    (tmp_path / "tree/audio/1.0.wav").unlink()
+    nothing = f"{sys.executable} -c pass"
+    played = jukectl("play", tmp_path / "tree", "--leaf", "1.0", "--player", nothing).out.splitlines()
+    assert played == [str(tmp_path / f"tree/previews/middle-{place}.wav") for place in ("1", "1.0")]
+
+
 def test_a_song_is_upsampled_up_to_a_second_and_then_to_its_end(jukectl, style, tmp_path):
     jukectl("sample", "--out", tmp_path / "song", "--levels", "top", *style)
     jukectl("upsample", tmp_path / "song", "--to", 0.1)

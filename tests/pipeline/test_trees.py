@@ -5,6 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from jukectl.pipeline import (
     tree,
     upsample,
 )
+from jukectl.pipeline.playing import to_be_heard
+from jukectl.pipeline.previewing import Preview
 from jukectl.sampling import level as sampling_level
 
 EVERY, STEP = 0.4, 12  # seconds from node to node, and as many top codes
@@ -256,6 +259,83 @@ def test_what_is_no_name_of_a_node(text):
     with pytest.raises(BadInput, match="a node of a tree"):
         parse_place(text)
     assert name_of(parse_place(" 2.30 ")) == "2.30"
+
+
+# Heard while it grows
+
+
+@pytest.fixture
+def each_window(monkeypatch) -> list[dict[str, int]]:
+    """The audio samples of a tree's files each time that a node's were written while it was made."""
+    seen: list[dict[str, int]] = []
+    write = Preview.write
+
+    def counted(self):
+        write(self)
+        folder = self._files[0].parent
+        seen.append({file.stem: soundfile.info(file).frames for file in sorted(folder.glob("*.wav"))})
+
+    monkeypatch.setattr(Preview, "write", counted)
+    return seen
+
+
+def test_what_each_node_adds_is_heard_while_it_is_made(beginning, request_, grown, tmp_path, each_window):
+    path = tmp_path / "tree"
+    growth = Growth(every=1.6, branches=2, depth=1)  # which is more than a context
+    request = replace(request_, preview=(Level.TOP,), song_seconds=None)
+    tree(beginning, path, growth, Beginning(sample=2), request, levels=(Level.TOP,))
+    assert [set(one) for one in each_window] == [{"top-0", "top-1"}] * len(each_window)
+    lengths = [one["top-1"] for one in each_window]
+    assert len(lengths) > 1
+    assert lengths == sorted(set(lengths))
+    assert lengths[-1] == 50 * 256
+    plain = tmp_path / "plain"
+    tree(beginning, plain, growth, Beginning(sample=2), replace(request, preview=()), levels=(Level.TOP,))
+    for name in ("0", "1"):
+        file = f"previews/top-{name}.wav"
+        heard, at_once = (soundfile.read(one / file, dtype="int16")[0].astype(int) for one in (path, plain))
+        assert np.abs(heard - at_once).max() <= 1
+    assert files(path) == files(plain)
+
+
+def test_a_tree_of_all_levels_has_previews_too(beginning, request_, grown, tmp_path):
+    path = tmp_path / "tree"
+    tree(beginning, path, GROWTH, Beginning(sample=2), replace(request_, preview=(Level.TOP,)))
+    assert files(path) == files(grown)
+    names = [
+        ".".join(map(str, place)) for place in TreeRecipe.from_toml((path / "tree.toml").read_text(), path).places(2)
+    ]
+    for name in ("0", "1", "2", *names):
+        assert soundfile.info(path / f"previews/top-{name}.wav").frames == STEP * 256
+        assert soundfile.info(path / f"audio/{name}.wav").frames == STEP * 256
+    assert to_be_heard(path, leaf=(2, 1)) == [path / "audio/2.wav", path / "audio/2.1.wav"]
+    (path / "audio/2.1.wav").unlink()
+    assert to_be_heard(path, leaf=(2, 1)) == [path / "previews/top-2.wav", path / "previews/top-2.1.wav"]
+    assert to_be_heard(path, leaf=(1, 1), level=Level.TOP)[0] == path / "previews/top-1.wav"
+    assert regrow(path, Request(preview=(Level.TOP,))).new
+    assert not regrow(path, Request(preview=(Level.TOP,))).new
+
+
+def test_a_preview_that_was_left_half_made_is_made_whole(beginning, request_, tmp_path, monkeypatch):
+    """Killed after a window, and gone on with without --preview."""
+    path = tmp_path / "tree"
+    growth = Growth(every=1.6, branches=2, depth=1)
+    asked = replace(request_, preview=(Level.TOP,), song_seconds=None)
+
+    class Killed(Exception): ...
+
+    def killed(self):
+        write(self)
+        raise Killed
+
+    write = Preview.write
+    monkeypatch.setattr(Preview, "write", killed)
+    with pytest.raises(Killed):
+        tree(beginning, path, growth, Beginning(), asked, levels=(Level.TOP,))
+    assert 0 < soundfile.info(path / "previews/top-1.wav").frames < 50 * 256
+    monkeypatch.setattr(Preview, "write", write)
+    regrow(path, Request())
+    assert soundfile.info(path / "previews/top-1.wav").frames == 50 * 256
 
 
 # Killed

@@ -1,5 +1,6 @@
 """From the options of a sampling command to a pipeline request, and from its result to stdout."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ from jukectl.cli.options import (
 from jukectl.codes.level import Level
 
 if TYPE_CHECKING:
-    from jukectl.pipeline import Estimate, Rendered, Request
+    from jukectl.pipeline import Estimate, Rendered, Request, TreeEstimate
+    from jukectl.pipeline.estimating import LevelEstimate
 
 
 def build_request(
@@ -91,11 +93,7 @@ def show_estimate(context: typer.Context, estimate: "Estimate") -> None:
     """What a song would take, on stdout: lines for people, or with --json one object."""
     from jukectl.pipeline.pace import duration
 
-    lines = [
-        f"{level.label}: {one.codes} codes in {one.windows} windows that know {one.known}; {one.at_a_time} of "
-        f"{one.rows} rows at a time in {one.precision}: about {duration(one.seconds)} and {size(one.memory_bytes)}"
-        for level, one in estimate.levels.items()
-    ]
+    lines = _level_lines(estimate.levels)
     if estimate.encoding_seconds:
         lines.insert(0, f"prompt to codes: about {duration(estimate.encoding_seconds)}")
     if estimate.decoding_seconds:
@@ -105,3 +103,37 @@ def show_estimate(context: typer.Context, estimate: "Estimate") -> None:
     if not lines:
         total = f"{estimate.song} is finished already: nothing to do."
     show_facts(context, estimate.to_dict(), [*lines, total])
+
+
+def show_tree_estimate(context: typer.Context, estimate: "TreeEstimate") -> None:
+    """What a tree would take to grow, on stdout: lines for people, or with --json one object."""
+    from jukectl.pipeline.pace import duration
+
+    lines = []
+    if estimate.encoding_seconds:
+        lines.append(f"recording to codes: about {duration(estimate.encoding_seconds)}")
+    for step in estimate.steps:
+        nodes = "1 node" if step.nodes == 1 else f"{step.nodes} nodes"
+        what = f"step {step.step}, {nodes}" if step.step else "root"
+        lines += [f"{what}, {line}" for line in _level_lines(step.levels)]
+    if estimate.decoding_seconds:
+        lines.append(f"codes to audio: about {duration(estimate.decoding_seconds)}")
+    memory = f"{size(estimate.memory_bytes)} of the {size(estimate.memory_free_bytes)} of memory to be had"
+    total = (
+        f"{estimate.tree} with {estimate.model} on {estimate.device}: {estimate.nodes} nodes to grow, "
+        f"about {duration(estimate.seconds)}, {memory}"
+    )
+    if not lines:
+        total = f"{estimate.tree} is grown already: nothing to do."
+    show_facts(context, estimate.to_dict(), [*lines, total])
+
+
+def _level_lines(levels: "Mapping[Level, LevelEstimate]") -> list[str]:
+    """What each level would take."""
+    from jukectl.pipeline.pace import duration
+
+    return [
+        f"{level.label}: {one.codes} codes in {one.windows} windows that know {one.known}; {one.at_a_time} of "
+        f"{one.rows} rows at a time in {one.precision}: about {duration(one.seconds)} and {size(one.memory_bytes)}"
+        for level, one in levels.items()
+    ]

@@ -8,7 +8,7 @@ import typer
 from jukectl.cli import options as o
 from jukectl.cli.console import Watching, emit, progress, say, warning
 from jukectl.cli.pick import show_taken
-from jukectl.cli.requests import build_request
+from jukectl.cli.requests import build_request, show_tree_estimate
 from jukectl.errors import BadInput
 
 
@@ -49,11 +49,18 @@ def tree(
     top_p: o.TopP = None,
     top_k: o.TopK = None,
     advance: o.Advance = None,
+    guidance: o.Guidance = None,
     parallel: o.Parallel = None,
     levels: Annotated[
         str | None,
         typer.Option("--levels", help="Grow these alone: top is the quick draft. [default: the song's, or all]"),
     ] = None,
+    preview: Annotated[
+        str,
+        typer.Option(
+            "--preview", help="Levels, such as top, to decode to the tree's previews/ after every window, node by node."
+        ),
+    ] = "",
     model: o.Model = None,
     adapter: o.Adapter = None,
     device: o.Device = "auto",
@@ -61,6 +68,7 @@ def tree(
     max_memory: o.MaxMemory = None,
     overwrite: o.Overwrite = False,
     force: o.Force = False,
+    dry_run: o.DryRun = False,
     show: o.ShowProgress = Watching.AUTO,
 ) -> None:
     """Grow a tree: several continuations of a beginning, several of each of those; shared music is made once.
@@ -82,7 +90,9 @@ def tree(
         top_p=top_p,
         top_k=top_k,
         advance=advance,
+        guidance=guidance,
         parallel=parallel,
+        preview=preview,
         model=model,
         adapter=adapter,
         device=device,
@@ -96,19 +106,28 @@ def tree(
         raise BadInput(
             f"the leaf {leaf} is {len(place)} steps from the beginning, and --depth is {depth}: leave one out"
         )
-    if is_tree(source) and place and out is not None:
-        return show_taken(context, pipeline.pick_place(source, place, out, overwrite=overwrite))
+    if is_tree(source):
+        if place and out is not None and not dry_run:
+            return show_taken(context, pipeline.pick_place(source, place, out, overwrite=overwrite))
+        if out is not None or overwrite or place:
+            raise BadInput(f"{source} is a tree, which goes on growing where it is: leave --out and --overwrite out")
+    growth = pipeline.Growth(
+        every=every, branches=branch, depth=len(place) or (2 if depth is None else depth), leaf=place
+    )
+    beginning = pipeline.Beginning(start=start, prompt_seconds=prompt_seconds, at=at, sample=sample)
+    stages = o.parse_levels(levels) if levels is not None else None
+    if dry_run:
+        if is_tree(source):
+            estimate = pipeline.estimate_regrow(source, request, depth=depth, warn=warning(show))
+        else:
+            estimate = pipeline.estimate_tree(
+                source, out, growth, beginning, request, levels=stages, warn=warning(show)
+            )
+        return show_tree_estimate(context, estimate)
     with progress(context, show) as report:
         if is_tree(source):
-            if out is not None or overwrite or place:
-                raise BadInput(
-                    f"{source} is a tree, which goes on growing where it is: leave --out and --overwrite out"
-                )
             grown = pipeline.regrow(source, request, depth=depth, report=report, warn=warning(show))
         else:
-            growth = pipeline.Growth(every=every, branches=branch, depth=len(place) or depth or 2, leaf=place)
-            beginning = pipeline.Beginning(start=start, prompt_seconds=prompt_seconds, at=at, sample=sample)
-            stages = o.parse_levels(levels) if levels is not None else None
             grown = pipeline.tree(
                 source, out, growth, beginning, request, levels=stages, report=report, warn=warning(show)
             )

@@ -22,6 +22,7 @@ from jukectl.pipeline.passages import upsample_passage
 from jukectl.pipeline.picking import Taken, cut, pick
 from jukectl.pipeline.rendering import Rendered, continue_, resume, sample, upsample
 from jukectl.pipeline.request import Request
+from jukectl.pipeline.tree_estimates import TreeEstimate, estimate_regrow, estimate_tree
 from jukectl.pipeline.trees import Beginning, Grown, Growth, pick_place, regrow, tree
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Rendered",
     "Request",
     "Taken",
+    "TreeEstimate",
     "bench",
     "branch",
     "choose",
@@ -50,8 +52,10 @@ __all__ = [
     "encode_manifest",
     "estimate_branch",
     "estimate_continue",
+    "estimate_regrow",
     "estimate_resume",
     "estimate_sample",
+    "estimate_tree",
     "estimate_upsample",
     "examine",
     "list_models",

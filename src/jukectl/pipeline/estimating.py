@@ -46,6 +46,10 @@ class LevelEstimate:
     ms_a_code: float  # made, for all rows that are made at a time
     ms_a_known_code: float  # read
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in vars(self).items()}
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -81,12 +85,7 @@ class Estimate:
             "seconds": round(self.seconds, 3),
             "memory_bytes": self.memory_bytes,
             "memory_free_bytes": self.memory_free_bytes,
-            "levels": {
-                level.label: {
-                    name: round(value, 4) if isinstance(value, float) else value for name, value in vars(one).items()
-                }
-                for level, one in self.levels.items()
-            },
+            "levels": {level.label: one.to_dict() for level, one in self.levels.items()},
             "encoding_seconds": round(self.encoding_seconds, 3),
             "decoding_seconds": round(self.decoding_seconds, 3),
         }
@@ -170,27 +169,42 @@ def _found(song: Song) -> dict[Level, Codes]:
 def _estimate(
     song: Song, recipe: Recipe, folder: ModelFolder, found: Mapping[Level, Codes], request: Request, warn: Warn
 ) -> Estimate:
-    machine = choose(request.device, request.precision)
-    plan = plan_song(found, recipe, folder, machine, request, silent, warn)
     saving = saving_seconds(song.path)
-    work = song_work(recipe, folder, plan, found, saving, request.until)
-    speeds = {one.level: work_speed(one, recipe.sampling[one.level], folder, plan) for one in work}
+    plan, levels = to_be_made(recipe, folder, found, request, saving, warn)
     prompt = recipe.prompt.samples / folder.card.vqvae.sample_rate if recipe.prompt else 0.0
     lacking = [level for level in recipe.levels if level not in found]
     samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
     decoding = 0.0
-    if work or _undecoded(song, recipe):
+    if levels or _undecoded(song, recipe):
         decoding = decoding_seconds(recipe, folder, plan, found, saving)
     return Estimate(
         song=song.path,
         model=folder.card.name,
-        device=str(machine.device),
+        device=str(plan.machine.device),
         samples=samples,
-        levels={one.level: _level(one, speeds[one.level], plan) for one in work},
+        levels=levels,
         encoding_seconds=encoding_seconds(folder, plan.machine, lacking, prompt),
         decoding_seconds=decoding,
         memory_free_bytes=plan.memory,
     )
+
+
+def to_be_made(
+    recipe: Recipe,
+    folder: ModelFolder,
+    found: Mapping[Level, Codes],
+    request: Request,
+    saving: float,
+    warn: Warn,
+) -> tuple[SongPlan, dict[Level, LevelEstimate]]:
+    """The plan for what a song lacks beside the codes `found`, and what each level of that would take.
+
+    `saving` are the seconds that it takes to save a window.
+    """
+    plan = plan_song(found, recipe, folder, choose(request.device, request.precision), request, silent, warn)
+    work = song_work(recipe, folder, plan, found, saving, request.until)
+    speeds = {one.level: work_speed(one, recipe.sampling[one.level], folder, plan) for one in work}
+    return plan, {one.level: _level(one, speeds[one.level], plan) for one in work}
 
 
 def _level(work: LevelWork, speed: Speed, plan: SongPlan) -> LevelEstimate:

@@ -18,7 +18,7 @@ def to_be_heard(path: Path, *, sample: int = 0, level: Level | None = None, leaf
     if path.is_file() and path.suffix != ".npz":
         return [path]
     if is_tree(path):
-        return _of_tree(path, leaf)
+        return _of_tree(path, level, leaf)
     if leaf:
         raise BadInput(f"{path} is no tree: leave --leaf out")
     song = Song.open(path)
@@ -42,12 +42,13 @@ def play(
     return files, play_files(files, player).command[0]
 
 
-def _of_tree(path: Path, leaf: Place) -> list[Path]:
+def _of_tree(path: Path, level: Level | None, leaf: Place) -> list[Path]:
     tree = Tree.open(path)
     recipe = tree.recipe()
     if recipe is None or not leaf:
         raise BadInput(f"{path} is a tree: say which leaf, such as --leaf 0.1 (see jukectl info {path})")
-    audio = [tree.audio_path(leaf[:step], recipe.step.levels[-1]) for step in range(1, len(leaf) + 1)]
-    if not all(one.exists() for one in audio):
-        raise BadInput(f"{path} has no audio of {name_of(leaf)}. See what it has with: jukectl info {path}")
-    return audio
+    for one in (level,) if level is not None else reversed(TOP_DOWN):
+        audio = [tree.audio_path(leaf[:step], one) for step in range(1, len(leaf) + 1)]
+        if all(file.exists() for file in audio):
+            return audio
+    raise BadInput(f"{path} has no audio of {name_of(leaf)}. See what it has with: jukectl info {path}")

@@ -1,7 +1,7 @@
 """Songs: begun from nothing, from a recording or from codes, filled level by level, resumed where they stopped."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,13 +123,23 @@ def resume(path: Path, request: Request | None = None, *, report: Report = silen
         return _fulfil(song, recipe, folder, machine, request, report, warn)
 
 
-def make_codes(path: Path, request: Request, *, report: Report = silent, warn: Warn = unheard) -> Recipe:
-    """As `resume`, but no audio is made of the codes; the recipe with a record of what they were made on."""
+def make_codes(
+    path: Path,
+    request: Request,
+    hearing: Callable[..., Preview] = Preview,
+    *,
+    report: Report = silent,
+    warn: Warn = unheard,
+) -> Recipe:
+    """As `resume`, but no audio is made of the codes; the recipe with a record of what they were made on.
+
+    Where the request wants to hear a level while it is made, `hearing` makes its files.
+    """
     machine = choose(request.device, request.precision)
     song = Song.open(path)
     with song.lock():
         folder, recipe = recipe_to_resume(song, request)
-        _fill(song, recipe, folder, machine, request, report, warn)
+        _fill(song, recipe, folder, machine, request, report, warn, hearing)
         return song.recipe() or recipe
 
 
@@ -217,7 +227,14 @@ def karaoke_of(
 
 
 def _fill(
-    song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, request: Request, report: Report, warn: Warn
+    song: Song,
+    recipe: Recipe,
+    folder: ModelFolder,
+    machine: Machine,
+    request: Request,
+    report: Report,
+    warn: Warn,
+    hearing: Callable[..., Preview] = Preview,
 ) -> tuple[Machine, bool]:
     """The codes that a recipe asks for and the folder lacks: whether there were any, and the machine as planned."""
     lay_trunk(song, recipe)
@@ -228,7 +245,7 @@ def _fill(
     pace = foresee(song, recipe, folder, plan, report, request.until)
     for level in recipe.levels:
         if level in recipe.sampling:
-            recipe, filled = _fill_level(song, recipe, folder, plan, pace, level, request, report, warn)
+            recipe, filled = _fill_level(song, recipe, folder, plan, pace, level, request, report, warn, hearing)
             new = new or filled
     return machine, new
 
@@ -294,6 +311,7 @@ def _fill_level(
     request: Request,
     report: Report,
     warn: Warn,
+    hearing: Callable[..., Preview],
 ) -> tuple[Recipe, bool]:
     """Sample what a level lacks, saving after every window; the recipe with its record, and if anything was done."""
     found = {one: codes for one in TOP_DOWN if (codes := song.codes(one)) is not None}
@@ -344,7 +362,7 @@ def _fill_level(
             report(Progress(stage, done, goal, "" if saved is None else f"saved {saved:.1f} s", standing))
 
         stands(codes.done)
-        preview = Preview(song, folder, machine, level)
+        preview = hearing(song, folder, machine, level)
         for grown, done in fill_and_save(song, recipe, job, codes, stands, portion, less, warn):
             stands(done, grown.seconds)
             if level in request.preview:

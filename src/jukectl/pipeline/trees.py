@@ -5,7 +5,7 @@ and the way there, whatever else grows: it is what a chain of `branch` with that
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from jukectl.audio import io
 from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
@@ -24,8 +25,9 @@ from jukectl.files import make_folder
 from jukectl.pipeline.branching import MOST, check_end, child_number, prepared
 from jukectl.pipeline.decoding import waveform
 from jukectl.pipeline.encoding import encode
-from jukectl.pipeline.machine import choose
+from jukectl.pipeline.machine import Machine, choose
 from jukectl.pipeline.picking import Taken, begin, cut, given_prompt, numbers_of, plain, recipe_of_song
+from jukectl.pipeline.previewing import Preview
 from jukectl.pipeline.rendering import make_codes
 from jukectl.pipeline.request import LARGEST_SEED, Request
 from jukectl.pipeline.scores import carry_notes
@@ -82,6 +84,32 @@ def tree(
     `request.seed` is drawn where it is None; `levels` are the song's, or all of a recording. BadInput where the growth
     makes no sense, RecipeDiffers where the folder holds another tree.
     """
+    grove = Tree(Song.create(place_of(source, out, growth, beginning)).path)
+    with grove.lock():
+        if request.overwrite:
+            _clear(grove)
+        existing = grove.recipe()
+        _plant(source, grove, growth, beginning, request, levels, report)
+        asked = recipe_to_grow(grove, growth, request, levels, existing)
+        if asked != existing:
+            grove.write_recipe(asked)
+        return _grow(grove, asked, request, report, warn)
+
+
+def regrow(
+    path: Path, request: Request, *, depth: int | None = None, report: Report = silent, warn: Warn = unheard
+) -> Grown:
+    """Go on with a tree where it stopped, or grow it to another depth."""
+    grove = Tree.open(path)
+    with grove.lock():
+        recipe = recipe_to_regrow(grove, depth)
+        if recipe != grove.recipe():
+            grove.write_recipe(recipe)
+        return _grow(grove, recipe, request, report, warn)
+
+
+def place_of(source: Path, out: Path | None, growth: Growth, beginning: Beginning) -> Path:
+    """The folder of a tree that is to grow from a recording or a song. BadInput where it cannot, or not there."""
     if not 0 < growth.every <= 36_000:
         raise BadInput(f"--every is over 0 and at most 36000 seconds, got {growth.every:g}")
     check_shape(growth.branches, growth.depth, growth.leaf)
@@ -97,29 +125,7 @@ def tree(
         raise BadInput(f"--out {place} is what the tree is to grow from. Give another folder")
     if (place / "song.toml").exists():
         raise BadInput(f"{place} is a song, and a tree needs a folder of its own: give another --out")
-    grove = Tree(Song.create(place).path)
-    with grove.lock():
-        if request.overwrite:
-            _clear(grove)
-        existing = grove.recipe()
-        _plant(source, grove, growth, beginning, request, levels, report)
-        asked = _recipe(grove, growth, request, levels, existing)
-        if asked != existing:
-            grove.write_recipe(asked)
-        return _grow(grove, asked, request, report, warn)
-
-
-def regrow(
-    path: Path, request: Request, *, depth: int | None = None, report: Report = silent, warn: Warn = unheard
-) -> Grown:
-    """Go on with a tree where it stopped, or grow it to another depth."""
-    grove = Tree.open(path)
-    with grove.lock():
-        recipe = _known(grove)
-        if depth is not None and depth != recipe.depth:
-            recipe = replace(recipe, depth=max(depth, recipe.depth), leaf=())
-            grove.write_recipe(recipe)
-        return _grow(grove, recipe, request, report, warn)
+    return place
 
 
 def pick_place(path: Path, place: Place, out: Path | None = None, *, overwrite: bool = False) -> Taken:
@@ -128,7 +134,7 @@ def pick_place(path: Path, place: Place, out: Path | None = None, *, overwrite: 
     It is the song that a chain of branches would have made; what it lacks below its levels can be upsampled.
     """
     grove = Tree.open(path)
-    recipe = _known(grove)
+    recipe = recipe_of_tree(grove)
     if not place or len(place) > recipe.depth or max(place) >= recipe.branches:
         last = name_of((recipe.branches - 1,) * recipe.depth)
         raise BadInput(f"{path} has the nodes 0 to {last}; got {name_of(place)}")
@@ -162,7 +168,7 @@ def pick_place(path: Path, place: Place, out: Path | None = None, *, overwrite: 
 def describe_tree(path: Path) -> dict[str, Any]:
     """Facts of a tree: its recipe, and of each node what is there of it."""
     grove = Tree.open(path)
-    recipe = _known(grove)
+    recipe = recipe_of_tree(grove)
     step, trunk = recipe.step, recipe.step.trunk
     assert trunk is not None
     nodes: dict[str, dict[str, Any]] = {}
@@ -221,16 +227,12 @@ def _plant(
             report=report,
         )
         return
+    if grove.recipe() is not None:
+        check_root(source, grove, beginning)
+        return
     song = Song.open(source)
     found = codes_of_song(song)
     frames = top_frames(song, found, beginning.at)
-    if grove.recipe() is not None:
-        before = root.recipe()
-        trunk = before.trunk if before else None
-        same = trunk is not None and (trunk.source, trunk.sample) == (str(source.absolute()), beginning.sample)
-        if trunk is None or not same or (beginning.at is not None and frames != trunk.frames[Level.TOP]):
-            raise RecipeDiffers(f"{grove.path} has grown from something else: give another --out, or --overwrite")
-        return
     top = found[Level.TOP]
     cut(source, frames * top.hop / top.sample_rate, root.path, sample=beginning.sample, request=fresh)
     folder, recipe = recipe_of_song(root, fresh)
@@ -242,7 +244,18 @@ def _plant(
     make_codes(root.path, fresh, report=report)
 
 
-def _recipe(
+def check_root(source: Path, grove: Tree, beginning: Beginning) -> None:
+    """RecipeDiffers where a tree has grown from something else than this song."""
+    song = Song.open(source)
+    frames = top_frames(song, codes_of_song(song), beginning.at)
+    before = grove.root.recipe()
+    trunk = before.trunk if before else None
+    same = trunk is not None and (trunk.source, trunk.sample) == (str(source.absolute()), beginning.sample)
+    if trunk is None or not same or (beginning.at is not None and frames != trunk.frames[Level.TOP]):
+        raise RecipeDiffers(f"{grove.path} has grown from something else: give another --out, or --overwrite")
+
+
+def recipe_to_grow(
     grove: Tree, growth: Growth, request: Request, levels: tuple[Level, ...] | None, existing: TreeRecipe | None
 ) -> TreeRecipe:
     """The recipe that a tree is grown by; that which is there, grown deeper or wider, where there is one."""
@@ -273,6 +286,14 @@ def _recipe(
     return replace(recipe, step=wider)
 
 
+def recipe_to_regrow(grove: Tree, depth: int | None) -> TreeRecipe:
+    """The recipe that a tree goes on with, grown to a depth where that is deeper than it was to be."""
+    recipe = recipe_of_tree(grove)
+    if depth is None or depth == recipe.depth:
+        return recipe
+    return replace(recipe, depth=max(depth, recipe.depth), leaf=())
+
+
 def _grow(grove: Tree, recipe: TreeRecipe, request: Request, report: Report, warn: Warn) -> Grown:
     """Make the nodes that are missing, step by step, and decode them."""
     plain_request = Request(
@@ -281,24 +302,30 @@ def _grow(grove: Tree, recipe: TreeRecipe, request: Request, report: Report, war
         precision=request.precision,
         max_memory=request.max_memory,
         force=request.force,
+        preview=tuple(level for level in request.preview if level in recipe.step.levels),
     )
     sampled = 0
     if grove.growing.begun:  # what another run was at
         recipe, made = _finish(grove, recipe, plain_request, report, warn)
         sampled += made
     for step in range(1, recipe.depth + 1):
-        missing = [place for place in recipe.places(step) if not _is_grown(grove, recipe, place)]
+        missing = [place for place in recipe.places(step) if not is_grown(grove, recipe, place)]
         if missing:
             nodes = "node" if len(missing) == 1 else "nodes"
             report(remark("tree", f"step {step} of {recipe.depth}: {len(missing)} {nodes}"))
             _sow(grove, recipe, missing)
             recipe, made = _finish(grove, recipe, plain_request, report, warn)
             sampled += made
-    leaves, decoded = _decode(grove, recipe, plain_request, report)
+        for level in plain_request.preview:
+            _decode(grove, recipe, level, recipe.places(step), plain_request, report)
+    last = recipe.step.levels[-1]
+    places = [place for step in range(1, recipe.depth + 1) for place in recipe.places(step)]
+    decoded = _decode(grove, recipe, last, places, plain_request, report)
+    leaves = {name_of(place): grove.audio_path(place, last) for place in recipe.places(recipe.depth)}
     return Grown(grove.path, leaves, sampled, bool(sampled) or decoded)
 
 
-def _known(grove: Tree) -> TreeRecipe:
+def recipe_of_tree(grove: Tree) -> TreeRecipe:
     """The recipe of a tree that is there."""
     recipe = grove.recipe()
     if recipe is None:
@@ -306,7 +333,8 @@ def _known(grove: Tree) -> TreeRecipe:
     return recipe
 
 
-def _is_grown(grove: Tree, recipe: TreeRecipe, place: Place) -> bool:
+def is_grown(grove: Tree, recipe: TreeRecipe, place: Place) -> bool:
+    """Whether all codes are there that a node adds."""
     return all(grove.node_path(place, level).exists() for level in recipe.step.levels)
 
 
@@ -332,26 +360,46 @@ def _sow(grove: Tree, recipe: TreeRecipe, places: Sequence[Place]) -> None:
 
 def _finish(grove: Tree, recipe: TreeRecipe, request: Request, report: Report, warn: Warn) -> tuple[TreeRecipe, int]:
     """Make the nodes that are in progress, and keep what each adds; the recipe with a record, and the codes sampled."""
-    song = grove.growing
-    growing = song.recipe()
+    song, places = grove.growing, places_in_progress(grove, recipe)
     sampled = 0
-    if growing is not None and growing.trunk is not None:
-        step = _step_of(recipe, growing, codes_of_song(grove.root)[Level.TOP])
-        places = [_place(recipe, step, number) for number in numbers_of(growing, growing.samples)]
-        if not all(_is_grown(grove, recipe, place) for place in places):
-            before = {level: codes.array.size for level, codes in codes_of_song(song).items()}
-            growing = make_codes(song.path, request, report=report, warn=warn)
-            assert growing.trunk is not None
-            for level, codes in codes_of_song(song).items():
-                given = growing.trunk.frames.get(level, 0)
-                sampled += codes.array.size - before.get(level, given * codes.samples)
-                for row, place in enumerate(places):
-                    own = codes.array[row : row + 1, given:]
-                    grove.save_node(place, replace(codes, array=own, prompt=0))
-            recipe = replace(recipe, step=replace(recipe.step, made=growing.made))
-            grove.write_recipe(recipe)
+    if not all(is_grown(grove, recipe, place) for place in places):
+        before = {level: codes.array.size for level, codes in codes_of_song(song).items()}
+        growing = make_codes(song.path, request, _own_parts(grove, places), report=report, warn=warn)
+        assert growing.trunk is not None
+        for place in places:  # while a node was made, some of it may have been decoded
+            for level in recipe.step.levels:
+                grove.audio_path(place, level).unlink(missing_ok=True)
+        for level, codes in codes_of_song(song).items():
+            given = growing.trunk.frames.get(level, 0)
+            sampled += codes.array.size - before.get(level, given * codes.samples)
+            for row, place in enumerate(places):
+                own = codes.array[row : row + 1, given:]
+                grove.save_node(place, replace(codes, array=own, prompt=0))
+        recipe = replace(recipe, step=replace(recipe.step, made=growing.made))
+        grove.write_recipe(recipe)
     shutil.rmtree(song.path)
     return recipe, sampled
+
+
+def places_in_progress(grove: Tree, recipe: TreeRecipe) -> list[Place]:
+    """The nodes that another run was at, in the order of the samples of `grove.growing`."""
+    growing = grove.growing.recipe()
+    if growing is None or growing.trunk is None:
+        return []
+    step = _step_of(recipe, growing, codes_of_song(grove.root)[Level.TOP])
+    return [_place(recipe, step, number) for number in numbers_of(growing, growing.samples)]
+
+
+def _own_parts(grove: Tree, places: Sequence[Place]) -> Callable[..., Preview]:
+    """Where the nodes in progress are heard while they are made: what each adds, at the place where that stays."""
+
+    def preview(song: Song, folder: ModelFolder, machine: Machine, level: Level) -> Preview:
+        recipe = song.recipe()
+        assert recipe is not None and recipe.trunk is not None
+        files = [grove.audio_path(place, level) for place in places]
+        return Preview(song, folder, machine, level, files=files, first=recipe.trunk.frames.get(level, 0))
+
+    return preview
 
 
 def _number(recipe: TreeRecipe, place: Place) -> int:
@@ -395,28 +443,28 @@ def _codes_to(grove: Tree, recipe: TreeRecipe, place: Place) -> dict[Level, Code
     return codes
 
 
-def _decode(grove: Tree, recipe: TreeRecipe, request: Request, report: Report) -> tuple[dict[str, Path], bool]:
-    """Decode what each node adds, where that was not done; the leaves' files, and whether there was any to do."""
-    level = recipe.step.levels[-1]
-    places = [place for step in range(1, recipe.depth + 1) for place in recipe.places(step)]
+def _decode(
+    grove: Tree, recipe: TreeRecipe, level: Level, places: Sequence[Place], request: Request, report: Report
+) -> bool:
+    """Decode what some nodes add at a level, where that was not done; whether there was any to do."""
     missing = [place for place in places if not grove.audio_path(place, level).exists()]
-    if missing:
-        folder, _ = recipe_of_song(grove.root, request)
-        machine = choose(request.device)
-        vqvae = folder.vqvae(machine.device, (level,))
-        for number, place in enumerate(missing):
-            report(Progress(f"decoding {level.label}", number, len(missing)))
-            codes = _codes_to(grove, recipe, place)[level]
-            own = grove.node(place, level)
-            assert own is not None
-            margin = min(round(MARGIN_SECONDS * codes.sample_rate / codes.hop), codes.done - own.done)
-            samples = waveform(vqvae, codes.array[0, codes.done - own.done - margin :], level, machine)
-            path = grove.audio_path(place, level)
-            make_folder(path.parent)
-            io.save(path, samples[margin * codes.hop :], codes.sample_rate)
-        report(Progress(f"decoding {level.label}", len(missing), len(missing)))
-    leaves = {name_of(place): grove.audio_path(place, level) for place in recipe.places(recipe.depth)}
-    return leaves, bool(missing)
+    if not missing:
+        return False
+    folder, _ = recipe_of_song(grove.root, request)
+    machine = choose(request.device)
+    vqvae = folder.vqvae(machine.device, (level,))
+    for number, place in enumerate(missing):
+        report(Progress(f"decoding {level.label}", number, len(missing)))
+        codes = _codes_to(grove, recipe, place)[level]
+        own = grove.node(place, level)
+        assert own is not None
+        margin = min(round(MARGIN_SECONDS * codes.sample_rate / codes.hop), codes.done - own.done)
+        samples = waveform(vqvae, codes.array[0, codes.done - own.done - margin :], level, machine)
+        path = grove.audio_path(place, level)
+        make_folder(path.parent)
+        io.save(path, samples[margin * codes.hop :], codes.sample_rate)
+    report(Progress(f"decoding {level.label}", len(missing), len(missing)))
+    return True
 
 
 def _clear(grove: Tree) -> None:

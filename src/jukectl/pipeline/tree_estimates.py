@@ -1,0 +1,299 @@
+"""What a tree would take to grow, told without doing it: nothing is written, no folder made, no lock taken."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import Recipe, Trunk
+from jukectl.codes.song import Song
+from jukectl.codes.tree import Tree, TreeRecipe, is_tree
+from jukectl.pipeline.adapting import dressed
+from jukectl.pipeline.branching import check_end, prepared
+from jukectl.pipeline.calibration import decoding_time, saving_seconds
+from jukectl.pipeline.encoding import hear, new_codes
+from jukectl.pipeline.estimating import LevelEstimate, to_be_made
+from jukectl.pipeline.forecasting import encoding_seconds
+from jukectl.pipeline.machine import choose
+from jukectl.pipeline.memory import memory_there_is
+from jukectl.pipeline.picking import recipe_of_song
+from jukectl.pipeline.recipes import frames_wanted, recipe_of
+from jukectl.pipeline.request import Request
+from jukectl.pipeline.trees import (
+    Beginning,
+    Growth,
+    check_root,
+    is_grown,
+    place_of,
+    places_in_progress,
+    recipe_to_grow,
+    recipe_to_regrow,
+)
+from jukectl.pipeline.trunks import codes_of_song, top_frames
+from jukectl.progress import Warn, unheard
+
+
+@dataclass(frozen=True)
+class StepEstimate:
+    """What some nodes would take that are made side by side."""
+
+    step: int  # from the root, which is 0
+    nodes: int
+    levels: Mapping[Level, LevelEstimate]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        levels = {level.label: one.to_dict() for level, one in self.levels.items()}
+        return {"step": self.step, "nodes": self.nodes, "levels": levels}
+
+
+@dataclass(frozen=True)
+class TreeEstimate:
+    """What a tree would take here, from what is there of it."""
+
+    tree: Path
+    model: str
+    device: str
+    steps: tuple[StepEstimate, ...]  # in the order in which they are made; the root's where it lacks codes
+    encoding_seconds: float  # of a recording
+    decoding_seconds: float  # of what each node adds
+    memory_free_bytes: int  # to be had by models
+
+    @property
+    def nodes(self) -> int:
+        """To be made, beside the root."""
+        return sum(one.nodes for one in self.steps if one.step)
+
+    @property
+    def codes(self) -> int:
+        """To be made, of all nodes and levels."""
+        return sum(level.codes for one in self.steps for level in one.levels.values())
+
+    @property
+    def seconds(self) -> float:
+        """All of it, from when the command has started."""
+        levels = sum(level.seconds for one in self.steps for level in one.levels.values())
+        return self.encoding_seconds + levels + self.decoding_seconds
+
+    @property
+    def memory_bytes(self) -> int:
+        """The most that models take at any time."""
+        return max((level.memory_bytes for one in self.steps for level in one.levels.values()), default=0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "tree": str(self.tree),
+            "model": self.model,
+            "device": self.device,
+            "nodes": self.nodes,
+            "codes": self.codes,
+            "seconds": round(self.seconds, 3),
+            "memory_bytes": self.memory_bytes,
+            "memory_free_bytes": self.memory_free_bytes,
+            "steps": [one.to_dict() for one in self.steps],
+            "encoding_seconds": round(self.encoding_seconds, 3),
+            "decoding_seconds": round(self.decoding_seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Nodes that are to be made side by side, and what is there of them."""
+
+    number: int
+    recipe: Recipe
+    found: Mapping[Level, Codes]
+
+
+def estimate_tree(
+    source: Path,
+    out: Path | None,
+    growth: Growth,
+    beginning: Beginning,
+    request: Request,
+    *,
+    levels: tuple[Level, ...] | None = None,
+    warn: Warn = unheard,
+) -> TreeEstimate:
+    """What `tree` would take. Raises what it would raise before its first code, but for a folder that is at work."""
+    place = place_of(source, out, growth, beginning)
+    if is_tree(place) and not request.overwrite:
+        grove = Tree.open(place)
+        if source.is_dir():
+            check_root(source, grove, beginning)
+        recipe = recipe_to_grow(grove, growth, request, levels, grove.recipe())
+        return _estimate_tree(grove, recipe, request, warn)
+    if source.is_dir():
+        return _estimate_of_song(source, place, growth, beginning, request, levels, warn)
+    return _estimate_of_recording(source, place, growth, beginning, request, levels, warn)
+
+
+def estimate_regrow(path: Path, request: Request, *, depth: int | None = None, warn: Warn = unheard) -> TreeEstimate:
+    """What `regrow` would take."""
+    grove = Tree.open(path)
+    return _estimate_tree(grove, recipe_to_regrow(grove, depth), request, warn)
+
+
+def _estimate_tree(grove: Tree, recipe: TreeRecipe, request: Request, warn: Warn) -> TreeEstimate:
+    """Of a tree that has a root."""
+    folder, _ = recipe_of_song(grove.root, request)
+    places = [place for step in range(1, recipe.depth + 1) for place in recipe.places(step)]
+    last = recipe.step.levels[-1]
+    undecoded = sum(not grove.audio_path(place, last).exists() for place in places)
+    return _estimate(
+        grove.path, folder, list(_missing(grove, recipe, folder)), recipe.step, request, warn, undecoded=undecoded
+    )
+
+
+def _missing(grove: Tree, recipe: TreeRecipe, folder: ModelFolder) -> Iterator[_Step]:
+    """What a tree lacks: first the nodes in progress, then those of each step that are neither there nor begun."""
+    growing = grove.growing.recipe() if grove.growing.begun else None
+    begun = places_in_progress(grove, recipe) if growing is not None else []
+    if growing is not None and not all(is_grown(grove, recipe, place) for place in begun):
+        yield _Step(len(begun[0]), growing, codes_of_song(grove.growing))
+    root = codes_of_song(grove.root)
+    frames = {level: root[level].done for level in recipe.step.levels}
+    for step in range(1, recipe.depth + 1):
+        missing = [place for place in recipe.places(step) if not is_grown(grove, recipe, place) and place not in begun]
+        if missing:
+            yield _step(step, len(missing), recipe.step, folder, frames)
+        frames = _longer(recipe.step, folder, frames)
+
+
+def _estimate_of_song(
+    source: Path,
+    place: Path,
+    growth: Growth,
+    beginning: Beginning,
+    request: Request,
+    levels: tuple[Level, ...] | None,
+    warn: Warn,
+) -> TreeEstimate:
+    """Of a tree that a song is to be the root of: its levels are made as far as they are asked for, then the steps."""
+    song = Song.open(source)
+    folder, rooted = recipe_of_song(song, request)
+    levels = levels or TOP_DOWN[: 3 - min(rooted.levels)]
+    found = codes_of_song(song)
+    length = found[Level.TOP].cut(top_frames(song, found, beginning.at)).seconds
+    whole = length + growth.depth * growth.every
+    asked = replace(
+        request,
+        samples=growth.branches,
+        song_seconds=whole if request.song_seconds is None else request.song_seconds,
+    )
+    begun = prepared(song, beginning.at, asked, sample=beginning.sample, seconds=growth.every, levels=levels)
+    check_end(replace(begun.recipe, seconds=growth.depth * growth.every), folder)
+    root = replace(
+        begun.recipe,
+        samples=1,
+        sample_numbers=(),
+        seconds=0.0,
+        schedule=tuple(change for change in begun.recipe.schedule if change.at < length),
+    )
+    frames = frames_wanted(root, folder.card.vqvae, {level: codes.done for level, codes in begun.trunk.items()})
+    steps = [_Step(0, root, begun.trunk), *_all_steps(begun.recipe, folder, growth, frames)]
+    return _estimate(place, folder, steps, begun.recipe, request, warn)
+
+
+def _estimate_of_recording(
+    source: Path,
+    place: Path,
+    growth: Growth,
+    beginning: Beginning,
+    request: Request,
+    levels: tuple[Level, ...] | None,
+    warn: Warn,
+) -> TreeEstimate:
+    """Of a tree that a recording is to be the root of: it is encoded, then the steps."""
+    folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
+    seconds = growth.every if beginning.prompt_seconds is None else beginning.prompt_seconds
+    _, prompt = hear(source, folder, start=beginning.start, seconds=seconds)
+    config = folder.card.vqvae
+    heard = prompt.samples / config.sample_rate
+    whole = heard + growth.depth * growth.every
+    asked = replace(
+        request,
+        samples=growth.branches,
+        seconds=growth.every,
+        song_seconds=whole if request.song_seconds is None else request.song_seconds,
+        levels=levels or TOP_DOWN,
+    )
+    recipe = recipe_of(folder, asked, prompt)
+    frames = {level: prompt.samples // config.hop(level) for level in recipe.levels}
+    trunk = Trunk(source=prompt.source, seconds=heard, frames=frames, sha256=dict.fromkeys(frames, ""))
+    recipe = replace(recipe, kind="branch", trunk=trunk)
+    check_end(replace(recipe, seconds=growth.depth * growth.every), folder)
+    encoding = encoding_seconds(folder, choose(request.device, request.precision), recipe.levels, heard)
+    steps = list(_all_steps(recipe, folder, growth, frames))
+    return _estimate(place, folder, steps, recipe, request, warn, encoding=encoding)
+
+
+def _all_steps(recipe: Recipe, folder: ModelFolder, growth: Growth, frames: Mapping[Level, int]) -> Iterator[_Step]:
+    """The steps of a tree of which nothing is there but the root, with so many codes."""
+    for step in range(1, growth.depth + 1):
+        yield _step(step, 1 if growth.leaf else growth.branches**step, recipe, folder, frames)
+        frames = _longer(recipe, folder, frames)
+
+
+def _step(number: int, nodes: int, recipe: Recipe, folder: ModelFolder, frames: Mapping[Level, int]) -> _Step:
+    """Nodes that go on from parents with so many codes."""
+    fingerprint = folder.fingerprint(VQVAE_PART)
+    parents = {
+        level: new_codes(
+            folder, level, np.broadcast_to(np.uint16(0), (nodes, count)), prompt=count, fingerprint=fingerprint
+        )
+        for level, count in frames.items()
+    }
+    return _Step(number, _going_on(replace(recipe, samples=nodes, sample_numbers=(), made={}), frames), parents)
+
+
+def _longer(recipe: Recipe, folder: ModelFolder, frames: Mapping[Level, int]) -> dict[Level, int]:
+    """The codes of a node whose parent has so many."""
+    return frames_wanted(_going_on(recipe, frames), folder.card.vqvae, {})
+
+
+def _going_on(recipe: Recipe, frames: Mapping[Level, int]) -> Recipe:
+    """A step's recipe where its parents have so many codes."""
+    assert recipe.trunk is not None
+    return replace(recipe, trunk=replace(recipe.trunk, frames=frames, sha256=dict.fromkeys(frames, "")))
+
+
+def _estimate(
+    place: Path,
+    folder: ModelFolder,
+    steps: list[_Step],
+    recipe: Recipe,
+    request: Request,
+    warn: Warn,
+    *,
+    encoding: float = 0.0,
+    undecoded: int | None = None,
+) -> TreeEstimate:
+    """What steps would take, and the audio of their nodes, or of `undecoded` ones."""
+    saving, told = saving_seconds(place), []
+    for one in steps:
+        _, levels = to_be_made(one.recipe, folder, one.found, request, saving, warn)
+        if levels:
+            told.append(StepEstimate(one.number, one.recipe.samples, levels))
+    machine = choose(request.device, request.precision)
+    files = sum(one.nodes for one in told if one.step) if undecoded is None else undecoded
+    decoding = 0.0
+    if files:
+        spoken = files * recipe.seconds
+        decoding = decoding_time(folder, recipe.levels[-1], machine, seconds=spoken) + files * saving
+    return TreeEstimate(
+        tree=place,
+        model=folder.card.name,
+        device=str(machine.device),
+        steps=tuple(told),
+        encoding_seconds=encoding,
+        decoding_seconds=decoding,
+        memory_free_bytes=memory_there_is(machine.device, request.max_memory),
+    )
