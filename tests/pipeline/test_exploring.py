@@ -3,9 +3,12 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import wave
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote
 
 import numpy as np
@@ -14,11 +17,13 @@ from matplotlib.image import imread
 
 from jukectl.audio import io
 from jukectl.codes.song import Song
+from jukectl.codes.tree import Tree, TreeRecipe
 from jukectl.errors import BadInput
 from jukectl.explorer.site import Site
+from jukectl.explorer.taking import Taking
+from jukectl.explorer.upkeep import Explored, keep_up
 from jukectl.pipeline import Beginning, Growth, Request, tree
-from jukectl.pipeline.exhibiting import Taking
-from jukectl.pipeline.exploring import Explored, explore
+from jukectl.pipeline.exploring import explore
 
 
 @pytest.fixture(autouse=True)
@@ -197,6 +202,75 @@ def test_a_tree_is_shown_as_one_and_any_path_can_be_heard(song: Song, tmp_path):
         heard = node["levels"]["bottom"]
         assert heard["seconds"] == pytest.approx(node["stop"] - node["start"], abs=0.04), path
         assert (tmp_path / "site" / unquote(heard["audio"])).exists()
+
+
+def test_what_is_taken_home_is_what_the_folder_has(song: Song, tmp_path):
+    site = tmp_path / "site"
+    explore([song.path], site)
+    shown = only(site)
+    files = {one["label"]: site / unquote(one["url"]) for one in shown["downloads"]}
+    assert list(files) == ["song.toml", "top.npz", "middle.npz", "bottom.npz"]
+    assert [one["bytes"] for one in shown["downloads"]] == [path.stat().st_size for path in files.values()]
+    assert all(files[name].read_bytes() == (song.path / name).read_bytes() for name in list(files)[1:])
+    assert files["song.toml"].read_text() == shown["recipe"]
+    heard = shown["samples"][1]["levels"]["bottom"]
+    assert heard["bytes"] == song.audio_path(1).stat().st_size
+
+
+def test_a_trees_recipe_and_the_codes_of_its_nodes_are_taken_home(song: Song, tmp_path):
+    grown = tmp_path / "tree"
+    tree(song.path, grown, Growth(every=0.4, branches=2, depth=1), Beginning(at=0.3), Request(seed=5))
+    (grown / "nodes" / "1.top.npz").unlink()
+    (grown / "nodes" / "1.top.npz").symlink_to(song.path / "top.npz")  # which leads elsewhere
+    site = tmp_path / "site"
+    explore([grown], site)
+    shown = only(site)
+    (recipe,) = shown["downloads"]
+    assert recipe["label"] == "tree.toml"
+    text = (site / unquote(recipe["url"])).read_text()
+    assert text == shown["recipe"]
+    assert str(tmp_path) not in text
+    there, here = Tree(grown).recipe(), TreeRecipe.from_toml(text, grown)
+    assert there is not None
+    assert (here.depth, here.number, there.step.differences(here.step)) == (1, there.number, [])
+    assert shown["command"].startswith("jukectl tree song --out tree --at ")
+    nodes = {node["path"]: {one["label"]: one for one in node["downloads"]} for node in shown["tree"]["nodes"]}
+    assert {path: list(files) for path, files in nodes.items()} == {
+        "": ["top.npz", "middle.npz", "bottom.npz"],
+        "0": ["top.npz", "middle.npz", "bottom.npz"],
+        "1": ["middle.npz", "bottom.npz"],
+    }
+    for path, folder in (("", "root/"), ("0", "nodes/0."), ("1", "nodes/1.")):
+        for label, one in nodes[path].items():
+            assert (site / unquote(one["url"])).read_bytes() == (grown / f"{folder}{label}").read_bytes()
+
+
+def test_media_that_a_song_no_longer_has_are_removed(song: Song, tmp_path):
+    site = tmp_path / "site"
+    explore([song.path], site)
+    explore([song.path], site, taking=Taking(format="ogg"))
+    assert list((site / "media").rglob("*.ogg"))
+    assert not list((site / "media").rglob("*.wav"))
+    shown = [heard for sample in only(site)["samples"] for heard in sample["levels"].values()]
+    assert all((site / unquote(one[key])).exists() for one in shown for key in ("audio", "spectrogram"))
+
+
+def test_nothing_is_loaded_for_songs_that_have_not_changed(song: Song, tmp_path):
+    explore([song.path], tmp_path / "site")
+
+    def begin(site: Site, taking: Taking) -> NoReturn:
+        raise AssertionError("there is nothing to make")
+
+    assert keep_up([song.path], tmp_path / "site", begin).made == 0
+    script = (
+        f"from jukectl.cli.main import main; main(['explore', {str(song.path)!r}, '--out', {str(tmp_path / 'site')!r}])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {script}; sys.exit('torch' in sys.modules)"],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_lyrics_are_shown_with_their_times(lyric_song: Path, tmp_path):

@@ -1,12 +1,15 @@
 """`jukectl explore`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jukectl.cli import options as o
 from jukectl.cli.console import emit, progress, say, warn
+
+if TYPE_CHECKING:
+    from jukectl.explorer.site import Site
 
 
 def explore(
@@ -31,19 +34,17 @@ def explore(
 
     Example: jukectl explore songs --out site --format ogg
     """
-    from jukectl.pipeline import exploring
-    from jukectl.pipeline.exhibiting import Taking
+    from jukectl.explorer.taking import Taking
+    from jukectl.explorer.upkeep import Maker, keep_up
+
+    def begin(site: "Site", taking: Taking) -> Maker:
+        from jukectl.pipeline.exploring import maker  # torch loads here, and only where a song has changed
+
+        return maker(site, taking, device=device, warn=warn)
 
     with progress(context) as report:
-        made = exploring.explore(
-            folders,
-            out,
-            title=title,
-            taking=Taking(link=link, format=format, decode=decode),
-            device=device,
-            report=report,
-            warn=warn,
-        )
+        taking = Taking(link=link, format=format, decode=decode)
+        made = keep_up(folders, out, begin, title=title, taking=taking, report=report)
     page = made.site / "index.html"
     facts = {"site": str(made.site), "songs": made.songs, "made": made.made, "troubled": made.troubled}
     emit(context, [page], facts)

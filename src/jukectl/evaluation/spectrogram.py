@@ -35,7 +35,7 @@ def band_powers(samples: Samples, sample_rate: int, *, column_seconds: float, ba
     for first in range(0, columns, at_a_time):
         starts = centres[first * frames : (first + at_a_time) * frames]
         spectra = np.fft.rfft(padded[starts[:, None] + np.arange(n_fft)] * window)  # (columns * frames, bins)
-        power = np.square(np.abs(spectra)).astype(np.float32) @ bank.T  # (columns * frames, bands)
+        power = (np.square(spectra.real) + np.square(spectra.imag)).astype(np.float32) @ bank.T  # (…, bands)
         blocks.append(power.reshape(-1, frames, bands).mean(axis=1))
     return np.concatenate(blocks).T
 

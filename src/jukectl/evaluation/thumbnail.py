@@ -1,17 +1,23 @@
 """Small pictures of sound for pages: the outline of a waveform in numbers, a spectrogram without axes."""
 
+import struct
+import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jukectl.audio.mix import Samples
+from jukectl.errors import CannotWrite
 from jukectl.evaluation.spectrogram import band_powers, decibels
-from jukectl.files import atomic_write
 
 PARTS = 1_000  # of an outline
 FULL = 127  # of full scale
 COLUMNS, BANDS = 1_000, 128  # of a picture, at most
 SPAN = 70.0  # dB, from the loudest to black
+SHADES = 128  # of a picture
+FINEST = 256  # audio samples a column, of which a spectrogram's window is longer by far
 
 
 def peaks_of(samples: Samples, parts: int = PARTS) -> tuple[tuple[int, int], ...]:
@@ -28,11 +34,38 @@ def peaks_of(samples: Samples, parts: int = PARTS) -> tuple[tuple[int, int], ...
 
 
 def draw_thumbnail(samples: Samples, sample_rate: int, path: Path) -> None:
-    """Write the spectrogram of samples (n,) as a PNG without axes: a column a pixel, high tones at its head."""
-    from matplotlib.image import imsave
+    """Write the spectrogram of samples (n,) as a PNG without axes: a column a pixel, high tones at its head.
 
-    columns = min(COLUMNS, max(1, len(samples) // 64))
+    Raises CannotWrite. It is not waited for until it is on the disk, since it can be drawn again.
+    """
+    columns = min(COLUMNS, max(1, len(samples) // FINEST))
     power = band_powers(samples, sample_rate, column_seconds=len(samples) / sample_rate / columns, bands=BANDS)
-    picture = decibels(power, float(power.max()), span=SPAN)
-    with atomic_write(path) as file:
-        imsave(file, picture, cmap="magma", vmin=-SPAN, vmax=0.0, origin="lower", format="png")
+    picture = decibels(power, float(power.max()), span=SPAN)  # (bands, columns)
+    shades = np.rint((picture[::-1] / SPAN + 1) * (SHADES - 1)).astype(np.uint8)
+    try:
+        path.unlink(missing_ok=True)
+        path.write_bytes(_png(shades, _palette()))
+    except OSError as error:
+        raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _png(shades: NDArray[np.uint8], palette: bytes) -> bytes:
+    """A PNG of places (rows, columns) in a palette: a quarter of the bytes of one with a colour a pixel."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    rows, columns = shades.shape
+    lines = np.concatenate((np.zeros((rows, 1), np.uint8), shades), axis=1)  # each begins with its filter, here none
+    header = struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"PLTE", palette), (b"IDAT", zlib.compress(lines.tobytes())), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, data) for name, data in parts)
+
+
+@cache
+def _palette() -> bytes:
+    """The colours of the shades, from black to pale, three bytes each."""
+    from matplotlib import colormaps
+
+    colours = colormaps["magma"](np.linspace(0, 1, SHADES), bytes=True)[:, :3]
+    return bytes(colours.tobytes())

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from jukectl.errors import BadInput, CannotWrite
 from jukectl.explorer.detail import SongDetail
@@ -52,11 +52,18 @@ class Site:
         self._write("data/index.js", as_script(INDEX_CALL, text))
 
     def write_song(self, song: SongDetail, source: str) -> None:
-        """Put a song's file in its place, as JSON and as a script."""
+        """Put a song's file in its place, as JSON and as a script; media that it no longer refers to are removed."""
         text = song.to_json(source)
         name = song.summary.id
         self._write(f"data/songs/{name}.js", as_script(SONG_CALL, text, name))
         self._write(f"data/songs/{name}.json", text)
+        kept = {unquote(url) for url in song.urls}
+        try:
+            for path in self.media(name).glob("*"):
+                if path.relative_to(self.path).as_posix() not in kept:
+                    path.unlink()
+        except OSError as error:
+            raise CannotWrite(f"cannot remove {error.filename}: {error.strerror or error}") from error
 
     def song_path(self, name: str) -> Path:
         """The file of a song; it need not be there."""

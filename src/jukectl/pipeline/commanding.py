@@ -1,11 +1,13 @@
-"""The command that makes a song, from its recipe."""
+"""The command that makes a song or a tree, from its recipe."""
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from jukectl.codes.level import TOP_DOWN
-from jukectl.codes.recipe import LevelSampling, Recipe
+from jukectl.codes.recipe import Labels, LevelSampling, Recipe
+from jukectl.codes.tree import TreeRecipe, name_of
 from jukectl.pipeline.request import FALLBACK
 
 OPTIONS = {
@@ -28,21 +30,53 @@ def command_of(recipe: Recipe, out: str) -> str:
     return shlex.join(["jukectl", *_words(recipe, out)])
 
 
+def tree_command(recipe: TreeRecipe, root: Recipe, out: str) -> str:
+    """What to type for the tree of a recipe that has grown from a root, in a folder `out`, as `command_of` has it."""
+    return shlex.join(["jukectl", *_tree_words(recipe, root, out)])
+
+
 def _words(recipe: Recipe, out: str) -> Iterator[str]:
     if recipe.kind == "encode":
         yield "encode"
         yield from (_source(recipe), "--out", out)
         yield from _prompt(recipe)
-    elif recipe.trunk is not None:
-        yield from ("branch", Path(recipe.trunk.source).name, "--at", f"{recipe.trunk.seconds:g}", "--out", out)
+        return
+    if recipe.kind == "upsample":
+        yield from ("upsample", out, *_labels(recipe, recipe.labels), *_settings(recipe))
+        return
+    if recipe.trunk is not None:
+        yield from ("branch", Path(recipe.trunk.source).name, "--at", _number(recipe.trunk.seconds), "--out", out)
         yield from ("--sample", str(recipe.trunk.sample)) if recipe.trunk.sample is not None else ()
     elif recipe.prompt is not None:
-        yield from ("continue", _source(recipe), "--out", out, "--prompt-seconds", f"{recipe.prompt.seconds:g}")
+        yield from ("continue", _source(recipe), "--out", out, "--prompt-seconds", _number(recipe.prompt.seconds))
         yield from _prompt(recipe)
     else:
         yield from ("sample", "--out", out)
-    if recipe.kind != "encode":
-        yield from _asked(recipe)
+    yield from _labels(recipe, recipe.labels)
+    yield from ("--midi", Path(recipe.midi.source).name) if recipe.midi else ()
+    yield from ("--schedule", "schedule.toml") if recipe.schedule else ()
+    yield from ("--seconds", _number(recipe.seconds), "--song-seconds", _number(recipe.song_seconds))
+    yield from ("--start-at", _number(recipe.start_at)) if recipe.start_at else ()
+    yield from ("--samples", str(recipe.samples)) if recipe.samples > 1 else ()
+    yield from _settings(recipe)
+
+
+def _tree_words(recipe: TreeRecipe, root: Recipe, out: str) -> Iterator[str]:
+    """Notes, schedule and place in the song, and lyrics that it goes on with, come from the song it grows from."""
+    step, own = recipe.step, recipe.step.labels
+    if root.trunk is not None:
+        yield from ("tree", Path(root.trunk.source).name, "--out", out, "--at", _number(root.trunk.seconds))
+        yield from ("--sample", str(root.trunk.sample)) if root.trunk.sample else ()
+        own = replace(own, lyrics=None) if own.lyrics == root.labels.lyrics else own
+    else:
+        yield from ("tree", _source(root), "--out", out)
+        yield from ("--prompt-seconds", _number(root.prompt.seconds)) if root.prompt else ()
+        yield from _prompt(root)
+    yield from ("--every", _number(step.seconds), "--branch", str(recipe.branches))
+    yield from ("--leaf", name_of(recipe.leaf)) if recipe.leaf else ("--depth", str(recipe.depth))
+    yield from _labels(step, own)
+    yield from ("--song-seconds", _number(step.song_seconds))
+    yield from _settings(step)
 
 
 def _source(recipe: Recipe) -> str:
@@ -51,24 +85,23 @@ def _source(recipe: Recipe) -> str:
 
 def _prompt(recipe: Recipe) -> Iterator[str]:
     if recipe.prompt and recipe.prompt.start:
-        yield from ("--start", f"{recipe.prompt.start:g}")
+        yield from ("--start", _number(recipe.prompt.start))
 
 
-def _asked(recipe: Recipe) -> Iterator[str]:
-    labels = recipe.labels
+def _labels(recipe: Recipe, labels: Labels) -> Iterator[str]:
     yield from ("--model", recipe.model.name)
+    for adapter in dict.fromkeys((Path(one.path).name, one.strength) for one in recipe.adapters):
+        yield from ("--adapter", f"{adapter[0]}:{_number(adapter[1])}")
     yield from ("--artist", labels.artist) if labels.artist is not None else ()
     for genre in labels.genres:
         yield from ("--genre", genre)
     if labels.lyrics is not None:
         yield from ("--lyrics", "lyrics.lrc" if labels.lyrics_format == "lrc" else "lyrics.txt")
-    yield from ("--midi", Path(recipe.midi.source).name) if recipe.midi else ()
-    yield from ("--schedule", "schedule.toml") if recipe.schedule else ()
-    yield from ("--seconds", f"{recipe.seconds:g}", "--song-seconds", f"{recipe.song_seconds:g}")
-    yield from ("--start-at", f"{recipe.start_at:g}") if recipe.start_at else ()
-    yield from ("--samples", str(recipe.samples)) if recipe.samples > 1 else ()
+
+
+def _settings(recipe: Recipe) -> Iterator[str]:
     yield from ("--seed", str(recipe.seed))
-    if len(recipe.levels) < len(TOP_DOWN):
+    if len(recipe.levels) < len(TOP_DOWN) and recipe.kind != "upsample":
         yield from ("--levels", ",".join(level.label for level in recipe.levels))
     for name, option in OPTIONS.items():
         if values := _per_level(recipe, name):
@@ -82,5 +115,10 @@ def _per_level(recipe: Recipe, name: str) -> str:
     if name != "temperature" and all(value == usual for value in values.values()):
         return ""
     if len(set(values.values())) == 1:
-        return f"{next(iter(values.values())):g}"
-    return ",".join(f"{level}={value:g}" for level, value in values.items())
+        return _number(next(iter(values.values())))
+    return ",".join(f"{level}={_number(value)}" for level, value in values.items())
+
+
+def _number(value: float) -> str:
+    """A number as it is typed, in as few digits as say it exactly."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

@@ -1,8 +1,7 @@
 """Audio, pictures and files of a song on their way into a site."""
 
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,36 +9,22 @@ import numpy as np
 from jukectl.audio import io, mix
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
-from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.level import Level
 from jukectl.codes.song import Song
-from jukectl.errors import BadInput, CannotWrite, JukectlError
+from jukectl.errors import CannotWrite, JukectlError
 from jukectl.evaluation.thumbnail import draw_thumbnail, peaks_of
-from jukectl.explorer.detail import Hearing
+from jukectl.explorer.detail import Download, Hearing
 from jukectl.explorer.site import Site, inside
+from jukectl.explorer.taking import MEDIA_TYPES, Taking
 from jukectl.files import atomic_write, make_folder
-from jukectl.pipeline.decoding import FORMATS, audio_paths, check_codec, model_for, waveform
+from jukectl.pipeline.decoding import audio_paths, check_codec, model_for, waveform
 from jukectl.pipeline.machine import Machine
 from jukectl.pipeline.trunks import Codeset
 from jukectl.progress import Warn
 from jukectl.vqvae.model import VQVAE
 
-MEDIA_TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
-BEST_FIRST = (".flac", ".wav", ".ogg", ".mp3")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Taking:
-    """How audio gets into a site."""
-
-    link: bool = False  # by links to where it lies, in place of copies
-    format: str | None = None  # transcoded; None: as it is
-    decode: bool = True  # levels of which there are codes alone
-
-    def __post_init__(self) -> None:
-        if self.format is not None and self.format not in FORMATS:
-            raise BadInput(f"--format is one of {', '.join(FORMATS)}; got {self.format!r}")
-        if self.link and self.format is not None:
-            raise BadInput("--link leaves audio as it is: give it without --format")
+BEST_FIRST = ("flac", "wav", "ogg", "mp3")
+"""Which of several audio files of a sample is shown."""
 
 
 class Exhibitor:
@@ -77,23 +62,27 @@ class Exhibitor:
         self._bring(path, target)
         return self._site.url(target)
 
-    def downloads(self, song: Song, name: str, recipe: str) -> Iterator[tuple[str, str, int]]:
-        """What a visitor may take home: the recipe and the codes; their names, URLs and sizes in bytes."""
-        if recipe:
-            target = self._target(name, "song", ".toml")
-            with atomic_write(target) as file:
-                file.write(recipe.encode())
-            yield target.name, self._site.url(target), target.stat().st_size
-        for path in (*map(song.codes_path, TOP_DOWN), song.notes_path):
-            if inside(song.path, path):
-                target = self._target(name, path.stem, path.suffix)
+    def recipe(self, text: str, name: str, kept: str) -> Download:
+        """The text of a recipe, to be taken home under the name `kept`."""
+        target = self._target(name, *_parted(kept))
+        with atomic_write(target) as file:
+            file.write(text.encode())
+        return self._download(kept, target)
+
+    def files(self, folder: Path, paths: Iterable[tuple[Path, str]], name: str) -> Iterator[Download]:
+        """Files of a song's folder, to be taken home, with what each is called there; those are left out that are not
+        there, or lie elsewhere.
+        """
+        for path, label in paths:
+            if inside(folder, path):
+                target = self._target(name, *_parted("-".join(path.relative_to(folder).parts)))
                 self._bring(path, target)
-                yield path.name, self._site.url(target), path.stat().st_size
+                yield self._download(label, target)
 
     def _level(self, song: Song, name: str, level: Level, codes: Codes) -> dict[int, Hearing]:
         heard, missing = {}, []
         for sample in range(codes.samples):
-            files = (audio_paths(song, level, [sample], suffix)[sample] for suffix in BEST_FIRST)
+            files = (audio_paths(song, level, [sample], f".{suffix}")[sample] for suffix in BEST_FIRST)
             found = (self.file(song.path, path, name, f"{level.label}-{sample}") for path in files)
             hearing = next((one for one in found if one is not None), None)
             if hearing is None:
@@ -129,11 +118,15 @@ class Exhibitor:
         draw_thumbnail(samples, sample_rate, picture)
         return Hearing(
             audio=self._site.url(audio),
-            type=MEDIA_TYPES[audio.suffix],
+            type=MEDIA_TYPES[audio.suffix[1:]],
             seconds=len(samples) / sample_rate,
             peaks=peaks_of(samples),
             spectrogram=self._site.url(picture),
+            bytes=audio.stat().st_size,
         )
+
+    def _download(self, label: str, path: Path) -> Download:
+        return Download(label=label, url=self._site.url(path), bytes=path.stat().st_size)
 
     def _target(self, name: str, kept: str, suffix: str) -> Path:
         make_folder(self._site.media(name))
@@ -149,3 +142,9 @@ class Exhibitor:
                 shutil.copyfile(path, target)
         except OSError as error:
             raise CannotWrite(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """A file's name and its suffix: what stands before it may have dots of its own."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem, dot + suffix

@@ -1,12 +1,11 @@
 """Song folders to a site on which they are heard, seen and compared: `jukectl explore`."""
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +14,26 @@ from jukectl.codes.recipe import FORMAT, Recipe
 from jukectl.codes.song import Song
 from jukectl.codes.tree import FORMAT as TREE_FORMAT
 from jukectl.codes.tree import Tree, TreeRecipe, is_tree, name_of
-from jukectl.errors import BadInput, JukectlError, NotASong
-from jukectl.explorer.detail import Hearing, LyricsDetail, NodeDetail, SampleDetail, SongDetail, WordDetail
+from jukectl.errors import JukectlError, NotASong
+from jukectl.explorer.detail import Download, Hearing, LyricsDetail, NodeDetail, SampleDetail, SongDetail, WordDetail
+from jukectl.explorer.finding import own_files
 from jukectl.explorer.index import LEVEL_LETTERS
-from jukectl.explorer.site import Site, inside, song_id
+from jukectl.explorer.site import Site, inside
 from jukectl.explorer.summary import KINDS, Kind, SongSummary, kind_of
+from jukectl.explorer.taking import Taking
+from jukectl.explorer.upkeep import Explored, Maker, keep_up
 from jukectl.lyrics import lrc
 from jukectl.pipeline.about import describe_path
-from jukectl.pipeline.commanding import command_of
-from jukectl.pipeline.exhibiting import Exhibitor, Taking
+from jukectl.pipeline.commanding import command_of, tree_command
+from jukectl.pipeline.exhibiting import Exhibitor
 from jukectl.pipeline.karaoke import karaoke_paths
 from jukectl.pipeline.machine import choose
 from jukectl.pipeline.singing import lyrics_text, timed_lyrics
 from jukectl.pipeline.trunks import codes_of_song
-from jukectl.progress import Progress, Report, Warn, silent, unheard
+from jukectl.progress import Report, Warn, silent, unheard
 
 ABOUT = "about.toml"  # beside song.toml: what its maker says of a song, title and kind
 LONGEST_TITLE = 10_000  # characters
-
-
-@dataclass(frozen=True)
-class Explored:
-    """A site, and what is on it."""
-
-    site: Path
-    songs: int
-    made: int  # of them made anew, since they had changed
-    troubled: int  # broken, or of a newer version
 
 
 def explore(
@@ -58,60 +50,15 @@ def explore(
 
     A song that cannot be read is on the site as what it is. Audio that is there is taken as `taking` says.
     """
-    taking = taking or Taking()
-    found = list(find_songs(folders, out))
-    if not found:
-        raise BadInput(
-            f"there are no songs in {', '.join(map(str, folders))}. "
-            f"Make one with: jukectl sample --out {folders[0] / 'my-song'}"
-        )
-    site = Site(out)
-    site.begin()
-    shown = Exhibitor(site, taking, choose(device), warn)
-    summaries, made = [], 0
-    for number, (place, path) in enumerate(found):
-        report(Progress("songs", number, len(found), path.name))
-        name, stamp = song_id(place, path.name), _stamp(path, taking)
-        summary = _known(site, name, stamp)
-        if summary is None:
-            detail = _detail(path, name, shown, warn)
-            site.write_song(detail, stamp)
-            summary, made = detail.summary, made + 1
-        summaries.append(summary)
-    report(Progress("songs", len(found), len(found)))
-    site.forget(one.id for one in summaries)
-    site.write_index(summaries, title=title)
-    site.write_page()
-    return Explored(out, len(summaries), made, sum(one.state in ("broken", "newer") for one in summaries))
+    return keep_up(folders, out, partial(maker, device=device, warn=warn), title=title, taking=taking, report=report)
 
 
-def find_songs(folders: Sequence[Path], out: Path) -> Iterator[tuple[str, Path]]:
-    """Songs and trees in folders, at any depth, in order: where each lies as seen from the folder given, and its path.
-
-    A folder may be a song itself. What lies in a song is its own, what lies in `out` the site's; links to folders are
-    not followed. BadInput for a folder that is not there.
-    """
-    seen = {out.resolve()}
-    for folder in folders:
-        if not folder.is_dir():
-            raise BadInput(f"there is no folder {folder}")
-        for path in _below(folder, out.resolve()):
-            if (real := path.resolve()) not in seen:
-                seen.add(real)
-                yield (Path(folder.resolve().name) / path.relative_to(folder)).as_posix(), path
+def maker(site: Site, taking: Taking, *, device: str, warn: Warn) -> Maker:
+    """What brings songs into a site, one after another."""
+    return partial(_detail, shown=Exhibitor(site, taking, choose(device), warn), warn=warn)
 
 
-def _below(folder: Path, out: Path) -> Iterator[Path]:
-    if is_tree(folder) or Song(folder).begun:
-        yield folder
-        return
-    with suppress(PermissionError):
-        for path in sorted(folder.iterdir()):
-            if path.is_dir() and not path.is_symlink() and not path.name.startswith(".") and path.resolve() != out:
-                yield from _below(path, out)
-
-
-def _detail(path: Path, name: str, shown: Exhibitor, warn: Warn) -> SongDetail:
+def _detail(path: Path, name: str, *, shown: Exhibitor, warn: Warn) -> SongDetail:
     """All that is shown of a song or a tree; of one that cannot be read, why."""
     basics = SongSummary(id=name, title=_title(path.name), made=_made(path))
     try:
@@ -136,7 +83,8 @@ def _song(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
         levels=_letters(level.label for level in heard if heard[level]),
         prompt=max((one.prompt * one.hop / one.sample_rate for one in codes), default=0.0),
     )
-    text = _published(recipe) if recipe else ""
+    text = _published(recipe).to_toml() if recipe else ""
+    archives = [(file, file.name) for file in (*map(song.codes_path, TOP_DOWN), song.notes_path)]
     return SongDetail(
         summary=summary,
         seed=recipe.seed if recipe else None,
@@ -146,7 +94,10 @@ def _song(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
         lyrics=_lyrics(song, recipe),
         alignment=tuple(_alignment(song, basics.id, count, shown)),
         changes=_changes(recipe),
-        downloads=tuple(shown.downloads(song, basics.id, text)),
+        downloads=(
+            *((shown.recipe(text, basics.id, song.toml_path.name),) if text else ()),
+            *shown.files(path, archives, basics.id),
+        ),
     )
 
 
@@ -156,9 +107,18 @@ def _tree(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
     if recipe is None or recipe.step.trunk is None:
         raise NotASong(f"{path} has no readable tree.toml")
     begin, every = recipe.step.trunk.seconds, recipe.step.seconds
-    root = _by_level(shown.samples(tree.root, codes_of_song(tree.root), basics.id), 0)
-    nodes = [NodeDetail(path="", parent=None, start=0.0, stop=begin, state="whole", levels=root)]
-    nodes += _branches(tree, recipe, basics.id, shown)
+    rooted = tree.root.recipe()
+    root = NodeDetail(
+        path="",
+        parent=None,
+        start=0.0,
+        stop=begin,
+        state="whole",
+        levels=_by_level(shown.samples(tree.root, codes_of_song(tree.root), basics.id), 0),
+        downloads=tuple(_archives(tree, map(tree.root.codes_path, TOP_DOWN), basics.id, shown)),
+    )
+    nodes = [root, *_branches(tree, recipe, basics.id, shown)]
+    text = replace(recipe, step=_published(recipe.step)).to_toml()
     summary = replace(
         _labelled(basics, path, recipe.step),
         kind="tree",
@@ -169,8 +129,25 @@ def _tree(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
         prompt=begin,
     )
     return SongDetail(
-        summary=summary, seed=recipe.step.seed, recipe=_published(recipe.step), every=every, nodes=tuple(nodes)
+        summary=summary,
+        seed=recipe.step.seed,
+        command=tree_command(recipe, rooted, path.name) if rooted else None,
+        recipe=text,
+        lyrics=_lyrics(tree.root, recipe.step),
+        changes=_changes(recipe.step),
+        downloads=(
+            shown.recipe(text, basics.id, tree.toml_path.name),
+            *shown.files(path, [(tree.root.notes_path, tree.root.notes_path.name)], basics.id),
+        ),
+        every=every,
+        nodes=tuple(nodes),
     )
+
+
+def _archives(tree: Tree, paths: Iterable[Path], name: str, shown: Exhibitor) -> Iterable[Download]:
+    """The codes of a node, top first, each called after its level."""
+    named = [(path, f"{level.label}{path.suffix}") for level, path in zip(TOP_DOWN, paths, strict=True)]
+    return shown.files(tree.path, named, name)
 
 
 def _branches(tree: Tree, recipe: TreeRecipe, name: str, shown: Exhibitor) -> Iterator[NodeDetail]:
@@ -192,6 +169,7 @@ def _branches(tree: Tree, recipe: TreeRecipe, name: str, shown: Exhibitor) -> It
                 stop=start + recipe.step.seconds,
                 state="whole" if heard else "in progress",
                 levels=heard,
+                downloads=tuple(_archives(tree, (tree.node_path(place, one) for one in TOP_DOWN), name, shown)),
             )
 
 
@@ -223,14 +201,14 @@ def _letters(heard: Iterable[str]) -> str:
     return "".join(letter for name, letter in LEVEL_LETTERS.items() if name in names)
 
 
-def _published(recipe: Recipe) -> str:
-    """The text of a recipe for others: folders of its maker's machine are left out of it."""
+def _published(recipe: Recipe) -> Recipe:
+    """A recipe for others: folders of its maker's machine are left out of it."""
     model = replace(recipe.model, path=None)
     prompt = replace(recipe.prompt, source=Path(recipe.prompt.source).name) if recipe.prompt else None
     midi = replace(recipe.midi, source=Path(recipe.midi.source).name) if recipe.midi else None
     trunk = replace(recipe.trunk, source=Path(recipe.trunk.source).name) if recipe.trunk else None
     adapters = tuple(replace(one, path=Path(one.path).name) for one in recipe.adapters)
-    return replace(recipe, model=model, prompt=prompt, midi=midi, trunk=trunk, adapters=adapters).to_toml()
+    return replace(recipe, model=model, prompt=prompt, midi=midi, trunk=trunk, adapters=adapters)
 
 
 def _lyrics(song: Song, recipe: Recipe | None) -> LyricsDetail | None:
@@ -283,43 +261,8 @@ def _title(text: str) -> str:
 
 def _made(path: Path) -> str:
     """When a song was last worked on."""
-    times = [file.stat().st_mtime for file in _own_files(path)] or [path.stat().st_mtime]
+    times = [file.stat().st_mtime for file in own_files(path)] or [path.stat().st_mtime]
     return datetime.fromtimestamp(max(times), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _own_files(path: Path) -> list[Path]:
-    """What a song's folder holds and the site shows, in order."""
-    shown = [*path.glob("*.npz"), *path.glob("*.toml"), *path.glob("notes.mid"), *path.glob("nodes/*.npz")]
-    shown += [file for name in ("audio", "previews", "plots", "root") for file in path.glob(f"{name}/*")]
-    return sorted(file for file in shown if inside(path, file) and not file.name.startswith("."))
-
-
-def _stamp(path: Path, taking: Taking) -> str:
-    """What a song's part of a site follows from: its files, by size and time, and how they are taken."""
-    rows: list[Any] = [asdict(taking)]
-    for file in _own_files(path):
-        about = file.stat()
-        rows.append([file.relative_to(path).as_posix(), about.st_size, about.st_mtime_ns])
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def _known(site: Site, name: str, stamp: str) -> SongSummary | None:
-    """The summary of a song that is on the site already, as it is now; None of any other."""
-    try:
-        values = json.loads(site.song_path(name).read_text(encoding="utf-8"))
-        if values["source"] != stamp:
-            return None
-        return SongSummary(
-            id=name,
-            **{key: values[key] for key in ("title", "artist", "model", "kind", "state", "seconds", "made")},
-            samples=values["count"],
-            genres=tuple(values["genres"]),
-            levels=values["heard"],
-            lyrics=values["lyrics"] is not None,
-            prompt=values["prompt"],
-        )
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _is_newer(path: Path) -> bool:
