@@ -11,7 +11,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.schedule import Change
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers, UnknownName
-from jukectl.pipeline import estimate_sample, resume, sample
+from jukectl.pipeline import Request, estimate_sample, pick, resume, sample, upsample, upsample_passage
 from jukectl.pipeline.forecasting import level_work
 from jukectl.pipeline.recipes import recipe_of
 from jukectl.pipeline.scheduling import change_code, cuts_at, rows_of, sections_of
@@ -182,6 +182,82 @@ def test_windows_that_end_at_changes_are_reckoned_with(ask, card, tmp_path):
     config, settings = card.priors[Level.TOP], asked.sampling(Level.TOP, {})
     work = level_work(config, settings, plan, total=75, begun=0, done=31, samples=1, cuts=(31, 62))
     assert len(work.rounds) == 3
+
+
+@pytest.mark.parametrize("drafted", [(Level.TOP,), TOP_DOWN[:2]], ids=["top", "top,middle"])
+def test_a_draft_that_is_upsampled_follows_its_schedule_below(ask, tmp_path, codes_in, drafted):
+    """Whole, up to a second and on, of one sample: always the levels that would have been made at once."""
+    asked = ask(seconds=1.6, samples=2, schedule=DUET[:1])
+    sample(tmp_path / "at-once", asked)
+    sample(tmp_path / "draft", replace(asked, levels=drafted))
+    one = pick(tmp_path / "draft", 1).song
+    upsample(tmp_path / "draft", Request(until=0.4))
+    upsample(tmp_path / "draft", Request())
+    assert codes_in(tmp_path / "draft") == codes_in(tmp_path / "at-once")
+    upsample(one, Request())
+    assert np.array_equal(codes_of(one, Level.BOTTOM)[0], codes_of(tmp_path / "at-once", Level.BOTTOM)[1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"artist": "Björk B."},
+        {"genres": ("Ambient",)},
+        {"settings": {"temperature": {Level.MIDDLE: 0.2}}},
+        {"settings": {"guidance": {Level.MIDDLE: 3.0}}},
+    ],
+    ids=["artist", "genre", "temperature", "guidance"],
+)
+def test_top_codes_of_other_making_are_upsampled_by_a_schedule(ask, tmp_path, change):
+    """The same codes above: what is different below from the change on, and only there, is the schedule's doing."""
+    sample(tmp_path / "song", ask(seconds=1.6, **TOP))
+    plain = ask(seconds=1.6)
+    for name, schedule in (("plain", ()), ("changed", (Change(at=0.64, **change),))):
+        (tmp_path / name).mkdir()
+        shutil.copy(tmp_path / "song" / "top.npz", tmp_path / name)
+        upsample(tmp_path / name, replace(plain, schedule=schedule))
+        assert Song(tmp_path / name).recipe().schedule == schedule
+    middle, changed = (codes_of(tmp_path / name, Level.MIDDLE)[0] for name in ("plain", "changed"))
+    assert np.array_equal(middle[: 20 * 4], changed[: 20 * 4])  # 0.64 s are 20 top codes
+    assert not np.array_equal(middle[20 * 4 :], changed[20 * 4 :])
+
+
+def test_a_song_has_its_own_schedule_and_takes_no_other(ask, tmp_path, codes_in):
+    sample(tmp_path / "song", ask(seconds=1.6, schedule=DUET[:1], **TOP))
+    before = codes_in(tmp_path / "song"), (tmp_path / "song" / "song.toml").read_text()
+    with pytest.raises(RecipeDiffers, match=r"schedule: 1 s: .* copy its top\.npz into a folder of its own"):
+        upsample(tmp_path / "song", Request(schedule=(Change(at=0.5, artist="Ada"),)))
+    assert before == (codes_in(tmp_path / "song"), (tmp_path / "song" / "song.toml").read_text())
+    upsample(tmp_path / "song", Request(schedule=DUET[:1], until=0.2))  # which is its own
+
+
+def test_a_passage_takes_settings_for_levels_that_are_not_begun_and_refuses_other_labels(ask, tmp_path):
+    sample(tmp_path / "song", ask(seconds=1.6, **TOP))
+    plain = upsample_passage(tmp_path / "song", 0.4, 0.8, tmp_path / "plain", Request()).song
+    cold = Request(settings={"temperature": {Level.MIDDLE: 0.3}})
+    colder = upsample_passage(tmp_path / "song", 0.4, 0.8, tmp_path / "cold", cold).song
+    assert Song(colder).recipe().sampling[Level.MIDDLE].temperature == 0.3
+    assert not np.array_equal(codes_of(plain, Level.MIDDLE), codes_of(colder, Level.MIDDLE))
+    with pytest.raises(RecipeDiffers, match="Give another --out"):
+        upsample_passage(tmp_path / "song", 0.4, 0.8, tmp_path / "plain", cold)
+    for other in (Request(artist="Björk B."), Request(schedule=DUET[:1])):
+        with pytest.raises(RecipeDiffers, match="was begun otherwise"):
+            upsample_passage(tmp_path / "song", 0.4, 0.8, tmp_path / "other", other)
+    assert not (tmp_path / "other").exists()
+    assert not upsample_passage(tmp_path / "song", 0.4, 0.8, tmp_path / "cold", cold).new
+
+
+def test_a_schedule_that_a_lower_level_cannot_follow_is_refused_before_it_is_begun(ask, tmp_path):
+    wrong = Change(at=0.5, settings={"temperature": {Level.BOTTOM: -1.0}})
+    sample(tmp_path / "song", ask(seconds=1.6, schedule=(wrong,), **TOP))
+    with pytest.raises(BadInput, match=r"the change at 0\.5 s: temperature is"):
+        upsample(tmp_path / "song", Request())
+    assert Song(tmp_path / "song").recipe().levels == (Level.TOP,)
+    (tmp_path / "codes").mkdir()
+    shutil.copy(tmp_path / "song" / "top.npz", tmp_path / "codes")
+    with pytest.raises(BadInput, match=r"scheduled for 1\.6 s, and the song is over at 1\.6 s"):
+        upsample(tmp_path / "codes", ask(schedule=(Change(at=1.6, artist="Ada"),)))
+    assert Song(tmp_path / "codes").recipe() is None
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,15 @@ def upsample(
     artist: o.Artist = None,
     genre: o.Genre = None,
     lyrics: o.Lyrics = None,
+    schedule: Annotated[
+        Path | None,
+        typer.Option(
+            "--schedule",
+            metavar="FILE.toml",
+            help="What changes at which second, for codes without a recipe: a song that was made here has its own. "
+            "[default: the song's]",
+        ),
+    ] = None,
     seed: o.Seed = None,
     temperature: o.Temperature = None,
     top_p: o.TopP = None,
@@ -64,6 +73,7 @@ def upsample(
         artist=artist,
         genre=genre,
         lyrics=lyrics,
+        schedule=schedule,
         seed=seed,
         temperature=temperature,
         top_p=top_p,

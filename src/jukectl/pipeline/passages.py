@@ -16,8 +16,8 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers
-from jukectl.pipeline.picking import begin, check_levels, folder_beside, numbers_of, plain, recipe_of_song
-from jukectl.pipeline.rendering import Rendered, make_codes, resume
+from jukectl.pipeline.picking import begin, check_levels, folder_beside, numbers_of, plain
+from jukectl.pipeline.rendering import Rendered, make_codes, recipe_to_upsample, resume
 from jukectl.pipeline.request import Request
 from jukectl.pipeline.trunks import Codeset, begins_of, codes_of_song, sample_of, top_frames, trunk_of
 from jukectl.progress import Report, Warn, silent, unheard
@@ -53,11 +53,13 @@ def upsample_passage(
     """A song's passage from `since` to `to` seconds or its end, of all its samples or one, as a song of its own.
 
     Both times are brought to whole top codes, outwards. Killed, it goes on where it stopped when it is asked for again.
-    BadInput where the song has no such passage, RecipeDiffers where `out` holds something else.
+    What the request names is heeded as `upsample` heeds it. BadInput where the song has no such passage, RecipeDiffers
+    where the song was begun otherwise than asked, or `out` holds something else.
     """
     song = Song.open(path)
     found = codes_of_song(song)
-    folder, recipe = recipe_of_song(song, request)
+    top_frames(song, found, None)
+    folder, recipe = recipe_to_upsample(song, replace(request, overwrite=False))
     passage = _passage(song, found, folder, recipe, request, since, to)
     top = found[Level.TOP] if sample is None else sample_of(song, {Level.TOP: found[Level.TOP]}, sample)[Level.TOP]
     check_levels(song, {Level.TOP: top}, folder, request)
@@ -78,7 +80,7 @@ def upsample_passage(
             own = {level: one.part(_below(passage, one)) for level, one in codes_of_song(work).items()}
             begin(target, _kept(song, asked, own, passage, sample), None, own)
             shutil.rmtree(work.path)
-        elif not _is_same(existing, song, passage, sample):
+        elif not _is_same(existing, song, passage, sample, asked):
             raise RecipeDiffers(f"{target.path} holds something else. Give another --out, or --overwrite")
     return resume(target.path, rest, report=report, warn=warn)
 
@@ -160,11 +162,12 @@ def _kept(song: Song, made: Recipe, own: Codeset, passage: Passage, sample: int 
     )
 
 
-def _is_same(existing: Recipe, song: Song, passage: Passage, sample: int | None) -> bool:
-    """Whether a folder's recipe is that of this passage of this song."""
+def _is_same(existing: Recipe, song: Song, passage: Passage, sample: int | None, asked: Recipe) -> bool:
+    """Whether a folder's recipe is that of this passage of this song, made as it is asked for."""
     trunk = existing.trunk
     return (
         trunk is not None
+        and (existing.seed, existing.labels, existing.sampling) == (asked.seed, asked.labels, asked.sampling)
         and (trunk.source, trunk.sample) == (str(song.path.absolute()), sample)
         and trunk.begins == begins_of(song.recipe()) + passage.first
         and trunk.frames[Level.TOP] == passage.last - passage.first

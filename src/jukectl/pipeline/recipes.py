@@ -160,15 +160,17 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
     if request.lyrics is not None:
         labels = replace(labels, lyrics=request.lyrics, lyrics_format=request.lyrics_format)
         heard_lyrics(labels, folder.card, Level.TOP)
+    top = song.codes(Level.TOP)
     asked = replace(
         recipe,
         model=reference(folder),
         adapters=references(folder),
         labels=labels,
         seed=recipe.seed if request.seed is None else request.seed,
-        samples=top.samples if (top := song.codes(Level.TOP)) is not None else recipe.samples,
+        samples=top.samples if top is not None else recipe.samples,
         levels=(*recipe.levels, *TOP_DOWN[1:]),
         sampling=sampling,
+        schedule=request.schedule or recipe.schedule,
         made={level: made for level, made in recipe.made.items() if level not in redone},
     )
     if begun:
@@ -177,6 +179,7 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
             asked,
             seed=recipe.seed,
             labels=recipe.labels,
+            schedule=recipe.schedule,
             sampling={**sampling, **kept},
             adapters=(*_worn_at(begun, recipe.adapters), *(one for one in asked.adapters if one.level not in begun)),
         )
@@ -186,6 +189,9 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
                 "top.npz into a folder of its own and upsample it there"
             )
     check_labels(replace(asked.labels, lyrics=None), folder.card, tuple(filter(sampling.__contains__, asked.levels)))
+    done = top.done if top is not None else 0
+    wanted = frames_wanted(asked, folder.card.vqvae, {Level.TOP: done})
+    check_schedule(asked, folder.card, wanted.get(Level.TOP, done))
     return asked
 
 
