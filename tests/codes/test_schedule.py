@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import LevelSampling, ModelRef, Recipe
-from jukectl.codes.schedule import SETTINGS, Change, in_order, parse_schedule
+from jukectl.codes.schedule import SETTINGS, Change, in_order, parse_schedule, since
 from jukectl.errors import BadInput, NotASong
 
 DUET = """
@@ -146,3 +146,18 @@ def test_a_file_that_is_no_schedule_is_refused_in_a_line(text, reason):
 def test_any_text_is_a_schedule_or_refused(text):
     with pytest.raises(BadInput):
         parse_schedule(f"{text}\n", "duet.toml")
+
+
+def test_what_holds_from_some_second_on_is_all_that_was_said_before_it():
+    changes = (
+        Change(at=1, artist="Ada", settings={"temperature": {Level.TOP: 0.5, Level.MIDDLE: 0.6}}, lyrics_at=10),
+        Change(at=2, genres=(), settings={"temperature": {Level.TOP: 0.7}, "top_k": {Level.TOP: 3}}),
+        Change(at=5, artist=""),
+    )
+    assert since(changes, 0) == changes
+    first, second = since(changes, 3)
+    assert (first.at, first.artist, first.genres, first.lyrics_at) == (0, "Ada", (), 12)
+    assert first.settings == {"temperature": {Level.TOP: 0.7, Level.MIDDLE: 0.6}, "top_k": {Level.TOP: 3}}
+    assert second == Change(at=2, artist="")
+    assert since(changes, 5)[0].artist == ""
+    assert since((), 5) == ()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
@@ -14,9 +15,11 @@ from jukectl.errors import BadInput, RecipeDiffers, UnknownName
 from jukectl.pipeline import Request, estimate_sample, pick, resume, sample, upsample, upsample_passage
 from jukectl.pipeline.forecasting import level_work
 from jukectl.pipeline.recipes import recipe_of
-from jukectl.pipeline.scheduling import change_code, cuts_at, rows_of, sections_of
+from jukectl.pipeline.scheduling import change_code, cuts_at, rows_of, sections_of, sung_by_schedule
+from jukectl.pipeline.singing import timed_lyrics
 from jukectl.pipeline.telling import placed, told
 from jukectl.prior.mixture import Mixture
+from jukectl.sampling.level import LevelJob
 from jukectl.sampling.plan import MemoryPlan, Portion
 
 TOP = {"levels": (Level.TOP,)}
@@ -303,6 +306,104 @@ def test_lyrics_go_on_where_a_change_says(ask, singing_model):
     assert shifts("lrc", lyrics_line=3) == [0.0, 2.0]
     with pytest.raises(BadInput, match="line 4 of the lyrics, which have 3"):
         shifts(lyrics_line=4)
+
+
+LRC = "[00:01.00]one\n[00:03.00]two <00:03.50>three\n[00:06.00]four\n[00:09.00]five\n"
+
+
+@pytest.fixture
+def sung(ask, singing_model):
+    """A recipe that sings LRC, eight seconds long."""
+
+    def make(*changes, **options):
+        given = {"lyrics": LRC, "lyrics_format": "lrc", "seconds": 8.0, **options}
+        return recipe_of(ModelFolder(singing_model), ask(model=str(singing_model), schedule=changes, **given), None)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "heard"),
+    [
+        ([], {}, {"one": 1, "two": 3, "three": 3.5, "four": 6, "five": 9}),
+        ([], {"start_at": 2.0}, {"two": 1, "three": 1.5, "four": 4, "five": 7}),
+        ([Change(at=2.0, lyrics_at=5.0)], {}, {"one": 1, "four": 3, "five": 6}),
+        ([Change(at=2.0, lyrics_line=4)], {}, {"one": 1, "five": 2}),
+        ([Change(at=2.0, lyrics_line=3)], {"start_at": 1.0}, {"one": 0, "four": 2, "five": 5}),
+        ([Change(at=0.0, lyrics_at=3.25)], {}, {"three": 0.25, "four": 2.75, "five": 5.75}),
+        ([Change(at=1.0, artist="Ada")], {}, {"one": 1, "two": 3, "three": 3.5, "four": 6, "five": 9}),
+    ],
+)
+def test_the_times_of_lyrics_move_with_a_change_to_another_place_in_them(sung, singing_model, changes, options, heard):
+    """As they are told: what is sung in the middle of a window is the last that has begun by then."""
+    recipe = sung(*changes, **options)
+    lyrics = sung_by_schedule(recipe)
+    assert {word.text: pytest.approx(word.start) for word in lyrics.words} == heard
+    assert all(lyrics.text[word.first : word.stop] == word.text for word in lyrics.words)
+    folder = ModelFolder(singing_model)
+    about = told(recipe, folder.card, Level.TOP, 250, lambda text: None)
+    job = LevelJob(
+        prior=folder.prior(Level.TOP, torch.device("cpu")),
+        total=250,
+        seed=0,
+        sampling=recipe.sampling[Level.TOP],
+        sections=about.sections,
+        song_samples=about.song_samples,
+        begins=about.begins,
+        lyrics=(about.lyrics,),
+        lyric_onsets=(about.onsets,),
+    )
+    text = timed_lyrics(recipe.labels).text
+    for window in job.windows(0):
+        middle = (window.start + 32) * 256 / 8_000
+        first = (window.start + window.known) * 256 / 8_000
+        jumps = [change.at for change in changes if change.lyrics_at or change.lyrics_line]
+        if any(first < at - 0.016 <= middle for at in jumps):
+            continue  # it is told what would be sung there without the change, which it is cut at
+        begun = [word for word in lyrics.words if word.start <= middle and (not jumps or word.start >= jumps[0])]
+        shift = job.section(window).lyrics_shift
+        onsets = np.array(about.onsets) - shift
+        last = int(np.searchsorted(onsets, job.begins + window.start * 256 + 32 * 256, side="right")) - 1
+        if begun:
+            place = text.index(begun[-1].text)
+            assert place <= last <= place + len(begun[-1].text), (window, text[: last + 1])
+
+
+def test_a_line_sung_again_stands_in_the_lyrics_again(sung):
+    lyrics = sung_by_schedule(sung(Change(at=4.0, lyrics_line=2)))
+    assert lyrics.text == "one\ntwo three\ntwo three\nfour\nfive"
+    assert [word.start for word in lyrics.words] == [1, 3, 3.5, 4, 4.5, 7, 10]
+
+
+def test_a_warning_tells_of_words_that_a_change_moves_past_the_end(sung, singing_model):
+    def warnings(*changes):
+        heard = []
+        told(sung(*changes, song_seconds=8.0), ModelFolder(singing_model).card, Level.TOP, 250, heard.append)
+        return [text for text in heard if "come after" in text]
+
+    assert warnings() == [
+        "the lyrics from 'five' at 9 s on come after the song's end at 8 s: give more --seconds or --song-seconds to "
+        "have them sung"
+    ]
+    assert warnings(Change(at=2.0, lyrics_at=5.0)) == []
+    assert (
+        "from 'four' at 6 s on, which the schedule moves to 9 s, come after"
+        in warnings(Change(at=4.0, lyrics_at=1.0))[0]
+    )
+
+
+def test_a_place_in_lyrics_that_are_not_there_is_refused(recipe):
+    for change in (Change(at=1.0, lyrics_at=3.0), Change(at=1.0, lyrics_line=2)):
+        with pytest.raises(BadInput, match=r"the change at 1 s goes on .* there are none: give them with --lyrics"):
+            recipe(schedule=(change,))
+
+
+def test_a_passage_after_several_changes_is_made_by_all_of_them(ask, tmp_path):
+    sample(tmp_path / "song", ask(seconds=4.0, schedule=(*DUET, Change(at=3.0, artist="Ada")), **TOP))
+    part = upsample_passage(tmp_path / "song", 3.2, 3.6, tmp_path / "part", Request()).song
+    (joined,) = Song(part).recipe().schedule
+    assert (joined.at, joined.artist, joined.genres) == (0.0, "Ada", ())
+    assert joined.settings == {**DUET[0].settings, **DUET[1].settings}
 
 
 # Guidance

@@ -6,7 +6,7 @@ In a file of its own it is TOML, a `[[change]]` for each; in song.toml the same 
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Self
 
@@ -92,6 +92,32 @@ def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
         if one.at == other.at:
             raise BadInput(f"two changes are at {one.at:g} s: make one of them")
     return ordered
+
+
+def since(changes: Iterable[Change], seconds: float) -> tuple[Change, ...]:
+    """What of a schedule holds from some second on, counted from there: all before is one change at its beginning."""
+    ordered = in_order(changes)
+    rest = [replace(one, at=one.at - seconds) for one in ordered if one.at > seconds]
+    joined: Change | None = None
+    for one in (one for one in ordered if one.at <= seconds):
+        place = one.lyrics_at if one.lyrics_at is None else one.lyrics_at + seconds - one.at
+        now = replace(one, at=0.0, lyrics_at=place)
+        joined = now if joined is None else _joined(joined, now)
+    return (*([] if joined is None else [joined]), *rest)
+
+
+def _joined(one: Change, other: Change) -> Change:
+    """Two changes of the same second as one, where the other comes last."""
+    sings = other if (other.lyrics_at, other.lyrics_line) != (None, None) else one
+    names = {*one.settings, *other.settings}
+    return Change(
+        at=one.at,
+        artist=one.artist if other.artist is None else other.artist,
+        genres=one.genres if other.genres is None else other.genres,
+        settings={name: {**one.settings.get(name, {}), **other.settings.get(name, {})} for name in names},
+        lyrics_at=sings.lyrics_at,
+        lyrics_line=sings.lyrics_line,
+    )
 
 
 def parse_schedule(text: str, where: str) -> tuple[Change, ...]:

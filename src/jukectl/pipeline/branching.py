@@ -23,7 +23,7 @@ from jukectl.pipeline.picking import (
 from jukectl.pipeline.recipes import frames_wanted, recipe_of
 from jukectl.pipeline.rendering import Rendered, resume
 from jukectl.pipeline.request import LARGEST_SEED, Request
-from jukectl.pipeline.scheduling import check_schedule
+from jukectl.pipeline.scheduling import check_lyrics_places, check_schedule
 from jukectl.pipeline.scores import carry_notes
 from jukectl.pipeline.telling import check_length
 from jukectl.pipeline.trunks import begins_of, codes_of_song, cut_codes, sample_of, top_frames, trunk_of
@@ -125,6 +125,7 @@ def prepared(
         levels=levels or TOP_DOWN[: 3 - min(recipe.levels)],
     )
     made = branch_recipe(asked, recipe, folder, seed=seed)
+    check_lyrics_places(request.schedule, made.labels)
     number = numbers_of(recipe, found[Level.TOP].samples)[sample]
     made = replace(
         made,

@@ -14,6 +14,7 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
+from jukectl.codes.schedule import since as schedule_since
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers
 from jukectl.pipeline.picking import begin, check_levels, folder_beside, numbers_of, plain
@@ -140,11 +141,7 @@ def _recipe(
         midi=None,  # of which the lower levels are told nothing
         trunk=trunk_of(song.path, sample, given, begins_of(recipe) + passage.early),
         sampling={**settings, **recipe.sampling},
-        schedule=tuple(
-            replace(one, at=max(one.at - begins, 0.0))
-            for one in recipe.schedule
-            if one.at < passage.seconds(passage.last)
-        ),
+        schedule=schedule_since((one for one in recipe.schedule if one.at < passage.seconds(passage.last)), begins),
         made={},
     )
 
@@ -157,7 +154,7 @@ def _kept(song: Song, made: Recipe, own: Codeset, passage: Passage, sample: int 
         made,
         start_at=made.start_at + early,
         trunk=trunk_of(song.path, sample, own, begins),
-        schedule=tuple(replace(one, at=max(one.at - early, 0.0)) for one in made.schedule),
+        schedule=schedule_since(made.schedule, early),
         made={},
     )
 

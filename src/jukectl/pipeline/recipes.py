@@ -13,7 +13,7 @@ from jukectl.codes.song import Song
 from jukectl.errors import BadModel, NotASong, RecipeDiffers
 from jukectl.pipeline.adapting import references
 from jukectl.pipeline.request import Request
-from jukectl.pipeline.scheduling import check_schedule
+from jukectl.pipeline.scheduling import check_lyrics_places, check_schedule
 from jukectl.pipeline.scores import GivenNotes
 from jukectl.pipeline.singing import heard_lyrics
 from jukectl.pipeline.telling import check_labels, check_length, check_notes, placed
@@ -46,6 +46,7 @@ def recipe_of(
         artist=request.artist, genres=request.genres, lyrics=request.lyrics, lyrics_format=request.lyrics_format
     )
     check_labels(labels, folder.card, request.levels)
+    check_lyrics_places(request.schedule, labels)
     if notes is not None:
         check_notes(folder.card)
     if seed is None:

@@ -1,6 +1,8 @@
 """A recipe's labels, settings and schedule as the sections of a level: from which code on it is told what."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import inf
 from typing import Any
 
 from jukectl.checkpoints.card import ModelCard
@@ -8,6 +10,7 @@ from jukectl.codes.level import Level
 from jukectl.codes.recipe import Labels, LevelSampling, Recipe
 from jukectl.codes.schedule import Change
 from jukectl.errors import BadInput
+from jukectl.lyrics.timed import TimedLyrics, TimedWord
 from jukectl.pipeline.singing import lyrics_text, timed_lyrics
 from jukectl.prior.lyrics import spell
 from jukectl.sampling.sections import Section
@@ -123,8 +126,70 @@ def _place_in_lyrics(change: Change, recipe: Recipe, card: ModelCard) -> float |
         raise BadInput(
             f"the change at {change.at:g} s goes on at line {change.lyrics_line} of the lyrics, which have {len(lines)}"
         )
-    before = "".join(lines[: change.lyrics_line - 1])
     if (timed := timed_lyrics(labels)) is not None:
-        return next((word.start for word in timed.words if word.first >= len(before)), timed.last)
+        return _second_of_line(timed, change.lyrics_line)
+    before = "".join(lines[: change.lyrics_line - 1])
     alphabet = card.vocabulary_at(Level.TOP).alphabet(config.lyrics.alphabet)
     return len(spell(before, alphabet).ids) / len(spell(text, alphabet).ids) * recipe.song_seconds
+
+
+def _second_of_line(timed: TimedLyrics, line: int) -> float:
+    """When a line, counted from 1, begins: with its first word or the next that has one; else where all is sung."""
+    rest = list(timed.lines())[line - 1 :]
+    return next((words[0].start for _, _, words in rest if words), timed.last)
+
+
+def sung_by_schedule(recipe: Recipe) -> TimedLyrics | None:
+    """The lyrics with times as they are sung in a song's audio: moved, left out and sung again as its schedule says.
+
+    Times are seconds of the audio, which begins where in the whole song the recipe says. None without times.
+    """
+    timed = timed_lyrics(recipe.labels)
+    if timed is None:
+        return None
+    parts = _timed_parts(recipe, timed)
+    if parts == [(0.0, 0.0)]:
+        return timed
+    text, words = "", list[TimedWord]()
+    for (at, place), (stop, _) in pairwise([*parts, (inf, 0.0)]):
+        for _, _, line in timed.lines():
+            sung = [word for word in line if place <= word.start < place + stop - at]
+            if sung:
+                text += "\n" if text else ""
+                further = len(text) - sung[0].first
+                text += timed.text[sung[0].first : sung[-1].stop]
+                words += [_moved(word, at - place, stop, further) for word in sung]
+    return TimedLyrics(text, tuple(words))
+
+
+def last_lyrics_shift(recipe: Recipe) -> float:
+    """By how many seconds later the lyrics are, of those with times, that are sung at a song's end by its schedule."""
+    timed = timed_lyrics(recipe.labels)
+    at, place = (0.0, recipe.start_at) if timed is None else _timed_parts(recipe, timed)[-1]
+    return place - (recipe.start_at + at)
+
+
+def _timed_parts(recipe: Recipe, timed: TimedLyrics) -> list[tuple[float, float]]:
+    """From which second of the audio on it is sung on from which second of lyrics with times."""
+    parts = [(0.0, recipe.start_at)]
+    for change in recipe.schedule:
+        place = change.lyrics_at if change.lyrics_line is None else _second_of_line(timed, change.lyrics_line)
+        if place is not None:
+            parts = [*(one for one in parts if one[0] < change.at), (change.at, place)]
+    return parts
+
+
+def _moved(word: TimedWord, seconds: float, stop: float, further: int) -> TimedWord:
+    """A word sung so much later, and over by `stop`, that stands so much further on in the text."""
+    end = None if word.end is None else min(word.end + seconds, stop)
+    return replace(word, start=max(word.start + seconds, 0.0), end=end, first=word.first + further)
+
+
+def check_lyrics_places(schedule: tuple[Change, ...], labels: Labels) -> None:
+    """BadInput for a change to another place in the lyrics of a song that has none."""
+    for change in schedule:
+        if labels.lyrics is None and (change.lyrics_at, change.lyrics_line) != (None, None):
+            raise BadInput(
+                f"the change at {change.at:g} s goes on at another place in the lyrics, and there are none: give them "
+                "with --lyrics"
+            )

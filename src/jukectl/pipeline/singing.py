@@ -42,12 +42,16 @@ def heard_lyrics(labels: Labels, card: ModelCard, level: Level) -> HeardLyrics:
     return HeardLyrics(Spelled(sung.ids, spelled.left_out), sung.onsets)
 
 
-def out_of_time(labels: Labels, song_seconds: float) -> Iterator[str]:
-    """A remark where words of timed lyrics are sung after the song has ended."""
+def out_of_time(labels: Labels, song_seconds: float, shift: float = 0.0) -> Iterator[str]:
+    """A remark where words of timed lyrics are sung after the song has ended.
+
+    With a `shift`, in seconds, lyrics of so much later are sung at the song's end, as its schedule has it.
+    """
     timed = timed_lyrics(labels)
-    late = [word for word in timed.words if word.start >= song_seconds and not word.guessed] if timed else []
+    late = [word for word in timed.words if word.start - shift >= song_seconds and not word.guessed] if timed else []
     if timed and late:
+        moved = f", which the schedule moves to {late[0].start - shift:g} s," if shift else ""
         yield (
-            f"the lyrics from {late[0].text!r} at {late[0].start:g} s on come after the song's end at "
+            f"the lyrics from {late[0].text!r} at {late[0].start:g} s on{moved} come after the song's end at "
             f"{song_seconds:g} s: give more --seconds or --song-seconds to have them sung"
         )

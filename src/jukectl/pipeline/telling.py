@@ -8,7 +8,7 @@ from jukectl.codes.level import Level
 from jukectl.codes.recipe import Labels, Recipe
 from jukectl.errors import BadInput
 from jukectl.pipeline.request import Request
-from jukectl.pipeline.scheduling import rows_of, sections_of, unknown_names
+from jukectl.pipeline.scheduling import last_lyrics_shift, rows_of, sections_of, unknown_names
 from jukectl.pipeline.singing import heard_lyrics, out_of_time
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Warn
@@ -51,7 +51,7 @@ def told(recipe: Recipe, card: ModelCard, level: Level, total: int, warn: Warn) 
         if heard.spelled.left_out:
             remark = heard.spelled.remark
             warn(f"{card.name} has no characters for these of the lyrics, so it is told without: {remark}")
-        for remark in out_of_time(labels, recipe.song_seconds):
+        for remark in out_of_time(labels, recipe.song_seconds, last_lyrics_shift(recipe)):
             warn(remark)
     elif labels.lyrics is not None and level is Level.TOP:
         warn(f"{card.name} takes no lyrics, so it is told none")
