@@ -27,6 +27,7 @@ export interface Hearing {
   seconds: number;
   peaks: [number, number][]; // lowest and highest of equal parts, -127..127
   spectrogram?: string | null;
+  bytes?: number; // of the audio
 }
 
 export type Hearings = Partial<Record<Level, Hearing>>;
@@ -44,6 +45,13 @@ export interface Lyrics {
   words: Word[];
 }
 
+/** A file that a visitor may take home. */
+export interface Download {
+  label: string;
+  url: string;
+  bytes?: number | undefined;
+}
+
 export interface TreeNode {
   path: string; // "" is the root, "2.3" the third branch of the second
   parent: string | null;
@@ -51,6 +59,7 @@ export interface TreeNode {
   stop: number;
   state?: string;
   levels: Hearings;
+  downloads?: Download[]; // its codes
 }
 
 export interface Song {
@@ -68,12 +77,12 @@ export interface Song {
   prompt: number;
   seed: number | null;
   command: string | null;
-  recipe: string;
+  recipe: string; // the text of song.toml, or of a tree's tree.toml
   samples: { number: number; levels: Hearings }[];
   lyrics: Lyrics | null;
   alignment: { sample: number; image: string }[];
   changes: { at: number; label: string }[];
-  downloads: { label: string; url: string; bytes: number }[];
+  downloads: Download[]; // recipe and codes
   tree: { every: number | null; nodes: TreeNode[] } | null;
 }
 

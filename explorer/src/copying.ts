@@ -2,8 +2,8 @@
 
 import { h } from "./dom";
 
-/** A text as it is, with a button that copies it. */
-export function copyable(text: string, name: string): HTMLElement {
+/** A text as it is, with a button that copies it; `pieces` of it may be given for the eye. */
+export function copyable(text: string, name: string, pieces: (HTMLElement | string)[] = [text]): HTMLElement {
   const said = h("span", { role: "status", class: "unseen" });
   const button: HTMLButtonElement = h("button", { type: "button", class: "copy", "aria-label": `Copy the ${name}` }, "Copy");
   button.addEventListener("click", () => {
@@ -16,7 +16,8 @@ export function copyable(text: string, name: string): HTMLElement {
       }, 2000);
     });
   });
-  return h("div", { class: "copyable" }, h("pre", { tabindex: 0, "aria-label": `The ${name}`, role: "region" }, h("code", {}, text)), button, said);
+  const pre = h("pre", { tabindex: 0, "aria-label": `The ${name}`, role: "region" }, h("code", {}, ...pieces));
+  return h("div", { class: `copyable ${name}` }, pre, button, said);
 }
 
 async function copy(text: string): Promise<boolean> {

@@ -61,6 +61,7 @@ function anywhere(event: KeyboardEvent, target: Element): Action {
     case "Home":
     case "End":
       if (list) return (actions) => actions.step(event.key === "Home" ? -Infinity : Infinity);
+      if (target.matches("[role=slider]")) return (actions) => actions.skip(event.key === "Home" ? -Infinity : Infinity);
       return null;
     case "Enter":
       return pressable || !(list || target === document.body) ? null : (actions) => actions.enter();

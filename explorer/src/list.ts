@@ -51,7 +51,7 @@ export class List {
       this.inner.style.height = `${places.length * ROW}px`;
       this.element.scrollTop = 0;
       this.active = row;
-      if (row >= 0) this.reveal(row);
+      if (row >= 0) this.element.scrollTop = row * ROW - (this.element.clientHeight - ROW) / 2;
     } else if (row >= 0 && row !== this.active) this.moveTo(row);
     this.draw();
   }

@@ -11,7 +11,7 @@ import { helpDialog } from "./help";
 import { listen } from "./keys";
 import { List } from "./list";
 import { Player } from "./player";
-import { SongView } from "./songview";
+import { backButton, SongView } from "./songview";
 import { themeButton } from "./theme";
 import { welcome } from "./welcome";
 import "./style.css";
@@ -158,8 +158,9 @@ class Page {
     } catch (error) {
       if (this.place.song !== id) return;
       if (!(error instanceof DataError)) throw error;
+      document.title = this.catalogue.index.title || "Songs";
       this.main.replaceChildren(
-        h("div", { class: "song" }, h("div", { class: "notice", "data-state": "broken", role: "alert" }, h("strong", {}, error.message))),
+        h("div", { class: "song" }, backButton(() => this.close()), h("div", { class: "notice", "data-state": "broken", role: "alert" }, h("strong", {}, error.message))),
       );
     } finally {
       this.main.removeAttribute("aria-busy");

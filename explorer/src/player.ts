@@ -32,9 +32,11 @@ export class Player {
   private readonly whole = h("span", { class: "whole" });
   private readonly levelBox: HTMLElement;
   private readonly sampleBox: HTMLElement;
+  private readonly sampleLabel = h("span", { "aria-hidden": "true" }, "Sample");
   private readonly volume: HTMLInputElement;
   private readonly problem = h("p", { class: "problem", role: "alert", hidden: true });
   private loudest = 1;
+  private duration = 0; // seconds
   private programme: Programme = { parts: [], prompt: 0, changes: [], joints: [] };
 
   constructor(
@@ -62,7 +64,7 @@ export class Player {
         { class: "controls" },
         this.button,
         h("div", { class: "clock" }, this.now, h("span", { class: "of" }, "/"), this.whole),
-        this.sampleBox,
+        h("div", { class: "which" }, this.sampleLabel, this.sampleBox),
         this.levelBox,
         h("label", { class: "volume" }, icon("M4 10v4h3.5L12 18V6l-4.5 4zM15.5 9a4 4 0 0 1 0 6M18 6.5a7.5 7.5 0 0 1 0 11"), this.volume),
       ),
@@ -88,6 +90,8 @@ export class Player {
         segment(String(number), `Sample ${number}`, number === sample, () => this.act.sample(number)),
       ),
     );
+    this.sampleLabel.hidden = samples.length < 2;
+    reveal(this.sampleBox);
     this.redraw();
   }
 
@@ -121,6 +125,7 @@ export class Player {
     });
     const last = parts.at(-1);
     const duration = last === undefined ? 0 : last.start + last.seconds;
+    this.duration = duration;
     this.timeline.show(stretches, duration, this.loudest, prompt, changes, joints);
     this.whole.textContent = length(duration);
     this.moved();
@@ -129,7 +134,7 @@ export class Player {
   private moved(): void {
     const { time } = this.deck;
     this.timeline.moveTo(time);
-    const text = clock(time);
+    const text = time < this.duration - 0.05 ? clock(time) : length(this.duration); // which is rounded
     if (this.now.textContent !== text) this.now.textContent = text;
   }
 
@@ -158,4 +163,10 @@ function loudest({ parts }: Programme): number {
 
 function segment(text: string, title: string, on: boolean, choose: () => void): HTMLButtonElement {
   return h("button", { type: "button", title, "aria-pressed": String(on), onclick: choose }, text);
+}
+
+/** Have the chosen one of many in sight. */
+function reveal(box: HTMLElement): void {
+  const chosen = box.querySelector<HTMLElement>("[aria-pressed=true]");
+  if (chosen !== null) box.scrollLeft = chosen.offsetLeft - (box.clientWidth - chosen.offsetWidth) / 2;
 }

@@ -2,12 +2,14 @@
 
 import type { Place } from "./address";
 import { LEVELS, type Hearings, ownUrl, type Song } from "./contract";
+import { words } from "./command";
 import { copyable } from "./copying";
 import type { Deck, Part } from "./deck";
 import { bdi, h, icon } from "./dom";
+import { FilesView } from "./files";
 import { LyricsView } from "./lyrics";
 import type { Player, Programme } from "./player";
-import { bytes, capital, date, length } from "./text";
+import { capital, clock, date, length } from "./text";
 import { along, audible, firstPath, TreeView } from "./tree";
 
 export interface SongActions {
@@ -28,6 +30,7 @@ export class SongView {
   readonly heading: HTMLElement;
   private readonly lyrics: LyricsView | null;
   private readonly tree: TreeView | null;
+  private readonly files: FilesView;
   private readonly alignment = h("section", { class: "panel" });
   private readonly play = h("div", {});
 
@@ -39,20 +42,22 @@ export class SongView {
   ) {
     this.heading = h("h1", { tabindex: -1, title: song.title.length > 80 ? song.title : null }, bdi(song.title || "Untitled"));
     this.lyrics = song.lyrics === null ? null : new LyricsView(song.lyrics, act.seek);
+    this.files = new FilesView(song);
     const nodes = song.tree?.nodes ?? [];
     this.tree = nodes.length === 0 ? null : new TreeView(nodes, (path) => act.go({ path }), (node) => this.playFrom(node.path, node.start));
     this.element = h(
       "article",
       { class: "song" },
-      h("button", { type: "button", class: "back link", onclick: act.back }, icon("M14 6l-6 6 6 6"), "All songs"),
+      backButton(act.back),
       this.head(),
       this.notice(),
       this.tree?.element,
       this.play,
+      this.changes(),
       this.lyrics?.element,
       this.alignment,
       this.making(),
-      this.files(),
+      this.files.element,
     );
   }
 
@@ -81,6 +86,7 @@ export class SongView {
     this.player.show(programme, this.tree === null ? this.samples : [], sample);
     this.tree?.show(this.pathAt(place));
     this.align(sample);
+    this.files.show(sample, this.tree === null ? null : this.pathAt(place));
     this.moved();
   }
 
@@ -155,6 +161,17 @@ export class SongView {
     );
   }
 
+  /** What the timeline has but little room for. */
+  private changes(): HTMLElement | null {
+    const { changes } = this.song;
+    if (changes.length === 0) return null;
+    const rows = changes.map(({ at, label }) => {
+      const time = h("button", { type: "button", class: "link", "aria-label": `Hear it from ${clock(at)} on`, onclick: () => this.act.seek(at) }, clock(at));
+      return h("li", {}, time, bdi(label));
+    });
+    return h("section", { class: "panel" }, h("h2", {}, "Changes on the way"), h("ul", { class: "changes" }, ...rows));
+  }
+
   private align(sample: number): void {
     const images = this.song.alignment.filter((one) => one.sample === sample).flatMap((one) => ownUrl(one.image) ?? []);
     this.alignment.hidden = images.length === 0;
@@ -174,24 +191,20 @@ export class SongView {
   private making(): HTMLElement | null {
     const { command, recipe } = this.song;
     if (!command && !recipe) return null;
+    const file = this.tree === null ? "song.toml" : "tree.toml";
     return h(
       "section",
       { class: "panel" },
       h("h2", {}, "How it was made"),
-      command ? copyable(command, "command") : null,
-      recipe ? h("details", {}, h("summary", {}, "Recipe ", h("code", {}, "song.toml")), copyable(recipe, "recipe")) : null,
+      command ? copyable(command, "command", words(command)) : null,
+      recipe ? h("details", {}, h("summary", {}, "Recipe ", h("code", {}, file)), copyable(recipe, "recipe")) : null,
     );
   }
+}
 
-  private files(): HTMLElement | null {
-    const links = this.song.downloads.flatMap(({ label, url, bytes: size }) => {
-      const own = ownUrl(url);
-      if (own === null) return [];
-      return [h("li", {}, h("a", { href: own, download: true }, bdi(label)), h("span", { class: "size" }, bytes(size)))];
-    });
-    if (links.length === 0) return null;
-    return h("section", { class: "panel" }, h("h2", {}, "Files"), h("ul", { class: "files" }, ...links));
-  }
+/** Back to the list, where that does not stand beside the song. */
+export function backButton(back: () => void): HTMLElement {
+  return h("button", { type: "button", class: "back link", onclick: back }, icon("M14 6l-6 6 6 6"), "All songs");
 }
 
 function longest(levels: Hearings): number {

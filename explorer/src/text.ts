@@ -55,6 +55,20 @@ export function fold(text: string): string {
   return text.normalize("NFKD").replace(/\p{M}+/gu, "").toLowerCase();
 }
 
+const LONGEST_NAME = 80; // characters of a title in a file's name
+
+/** A name for a file at home, of the parts that are not empty: "My song, sample 1, bottom.ogg". */
+export function fileName(title: string, ...parts: string[]): string {
+  const plain = (text: string) =>
+    text
+      .normalize("NFC")
+      .replace(/[/\\:*?"<>|\s]+/gu, " ")
+      .replace(/\p{C}+/gu, "");
+  const head = [...plain(title)].slice(0, LONGEST_NAME).join("");
+  const named = [head, ...parts.map(plain)].map((part) => part.trim()).filter((part) => part !== "");
+  return named.join(", ").replace(/^[.\s-]+/, "") || "song";
+}
+
 export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -60,6 +60,9 @@ export class Timeline {
     this.marks.replaceChildren(...[...ends, ...named.map((mark) => mark.at)].map((at) => this.line(at)));
     this.labels.replaceChildren(...named.map((mark, place) => this.label(mark, named[place + 1]?.at ?? duration)));
     this.ticks.replaceChildren(...this.times());
+    this.labels.classList.remove("tall");
+    const cut = [...this.labels.children].some((label) => label.scrollWidth > label.clientWidth);
+    this.labels.classList.toggle("tall", cut); // two lines, where one is too short
   }
 
   moveTo(time: number): void {

@@ -28,7 +28,8 @@ export function firstPath(nodes: TreeNode[]): string {
 export const audible = (node: TreeNode): boolean => Object.keys(node.levels).length > 0;
 
 const ROW = 38; // pixels
-const GAP = 2.2; // percent of the width between a node and its branches
+const GAP = 2.6; // percent of the width between a node and its branches
+const NARROWEST = 70; // pixels of a node, on average: where that does not fit, the tree is scrolled
 
 interface Drawn {
   node: TreeNode;
@@ -42,6 +43,7 @@ export class TreeView {
   private readonly drawn: Drawn[] = [];
   private readonly lines = new Map<string, SVGPathElement>();
   private readonly board: HTMLElement;
+  private readonly scroller = h("div", { class: "tree-scroll" });
   private focused = 0;
 
   constructor(
@@ -50,16 +52,17 @@ export class TreeView {
     private readonly play: (node: TreeNode) => void,
   ) {
     const rows = this.lay(null, 0, 0);
-    const total = Math.max(...nodes.map((node) => node.stop), 0.01);
+    const across = scale(nodes);
     this.board = h("div", { class: "tree", role: "tree", "aria-label": "Branches of this tree" });
     this.board.style.height = `${Math.max(rows, 1) * ROW}px`;
+    this.board.style.minWidth = `${(Math.max(...this.drawn.map((one) => one.depth), 0) + 1) * NARROWEST}px`;
     const drawing = svg("svg", { class: "twigs", viewBox: `0 0 100 ${rows * ROW}`, preserveAspectRatio: "none", "aria-hidden": "true" });
     this.board.append(drawing);
     const middle = (row: number) => (row + 0.5) * ROW;
     for (const { node, row, element } of this.drawn) {
-      const left = (node.start / total) * 100;
+      const [left, right] = [across(node.start), across(node.stop)];
       element.style.left = `${left}%`;
-      element.style.width = `${Math.max((node.stop / total) * 100 - left - (node.stop < total ? GAP : 0), 1)}%`;
+      element.style.width = `${Math.max(right - left - (right < 99.9 ? GAP : 0), 1)}%`;
       element.style.top = `${middle(row) - 14}px`;
       const parent = this.drawn.find((one) => one.node.path === node.parent && one.node !== node);
       if (parent === undefined) continue;
@@ -71,11 +74,12 @@ export class TreeView {
     }
     this.board.append(...[...this.drawn].sort((one, other) => one.node.path.localeCompare(other.node.path, "en", { numeric: true })).map((one) => one.element));
     this.board.addEventListener("keydown", (event) => this.press(event));
+    this.scroller.append(this.board);
     this.element = h(
       "section",
       { class: "panel" },
       h("h2", {}, "Tree"),
-      h("div", { class: "tree-scroll" }, this.board),
+      this.scroller,
       h("p", { class: "note" }, "Choose a node to hear the path from the root to it, one timeline; the moment stays."),
     );
   }
@@ -88,11 +92,21 @@ export class TreeView {
       element.classList.toggle("here", here);
       element.setAttribute("aria-selected", String(here));
       element.tabIndex = here ? 0 : -1;
-      if (here) this.focused = place;
+      if (here) {
+        this.focused = place;
+        this.reveal(element);
+      }
       const line = this.lines.get(node.path);
       line?.classList.toggle("on", chosen.has(node.path));
       if (chosen.has(node.path)) line?.parentNode?.append(line); // above the others
     });
+  }
+
+  /** Have a node in sight, moving no more than the tree. */
+  private reveal(element: HTMLElement): void {
+    const [box, node] = [this.scroller.getBoundingClientRect(), element.getBoundingClientRect()];
+    const [right, down] = [beyond(node.left, node.right, box.left, box.right), beyond(node.top, node.bottom, box.top, box.bottom)];
+    if (right !== 0 || down !== 0) this.scroller.scrollBy(right, down);
   }
 
   /** Rows from `row` on for the branches of `parent`; returns the first free one. */
@@ -155,4 +169,26 @@ export class TreeView {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+/** Where moments lie across the tree, in percent: half by time, half alike for every step, so that short ones have room. */
+function scale(nodes: TreeNode[]): (time: number) => number {
+  const total = Math.max(...nodes.map((node) => node.stop), 0.01);
+  const starts = [...new Set(nodes.map((node) => node.start).filter((start) => start > 0 && start < total))];
+  const edges = [0, ...starts.sort((one, other) => one - other), total];
+  const steps = edges.length - 1;
+  return (time) => {
+    const step = Math.max(edges.findLastIndex((edge) => edge <= time), 0);
+    if (step >= steps) return 100;
+    const [from, to] = [edges[step] as number, edges[step + 1] as number];
+    const passed = (step + Math.max(time - from, 0) / (to - from)) / steps;
+    return 50 * (Math.max(time, 0) / total) + 50 * passed;
+  };
+}
+
+/** How far a span has to move to lie in another, with some room around it; 0 where it does. */
+function beyond(first: number, last: number, from: number, to: number): number {
+  const room = 8; // pixels
+  if (first < from + room) return first - from - room;
+  return last > to - room ? Math.min(last - to + room, first - from - room) : 0;
 }

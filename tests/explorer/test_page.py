@@ -28,6 +28,7 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+HARMLESS = re.compile(r'[^\s./\\:*?"<>|\x00-\x1f\u202e][^/\\:*?"<>|\x00-\x1f\u202e]{1,110}')  # names of files
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 
 
@@ -275,6 +276,9 @@ def test_what_was_given_what_is_new_and_where_labels_change_is_marked(reader: Re
     place = page.locator(".labels bdi").first.bounding_box()
     assert place
     assert abs((place["x"] - track["x"]) / track["width"] - 6 / 12) < 0.01
+    assert page.locator(".changes bdi").all_inner_texts() == ["Zoë Ångström, Metal", SCRIPT]
+    page.locator(".changes button").first.click()
+    assert reader.time() == 6
 
 
 def test_any_path_of_a_tree_is_one_timeline_and_a_shared_node_plays_on(reader: Reader) -> None:
@@ -303,6 +307,71 @@ def test_any_path_of_a_tree_is_one_timeline_and_a_shared_node_plays_on(reader: R
     assert page.locator(".node.silent").inner_text() == "1.1"
 
 
+def test_audio_recipe_and_codes_are_taken_home_under_names_that_tell(reader: Reader, site: Fake) -> None:
+    page = reader.go("#song=song-00010&sample=1")
+    assert page.locator(".file-group h3").all_inner_texts() == ["Audio of sample 1", "Recipe and codes of all samples"]
+    assert page.locator(".files .size").first.inner_text().endswith(" kB")
+    for label, name, path in (
+        ("bottom.ogg", "Little Lamp, sample 1, bottom.ogg", "media/shared/bottom-1.ogg"),
+        ("top.ogg", "Little Lamp, sample 1, top.ogg", "media/shared/top-1.ogg"),
+        ("bottom.npz", "Little Lamp, bottom.npz", "media/song-00010/bottom.npz"),
+    ):
+        with page.expect_download() as taken:
+            page.get_by_role("link", name=label, exact=True).click()
+        assert taken.value.suggested_filename == name
+        assert taken.value.path().read_bytes() == (site.path / path).read_bytes()
+    page.keyboard.press("[")
+    assert page.locator(".files a").first.get_attribute("href") == "media/shared/bottom-0.ogg"
+
+
+def test_of_a_tree_the_nodes_on_the_path_are_taken_home(reader: Reader) -> None:
+    page = reader.go("#song=song-00009&path=0.1")
+    groups = page.locator(".file-group").evaluate_all(
+        "all => all.map((one) => [one.querySelector('h3').textContent,"
+        " ...[...one.querySelectorAll('a')].map((link) => link.download)])"
+    )
+    assert groups == [
+        ["Root", "A tree, root, bottom.ogg", "A tree, root, top.ogg"],
+        ["Branch 0", *(f"A tree, branch 0, {name}" for name in ("bottom.ogg", "top.ogg", "bottom.npz"))],
+        ["Branch 0.1", *(f"A tree, branch 0.1, {name}" for name in ("bottom.ogg", "top.ogg", "bottom.npz"))],
+        ["Recipe of the tree", "A tree, tree.toml"],
+    ]
+    assert page.inner_text("summary >> nth=1") == "Recipe tree.toml"
+    page.locator(".node", has_text="1.0").click()
+    assert page.locator(".file-group h3").all_inner_texts()[2] == "Branch 1.0"
+
+
+def test_a_command_breaks_between_words_and_is_copied_as_it_is(reader: Reader, site: Fake) -> None:
+    command = site.songs["song-00010"]["command"]
+    reader.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    clipboard = "navigator.clipboard.readText()"
+    for size in (DESKTOP, PHONE):
+        reader.page.set_viewport_size(size)  # type: ignore[arg-type]
+        page = reader.go("#song=song-00010")
+        lines, high = page.locator(".command .shell-word").evaluate_all(
+            "all => [all.map((one) => one.offsetTop), Math.max(...all.map((one) => one.offsetHeight))]"
+        )
+        assert high < 40  # no word goes over two lines
+        assert (len(set(lines)) > 1) == (size == PHONE)
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('.command code'))")
+        page.keyboard.press("Control+C")
+        assert page.evaluate(clipboard) == command
+        page.evaluate("navigator.clipboard.writeText('')")
+        page.get_by_role("button", name="Copy the command").click()
+        page.wait_for_selector(".copy:text-is('Copied')")
+        assert page.evaluate(clipboard) == command
+
+
+def test_a_tree_fits_the_width_where_it_can(reader: Reader) -> None:
+    page = reader.page
+    for size in (DESKTOP, PHONE):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        reader.go("#song=song-00009")
+        wide, room = page.locator(".tree-scroll").evaluate("one => [one.scrollWidth, one.clientWidth]")
+        assert wide == room
+        assert page.locator(".node").evaluate_all("all => Math.min(...all.map((one) => one.offsetWidth))") >= 60
+
+
 def test_all_is_done_by_keyboard_alone(reader: Reader) -> None:
     page = reader.go()
     press = page.keyboard.press
@@ -326,7 +395,7 @@ def test_all_is_done_by_keyboard_alone(reader: Reader) -> None:
     assert not page.locator("dialog.help").is_visible()
     page.focus(".list")
     reached = []
-    for _ in range(40):
+    for _ in range(44):
         press("Tab")
         name, ring = page.evaluate(
             "() => [document.activeElement.getAttribute('aria-label') || document.activeElement.textContent,"
@@ -391,10 +460,13 @@ def test_hostile_names_and_lyrics_are_text_and_the_layout_holds(
         wide, high = page.evaluate("[document.documentElement.scrollWidth, document.querySelector('h1').offsetHeight]")
         assert wide <= size["width"], title[:20]
         assert high < 260
+        names = page.locator(".files a").evaluate_all("all => all.map((one) => one.download)")
+        assert all(HARMLESS.fullmatch(name) for name in names), names
         assert page.title().startswith(title[:20].strip())
     assert page.evaluate("window.broken === undefined")
     links = page.locator(".files a").evaluate_all("all => all.map((one) => one.getAttribute('href'))")
-    assert links == [f"media/song-{len(HOSTILE) - 1:05d}/bottom.npz"]  # neither outside nor elsewhere nor a script
+    shared = [f"media/shared/{level}-0.ogg" for level in ("bottom", "middle", "top")]
+    assert links == [*shared, f"media/song-{len(HOSTILE) - 1:05d}/bottom.npz"]  # not outside, elsewhere or a script
     reader.go("#q=%3Cscript%3E")
     assert page.locator(".row").count() > 0
 
@@ -435,7 +507,9 @@ def test_from_disk_it_does_the_same(browser: "Browser", site: Fake) -> None:
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe is fetched with: make explorer")
 @pytest.mark.parametrize(
-    ("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")], ids=["light", "dark", "phone"]
+    ("size", "scheme"),
+    [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")],
+    ids=["light", "dark", "phone", "dark phone"],
 )
 def test_axe_finds_no_serious_fault(browser: "Browser", address: str, scheme: Any, size: Any) -> None:
     context = browser.new_context(viewport=size, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
@@ -471,6 +545,9 @@ def test_a_phone_shows_the_list_or_a_song(reader: Reader) -> None:
     page.wait_for_selector(".list")
     assert page.locator(".list").is_visible()
     assert "song=" not in page.url
+    page.evaluate("location.hash = '#song=no-such-song'")
+    page.click(".back")  # a wrong address is no dead end
+    assert page.locator(".list").is_visible()
 
 
 def test_the_colours_are_the_systems_or_those_chosen(reader: Reader) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jukectl.cli.main import main
+from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.codes.tree import Tree, TreeRecipe
 from jukectl.pipeline.commanding import command_of, tree_command
@@ -30,8 +31,11 @@ def test_the_command_makes_the_song_again(options, tiny_model, riff, tmp_path, m
     assert main(["--quiet", *options, "--model", str(tiny_model), *COMMON, "--out", "one"]) == 0
     recipe = Song(Path("one")).recipe()
     assert recipe is not None
-    words = shlex.split(command_of(recipe, "two"))
+    codes = Song(Path("one")).codes(Level.TOP)
+    assert codes is not None
+    words = shlex.split(command_of(recipe, "two", sample_rate=codes.sample_rate))
     assert words[0] == "jukectl"
+    assert ("--song-seconds" in words) == ("--song-seconds" in options)
     again = [str(tiny_model) if word == "tiny" else word for word in words[1:]]  # which is no known name
     assert main(["--quiet", *again, "--progress", "none"]) == 0
     other = Song(Path("two")).recipe()

@@ -132,6 +132,7 @@ def _special(
         "problem": "song.toml has format 9, and this jukectl reads 1. Update jukectl",
     }
     special[9] = silent | {"kind": "tree", "title": "A tree", "seconds": 12.0, "tree": _tree(folder, "tree", random)}
+    special[9]["downloads"] = [{"label": "tree.toml", "url": "media/tree/tree.toml", "bytes": 12}]
     pictures = [_picture(folder, f"media/lamp/alignment-{number}.png", random, 60) for number in (0, 1)]
     special[10] = {
         "kind": "novel lyrics",
@@ -140,6 +141,7 @@ def _special(
         "lyrics": {"text": WORDS, "words": _times(WORDS, seconds)},
         "alignment": [{"sample": number, "image": picture} for number, picture in enumerate(pictures)],
         "downloads": _downloads(folder, "song-00010"),
+        "command": "jukectl sample --out 'Little Lamp' --artist 'Zoë Ångström' --lyrics lyrics.txt --seed 10",
     }
     changes = [{"at": seconds / 2, "label": "Zoë Ångström, Metal"}, {"at": seconds * 0.8, "label": SCRIPT}]
     special[11] = {"kind": "duet", "title": "Duet for Two", "prompt": seconds / 3, "changes": changes}
@@ -253,6 +255,7 @@ def _hearing(folder: Path, name: str, seconds: float, pitch: float, random: np.r
         "seconds": seconds,
         "peaks": (127 * peaks).round().astype(int).tolist(),
         "spectrogram": picture,
+        **({"bytes": path.stat().st_size} if "bottom" in name else {}),  # which older sites do not tell
     }
 
 
@@ -325,6 +328,7 @@ def _tree(folder: Path, name: str, random: np.random.Generator) -> dict[str, Any
                 "stop": 4.0 * (depth + 1),
                 "state": state,
                 "levels": levels,
+                **({"downloads": _downloads(folder, f"{name}-{path}")} if path else {}),
             }
         )
     return {"every": 4.0, "nodes": nodes}

@@ -21,13 +21,16 @@ OPTIONS = {
 """The option of each setting of a level."""
 
 
-def command_of(recipe: Recipe, out: str) -> str:
+def command_of(recipe: Recipe, out: str, *, sample_rate: int | None = None) -> str:
     """What to type for the song of a recipe, in a folder `out`, ready for a shell.
+
+    With the model's `sample_rate`, in Hz, the length of a song that goes on from a prompt is left out where it is just
+    what is made.
 
     Files that the user gave are called as they were, without their folders; lyrics and schedules, of which the recipe
     keeps the content alone, lyrics.txt (or .lrc) and schedule.toml.
     """
-    return shlex.join(["jukectl", *_words(recipe, out)])
+    return shlex.join(["jukectl", *_words(recipe, out, sample_rate)])
 
 
 def tree_command(recipe: TreeRecipe, root: Recipe, out: str) -> str:
@@ -35,7 +38,7 @@ def tree_command(recipe: TreeRecipe, root: Recipe, out: str) -> str:
     return shlex.join(["jukectl", *_tree_words(recipe, root, out)])
 
 
-def _words(recipe: Recipe, out: str) -> Iterator[str]:
+def _words(recipe: Recipe, out: str, sample_rate: int | None) -> Iterator[str]:
     if recipe.kind == "encode":
         yield "encode"
         yield from (_source(recipe), "--out", out)
@@ -55,7 +58,10 @@ def _words(recipe: Recipe, out: str) -> Iterator[str]:
     yield from _labels(recipe, recipe.labels)
     yield from ("--midi", Path(recipe.midi.source).name) if recipe.midi else ()
     yield from ("--schedule", "schedule.toml") if recipe.schedule else ()
-    yield from ("--seconds", _number(recipe.seconds), "--song-seconds", _number(recipe.song_seconds))
+    yield from ("--seconds", _number(recipe.seconds))
+    yield from (
+        ("--song-seconds", _number(recipe.song_seconds)) if recipe.song_seconds != _made(recipe, sample_rate) else ()
+    )
     yield from ("--start-at", _number(recipe.start_at)) if recipe.start_at else ()
     yield from ("--samples", str(recipe.samples)) if recipe.samples > 1 else ()
     yield from _settings(recipe)
@@ -75,8 +81,17 @@ def _tree_words(recipe: TreeRecipe, root: Recipe, out: str) -> Iterator[str]:
     yield from ("--every", _number(step.seconds), "--branch", str(recipe.branches))
     yield from ("--leaf", name_of(recipe.leaf)) if recipe.leaf else ("--depth", str(recipe.depth))
     yield from _labels(step, own)
-    yield from ("--song-seconds", _number(step.song_seconds))
+    made = step.trunk.seconds + recipe.depth * step.seconds if step.trunk else None
+    yield from ("--song-seconds", _number(step.song_seconds)) if step.song_seconds != made else ()
     yield from _settings(step)
+
+
+def _made(recipe: Recipe, sample_rate: int | None) -> float | None:
+    """The length of song that would be told if none were named; None where that is not known."""
+    if recipe.trunk is not None or (recipe.prompt is not None and sample_rate is None):
+        return None  # which for a branch follows from the song that it goes on from
+    heard = recipe.prompt.samples / sample_rate if recipe.prompt and sample_rate else 0.0
+    return recipe.start_at + (heard + recipe.seconds)
 
 
 def _source(recipe: Recipe) -> str:

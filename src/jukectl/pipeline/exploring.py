@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import FORMAT, Recipe
 from jukectl.codes.song import Song
@@ -88,7 +89,7 @@ def _song(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
     return SongDetail(
         summary=summary,
         seed=recipe.seed if recipe else None,
-        command=command_of(recipe, path.name) if recipe else None,
+        command=command_of(recipe, path.name, sample_rate=_sample_rate(codes)) if recipe else None,
         recipe=text,
         samples=tuple(SampleDetail(number=sample, levels=_by_level(heard, sample)) for sample in range(count)),
         lyrics=_lyrics(song, recipe),
@@ -99,6 +100,11 @@ def _song(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
             *shown.files(path, archives, basics.id),
         ),
     )
+
+
+def _sample_rate(codes: Iterable[Codes]) -> int | None:
+    """Hz of a song's codes; None where there are none."""
+    return next((one.sample_rate for one in codes), None)
 
 
 def _tree(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:

@@ -1,0 +1,67 @@
+// What a visitor may take home: the audio of what is chosen, the recipe, and the codes; each under a name that tells it.
+
+import { type Download, type Hearings, LEVELS, ownUrl, type Song } from "./contract";
+import { bdi, h } from "./dom";
+import { bytes, fileName } from "./text";
+import { along } from "./tree";
+
+/** Files under one heading; `part` is what of the song they are, for the names they get at home. */
+interface Group {
+  heading: string;
+  part: string;
+  files: Download[];
+}
+
+export class FilesView {
+  readonly element = h("section", { class: "panel" });
+
+  constructor(private readonly song: Song) {}
+
+  /** The files of a sample, or of the nodes on a path through a tree. */
+  show(sample: number, path: string | null): void {
+    const groups = path === null ? this.ofSample(sample) : this.ofPath(path);
+    const shown = groups.map((group) => this.group(group)).filter((one) => one !== null);
+    this.element.hidden = shown.length === 0;
+    this.element.replaceChildren(h("h2", {}, "Files"), ...shown);
+  }
+
+  private ofSample(number: number): Group[] {
+    const { samples, downloads } = this.song;
+    const levels = samples.find((one) => one.number === number)?.levels ?? {};
+    const one = samples.length < 2;
+    return [
+      { heading: one ? "Audio" : `Audio of sample ${number}`, part: one ? "" : `sample ${number}`, files: recordings(levels) },
+      { heading: one ? "Recipe and codes" : "Recipe and codes of all samples", part: "", files: downloads },
+    ];
+  }
+
+  private ofPath(path: string): Group[] {
+    const nodes = along(this.song.tree?.nodes ?? [], path).map((node) => ({
+      heading: node.path === "" ? "Root" : `Branch ${node.path}`,
+      part: node.path === "" ? "root" : `branch ${node.path}`,
+      files: [...recordings(node.levels), ...(node.downloads ?? [])],
+    }));
+    return [...nodes, { heading: "Recipe of the tree", part: "", files: this.song.downloads }];
+  }
+
+  private group({ heading, part, files }: Group): HTMLElement | null {
+    const rows = files.flatMap(({ label, url, bytes: size }) => {
+      const own = ownUrl(url);
+      if (own === null) return [];
+      const link = h("a", { href: own, download: fileName(this.song.title, part, label) }, bdi(label));
+      return [h("li", {}, link, h("span", { class: "size" }, typeof size === "number" ? bytes(size) : ""))];
+    });
+    if (rows.length === 0) return null;
+    return h("div", { class: "file-group" }, h("h3", {}, heading), h("ul", { class: "files" }, ...rows));
+  }
+}
+
+/** The audio of each level, the finished sound first. */
+function recordings(levels: Hearings): Download[] {
+  return [...LEVELS].reverse().flatMap((level) => {
+    const hearing = levels[level];
+    if (hearing === undefined) return [];
+    const suffix = /\.[A-Za-z0-9]{1,5}$/.exec(hearing.audio)?.[0] ?? "";
+    return [{ label: `${level}${suffix}`, url: hearing.audio, bytes: hearing.bytes }];
+  });
+}
