@@ -128,7 +128,7 @@ export class SongView {
     const name = (text: string, change: Partial<Place>) =>
       h("button", { type: "button", class: "link", onclick: () => act.narrow(change) }, bdi(text));
     const by = artist === null ? h("span", {}, "No artist") : name(artist, { artist });
-    const genres = song.genres.flatMap((genre) => [" · ", name(genre, { genre })]);
+    const genres = song.genres.flatMap((genre) => ["\u00a0· ", name(genre, { genre })]);
     const facts: [string, string][] = [
       ["Kind", capital(song.kind)],
       ["Length", song.seconds > 0 ? length(song.seconds) : ""],

@@ -131,7 +131,7 @@ export class TreeView {
           },
           ondblclick: () => this.play(node),
         },
-        h("span", {}, name),
+        h("span", {}, h("bdi", { dir: "ltr" }, name)),
       );
       const drawn: Drawn = { node, row, depth, element };
       this.drawn.push(drawn);

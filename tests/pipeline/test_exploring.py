@@ -16,6 +16,8 @@ import pytest
 from matplotlib.image import imread
 
 from jukectl.audio import io
+from jukectl.codes.level import Level
+from jukectl.codes.schedule import Change
 from jukectl.codes.song import Song
 from jukectl.codes.tree import Tree, TreeRecipe
 from jukectl.errors import BadInput
@@ -279,6 +281,24 @@ def test_lyrics_are_shown_with_their_times(lyric_song: Path, tmp_path):
     assert lyrics["text"] == "Hey <you>\nthere"
     assert [lyrics["text"][word["from"] : word["to"]] for word in lyrics["words"]] == ["Hey", "<you>", "there"]
     assert [word["start"] for word in lyrics["words"]] == [0.1, 0.3, 0.45]
+
+
+def test_what_changes_on_the_way_is_told_in_words(song: Song, tmp_path):
+    recipe = song.recipe()
+    assert recipe is not None
+    both = {Level.TOP: 0.5, Level.MIDDLE: 0.5, Level.BOTTOM: 0.5}
+    changes = (
+        Change(at=0.1, artist="Björk B.", genres=("jazz", "rock"), settings={"guidance": {Level.TOP: 3}}),
+        Change(at=0.2, artist="", genres=(), settings={"temperature": both, "top_k": {Level.TOP: 9, Level.BOTTOM: 7}}),
+        Change(at=0.3, lyrics_line=4),
+    )
+    song.write_recipe(replace(recipe, schedule=changes))
+    explore([song.path], tmp_path / "site", taking=Taking(decode=False))
+    assert [(change["at"], change["label"]) for change in only(tmp_path / "site")["changes"]] == [
+        (0.1, "Björk B., jazz, rock, guidance top 3"),
+        (0.2, "no artist, no genre, temperature 0.5, top-k top 9 and bottom 7"),
+        (0.3, "lyrics from line 4"),
+    ]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import FORMAT, Recipe
+from jukectl.codes.schedule import Change
 from jukectl.codes.song import Song
 from jukectl.codes.tree import FORMAT as TREE_FORMAT
 from jukectl.codes.tree import Tree, TreeRecipe, is_tree, name_of
@@ -243,11 +244,23 @@ def _alignment(song: Song, name: str, samples: int, shown: Exhibitor) -> Iterato
 
 def _changes(recipe: Recipe | None) -> tuple[tuple[float, str], ...]:
     """When a schedule changes what, in words."""
-    changes = recipe.schedule if recipe else ()
-    return tuple(
-        (change.at, ", ".join(filter(None, (change.artist, *(change.genres or ()), *change.settings))) or "lyrics")
-        for change in changes
-    )
+    return tuple((change.at, ", ".join(_told(change))) for change in (recipe.schedule if recipe else ()))
+
+
+def _told(change: Change) -> Iterator[str]:
+    if change.artist is not None:
+        yield change.artist or "no artist"
+    if change.genres is not None:
+        yield from change.genres or ("no genre",)
+    for name, values in change.settings.items():
+        setting = name.replace("_", "-")
+        alike = len(values) == len(TOP_DOWN) and len(set(values.values())) == 1
+        shown = [("", values[Level.TOP])] if alike else [(f" {level.label}", one) for level, one in values.items()]
+        yield setting + " and".join(f"{level} {value:g}" for level, value in shown)
+    if change.lyrics_at is not None:
+        yield f"lyrics of {change.lyrics_at:g} s"
+    if change.lyrics_line is not None:
+        yield f"lyrics from line {change.lyrics_line}"
 
 
 def _about(path: Path) -> dict[str, Any]:
