@@ -82,6 +82,8 @@ class Request:
             raise BadInput(f"--max-memory must be over 0, got {self.max_memory}")
         if not isfinite(self.midi_at):
             raise BadInput(f"--midi-at is a number of seconds, got {self.midi_at}")
+        if self.midi_at and self.midi is None:
+            raise BadInput("--midi-at says when notes begin, and there are none: give them with --midi")
         if self.lyrics is not None and not self.lyrics.strip():
             raise BadInput("the lyrics are empty: give some, or leave --lyrics out")
         if self.lyrics is not None and self.lyrics_format == "lrc" and not lrc.parse(self.lyrics).words:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from jukectl.checkpoints.card import ModelCard
-from jukectl.codes.level import Level
+from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Labels, Recipe
 from jukectl.errors import BadInput
 from jukectl.pipeline.request import Request
@@ -36,11 +36,7 @@ def told(recipe: Recipe, card: ModelCard, level: Level, total: int, warn: Warn) 
     sections = sections_of(recipe, card, level)
     if unknown := unknown_names(recipe, card, level):
         warn(f"the {level.label} prior has not learned {', '.join(unknown)}: that level is made without")
-    if rows_of(recipe, level) > 1 and not card.label_dropout.get(level.label):
-        warn(
-            f"{card.name} does not say that its {level.label} prior learned music without labels too, and guidance "
-            "counts on that: it may do no good there"
-        )
+    _warn_of_guidance(recipe, card, level, warn)
     check_length(recipe.song_seconds, config, total, recipe.start_at)
     _warn_of_length(recipe, config, total, warn)
     lyrics: tuple[int, ...] = ()
@@ -122,6 +118,17 @@ def song_samples(seconds: float, config: PriorConfig) -> int:
         ceil(round(limit * config.sample_rate, 3)) for limit in (config.timing.min_seconds, config.timing.max_seconds)
     )
     return max(min(total, longest - 1), shortest)
+
+
+def _warn_of_guidance(recipe: Recipe, card: ModelCard, level: Level, warn: Warn) -> None:
+    """Say, at the first of them, which guided priors may not have learned what guidance counts on."""
+    guided = [one for one in TOP_DOWN if one in recipe.sampling and rows_of(recipe, one) > 1]
+    doubtful = [one.label for one in guided if not card.label_dropout.get(one.label)]
+    if doubtful[:1] == [level.label]:
+        warn(
+            f"{card.name} does not say that its {' and '.join(doubtful)} prior learned music without labels too, and "
+            "guidance counts on that: it may do no good there"
+        )
 
 
 def _warn_of_length(recipe: Recipe, config: PriorConfig, total: int, warn: Warn) -> None:

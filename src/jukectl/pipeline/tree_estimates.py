@@ -7,35 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
-from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import Recipe, Trunk
-from jukectl.codes.song import Song
+from jukectl.codes.level import Level
+from jukectl.codes.recipe import Recipe
 from jukectl.codes.tree import Tree, TreeRecipe, is_tree
-from jukectl.pipeline.adapting import dressed
-from jukectl.pipeline.branching import check_end, prepared
 from jukectl.pipeline.calibration import decoding_time, saving_seconds
-from jukectl.pipeline.encoding import hear, new_codes
+from jukectl.pipeline.encoding import new_codes
 from jukectl.pipeline.estimating import LevelEstimate, to_be_made
 from jukectl.pipeline.forecasting import encoding_seconds
 from jukectl.pipeline.machine import choose
 from jukectl.pipeline.memory import memory_there_is
 from jukectl.pipeline.picking import recipe_of_song
-from jukectl.pipeline.recipes import frames_wanted, recipe_of
+from jukectl.pipeline.recipes import frames_wanted
 from jukectl.pipeline.request import Request
 from jukectl.pipeline.trees import (
     Beginning,
     Growth,
     check_root,
+    first_step,
     is_grown,
     place_of,
     places_in_progress,
     recipe_to_grow,
     recipe_to_regrow,
 )
-from jukectl.pipeline.trunks import codes_of_song, top_frames
+from jukectl.pipeline.trunks import codes_of_song
 from jukectl.progress import Warn, unheard
 
 
@@ -130,9 +127,7 @@ def estimate_tree(
             check_root(source, grove, beginning)
         recipe = recipe_to_grow(grove, growth, request, levels, grove.recipe())
         return _estimate_tree(grove, recipe, request, warn)
-    if source.is_dir():
-        return _estimate_of_song(source, place, growth, beginning, request, levels, warn)
-    return _estimate_of_recording(source, place, growth, beginning, request, levels, warn)
+    return _estimate_anew(source, place, growth, beginning, request, levels, warn)
 
 
 def estimate_regrow(path: Path, request: Request, *, depth: int | None = None, warn: Warn = unheard) -> TreeEstimate:
@@ -167,7 +162,7 @@ def _missing(grove: Tree, recipe: TreeRecipe, folder: ModelFolder) -> Iterator[_
         frames = _longer(recipe.step, folder, frames)
 
 
-def _estimate_of_song(
+def _estimate_anew(
     source: Path,
     place: Path,
     growth: Growth,
@@ -176,62 +171,26 @@ def _estimate_of_song(
     levels: tuple[Level, ...] | None,
     warn: Warn,
 ) -> TreeEstimate:
-    """Of a tree that a song is to be the root of: its levels are made as far as they are asked for, then the steps."""
-    song = Song.open(source)
-    folder, rooted = recipe_of_song(song, request)
-    levels = levels or TOP_DOWN[: 3 - min(rooted.levels)]
-    found = codes_of_song(song)
-    length = found[Level.TOP].cut(top_frames(song, found, beginning.at)).seconds
-    whole = length + growth.depth * growth.every
-    asked = replace(
-        request,
-        samples=growth.branches,
-        song_seconds=whole if request.song_seconds is None else request.song_seconds,
-    )
-    begun = prepared(song, beginning.at, asked, sample=beginning.sample, seconds=growth.every, levels=levels)
-    check_end(replace(begun.recipe, seconds=growth.depth * growth.every), folder)
-    root = replace(
-        begun.recipe,
-        samples=1,
-        sample_numbers=(),
-        seconds=0.0,
-        schedule=tuple(change for change in begun.recipe.schedule if change.at < length),
-    )
-    frames = frames_wanted(root, folder.card.vqvae, {level: codes.done for level, codes in begun.trunk.items()})
-    steps = [_Step(0, root, begun.trunk), *_all_steps(begun.recipe, folder, growth, frames)]
-    return _estimate(place, folder, steps, begun.recipe, request, warn)
-
-
-def _estimate_of_recording(
-    source: Path,
-    place: Path,
-    growth: Growth,
-    beginning: Beginning,
-    request: Request,
-    levels: tuple[Level, ...] | None,
-    warn: Warn,
-) -> TreeEstimate:
-    """Of a tree that a recording is to be the root of: it is encoded, then the steps."""
-    folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
-    seconds = growth.every if beginning.prompt_seconds is None else beginning.prompt_seconds
-    _, prompt = hear(source, folder, start=beginning.start, seconds=seconds)
-    config = folder.card.vqvae
-    heard = prompt.samples / config.sample_rate
-    whole = heard + growth.depth * growth.every
-    asked = replace(
-        request,
-        samples=growth.branches,
-        seconds=growth.every,
-        song_seconds=whole if request.song_seconds is None else request.song_seconds,
-        levels=levels or TOP_DOWN,
-    )
-    recipe = recipe_of(folder, asked, prompt)
-    frames = {level: prompt.samples // config.hop(level) for level in recipe.levels}
-    trunk = Trunk(source=prompt.source, seconds=heard, frames=frames, sha256=dict.fromkeys(frames, ""))
-    recipe = replace(recipe, kind="branch", trunk=trunk)
-    check_end(replace(recipe, seconds=growth.depth * growth.every), folder)
-    encoding = encoding_seconds(folder, choose(request.device, request.precision), recipe.levels, heard)
-    steps = list(_all_steps(recipe, folder, growth, frames))
+    """Of a tree that has no root yet: a recording is encoded, or a song's levels are made, and then the steps."""
+    folder, recipe, given = first_step(source, growth, beginning, request, levels)
+    assert recipe.trunk is not None
+    config, encoding = folder.card.vqvae, 0.0
+    if given:
+        length = recipe.trunk.seconds
+        root = replace(
+            recipe,
+            samples=1,
+            sample_numbers=(),
+            seconds=0.0,
+            schedule=tuple(change for change in recipe.schedule if change.at < length),
+        )
+        frames = frames_wanted(root, config, {level: codes.done for level, codes in given.items()})
+        steps = [_Step(0, root, given)]
+    else:
+        machine = choose(request.device, request.precision)
+        frames, steps = dict(recipe.trunk.frames), []
+        encoding = encoding_seconds(folder, machine, recipe.levels, recipe.trunk.seconds)
+    steps += _all_steps(recipe, folder, growth, frames)
     return _estimate(place, folder, steps, recipe, request, warn, encoding=encoding)
 
 

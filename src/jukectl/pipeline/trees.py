@@ -17,17 +17,19 @@ from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import Recipe
+from jukectl.codes.recipe import Recipe, Trunk
 from jukectl.codes.song import Song
-from jukectl.codes.tree import Place, Tree, TreeRecipe, check_shape, name_of
+from jukectl.codes.tree import Place, Tree, TreeRecipe, check_shape, is_tree, name_of
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.files import make_folder
+from jukectl.pipeline.adapting import dressed
 from jukectl.pipeline.branching import MOST, check_end, child_number, prepared
 from jukectl.pipeline.decoding import waveform
-from jukectl.pipeline.encoding import encode
+from jukectl.pipeline.encoding import encode, hear
 from jukectl.pipeline.machine import Machine, choose
 from jukectl.pipeline.picking import Taken, begin, cut, given_prompt, numbers_of, plain, recipe_of_song
 from jukectl.pipeline.previewing import Preview
+from jukectl.pipeline.recipes import recipe_of
 from jukectl.pipeline.rendering import make_codes
 from jukectl.pipeline.request import LARGEST_SEED, Request
 from jukectl.pipeline.scores import carry_notes
@@ -84,7 +86,10 @@ def tree(
     `request.seed` is drawn where it is None; `levels` are the song's, or all of a recording. BadInput where the growth
     makes no sense, RecipeDiffers where the folder holds another tree.
     """
-    grove = Tree(Song.create(place_of(source, out, growth, beginning)).path)
+    place = place_of(source, out, growth, beginning)
+    if request.overwrite or not is_tree(place):
+        first_step(source, growth, beginning, request, levels)  # what is wrong is found before anything is touched
+    grove = Tree(Song.create(place).path)
     with grove.lock():
         if request.overwrite:
             _clear(grove)
@@ -242,6 +247,43 @@ def _plant(
     if wanted != recipe:
         root.write_recipe(wanted)
     make_codes(root.path, fresh, report=report)
+
+
+def first_step(
+    source: Path, growth: Growth, beginning: Beginning, request: Request, levels: tuple[Level, ...] | None
+) -> tuple[ModelFolder, Recipe, dict[Level, Codes]]:
+    """The recipe of the first step of a tree that has no root yet, its model, and the codes that are there of the root.
+
+    Of a recording there are none yet. Raises what is wrong with the request, before anything is written.
+    """
+    if source.is_dir():
+        song = Song.open(source)
+        found = codes_of_song(song)
+        folder, rooted = recipe_of_song(song, request)
+        length = found[Level.TOP].cut(top_frames(song, found, beginning.at)).seconds
+        asked = _first_request(growth, request, length)
+        levels = levels or TOP_DOWN[: 3 - min(rooted.levels)]
+        begun = prepared(song, beginning.at, asked, sample=beginning.sample, seconds=growth.every, levels=levels)
+        recipe, given = begun.recipe, begun.trunk
+    else:
+        folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
+        seconds = growth.every if beginning.prompt_seconds is None else beginning.prompt_seconds
+        _, prompt = hear(source, folder, start=beginning.start, seconds=seconds)
+        config, given = folder.card.vqvae, {}
+        length = prompt.samples / config.sample_rate
+        asked = replace(_first_request(growth, request, length), seconds=growth.every, levels=levels or TOP_DOWN)
+        recipe = recipe_of(folder, asked, prompt)
+        frames = {level: prompt.samples // config.hop(level) for level in recipe.levels}
+        trunk = Trunk(source=prompt.source, seconds=length, frames=frames, sha256=dict.fromkeys(frames, ""))
+        recipe = replace(recipe, kind="branch", trunk=trunk)
+    check_end(replace(recipe, seconds=growth.depth * growth.every), folder)
+    return folder, recipe, given
+
+
+def _first_request(growth: Growth, request: Request, length: float) -> Request:
+    """What a step of a tree is asked for whose root lasts so many seconds."""
+    whole = length + growth.depth * growth.every if request.song_seconds is None else request.song_seconds
+    return replace(request, samples=growth.branches, song_seconds=whole)
 
 
 def check_root(source: Path, grove: Tree, beginning: Beginning) -> None:

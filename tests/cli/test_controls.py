@@ -1,0 +1,123 @@
+"""Every control on models of the published layout: it works, or one line says why not, and nothing is written."""
+
+from pathlib import Path
+
+import pytest
+
+from jukectl.midi.notes import Notes, write_midi
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+KINDS = ("no-lyrics", "one-sequence", "encoder")
+"""As 5b, as 1b-lyrics and as 5b-lyrics are; they have no word lists, and nobody says what they were trained on."""
+
+SCHEDULE = """
+[[change]]
+at = 0.05
+artist = "#2"
+genre = ["#1:0.5+#2:0.5"]
+temperature = { top = 0.5 }
+"""
+DOUBT = "learned music without labels too"
+
+
+@pytest.fixture(params=KINDS)
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def command(kind, tmp_path) -> list[object]:
+    """A draft of a small random model of a published kind, a twelfth of a second long."""
+    options = ["--seconds", 0.08, "--song-seconds", 0.2, "--seed", 1]
+    return ["sample", "--out", tmp_path / "song", "--model", GOLDEN / kind / "model", *options]
+
+
+@pytest.fixture
+def given(tmp_path) -> Path:
+    """A folder of files that options name."""
+    folder = tmp_path / "given"
+    folder.mkdir()
+    write_midi(folder / "tune.mid", Notes.of([(0.0, 0.3, 60, 90, False)]))
+    (folder / "words.txt").write_text("la la la\nand more of it\n")
+    (folder / "words.lrc").write_text("[00:00.00]la la\n[00:00.10]and more\n")
+    (folder / "duet.toml").write_text(SCHEDULE)
+    (folder / "jump.toml").write_text("[[change]]\nat = 0.05\nlyrics_line = 2\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--artist", "#1:0.5"],
+        ["--artist", "#1:0.6+#2:0.4"],
+        ["--artist", "#1:0"],
+        ["--genre", "#1:0.7+#2:0.3"],
+        ["--genre", "#1", "--genre", "#2:2"],
+        ["--start-at", 0.1],
+        ["--ending", "--fade", 0.02],
+        ["--parallel", 2],
+        ["--preview", "top"],
+        ["--schedule", "duet.toml"],
+    ],
+    ids=lambda options: " ".join(map(str, options)),
+)
+def test_these_work_on_all_of_them_without_a_word(jukectl, command, given, tmp_path, options):
+    answer = jukectl("--quiet", *command, *(given / one if str(one).endswith(".toml") else one for one in options))
+    assert answer.err == ""
+    assert answer.out.splitlines() == [str(tmp_path / "song/audio/0.wav")]
+
+
+@pytest.mark.parametrize("guidance", ["2", "top=2", "bottom=1.5"])
+def test_guidance_works_and_one_line_doubts_it(jukectl, command, guidance):
+    (line,) = jukectl("--quiet", *command, "--guidance", guidance).err.splitlines()
+    priors = {"2": "top and middle and bottom", "top=2": "top", "bottom=1.5": "bottom"}[guidance]
+    assert line.startswith(f"jukectl: warning: model does not say that its {priors} prior {DOUBT}")
+
+
+LABELS = {
+    ("--artist", "Abba:0.5"): "this model has no word list. Give an id",
+    ("--artist", "#1:0.5+#999:0.5"): "no artist has the id #999",
+    ("--genre", "#1:0.5+#999:0.5"): "no genre has the id #999",
+    ("--artist", "#1:101"): "weights are from -100 to 100",
+    ("--guidance", "-1"): "guidance is 0 or more",
+}
+OTHERS = {
+    ("--midi", "tune.mid"): "model has no MIDI conditioner: leave --midi out, or train one",
+    ("--midi-at", "2"): "--midi-at says when notes begin, and there are none: give them with --midi",
+    ("--schedule", "jump.toml"): "there are none: give them with --lyrics",
+}
+
+
+@pytest.mark.parametrize(("option", "value", "reason"), [(*key, why) for key, why in {**LABELS, **OTHERS}.items()])
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["make", "dry-run"])
+def test_these_are_refused_in_a_line_and_nothing_is_written(
+    fails, command, given, tmp_path, option, value, reason, dry
+):
+    assert reason in fails(*command, option, given / value if (given / value).is_file() else value, *dry)
+    assert not (tmp_path / "song").exists()
+
+
+@pytest.mark.parametrize(("option", "value", "reason"), [(*key, why) for key, why in LABELS.items()])
+def test_a_tree_refuses_what_a_song_does(fails, command, riff, tmp_path, option, value, reason):
+    assert reason in fails("tree", riff, *command[1:5], "--every", 0.1, option, value)
+    assert not (tmp_path / "song").exists()
+
+
+@pytest.mark.parametrize("options", [["words.txt"], ["words.lrc"], ["words.lrc", "--schedule", "jump.toml"]], ids=str)
+def test_lyrics_are_sung_or_refused_in_a_line(jukectl, fails, command, kind, given, tmp_path, options):
+    options = ["--lyrics", *(given / one if (given / one).is_file() else one for one in options)]
+    if kind == "no-lyrics":
+        assert "model takes no lyrics, only artist and genre: leave --lyrics out" in fails(*command, *options)
+        assert not (tmp_path / "song").exists()
+    else:
+        assert jukectl("--quiet", *command, *options).err == ""
+
+
+def test_a_tree_that_cannot_be_is_refused_before_its_root_is_made(fails, style, riff, song, tmp_path):
+    (tmp_path / "words.txt").write_text("la")
+    for source in (riff, song):
+        begun = ["tree", source, "--out", tmp_path / "tree", *style[:2], "--every", 0.1]
+        assert "takes no lyrics" in fails(*begun, "--lyrics", tmp_path / "words.txt")
+        assert "'Addda'" in fails(*begun, "--artist", "Addda")
+        assert "--song-seconds 0.05 is too short" in fails(*begun, "--every", 4, "--song-seconds", 0.05)
+        assert not (tmp_path / "tree").exists()
