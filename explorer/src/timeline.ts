@@ -47,6 +47,7 @@ export class Timeline {
       this.cursor,
     );
     this.element = h("div", { class: "timeline" }, this.regions, this.labels, this.slider, this.ticks);
+    new ResizeObserver(() => this.fit()).observe(this.slider);
   }
 
   show(stretches: Stretch[], duration: number, loudest: number, prompt: number, changes: Mark[], joints: Mark[]): void {
@@ -59,6 +60,11 @@ export class Timeline {
     const ends = prompt > 0 && prompt < duration ? [prompt] : [];
     this.marks.replaceChildren(...[...ends, ...named.map((mark) => mark.at)].map((at) => this.line(at)));
     this.labels.replaceChildren(...named.map((mark, place) => this.label(mark, named[place + 1]?.at ?? duration)));
+    this.fit();
+  }
+
+  /** What depends on how wide it is. */
+  private fit(): void {
     this.ticks.replaceChildren(...this.times());
     this.labels.classList.remove("tall");
     const cut = [...this.labels.children].some((label) => label.scrollWidth > label.clientWidth);

@@ -26,6 +26,7 @@ from jukectl.explorer.taking import Taking
 from jukectl.explorer.upkeep import Explored, keep_up
 from jukectl.pipeline import Beginning, Growth, Request, tree
 from jukectl.pipeline.exploring import explore
+from jukectl.pipeline.karaoke import karaoke_paths
 
 
 @pytest.fixture(autouse=True)
@@ -299,6 +300,21 @@ def test_what_changes_on_the_way_is_told_in_words(song: Song, tmp_path):
         (0.2, "no artist, no genre, temperature 0.5, top-k top 9 and bottom 7"),
         (0.3, "lyrics from line 4"),
     ]
+
+
+def test_what_the_models_attention_told_of_the_lyrics_is_shown(song: Song, tmp_path):
+    recipe = song.recipe()
+    assert recipe is not None
+    song.write_recipe(replace(recipe, labels=replace(recipe.labels, lyrics="Hey you")))
+    picture, times, _ = karaoke_paths(song, 0)
+    picture.parent.mkdir()
+    picture.write_bytes(b"a picture")
+    times.write_text("[00:00.20]<00:00.20>Hey <00:00.50>you")
+    explore([song.path], tmp_path / "site", taking=Taking(decode=False))
+    shown = only(tmp_path / "site")
+    assert [(word["text"], word["start"]) for word in shown["lyrics"]["words"]] == [("Hey", 0.2), ("you", 0.5)]
+    assert [one["sample"] for one in shown["alignment"]] == [0]
+    assert (tmp_path / "site" / unquote(shown["alignment"][0]["image"])).read_bytes() == b"a picture"
 
 
 @pytest.fixture
