@@ -5,6 +5,9 @@ import { bdi, h } from "./dom";
 import { bytes, fileName } from "./text";
 import { along } from "./tree";
 
+/** From disk browsers show a file in place of saving it: not over the page. */
+const FROM_DISK = location.protocol === "file:" ? { target: "_blank", rel: "noopener" } : {};
+
 /** Files under one heading; `part` is what of the song they are, for the names they get at home. */
 interface Group {
   heading: string;
@@ -48,7 +51,7 @@ export class FilesView {
     const rows = files.flatMap(({ label, url, bytes: size }) => {
       const own = ownUrl(url);
       if (own === null) return [];
-      const link = h("a", { href: own, download: fileName(this.song.title, part, label) }, bdi(label));
+      const link = h("a", { href: own, download: fileName(this.song.title, part, label), ...FROM_DISK }, bdi(label));
       return [h("li", {}, link, h("span", { class: "size" }, typeof size === "number" ? bytes(size) : ""))];
     });
     if (rows.length === 0) return null;

@@ -498,6 +498,10 @@ def test_from_disk_it_does_the_same(browser: "Browser", site: Fake) -> None:
     page.get_by_role("button", name="Play").click()
     wait_for_sound(page, "bottom-0", 0.2)
     assert page.locator(".spectrograms img").evaluate("one => one.naturalWidth") == 600
+    with context.expect_page() as shown:  # a browser saves nothing from disk under another name
+        page.locator(".files a").first.click()
+    assert shown.value.url.endswith("/bottom-0.ogg")
+    assert page.locator("h1 >> text='Little Lamp'").is_visible()
     page.go_back()
     assert page.locator(".welcome").is_visible()
     assert page.evaluate("window.violations") == []
