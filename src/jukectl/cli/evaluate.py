@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import evaluation_tables as tables
+from jukectl.cli import options as o
 from jukectl.cli.console import progress, show_facts, warn
 from jukectl.cli.options import Model, parse_levels
+from jukectl.cli.requests import build_request
 from jukectl.codes.level import Level
 
 app = typer.Typer(help="Judge a model on music it has not heard, and songs on the music around them.")
@@ -132,6 +134,73 @@ def lyrics(
             model, codes, held_out=held_out, segments=segments, plots=plots, report=report, warn=warn
         )
     show_facts(context, facts, tables.lyrics(facts))
+
+
+@app.command()
+def midi(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="A model whose top prior follows notes, by name or folder.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE.mid...", help="MIDI files, best of songs that it did not learn."),
+    ],
+    seconds: Annotated[float, typer.Option("--seconds", help="How much of each is made and judged.")] = 20.0,
+    guidance: Annotated[
+        list[float] | None,
+        typer.Option("--guidance", help="How strongly notes and labels count; may be repeated. [default: 1]"),
+    ] = None,
+    artist: Annotated[
+        str | None,
+        typer.Option("--artist", help="In whose style. [default: by a recording's tags, if beside FILE.mid]"),
+    ] = None,
+    genre: Annotated[
+        list[str] | None, typer.Option("--genre", help="In which genre; may be repeated. [default: likewise]")
+    ] = None,
+    song_seconds: Annotated[
+        float | None,
+        typer.Option("--song-seconds", help="Length of the song that the model is told. [default: that of the file]"),
+    ] = None,
+    temperature: o.Temperature = None,
+    levels: Annotated[
+        str, typer.Option("--levels", help="How far down it is made before it is heard: top, or top,middle,bottom.")
+    ] = "top",
+    seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same songs.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Keep the songs in this folder; those that are there are not made again."),
+    ] = None,
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    max_memory: o.MaxMemory = None,
+) -> None:
+    """Measure how well a model follows notes: what it makes of MIDI files, transcribed, against what is in them.
+
+    Note F1: of notes that begin within 50 ms of one of the same pitch, drums aside; higher is better. "Others' notes"
+    are those of the other files, so what is no more than them is chance. Without notes it is made once more. Where a
+    recording lies beside each file, FILE.flac or such, it is heard too, itself and its top codes: the ceiling of that
+    level. It needs what jukectl data transcribe needs.
+
+    Example: jukectl eval midi build/midi/model tune.mid other.mid --seconds 10 --guidance 1 --guidance 3
+    """
+    from jukectl.pipeline import evaluating
+
+    request = build_request(
+        seconds=seconds,
+        artist=artist,
+        genre=genre,
+        song_seconds=song_seconds,
+        temperature=temperature,
+        levels=levels,
+        seed=seed,
+        device=device,
+        precision=precision,
+        max_memory=max_memory,
+    )
+    with progress(context) as report:
+        facts = evaluating.evaluate_midi(
+            model, files, request, guidance=guidance or [1.0], out=out, report=report, warn=warn
+        )
+    show_facts(context, facts, tables.midi(facts))
 
 
 @app.command()

@@ -67,6 +67,24 @@ def lyrics(facts: Facts) -> list[str]:
     return lines([bits, errors])
 
 
+HEARD = {
+    "recording": "the recording",
+    "codec": "the recording, top codes decoded",
+    "free": "made without notes",
+    "notes": "made with notes",
+}
+
+
+def midi(facts: Facts) -> list[str]:
+    """A table of what is heard, of all files together."""
+    made = table("what is heard", "own notes", "others' notes", "notes heard", text=1)
+    for row in facts["rows"]:
+        strength = "" if row["guidance"] is None else f", guidance {row['guidance']:g}"
+        figures = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("own", "others")]
+        made.add_row(HEARD[row["what"]] + strength, *figures, f"{row['notes']:.0f}")
+    return lines([made])
+
+
 def continuation(facts: Facts) -> list[str]:
     """A table of songs, and below them what is usual in recordings."""
     made = table(

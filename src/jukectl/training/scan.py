@@ -173,7 +173,7 @@ def _megabytes(path: Path) -> float:
 
 def _track(path: Path, base: Path, heard: Heard, overrides: Overrides) -> Track:
     about = io.info(path)
-    tags = _tags(path)
+    tags = read_tags(path)
     first = {key: tags[key][0] for key in tags}
     lyrics, midi = find_lyrics(path), find_midi(path)
     facts: dict[str, Any] = {
@@ -193,7 +193,7 @@ def _track(path: Path, base: Path, heard: Heard, overrides: Overrides) -> Track:
     )
 
 
-def _tags(path: Path) -> Mapping[str, tuple[str, ...]]:
+def read_tags(path: Path) -> Mapping[str, tuple[str, ...]]:
     """The tags of a file that say something, by their Vorbis names; none where they cannot be read."""
     import mutagen
 
