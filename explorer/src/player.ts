@@ -17,6 +17,7 @@ export interface Programme {
 
 const PLAY = "M8 5.5v13l11-6.5z";
 const PAUSE = "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z";
+const FEW = 8; // samples that stand side by side
 const QUIETEST = 0.05; // what is quieter yet is not drawn larger
 const ABOUT: Record<Level, string> = {
   top: "Top level: the outline, few codes a second",
@@ -31,8 +32,7 @@ export class Player {
   private readonly now = h("span", { class: "now" });
   private readonly whole = h("span", { class: "whole" });
   private readonly levelBox: HTMLElement;
-  private readonly sampleBox: HTMLElement;
-  private readonly sampleLabel = h("span", { "aria-hidden": "true" }, "Sample");
+  private readonly sampleBox = h("div", { class: "which" });
   private readonly volume: HTMLInputElement;
   private readonly problem = h("p", { class: "problem", role: "alert", hidden: true });
   private loudest = 1;
@@ -46,7 +46,6 @@ export class Player {
     this.timeline = new Timeline((time) => act.seek(time));
     this.button = h("button", { type: "button", class: "play", onclick: () => deck.toggle() });
     this.levelBox = h("div", { class: "segments", role: "group", "aria-label": "Level" });
-    this.sampleBox = h("div", { class: "segments", role: "group", "aria-label": "Sample" });
     this.volume = h("input", {
       type: "range",
       min: 0,
@@ -64,7 +63,7 @@ export class Player {
         { class: "controls" },
         this.button,
         h("div", { class: "clock" }, this.now, h("span", { class: "of" }, "/"), this.whole),
-        h("div", { class: "which" }, this.sampleLabel, this.sampleBox),
+        this.sampleBox,
         this.levelBox,
         h("label", { class: "volume" }, icon("M4 10v4h3.5L12 18V6l-4.5 4zM15.5 9a4 4 0 0 1 0 6M18 6.5a7.5 7.5 0 0 1 0 11"), this.volume),
       ),
@@ -84,14 +83,8 @@ export class Player {
     this.programme = programme;
     this.loudest = loudest(programme);
     this.complain(null);
-    this.sampleBox.hidden = samples.length < 2;
-    this.sampleBox.replaceChildren(
-      ...samples.map((number) =>
-        segment(String(number), `Sample ${number}`, number === sample, () => this.act.sample(number)),
-      ),
-    );
-    this.sampleLabel.hidden = samples.length < 2;
-    reveal(this.sampleBox);
+    const label = h("span", { "aria-hidden": "true" }, "Sample");
+    swap(this.sampleBox, ...(samples.length < 2 ? [] : [label, this.choice(samples, sample)]));
     this.redraw();
   }
 
@@ -114,7 +107,8 @@ export class Player {
   redraw(): void {
     const { parts, prompt, changes, joints } = this.programme;
     const level = this.deck.level;
-    this.levelBox.replaceChildren(
+    swap(
+      this.levelBox,
       ...this.levels.map((one) =>
         segment(capital(one), ABOUT[one], one === level, () => this.act.level(one)),
       ),
@@ -129,6 +123,17 @@ export class Player {
     this.timeline.show(stretches, duration, this.loudest, prompt, changes, joints);
     this.whole.textContent = length(duration);
     this.moved();
+  }
+
+  /** One of a few samples side by side, or of many in a menu. */
+  private choice(samples: number[], sample: number): HTMLElement {
+    if (samples.length <= FEW) {
+      const buttons = samples.map((number) => segment(String(number), `Sample ${number}`, number === sample, () => this.act.sample(number)));
+      return h("div", { class: "segments", role: "group", "aria-label": "Sample" }, ...buttons);
+    }
+    const options = samples.map((number) => h("option", { value: number, selected: number === sample }, String(number)));
+    const menu: HTMLSelectElement = h("select", { "aria-label": "Sample", onchange: () => this.act.sample(Number(menu.value)) }, ...options);
+    return menu;
   }
 
   private moved(): void {
@@ -165,8 +170,9 @@ function segment(text: string, title: string, on: boolean, choose: () => void): 
   return h("button", { type: "button", title, "aria-pressed": String(on), onclick: choose }, text);
 }
 
-/** Have the chosen one of many in sight. */
-function reveal(box: HTMLElement): void {
-  const chosen = box.querySelector<HTMLElement>("[aria-pressed=true]");
-  if (chosen !== null) box.scrollLeft = chosen.offsetLeft - (box.clientWidth - chosen.offsetWidth) / 2;
+/** Put other choices into a box; where the focus was on one, it goes to the one that is chosen. */
+function swap(box: HTMLElement, ...choices: HTMLElement[]): void {
+  const within = box.contains(document.activeElement);
+  box.replaceChildren(...choices);
+  if (within) box.querySelector<HTMLElement>("[aria-pressed=true], select")?.focus();
 }

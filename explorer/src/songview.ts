@@ -80,8 +80,8 @@ export class SongView {
   show(place: Place, time: number): void {
     const sample = this.sampleAt(place);
     const programme = this.tree === null ? this.sample(sample) : this.path(this.pathAt(place));
-    const audible = programme.parts.length > 0;
-    this.play.replaceChildren(...(audible ? [this.player.element] : []));
+    if (programme.parts.length === 0) this.play.replaceChildren();
+    else if (this.play.firstChild !== this.player.element) this.play.replaceChildren(this.player.element); // or the focus is lost
     void this.deck.put(programme.parts, place.level, time);
     this.player.show(programme, this.tree === null ? this.samples : [], sample);
     this.tree?.show(this.pathAt(place));

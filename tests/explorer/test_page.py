@@ -1,5 +1,6 @@
 """The explorer's page in a real browser: what a person does on it, with mouse, thumb or keys alone."""
 
+import json
 import os
 import re
 import shutil
@@ -248,6 +249,26 @@ def test_levels_change_places_while_they_play_and_the_moment_stays(reader: Reade
     assert "sample=1" in page.url
 
 
+def test_many_samples_stand_in_a_menu(reader: Reader, site: Fake) -> None:
+    page = reader.page
+    page.route("**/song-00010.js", lambda route: route.fulfill(body=many_samples(site, "song-00010", 30)))
+    reader.go("#song=song-00010&sample=17")
+    menu = page.get_by_role("combobox", name="Sample")
+    assert menu.input_value() == "17"
+    menu.focus()
+    menu.select_option("1")
+    assert "sample=1" in page.url
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Sample"
+    assert page.locator(".file-group h3").first.inner_text() == "Audio of sample 1"
+
+
+def many_samples(site: Fake, name: str, count: int) -> str:
+    """The script of a song, with so many samples that all sound alike."""
+    song = site.songs[name]
+    samples = [song["samples"][0] | {"number": number} for number in range(count)]
+    return f"jukectlSong({json.dumps(name)}, {json.dumps(song | {'samples': samples})});"
+
+
 def test_the_word_that_is_sung_is_lit_and_a_word_that_is_clicked_is_heard(reader: Reader, site: Fake) -> None:
     page = reader.go("#song=song-00010")
     words = site.songs["song-00010"]["lyrics"]["words"]
@@ -425,6 +446,14 @@ def test_all_is_done_by_keyboard_alone(reader: Reader) -> None:
     press("Enter")
     page.wait_for_selector(".song")
     assert "song=song-00499" in page.url
+
+
+def test_the_focus_stays_where_a_choice_is_made(reader: Reader) -> None:
+    page = reader.go("#song=song-00010")
+    for group, name in (("Level", "Middle"), ("Sample", "1"), ("Level", "Bottom")):
+        page.locator(f"[aria-label={group}] button:text-is('{name}')").focus()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.textContent") == name
 
 
 def test_songs_in_the_making_broken_and_newer_ones_are_told_as_what_they_are(reader: Reader, site: Fake) -> None:
