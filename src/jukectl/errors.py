@@ -91,6 +91,12 @@ class MissingTool(JukectlError):
     """A program or an optional package that this needs is not installed."""
 
 
+def need(holds: bool, key: str, expected: str, value: object) -> None:
+    """BadInput that names a key and what it should be, where its value does not hold."""
+    if not holds:
+        raise BadInput(f"{key} is {expected}, got {value!r}")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether it says so: torch tells it of a GPU and of a CPU in a RuntimeError, each library in its own words."""
     words = ("out of memory", "allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, get_args
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.schedule import KEYS as CHANGE_KEYS
 from jukectl.codes.schedule import Change, in_order
-from jukectl.errors import BadInput, NotASong
+from jukectl.errors import BadInput, NotASong, need
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -46,9 +46,9 @@ class ModelRef:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _need(bool(self.name), "model.name", "the name of a model", self.name)
+        need(bool(self.name), "model.name", "the name of a model", self.name)
         unknown = [part for part in self.fingerprints if part not in PARTS]
-        _need(not unknown, "model.fingerprints", f"a fingerprint of {', '.join(PARTS)}", ", ".join(unknown))
+        need(not unknown, "model.fingerprints", f"a fingerprint of {', '.join(PARTS)}", ", ".join(unknown))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +63,8 @@ class AdapterRef:
     def __post_init__(self) -> None:
         _make_unicode(self, "path")
         _make_floats(self, "strength")
-        _need(math.isfinite(self.strength), "adapters.strength", "a number", self.strength)
-        _need(bool(self.sha256), "adapters.sha256", "the SHA-256 of the file", self.sha256)
+        need(math.isfinite(self.strength), "adapters.strength", "a number", self.strength)
+        need(bool(self.sha256), "adapters.sha256", "the SHA-256 of the file", self.sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Labels:
 
     def __post_init__(self) -> None:
         formats = get_args(LyricsFormat)
-        _need(self.lyrics_format in formats, "labels.lyrics_format", f"one of {', '.join(formats)}", self.lyrics_format)
+        need(self.lyrics_format in formats, "labels.lyrics_format", f"one of {', '.join(formats)}", self.lyrics_format)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +94,9 @@ class Prompt:
     def __post_init__(self) -> None:
         _make_unicode(self, "source")
         _make_floats(self, "start", "seconds")
-        _need(math.isfinite(self.start) and self.start >= 0, "prompt.start", "0 seconds or more", self.start)
-        _need(math.isfinite(self.seconds) and self.seconds >= 0, "prompt.seconds", "0 seconds or more", self.seconds)
-        _need(self.samples >= 0, "prompt.samples", "0 or more", self.samples)
+        need(math.isfinite(self.start) and self.start >= 0, "prompt.start", "0 seconds or more", self.start)
+        need(math.isfinite(self.seconds) and self.seconds >= 0, "prompt.seconds", "0 seconds or more", self.seconds)
+        need(self.samples >= 0, "prompt.samples", "0 or more", self.samples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +110,8 @@ class Score:
     def __post_init__(self) -> None:
         _make_unicode(self, "source")
         _make_floats(self, "start")
-        _need(math.isfinite(self.start), "midi.start", "a number of seconds", self.start)
-        _need(bool(self.sha256), "midi.sha256", "the SHA-256 of notes.mid", self.sha256)
+        need(math.isfinite(self.start), "midi.start", "a number of seconds", self.start)
+        need(bool(self.sha256), "midi.sha256", "the SHA-256 of notes.mid", self.sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +128,11 @@ class Trunk:
     def __post_init__(self) -> None:
         _make_unicode(self, "source")
         _make_floats(self, "seconds")
-        _need(math.isfinite(self.seconds) and self.seconds > 0, "trunk.seconds", "over 0 seconds", self.seconds)
-        _need(self.frames.get(Level.TOP, 0) > 0, "trunk.frames", "top codes, and those of other levels", self.frames)
-        _need(self.frames.keys() == self.sha256.keys(), "trunk.sha256", "a digest a level", self.sha256)
-        _need(self.begins >= 0, "trunk.begins", "0 or more top codes", self.begins)
-        _need(self.sample is None or self.sample >= 0, "trunk.sample", "0 or more", self.sample)
+        need(math.isfinite(self.seconds) and self.seconds > 0, "trunk.seconds", "over 0 seconds", self.seconds)
+        need(self.frames.get(Level.TOP, 0) > 0, "trunk.frames", "top codes, and those of other levels", self.frames)
+        need(self.frames.keys() == self.sha256.keys(), "trunk.sha256", "a digest a level", self.sha256)
+        need(self.begins >= 0, "trunk.begins", "0 or more top codes", self.begins)
+        need(self.sample is None or self.sample >= 0, "trunk.sample", "0 or more", self.sample)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,12 +149,12 @@ class LevelSampling:
     def __post_init__(self) -> None:
         _make_floats(self, "temperature", "top_p", "advance", "guidance")
         warm = math.isfinite(self.temperature) and self.temperature >= 0
-        _need(warm, "temperature", "a number, 0 or more", self.temperature)
-        _need(self.top_k >= 0, "top_k", "0 (off) or more", self.top_k)
-        _need(0 < self.top_p <= 1, "top_p", "above 0 and up to 1 (off)", self.top_p)
-        _need(0 < self.advance <= 1, "advance", "a fraction of the context, above 0 and up to 1", self.advance)
-        _need(self.parallel >= 1, "parallel", "1 (off) or more", self.parallel)
-        _need(math.isfinite(self.guidance) and self.guidance >= 0, "guidance", "0 or more, 1 is off", self.guidance)
+        need(warm, "temperature", "a number, 0 or more", self.temperature)
+        need(self.top_k >= 0, "top_k", "0 (off) or more", self.top_k)
+        need(0 < self.top_p <= 1, "top_p", "above 0 and up to 1 (off)", self.top_p)
+        need(0 < self.advance <= 1, "advance", "a fraction of the context, above 0 and up to 1", self.advance)
+        need(self.parallel >= 1, "parallel", "1 (off) or more", self.parallel)
+        need(math.isfinite(self.guidance) and self.guidance >= 0, "guidance", "0 or more, 1 is off", self.guidance)
 
     @property
     def rows(self) -> int:
@@ -201,26 +201,24 @@ class Recipe:
         object.__setattr__(self, "levels", tuple(level for level in TOP_DOWN if level in self.levels))
         object.__setattr__(self, "schedule", in_order(self.schedule))
         _make_floats(self, "seconds", "song_seconds", "start_at")
-        _need(self.kind in get_args(Kind), "kind", f"one of {', '.join(get_args(Kind))}", self.kind)
-        _need(0 <= self.seed <= LARGEST_SEED, "seed", f"0 to {LARGEST_SEED}", self.seed)
-        _need(self.samples >= 1, "samples", "1 or more", self.samples)
+        need(self.kind in get_args(Kind), "kind", f"one of {', '.join(get_args(Kind))}", self.kind)
+        need(0 <= self.seed <= LARGEST_SEED, "seed", f"0 to {LARGEST_SEED}", self.seed)
+        need(self.samples >= 1, "samples", "1 or more", self.samples)
         for name in ("seconds", "song_seconds", "start_at"):
             value = getattr(self, name)
-            _need(math.isfinite(value) and value >= 0, name, "0 or more", value)
+            need(math.isfinite(value) and value >= 0, name, "0 or more", value)
         numbered = not self.sample_numbers or len(self.sample_numbers) == self.samples
-        _need(numbered, "sample_numbers", f"a number for each of the {self.samples} samples", self.sample_numbers)
+        need(numbered, "sample_numbers", f"a number for each of the {self.samples} samples", self.sample_numbers)
         in_range = all(0 <= number <= LARGEST_SEED for number in self.sample_numbers)
-        _need(in_range, "sample_numbers", f"0 to {LARGEST_SEED}", self.sample_numbers)
-        _need(
-            (self.kind == "branch") == (self.trunk is not None), "trunk", "what a branch has, and no other", self.kind
-        )
-        _need(bool(self.levels), "levels", "a level or more of top, middle and bottom", "none")
+        need(in_range, "sample_numbers", f"0 to {LARGEST_SEED}", self.sample_numbers)
+        need((self.kind == "branch") == (self.trunk is not None), "trunk", "what a branch has, and no other", self.kind)
+        need(bool(self.levels), "levels", "a level or more of top, middle and bottom", "none")
         if self.kind != "encode":
             unset = ", ".join(level.label for level in self.levels if level not in self.sampling)
-            _need(not unset, "sampling", "settings for each of the recipe's levels", f"none for {unset}")
+            need(not unset, "sampling", "settings for each of the recipe's levels", f"none for {unset}")
         for key, value in _flat(self).items():
             for text in value if isinstance(value, list) else [value]:
-                _need(not isinstance(text, str) or _is_unicode(text), key, "text that UTF-8 can hold", text)
+                need(not isinstance(text, str) or _is_unicode(text), key, "text that UTF-8 can hold", text)
 
     def with_made(self, level: Level, made: Made) -> Self:
         """This recipe with a record of what `level` was made on and from."""
@@ -265,7 +263,7 @@ class Recipe:
                     f"{where} has recipe format {version}, and this jukectl knows formats up to {FORMAT}. "
                     "Upgrade with: pip install --upgrade jukectl"
                 )
-            _need(version >= 1, "format", "1 or more", version)
+            need(version >= 1, "format", "1 or more", version)
             return cls(**_read(root))
         except NotASong:
             raise
@@ -273,11 +271,6 @@ class Recipe:
             raise NotASong(
                 f"{where} is no recipe: {error}. Mend it, or begin the song again with --overwrite"
             ) from error
-
-
-def _need(holds: bool, key: str, expected: str, value: object) -> None:
-    if not holds:
-        raise BadInput(f"{key} is {expected}, got {value!r}")
 
 
 def _make_floats(config: object, *names: str) -> None:
@@ -483,7 +476,7 @@ class _Table:
 
     def texts(self, key: str) -> list[str]:
         values = self._get(key, "a list of texts", list)
-        _need(all(isinstance(value, str) for value in values), self._full(key), "a list of texts", values)
+        need(all(isinstance(value, str) for value in values), self._full(key), "a list of texts", values)
         return values
 
     def whole(self, key: str) -> int:
@@ -492,7 +485,7 @@ class _Table:
     def wholes(self, key: str) -> list[int]:
         values = self._get(key, "a list of whole numbers", list)
         whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
-        _need(whole, self._full(key), "a list of whole numbers", values)
+        need(whole, self._full(key), "a list of whole numbers", values)
         return values
 
     def number(self, key: str) -> float:
@@ -507,7 +500,7 @@ class _Table:
     def tables(self, key: str) -> list["_Table"]:
         """The tables of the list called `key`; none where it is not there."""
         values = self._get(key, "a list of tables", list) if key in self else []
-        _need(all(isinstance(value, dict) for value in values), self._full(key), "a list of tables", values)
+        need(all(isinstance(value, dict) for value in values), self._full(key), "a list of tables", values)
         return [_Table(value, self._full(key)) for value in values]
 
     def only(self, keys: Collection[str]) -> dict[str, Any]:
@@ -522,7 +515,7 @@ class _Table:
             raise BadInput(f"{self._full(key)} is missing, it should be {expected}")
         value = self._values[key]
         # True is an int to Python, but no number to a user
-        _need(isinstance(value, kind) and not isinstance(value, bool), self._full(key), expected, value)
+        need(isinstance(value, kind) and not isinstance(value, bool), self._full(key), expected, value)
         return cast(_T, value)
 
 

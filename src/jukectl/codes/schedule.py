@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Self
 
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.errors import BadInput, UnknownName
+from jukectl.errors import BadInput, UnknownName, need
 
 CHANGE = "change"
 """What the tables of a schedule's file are called."""
@@ -37,24 +37,24 @@ class Change:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", float(self.at))
-        _need(math.isfinite(self.at) and self.at >= 0, "at", "0 seconds or more", self.at)
+        need(math.isfinite(self.at) and self.at >= 0, "at", "0 seconds or more", self.at)
         if self.lyrics_at is not None:
             object.__setattr__(self, "lyrics_at", float(self.lyrics_at))
-            _need(math.isfinite(self.lyrics_at) and self.lyrics_at >= 0, "lyrics_at", "0 or more", self.lyrics_at)
-            _need(self.lyrics_line is None, "lyrics_line", "left out where there is lyrics_at", self.lyrics_line)
+            need(math.isfinite(self.lyrics_at) and self.lyrics_at >= 0, "lyrics_at", "0 or more", self.lyrics_at)
+            need(self.lyrics_line is None, "lyrics_line", "left out where there is lyrics_at", self.lyrics_line)
         line = self.lyrics_line
-        _need(line is None or line >= 1, "lyrics_line", "1, the first, or more", line)
+        need(line is None or line >= 1, "lyrics_line", "1, the first, or more", line)
         for name, values in self.settings.items():
-            _need(name in SETTINGS, name, f"no setting that may change; those are {', '.join(SETTINGS)}", dict(values))
+            need(name in SETTINGS, name, f"no setting that may change; those are {', '.join(SETTINGS)}", dict(values))
         told = (self.artist, self.genres, self.lyrics_at, line)
-        _need(bool(self.settings) or told != (None,) * 4, f"the change at {self.at:g} s", "of something", "nothing")
+        need(bool(self.settings) or told != (None,) * 4, f"the change at {self.at:g} s", "of something", "nothing")
 
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> Self:
         """One table of a schedule. BadInput where it is none."""
         if unknown := [key for key in table if key not in KEYS]:
             raise BadInput(f"a change has no {unknown[0]!r}: it has {', '.join(KEYS)}")
-        _need("at" in table, "at", "the second of each change", "none")
+        need("at" in table, "at", "the second of each change", "none")
         return cls(
             at=_number("at", table["at"]),
             artist=_text("artist", table["artist"]) if "artist" in table else None,
@@ -143,23 +143,18 @@ def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, str | list) else f"{value:g}"
 
 
-def _need(holds: bool, key: str, expected: str, value: object) -> None:
-    if not holds:
-        raise BadInput(f"{key} is {expected}, got {value!r}")
-
-
 def _number(key: str, value: Any) -> float:
-    _need(isinstance(value, int | float) and not isinstance(value, bool), key, "a number", value)
+    need(isinstance(value, int | float) and not isinstance(value, bool), key, "a number", value)
     return float(value)
 
 
 def _whole(key: str, value: Any) -> int:
-    _need(isinstance(value, int) and not isinstance(value, bool), key, "a whole number", value)
+    need(isinstance(value, int) and not isinstance(value, bool), key, "a whole number", value)
     return int(value)
 
 
 def _text(key: str, value: Any) -> str:
-    _need(isinstance(value, str), key, "a text", value)
+    need(isinstance(value, str), key, "a text", value)
     return str(value)
 
 
