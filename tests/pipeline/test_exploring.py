@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from matplotlib.image import imread
 
 from jukectl.audio import io
 from jukectl.codes.level import Level
-from jukectl.codes.schedule import Change
+from jukectl.codes.schedule import Change, parse_schedule
 from jukectl.codes.song import Song
 from jukectl.codes.tree import Tree, TreeRecipe
 from jukectl.errors import BadInput
@@ -282,6 +283,36 @@ def test_lyrics_are_shown_with_their_times(lyric_song: Path, tmp_path):
     assert lyrics["text"] == "Hey <you>\nthere"
     assert [lyrics["text"][word["from"] : word["to"]] for word in lyrics["words"]] == ["Hey", "<you>", "there"]
     assert [word["start"] for word in lyrics["words"]] == [0.1, 0.3, 0.45]
+
+
+def test_the_times_of_lyrics_are_those_of_the_audio(lyric_song: Path, tmp_path):
+    recipe = Song(lyric_song).recipe()
+    assert recipe is not None
+    Song(lyric_song).write_recipe(replace(recipe, start_at=0.25))
+    explore([lyric_song], tmp_path / "site", taking=Taking(decode=False))
+    lyrics = only(tmp_path / "site")["lyrics"]
+    assert [(word["text"], word["start"]) for word in lyrics["words"]] == [
+        ("<you>", pytest.approx(0.05)),
+        ("there", pytest.approx(0.2)),
+    ]
+    assert [lyrics["text"][word["from"] : word["to"]] for word in lyrics["words"]] == ["<you>", "there"]
+
+
+def test_the_files_that_a_command_names_are_taken_home(lyric_song: Path, tmp_path):
+    recipe = Song(lyric_song).recipe()
+    assert recipe is not None
+    changes = (
+        Change(at=0.1, artist="Björk B.", settings={"guidance": {Level.TOP: 3.0}}),
+        Change(at=0.2, lyrics_line=2),
+    )
+    Song(lyric_song).write_recipe(replace(recipe, schedule=changes))
+    explore([lyric_song], tmp_path / "site", taking=Taking(decode=False))
+    shown = only(tmp_path / "site")
+    files = {one["label"]: (tmp_path / "site" / unquote(one["url"])).read_text() for one in shown["downloads"][:3]}
+    assert list(files) == ["song.toml", "lyrics.lrc", "schedule.toml"]
+    assert {"lyrics.lrc", "schedule.toml"} < set(shlex.split(shown["command"]))
+    assert files["lyrics.lrc"] == recipe.labels.lyrics
+    assert parse_schedule(files["schedule.toml"], "schedule.toml") == changes
 
 
 def test_what_changes_on_the_way_is_told_in_words(song: Song, tmp_path):

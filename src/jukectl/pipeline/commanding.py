@@ -7,8 +7,11 @@ from pathlib import Path
 
 from jukectl.codes.level import TOP_DOWN
 from jukectl.codes.recipe import Labels, LevelSampling, Recipe
+from jukectl.codes.schedule import CHANGE
 from jukectl.codes.tree import TreeRecipe, name_of
 from jukectl.pipeline.request import FALLBACK
+
+SCHEDULE = "schedule.toml"
 
 OPTIONS = {
     "temperature": "--temperature",
@@ -38,6 +41,20 @@ def tree_command(recipe: TreeRecipe, root: Recipe, out: str) -> str:
     return shlex.join(["jukectl", *_tree_words(recipe, root, out)])
 
 
+def files_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Files that a command names and whose content the recipe keeps: what they are called, and their text."""
+    if recipe.labels.lyrics is not None:
+        yield _lyrics_file(recipe.labels), recipe.labels.lyrics
+    if recipe.schedule:
+        import tomlkit
+
+        yield SCHEDULE, tomlkit.dumps({CHANGE: [change.table() for change in recipe.schedule]})
+
+
+def _lyrics_file(labels: Labels) -> str:
+    return "lyrics.lrc" if labels.lyrics_format == "lrc" else "lyrics.txt"
+
+
 def _words(recipe: Recipe, out: str, sample_rate: int | None) -> Iterator[str]:
     if recipe.kind == "encode":
         yield "encode"
@@ -57,7 +74,7 @@ def _words(recipe: Recipe, out: str, sample_rate: int | None) -> Iterator[str]:
         yield from ("sample", "--out", out)
     yield from _labels(recipe, recipe.labels)
     yield from ("--midi", Path(recipe.midi.source).name) if recipe.midi else ()
-    yield from ("--schedule", "schedule.toml") if recipe.schedule else ()
+    yield from ("--schedule", SCHEDULE) if recipe.schedule else ()
     yield from ("--seconds", _number(recipe.seconds))
     yield from (
         ("--song-seconds", _number(recipe.song_seconds)) if recipe.song_seconds != _made(recipe, sample_rate) else ()
@@ -111,7 +128,7 @@ def _labels(recipe: Recipe, labels: Labels) -> Iterator[str]:
     for genre in labels.genres:
         yield from ("--genre", genre)
     if labels.lyrics is not None:
-        yield from ("--lyrics", "lyrics.lrc" if labels.lyrics_format == "lrc" else "lyrics.txt")
+        yield from ("--lyrics", _lyrics_file(labels))
 
 
 def _settings(recipe: Recipe) -> Iterator[str]:

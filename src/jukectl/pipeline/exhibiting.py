@@ -62,8 +62,8 @@ class Exhibitor:
         self._bring(path, target)
         return self._site.url(target)
 
-    def recipe(self, text: str, name: str, kept: str) -> Download:
-        """The text of a recipe, to be taken home under the name `kept`."""
+    def text(self, text: str, name: str, kept: str) -> Download:
+        """A text of a song's, such as its recipe, to be taken home under the name `kept`."""
         target = self._target(name, *_parted(kept))
         with atomic_write(target) as file:
             file.write(text.encode())

@@ -26,11 +26,12 @@ from jukectl.explorer.taking import Taking
 from jukectl.explorer.upkeep import Explored, Maker, keep_up
 from jukectl.lyrics import lrc
 from jukectl.pipeline.about import describe_path
-from jukectl.pipeline.commanding import command_of, tree_command
+from jukectl.pipeline.commanding import command_of, files_of, tree_command
 from jukectl.pipeline.exhibiting import Exhibitor
 from jukectl.pipeline.karaoke import karaoke_paths
 from jukectl.pipeline.machine import choose
-from jukectl.pipeline.singing import lyrics_text, timed_lyrics
+from jukectl.pipeline.scheduling import sung_by_schedule
+from jukectl.pipeline.singing import lyrics_text
 from jukectl.pipeline.trunks import codes_of_song
 from jukectl.progress import Report, Warn, silent, unheard
 
@@ -97,10 +98,17 @@ def _song(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
         alignment=tuple(_alignment(song, basics.id, count, shown)),
         changes=_changes(recipe),
         downloads=(
-            *((shown.recipe(text, basics.id, song.toml_path.name),) if text else ()),
+            *((shown.text(text, basics.id, song.toml_path.name),) if text else ()),
+            *_asked(recipe, basics.id, shown),
             *shown.files(path, archives, basics.id),
         ),
     )
+
+
+def _asked(recipe: Recipe | None, name: str, shown: Exhibitor) -> Iterator[Download]:
+    """The files that a song's command names, as far as its recipe has them."""
+    if recipe is not None:
+        yield from (shown.text(text, name, kept) for kept, text in files_of(recipe))
 
 
 def _sample_rate(codes: Iterable[Codes]) -> int | None:
@@ -143,7 +151,8 @@ def _tree(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
         lyrics=_lyrics(tree.root, recipe.step),
         changes=_changes(recipe.step),
         downloads=(
-            shown.recipe(text, basics.id, tree.toml_path.name),
+            shown.text(text, basics.id, tree.toml_path.name),
+            *_asked(recipe.step, basics.id, shown),
             *shown.files(path, [(tree.root.notes_path, tree.root.notes_path.name)], basics.id),
         ),
         every=every,
@@ -222,7 +231,7 @@ def _lyrics(song: Song, recipe: Recipe | None) -> LyricsDetail | None:
     """The lyrics; their times are the user's own, or those that the model's attention told for sample 0."""
     if recipe is None or recipe.labels.lyrics is None:
         return None
-    timed = timed_lyrics(recipe.labels)
+    timed = sung_by_schedule(recipe)
     heard = karaoke_paths(song, 0)[1]
     if timed is None and inside(song.path, heard):
         with suppress(JukectlError, OSError, UnicodeDecodeError):
