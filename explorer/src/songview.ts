@@ -182,7 +182,7 @@ export class SongView {
           "figure",
           {},
           h("a", { href: url, target: "_blank", rel: "noopener" }, h("img", { src: url, loading: "lazy", alt: `Where the model looks in the lyrics over time, sample ${sample}` })),
-          h("figcaption", {}, "Where the model looks in the lyrics (up) while it makes the music (to the right)."),
+          h("figcaption", {}, "Where the model looks in the lyrics, from top to bottom, while it makes the music, from left to right."),
         ),
       ),
     );
