@@ -11,7 +11,7 @@ MINI := build/mini
 RECIPES := examples/mini
 LEVELS := bottom middle top
 CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
-PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
+PRIOR_RUNS := $(MINI)/runs/bottom $(MINI)/runs/middle $(MINI)/runs/notes
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo explorer page-tools test test-slow lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
@@ -114,6 +114,8 @@ mini-codes: $(LEVELS:%=mini-codec-%)
 mini-prior-top: mini-codes
 	@echo 'Training the top prior'
 	@$(JUKECTL) train prior $(RECIPES)/top.toml
+	@echo 'Teaching it to follow notes'
+	@$(JUKECTL) train prior $(RECIPES)/notes.toml
 
 mini-prior-%: mini-codes
 	@echo 'Training the $* upsampler'

@@ -131,12 +131,13 @@ def quick(line: str) -> list[str]:
     return arguments
 
 
-def test_the_tour_runs_from_its_first_line_to_its_last(tiny_model, riff, tmp_path, monkeypatch, capsys):
+def test_the_tour_runs_from_its_first_line_to_its_last(playing_model, riff, tmp_path, monkeypatch, capsys):
     (tmp_path / "examples").mkdir()
     shutil.copy(riff, tmp_path / "examples/riff.wav")
-    shutil.copytree(tiny_model, tmp_path / "assets/mini")
+    shutil.copy(ROOT / "examples/tune.mid", tmp_path / "examples")
+    shutil.copytree(playing_model, tmp_path / "assets/mini")
     card = tmp_path / "assets/mini/model.toml"
-    card.write_text(card.read_text(encoding="utf-8").replace('name = "tiny"', 'name = "mini"'), encoding="utf-8")
+    card.write_text(card.read_text(encoding="utf-8").replace('name = "player"', 'name = "mini"'), encoding="utf-8")
     monkeypatch.setattr("jukectl.checkpoints.catalogue.assets", lambda: tmp_path / "assets")
     monkeypatch.setattr("jukectl.checkpoints.catalogue.user_models", lambda: tmp_path / "none")
     monkeypatch.chdir(tmp_path)
