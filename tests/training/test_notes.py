@@ -1,7 +1,9 @@
 """Learning to follow notes: from beside the songs to the rolls of segments, into a trained prior, to a model."""
 
 import csv
+import importlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,6 +179,22 @@ midi = {{ width = 8, depth = 2 }}
 def task_of(path, *overrides):
     recipe = load_recipe(path, PriorRecipe, overrides)
     return PriorTask(recipe, None if recipe.start is None else find_prior(recipe.start, Level.TOP))
+
+
+def test_what_hears_notes_can_be_made_smaller_and_the_rest_stays(grown, played, tmp_path, monkeypatch):
+    run = train_prior(grown, ("train.steps=30",), silent).parent
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples" / "mini"))
+    shrink = importlib.import_module("shrink_notes").main
+    shrink(run, played, tmp_path / "small", width=4, depth=1, growth=2, steps=100, batch=2)
+    before, after = (find_prior(str(path), Level.TOP) for path in (run, tmp_path / "small"))
+    assert after.config == replace(before.config, midi=MidiConfig(width=4, depth=1, growth=2))
+    kept = {name: tensor for name, tensor in before.prior.state_dict().items() if not name.startswith("midi.")}
+    for name, tensor in kept.items():
+        assert torch.equal(after.prior.state_dict()[name], tensor), name
+    labels = task_of(grown, "midi_dropout=0.0").batch(1).labels
+    with torch.no_grad():
+        said, wanted = after.prior.midi(labels), before.prior.midi(labels)
+    assert (said - wanted).square().mean() < 0.5 * wanted.square().mean()
 
 
 @torch.no_grad()
