@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
 from jukectl.pipeline import Request, sample
+from jukectl.sampling import level as sampling_level
 
 SHORT = 0.608  # seconds: 19 top codes, less than a context; 76 middle and 304 bottom codes, more than one
 
@@ -57,3 +59,17 @@ def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def codes_in() -> Callable[[Path], dict[str, bytes]]:
     """The bytes of every level's archive in a song folder."""
     return lambda path: {file.name: file.read_bytes() for file in sorted(Path(path).glob("*.npz"))}
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[Level, int]:
+    """How many codes were drawn at each level."""
+    counts = dict.fromkeys(TOP_DOWN, 0)
+    uniforms = sampling_level.uniforms
+
+    def counted(seed, level, sample, start, stop):
+        counts[level] += stop - start
+        return uniforms(seed, level, sample, start, stop)
+
+    monkeypatch.setattr(sampling_level, "uniforms", counted)
+    return counts

@@ -19,7 +19,6 @@ from jukectl.pipeline import (
     sample,
     tree,
 )
-from jukectl.sampling import level as sampling_level
 
 GROWTH = Growth(every=0.4, branches=3, depth=2)
 NODES, STEP = 3 + 9, 12  # of it; and top codes a step
@@ -31,20 +30,6 @@ def draft(tiny_model, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("songs") / "draft"
     sample(path, Request(model=str(tiny_model), artist="Ada", seconds=0.5, seed=3, samples=2, levels=(Level.TOP,)))
     return path
-
-
-@pytest.fixture
-def drawn(monkeypatch) -> dict[Level, int]:
-    """How many codes were drawn at each level."""
-    counts = dict.fromkeys(TOP_DOWN, 0)
-    uniforms = sampling_level.uniforms
-
-    def counted(seed, level, sample, start, stop):
-        counts[level] += stop - start
-        return uniforms(seed, level, sample, start, stop)
-
-    monkeypatch.setattr(sampling_level, "uniforms", counted)
-    return counts
 
 
 def listing(path: Path) -> dict[Path, object]:

@@ -32,7 +32,6 @@ from jukectl.pipeline import (
 )
 from jukectl.pipeline.playing import to_be_heard
 from jukectl.pipeline.previewing import Preview
-from jukectl.sampling import level as sampling_level
 
 EVERY, STEP = 0.4, 12  # seconds from node to node, and as many top codes
 GROWTH = Growth(every=EVERY, branches=3, depth=2)
@@ -104,15 +103,7 @@ def test_a_path_grown_alone_is_the_trees(grown, beginning, request_, tmp_path):
     assert files(path) == files(grown)
 
 
-def test_sixteen_leaves_cost_no_more_than_their_distinct_spans(beginning, tmp_path, monkeypatch):
-    drawn = dict.fromkeys(TOP_DOWN, 0)
-    uniforms = sampling_level.uniforms
-
-    def counted(seed, level, sample, start, stop):
-        drawn[level] += stop - start
-        return uniforms(seed, level, sample, start, stop)
-
-    monkeypatch.setattr(sampling_level, "uniforms", counted)
+def test_sixteen_leaves_cost_no_more_than_their_distinct_spans(beginning, drawn, tmp_path):
     growth = Growth(every=EVERY, branches=4, depth=2)
     result = tree(beginning, tmp_path / "tree", growth, Beginning(), Request(), levels=(Level.TOP,))
     assert len(result.leaves) == 16

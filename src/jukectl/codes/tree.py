@@ -80,6 +80,10 @@ class TreeRecipe:
             return [self.leaf[:step]]
         return list(product(range(self.branches), repeat=step))
 
+    def all_places(self) -> list[Place]:
+        """The nodes of all steps, those nearest to the root first."""
+        return [place for step in range(1, self.depth + 1) for place in self.places(step)]
+
     def to_toml(self) -> str:
         """The text of tree.toml."""
         import tomlkit

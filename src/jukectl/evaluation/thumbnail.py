@@ -1,12 +1,10 @@
 """Small pictures of sound for pages: the outline of a waveform in numbers, a spectrogram without axes."""
 
-import struct
-import zlib
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
 from jukectl.audio.mix import Samples
 from jukectl.errors import CannotWrite
@@ -40,26 +38,14 @@ def draw_thumbnail(samples: Samples, sample_rate: int, path: Path) -> None:
     """
     columns = min(COLUMNS, max(1, len(samples) // FINEST))
     power = band_powers(samples, sample_rate, column_seconds=len(samples) / sample_rate / columns, bands=BANDS)
-    picture = decibels(power, float(power.max()), span=SPAN)  # (bands, columns)
-    shades = np.rint((picture[::-1] / SPAN + 1) * (SHADES - 1)).astype(np.uint8)
+    levels = decibels(power, float(power.max()), span=SPAN)  # (bands, columns)
+    picture = Image.fromarray(np.rint((levels[::-1] / SPAN + 1) * (SHADES - 1)).astype(np.uint8))
+    picture.putpalette(_palette())  # a quarter of the bytes of a colour a pixel
     try:
         path.unlink(missing_ok=True)
-        path.write_bytes(_png(shades, _palette()))
+        picture.save(path, "png")
     except OSError as error:
         raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _png(shades: NDArray[np.uint8], palette: bytes) -> bytes:
-    """A PNG of places (rows, columns) in a palette: a quarter of the bytes of one with a colour a pixel."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    rows, columns = shades.shape
-    lines = np.concatenate((np.zeros((rows, 1), np.uint8), shades), axis=1)  # each begins with its filter, here none
-    header = struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"PLTE", palette), (b"IDAT", zlib.compress(lines.tobytes())), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, data) for name, data in parts)
 
 
 @cache

@@ -139,9 +139,8 @@ def estimate_regrow(path: Path, request: Request, *, depth: int | None = None, w
 def _estimate_tree(grove: Tree, recipe: TreeRecipe, request: Request, warn: Warn) -> TreeEstimate:
     """Of a tree that has a root."""
     folder, _ = recipe_of_song(grove.root, request)
-    places = [place for step in range(1, recipe.depth + 1) for place in recipe.places(step)]
     last = recipe.step.levels[-1]
-    undecoded = sum(not grove.audio_path(place, last).exists() for place in places)
+    undecoded = sum(not grove.audio_path(place, last).exists() for place in recipe.all_places())
     return _estimate(
         grove.path, folder, list(_missing(grove, recipe, folder)), recipe.step, request, warn, undecoded=undecoded
     )

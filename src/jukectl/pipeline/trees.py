@@ -177,11 +177,10 @@ def describe_tree(path: Path) -> dict[str, Any]:
     step, trunk = recipe.step, recipe.step.trunk
     assert trunk is not None
     nodes: dict[str, dict[str, Any]] = {}
-    for number in range(1, recipe.depth + 1):
-        for place in recipe.places(number):
-            done = [level.label for level in step.levels if grove.node_path(place, level).exists()]
-            audio = grove.audio_path(place, step.levels[-1])
-            nodes[name_of(place)] = {"levels": done, "audio": str(audio) if audio.exists() else None}
+    for place in recipe.all_places():
+        done = [level.label for level in step.levels if grove.node_path(place, level).exists()]
+        audio = grove.audio_path(place, step.levels[-1])
+        nodes[name_of(place)] = {"levels": done, "audio": str(audio) if audio.exists() else None}
     return {
         "tree": str(path),
         "model": step.model.name,
@@ -361,8 +360,7 @@ def _grow(grove: Tree, recipe: TreeRecipe, request: Request, report: Report, war
         for level in plain_request.preview:
             _decode(grove, recipe, level, recipe.places(step), plain_request, report)
     last = recipe.step.levels[-1]
-    places = [place for step in range(1, recipe.depth + 1) for place in recipe.places(step)]
-    decoded = _decode(grove, recipe, last, places, plain_request, report)
+    decoded = _decode(grove, recipe, last, recipe.all_places(), plain_request, report)
     leaves = {name_of(place): grove.audio_path(place, last) for place in recipe.places(recipe.depth)}
     return Grown(grove.path, leaves, sampled, bool(sampled) or decoded)
 
