@@ -22,7 +22,7 @@ from torch import Tensor
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.configurations import CODEC
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.sampling.measuring import timed
+from jukectl.sampling.timing import timed
 from jukectl.vqvae import chunks, convnet
 from jukectl.vqvae.model import VQVAE
 

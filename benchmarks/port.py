@@ -8,7 +8,7 @@ from transformers.models.deprecated.jukebox.modeling_jukebox import JukeboxCondi
 from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import FACTORED, PriorConfig
 from jukectl.prior.model import Conditioning
-from jukectl.sampling.decoder import Decoder
+from jukectl.sampling.decoders.base import Decoder
 
 AT_ONCE = 32  # known positions that are read together; the port's own default for the upper levels
 

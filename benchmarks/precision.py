@@ -14,10 +14,10 @@ from jukectl.checkpoints import catalogue
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.native.packing import Precision
-from jukectl.pipeline.encoding import hear
+from jukectl.plan.prompt import hear
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
-from jukectl.sampling.native_decoder import NativeDecoder
+from jukectl.sampling.decoders.native import NativeDecoder
 from jukectl.vqvae import chunks
 
 CPU = torch.device("cpu")

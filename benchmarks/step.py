@@ -20,12 +20,13 @@ import torch
 from jukectl.checkpoints.configurations import BOTTOM, TOP_1B_LYRICS, TOP_5B, TOP_5B_LYRICS
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
+from jukectl.inspect.naive import NaiveDecoder
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
-from jukectl.sampling.decoder import Decoder, EagerDecoder, decoder_for
+from jukectl.sampling.decoders.base import Decoder, EagerDecoder
+from jukectl.sampling.decoders.choose import decoder_for
 from jukectl.sampling.floor import step_bytes
-from jukectl.sampling.measuring import Contestant, Memory, Rounds, Times, in_turns
-from jukectl.sampling.naive import NaiveDecoder
+from jukectl.sampling.timing import Contestant, Memory, Rounds, Times, in_turns
 
 SMALL = PriorConfig(level=Level.TOP, context=2048, width=512, depth=12, heads=4, blocks=64, hop=128)
 SHAPES: Mapping[str, PriorConfig] = {

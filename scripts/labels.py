@@ -19,7 +19,7 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.errors import JukectlError
-from jukectl.pipeline.telling import begun_samples, song_samples
+from jukectl.plan.conditioning import begun_samples, song_samples
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
 

@@ -25,8 +25,8 @@ from jukectl.codes.level import Level
 from jukectl.prior.config import AttentionKind, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
-from jukectl.training.blocks import prepare_blocks
 from jukectl.training.config import TrainConfig
+from jukectl.training.distributed import prepare_blocks
 from jukectl.training.optimizer import adam
 
 PEAK_TFLOPS: Mapping[str, float] = {  # dense bf16, by the makers' data sheets

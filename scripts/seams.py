@@ -26,17 +26,18 @@ from unittest import mock
 import numpy as np
 import torch
 
+from jukectl.api import Request, continue_
 from jukectl.audio import io
 from jukectl.checkpoints import catalogue
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.evaluation.seams import Seams, measure_seams
-from jukectl.pipeline import Request, continue_, filling
 from jukectl.prior.labels import LabelBatch
+from jukectl.render import level as filling
 from jukectl.sampling import level as levels
+from jukectl.sampling.draw import uniforms
 from jukectl.sampling.level import LevelJob, fill, fill_spans
-from jukectl.sampling.noise import uniforms
 from jukectl.sampling.spans import Spans, spans_of
 
 AFTER = 64  # codes after a seam whose bits are counted

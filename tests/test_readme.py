@@ -104,16 +104,16 @@ def test_names_and_numbers_of_the_embedded_model_are_its_own():
 
 
 def test_the_python_example_calls_what_there_is():
-    from jukectl import pipeline
+    import jukectl
 
     (example,) = blocks(README, "python")
     calls = [node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.Call)]
-    ours = [call for call in calls if ast.unparse(call.func).startswith("pipeline.")]
+    ours = [call for call in calls if ast.unparse(call.func).startswith("jukectl.")]
     assert len(ours) == 2
     for call in ours:
-        function = getattr(pipeline, ast.unparse(call.func).removeprefix("pipeline."))
+        function = getattr(jukectl, ast.unparse(call.func).removeprefix("jukectl."))
         inspect.signature(function).bind(*call.args, **{str(word.arg): word.value for word in call.keywords})
-    assert "audio" in pipeline.Rendered.__dataclass_fields__
+    assert "audio" in jukectl.Rendered.__dataclass_fields__
 
 
 def section(title: str) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from train import RUNS
 
-from jukectl.evaluation import plots
-from jukectl.evaluation.charts import Layout, colour
+from jukectl.plots import sound
+from jukectl.plots.charts import Layout, colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -200,8 +200,8 @@ def main() -> None:
     images: Path = parser.parse_args().images
     logs = read_all(RUNS)
     print(table(logs))
-    plots.save(draw_reconstruction(logs), images / "ablation-reconstruction.png")
-    plots.save(draw_codebooks(logs), images / "ablation-codebooks.png")
+    sound.save(draw_reconstruction(logs), images / "ablation-reconstruction.png")
+    sound.save(draw_codebooks(logs), images / "ablation-codebooks.png")
 
 
 if __name__ == "__main__":

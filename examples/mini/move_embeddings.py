@@ -20,7 +20,7 @@ from torch import Tensor
 
 from jukectl.cli.options import parse_levels
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.training.encoded import EncodedSongs
+from jukectl.data.encoded import EncodedSongs
 
 OWN, UPPER = "codes.weight", "place.codes.weight"
 

@@ -19,10 +19,10 @@ import typer
 from safetensors.torch import save_file
 
 from jukectl.codes.level import Level
-from jukectl.prior.conditioners.midi import NoteConditioner
+from jukectl.data.encoded import EncodedSongs
+from jukectl.data.segments import SegmentSet
+from jukectl.prior.conditioning import NoteConditioner
 from jukectl.prior.config import MidiConfig
-from jukectl.training.encoded import EncodedSongs
-from jukectl.training.segments import SegmentSet
 from jukectl.training.starting import find_prior
 
 LEARNING_RATE = 3e-3

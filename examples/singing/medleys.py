@@ -19,9 +19,9 @@ import typer
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
+from jukectl.data.encoded import CodeFolder, EncodedSongs
+from jukectl.data.manifest import Manifest, Track
 from jukectl.lyrics import lrc
-from jukectl.training.encoded import CodeFolder, EncodedSongs
-from jukectl.training.manifest import Manifest, Track
 
 
 def main(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jukectl.alignment.aligner import Span
 from jukectl.alignment.song import align_lines, align_text, loud_frames
+from jukectl.alignment.sphinx import Span
 from jukectl.lyrics.lrc import parse
 
 RATE = 1_000

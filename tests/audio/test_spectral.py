@@ -9,13 +9,7 @@ import torch
 from hypothesis import given, settings
 
 from jukectl.audio import spectral
-from jukectl.audio.spectral import (
-    SETTINGS,
-    StftSetting,
-    magnitudes,
-    multi_resolution_distance,
-    spectral_convergence_db,
-)
+from jukectl.audio.spectral import SETTINGS, StftSetting, magnitudes, multi_resolution_distance, spectral_convergence_db
 
 SMALL = StftSetting(n_fft=64, hop=16, window=48)
 

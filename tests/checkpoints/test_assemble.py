@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from jukectl.checkpoints.assemble import Run, assemble, read_card
+from jukectl.checkpoints.fingerprints import fingerprint
 from jukectl.checkpoints.store import ModelFolder
-from jukectl.codes.fingerprint import fingerprint
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel
 from jukectl.prior.vocabulary import Vocabulary

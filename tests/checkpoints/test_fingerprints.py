@@ -9,8 +9,8 @@ from foreign_models import random_model, write_huggingface
 from safetensors.torch import load_file, save_file
 
 from jukectl.checkpoints import fingerprints as module
+from jukectl.checkpoints.fingerprints import fingerprint
 from jukectl.checkpoints.store import ModelFolder
-from jukectl.codes.fingerprint import fingerprint
 
 
 @pytest.fixture(autouse=True)

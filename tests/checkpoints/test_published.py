@@ -6,8 +6,7 @@ import pytest
 
 from jukectl.checkpoints.configurations import CODEC, published_priors
 from jukectl.checkpoints.layout import shapes_of
-from jukectl.checkpoints.published import PUBLISHED
-from jukectl.checkpoints.sizes import memory, size
+from jukectl.checkpoints.published import PUBLISHED, memory, size
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

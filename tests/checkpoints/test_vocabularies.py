@@ -7,8 +7,8 @@ import pytest
 from jukectl.checkpoints.vocabularies import LARGEST, read_vocabularies
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadModel
+from jukectl.lyrics.tokens import V2, V3
 from jukectl.prior.config import LyricsConfig, PriorConfig
-from jukectl.prior.lyrics import V2, V3
 from jukectl.prior.vocabulary import Style
 
 ARTISTS = {"ada": 1, "zoë": 4, "the foos": 4, "ada.v2": 2, "the_foos.v2": 6, "unknown": 0}

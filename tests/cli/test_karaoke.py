@@ -15,11 +15,11 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.lyrics import lrc
-from jukectl.pipeline import karaoke
 from jukectl.prior.config import EncoderConfig, LyricsConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import add_lyrics
-from jukectl.sampling.listening import SongAttention
+from jukectl.render import karaoke
+from jukectl.sampling.attention import SongAttention
 
 WORDS = "La la,\nover & out\n"
 FILES = ("lyrics-alignment-0.png", "lyrics-0.lrc", "lyrics-0.vtt")

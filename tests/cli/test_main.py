@@ -197,12 +197,12 @@ def raising(error):
     ],
 )
 def test_a_machine_that_cannot_is_exit_status_one(fails, song, monkeypatch, error, said):
-    monkeypatch.setattr("jukectl.pipeline.describe_path", raising(error))
+    monkeypatch.setattr("jukectl.api.describe_path", raising(error))
     assert said in fails("info", song, status=1)
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(jukectl, song, monkeypatch):
-    monkeypatch.setattr("jukectl.pipeline.describe_path", raising(RuntimeError("shapes differ")))
+    monkeypatch.setattr("jukectl.api.describe_path", raising(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
         jukectl("info", song)
 
@@ -215,7 +215,7 @@ def test_verbose_shows_the_traceback_of_any_error(jukectl, tmp_path):
 
 
 def test_after_ctrl_c_the_command_to_go_on_is_printed(jukectl, song, monkeypatch):
-    monkeypatch.setattr("jukectl.pipeline.upsample", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("jukectl.api.upsample", raising(KeyboardInterrupt()))
     answer = jukectl("upsample", song, "--artist", "Björk B.", "--overwrite", status=130)
     assert answer.out == ""
     assert answer.err.strip().endswith(f"Go on with: jukectl upsample {song} --artist 'Björk B.'")
@@ -264,4 +264,4 @@ def test_help_is_there_at_once():
 def test_help_needs_no_numpy_either():
     code = "import sys\nfrom jukectl.cli.main import main\nmain(['--help'])\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"numpy", "torch", "jukectl.pipeline"} & set(done.stdout.splitlines()[-1].split())
+    assert not {"numpy", "torch", "jukectl.api"} & set(done.stdout.splitlines()[-1].split())

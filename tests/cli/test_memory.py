@@ -40,7 +40,7 @@ def test_what_is_no_size_is_refused(text):
 @pytest.fixture(autouse=True)
 def allocator(monkeypatch):
     """The setting of the C library would last for all other tests."""
-    monkeypatch.setattr("jukectl.pipeline.planning.give_back_at_once", lambda: True)
+    monkeypatch.setattr("jukectl.plan.memory.give_back_at_once", lambda: True)
 
 
 def test_a_song_that_cannot_fit_is_refused_in_one_line_before_it_begins(fails, style, tmp_path):
@@ -81,7 +81,7 @@ def shrink(*rest):
     yield from fill(*rest)
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))  # audio is another matter
 
-from jukectl.pipeline import filling
+from jukectl.render import level as filling
 filling.fill = shrink
 sys.exit(main(sys.argv[2:]))
 """

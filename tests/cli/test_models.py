@@ -2,7 +2,7 @@
 
 import pytest
 
-from jukectl.checkpoints.sizes import memory
+from jukectl.checkpoints.published import memory
 from jukectl.checkpoints.store import ModelFolder
 
 REPOSITORY = {"config.json": b"{}", "model.safetensors": bytes(1_234_567), "vocab.json": b"{}"}

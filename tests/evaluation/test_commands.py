@@ -16,12 +16,12 @@ from jukectl.cli.main import main
 from jukectl.codes.level import Level
 from jukectl.codes.shard import read_shard, write_shard
 from jukectl.codes.song import Song
+from jukectl.data.encoded import CodeFolder, EncodedSongs
+from jukectl.data.segments import SegmentSet
 from jukectl.evaluation.baselines import Bigram
-from jukectl.pipeline.evaluating.inputs import read_globs
+from jukectl.evaluation.inputs import read_globs
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.vocabulary import Vocabulary
-from jukectl.training.encoded import CodeFolder, EncodedSongs
-from jukectl.training.segments import SegmentSet
 
 from .conftest import RATE, SONGS, music, save_music
 

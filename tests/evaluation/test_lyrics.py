@@ -12,15 +12,14 @@ from safetensors.torch import save_file
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
+from jukectl.data.encoded import CodeFolder
+from jukectl.data.manifest import Manifest, Track
 from jukectl.evaluation.lyrics import LyricsScore, even_onsets
-from jukectl.prior.attending import attention_of
+from jukectl.lyrics.tokens import SungWord
 from jukectl.prior.config import AttentionKind, LyricsConfig, PriorConfig
-from jukectl.prior.following import word_onsets
 from jukectl.prior.labels import LabelBatch
+from jukectl.prior.lyric_attention import attention_of, word_onsets
 from jukectl.prior.model import Prior
-from jukectl.prior.sung import SungWord
-from jukectl.training.encoded import CodeFolder
-from jukectl.training.manifest import Manifest, Track
 
 RATE, HOP, CONTEXT, CHARACTERS = 1_000, 10, 32, 12
 WORDS = {  # when words of two letters are sung, in seconds, and until when

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from jukectl.codes.entropy import entropy_bits
+from jukectl.codes.archive import entropy_bits
 from jukectl.evaluation.measures import multi_resolution_stft, si_sdr_db
 
 TIME = np.arange(4_000) / 4_000

@@ -13,11 +13,10 @@ from jukectl.cli.main import main
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput
-from jukectl.evaluation.notes import note_f1
+from jukectl.evaluation import notes_followed as evaluating
+from jukectl.evaluation.notes_followed import evaluate_midi, note_f1
 from jukectl.midi.notes import Notes, write_midi
-from jukectl.pipeline.evaluating import evaluate_midi
-from jukectl.pipeline.evaluating import midi as evaluating
-from jukectl.pipeline.request import Request
+from jukectl.plan.request import Request
 
 UP = [(0.1 * step, 0.1 * step + 0.08, 60 + step, 90, False) for step in range(4)]
 DOWN = [(0.1 * step, 0.1 * step + 0.08, 75 - step, 90, False) for step in range(4)]

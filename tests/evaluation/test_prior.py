@@ -8,18 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukectl.codes.level import Level
+from jukectl.data.segments import Segments
 from jukectl.evaluation.baselines import Bigram
-from jukectl.evaluation.prior import (
-    PriorScore,
-    beginnings,
-    derangement,
-    score,
-    shuffle_labels,
-)
+from jukectl.evaluation.prior import PriorScore, beginnings, derangement, score, shuffle_labels
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
-from jukectl.training.segments import Segments
 
 K, T = 5, 16
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
-from jukectl.training.encoded import CodeFolder
+from jukectl.data.encoded import CodeFolder
 
 from .conftest import music, save_music
 

@@ -11,7 +11,8 @@ from types import ModuleType
 import pytest
 
 from jukectl.codes.level import Level
-from jukectl.training.config import VQVAERecipe, build, load_recipe
+from jukectl.tables import build
+from jukectl.training.config import VQVAERecipe, load_recipe
 from jukectl.vqvae.config import VQVAEConfig
 
 ROOT = Path(__file__).parent.parent.parent

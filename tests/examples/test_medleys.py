@@ -9,9 +9,9 @@ import pytest
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
+from jukectl.data.encoded import CodeFolder, EncodedSongs
+from jukectl.data.manifest import Manifest, Track
 from jukectl.lyrics import lrc
-from jukectl.training.encoded import CodeFolder, EncodedSongs
-from jukectl.training.manifest import Manifest, Track
 
 FOLDER = Path(__file__).parents[2] / "examples" / "singing"
 RATE, HOP, FRAMES = 8_000, 80, 50  # half a second a song

@@ -11,7 +11,7 @@ from jukectl.prior.model import Prior
 from jukectl.prior.surgery import add_lyrics
 from jukectl.prior.vocabulary import Vocabulary
 from jukectl.training.config import PriorRecipe, load_recipe
-from jukectl.training.song_lyrics import with_characters
+from jukectl.training.prior_task import with_characters
 
 FOLDER = Path(__file__).parents[2] / "examples/singing"
 CODES = {"level": "top", "hop": 256, "sample_rate": 22_050}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.prior.alignment import lyric_window
+from jukectl.lyrics.window import lyric_window
 from jukectl.prior.labels import LabelBatch, fill_slots
 from jukectl.sampling.windows import plan_windows, upper_span
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from jukectl.prior.adapters import attach, merge
-from jukectl.prior.affine import pad_rows
 from jukectl.prior.config import AdapterConfig
 from jukectl.prior.labels import LabelBatch
+from jukectl.prior.layers import pad_rows
 from jukectl.prior.surgery import grow_vocabulary
 
 CODES = torch.arange(2 * 24).view(2, 24) * 7 % 40

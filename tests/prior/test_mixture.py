@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukectl.errors import BadInput
-from jukectl.prior.conditioners.artist_genre import ArtistGenre
+from jukectl.prior.conditioning import ArtistGenre
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.mixture import Mixture, Term, terms_of
 from jukectl.prior.vocabulary import (

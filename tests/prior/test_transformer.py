@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jukectl.prior.config import AttentionKind, PriorConfig
-from jukectl.prior.layernorm import LayerNorm
+from jukectl.prior.layers import LayerNorm
 from jukectl.prior.transformer import Block, KVCache, Transformer, quick_gelu
 
 

@@ -8,7 +8,7 @@ from jukectl.prior.attention import pattern_mask
 from jukectl.prior.config import FACTORED, AttentionKind, EncoderConfig, LyricsConfig, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.sampling.floor import keys_seen, step_bytes
-from jukectl.sampling.plan import parameters as parameters_of
+from jukectl.sampling.footprint import parameters as parameters_of
 
 ENCODER = LyricsConfig(characters=8, alphabet=5, encoder=EncoderConfig(width=16, depth=1, heads=2, blocks=4))
 MERGED = LyricsConfig(characters=8, alphabet=5)

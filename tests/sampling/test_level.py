@@ -10,9 +10,9 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import ConditionerConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
-from jukectl.sampling.decoder import EagerDecoder
+from jukectl.sampling.decoders.base import EagerDecoder
+from jukectl.sampling.draw import uniforms
 from jukectl.sampling.level import LevelJob, fill
-from jukectl.sampling.noise import uniforms
 from jukectl.sampling.windows import plan_windows
 
 CONTEXT = 16

@@ -5,6 +5,7 @@ import torch
 
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
+from jukectl.inspect.naive import NaiveDecoder
 from jukectl.prior.config import (
     FACTORED,
     AttentionKind,
@@ -15,9 +16,8 @@ from jukectl.prior.config import (
     TimingConfig,
 )
 from jukectl.prior.model import Prior
-from jukectl.sampling.decoder import EagerDecoder
-from jukectl.sampling.measuring import Contestant, Memory, Rounds, conditioning, in_turns, last_cache
-from jukectl.sampling.naive import NaiveDecoder
+from jukectl.sampling.decoders.base import EagerDecoder
+from jukectl.sampling.timing import Contestant, Memory, Rounds, conditioning, in_turns, last_cache
 
 UPPER = ConditionerConfig(width=8, depth=1, downs=2, codebook_size=20)
 ENCODER = LyricsConfig(characters=8, alphabet=5, encoder=EncoderConfig(width=16, depth=1, heads=2, blocks=4))

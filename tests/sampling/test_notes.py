@@ -16,11 +16,11 @@ from jukectl.native.packing import Precision
 from jukectl.prior.config import MidiConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
-from jukectl.prior.static_step import StaticStep
-from jukectl.sampling.decoder import EagerDecoder
+from jukectl.sampling.decoders.base import EagerDecoder
+from jukectl.sampling.decoders.native import NativeDecoder
+from jukectl.sampling.decoders.static_step import StaticStep
+from jukectl.sampling.draw import uniforms
 from jukectl.sampling.level import LevelJob, fill
-from jukectl.sampling.native_decoder import NativeDecoder
-from jukectl.sampling.noise import uniforms
 from jukectl.sampling.windows import plan_windows
 
 RATE = 1_000 / 8  # codes a second

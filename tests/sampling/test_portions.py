@@ -15,8 +15,8 @@ from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import AttentionKind, ConditionerConfig, LyricsConfig, PriorConfig, TimingConfig
 from jukectl.prior.model import Prior
+from jukectl.sampling.footprint import Portion
 from jukectl.sampling.level import LevelJob, fill
-from jukectl.sampling.plan import Portion
 
 SIZE = 24  # codes in the codebook
 SAMPLES = 5

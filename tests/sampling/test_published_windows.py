@@ -15,16 +15,16 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling, ModelRef, Prompt, Recipe
 from jukectl.errors import BadInput
-from jukectl.pipeline.recipes import frames_wanted
-from jukectl.pipeline.telling import check_length, song_samples
-from jukectl.prior.alignment import PADDING, lyric_window
-from jukectl.prior.conditioners.artist_genre import ArtistGenre
+from jukectl.lyrics.window import PADDING, lyric_window
+from jukectl.plan.conditioning import check_length, song_samples
+from jukectl.plan.recipes import frames_wanted
+from jukectl.prior.conditioning import ArtistGenre
 from jukectl.prior.config import AttentionKind, ConditionerConfig, LyricsConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch, fill_slots
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Style, Vocabulary
+from jukectl.sampling.draw import uniforms
 from jukectl.sampling.level import LevelJob, fill
-from jukectl.sampling.noise import uniforms
 from jukectl.sampling.windows import Window, advance_codes, plan_windows, song_offset, upper_span
 from jukectl.vqvae.config import VQVAEConfig
 

@@ -9,8 +9,8 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.native.library import library
 from jukectl.native.packing import Precision
 from jukectl.prior.labels import LabelBatch
-from jukectl.sampling.decoder import EagerDecoder
-from jukectl.sampling.native_decoder import NativeDecoder
+from jukectl.sampling.decoders.base import EagerDecoder
+from jukectl.sampling.decoders.native import NativeDecoder
 
 WINDOWS, CODES = 10, 1_000
 ROUNDING = 1e-4  # of probability: what float32 logits may be off by

@@ -13,9 +13,9 @@ from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import ConditionerConfig, PriorConfig
 from jukectl.prior.model import Prior
+from jukectl.sampling.draw import uniforms
+from jukectl.sampling.footprint import Portion
 from jukectl.sampling.level import LevelJob, fill, fill_spans, no_spans_yet
-from jukectl.sampling.noise import uniforms
-from jukectl.sampling.plan import Portion
 from jukectl.sampling.spans import plan_spans, spans_of
 
 RATIO = 4

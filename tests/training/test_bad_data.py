@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukectl.pipeline import encode_manifest
+from jukectl.api import encode_manifest
+from jukectl.data.manifest import Manifest, Track
+from jukectl.data.scan import scan
 from jukectl.progress import silent
-from jukectl.training.manifest import Manifest, Track
 from jukectl.training.runs import train_prior, train_vqvae
-from jukectl.training.scan import scan
 
 
 def noise(seed, seconds, rate, channels=1):

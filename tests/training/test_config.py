@@ -5,15 +5,8 @@ from pathlib import Path
 import pytest
 
 from jukectl.errors import BadRecipe
-from jukectl.training.config import (
-    AudioData,
-    CodeData,
-    PriorRecipe,
-    TrainConfig,
-    VQVAERecipe,
-    build,
-    load_recipe,
-)
+from jukectl.tables import build
+from jukectl.training.config import AudioData, CodeData, PriorRecipe, TrainConfig, VQVAERecipe, load_recipe
 from jukectl.vqvae.config import VQVAEConfig
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from jukectl.codes.level import Level
+from jukectl.data.segments import SegmentSet, Song
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.training.copying import Copied, CopyWatch
-from jukectl.training.segments import SegmentSet, Song
 
 CONTEXT = 64
 

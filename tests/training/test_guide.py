@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from jukectl.codes.level import Level
+from jukectl.data.lyrics_notes import NOTHING
 from jukectl.errors import BadRecipe
-from jukectl.prior.attending import attention_of
 from jukectl.prior.config import AttentionKind, EncoderConfig, LyricsConfig, PriorConfig
 from jukectl.prior.labels import LabelBatch
+from jukectl.prior.lyric_attention import attention_of
 from jukectl.prior.model import Prior
 from jukectl.training.guide import LEAST, SPREAD, AttentionGuide, guided_layer, surprise
-from jukectl.training.song_lyrics import NOTHING
 
 HEARS = AttentionKind.ENCODER
 READERS = {

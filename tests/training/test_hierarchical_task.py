@@ -9,7 +9,8 @@ from jukectl.audio.spectral import spectral_convergence_db
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
 from jukectl.progress import silent
-from jukectl.training.config import VQVAERecipe, build, load_recipe
+from jukectl.tables import build
+from jukectl.training.config import VQVAERecipe, load_recipe
 from jukectl.training.hierarchical_task import HierarchicalTask
 from jukectl.training.loop import train
 from jukectl.training.runs import train_vqvae

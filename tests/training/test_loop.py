@@ -18,7 +18,7 @@ from jukectl.progress import silent
 from jukectl.training.checkpointing import checkpoints, save_weights
 from jukectl.training.config import TrainConfig
 from jukectl.training.loop import train
-from jukectl.training.schedule import learning_rate
+from jukectl.training.optimizer import learning_rate
 
 STEPS = 23
 

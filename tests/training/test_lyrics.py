@@ -9,15 +9,15 @@ import torch
 
 from jukectl.checkpoints.assemble import Run, assemble
 from jukectl.codes.level import Level
+from jukectl.data.encoded import CodeFolder
+from jukectl.data.lyrics_notes import NOTHING
+from jukectl.data.manifest import Manifest
+from jukectl.data.segments import with_other_lyrics
 from jukectl.errors import BadManifest, BadRecipe
 from jukectl.progress import silent
 from jukectl.training.config import PriorRecipe, load_recipe
-from jukectl.training.encoded import CodeFolder
-from jukectl.training.manifest import Manifest
 from jukectl.training.prior_task import PriorTask
 from jukectl.training.runs import train_prior
-from jukectl.training.segments import with_other_lyrics
-from jukectl.training.song_lyrics import NOTHING
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz \n"
 SUNG = {  # what is sung in the songs of the `codes` fixture; in the one that is trained on it is known when

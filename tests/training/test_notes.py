@@ -11,18 +11,18 @@ import torch
 
 from jukectl.audio import io
 from jukectl.codes.level import Level
+from jukectl.data.encoded import CodeFolder, EncodedSongs
+from jukectl.data.manifest import Manifest
+from jukectl.data.scan import scan
+from jukectl.data.segments import SegmentSet, notes_changed, vocabulary_of
 from jukectl.errors import BadManifest, BadRecipe
 from jukectl.midi.notes import Notes, read_midi, write_midi
 from jukectl.midi.roll import piano_roll
 from jukectl.prior.config import MidiConfig
 from jukectl.progress import silent
 from jukectl.training.config import PriorRecipe, load_recipe
-from jukectl.training.encoded import CodeFolder, EncodedSongs
-from jukectl.training.manifest import Manifest
 from jukectl.training.prior_task import PriorTask
 from jukectl.training.runs import train_prior
-from jukectl.training.scan import scan
-from jukectl.training.segments import SegmentSet, notes_changed, vocabulary_of
 from jukectl.training.starting import find_prior
 
 RATE = 8_000 / 256  # top codes a second

@@ -17,7 +17,7 @@ from jukectl.errors import BadRecipe, RunBusy
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.progress import silent
-from jukectl.training.config import build
+from jukectl.tables import build
 from jukectl.training.runs import train_prior, train_vqvae
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE

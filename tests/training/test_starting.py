@@ -17,11 +17,11 @@ from jukectl.checkpoints.assemble import Run, assemble
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
+from jukectl.data.manifest import Manifest, Track
 from jukectl.errors import BadModel, BadRecipe, WrongCodec
 from jukectl.prior.labels import LabelBatch
 from jukectl.progress import silent
 from jukectl.training.config import PriorRecipe, load_recipe
-from jukectl.training.manifest import Manifest, Track
 from jukectl.training.prior_task import PriorTask
 from jukectl.training.runs import train_prior, train_vqvae
 from jukectl.training.starting import agreed_model, find_prior

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from jukectl.alignment.aligner import Aligner, Span
+from jukectl.alignment.sphinx import Aligner, Span
 from jukectl.audio.mix import Samples
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
 

@@ -2,17 +2,45 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from jukectl.alignment.aligner import Span
 from jukectl.alignment.pronunciation import sounds
 from jukectl.audio.mix import Samples
 from jukectl.errors import MissingTool
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a word is sung, in seconds from the start of what was heard."""
+
+    start: float
+    end: float
+
+
+class Aligner(Protocol):
+    """Forced alignment: the words are known, only their times are not."""
+
+    sample_rate: int
+    """Hz, of what it hears."""
+
+    def can_say(self, word: str) -> bool:
+        """Whether there is anything in a word that is heard when it is sung."""
+
+    def unsure(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Those whose sound it has to guess, each once."""
+
+    def align(self, samples: Samples, words: Sequence[str]) -> list[Span] | None:
+        """When each of the words, all of which it can say, is sung in samples (N,): one after the other, none left out.
+
+        None where it finds no way through all of them.
+        """
+
 
 NOISES = (0.02, 0.01, 0.004)
 """Of full scale. A bed of noise under the voice hides what is soft, such as chords that are left over, and digital

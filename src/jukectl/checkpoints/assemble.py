@@ -14,8 +14,8 @@ from torch import Tensor
 
 from jukectl.checkpoints.adapters import AdaptedModel
 from jukectl.checkpoints.card import CARD, FORMAT, ModelCard, vqvae_config
+from jukectl.checkpoints.fingerprints import fingerprint_one_by_one
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
-from jukectl.codes.fingerprint import fingerprint_one_by_one
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel, CannotWrite
 from jukectl.files import atomic_write

@@ -10,8 +10,8 @@ from typing import Any
 
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput, BadModel, UnknownName
+from jukectl.lyrics.tokens import Spelled, spell
 from jukectl.prior.config import PriorConfig
-from jukectl.prior.lyrics import Spelled, spell
 from jukectl.prior.mixture import Mixture, Term
 from jukectl.prior.vocabulary import (
     UNLABELLED,

@@ -15,19 +15,19 @@ from typing import Any, Self
 
 import torch
 
+from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.card import CARD, ModelCard
+from jukectl.checkpoints.fingerprints import Digest
 from jukectl.checkpoints.hub_cache import CONFIG, WEIGHTS
 from jukectl.checkpoints.huggingface import port_names, port_prefix
 from jukectl.checkpoints.huggingface_config import PortConfig, write_config
 from jukectl.checkpoints.jsonfile import read_json
 from jukectl.checkpoints.layout import PARTS, Layout, config_of, first_rows_of, part_weights
 from jukectl.checkpoints.openai import OriginalLayout, is_original
-from jukectl.checkpoints.store import holds_model, layout_of
-from jukectl.checkpoints.tensorfile import Described, identity
-from jukectl.checkpoints.vocabulary_files import vocabulary_files
+from jukectl.checkpoints.store import ModelFolder, holds_model, layout_of
+from jukectl.checkpoints.tensorfile import Described, SafetensorsWriter, identity, narrowed
+from jukectl.checkpoints.vocabularies import vocabulary_files
 from jukectl.checkpoints.weights import Weights
-from jukectl.checkpoints.writing import SafetensorsWriter, narrowed
-from jukectl.codes.fingerprint import Digest
 from jukectl.errors import BadInput, BadModel, CannotWrite
 from jukectl.files import atomic_write, make_folder
 from jukectl.prior.config import PriorConfig
@@ -253,3 +253,33 @@ class Note:
     def _save(self) -> None:
         with atomic_write(self.path) as file:
             file.write(json.dumps({"key": self.key, "done": self.done}).encode())
+
+
+def convert_model(
+    source: str,
+    out: Path,
+    *,
+    precision: str | None = None,
+    to: str = Format.NATIVE,
+    config: Path | None = None,
+    overwrite: bool = False,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Write a model, by name or folder, into the folder `out`; facts of the result.
+
+    `precision` is fp32, fp16 or bf16, None leaves all as it is; `to` is native or huggingface; `config` is the
+    config.json that describes original files of no published model. A conversion that broke off goes on.
+    """
+    if to not in list(Format):
+        raise BadInput(f"--to is one of {', '.join(Format)}, got {to!r}")
+    folder = Path(source)
+    layout = source_of(folder, config) if folder.is_dir() else catalogue.find(source).layout
+    convert(layout, out, precision=precision, to=Format(to), overwrite=overwrite, report=report)
+    written = ModelFolder(out)
+    return {
+        "model": str(out),
+        "format": str(Format(to)),
+        "precision": precision,
+        "parameters": written.parameters(),
+        "fingerprints": dict(written.card.fingerprints),
+    }

@@ -1,16 +1,17 @@
 """Fingerprints of parts, kept in the user's cache: to compute that of a large one is to read all of it."""
 
+import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 
 from jukectl.checkpoints.weights import Weights
-from jukectl.codes.fingerprint import Digest
 from jukectl.errors import CannotWrite
 from jukectl.files import atomic_write
 
@@ -66,3 +67,39 @@ def _write(place: Path, fingerprint: str) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(place) as file:
             file.write(f"{fingerprint}\n".encode())
+
+
+class Digest:
+    """SHA-256 over tensors that come sorted by name: name, shape and float32 bytes, little-endian."""
+
+    def __init__(self) -> None:
+        self.sha = hashlib.sha256()
+
+    def begin(self, name: str, shape: tuple[int, ...]) -> None:
+        """The next tensor."""
+        self.sha.update(name.encode())
+        self.sha.update(repr(tuple(shape)).encode())
+
+    def add(self, numbers: np.ndarray) -> None:
+        """The next of its numbers, in the order that they lie in."""
+        self.sha.update(np.ascontiguousarray(numbers, dtype="<f4").reshape(-1).view(np.uint8).data)
+
+    def hexdigest(self) -> str:
+        """The fingerprint."""
+        return self.sha.hexdigest()
+
+
+def fingerprint(tensors: Iterable[tuple[str, np.ndarray]]) -> str:
+    """The fingerprint of tensors in any order. Hex."""
+    arrays = dict(tensors)
+    return fingerprint_one_by_one(arrays, arrays.__getitem__)
+
+
+def fingerprint_one_by_one(names: Iterable[str], read: Callable[[str], np.ndarray]) -> str:
+    """The fingerprint of tensors that `read` gives by name; only one of them is held at a time."""
+    digest = Digest()
+    for name in sorted(names):
+        tensor = read(name)
+        digest.begin(name, tensor.shape)
+        digest.add(tensor)
+    return digest.hexdigest()

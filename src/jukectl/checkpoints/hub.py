@@ -22,8 +22,7 @@ from jukectl.checkpoints.hub_cache import (
     shards,
 )
 from jukectl.checkpoints.hub_remote import TRIES, Remote, RemoteFile, Trouble, length, pause
-from jukectl.checkpoints.published import PUBLISHED
-from jukectl.checkpoints.sizes import size
+from jukectl.checkpoints.published import PUBLISHED, size
 from jukectl.errors import BadInput, BadModel, CannotFetch, CannotWrite, JukectlError, UnknownName
 from jukectl.progress import Progress, Report, silent
 

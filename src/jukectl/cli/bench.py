@@ -28,10 +28,10 @@ def bench(
 
     Example: jukectl bench --model mini --levels top
     """
-    from jukectl import pipeline
+    from jukectl import api
 
     with progress(context) as report:
-        facts = pipeline.bench(
+        facts = api.bench(
             model,
             levels=o.parse_levels(levels),
             samples=samples,

@@ -57,7 +57,7 @@ def branch(
 
     Example: jukectl branch my-song --at 31.5 --samples 4 --genre Ambient --out my-song-again
     """
-    from jukectl import pipeline
+    from jukectl import api
 
     request = build_request(
         artist=artist,
@@ -86,12 +86,12 @@ def branch(
     )
     stages = o.parse_levels(levels) if levels is not None else None
     if dry_run:
-        estimate = pipeline.estimate_branch(
+        estimate = api.estimate_branch(
             song, at, out, request, sample=sample, seconds=seconds, levels=stages, warn=warning(show)
         )
         return show_estimate(context, estimate)
     with progress(context, show) as report:
-        result = pipeline.branch(
+        result = api.branch(
             song, at, out, request, sample=sample, seconds=seconds, levels=stages, report=report, warn=warning(show)
         )
     return show_rendered(context, result, show)

@@ -58,7 +58,7 @@ def continue_(
 
     Example: jukectl continue riff.wav --out my-song --artist Freedoom --genre Game --seconds 20
     """
-    from jukectl import pipeline
+    from jukectl import api
 
     request = build_request(
         artist=artist,
@@ -93,12 +93,12 @@ def continue_(
         force=force,
     )
     if dry_run:
-        estimate = pipeline.estimate_continue(
+        estimate = api.estimate_continue(
             audio, out, request, start=start, prompt_seconds=prompt_seconds, warn=warning(show)
         )
         return show_estimate(context, estimate)
     with progress(context, show) as report:
-        result = pipeline.continue_(
+        result = api.continue_(
             audio, out, request, start=start, prompt_seconds=prompt_seconds, report=report, warn=warning(show)
         )
     return show_rendered(context, result, show)

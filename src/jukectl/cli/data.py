@@ -35,8 +35,8 @@ def scan(
 
     Example: jukectl data scan ~/Music --out all.jsonl --held-out-share 0.05
     """
+    from jukectl.data.scan import scan as scan_folder
     from jukectl.files import make_folder
-    from jukectl.training.scan import scan as scan_folder
 
     manifest_path = out or music / "manifest.jsonl"
     with progress(context) as report:
@@ -88,15 +88,15 @@ def encode(
 
     Example: jukectl data encode manifest.jsonl --out codes --part 2/4
     """
-    from jukectl import pipeline
+    from jukectl import api
 
     with progress(context) as report:
-        result = pipeline.encode_manifest(
+        result = api.encode_manifest(
             manifest,
             out,
             levels=parse_levels(levels),
             model=model or "mini",
-            part=pipeline.Part.parse(part),
+            part=api.Part.parse(part),
             report=report,
         )
     for line in result.skipped:
@@ -119,7 +119,7 @@ def transcribe(
 
     Example: jukectl data transcribe ~/Music/band/manifest.jsonl
     """
-    from jukectl.pipeline.transcribing import transcribe_songs
+    from jukectl.data.transcribe import transcribe_songs
 
     with progress(context) as report:
         result = transcribe_songs(place, report=report)

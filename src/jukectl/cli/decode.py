@@ -30,10 +30,10 @@ def decode(
 
     Example: jukectl decode my-song --level top --format flac
     """
-    from jukectl import pipeline
+    from jukectl import api
 
     with progress(context) as report:
-        paths = pipeline.decode(
+        paths = api.decode(
             song,
             level=Level.parse(level) if level else None,
             format=format,

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from jukectl.checkpoints.sizes import size
+from jukectl.checkpoints.published import size
 from jukectl.cli import options as o
 from jukectl.cli.console import clock, show_facts
 
@@ -21,9 +21,9 @@ def doctor(
 
     Example: jukectl doctor
     """
-    from jukectl import pipeline
+    from jukectl import api
 
-    facts = asdict(pipeline.examine(device, precision, model, o.parse_memory(max_memory)))
+    facts = asdict(api.examine(device, precision, model, o.parse_memory(max_memory)))
     lines = [
         f"jukectl {facts['version']}, torch {facts['torch']}, devices: {', '.join(facts['devices'])}",
         f"{facts['cpus']} processors, {_gib(facts['memory_free_bytes'])} of {_gib(facts['memory_bytes'])} GiB free",

@@ -24,10 +24,10 @@ def encode(
 
     Example: jukectl encode riff.wav --out riff-codes
     """
-    from jukectl import pipeline
+    from jukectl import api
 
     with progress(context) as report:
-        result = pipeline.encode(
+        result = api.encode(
             audio,
             out,
             levels=o.parse_levels(levels),

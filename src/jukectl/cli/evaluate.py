@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from jukectl.cli import evaluation_tables as tables
 from jukectl.cli import options as o
+from jukectl.cli import tables
 from jukectl.cli.console import progress, show_facts, warn
 from jukectl.cli.options import Model, parse_levels
 from jukectl.cli.requests import build_request
@@ -51,10 +51,10 @@ def reconstruction(
 
     Example: jukectl eval reconstruction riff.wav --seconds 10
     """
-    from jukectl.pipeline import evaluating
+    from jukectl.evaluation.reconstruction import evaluate_reconstruction
 
     with progress(context) as report:
-        facts = evaluating.evaluate_reconstruction(
+        facts = evaluate_reconstruction(
             audio,
             model=model or "mini",
             held_out=held_out,
@@ -88,10 +88,10 @@ def prior(
 
     Example: jukectl eval prior codes --held-out examples/mini/held_out.txt
     """
-    from jukectl.pipeline import evaluating
+    from jukectl.evaluation.prior import evaluate_prior
 
     with progress(context) as report:
-        facts = evaluating.evaluate_prior(
+        facts = evaluate_prior(
             codes,
             model=model or "mini",
             held_out=held_out,
@@ -127,10 +127,10 @@ def lyrics(
 
     Example: jukectl eval lyrics build/singing/runs/lyrics-encoder --codes build/singing/codes
     """
-    from jukectl.pipeline import evaluating
+    from jukectl.evaluation.lyrics import evaluate_lyrics
 
     with progress(context) as report:
-        facts = evaluating.evaluate_lyrics(
+        facts = evaluate_lyrics(
             model, codes, held_out=held_out, segments=segments, plots=plots, report=report, warn=warn
         )
     show_facts(context, facts, tables.lyrics(facts))
@@ -182,7 +182,7 @@ def midi(
 
     Example: jukectl eval midi build/midi/model tune.mid other.mid --seconds 10 --guidance 1 --guidance 3
     """
-    from jukectl.pipeline import evaluating
+    from jukectl.evaluation.notes_followed import evaluate_midi
 
     request = build_request(
         seconds=seconds,
@@ -197,9 +197,7 @@ def midi(
         max_memory=max_memory,
     )
     with progress(context) as report:
-        facts = evaluating.evaluate_midi(
-            model, files, request, guidance=guidance or [1.0], out=out, report=report, warn=warn
-        )
+        facts = evaluate_midi(model, files, request, guidance=guidance or [1.0], out=out, report=report, warn=warn)
     show_facts(context, facts, tables.midi(facts))
 
 
@@ -223,10 +221,10 @@ def continuation(
 
     Example: jukectl eval continuation my-song --reference build/mini/music/manifest.jsonl
     """
-    from jukectl.pipeline import evaluating
+    from jukectl.evaluation.continuation import evaluate_continuation
 
     with progress(context) as report:
-        facts = evaluating.evaluate_continuation(
+        facts = evaluate_continuation(
             songs, reference=reference or (), held_out=held_out, plots=plots, report=report, warn=warn
         )
     show_facts(context, facts, tables.continuation(facts))
@@ -249,10 +247,10 @@ def originality(
 
     Example: jukectl eval originality my-song --codes codes --held-out examples/mini/held_out.txt
     """
-    from jukectl.pipeline import evaluating
+    from jukectl.evaluation.originality import evaluate_originality
 
     with progress(context) as report:
-        facts = evaluating.evaluate_originality(
+        facts = evaluate_originality(
             songs, codes, held_out=held_out, level=Level.parse(level), plots=plots, report=report, warn=warn
         )
     show_facts(context, facts, tables.originality(facts))

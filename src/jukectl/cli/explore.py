@@ -34,11 +34,10 @@ def explore(
 
     Example: jukectl explore songs --out site --format ogg
     """
-    from jukectl.explorer.taking import Taking
-    from jukectl.explorer.upkeep import Maker, keep_up
+    from jukectl.explorer.update import Maker, Taking, keep_up
 
     def begin(site: "Site", taking: Taking) -> Maker:
-        from jukectl.pipeline.exploring import maker  # torch loads here, and only where a song has changed
+        from jukectl.explorer.build import maker
 
         return maker(site, taking, device=device, warn=warn)
 

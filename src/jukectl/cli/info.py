@@ -16,9 +16,9 @@ def info(
 
     Example: jukectl info my-song
     """
-    from jukectl import pipeline
+    from jukectl import api
 
-    facts = pipeline.describe_path(path)
+    facts = api.describe_path(path)
     if "nodes" in facts:
         lines = _tree_lines(facts)
     elif "levels" in facts:

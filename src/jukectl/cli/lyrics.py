@@ -41,7 +41,7 @@ def align(
 
     Example: jukectl lyrics align song.flac words.txt --out song.lrc --no-separate
     """
-    from jukectl.pipeline.aligning import Separation, align_file
+    from jukectl.alignment.align import Separation, align_file
 
     with progress(context) as report:
         found = align_file(
@@ -76,7 +76,7 @@ def show(
     """
     from dataclasses import asdict
 
-    from jukectl.pipeline.wording import tell_lyrics
+    from jukectl.inspect.lyrics import tell_lyrics
 
     about = tell_lyrics(file, model or "mini", at=at, song_seconds=song_seconds)
     lines = [

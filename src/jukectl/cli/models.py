@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukectl.checkpoints.published import PUBLISHED, TERMS
-from jukectl.checkpoints.sizes import size
-from jukectl.cli.check import check
+from jukectl.checkpoints.published import PUBLISHED, TERMS, size
+from jukectl.cli import tables
 from jukectl.cli.console import emit, progress, say, show_facts
-from jukectl.cli.options import parse_adapter
+from jukectl.cli.options import Device, Precision, parse_adapter
+from jukectl.errors import CheckFailed
 
 if TYPE_CHECKING:
     from jukectl.checkpoints.store import ModelFolder
@@ -28,9 +28,9 @@ def list_(context: typer.Context) -> None:
 
     Example: jukectl models list
     """
-    from jukectl import pipeline
+    from jukectl import api
 
-    models = pipeline.list_models()
+    models = api.list_models()
     show_facts(context, {"models": models}, [_line(model) for model in models])
 
 
@@ -48,9 +48,9 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(help="A mod
 
     Example: jukectl models show mini
     """
-    from jukectl import pipeline
+    from jukectl import api
 
-    facts = pipeline.describe_model(name)
+    facts = api.describe_model(name)
     shown = {
         **facts,
         "midi": "yes" if facts["midi"] else "no",
@@ -131,10 +131,10 @@ def convert(
 
     Example: jukectl models convert jukebox-1b-lyrics my-model --precision fp16
     """
-    from jukectl import pipeline
+    from jukectl import api
 
     with progress(context) as report:
-        facts = pipeline.convert_model(
+        facts = api.convert_model(
             source, out, precision=precision, to=to, config=config, overwrite=overwrite, report=report
         )
     say(context, f"{facts['parameters'] / 1e6:.2f} M numbers in {out}")
@@ -184,8 +184,8 @@ def merge(
     """
     from jukectl.checkpoints import catalogue
     from jukectl.checkpoints.assemble import bake, read_card
-    from jukectl.pipeline.adapting import dressed
-    from jukectl.pipeline.request import AdapterChoice
+    from jukectl.plan.recipes import dressed
+    from jukectl.plan.request import AdapterChoice
 
     about = {"name": out.name, **(read_card(card) if card else {})}
     choices = [AdapterChoice(*parse_adapter(text)) for text in adapters]
@@ -198,4 +198,34 @@ def _told(context: typer.Context, folder: "ModelFolder") -> None:
     emit(context, [folder.path], {"model": str(folder.path), "parameters": folder.parameters()})
 
 
-app.command()(check)
+@app.command()
+def check(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A model's name, or its folder.")],
+    audio: Annotated[
+        Path | None, typer.Option("--audio", help="A recording of music to check it on. [default: some chords]")
+    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Check that a model's weights are whole and were read rightly, part by part.
+
+    The codec must render music, no logit may be other than a number, and each prior must find a recording's codes
+    likelier than chance and than the same codes in disorder. A figure out of its bound ends in exit status 1.
+
+    Example: jukectl models check 1b-lyrics --audio song.flac
+    """
+    from jukectl.evaluation.check import check_model
+
+    with progress(context) as report:
+        facts = check_model(name, audio=audio, device=device, precision=precision, report=report)
+    table = tables.table("part", "what", "value", "at most", "", text=2)
+    for one in facts["findings"]:
+        cells = (tables.figure(one["value"]), f"{tables.figure(one['bound'])} {one['unit']}")
+        table.add_row(one["part"], one["what"], *cells, "ok" if one["good"] else "BAD")
+    show_facts(context, facts, tables.lines([table]))
+    if bad := [f"{one['part']}: {one['what']}" for one in facts["findings"] if not one["good"]]:
+        raise CheckFailed(
+            f"{facts['model']} does not work as it should ({'; '.join(bad)}): its weights are not trained, or damaged. "
+            "Fetch or convert it again"
+        )

@@ -10,7 +10,7 @@ from jukectl.cli.console import Watching, emit, progress, say
 from jukectl.errors import BadInput
 
 if TYPE_CHECKING:
-    from jukectl.pipeline import Taken
+    from jukectl.api import Taken
 
 BesideOut = Annotated[
     Path | None, typer.Option("--out", help="The new song folder. [default: beside the song, called after it]")
@@ -31,7 +31,7 @@ def pick(
 
     Example: jukectl pick my-song --sample 2 --out the-one
     """
-    from jukectl import pipeline
+    from jukectl import api
     from jukectl.codes.tree import is_tree, parse_place
 
     if is_tree(song):
@@ -39,10 +39,10 @@ def pick(
             raise BadInput(
                 f"{song} is a tree: say which leaf with --leaf, such as --leaf 0.1 (see jukectl info {song})"
             )
-        return show_taken(context, pipeline.pick_place(song, parse_place(leaf), out, overwrite=overwrite))
+        return show_taken(context, api.pick_place(song, parse_place(leaf), out, overwrite=overwrite))
     if sample is None or leaf is not None:
         raise BadInput(f"{song} is no tree: say which sample with --sample, such as --sample 0")
-    return show_taken(context, pipeline.pick(song, sample, out, overwrite=overwrite))
+    return show_taken(context, api.pick(song, sample, out, overwrite=overwrite))
 
 
 def cut(
@@ -62,11 +62,11 @@ def cut(
 
     Example: jukectl cut my-song --at 31.5 --out the-beginning
     """
-    from jukectl import pipeline
+    from jukectl import api
 
-    request = pipeline.Request(model=model, device=device, overwrite=overwrite, force=force)
+    request = api.Request(model=model, device=device, overwrite=overwrite, force=force)
     with progress(context, Watching.AUTO) as report:
-        taken = pipeline.cut(song, at, out, sample=sample, request=request, report=report)
+        taken = api.cut(song, at, out, sample=sample, request=request, report=report)
     show_taken(context, taken)
 
 

@@ -29,7 +29,7 @@ def play(
     Example: jukectl play my-song --sample 1
     """
     from jukectl.codes.tree import parse_place
-    from jukectl.pipeline.playing import play
+    from jukectl.render.decode import play
 
     files, name = play(
         path,

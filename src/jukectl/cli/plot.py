@@ -31,7 +31,7 @@ def plot(
 
     Example: jukectl plot my-song --dark
     """
-    from jukectl.pipeline import plotting
+    from jukectl.inspect import plot as plotting
 
     with progress(context) as report:
         picture = plotting.plot(

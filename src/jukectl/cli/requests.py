@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jukectl.checkpoints.sizes import size
+from jukectl.checkpoints.published import size
 from jukectl.cli.console import Watching, emit, say, show_facts
 from jukectl.cli.options import (
     format_of_lyrics,
@@ -20,8 +20,8 @@ from jukectl.cli.options import (
 from jukectl.codes.level import Level
 
 if TYPE_CHECKING:
-    from jukectl.pipeline import Estimate, Rendered, Request, TreeEstimate
-    from jukectl.pipeline.estimating import LevelEstimate
+    from jukectl.api import Estimate, Rendered, Request, TreeEstimate
+    from jukectl.plan.dry_run import LevelEstimate
 
 
 def build_request(
@@ -43,7 +43,7 @@ def build_request(
     **options: object,
 ) -> "Request":
     """A Request from option texts; BadInput names the option that is wrong."""
-    from jukectl.pipeline.request import AdapterChoice, Request
+    from jukectl.plan.request import AdapterChoice, Request
 
     settings = {
         name: parse_per_level(option, text)
@@ -91,7 +91,7 @@ def show_rendered(context: typer.Context, result: "Rendered", show: Watching) ->
 
 def show_estimate(context: typer.Context, estimate: "Estimate") -> None:
     """What a song would take, on stdout: lines for people, or with --json one object."""
-    from jukectl.pipeline.pace import duration
+    from jukectl.plan.eta import duration
 
     lines = _level_lines(estimate.levels)
     if estimate.encoding_seconds:
@@ -107,7 +107,7 @@ def show_estimate(context: typer.Context, estimate: "Estimate") -> None:
 
 def show_tree_estimate(context: typer.Context, estimate: "TreeEstimate") -> None:
     """What a tree would take to grow, on stdout: lines for people, or with --json one object."""
-    from jukectl.pipeline.pace import duration
+    from jukectl.plan.eta import duration
 
     lines = []
     if estimate.encoding_seconds:
@@ -130,7 +130,7 @@ def show_tree_estimate(context: typer.Context, estimate: "TreeEstimate") -> None
 
 def _level_lines(levels: "Mapping[Level, LevelEstimate]") -> list[str]:
     """What each level would take."""
-    from jukectl.pipeline.pace import duration
+    from jukectl.plan.eta import duration
 
     return [
         f"{level.label}: {one.codes} codes in {one.windows} windows that know {one.known}; {one.at_a_time} of "

@@ -29,7 +29,7 @@ def resume(
 
     Example: jukectl resume my-song
     """
-    from jukectl import pipeline
+    from jukectl import api
 
     request = build_request(
         preview=preview,
@@ -43,7 +43,7 @@ def resume(
         force=force,
     )
     if dry_run:
-        return show_estimate(context, pipeline.estimate_resume(song, request, warn=warning(show)))
+        return show_estimate(context, api.estimate_resume(song, request, warn=warning(show)))
     with progress(context, show) as report:
-        result = pipeline.resume(song, request, report=report, warn=warning(show))
+        result = api.resume(song, request, report=report, warn=warning(show))
     return show_rendered(context, result, show)

@@ -47,7 +47,7 @@ def sample(
 
     Example: jukectl sample --out my-song --artist Freedoom --genre Game --seconds 20
     """
-    from jukectl import pipeline
+    from jukectl import api
 
     request = build_request(
         artist=artist,
@@ -82,7 +82,7 @@ def sample(
         force=force,
     )
     if dry_run:
-        return show_estimate(context, pipeline.estimate_sample(out, request, warn=warning(show)))
+        return show_estimate(context, api.estimate_sample(out, request, warn=warning(show)))
     with progress(context, show) as report:
-        result = pipeline.sample(out, request, report=report, warn=warning(show))
+        result = api.sample(out, request, report=report, warn=warning(show))
     return show_rendered(context, result, show)

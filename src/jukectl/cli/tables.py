@@ -1,7 +1,8 @@
 """Tables on stdout, which are Markdown as well."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,3 +45,211 @@ def cell(text: str) -> "Text":
     from rich.text import Text
 
     return Text(text.replace("|", "\\|"))
+
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Facts = Mapping[str, Any]
+
+GAINS = {
+    "shuffled": "wrong labels",
+    "unlabelled": "none",
+    "artist": "a wrong artist",
+    "genre": "a wrong genre",
+    "timing": "a wrong place",
+}
+
+
+def reconstruction(facts: Facts) -> list[str]:
+    """A table of the levels, and one of the files where there are several."""
+    return lines([_levels(facts), _files(facts)] if len(facts["files"]) > 1 else [_levels(facts)])
+
+
+def prior(facts: Facts) -> list[str]:
+    """A table of the levels, and one of what labels save in each of them."""
+    made = table("level", "prior", "unigram", "bigram", "wrong labels", "no labels", "codes", "segments", text=1)
+    saved = table(
+        "level", "first codes", "prior", "unigram", *(f"over {name}" for name in GAINS.values()), "at most", text=1
+    )
+    for name, level in facts["levels"].items():
+        keys = ("bits", "unigram_bits", "bigram_bits", "shuffled_bits", "unlabelled_bits")
+        made.add_row(name, *(figure(level[key]) for key in keys), str(level["codes"]), str(level["segments"]))
+        for length, found in level["by_length"].items():
+            bits = [figure(found["bits"]), figure(found["unigram_bits"])]
+            gains = [_gain(found["gains"][other]) for other in GAINS]
+            saved.add_row(name, length, *bits, *gains, f"{found['most_gain']:.4f}")
+    return lines([made, saved])
+
+
+ONSETS = {
+    "attention": "by attention",
+    "even_song": "spread evenly over the song",
+    "even_sung": "spread evenly over what is sung",
+}
+
+
+def lyrics(facts: Facts) -> list[str]:
+    """A table of what lyrics save, and one of how far word onsets are from the truth."""
+    bits = table("lyrics told", "bits a code", "the right ones save", text=1)
+    bits.add_row("the right ones", figure(facts["bits"]["right"]), "")
+    for name, told in (("other", "another song's"), ("none", "none")):
+        gain = facts["bits"]["saved"][name]
+        if gain is not None:
+            span = "" if gain["low"] is None else f" ({gain['low']:+.4f} to {gain['high']:+.4f})"
+            bits.add_row(told, figure(facts["bits"][name]), f"{gain['bits']:+.4f}{span}")
+    found = facts["alignment"]
+    if found is None:
+        return lines([bits])
+    errors = table("onsets of words", "mean error (s)", "median (s)", "within 0.5 s (%)", text=1)
+    for name, how in ONSETS.items():
+        one = found[name]
+        errors.add_row(how, figure(one["mean"]), figure(one["median"]), _percent(one["near"]))
+    return lines([bits, errors])
+
+
+HEARD = {
+    "recording": "the recording",
+    "codec": "the recording, top codes decoded",
+    "free": "made without notes",
+    "notes": "made with notes",
+}
+
+
+def midi(facts: Facts) -> list[str]:
+    """A table of what is heard, of all files together."""
+    made = table("what is heard", "own notes", "others' notes", "notes heard", text=1)
+    for row in facts["rows"]:
+        strength = "" if row["guidance"] is None else f", guidance {row['guidance']:g}"
+        figures = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("own", "others")]
+        made.add_row(HEARD[row["what"]] + strength, *figures, f"{row['notes']:.0f}")
+    return lines([made])
+
+
+def continuation(facts: Facts) -> list[str]:
+    """A table of songs, and below them what is usual in recordings."""
+    made = table(
+        "song",
+        "key",
+        "bpm",
+        "key (fifths)",
+        "tempo (%)",
+        "chroma",
+        "timbre",
+        "loudness (LU)",
+        "repeats (%)",
+        "silent (%)",
+        text=3,
+    )
+    for song in facts["songs"]:
+        before, after, likeness = song["prompt"], song["new"], song["likeness"]
+        beats = " → ".join("-" if one["bpm"] is None else f"{one['bpm']:.0f}" for one in (before, after))
+        rates = [f"{_percent(before[rate])} → {_percent(after[rate])}" for rate in ("repetition", "silence")]
+        keys = f"{before['key'] or '-'} → {after['key'] or '-'}"
+        made.add_row(cell(song["name"]), keys, beats, *map(figure, list(likeness.values())[:5]), *rates)
+    usual = facts["reference"]
+    if usual is not None:
+        for name, which in (("recordings and how they go on", "own"), ("and how another does", "stranger")):
+            values = list(usual[which].values())
+            medians = [figure(one["median"]) for one in values[:5]]
+            rates = ["-" if one["median"] is None else f"{100 * one['median']:+.1f}" for one in values[5:]]
+            made.add_row(
+                f"{usual['recordings']} {name}, median" if which == "own" else f"{name}, median",
+                "",
+                "",
+                *medians,
+                *rates,
+            )
+    return lines([made])
+
+
+def originality(facts: Facts) -> list[str]:
+    """A table of runs, a line each for the longest equal and nearly equal one of a song, and one of coverage."""
+    runs = table(
+        "song",
+        "longest",
+        "codes",
+        "seconds",
+        "at (s)",
+        "in training song",
+        "at (s)",
+        "held out: median",
+        "95 %",
+        "longest",
+        "percentile",
+        text=2,
+    )
+    known = table("runs that came in training (%)", *(f"{length} codes" for length in facts["run_lengths"]), text=1)
+    for song in facts["songs"]:
+        name = song["name"]
+        for kind, about in (("exact", "run"), ("near", "near copy")):
+            found = song[kind]
+            usual = found["held_out"] or {}
+            origin = found["from"] or {}
+            runs.add_row(
+                cell(name),
+                about,
+                str(found["codes"]),
+                figure(found["seconds"]),
+                figure(found["at"]),
+                cell(", ".join(filter(None, [origin.get("artist"), origin.get("title")])) or origin.get("path", "-")),
+                figure(found["from_at"]),
+                *(
+                    "-" if usual.get(key) is None else f"{usual[key]:g}"
+                    for key in ("median", "percentile_95", "longest")
+                ),
+                "-" if usual.get("percentile") is None else f"{usual['percentile']:.0f}",
+            )
+        known.add_row(cell(name), *map(_percent, song["coverage"].values()))
+        if song["exact"]["held_out"]:
+            known.add_row(cell("held out, as long as " + name), *map(_percent, song["held_out_coverage"].values()))
+    return lines([runs, known])
+
+
+def _levels(facts: Facts) -> "Table":
+    rated = any("visqol_mos" in level for level in facts["levels"].values())
+    made = table(
+        "level",
+        "hop",
+        "kbit/s",
+        "spectral convergence (dB)",
+        "MR-STFT",
+        "SI-SDR (dB)",
+        *(["ViSQOL (MOS)"] if rated else []),
+        "entropy (bits)",
+        "used codes",
+        text=1,
+    )
+    measures = ["spectral_convergence_db", "multi_resolution_stft", "si_sdr_db"]
+    for name, level in facts["levels"].items():
+        made.add_row(
+            name,
+            str(level["hop"]),
+            f"{level['kbit_per_second']:.2f}",
+            *(figure(level[measure]) for measure in [*measures, *(["visqol_mos"] if rated else [])]),
+            figure(level["entropy_bits"]),
+            f"{level['used_codes']} of {level['codebook_size']}",
+        )
+    return made
+
+
+def _files(facts: Facts) -> "Table":
+    names = list(facts["levels"])
+    made = table("file", "seconds", *(f"{name}: SC / SI-SDR (dB)" for name in names), text=1)
+    for file in facts["files"]:
+        levels = [file["levels"][name] for name in names]
+        figures = [f"{figure(one['spectral_convergence_db'])} / {figure(one['si_sdr_db'])}" for one in levels]
+        made.add_row(cell(Path(file["path"]).name), f"{file['seconds']:.1f}", *figures)
+    return made
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def _gain(gain: Facts | None) -> str:
+    """Bits saved, and between what they are likely to be."""
+    if gain is None:
+        return "-"
+    interval = "" if gain["low"] is None else f" ({gain['low']:.4f} to {gain['high']:.4f})"
+    return f"{gain['bits']:.4f}{interval}"

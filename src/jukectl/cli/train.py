@@ -131,7 +131,7 @@ Trainer = Callable[[Path, Sequence[str], Report, "Ranks"], Path]
 
 def _train(context: typer.Context, trainer: Trainer, recipe: Path, overrides: Sequence[str], device: str) -> None:
     """Train with the other processes that torchrun started, if it did; the first of them speaks for all."""
-    from jukectl.pipeline import machine
+    from jukectl.plan import device as machine
     from jukectl.training.distributed import join
 
     with join(machine.choose(device).device) as ranks:

@@ -77,7 +77,7 @@ def tree(
 
     Example: jukectl tree riff.wav --every 60 --branch 4 --depth 2 --levels top --out my-tree
     """
-    from jukectl import pipeline
+    from jukectl import api
     from jukectl.codes.tree import is_tree, parse_place
 
     request = build_request(
@@ -108,29 +108,23 @@ def tree(
         )
     if is_tree(source):
         if place and out is not None and not dry_run:
-            return show_taken(context, pipeline.pick_place(source, place, out, overwrite=overwrite))
+            return show_taken(context, api.pick_place(source, place, out, overwrite=overwrite))
         if out is not None or overwrite or place:
             raise BadInput(f"{source} is a tree, which goes on growing where it is: leave --out and --overwrite out")
-    growth = pipeline.Growth(
-        every=every, branches=branch, depth=len(place) or (2 if depth is None else depth), leaf=place
-    )
-    beginning = pipeline.Beginning(start=start, prompt_seconds=prompt_seconds, at=at, sample=sample)
+    growth = api.Growth(every=every, branches=branch, depth=len(place) or (2 if depth is None else depth), leaf=place)
+    beginning = api.Beginning(start=start, prompt_seconds=prompt_seconds, at=at, sample=sample)
     stages = o.parse_levels(levels) if levels is not None else None
     if dry_run:
         if is_tree(source):
-            estimate = pipeline.estimate_regrow(source, request, depth=depth, warn=warning(show))
+            estimate = api.estimate_regrow(source, request, depth=depth, warn=warning(show))
         else:
-            estimate = pipeline.estimate_tree(
-                source, out, growth, beginning, request, levels=stages, warn=warning(show)
-            )
+            estimate = api.estimate_tree(source, out, growth, beginning, request, levels=stages, warn=warning(show))
         return show_tree_estimate(context, estimate)
     with progress(context, show) as report:
         if is_tree(source):
-            grown = pipeline.regrow(source, request, depth=depth, report=report, warn=warning(show))
+            grown = api.regrow(source, request, depth=depth, report=report, warn=warning(show))
         else:
-            grown = pipeline.tree(
-                source, out, growth, beginning, request, levels=stages, report=report, warn=warning(show)
-            )
+            grown = api.tree(source, out, growth, beginning, request, levels=stages, report=report, warn=warning(show))
     if not grown.new and show is Watching.AUTO:
         say(context, f"{grown.tree} is grown already: nothing to do.")
     return emit(

@@ -67,7 +67,7 @@ def upsample(
 
     Example: jukectl upsample my-song --sample 2 --to 20
     """
-    from jukectl import pipeline
+    from jukectl import api
 
     request = build_request(
         artist=artist,
@@ -99,14 +99,14 @@ def upsample(
     if dry_run:
         if sample is not None or since:
             raise BadInput("--dry-run tells of all samples, from the start: leave --sample and --from out")
-        return show_estimate(context, pipeline.estimate_upsample(song, request, warn=warning(show)))
+        return show_estimate(context, api.estimate_upsample(song, request, warn=warning(show)))
     with progress(context, show) as report:
         if since:
-            result = pipeline.upsample_passage(
+            result = api.upsample_passage(
                 song, since, to, out, request, sample=sample, report=report, warn=warning(show)
             )
         else:
             if sample is not None:
-                song = pipeline.pick(song, sample, out).song
-            result = pipeline.upsample(song, request, report=report, warn=warning(show))
+                song = api.pick(song, sample, out).song
+            result = api.upsample(song, request, report=report, warn=warning(show))
     return show_rendered(context, result, show)

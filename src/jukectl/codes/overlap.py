@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Song = NDArray[np.integer[Any]]  # (frames,) codes, in memory or mapped from a file
+SongCodes = NDArray[np.integer[Any]]  # (frames,) codes, in memory or mapped from a file
 Places = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
@@ -61,7 +61,7 @@ class Runs:
 class OverlapIndex:
     """Songs of one level and codec, indexed for finding runs of their codes elsewhere."""
 
-    def __init__(self, songs: Sequence[Song]) -> None:
+    def __init__(self, songs: Sequence[SongCodes]) -> None:
         lengths = np.array([len(song) for song in songs], dtype=np.int64)
         self.starts: Places = np.cumsum(lengths + 1) - lengths - 1  # (songs,) where each begins in the text
         highest = max((int(song.max()) for song in songs if len(song)), default=0)
@@ -72,11 +72,11 @@ class OverlapIndex:
         self.order = suffix_order(self.text)
         self.hashes = _prefix_hashes(self.text)
 
-    def longest(self, query: Song) -> Match:
+    def longest(self, query: SongCodes) -> Match:
         """The longest run of codes that the query (M,) shares with any song."""
         return self.runs(query).longest()
 
-    def runs(self, query: Song) -> Runs:
+    def runs(self, query: SongCodes) -> Runs:
         """For each place of the query (M,) the longest run from there on that some song holds."""
         text = np.append(query.astype(np.int64) + 1, END)
         hashes = _prefix_hashes(text)

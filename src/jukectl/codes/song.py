@@ -1,7 +1,7 @@
 """A song: one folder with its recipe, its codes a level, its audio, and a lock for the process that works on it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -224,3 +224,10 @@ def _is_at_work(pid: int, part: Path) -> bool:
         return False
     except psutil.AccessDenied:
         return True
+
+
+def audio_paths(song: Song, level: Level, samples: Iterable[int], suffix: str = ".wav") -> dict[int, Path]:
+    """The audio files of samples: final ones of the bottom level, previews of an upper one."""
+    if level is Level.BOTTOM:
+        return {sample: song.audio_path(sample, suffix) for sample in samples}
+    return {sample: song.preview_path(level, sample, suffix) for sample in samples}

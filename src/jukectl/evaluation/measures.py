@@ -1,12 +1,15 @@
 """Measures that need no model: how near one signal is to another."""
 
+from collections.abc import Callable
 from math import inf, log10, nan, sqrt
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from jukectl.audio.mix import Samples, peak, resample
 from jukectl.audio.spectral import SETTINGS, magnitudes
+from jukectl.errors import MissingTool
 
 LEAST_MAGNITUDE = 1e-4  # of a spectrum: what is lower counts as this, so that silence has a logarithm
 PIECE = 1 << 20  # audio samples transformed at a time
@@ -56,3 +59,30 @@ def multi_resolution_stft(target: ArrayLike, predicted: ArrayLike) -> float:
             count += ours.numel()
         distances.append(sqrt(error / power) + logarithms / count)
     return float(np.mean(distances)) if np.any(pair[0].numpy()) else nan
+
+
+RATE = 48_000  # Hz, of its audio mode
+SHORTEST = 1.0  # seconds; what is shorter is not rated
+
+Rate = Callable[[Samples, Samples, int], float]
+
+
+def load() -> Rate:
+    """A function of target (N,), rendering (N,) and sample rate to a mean opinion score from 1 to about 4.7.
+
+    It gives nan for silence and for less than SHORTEST seconds. MissingTool where the package is not installed.
+    """
+    try:
+        from visqol import VisqolApi
+    except ImportError as error:
+        raise MissingTool("--visqol needs a package of its own: pip install 'visqol-python[accel]'") from error
+    api = VisqolApi()
+    api.create(mode="audio")
+
+    def rate(target: Samples, rendering: Samples, sample_rate: int) -> float:
+        if len(target) < SHORTEST * sample_rate or peak(target) == 0:
+            return nan
+        pair = [resample(np.asarray(one), sample_rate, RATE).astype(np.float64) for one in (target, rendering)]
+        return float(api.measure_from_arrays(*pair, RATE).moslqo)
+
+    return rate

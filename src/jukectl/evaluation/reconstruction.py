@@ -1,8 +1,10 @@
 """How well one level of a codec renders a recording, and how it uses its codebook (SPEC 7, after the Jukebox paper)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,10 +12,17 @@ from numpy.typing import NDArray
 
 from jukectl.audio.mix import Samples
 from jukectl.audio.spectral import spectral_convergence_db
-from jukectl.codes.entropy import entropy_bits
-from jukectl.codes.level import Level
-from jukectl.evaluation.measures import multi_resolution_stft, si_sdr_db
-from jukectl.evaluation.visqol import Rate
+from jukectl.checkpoints import catalogue
+from jukectl.codes.archive import entropy_bits
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadAudio
+from jukectl.evaluation import measures
+from jukectl.evaluation.inputs import CPU, middle, recordings, rounded, save_plot
+from jukectl.evaluation.measures import Rate, multi_resolution_stft, si_sdr_db
+from jukectl.plan.prompt import hear
+from jukectl.plots.charts import Layout, colour
+from jukectl.plots.sound import Panel, draw_levels
+from jukectl.progress import Progress, Report, Warn, silent, unheard
 from jukectl.vqvae import chunks
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
@@ -80,3 +89,209 @@ def _mean(values: Sequence[float]) -> float:
     """The mean of those that are finite; nan where none is."""
     finite = [value for value in values if isfinite(value)]
     return sum(finite) / len(finite) if finite else nan
+
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Scores = Mapping[Level, ReconstructionScore]
+
+PANELS = (  # measure, name, unit, whether lower is better
+    ("spectral_convergence_db", "Spectral convergence", "dB", True),
+    ("multi_resolution_stft", "Multi-resolution STFT", "distance", True),
+    ("si_sdr_db", "SI-SDR", "dB", False),
+)
+
+
+def draw_reconstruction(files: Sequence[Scores], together: Scores, *, title: str, about: str) -> "Figure":
+    """Bars of three measures a level, with a dot a recording, and how often each code came, by rank."""
+    layout = Layout(2, 3, height=230)
+    levels = list(together)
+    colours = {level: colour(place) for place, level in enumerate(levels)}
+    page = layout.page(title, about, [(level.label, colours[level]) for level in levels])
+    strewn = np.linspace(-0.22, 0.22, len(files)) if len(files) > 1 else np.zeros(len(files))
+    for number, (measure, name, unit, lower) in enumerate(PANELS):
+        axes = layout.panel(page, number, name, "lower is better" if lower else "higher is better")
+        for place, level in enumerate(levels):
+            mean = getattr(together[level], measure)
+            axes.bar(place, mean, width=0.62, color=colours[level], alpha=0.35)
+            values = [getattr(one[level], measure) for one in files]
+            axes.scatter(place + strewn, values, s=9, color=colours[level], alpha=0.8, linewidths=0)
+            if np.isfinite(mean):
+                axes.annotate(
+                    f"{mean:.2f}",
+                    (place, 0),
+                    (0, -5 if mean < 0 else 5),
+                    textcoords="offset points",
+                    ha="center",
+                    va="top" if mean < 0 else "bottom",
+                    fontsize=9,
+                    color=layout.theme.ink,
+                    fontweight="bold",
+                )
+        axes.margins(y=0.14)
+        axes.axhline(0, color=layout.theme.pale, linewidth=0.6)
+        axes.set_xticks(range(len(levels)), [level.label for level in levels])
+        layout.name_axes(axes, "", unit)
+    size = len(together[levels[0]].counts)
+    axes = layout.panel(page, 3, "Use of the codebook", "dashed: all alike")
+    for level in levels:
+        counts = np.sort(together[level].counts)[::-1]
+        shares = counts[counts > 0] / counts.sum()
+        axes.plot(np.arange(1, len(shares) + 1), 100 * shares, color=colours[level], linewidth=1.6)
+    axes.axhline(100 / size, color=layout.theme.pale, linewidth=1, dashes=(4, 3))
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlim(1, size)
+    layout.name_axes(axes, "rank of the code", "share of all codes (%)")
+    for number, (name, unit, most, values) in enumerate(
+        (
+            ("Entropy", "bits", float(np.log2(size)), [together[level].entropy_bits for level in levels]),
+            ("Used codes", "codes", float(size), [float(together[level].used_codes) for level in levels]),
+        ),
+        4,
+    ):
+        axes = layout.panel(page, number, name, f"of {most:g}")
+        for place, (level, value) in enumerate(zip(levels, values, strict=True)):
+            axes.bar(place, value, width=0.62, color=colours[level], alpha=0.35)
+            axes.text(
+                place,
+                value,
+                f"{value:.4g}",
+                ha="center",
+                va="bottom",
+                fontsize=9,
+                color=layout.theme.ink,
+                fontweight="bold",
+            )
+        axes.axhline(most, color=layout.theme.pale, linewidth=1, dashes=(4, 3))
+        axes.set_ylim(0, 1.15 * most)
+        axes.set_xticks(range(len(levels)), [level.label for level in levels])
+        layout.name_axes(axes, "", unit)
+    return page.figure
+
+
+SHOWN_SECONDS = 10.0  # of a recording, in the picture of spectrograms
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Heard:
+    """A recording and what each level makes of it."""
+
+    path: Path
+    samples: Samples  # (N,)
+    seconds: float
+    scores: Mapping[Level, ReconstructionScore]
+
+
+def evaluate_reconstruction(
+    audio: Sequence[Path],
+    *,
+    model: str = catalogue.EMBEDDED,
+    held_out: Path | None = None,
+    seconds: float | None = None,
+    with_visqol: bool = False,
+    plots: Path | None = None,
+    report: Report = silent,
+    warn: Warn = unheard,
+) -> dict[str, Any]:
+    """How well each level of a model's codec renders recordings, a file and all together.
+
+    `audio` are files, or manifests (.jsonl), of which `held_out` (a file of globs) chooses songs. At most `seconds` of
+    each are taken, from its middle, down-mixed as for encoding. Files that cannot be read are left out with a warning.
+    `plots` is a folder for pictures.
+    """
+    folder = catalogue.find(model)
+    config, vqvae = folder.card.vqvae, folder.vqvae(CPU)
+    rate = measures.load() if with_visqol else None
+    files = recordings(audio, held_out)
+    heard: list[_Heard] = []
+    skipped = []
+    for number, path in enumerate(files):
+        report(Progress("listening", number, len(files), path.name))
+        try:
+            start, most = middle(path, seconds)
+            samples, _ = hear(path, folder, start=start, seconds=most)
+        except BadAudio as error:
+            if len(files) == 1:
+                raise
+            skipped.append(str(error))
+            warn(f"left out: {error}")
+            continue
+        scores = {level: score(vqvae, samples, level, rate=rate) for level in TOP_DOWN}
+        shown = samples if plots is not None and not heard else samples[:0]
+        heard.append(_Heard(path=path, samples=shown, seconds=len(samples) / config.sample_rate, scores=scores))
+    report(Progress("listening", len(files), len(files)))
+    if not heard:
+        raise BadAudio(f"none of the {len(files)} recordings can be used: {skipped[0]}")
+    summary = {level: together([one.scores[level] for one in heard]) for level in TOP_DOWN}
+    facts: dict[str, Any] = {
+        "model": folder.card.name,
+        "levels": {
+            level.label: {
+                "hop": config.hop(level),
+                "kbit_per_second": round(kbit_per_second(config, level), 3),
+                "codebook_size": config.codebook_size,
+                **_figures(score),
+            }
+            for level, score in summary.items()
+        },
+        "files": [
+            {
+                "path": str(one.path),
+                "seconds": round(one.seconds, 3),
+                "levels": {level.label: _figures(score) for level, score in one.scores.items()},
+            }
+            for one in heard
+        ],
+        "skipped": skipped,
+    }
+    if plots is not None:
+        title = f"What the codec of {folder.card.name} keeps"
+        figure = draw_reconstruction([one.scores for one in heard], summary, title=title, about=_about(heard))
+        facts["plots"] = [
+            save_plot(plots, "reconstruction", figure),
+            save_plot(
+                plots,
+                "reconstruction-spectrograms",
+                draw_levels(_panels(vqvae, heard[0]), title=title, about="one of the recordings, from its middle"),
+            ),
+        ]
+    return facts
+
+
+def _figures(score: ReconstructionScore) -> dict[str, Any]:
+    figures = {
+        "spectral_convergence_db": rounded(score.spectral_convergence_db),
+        "multi_resolution_stft": rounded(score.multi_resolution_stft),
+        "si_sdr_db": rounded(score.si_sdr_db),
+        "entropy_bits": rounded(score.entropy_bits),
+        "used_codes": score.used_codes,
+    }
+    return figures if score.visqol_mos is None else {**figures, "visqol_mos": rounded(score.visqol_mos)}
+
+
+def _about(heard: Sequence[_Heard]) -> str:
+    seconds = sum(one.seconds for one in heard)
+    if len(heard) == 1:
+        return f"{heard[0].path.name}, {seconds:.1f} s"
+    return f"{len(heard)} recordings, {seconds:.0f} s in all · bars are means, dots recordings"
+
+
+def _panels(vqvae: VQVAE, heard: _Heard) -> list[Panel]:
+    """The middle of a recording, and what each level makes of it, bottom first."""
+    config = vqvae.config
+    hop = config.hop(Level.TOP)
+    length = min(len(heard.samples), int(SHOWN_SECONDS * config.sample_rate)) // hop * hop
+    start = (len(heard.samples) - length) // 2
+    samples = heard.samples[start : start + length]
+    panels = [Panel(name=heard.path.name, about="as recorded", samples=samples, sample_rate=config.sample_rate)]
+    for level in reversed(TOP_DOWN):
+        rendering = render(vqvae, samples, level)[1]
+        about = f"{config.hop(level)} audio samples a code · {kbit_per_second(config, level):.2f} kbit/s"
+        panels.append(
+            Panel(name=level.label.capitalize(), about=about, samples=rendering, sample_rate=config.sample_rate)
+        )
+    return panels

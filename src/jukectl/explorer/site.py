@@ -10,9 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from jukectl.errors import BadInput, CannotWrite
-from jukectl.explorer.detail import SongDetail
-from jukectl.explorer.index import as_script, index_json
-from jukectl.explorer.summary import SongSummary
+from jukectl.explorer.contract import SongDetail, SongSummary, as_script, index_json
 from jukectl.files import atomic_write, make_folder
 
 MARK = "jukectl-site"  # a file that says whose folder this is, so that no other is written into

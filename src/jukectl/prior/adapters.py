@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukectl.prior.affine import Affine
 from jukectl.prior.config import AdapterConfig, Target
+from jukectl.prior.layers import Affine
 from jukectl.prior.model import Prior
 
 ARTISTS = "artist_genre.artist"

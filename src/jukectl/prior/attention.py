@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukectl.prior.affine import Affine, pad_rows
 from jukectl.prior.config import AttentionKind, StackConfig
+from jukectl.prior.layers import Affine, pad_rows
 
 
 def pattern_mask(kind: AttentionKind, context: int, block: int, lyric_keys: int = 0) -> Tensor:

@@ -9,15 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukectl.prior.affine import pad_rows
-from jukectl.prior.conditioners.artist_genre import ArtistGenre
-from jukectl.prior.conditioners.base import Conditioner
-from jukectl.prior.conditioners.lyrics import LyricsApart, LyricsEncoder, lyrics_of
-from jukectl.prior.conditioners.midi import NoteConditioner
-from jukectl.prior.conditioners.timing import Timing
-from jukectl.prior.conditioners.upper_codes import UpperCodes
+from jukectl.prior.conditioning import (
+    ArtistGenre,
+    Conditioner,
+    LyricsApart,
+    LyricsEncoder,
+    NoteConditioner,
+    Timing,
+    UpperCodes,
+    lyrics_of,
+)
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
+from jukectl.prior.layers import pad_rows
 from jukectl.prior.transformer import POSITION_STD, WEIGHT_STD, KVCache, Transformer
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from jukectl.prior.conditioners.midi import NoteConditioner
+from jukectl.prior.conditioning import NoteConditioner
 from jukectl.prior.config import AttentionKind, LyricsConfig, MidiConfig
 from jukectl.prior.model import Prior, lyrics_reader
 from jukectl.prior.transformer import Block

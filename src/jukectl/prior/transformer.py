@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukectl.prior.affine import Affine
 from jukectl.prior.attention import CacheLayout, EncoderAttention, FactoredAttention
 from jukectl.prior.config import AttentionKind, StackConfig
-from jukectl.prior.layernorm import LayerNorm
+from jukectl.prior.layers import Affine, LayerNorm
 
 QUICK_GELU = 1.702
 WEIGHT_STD = 0.02

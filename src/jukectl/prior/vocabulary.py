@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Self
 
 from jukectl.errors import BadInput, UnknownName
-from jukectl.prior.lyrics import assumed_alphabet
+from jukectl.lyrics.tokens import assumed_alphabet
 from jukectl.prior.mixture import Mixture, Term, is_mixed, terms_of
 
 UNLABELLED = 0

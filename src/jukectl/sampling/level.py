@@ -11,24 +11,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukectl.codes.archive import Codes
+from jukectl.codes.archive import Codes, SpanCodes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
-from jukectl.codes.unfinished import SpanCodes
 from jukectl.errors import is_out_of_memory
+from jukectl.lyrics.window import LyricWindow, lyric_window
 from jukectl.midi.roll import ToldNotes
-from jukectl.prior.alignment import LyricWindow, lyric_window
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.mixture import Mixture
 from jukectl.prior.model import Conditioning, Prior
 from jukectl.prior.vocabulary import UNLABELLED
-from jukectl.sampling.decoder import Decoder, decoder_for
-from jukectl.sampling.noise import uniforms
-from jukectl.sampling.plan import Portion
-from jukectl.sampling.sections import Section, cuts_of, section_at
+from jukectl.sampling.decoders.base import Decoder
+from jukectl.sampling.decoders.choose import decoder_for
+from jukectl.sampling.draw import uniforms
+from jukectl.sampling.footprint import Portion
 from jukectl.sampling.spans import Spans, spans_of
-from jukectl.sampling.windows import Window, advance_codes, cut_window, plan_windows, song_offset, upper_span
+from jukectl.sampling.windows import (
+    Section,
+    Window,
+    advance_codes,
+    cut_window,
+    cuts_of,
+    plan_windows,
+    section_at,
+    song_offset,
+    upper_span,
+)
 
 Watch = Callable[[int], None]  # told how many codes of the level exist
 GLANCE = 0.05

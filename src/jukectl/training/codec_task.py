@@ -9,21 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from jukectl.audio.spectral import spectral_convergence_db
-from jukectl.codes.entropy import entropy_bits
+from jukectl.codes.archive import entropy_bits
 from jukectl.codes.level import Level
+from jukectl.data.manifest import Manifest
+from jukectl.data.segments import ALL_ROWS
+from jukectl.data.waveforms import Waveforms
 from jukectl.errors import BadManifest, BadRecipe
 from jukectl.nn.dilated import ResidualStack
 from jukectl.progress import Report
-from jukectl.training.blocks import prepare_blocks
 from jukectl.training.config import AudioData, VQVAERecipe
-from jukectl.training.distributed import ALONE, Ranks
-from jukectl.training.drawing import ALL_ROWS
-from jukectl.training.manifest import Manifest
-from jukectl.training.waveforms import Waveforms
+from jukectl.training.distributed import ALONE, Ranks, prepare_blocks
 from jukectl.vqvae.codebook import Codebook, CodebookLearner
 from jukectl.vqvae.config import VQVAEConfig
-from jukectl.vqvae.loss import Scale, Terms
-from jukectl.vqvae.model import Reconstruction
+from jukectl.vqvae.loss import Scale, Terms, terms
+from jukectl.vqvae.model import VQVAE, Reconstruction
 
 SCALE_CLIPS = 64  # clips that the data's loudness is measured on
 
@@ -230,3 +229,43 @@ class CodecTask(ABC):
     def _generator(self, level: Level) -> torch.Generator:
         seed = np.random.SeedSequence((self.recipe.train.seed, self._step, level)).generate_state(1)[0]
         return torch.Generator().manual_seed(int(seed))
+
+
+class VQVAETask(CodecTask):
+    """Trains a VQ-VAE. Every level has its own loss, so they do not disturb each other."""
+
+    def make(self) -> nn.Module:
+        """The levels of the recipe."""
+        self.vqvae = VQVAE(self.config, self.levels)
+        return self.vqvae
+
+    def wholes(self) -> Sequence[nn.Module]:
+        """An autoencoder a level."""
+        return [self.vqvae.autoencoder(level) for level in self.levels]
+
+    def codebook(self, level: Level) -> Codebook:
+        """The codebook of one level, where the recipe wants any."""
+        return self.vqvae.codebook(level)
+
+    def loss(self, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The sum over the levels of the loss on clips (B, N); see `vqvae.loss.terms`."""
+        weights = self.recipe.loss
+        total, figures = torch.zeros((), device=batch.device), {}
+        for level, autoencoder in zip(self.levels, self.parts, strict=True):
+            result: Reconstruction = autoencoder(batch, quantize=not self.waits(level))
+            self.remember(level, result)
+            parts = terms(result, batch, self.scale, weights.worst_samples, self.mel_rate)
+            total = total + self.weighted(parts)
+            for name in ("spectral", "waveform", *(("mel",) if weights.mel else ()), "commitment"):
+                figures[f"{level.label}_{name}"] = getattr(parts, name).detach()
+        return total, figures
+
+    def latents(self, audio: Tensor, level: Level) -> Tensor:
+        """What a level's encoder makes of audio (B, N): (B, T, D), float32."""
+        latents: Tensor = self.vqvae.autoencoder(level).encoder(audio)
+        return latents.float()
+
+    def heard(self, audio: Tensor, level: Level) -> Reconstruction:
+        """Audio (B, N) there and back through one level."""
+        result: Reconstruction = self.vqvae.autoencoder(level)(audio, quantize=not self.waits(level))
+        return result

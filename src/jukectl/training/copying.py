@@ -7,10 +7,9 @@ import numpy as np
 import torch
 
 from jukectl.codes.overlap import OverlapIndex
+from jukectl.data.segments import Segments, SegmentSet
 from jukectl.prior.model import Prior
-from jukectl.sampling.draw import draw
-from jukectl.sampling.noise import uniforms
-from jukectl.training.segments import Segments, SegmentSet
+from jukectl.sampling.draw import draw, uniforms
 
 MARGIN = 2.0  # times what held-out music shares
 LEAST = 16  # codes that any two songs may share: a drum, a rest

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -21,8 +22,10 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
 
 from jukectl.errors import BadInput, BadRecipe, JukectlError, RankLost
+from jukectl.training.config import TrainConfig
 
 TIMEOUT = timedelta(minutes=30)  # for one exchange; a process that was killed is noticed at once
 PATIENCE = timedelta(days=30)  # for what the first process prepares, such as decoding all the music
@@ -229,3 +232,15 @@ def _says_lost(error: Exception) -> bool:
         return False
     text = str(error).lower()
     return isinstance(error, dist.DistError) or any(word in text for word in LOST)
+
+
+def prepare_blocks(blocks: Iterable[nn.Module], config: TrainConfig) -> None:
+    """Have each block compiled, and what it computes inside computed again in the backward pass instead of kept.
+
+    To be done before blocks are sharded: what brings shards together stays outside.
+    """
+    for block in blocks:
+        if config.compile:
+            block.forward = torch.compile(block.forward)
+        if config.checkpoint_activations:
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)

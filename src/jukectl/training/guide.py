@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jukectl.data.lyrics_notes import NOTHING
 from jukectl.errors import BadRecipe
-from jukectl.prior.attending import by_character
 from jukectl.prior.attention import EncoderAttention
 from jukectl.prior.config import AttentionKind, PriorConfig
+from jukectl.prior.lyric_attention import by_character
 from jukectl.prior.model import Prior
-from jukectl.training.song_lyrics import NOTHING
 
 SPREAD = 2.0  # characters, the standard deviation of what counts as near what is sung
 LEAST = 1e-6  # of the weights that is near, so that the loss is finite

@@ -6,24 +6,24 @@ to parts that pass one after another, where `train.accumulate` asks for that: ne
 """
 
 import math
+import signal
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from types import FrameType
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from jukectl.errors import BadRecipe, Stopped
 from jukectl.progress import Progress, Report
-from jukectl.training.average import WeightAverage
 from jukectl.training.checkpointing import checkpoints, load_checkpoint, save_checkpoint, save_weights
 from jukectl.training.config import TrainConfig
 from jukectl.training.distributed import ALONE, Ranks, sync_gradients, whole
-from jukectl.training.interruption import Interruption
-from jukectl.training.logs import append_row, cut_log
-from jukectl.training.optimizer import adam, settle, state_of
-from jukectl.training.pace import Pace
+from jukectl.training.monitor import Pace, append_row, cut_log
+from jukectl.training.optimizer import WeightAverage, adam, settle, state_of
 from jukectl.training.prefetch import Prefetcher, moved, pinned
 
 BEST = "best.safetensors"
@@ -293,3 +293,36 @@ def _reason(error: Exception) -> str:
     """What torch says of a checkpoint that does not fit, the first detail of it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return lines[min(1, len(lines) - 1)][:200].rstrip(". ")
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """While the block runs, the first signal is only noted. The next one does what it did before, where that is asked.
+
+    A launcher like torchrun passes every signal on that the terminal has sent already, so there no second one counts.
+    """
+
+    def __init__(self, *, second_counts: bool) -> None:
+        self.asked = False
+        self._second_counts = second_counts
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # no other thread may set handlers
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        if self._second_counts:
+            self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

@@ -9,23 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from jukectl.codes.level import Level
+from jukectl.data.encoded import EncodedSongs
+from jukectl.data.segments import ALL_ROWS, Segments, SegmentSet, notes_changed, vocabulary_of, with_other_lyrics
 from jukectl.errors import BadRecipe
+from jukectl.lyrics.tokens import V3
 from jukectl.prior.adapters import Adapter, attach
 from jukectl.prior.config import AttentionKind, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import add_lyrics, add_midi, grow_vocabulary
 from jukectl.prior.vocabulary import Vocabulary
 from jukectl.progress import Warn, unheard
-from jukectl.training.blocks import prepare_blocks
 from jukectl.training.config import PriorRecipe
 from jukectl.training.copying import Copied, CopyWatch
-from jukectl.training.distributed import ALONE, Ranks
-from jukectl.training.drawing import ALL_ROWS
-from jukectl.training.encoded import EncodedSongs
+from jukectl.training.distributed import ALONE, Ranks, prepare_blocks
 from jukectl.training.guide import AttentionGuide, guided_layer
 from jukectl.training.prefetch import moved
-from jukectl.training.segments import Segments, SegmentSet, notes_changed, vocabulary_of, with_other_lyrics
-from jukectl.training.song_lyrics import with_characters
 from jukectl.training.starting import PriorStart, agreed_model, start_from_codebooks
 
 
@@ -232,3 +230,22 @@ def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary, songs: EncodedSong
             f"but the hops are {codes.hop} and {upper.hop}"
         )
     return replace(config, conditioner=replace(config.conditioner, codebook_size=upper.codebook_size))
+
+
+def with_characters(recipe: PriorRecipe, vocabulary: Vocabulary) -> tuple[PriorRecipe, Vocabulary]:
+    """A recipe whose model.lyrics tells the number of characters, and a vocabulary that tells which they are.
+
+    `model.lyrics.alphabet` is a text of all of them in a recipe, or left out for those of the published 1b-lyrics.
+    BadRecipe where it is neither.
+    """
+    table = recipe.model.get("lyrics")
+    if not isinstance(table, Mapping):
+        return recipe, vocabulary
+    characters = table.get("alphabet", V3)
+    if not isinstance(characters, str) or not characters or len(set(characters)) < len(characters):
+        raise BadRecipe(
+            "model.lyrics.alphabet is a text of the characters that the model is to know, each once, such as "
+            f'"abcdefghijklmnopqrstuvwxyz \n", or left out; got {characters!r}'
+        )
+    model = {**recipe.model, "lyrics": {**table, "alphabet": len(characters) + 1}}
+    return replace(recipe, model=model), replace(vocabulary, characters=characters, character_numbers=())

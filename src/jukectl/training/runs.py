@@ -18,14 +18,15 @@ from jukectl.errors import BadRecipe, CannotWrite, RunBusy
 from jukectl.files import atomic_write
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Report, Warn, unheard
+from jukectl.tables import build
 from jukectl.training.checkpointing import checkpoints, remove
-from jukectl.training.config import PriorRecipe, VQVAERecipe, build, load_recipe
+from jukectl.training.codec_task import VQVAETask
+from jukectl.training.config import PriorRecipe, VQVAERecipe, load_recipe
 from jukectl.training.distributed import ALONE, Ranks
 from jukectl.training.hierarchical_task import HierarchicalTask
 from jukectl.training.loop import train
 from jukectl.training.prior_task import PriorTask
 from jukectl.training.starting import adapter_card, agreed_model, find_codec, find_prior
-from jukectl.training.vqvae_task import VQVAETask
 from jukectl.vqvae.config import VQVAEConfig
 
 ADAPTER = "adapter.safetensors"

@@ -13,11 +13,11 @@ from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.adapters import AdapterCard
 from jukectl.checkpoints.assemble import Run
 from jukectl.checkpoints.card import CARD, plain_names, vqvae_config
+from jukectl.checkpoints.fingerprints import fingerprint
 from jukectl.checkpoints.store import VQVAE_PART
-from jukectl.codes.fingerprint import fingerprint
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel, BadRecipe, WrongCodec
-from jukectl.prior.conditioners.upper_codes import UpperCodes
+from jukectl.prior.conditioning import UpperCodes
 from jukectl.prior.config import AdapterConfig, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Vocabulary

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukectl.codes.entropy import entropy_bits
+from jukectl.codes.archive import entropy_bits
 
 ROWS = 8_192  # latents compared with the codebook at once, which bounds the memory for distances
 USED_SHARE = 0.25  # of the mean usage, from which a vector counts as used

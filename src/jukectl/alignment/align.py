@@ -1,0 +1,88 @@
+"""When the words of lyrics are sung in a recording: the voice apart, then forced alignment."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jukectl.alignment.separation import DemucsSeparator, Separator
+from jukectl.alignment.song import Found, align_lines, align_text
+from jukectl.alignment.sphinx import Aligner, SphinxAligner
+from jukectl.audio.io import load
+from jukectl.audio.mix import resample, to_mono
+from jukectl.errors import BadInput
+from jukectl.lyrics import files
+from jukectl.plan.device import choose
+from jukectl.progress import Progress, Report, Warn, silent, unheard
+
+NAMED = 8  # words that a warning names
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How the voice is had: apart from the rest by a separator, or as it is."""
+
+    wanted: bool = True
+    weights: str | None = None  # a file, a folder or a name on the hub; None: the usual one from there
+    device: str = "auto"
+
+
+def align_file(
+    audio: Path,
+    text: Path,
+    out: Path,
+    *,
+    file_format: str | None = None,
+    separation: Separation | None = None,
+    separator: Separator | None = None,
+    aligner: Aligner | None = None,
+    report: Report = silent,
+    warn: Warn = unheard,
+) -> Found:
+    """Write when each word of a text, or of an LRC file with times of lines, is sung in a recording.
+
+    `separator` and `aligner` stand in for demucs and pocketsphinx. BadInput, BadAudio and MissingTool before anything
+    is written; a warning of words that were guessed or left out.
+    """
+    written = files.format_of(out, file_format)
+    content = files.read_text(text)
+    timed = files.parse_lrc(content, text) if files.is_timed(text) else None
+    recording = load(audio)
+    aligner = aligner or SphinxAligner()
+    separation = separation or Separation()
+    samples, rate = recording.samples, recording.sample_rate
+    if separation.wanted:
+        separator = separator or DemucsSeparator.load(separation.weights, str(choose(separation.device).device))
+        report(Progress("separating the voice", 0, 1))
+        samples, rate = separator.vocals(samples, rate)[None], separator.sample_rate
+        report(Progress("separating the voice", 1, 1))
+    heard = resample(to_mono(samples), rate, aligner.sample_rate)
+
+    def watch(done: int, total: int) -> None:
+        report(Progress("aligning words", done, total))
+
+    if timed is None:
+        found = align_text(heard, aligner.sample_rate, content, aligner, watch)
+    else:
+        found = align_lines(heard, aligner.sample_rate, timed, aligner, watch)
+    if not found.lyrics.words:
+        raise BadInput(f"{text} has no words that can be heard")
+    files.write(found.lyrics, out, written)
+    _warn(found, warn)
+    return found
+
+
+def _warn(found: Found, warn: Warn) -> None:
+    guessed = [word.text for word in found.lyrics.words if word.guessed]
+    if guessed:
+        warn(
+            f"no way was found through {len(guessed)} of {len(found.lyrics.words)} words, so they are spread evenly "
+            f"over what is loud about there: {_named(guessed)}"
+        )
+    if found.unsure:
+        warn(f"not in the dictionary, and looked for as they are spelt: {_named(found.unsure)}")
+    if found.left_out:
+        warn(f"not sung, so they have no time: {_named(found.left_out)}")
+
+
+def _named(words: tuple[str, ...] | list[str]) -> str:
+    more = [f"{len(words) - NAMED} more"] if len(words) > NAMED else []
+    return ", ".join([*words[:NAMED], *more])

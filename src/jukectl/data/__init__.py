@@ -1,0 +1,1 @@
+"""Music to train on: scan, split, encode, and read segments."""

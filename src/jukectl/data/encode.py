@@ -1,0 +1,189 @@
+"""A manifest's songs to a folder of codes that priors learn from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from jukectl.audio import io, mix
+from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.data.encoded import CodeFolder
+from jukectl.data.manifest import Manifest, Track
+from jukectl.errors import BadAudio, BadInput, MissingTool, NotCodes, WrongCodec
+from jukectl.plan.device import Machine, choose, single_thread
+from jukectl.plan.prompt import too_short
+from jukectl.progress import Progress, Report, silent
+from jukectl.render.encode import new_codes
+from jukectl.vqvae.chunks import StreamEncoder
+from jukectl.vqvae.model import VQVAE
+
+SHARD_SECONDS = 4_000.0  # of music after which songs are packed into a shard
+STAGE = "encoding seconds of music"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The share of a manifest that one of several processes encodes: its songs number k, k + n, k + 2n ..."""
+
+    number: int = 1
+    of: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise BadInput(f"a part is 1/4, 2/4, 3/4 or 4/4 where there are four, got {self.number}/{self.of}")
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """From "2/4"; raises BadInput."""
+        number, slash, of = text.partition("/")
+        if not (slash and number.strip().isdecimal() and of.strip().isdecimal()):
+            raise BadInput(f"a part is written as 2/4, the second of four, got {text!r}")
+        return cls(int(number), int(of))
+
+    def tracks(self, manifest: Manifest) -> Sequence[Track]:
+        """The songs of this part."""
+        return manifest.tracks[self.number - 1 :: self.of]
+
+
+@dataclass(frozen=True)
+class EncodedManifest:
+    """What `encode_manifest` did."""
+
+    encoded: int  # songs of this part that have codes now
+    skipped: tuple[str, ...]  # a line for each that could not be read
+
+
+def encode_manifest(
+    manifest_path: Path,
+    out: Path,
+    *,
+    levels: Sequence[Level] = TOP_DOWN,
+    model: str = catalogue.EMBEDDED,
+    device: str = "auto",
+    part: Part | None = None,
+    report: Report = silent,
+) -> EncodedManifest:
+    """Encode the songs of a manifest, or of a part of it, into one code folder; codes that are there stay.
+
+    Killed at any moment, it goes on with the song that it was at. Memory does not grow with the length of a song, but
+    for its codes. Lyrics are copied beside them. Raises WrongCodec where the folder has shards of another codec, and
+    BadManifest where lyrics of the manifest are gone.
+    """
+    manifest, folder, machine = Manifest.load(manifest_path), catalogue.find(model), choose(device)
+    codes, fingerprint = CodeFolder(out), folder.fingerprint(VQVAE_PART)
+    _check_codec(codes, levels, fingerprint, folder)
+    tracks = (part or Part()).tracks(manifest)
+    for track in tracks:  # before hours of encoding, since they are small, and may be gone
+        codes.keep_lyrics(track, manifest.folder / track.lyrics)
+        codes.keep_midi(track, manifest.folder / track.midi)
+    missing = {
+        track: [level for level in levels if not _is_encoded(codes, track, level, fingerprint)] for track in tracks
+    }
+    total = sum(track.seconds for track in tracks)
+    done = sum(track.seconds for track in tracks if not missing[track])
+    vqvae = folder.vqvae(machine.device, tuple(levels))
+    packer, skipped = _Packer(codes, levels), []
+    for track in tracks:
+        if missing[track]:
+            progress = _Within(report, done, total, track)
+            done += track.seconds
+            try:
+                arrays = codes_of_file(vqvae, manifest.folder / track.path, missing[track], machine, progress.seconds)
+            except (BadAudio, MissingTool) as error:
+                skipped.append(str(error))
+                continue
+            for level, array in arrays.items():
+                found = new_codes(folder, level, array[None], prompt=len(array), fingerprint=fingerprint)
+                codes.write(track.name, found)
+        packer.add(track)
+    packer.finish()
+    if skipped and len(skipped) == len(tracks):
+        raise BadAudio(f"none of the songs of {manifest_path} could be encoded: {skipped[0]}")
+    codes.keep(manifest, levels)
+    report(Progress(STAGE, round(total), round(total)))
+    return EncodedManifest(len(tracks) - len(skipped), tuple(skipped))
+
+
+def codes_of_file(
+    vqvae: VQVAE, path: Path, levels: Sequence[Level], machine: Machine, watch: Callable[[float], None]
+) -> dict[Level, np.ndarray]:
+    """The codes (frames,) uint16 of a recording, as `pipeline.encode` gives them, in one pass through the file."""
+    config = vqvae.config
+    multiple = config.hop(Level.TOP)
+    encoders = {level: StreamEncoder(vqvae, level, multiple=multiple) for level in levels}
+    stream = io.stream(path)
+    heard = 0
+    mono = (mix.to_mono(block)[None] for block in stream.blocks)
+    with single_thread(machine):
+        for block in mix.resample_blocks(mono, stream.sample_rate, config.sample_rate):
+            heard += block.shape[1]
+            for encoder in encoders.values():
+                encoder.push(torch.from_numpy(block[0]))
+            watch(heard / config.sample_rate)
+        if heard < multiple:
+            raise too_short(path, heard / config.sample_rate, config)
+        return {level: encoder.finish() for level, encoder in encoders.items()}
+
+
+class _Packer:
+    """Gathers encoded songs and packs them when there are enough for a shard."""
+
+    def __init__(self, codes: CodeFolder, levels: Sequence[Level]) -> None:
+        self.codes = codes
+        self.levels = levels
+        self.waiting: list[str] = []
+        self.seconds = 0.0
+
+    def add(self, track: Track) -> None:
+        """A song that has codes at all levels, in its own archives or in shards."""
+        if all(self.codes.is_packed(track.name, level) for level in self.levels):
+            return
+        self.waiting.append(track.name)
+        self.seconds += track.seconds
+        if self.seconds >= SHARD_SECONDS:
+            self.finish()
+
+    def finish(self) -> None:
+        """Pack what has gathered."""
+        if self.waiting:
+            for level in self.levels:
+                self.codes.pack(self.waiting, level)
+        self.waiting, self.seconds = [], 0.0
+
+
+class _Within:
+    """Progress in seconds of music, also inside a long song."""
+
+    def __init__(self, report: Report, done: float, total: float, track: Track) -> None:
+        self.report, self.done, self.total, self.track = report, done, total, track
+        self.seconds(0.0)
+
+    def seconds(self, heard: float) -> None:
+        """So much of the song is encoded."""
+        done = self.done + min(heard, self.track.seconds)
+        self.report(Progress(STAGE, round(done), round(self.total), self.track.path))
+
+
+def _check_codec(codes: CodeFolder, levels: Sequence[Level], fingerprint: str, folder: ModelFolder) -> None:
+    for level in levels:
+        for song in codes.packed(level).values():
+            if song.archive.vqvae != fingerprint:
+                raise WrongCodec(
+                    f"{song.archive.path} holds codes of the VQ-VAE {song.archive.vqvae[:12]}, and "
+                    f"{folder.card.name}'s is {fingerprint[:12]}. Give another --out, or delete that folder's "
+                    f"{level.label} shards to encode all songs again"
+                )
+
+
+def _is_encoded(codes: CodeFolder, track: Track, level: Level, fingerprint: str) -> bool:
+    """Whether a song's codes are there, whole and from this very codec."""
+    if codes.is_packed(track.name, level):
+        return True
+    try:
+        return codes.find(track.name, level).archive.vqvae == fingerprint
+    except NotCodes:
+        return False

@@ -1,0 +1,136 @@
+"""The manifest of a music folder: one JSON line a song."""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from jukectl.errors import BadManifest, BadRecipe
+from jukectl.files import atomic_write
+from jukectl.tables import build
+
+VALIDATION = "validation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """One song of a music folder."""
+
+    path: str  # relative to the manifest's folder
+    seconds: float
+    sample_rate: int  # Hz
+    channels: int
+    artist: str = ""
+    genres: tuple[str, ...] = ()
+    title: str = ""
+    licence: str = ""
+    lyrics: str = ""  # path of the file beside the song, relative to the manifest's folder
+    midi: str = ""  # path of its notes beside it, likewise
+    split: str = ""  # "train" or "validation", as the scan drew it
+
+    @property
+    def name(self) -> str:
+        """What its code folder is called: the path, kept inside that folder wherever the song lies.
+
+        With its suffix, because a folder may hold both "song.wav" and "song.mp3".
+        """
+        path = PurePosixPath(self.path)
+        return "/".join("_" if part == ".." else part for part in path.parts if part != path.anchor)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The songs of a folder, in the order of their paths."""
+
+    folder: Path
+    tracks: tuple[Track, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> "Manifest":
+        """Read a manifest file; BadManifest names the line that is wrong."""
+        way_out = f"Make one with: jukectl data scan MUSIC --out {path}"
+        try:
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise BadManifest(f"cannot read the manifest {path}: {error.strerror}. {way_out}") from error
+        # Not by splitlines, which also breaks at characters that titles may hold, such as U+2028
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        if not lines:
+            raise BadManifest(f"the manifest {path} lists no songs. {way_out}")
+        return cls(path.parent, tuple(_parse(line, f"{path}, line {number}") for number, line in lines))
+
+    def save(self, path: Path) -> None:
+        """Write it, one JSON object a line."""
+        with atomic_write(path) as file:
+            for track in self.tracks:
+                line = json.dumps(asdict(track), ensure_ascii=False) + "\n"
+                file.write(line.encode("utf-8", "surrogateescape"))  # file names need not be UTF-8
+
+    def split(self, held_out: Sequence[str]) -> tuple[list[Track], list[Track]]:
+        """Training and validation songs: `held_out` names the latter by their paths, or by globs over them.
+
+        Where it is empty they are those that the scan held out.
+        """
+        held: set[Track] = set()
+        for pattern in held_out:
+            found = [track for track in self.tracks if track.path == pattern or fnmatchcase(track.path, pattern)]
+            if not found:
+                raise BadManifest(f"held_out names {pattern!r}, which matches no song of the manifest in {self.folder}")
+            held.update(found)
+        if not held_out:
+            held = {track for track in self.tracks if track.split == VALIDATION}
+        if len(held) == len(set(self.tracks)):
+            raise BadManifest(f"held_out leaves no song of {self.folder} to train on")
+        return [one for one in self.tracks if one not in held], [one for one in self.tracks if one in held]
+
+
+def _parse(line: str, where: str) -> Track:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise BadManifest(f"{where} is not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise BadManifest(f"{where} is not a JSON object")
+    try:
+        return build(Track, row, where)
+    except BadRecipe as error:
+        raise BadManifest(str(error)) from error
+
+
+TRAIN = "train"
+
+VERSIONS = re.compile(r"[(\[{][^)\]}]*[)\]}]")  # "(live)", "[2009 remaster]"
+GUESTS = re.compile(r"\b(?:feat|ft|featuring)\b.*")
+
+
+def song_key(track: Track, song: str | None = None) -> str:
+    """What the recordings of one song have in common: its artist and title, whatever their case, accents and versions.
+
+    Without an artist it is the folder and the title. `song`, from a sidecar, says it outright.
+    """
+    if song:
+        return f"song {_plain(song)}"
+    title = _plain(track.title)
+    if track.artist.strip():
+        return f"artist {_plain(track.artist)} title {title}"
+    return f"folder {PurePosixPath(track.path).parent} title {title}"
+
+
+def side_of(key: str, held_out_share: float) -> str:
+    """The side of a song; a larger share takes songs from training and gives none back."""
+    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return VALIDATION if int.from_bytes(digest[:8], "big") < held_out_share * 2**64 else TRAIN
+
+
+def _plain(text: str) -> str:
+    """Letters and digits of a name, without case, accents and what is in brackets, if any are left without that."""
+    folded = unicodedata.normalize("NFKD", text.casefold())
+    for rough in (GUESTS.sub("", VERSIONS.sub(" ", folded)), folded):
+        words = re.findall(r"\w+", "".join(one for one in rough if not unicodedata.combining(one)))
+        if words:
+            return " ".join(words)
+    return text

@@ -1,0 +1,266 @@
+"""A music folder to its manifest: every file heard once, its tags and sidecars read, copies found, the split drawn.
+
+What was heard of a file is kept in a hidden folder beside the manifest, so a scan that was killed goes on, and one of a
+folder that has grown hears the new files alone.
+"""
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import floor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jukectl.audio import io
+from jukectl.data.duplicates import VERSION, Heard, find_duplicates, listen
+from jukectl.data.manifest import VALIDATION, Manifest, Track, side_of, song_key
+from jukectl.errors import BadAudio, BadInput, BadManifest, BadRecipe, MissingTool
+from jukectl.files import atomic_write, make_folder
+from jukectl.progress import Progress, Report
+from jukectl.tables import build
+
+LYRICS = (".lrc", ".txt")  # with times first
+MIDI = (".mid", ".midi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """`song.toml`, beside `song.flac`: what is said here holds, whatever the tags say."""
+
+    artist: str | None = None
+    genres: tuple[str, ...] | None = None
+    title: str | None = None
+    licence: str | None = None
+    song: str | None = None  # files with the same are one song, and on the same side of the split
+    skip: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """The fields of a track that are laid over."""
+        table = asdict(self)
+        return {name: table[name] for name in ("artist", "genres", "title", "licence") if table[name] is not None}
+
+
+def find_lyrics(song: Path) -> Path | None:
+    """The lyrics beside a song, timed ones where there are both."""
+    return next((path for suffix in LYRICS if (path := song.with_suffix(suffix)).is_file()), None)
+
+
+def find_midi(song: Path) -> Path | None:
+    """The notes beside a song."""
+    return next((path for suffix in MIDI if (path := song.with_suffix(suffix)).is_file()), None)
+
+
+def read_overrides(song: Path) -> tuple[Overrides, list[str]]:
+    """The corrections beside a song, and a line for each that makes no sense and is passed over."""
+    path = song.with_suffix(".toml")
+    if not path.is_file():
+        return Overrides(), []
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return Overrides(), [f"cannot read {path}: {error.strerror}"]
+    except ValueError as error:
+        return Overrides(), [f"{path} is not TOML: {error}"]
+    good, wrong = {}, []
+    for key, value in table.items():
+        try:
+            build(Overrides, {key: value}, str(path))
+        except BadRecipe as error:
+            wrong.append(str(error))
+        else:
+            good[key] = value
+    return build(Overrides, good, str(path)), wrong
+
+
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma"})
+LOSSLESS = frozenset({".wav", ".flac", ".aif", ".aiff"})
+HELD_OUT_SHARE = 0.1
+NEARLY_WHOLE = 0.85  # of the longest copy: that much is enough for the better sound to decide
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What a scan found. Lines name files."""
+
+    manifest: Manifest
+    skipped: tuple[str, ...]  # files that are no use, with the reason
+    warnings: tuple[str, ...]  # sidecars that make no sense in part
+    copies: tuple[str, ...]  # recordings that are there twice
+
+
+@dataclass(frozen=True)
+class _Song:
+    track: Track
+    heard: Heard
+    key: str
+
+
+def scan(
+    folder: Path,
+    manifest: Path,
+    report: Report,
+    *,
+    held_out_share: float = HELD_OUT_SHARE,
+    keep_duplicates: bool = False,
+) -> Scanned:
+    """Every song under `folder`; paths as from `manifest`, which is not written.
+
+    Of the copies of one recording the best is listed alone, unless `keep_duplicates`. Raises BadManifest where no file
+    can be read, or there is none.
+    """
+    if not 0 <= held_out_share < 1:
+        raise BadInput(f"the share of songs to hold out is from 0 up to 1, got {held_out_share}")
+    files = sorted(music_files(folder))
+    if not files:
+        raise BadManifest(f"no music under {folder} (looked for {', '.join(sorted(SUFFIXES))})")
+    cache = _Cache(manifest.parent / f".{manifest.stem}-heard")
+    songs, skipped, warnings = [], [], []
+    total = sum(_megabytes(path) for path in files)
+    done = 0.0
+    for path in files:
+        report(Progress("scanning megabytes", floor(done), floor(total), path.name))
+        done += _megabytes(path)
+        overrides, wrong = read_overrides(path)
+        warnings += wrong
+        if overrides.skip:
+            skipped.append(f"{path}: {path.with_suffix('.toml').name} says so")
+            continue
+        try:
+            heard = cache.heard(path)
+            track = _track(path, manifest.parent, heard, overrides)
+        except (BadAudio, MissingTool) as error:
+            skipped.append(str(error))
+            continue
+        songs.append(_Song(track, heard, song_key(track, overrides.song)))
+    cache.drop_others()
+    if not songs:
+        raise BadManifest(f"none of the {len(files)} files under {folder} could be used: {skipped[0]}")
+    report(Progress("scanning megabytes", floor(total), floor(total)))
+    tracks, copies = _settle(songs, held_out_share, keep_duplicates)
+    return Scanned(Manifest(manifest.parent, tracks), tuple(skipped), tuple(warnings), copies)
+
+
+def _settle(
+    songs: Sequence[_Song], held_out_share: float, keep_duplicates: bool
+) -> tuple[tuple[Track, ...], tuple[str, ...]]:
+    """The tracks with their sides, and a line for each copy.
+
+    Copies are on one side, also under different names: where one of them is held out, all are.
+    """
+    sides = [side_of(song.key, held_out_share) for song in songs]
+    copy_of: dict[int, int] = {}
+    for group in find_duplicates([song.heard for song in songs]):
+        best = group[_best([songs[index].track for index in group])]
+        side = VALIDATION if any(sides[index] == VALIDATION for index in group) else sides[best]
+        for index in group:
+            sides[index] = side
+            if index != best:
+                copy_of[index] = best
+    left_out = {} if keep_duplicates else copy_of
+    tracks = (replace(song.track, split=sides[index]) for index, song in enumerate(songs) if index not in left_out)
+    lines = (f"{songs[one].track.path} is a copy of {songs[of].track.path}" for one, of in sorted(copy_of.items()))
+    return tuple(tracks), tuple(lines)
+
+
+def _best(copies: Sequence[Track]) -> int:
+    """Which copy to keep: of those that are as good as whole the lossless one, then that of the highest rate."""
+    longest = max(track.seconds for track in copies)
+
+    def merit(index: int) -> tuple[Any, ...]:
+        track = copies[index]
+        lossless = Path(track.path).suffix.lower() in LOSSLESS
+        return track.seconds >= NEARLY_WHOLE * longest, lossless, track.sample_rate, track.channels, track.seconds
+
+    return max(range(len(copies)), key=merit)  # the first of equals
+
+
+class _Cache:
+    """What was heard of files, by their path, size and time of change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._used: set[str] = set()
+
+    def heard(self, path: Path) -> Heard:
+        """From the cache, or else from the file itself; raises what `listen` does."""
+        try:
+            about = path.stat()
+        except OSError as error:
+            raise BadAudio(f"cannot read {path}: {error.strerror}") from error
+        key = os.fsencode(f"{VERSION} {path.resolve()} {about.st_size} {about.st_mtime_ns}")
+        name = f"{hashlib.sha256(key).hexdigest()[:24]}.npz"
+        self._used.add(name)
+        try:
+            with (self.folder / name).open("rb") as file, np.load(file, allow_pickle=False) as kept:
+                return Heard(float(kept["seconds"]), float(kept["peak"]), kept["prints"], kept["timbre"])
+        except Exception:  # not there, or damaged in one of half a dozen ways
+            heard = listen(path)
+        make_folder(self.folder)
+        with atomic_write(self.folder / name) as new:
+            np.savez(new, seconds=heard.seconds, peak=heard.peak, prints=heard.prints, timbre=heard.timbre)
+        return heard
+
+    def drop_others(self) -> None:
+        """Remove what this scan has not used: files that changed or went away, and what a kill left half written."""
+        for path in self.folder.glob("*"):
+            if path.name not in self._used:
+                path.unlink(missing_ok=True)
+
+
+def music_files(folder: Path) -> Iterator[Path]:
+    """The audio files under a folder, hidden ones apart, in any order. BadManifest where it is none."""
+    if not folder.is_dir():
+        raise BadManifest(f"{folder} is not a folder")
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    return (path for path in found if path.is_file())
+
+
+def _megabytes(path: Path) -> float:
+    return path.stat().st_size / 1e6
+
+
+def _track(path: Path, base: Path, heard: Heard, overrides: Overrides) -> Track:
+    about = io.info(path)
+    tags = read_tags(path)
+    first = {key: tags[key][0] for key in tags}
+    lyrics, midi = find_lyrics(path), find_midi(path)
+    facts: dict[str, Any] = {
+        "artist": first.get("artist", ""),
+        "genres": tags.get("genre", ()),
+        "title": first.get("title", path.stem),
+        "licence": first.get("license", first.get("copyright", "")),
+    }
+    return Track(
+        path=_relative(path, base),
+        seconds=round(heard.seconds, 3),
+        sample_rate=about.sample_rate,
+        channels=about.channels,
+        lyrics="" if lyrics is None else _relative(lyrics, base),
+        midi="" if midi is None else _relative(midi, base),
+        **(facts | overrides.facts()),
+    )
+
+
+def read_tags(path: Path) -> Mapping[str, tuple[str, ...]]:
+    """The tags of a file that say something, by their Vorbis names; none where they cannot be read."""
+    import mutagen
+
+    try:
+        tags: Any = mutagen.File(path, easy=True)
+    except mutagen.MutagenError:
+        tags = None
+    if tags is None:
+        return {}
+    names = ("artist", "title", "genre", "license", "copyright")
+    texts = {name: tuple(text for one in tags.get(name) or () if (text := str(one).strip())) for name in names}
+    return {name: values for name, values in texts.items() if values}
+
+
+def _relative(path: Path, base: Path) -> str:
+    """`path` as the manifest keeps it: relative to the manifest's folder, with forward slashes."""
+    # Links to folders are followed, since ".." goes up from where they lead; a song's own link keeps its name
+    return Path(os.path.relpath(path.parent.resolve() / path.name, base.resolve())).as_posix()

@@ -1,0 +1,303 @@
+"""Segments of encoded songs for priors: a level's codes, those of the level above, and the labels of their place."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jukectl.codes.level import Level
+from jukectl.codes.shard import Frames
+from jukectl.data.encoded import EncodedSongs
+from jukectl.data.lyrics_notes import NOTHING, SongLyrics, SongNotes, read_lyrics, read_notes, rolls, with_other_notes
+from jukectl.data.manifest import Track
+from jukectl.errors import BadManifest
+from jukectl.lyrics.tokens import UNKNOWN, SungWord
+from jukectl.prior.config import LyricsConfig
+from jukectl.prior.labels import LabelBatch, fill_slots
+from jukectl.prior.vocabulary import UNLABELLED, Vocabulary
+
+ALL_ROWS = slice(None)
+
+
+class ByLength:
+    """Draws songs at random, the longer the more often, so that every second of music is as likely as any other."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        total = np.cumsum(np.asarray(lengths, dtype=np.float64))
+        self._shares = total / total[-1]  # of all music, up to the end of each song
+
+    def draw(self, count: int, generator: np.random.Generator) -> np.ndarray:
+        """`count` indices of songs (count,)."""
+        return np.searchsorted(self._shares, generator.random(count), side="right")
+
+
+NO_LABEL = "unlabelled"  # the name of the id UNLABELLED
+GOLDEN_RATIO = 0.618034  # its multiples, less their whole part, spread any number of points evenly over 0..1
+
+
+@dataclass(frozen=True)
+class Song:
+    """An encoded song."""
+
+    codes: Frames  # (frames,) uint16
+    upper: Frames | None  # (frames / ratio,) uint16
+    artist: int
+    genres: tuple[int, ...]
+    samples: int  # audio samples of the whole song
+    lyrics: SongLyrics | None = None  # None: nothing is sung, or nobody wrote it down
+    notes: SongNotes | None = None  # None: nobody wrote them down
+
+
+@dataclass(frozen=True)
+class Segments:
+    """A batch for a prior. B segments of T codes."""
+
+    codes: Tensor  # (B, T) int64
+    upper: Tensor | None  # (B, T / ratio) int64
+    labels: LabelBatch
+    sung: Tensor | None = None  # (B, T) int64, which character of the window it is at a code; NOTHING: nobody knows
+
+
+def genres_of(track: Track) -> tuple[str, ...]:
+    """The genres of a song. A tag may hold several, with commas or semicolons between, as on the command line."""
+    parts = (part.strip() for tag in track.genres for part in re.split("[,;]", tag))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def vocabulary_of(tracks: Sequence[Track]) -> Vocabulary:
+    """The artists and genres of all songs, in alphabetical order after "unlabelled"."""
+    return Vocabulary(
+        artists=_names(track.artist.strip() for track in tracks),
+        genres=_names(genre for track in tracks for genre in genres_of(track)),
+    )
+
+
+def _names(found: Iterable[str]) -> tuple[str, ...]:
+    """ "unlabelled", and the names that differ by more than their case, each as it is written first."""
+    names = {NO_LABEL: NO_LABEL}
+    for name in found:
+        names.setdefault(name.casefold(), name)
+    names.pop("", None)
+    return (names.pop(NO_LABEL), *(names[key] for key in sorted(names)))
+
+
+class SegmentSet:
+    """The songs of one side of the split, at one level."""
+
+    def __init__(
+        self,
+        songs: Sequence[Song],
+        *,
+        context: int,
+        ratio: int,
+        hop: int,
+        slots: int,
+        characters: int = 0,
+        midi: bool = False,
+    ) -> None:
+        self.songs = [song for song in songs if len(song.codes) >= context]
+        if not self.songs:
+            longest = max((len(song.codes) for song in songs), default=0)
+            raise BadManifest(
+                f"none of {len(songs)} songs is as long as a context of {context} codes, the longest has {longest}: "
+                "give a smaller model.context, or longer songs"
+            )
+        self.context = context
+        self.ratio = ratio  # codes per upper code; 1 where there is no upper level
+        self.hop = hop
+        self.slots = slots
+        self.characters = characters  # of the lyrics' window; 0 where the prior takes none
+        self.midi = midi  # whether the prior is told notes
+        self._by_length = ByLength([len(song.codes) for song in self.songs])
+
+    @classmethod
+    def load(
+        cls,
+        encoded: EncodedSongs,
+        tracks: Sequence[Track],
+        level: Level,
+        vocabulary: Vocabulary,
+        *,
+        context: int,
+        ratio: int,
+        slots: int,
+        lyrics: LyricsConfig | None = None,
+        midi: bool = False,
+    ) -> "SegmentSet":
+        """Find the songs' codes, which are read when they are drawn. BadManifest where they are of different codecs.
+
+        With `lyrics`, those of a prior, the songs' own are read too, in the vocabulary's characters; with `midi` their
+        notes.
+        """
+        songs, codecs, hop = [], [], 1
+        for track in tracks:
+            codes = encoded.find(track, level)
+            upper = encoded.find(track, level.above) if ratio > 1 else None
+            hop = codes.archive.hop
+            codecs.append((codes.archive.vqvae, "" if upper is None else upper.archive.vqvae))
+            if codecs[-1] != codecs[0]:  # the two levels may differ, where a level joined its codec later
+                raise BadManifest(
+                    f"the codes of {track.path} in {codes.archive.path} are of another VQ-VAE than those of "
+                    f"{tracks[0].path}. Make them again with: jukectl data encode MANIFEST --out FOLDER"
+                )
+            frames = len(codes) if upper is None else min(len(codes), len(upper) * ratio)
+            song = Song(
+                replace(codes, frames=frames),
+                upper,
+                vocabulary.found_artist(track.artist).ids[0],
+                tuple(one for genre in genres_of(track) for one in vocabulary.found_tag(genre).ids),
+                frames * hop,
+                None if lyrics is None else read_lyrics(encoded, track, vocabulary, lyrics, codes.archive.sample_rate),
+                read_notes(encoded.midi(track), codes.archive.sample_rate / hop) if midi else None,
+            )
+            songs.append(song)
+        characters = 0 if lyrics is None else lyrics.characters
+        if midi and not any(song.notes for song in songs):
+            raise BadManifest(
+                "none of the songs has notes to learn from: put NAME.mid beside NAME.flac, or make them with "
+                "jukectl data transcribe; then scan and encode again"
+            )
+        return cls(songs, context=context, ratio=ratio, hop=hop, slots=slots, characters=characters, midi=midi)
+
+    def draw(
+        self,
+        count: int,
+        label_dropout: float,
+        generator: np.random.Generator,
+        rows: slice = ALL_ROWS,
+        *,
+        lyrics_dropout: float = 0.0,
+        midi_dropout: float = 0.0,
+    ) -> Segments:
+        """`count` random segments; a share of them loses artist and genre, to teach the model unlabelled music too.
+
+        Other shares, drawn for themselves, lose the lyrics and the notes. With `rows` only those of the `count`
+        segments are read and returned; what is in them does not depend on it.
+        """
+        picks = self._by_length.draw(count, generator)
+        places = [(int(pick), int(generator.integers(self._starts(pick))) * self.ratio) for pick in picks]
+        dropped = generator.random(count) < label_dropout
+        unsung = np.zeros(count, dtype=bool)
+        if self.characters:  # a prior without lyrics draws the segments that it always drew
+            unsung = generator.random(count) < lyrics_dropout
+        unplayed = np.zeros(count, dtype=bool)
+        if self.midi:
+            unplayed = generator.random(count) < midi_dropout
+        return self._gather(places[rows], dropped[rows], unsung[rows], unplayed[rows])
+
+    def spread(self, count: int) -> list[Segments]:
+        """`count` fixed segments, one a batch, spread evenly over the songs and over each song's length."""
+        return [self._gather([place], *np.zeros((3, 1), dtype=bool)) for place in self._spread_places(count)]
+
+    def spread_words(self, count: int) -> list[tuple[SungWord, ...]]:
+        """The words that are sung, as far as is known, within each of the segments that `spread` gives.
+
+        Their characters are counted in the segment's window of the lyrics, their times from the segment's start.
+        """
+        found = []
+        for pick, start in self._spread_places(count):
+            song, offset, length = self.songs[pick], start * self.hop, self.context * self.hop
+            heard = song.lyrics.within(self.characters, song.samples, offset, length) if song.lyrics else ()
+            found.append(heard)
+        return found
+
+    def _spread_places(self, count: int) -> list[tuple[int, int]]:
+        """Song and first code of each of the segments."""
+        places = []
+        for index, pick in enumerate(self.spread_songs(count)):
+            places.append((pick, int(self._starts(pick) * (index * GOLDEN_RATIO % 1)) * self.ratio))
+        return places
+
+    def spread_songs(self, count: int) -> list[int]:
+        """Which song each of the segments is of that `spread` gives."""
+        return [index * len(self.songs) // count for index in range(count)]
+
+    def _starts(self, pick: int) -> int:
+        """How many places in a song a segment can start at: whole upper codes only."""
+        return (len(self.songs[pick].codes) - self.context) // self.ratio + 1
+
+    def _gather(
+        self, places: Sequence[tuple[int, int]], dropped: np.ndarray, unsung: np.ndarray, unplayed: np.ndarray
+    ) -> Segments:
+        """The segments at these songs and starts; which of them lose their labels, their lyrics, their notes."""
+        songs = [self.songs[pick] for pick, _ in places]
+        starts = [start for _, start in places]
+        pairs = list(zip(songs, starts, strict=True))
+        codes = np.stack([song.codes[start : start + self.context] for song, start in pairs])
+        upper = None
+        if self.ratio > 1:
+            spans = [(song.upper, start // self.ratio, (start + self.context) // self.ratio) for song, start in pairs]
+            upper = np.stack([above[first:last] for above, first, last in spans if above is not None])
+        labelled = list(zip(songs, dropped, strict=True))
+        genres = [(UNLABELLED,) if drop or not song.genres else song.genres for song, drop in labelled]
+        labels = LabelBatch(
+            artist=torch.tensor([UNLABELLED if drop else song.artist for song, drop in labelled]),
+            genres=torch.tensor([fill_slots(some[: self.slots], self.slots) for some in genres]),
+            total_length=torch.tensor([song.samples for song in songs]),
+            offset=torch.tensor([start * self.hop for start in starts]),
+            sample_length=torch.full((len(songs),), self.context * self.hop),
+        )
+        sung = None
+        if self.characters:
+            windows = [
+                self._lyrics(song, start, unsung=bool(drop)) for (song, start), drop in zip(pairs, unsung, strict=True)
+            ]
+            ids, places_sung = (torch.from_numpy(np.stack(column)) for column in zip(*windows, strict=True))
+            labels, sung = replace(labels, lyrics=ids), places_sung
+        if self.midi:
+            told = [(None if drop else song.notes, start) for (song, start), drop in zip(pairs, unplayed, strict=True)]
+            labels = replace(labels, notes=rolls(told, self.context))
+        return Segments(_long(codes), None if upper is None else _long(upper), labels, sung)
+
+    def _lyrics(self, song: Song, start: int, *, unsung: bool) -> tuple[np.ndarray, np.ndarray]:
+        """The characters (characters,) of a segment's window, and which of them is sung at each code (T,)."""
+        if song.lyrics is None or unsung:
+            return np.zeros(self.characters, dtype=np.int64), np.full(self.context, NOTHING)
+        offset, length = start * self.hop, self.context * self.hop
+        window = song.lyrics.window(self.characters, song.samples, offset, length)
+        times = offset + self.hop * np.arange(self.context) + self.hop // 2
+        return window.ids, song.lyrics.sung_at(times, window)
+
+
+def with_other_lyrics(batches: Sequence[Segments]) -> list[Segments] | None:
+    """The same batches, each row told the lyrics of another, the nearest before it whose are not the same.
+
+    As many characters as its own has, so that nothing but the words tells the two apart: the other's, from their
+    beginning, over and over where they are fewer. A row with nothing to sing stays so. None where all lyrics are equal.
+    """
+    told = [batch.labels.lyrics for batch in batches]
+    rows = [row for lyrics in told if lyrics is not None for row in lyrics]
+    filled = [row[row != UNKNOWN] for row in rows]
+    if len({tuple(one.tolist()) for one in filled if len(one)}) < 2:
+        return None
+    changed = []
+    for number, row in enumerate(rows):
+        before = (filled[number - shift] for shift in range(1, len(rows) + 1))
+        other = next(one for one in before if len(one) and not torch.equal(one, filled[number]))
+        told_now = row.clone()
+        told_now[row != UNKNOWN] = other.repeat(len(row) // len(other) + 1)[: len(filled[number])]
+        changed.append(told_now)
+    lyrics = torch.split(torch.stack(changed), [len(batch.codes) for batch in batches])
+    return [
+        replace(batch, labels=replace(batch.labels, lyrics=one), sung=None)
+        for batch, one in zip(batches, lyrics, strict=True)
+    ]
+
+
+def notes_changed(batches: Sequence[Segments]) -> dict[str, list[Segments]]:
+    """The same batches told no notes, and told those of others where there are several: by the name of the figure."""
+    labels = [batch.labels for batch in batches]
+    changed = {"bits_no_notes": [replace(one, notes=None) for one in labels]}
+    if (others := with_other_notes(labels)) is not None:
+        changed["bits_other_notes"] = others
+    return {
+        name: [replace(batch, labels=one) for batch, one in zip(batches, some, strict=True)]
+        for name, some in changed.items()
+    }
+
+
+def _long(codes: np.ndarray) -> Tensor:
+    return torch.from_numpy(codes.astype(np.int64))

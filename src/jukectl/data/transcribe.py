@@ -1,0 +1,66 @@
+"""Notes beside the songs of a folder or a manifest that have none, transcribed, for priors to learn from."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jukectl.data.manifest import Manifest, Track
+from jukectl.data.scan import find_midi, music_files
+from jukectl.errors import BadAudio, BadInput, MissingTool
+from jukectl.midi.notes import write_midi
+from jukectl.midi.transcribe import check_installed
+from jukectl.plan.notes import notes_of_recording
+from jukectl.progress import Progress, Report, silent
+
+STAGE = "transcribing songs"
+
+
+@dataclass(frozen=True)
+class Transcribed:
+    """What `transcribe_songs` did."""
+
+    written: tuple[Path, ...]
+    there: int  # songs that had notes before
+    skipped: tuple[str, ...]  # a line for each that could not be heard
+
+
+def transcribe_songs(place: Path, *, report: Report = silent) -> Transcribed:
+    """Write NAME.mid beside every song of a manifest, or of a folder, that has no notes; a manifest names them then.
+
+    Killed at any moment, it goes on with the song that it was at. MissingTool where the model is not installed,
+    BadManifest where there are no songs.
+    """
+    check_installed()
+    manifest = None if place.is_dir() else Manifest.load(place)
+    songs = sorted(music_files(place)) if manifest is None else [_song(manifest, track) for track in manifest.tracks]
+    written, there, skipped = [], 0, []
+    for number, song in enumerate(songs):
+        report(Progress(STAGE, number, len(songs), song.name))
+        if find_midi(song) is not None:
+            there += 1
+            continue
+        try:
+            notes = notes_of_recording(song)
+        except (BadAudio, BadInput, MissingTool) as error:
+            skipped.append(str(error))
+            continue
+        written.append(song.with_suffix(".mid"))
+        write_midi(written[-1], notes)
+    report(Progress(STAGE, len(songs), len(songs)))
+    if manifest is not None:
+        named = replace(manifest, tracks=tuple(_with_notes(manifest, track) for track in manifest.tracks))
+        if named != manifest:
+            named.save(place)
+    return Transcribed(tuple(written), there, tuple(skipped))
+
+
+def _song(manifest: Manifest, track: Track) -> Path:
+    return manifest.folder / track.path
+
+
+def _with_notes(manifest: Manifest, track: Track) -> Track:
+    found = find_midi(_song(manifest, track))
+    if found is None:
+        return track
+    base, song = manifest.folder.resolve(), found.parent.resolve() / found.name
+    return replace(track, midi=Path(os.path.relpath(song, base)).as_posix())

@@ -1,0 +1,280 @@
+"""All that the explorer's page shows of one song. URLs are relative to the site, ready for use."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from jukectl import __version__
+from jukectl.codes.recipe import Recipe
+from jukectl.errors import BadInput
+from jukectl.prior.mixture import is_mixed, terms_of
+
+Kind = Literal[
+    "new", "continuation", "re-rendition", "tree", "duet", "novel style", "novel voice", "novel lyrics", "riff"
+]
+"""What people do with such models (Jukebox, section 4); the explorer filters by it."""
+
+State = Literal["whole", "in progress", "broken", "newer"]
+"""How far a song is, or why it cannot be shown."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+STATES: tuple[State, ...] = get_args(State)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SongSummary:
+    """One song, as lists show it."""
+
+    id: str  # of its files in the site
+    title: str
+    artist: str | None = None
+    genres: tuple[str, ...] = ()
+    model: str = ""
+    kind: Kind = "new"
+    state: State = "whole"
+    seconds: float = 0.0  # prompt included
+    samples: int = 0
+    made: str = ""  # ISO 8601, UTC
+    levels: str = ""  # which can be heard, of t, m and b
+    lyrics: bool = False
+    prompt: float = 0.0  # seconds that were given
+
+
+def kind_of(recipe: Recipe) -> Kind:
+    """What sort of song a recipe makes, as far as it tells.
+
+    That a style is novel, or a prompt a musician's riff, only its maker knows, who may say so in about.toml.
+    """
+    if any(change.artist is not None for change in recipe.schedule):
+        return "duet"
+    if recipe.labels.artist is not None and _is_mixture(recipe.labels.artist):
+        return "novel voice"
+    if recipe.prompt is not None or recipe.trunk is not None:
+        return "re-rendition" if recipe.labels.lyrics is not None else "continuation"
+    return "novel lyrics" if recipe.labels.lyrics is not None else "new"
+
+
+def _is_mixture(artist: str) -> bool:
+    """Whether a label is like "A:0.6+B:0.4"; a name that has a + in it may be one name."""
+    try:
+        return ":" in artist and is_mixed(terms_of(artist, lambda name: False))
+    except BadInput:
+        return False
+
+
+def names_of(found: Iterable[str]) -> dict[str, int]:
+    """Names and their places in a list without duplicates, in the order of their first appearance."""
+    return {name: place for place, name in enumerate(dict.fromkeys(found))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hearing:
+    """A level of a sample, or of a tree's node, as it can be heard and seen."""
+
+    audio: str  # URL
+    type: str  # media type
+    seconds: float
+    peaks: tuple[tuple[int, int], ...] = field(repr=False)  # lowest and highest of equal parts, -127..127
+    spectrogram: str  # URL of a picture, time to the right, low tones at its foot
+    bytes: int  # of the audio
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """A file that a visitor may take home."""
+
+    label: str
+    url: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleDetail:
+    """A sample: its levels by name, those that can be heard."""
+
+    number: int
+    levels: Mapping[str, Hearing]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordDetail:
+    """A word of the lyrics: its characters from..to in the text, and its seconds."""
+
+    text: str
+    first: int
+    last: int  # one past
+    start: float
+    end: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LyricsDetail:
+    """The lyrics, with times where they are known."""
+
+    text: str
+    words: tuple[WordDetail, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeDetail:
+    """A node of a tree: the branches that lead to it, such as "2.3", and what it adds."""
+
+    path: str  # "" is the root
+    parent: str | None
+    start: float  # seconds of the song
+    stop: float
+    state: str
+    levels: Mapping[str, Hearing]
+    downloads: tuple[Download, ...] = ()  # its codes
+
+
+@dataclass(frozen=True, kw_only=True)
+class SongDetail:
+    """One song."""
+
+    summary: SongSummary
+    problem: str | None = None  # why it is broken, or cannot be read yet
+    seed: int | None = None
+    command: str | None = None
+    recipe: str = ""  # the text of song.toml, or of tree.toml
+    samples: tuple[SampleDetail, ...] = ()
+    lyrics: LyricsDetail | None = None
+    alignment: tuple[tuple[int, str], ...] = ()  # sample, URL of the picture
+    changes: tuple[tuple[float, str], ...] = ()  # seconds, what changes then
+    downloads: tuple[Download, ...] = ()  # recipe and codes
+    every: float | None = None  # seconds a step of a tree
+    nodes: tuple[NodeDetail, ...] = ()
+
+    @property
+    def urls(self) -> Iterator[str]:
+        """All that it refers to on the site."""
+        for levels in (*(one.levels for one in self.samples), *(one.levels for one in self.nodes)):
+            for hearing in levels.values():
+                yield from (hearing.audio, hearing.spectrogram)
+        yield from (picture for _, picture in self.alignment)
+        for downloads in (self.downloads, *(one.downloads for one in self.nodes)):
+            yield from (one.url for one in downloads)
+
+    def to_json(self, source: str = "") -> str:
+        """The text of the song's file. `source` tells what it was made from, see `finding.stamp_of`."""
+        about = asdict(self.summary)
+        about["heard"], about["count"] = about.pop("levels"), about.pop("samples")
+        del about["lyrics"]
+        values: dict[str, Any] = {
+            "format": FORMAT,
+            **about,
+            "problem": self.problem,
+            "seed": self.seed,
+            "command": self.command,
+            "recipe": self.recipe,
+            "samples": [{"number": one.number, "levels": _levels(one.levels)} for one in self.samples],
+            "lyrics": _lyrics(self.lyrics) if self.lyrics is not None else None,
+            "alignment": [{"sample": sample, "image": url} for sample, url in self.alignment],
+            "changes": [{"at": at, "label": label} for at, label in self.changes],
+            "downloads": [asdict(one) for one in self.downloads],
+            "tree": {"every": self.every, "nodes": [_node(one) for one in self.nodes]} if self.nodes else None,
+            "source": source,
+        }
+        return to_json(values) + "\n"
+
+
+def _levels(levels: Mapping[str, Hearing]) -> dict[str, dict[str, Any]]:
+    """The fields of each level as they are: `asdict` would copy every peak."""
+    return {level: vars(hearing) for level, hearing in levels.items()}
+
+
+def _node(node: NodeDetail) -> dict[str, Any]:
+    return vars(node) | {"levels": _levels(node.levels), "downloads": [asdict(one) for one in node.downloads]}
+
+
+def _lyrics(lyrics: LyricsDetail) -> dict[str, Any]:
+    words = [
+        {"text": one.text, "from": one.first, "to": one.last, "start": one.start, "end": one.end}
+        for one in lyrics.words
+    ]
+    return {"text": lyrics.text, "words": words}
+
+
+FORMAT = 1
+"""Version of the index and of the songs' files; a page refuses a higher one."""
+
+COLUMNS = (
+    "id",
+    "title",
+    "artist",
+    "genres",
+    "model",
+    "kind",
+    "state",
+    "seconds",
+    "samples",
+    "made",
+    "levels",
+    "lyrics",
+    "prompt",
+)
+
+LEVEL_LETTERS = {"top": "t", "middle": "m", "bottom": "b"}
+
+
+def index_json(songs: Sequence[SongSummary], *, title: str, made: datetime | None = None) -> str:
+    """The text of index.json. Artists, genres, models, kinds and states are places in its lists, no artist is -1."""
+    artists = names_of(song.artist for song in songs if song.artist is not None)
+    genres = names_of(genre for song in songs for genre in song.genres)
+    models = names_of(song.model for song in songs)
+    head = {
+        "format": FORMAT,
+        "jukectl": __version__,
+        "made": (made or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "title": title,
+        "artists": list(artists),
+        "genres": list(genres),
+        "models": list(models),
+        "kinds": KINDS,
+        "states": STATES,
+        "columns": COLUMNS,
+    }
+    rows = (
+        [
+            song.id,
+            song.title,
+            -1 if song.artist is None else artists[song.artist],
+            [genres[genre] for genre in song.genres],
+            models[song.model],
+            KINDS.index(song.kind),
+            STATES.index(song.state),
+            round(song.seconds, 2),
+            song.samples,
+            song.made,
+            song.levels,
+            song.lyrics,
+            round(song.prompt, 2),
+        ]
+        for song in songs
+    )
+    lines = ",\n".join(to_json(row) for row in rows)
+    return f'{to_json(head)[:-1]},"songs":[\n{lines}\n]}}\n'
+
+
+def to_json(value: Any) -> str:
+    """JSON without spaces. Halves of characters, which stand for stray bytes of file names, become question marks."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def as_script(call: str, json_text: str, *arguments: str) -> str:
+    """A script that hands JSON over, `call(arguments…, json)`: a page that was opened from disk may load no other data.
+
+    What HTML or JavaScript could take for something else is escaped, which leaves the JSON as it is.
+    """
+    escapes = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+    given = ",".join([*map(to_json, arguments), json_text.strip()])
+    return f"{call}({_replaced(given, escapes.items())});\n"
+
+
+def _replaced(text: str, pairs: Iterable[tuple[str, str]]) -> str:
+    for old, new in pairs:
+        text = text.replace(old, new)
+    return text

@@ -1,0 +1,1 @@
+"""Describe songs, models and the machine."""

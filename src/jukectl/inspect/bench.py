@@ -1,0 +1,178 @@
+"""How fast a model is here, level by level: a code and the least it could take, reading, audio, a minute of music."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+
+from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import LevelSampling
+from jukectl.errors import BadInput
+from jukectl.inspect.naive import NaiveDecoder
+from jukectl.plan.device import Machine, choose, single_thread
+from jukectl.plan.request import Request
+from jukectl.prior.model import Prior
+from jukectl.progress import Progress, Report, silent
+from jukectl.sampling.decoders.base import Decoder
+from jukectl.sampling.decoders.choose import decoder_for
+from jukectl.sampling.floor import StepBytes, step_bytes
+from jukectl.sampling.timing import Contestant, Memory, Rounds, Times, conditioning, in_turns, last_cache, timed
+from jukectl.sampling.windows import advance_codes, plan_windows
+from jukectl.vqvae import chunks
+
+CODES = 64  # a piece
+AGAIN = 3  # times that what takes long is measured
+MINUTE = 60.0  # seconds
+
+
+def bench(
+    model: str | None = None,
+    *,
+    levels: Collection[Level] = TOP_DOWN,
+    samples: int = 1,
+    codes: int = CODES,
+    device: str = "auto",
+    precision: str = "auto",
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Measure a model's levels; times in milliseconds, least and median of some rounds.
+
+    `samples` are made at once, and pieces of `codes` codes are timed. A level without a prior is left out.
+    """
+    if samples < 1 or codes < 1:
+        raise BadInput(f"--samples and --codes must be at least 1, got {samples} and {codes}")
+    folder, machine = catalogue.find(model or catalogue.EMBEDDED), choose(device, precision)
+    wanted = [level for level in TOP_DOWN if level in levels and level in folder.card.priors]
+    if not wanted:
+        raise BadInput(f"{folder.card.name} has no prior of the levels asked for")
+    found = {}
+    for number, level in enumerate(wanted):
+        report(Progress("measuring", number, len(wanted), level.label))
+        found[level.label] = _bench_level(folder, level, machine, samples, codes)
+    report(Progress("measuring", len(wanted), len(wanted)))
+    minute = {name: facts["minute"]["seconds"] for name, facts in found.items()}
+    minute["audio"] = samples * MINUTE / found[wanted[-1].label]["codec"]["seconds_a_second"]
+    return {
+        "model": folder.card.name,
+        "device": str(machine.device),
+        "precision": machine.precision,
+        "samples": samples,
+        "levels": found,
+        "minute_seconds": {**minute, "all": sum(minute.values())},
+    }
+
+
+def _bench_level(folder: ModelFolder, level: Level, machine: Machine, samples: int, codes: int) -> dict[str, Any]:
+    settings = Request().sampling(level, folder.card.sampling)
+    prior = folder.prior(level, machine.device, machine.dtype)
+    with single_thread(machine):
+        facts = bench_prior(prior, machine.precision, settings, samples=samples, codes=codes)
+    del prior
+    facts["minute"] = _minute(folder, level, settings, facts)
+    facts["codec"] = {"seconds_a_second": _audio_a_second(folder, level, machine)}
+    return facts
+
+
+def bench_prior(
+    prior: Prior, precision: str, settings: LevelSampling, *, samples: int = 1, codes: int = CODES
+) -> dict[str, Any]:
+    """Measure a prior: a code, the floor, the plain way, and reading what is known.
+
+    `precision` is what the floor is reckoned with. The decoder is the very one that songs are made with. Where all that
+    a step reads fits into the processor's cache, it may be faster than the floor; then the cache has one of its own.
+    """
+    config, device = prior.config, prior.positions.device
+    rounds = Rounds.plan(config.context, codes)
+    step = step_bytes(config, precision, rounds.places, samples)
+    memory = Memory(device, step.total)
+    fits = device.type == "cpu" and step.total < last_cache()
+    cached = Memory(device, step.total, beyond_caches=False) if fits else None
+    decoder = decoder_for(prior, samples, settings, int8=precision == "int8")
+    decoders = {"decode": decoder, "naive": NaiveDecoder(prior, settings)}
+    contestants = {name: Contestant.of(prior, one, samples) for name, one in decoders.items()}
+    times = in_turns(contestants, memory, rounds, cached=cached, samples=samples)
+    floor = _floor(step, memory)
+    decode, naive = times["decode"], times["naive"]
+    return {
+        "decoder": type(decoder).__name__,
+        "place": rounds.known,
+        "bytes_a_step": {"weights": step.weights, "cache": round(step.cache)},
+        "gigabytes_a_second": {"most": 1e-9 / memory.times.least, "median": 1e-9 / memory.times.middle},
+        "decode_ms": _milliseconds(decode),
+        "floor_ms": _milliseconds(floor),
+        "cached_floor_ms": None if cached is None else _milliseconds(_floor(step, cached)),
+        "against_floor": _ratios(decode, floor),
+        "naive_ms": _milliseconds(naive),
+        "against_naive": _ratios(naive, decode),
+        "codes_a_second": samples / decode.middle,
+        "prefill": _prefill(prior, decoder, samples),
+    }
+
+
+def _floor(step: StepBytes, memory: Memory) -> Times:
+    """Seconds that a step's reads take, by each read of a buffer."""
+    return Times([step.total * seconds for seconds in memory.times.seconds])
+
+
+def _prefill(prior: Prior, decoder: Decoder, samples: int) -> dict[str, Any]:
+    """What a window takes to begin: its conditioning, and reading nothing, half a context and nearly all of one."""
+    config, device = prior.config, prior.positions.device
+
+    def least(work: Any) -> float:
+        first = timed(work, device)
+        return first if first > 2 else min(timed(work, device) for _ in range(AGAIN))
+
+    told = conditioning(prior, samples)
+    facts: dict[str, Any] = {"conditioning_ms": 1e3 * least(lambda: conditioning(prior, samples))}
+    for name, known in (("none", 0), ("half", config.context // 2), ("full", config.context - 1)):
+        ids = torch.zeros(samples, known, dtype=torch.int64)
+        seconds = least(lambda ids=ids: decoder.begin(ids, told))
+        facts[name] = {"codes": known, "ms": 1e3 * seconds, "ms_a_code": 1e3 * seconds / max(known, 1)}
+    return facts
+
+
+def _minute(folder: ModelFolder, level: Level, settings: LevelSampling, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a minute of music takes at a level, by what was measured: window by window."""
+    config = folder.card.priors[level]
+    ratio = config.ratio
+    total = max(ratio, int(MINUTE * config.sample_rate / config.hop) // ratio * ratio)
+    advance = advance_codes(config.context, settings.advance, ratio)
+    windows = list(plan_windows(total, context=config.context, advance=advance, ratio=ratio))
+    read = facts["prefill"]
+    reading = sum(read["conditioning_ms"] + _between(read, window.known) for window in windows)
+    decoding = sum(window.new for window in windows) * facts["decode_ms"]["median"]
+    return {"codes": total, "windows": len(windows), "seconds": (reading + decoding) / 1e3}
+
+
+def _between(read: Mapping[str, Any], known: int) -> float:
+    """Milliseconds of reading so many codes, along straight lines between those that were measured."""
+    low, high = ("none", "half") if known <= read["half"]["codes"] else ("half", "full")
+    before, after = read[low], read[high]
+    share = (known - before["codes"]) / max(after["codes"] - before["codes"], 1)
+    return float(before["ms"] + share * (after["ms"] - before["ms"]))
+
+
+def _audio_a_second(folder: ModelFolder, level: Level, machine: Machine) -> float:
+    """Seconds of a level's audio that are decoded in a second, a chunk at a time."""
+    vqvae, config = folder.vqvae(machine.device, (level,)), folder.card.vqvae
+    frames = max(1, round(machine.chunk_seconds * config.codes_per_second(level)))
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randint(config.codebook_size, (1, frames), generator=generator).to(machine.device)
+
+    def decode() -> None:
+        for _ in chunks.decode(vqvae, codes, level, chunk_seconds=machine.chunk_seconds):
+            pass
+
+    took = Times([timed(decode, machine.device) for _ in range(AGAIN + 1)][1:])  # the first sets things up
+    return frames / config.codes_per_second(level) / took.middle
+
+
+def _milliseconds(times: Times) -> dict[str, float]:
+    return {"least": 1e3 * times.least, "median": 1e3 * times.middle}
+
+
+def _ratios(slow: Times, fast: Times) -> dict[str, float]:
+    """How many times as long one takes as the other, by the least of both and by the medians."""
+    return {"least": slow.least / fast.least, "median": slow.middle / fast.middle}

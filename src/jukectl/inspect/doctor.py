@@ -1,0 +1,101 @@
+"""What this machine can do: devices, memory, which models fit, how long a minute of music would take."""
+
+import shutil
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psutil
+import torch
+
+from jukectl import __version__
+from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadModel
+from jukectl.plan.calibration import decoding_time, level_speed
+from jukectl.plan.device import Machine, choose, devices
+from jukectl.plan.forecast import level_work
+from jukectl.plan.memory import footprints, memory_there_is, precisions
+from jukectl.plan.request import Request
+from jukectl.sampling.footprint import MemoryPlan, least, settle
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What `examine` found."""
+
+    version: str
+    torch: str
+    devices: list[str]
+    cpus: int
+    memory_bytes: int
+    memory_free_bytes: int
+    ffmpeg: bool
+    models: list[dict[str, Any]]
+
+
+def examine(
+    device: str = "auto", precision: str = "auto", only: str | None = None, max_memory: int | None = None
+) -> Checkup:
+    """Look at the machine, and time a few codes of every level of the models at hand (or of one).
+
+    What fits is what one sample fits of, in the memory that is free or in `max_memory` bytes of it.
+    """
+    machine = choose(device, precision)
+    memory = psutil.virtual_memory()
+    folders = [catalogue.find(only)] if only else list(catalogue.known())
+    return Checkup(
+        version=__version__,
+        torch=torch.__version__,
+        devices=devices(),
+        cpus=psutil.cpu_count() or 1,
+        memory_bytes=memory.total,
+        memory_free_bytes=memory.available,
+        ffmpeg=shutil.which("ffmpeg") is not None,
+        models=[_examine_model(folder, machine, precision, max_memory) for folder in folders],
+    )
+
+
+def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_memory: int | None) -> dict[str, Any]:
+    """Whether a model fits, and the seconds that a minute of its music takes where it does."""
+    choices = precisions(machine, given=precision != "auto")
+    try:
+        card = folder.card
+        needs = {level: footprints(config, machine, choices, holds_back=False) for level, config in card.priors.items()}
+        memory = memory_there_is(machine.device, max_memory)
+        plans = {level: settle(sizes, 1, memory) for level, sizes in needs.items()}
+        # of what fits what it takes, of what does not the least that it would take
+        taken = {level: plan.bytes if (plan := plans[level]) else min(map(least, needs[level])) for level in needs}
+        about = {
+            "name": folder.path.name,
+            "device": str(machine.device),
+            "needed_bytes": max(taken.values(), default=0),
+            "fits": all(plans.values()),
+        }
+        if not all(plans.values()):
+            return about
+        minute = {level: _minute(folder, machine, level, plan) for level, plan in plans.items() if plan}
+        decoding = decoding_time(folder, Level.BOTTOM, machine, seconds=60)
+    except BadModel as error:
+        return {"name": folder.path.name, "problem": str(error)}
+    lowest = max((plan.precision for plan in plans.values() if plan), key=choices.index, default=machine.precision)
+    return {
+        **about,
+        "precision": lowest,
+        "seconds_a_minute": {
+            **{level.label: round(minute[level], 2) for level in TOP_DOWN if level in minute},
+            "decoding": round(decoding, 2),
+            "all": round(sum(minute.values()) + decoding, 2),
+        },
+    }
+
+
+def _minute(folder: ModelFolder, machine: Machine, level: Level, plan: MemoryPlan) -> float:
+    """Seconds that a level of a minute of music takes, from nothing, loading included."""
+    card = folder.card
+    config, settings = card.priors[level], Request().sampling(level, card.sampling)
+    total = round(60 * card.vqvae.codes_per_second(Level.TOP)) * card.vqvae.hop(Level.TOP) // config.hop
+    work = level_work(config, settings, plan, total=total, begun=0, done=0, samples=1)
+    machine = replace(machine, precision=plan.precision)
+    speed = level_speed(folder, level, machine, plan.portion, settings, known=work.usual_known)
+    return speed.load + work.seconds(speed)

@@ -1,0 +1,210 @@
+"""What a song folder, a code file or a model holds, and what is left to do."""
+
+from pathlib import Path
+from typing import Any
+
+from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.configurations import CODEC, published_priors
+from jukectl.checkpoints.published import LICENCE, PUBLISHED, TERMS, PublishedModel, memory
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import Recipe, Trunk
+from jukectl.codes.song import Song, audio_paths
+from jukectl.codes.tree import is_tree
+from jukectl.errors import BadInput, BadModel
+from jukectl.plan.recipes import frames_wanted
+from jukectl.variations.tree import describe_tree
+from jukectl.vqvae.config import VQVAEConfig
+
+NOT_HERE = "not here"  # the state of a published model that was not pulled
+
+
+def describe_path(path: Path) -> dict[str, Any]:
+    """Facts of whatever lies at `path`: a song folder, a level's .npz, or a model folder."""
+    if path.is_file() and path.suffix == ".npz":
+        return _describe_codes(Codes.load(path))
+    if is_tree(path):
+        return describe_tree(path)
+    if catalogue.is_model(path):
+        return describe_model(str(path))
+    if path.exists() and not path.is_dir():
+        raise BadInput(f"{path} is neither a song folder, nor a level's .npz, nor a model folder")
+    return _describe_song(Song.open(path))
+
+
+def _describe_codes(codes: Codes) -> dict[str, Any]:
+    return {
+        "level": codes.level.label,
+        "samples": codes.samples,
+        "done": codes.done,
+        "prompt": codes.prompt,
+        "seconds": round(codes.seconds, 3),
+        "hop": codes.hop,
+        "sample_rate": codes.sample_rate,
+        "codebook_size": codes.codebook_size,
+        "vqvae": codes.vqvae,
+    }
+
+
+def _describe_song(song: Song) -> dict[str, Any]:
+    recipe = song.recipe()
+    found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
+    frames = {level: codes.done for level, codes in found.items()}
+    if recipe is not None and (config := _codec(recipe)) is not None:
+        frames |= frames_wanted(recipe, config, frames)
+    levels = {level.label: _level_facts(found.get(level), frames[level]) for level in TOP_DOWN if level in frames}
+    unfinished = [name for name, facts in levels.items() if facts["done"] < facts["frames"]]
+    if recipe is not None and not unfinished and not _has_audio(song, recipe, found):
+        unfinished = ["audio"]
+    samples = [codes.samples for codes in found.values()] + ([recipe.samples] if recipe else [])
+    return {
+        "song": str(song.path),
+        "kind": recipe.kind if recipe else None,
+        "model": recipe.model.name if recipe else None,
+        "artist": recipe.labels.artist if recipe else None,
+        "genres": list(recipe.labels.genres) if recipe else [],
+        "seed": recipe.seed if recipe else None,
+        "samples": samples[0],
+        "prompt_seconds": recipe.prompt.seconds if recipe and recipe.prompt else 0.0,
+        "trunk": _trunk_facts(recipe.trunk) if recipe and recipe.trunk else None,
+        "midi": recipe.midi.source if recipe and recipe.midi else None,
+        "levels": levels,
+        "unfinished": unfinished,
+        "audio": sorted(str(path) for path in (song.path / "audio").glob("[!.]*")),
+    }
+
+
+def _trunk_facts(trunk: Trunk) -> dict[str, Any]:
+    return {"source": trunk.source, "sample": trunk.sample, "seconds": round(trunk.seconds, 3)}
+
+
+def _codec(recipe: Recipe) -> VQVAEConfig | None:
+    """The codec of a recipe's model; None where that is gone or on another machine."""
+    try:
+        return catalogue.find(recipe.model.path or recipe.model.name).card.vqvae
+    except BadModel:
+        return None
+
+
+def _level_facts(codes: Codes | None, frames: int) -> dict[str, Any]:
+    return {
+        "frames": frames,
+        "done": codes.done if codes is not None else 0,
+        "seconds": round(codes.seconds, 3) if codes is not None else 0.0,
+    }
+
+
+def _has_audio(song: Song, recipe: Recipe, found: dict[Level, Codes]) -> bool:
+    """Whether every sample of the recipe's lowest level was decoded, or need not be."""
+    if recipe.kind == "encode" and not recipe.sampling:
+        return True
+    codes = found.get(lowest := recipe.levels[-1])
+    return codes is not None and all(path.exists() for path in audio_paths(song, lowest, range(codes.samples)).values())
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """Facts of a model, by name or folder; of a published one also where it is not here."""
+    published = PUBLISHED.get(name)
+    try:
+        folder = catalogue.find(name)
+    except BadModel:
+        if published is None:
+            raise
+        return _published_facts(published)
+    card = folder.card
+    parts = {part: folder.weights(part).numbers() for part in folder.parts}
+    licence = card.licence or (LICENCE if published else "")
+    return {
+        "name": card.name,
+        "version": card.version,
+        "summary": card.summary,
+        "state": _state(folder),
+        "path": str(folder.path),
+        "sample_rate": card.vqvae.sample_rate,
+        "hops": {level.label: card.vqvae.hop(level) for level in Level},
+        "codebook_size": card.vqvae.codebook_size,
+        "contexts": {level.label: config.context for level, config in card.priors.items()},
+        "artists": list(card.names.artists),
+        "genres": list(card.names.genres),
+        "label_dropout": dict(card.label_dropout),
+        "midi": Level.TOP in card.priors and card.priors[Level.TOP].midi is not None,
+        "parameters": sum(parts.values()),
+        "bytes": _bytes(folder),
+        "memory": memory(parts),
+        "licence": licence,
+        "terms": TERMS if licence == LICENCE else "",
+        "sources": [dict(source) for source in card.sources],
+        "fingerprints": dict(card.fingerprints),
+    }
+
+
+def _published_facts(model: PublishedModel) -> dict[str, Any]:
+    """The same facts of a published model that is not here, as far as they are known; None and nothing for the rest."""
+    return {
+        "name": model.name,
+        "version": "",
+        "summary": model.summary,
+        "state": NOT_HERE,
+        "path": None,
+        "sample_rate": CODEC.sample_rate,
+        "hops": {level.label: CODEC.hop(level) for level in Level},
+        "codebook_size": CODEC.codebook_size,
+        "contexts": {level.label: config.context for level, config in published_priors(model.name).items()},
+        "artists": [],
+        "genres": [],
+        "label_dropout": {},
+        "midi": False,
+        "parameters": sum(model.parameters.values()),
+        "bytes": model.bytes,
+        "memory": memory(model.parameters),
+        "licence": LICENCE,
+        "terms": TERMS,
+        "sources": [],
+        "fingerprints": {},
+        "get": model.how_to_get,
+    }
+
+
+def list_models() -> list[dict[str, Any]]:
+    """Every model at hand and every published one, a few facts each; one that cannot be read says so in its summary."""
+    models = catalogue.at_hand()
+    missing = [published for name, published in PUBLISHED.items() if name not in models]
+    return [_line(name, folder) for name, folder in models.items()] + [_published_line(model) for model in missing]
+
+
+def _line(name: str, folder: ModelFolder) -> dict[str, Any]:
+    about = {"name": name, "state": _state(folder), "path": str(folder.path)}
+    try:
+        card = folder.card
+        return {
+            **about,
+            "bytes": _bytes(folder),
+            "version": card.version,
+            "sample_rate": card.vqvae.sample_rate,
+            "parameters": folder.parameters(),
+            "licence": card.licence or (LICENCE if name in PUBLISHED else ""),
+            "summary": card.summary,
+        }
+    except BadModel as error:
+        return {**about, "summary": str(error)}
+
+
+def _published_line(model: PublishedModel) -> dict[str, Any]:
+    facts = _published_facts(model)
+    kept = ("name", "state", "path", "bytes", "version", "sample_rate", "parameters", "licence", "summary", "get")
+    return {key: facts[key] for key in kept}
+
+
+def _state(folder: ModelFolder) -> str:
+    """How it came here: embedded, own (among the user's models), pulled, or folder (anywhere else)."""
+    if folder.path.parent.name == "snapshots":  # of the hub's cache
+        return "pulled"
+    places = {catalogue.assets(): "embedded", catalogue.user_models(): "own"}
+    return places.get(folder.path.parent, "folder")
+
+
+def _bytes(folder: ModelFolder) -> int:
+    """What its weights take on the disk."""
+    files = {file for part in folder.parts for file in folder.layout.files(part)}
+    return sum(file.stat().st_size for file in files if file.suffix in (".safetensors", ".bin", ".tar"))

@@ -1,0 +1,127 @@
+"""The plain way to decode, to compare with: torch, operator by operator, keys and values joined anew for each code.
+
+It is what most write first. Every layer keeps the keys and values of all positions, whatever its kind can see of them.
+"""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jukectl.codes.recipe import LevelSampling
+from jukectl.prior.attention import EncoderAttention, FactoredAttention
+from jukectl.prior.config import AttentionKind
+from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.transformer import Block, quick_gelu
+from jukectl.sampling.decoders.base import Decoder
+from jukectl.sampling.draw import draw
+
+
+class NaiveDecoder(Decoder):
+    """Decodes with a cache that is concatenated. B samples, H heads, D numbers a head."""
+
+    def __init__(self, prior: Prior, settings: LevelSampling) -> None:
+        self.prior = prior
+        self.settings = settings
+        self._blocks = [cast(Block, block) for block in prior.transformer.blocks]
+        self._device = prior.positions.device
+        self._last = torch.zeros(0, dtype=torch.int64)  # the code drawn last, of each sample
+        self._past: list[tuple[Tensor, Tensor]] = []  # of each layer, keys and values (B, H, positions, D)
+
+    @torch.inference_mode()
+    def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:
+        """Read the known codes (B, n), all at once whatever the `chunk`."""
+        self._conditioning, self._position, self._past = conditioning, known.shape[1], []
+        x = self.prior.inputs(known.to(self._device), conditioning, 0, self.prior.config.lead + known.shape[1] + 1)
+        for block, lyrics in zip(self._blocks, self.prior.transformer.states(conditioning.lyrics), strict=True):
+            attention, heard = block.attention, block.attention_norm(x)
+            if isinstance(attention, EncoderAttention):
+                assert lyrics is not None
+                keys, values = attention.kv(block.heard(lyrics)).chunk(2, dim=-1)
+            else:
+                _, keys, values = attention.qkv(heard).chunk(3, dim=-1)
+            self._past.append((_heads(keys, attention.heads), _heads(values, attention.heads)))
+            x = block(x, lyrics=lyrics)
+        self._hidden: Tensor | None = x[:, -1]
+
+    @torch.inference_mode()
+    def decode(self, uniform: Tensor) -> Tensor:
+        """The next ids (B, n)."""
+        if self._device.type != "mps":
+            uniform = uniform.to(self._device)
+        drawn: list[Tensor] = []
+        for index in range(uniform.shape[1]):
+            if self._hidden is None:
+                self._position += 1
+                self._hidden = self._step(self._last)
+            self._last = draw(
+                self._logits(self._hidden).to(uniform.device),
+                uniform[:, index],
+                temperature=self.settings.temperature,
+                top_k=self.settings.top_k,
+                top_p=self.settings.top_p,
+            ).to(self._device)
+            self._hidden = None
+            drawn.append(self._last)
+        return torch.stack(drawn, dim=1).cpu() if drawn else torch.empty(uniform.shape, dtype=torch.int64)
+
+    def _step(self, code: Tensor) -> Tensor:
+        """The last hidden states (B, width) of the current position, which reads a code (B,)."""
+        x: Tensor = self.prior.codes(code) + self.prior.positions[self.prior.config.lead + self._position]
+        if self._conditioning.positions is not None:
+            x = x + self._conditioning.positions[:, self._position]
+        for layer, block in enumerate(self._blocks):
+            attended = self._attend(layer, block.attention_norm(x))
+            middle = x + attended
+            mlp = block.mlp_out(quick_gelu(block.mlp_in(block.mlp_norm(middle))))
+            x = middle + mlp if block.scale == 1 else x + block.scale * (attended + mlp)
+        return x
+
+    def _attend(self, layer: int, x: Tensor) -> Tensor:
+        """A layer's attention of the current position, (B, width) to (B, width)."""
+        attention = self._blocks[layer].attention
+        if isinstance(attention, EncoderAttention):
+            query = _heads(attention.q(x).unsqueeze(1), attention.heads)
+            keys, values = self._past[layer]
+        else:
+            parts = attention.qkv(x).unsqueeze(1).chunk(3, dim=-1)
+            query, *new = (_heads(part, attention.heads) for part in parts)
+            past, position = self._past[layer], self._past[layer][0].shape[2]
+            self._past[layer] = (torch.cat([past[0], new[0]], dim=2), torch.cat([past[1], new[1]], dim=2))
+            seen = _seen(attention, position)
+            keys, values = (one[:, :, seen] for one in self._past[layer])
+        if keys.shape[2] == 0:
+            bias: Tensor = attention.out.bias
+            return bias.expand(len(x), -1)
+        attended = F.scaled_dot_product_attention(query, keys, values)  # (B, H, 1, D)
+        result: Tensor = attention.out(attended.flatten(1))
+        return result
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (B, width) to logits (B, ids)."""
+        table = self.prior.codes.weight if self.prior.head is None else self.prior.head
+        if self.prior.head is None and self._conditioning.positions is not None:
+            hidden = hidden + self._conditioning.positions[:, self._position]
+        return F.linear(hidden, table[: self.prior.config.drawn_ids])
+
+
+def _heads(x: Tensor, heads: int) -> Tensor:
+    """(B, n, A) to (B, H, n, D)."""
+    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
+
+
+def _seen(attention: FactoredAttention, position: int) -> slice:
+    """The positions that one sees, itself included."""
+    block = attention.layout.block
+    match attention.kind:
+        case AttentionKind.ROW:
+            return slice(position // block * block, None)
+        case AttentionKind.COLUMN:
+            return slice(position % block, None, block)
+        case AttentionKind.PREVIOUS_ROW:
+            return slice(max(position // block - 1, 0) * block, position // block * block)
+        case AttentionKind.LYRICS:
+            return slice(attention.layout.lyric_keys)
+        case _:
+            return slice(None)

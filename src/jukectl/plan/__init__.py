@@ -1,0 +1,1 @@
+"""Decide what will be done, before the first code is sampled."""

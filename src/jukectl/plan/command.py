@@ -1,0 +1,156 @@
+"""The command that makes a song or a tree, from its recipe."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from jukectl.codes.level import TOP_DOWN
+from jukectl.codes.recipe import Labels, LevelSampling, Recipe
+from jukectl.codes.schedule import CHANGE
+from jukectl.codes.tree import TreeRecipe, name_of
+from jukectl.plan.request import FALLBACK
+
+SCHEDULE = "schedule.toml"
+
+OPTIONS = {
+    "temperature": "--temperature",
+    "top_k": "--top-k",
+    "top_p": "--top-p",
+    "advance": "--advance",
+    "parallel": "--parallel",
+    "guidance": "--guidance",
+}
+"""The option of each setting of a level."""
+
+
+def command_of(recipe: Recipe, out: str, *, sample_rate: int | None = None) -> str:
+    """What to type for the song of a recipe, in a folder `out`, ready for a shell.
+
+    With the model's `sample_rate`, in Hz, the length of a song that goes on from a prompt is left out where it is just
+    what is made.
+
+    Files that the user gave are called as they were, without their folders; lyrics and schedules, of which the recipe
+    keeps the content alone, lyrics.txt (or .lrc) and schedule.toml.
+    """
+    return shlex.join(["jukectl", *_words(recipe, out, sample_rate)])
+
+
+def tree_command(recipe: TreeRecipe, root: Recipe, out: str) -> str:
+    """What to type for the tree of a recipe that has grown from a root, in a folder `out`, as `command_of` has it."""
+    return shlex.join(["jukectl", *_tree_words(recipe, root, out)])
+
+
+def files_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Files that a command names and whose content the recipe keeps: what they are called, and their text."""
+    if recipe.labels.lyrics is not None:
+        yield _lyrics_file(recipe.labels), recipe.labels.lyrics
+    if recipe.schedule:
+        import tomlkit
+
+        yield SCHEDULE, tomlkit.dumps({CHANGE: [change.table() for change in recipe.schedule]})
+
+
+def _lyrics_file(labels: Labels) -> str:
+    return "lyrics.lrc" if labels.lyrics_format == "lrc" else "lyrics.txt"
+
+
+def _words(recipe: Recipe, out: str, sample_rate: int | None) -> Iterator[str]:
+    if recipe.kind == "encode":
+        yield "encode"
+        yield from (_source(recipe), "--out", out)
+        yield from _prompt(recipe)
+        return
+    if recipe.kind == "upsample":
+        yield from ("upsample", out, *_labels(recipe, recipe.labels), *_settings(recipe))
+        return
+    if recipe.trunk is not None:
+        yield from ("branch", Path(recipe.trunk.source).name, "--at", _number(recipe.trunk.seconds), "--out", out)
+        yield from ("--sample", str(recipe.trunk.sample)) if recipe.trunk.sample is not None else ()
+    elif recipe.prompt is not None:
+        yield from ("continue", _source(recipe), "--out", out, "--prompt-seconds", _number(recipe.prompt.seconds))
+        yield from _prompt(recipe)
+    else:
+        yield from ("sample", "--out", out)
+    yield from _labels(recipe, recipe.labels)
+    yield from ("--midi", Path(recipe.midi.source).name) if recipe.midi else ()
+    yield from ("--schedule", SCHEDULE) if recipe.schedule else ()
+    yield from ("--seconds", _number(recipe.seconds))
+    yield from (
+        ("--song-seconds", _number(recipe.song_seconds)) if recipe.song_seconds != _made(recipe, sample_rate) else ()
+    )
+    yield from ("--start-at", _number(recipe.start_at)) if recipe.start_at else ()
+    yield from ("--samples", str(recipe.samples)) if recipe.samples > 1 else ()
+    yield from _settings(recipe)
+
+
+def _tree_words(recipe: TreeRecipe, root: Recipe, out: str) -> Iterator[str]:
+    """Notes, schedule and place in the song, and lyrics that it goes on with, come from the song it grows from."""
+    step, own = recipe.step, recipe.step.labels
+    if root.trunk is not None:
+        yield from ("tree", Path(root.trunk.source).name, "--out", out, "--at", _number(root.trunk.seconds))
+        yield from ("--sample", str(root.trunk.sample)) if root.trunk.sample else ()
+        own = replace(own, lyrics=None) if own.lyrics == root.labels.lyrics else own
+    else:
+        yield from ("tree", _source(root), "--out", out)
+        yield from ("--prompt-seconds", _number(root.prompt.seconds)) if root.prompt else ()
+        yield from _prompt(root)
+    yield from ("--every", _number(step.seconds), "--branch", str(recipe.branches))
+    yield from ("--leaf", name_of(recipe.leaf)) if recipe.leaf else ("--depth", str(recipe.depth))
+    yield from _labels(step, own)
+    made = step.trunk.seconds + recipe.depth * step.seconds if step.trunk else None
+    yield from ("--song-seconds", _number(step.song_seconds)) if step.song_seconds != made else ()
+    yield from _settings(step)
+
+
+def _made(recipe: Recipe, sample_rate: int | None) -> float | None:
+    """The length of song that would be told if none were named; None where that is not known."""
+    if recipe.trunk is not None or (recipe.prompt is not None and sample_rate is None):
+        return None  # which for a branch follows from the song that it goes on from
+    heard = recipe.prompt.samples / sample_rate if recipe.prompt and sample_rate else 0.0
+    return recipe.start_at + (heard + recipe.seconds)
+
+
+def _source(recipe: Recipe) -> str:
+    return Path(recipe.prompt.source).name if recipe.prompt else "recording.wav"
+
+
+def _prompt(recipe: Recipe) -> Iterator[str]:
+    if recipe.prompt and recipe.prompt.start:
+        yield from ("--start", _number(recipe.prompt.start))
+
+
+def _labels(recipe: Recipe, labels: Labels) -> Iterator[str]:
+    yield from ("--model", recipe.model.name)
+    for adapter in dict.fromkeys((Path(one.path).name, one.strength) for one in recipe.adapters):
+        yield from ("--adapter", f"{adapter[0]}:{_number(adapter[1])}")
+    yield from ("--artist", labels.artist) if labels.artist is not None else ()
+    for genre in labels.genres:
+        yield from ("--genre", genre)
+    if labels.lyrics is not None:
+        yield from ("--lyrics", _lyrics_file(labels))
+
+
+def _settings(recipe: Recipe) -> Iterator[str]:
+    yield from ("--seed", str(recipe.seed))
+    if len(recipe.levels) < len(TOP_DOWN) and recipe.kind != "upsample":
+        yield from ("--levels", ",".join(level.label for level in recipe.levels))
+    for name, option in OPTIONS.items():
+        if values := _per_level(recipe, name):
+            yield from (option, values)
+
+
+def _per_level(recipe: Recipe, name: str) -> str:
+    """A setting of all levels, "" where it is the usual one everywhere: "0.98", or "top=0.99,middle=0.98"."""
+    values = {level.label: getattr(one, name) for level, one in recipe.sampling.items()}
+    usual = getattr(FALLBACK, name) if name in ("temperature", "advance") else getattr(LevelSampling(), name)
+    if name != "temperature" and all(value == usual for value in values.values()):
+        return ""
+    if len(set(values.values())) == 1:
+        return _number(next(iter(values.values())))
+    return ",".join(f"{level}={_number(value)}" for level, value in values.items())
+
+
+def _number(value: float) -> str:
+    """A number as it is typed, in as few digits as say it exactly."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

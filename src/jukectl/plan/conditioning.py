@@ -1,0 +1,378 @@
+"""What a model is told of a song: the ids of its labels, its length and its lyrics; and what of it cannot be told."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import ceil, inf
+from typing import Any
+
+from jukectl.checkpoints.card import ModelCard
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.recipe import Labels, LevelSampling, Recipe
+from jukectl.codes.schedule import Change
+from jukectl.errors import BadInput
+from jukectl.lyrics import lrc
+from jukectl.lyrics.timed import TimedLyrics, TimedWord
+from jukectl.lyrics.tokens import Spelled, spell, spell_sung
+from jukectl.plan.request import Request
+from jukectl.prior.config import PriorConfig
+from jukectl.progress import Warn
+from jukectl.sampling.windows import Section, song_offset
+from jukectl.vqvae.config import VQVAEConfig
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one level's prior is told."""
+
+    sections: tuple[Section, ...]  # labels and settings, from which code on
+    song_samples: int  # length of the whole song, in audio samples
+    begins: int  # audio samples of it that lie before the level's first code
+    lyrics: tuple[int, ...]  # ids of all their characters
+    onsets: tuple[int, ...] | None  # when each of them is sung, in audio samples; None: spread evenly
+
+
+def told(recipe: Recipe, card: ModelCard, level: Level, total: int, warn: Warn) -> Told:
+    """What a level's prior is told, where the level is to have `total` codes; a warning of all that it cannot be told.
+
+    BadInput where the song's length does not go with that. See `check_labels` for names and lyrics.
+    """
+    config, labels = card.priors[level], recipe.labels
+    sections = sections_of(recipe, card, level)
+    if unknown := unknown_names(recipe, card, level):
+        warn(f"the {level.label} prior has not learned {', '.join(unknown)}: that level is made without")
+    _warn_of_guidance(recipe, card, level, warn)
+    check_length(recipe.song_seconds, config, total, recipe.start_at)
+    _warn_of_length(recipe, config, total, warn)
+    lyrics: tuple[int, ...] = ()
+    onsets: tuple[int, ...] | None = None
+    if labels.lyrics is not None and config.lyrics is not None:
+        heard = heard_lyrics(labels, card, level)
+        lyrics, onsets = heard.spelled.ids, heard.onsets
+        if heard.spelled.left_out:
+            remark = heard.spelled.remark
+            warn(f"{card.name} has no characters for these of the lyrics, so it is told without: {remark}")
+        for remark in out_of_time(labels, recipe.song_seconds, last_lyrics_shift(recipe)):
+            warn(remark)
+    elif labels.lyrics is not None and level is Level.TOP:
+        warn(f"{card.name} takes no lyrics, so it is told none")
+    begins = begun_samples(recipe.start_at, config)
+    return Told(sections, song_samples(recipe.song_seconds, config), begins, lyrics, onsets)
+
+
+def check_labels(labels: Labels, card: ModelCard, levels: tuple[Level, ...]) -> None:
+    """UnknownName for names that no level knows; BadInput for more than a level takes, and where it takes no lyrics."""
+    for level in levels:
+        card.mixtures(level, labels.artist, labels.genres)
+    if labels.lyrics is not None:
+        heard_lyrics(labels, card, Level.TOP)
+
+
+def check_notes(card: ModelCard) -> None:
+    """BadInput where a model's top prior cannot be told notes."""
+    if Level.TOP in card.priors and card.priors[Level.TOP].midi is None:
+        raise BadInput(
+            f"{card.name} has no MIDI conditioner: leave --midi out, or train one with: "
+            "jukectl train prior RECIPE.toml --from MODEL --add-midi"
+        )
+
+
+def check_length(song_seconds: float, config: PriorConfig, total: int, start_at: float = 0.0) -> None:
+    """BadInput where the last window of `total` codes would begin when the song is over."""
+    if config.timing is None and config.lyrics is None:
+        return
+    begins = song_offset(max(total - config.context, 0), config, begun_samples(start_at, config))
+    if begins >= song_samples(song_seconds, config):
+        made, begun = (samples / config.sample_rate for samples in (total * config.hop, begins))
+        made += start_at
+        where = f", from {start_at:g} s of the song on" if start_at else ""
+        raise BadInput(
+            f"--song-seconds {song_seconds:g} is too short: {made - start_at:g} s are to be made{where}, and the last "
+            f"window begins at {begun:g} s, after the song's end. Give {ceil(made)} or more, or leave it out"
+        )
+
+
+def placed(request: Request, made: float, config: PriorConfig) -> tuple[float, float]:
+    """The length of the song that is told, and where in it `made` seconds of music begin, as a request has it.
+
+    Where it says neither, the song is what is made, and so is over when that is. With `ending` the music is the end of
+    a longer song, or of the shortest that the top prior knows.
+    """
+    if not request.ending:
+        start_at = request.start_at or 0.0
+        return (start_at + made if request.song_seconds is None else request.song_seconds), start_at
+    shortest = config.timing.min_seconds if config.timing is not None else 0.0
+    song_seconds = max(made, shortest) if request.song_seconds is None else request.song_seconds
+    return song_seconds, max(song_seconds - made, 0.0)
+
+
+def begun_samples(start_at: float, config: PriorConfig) -> int:
+    """Audio samples of the song before a level's first code, whole codes of it."""
+    return round(start_at * config.sample_rate / config.hop) * config.hop
+
+
+def song_samples(seconds: float, config: PriorConfig) -> int:
+    """The song's total length in audio samples, brought into the range of lengths that the prior was trained with.
+
+    The shortest is one of them, the longest is not: there it is a sample less.
+    """
+    total = max(round(seconds * config.sample_rate), 1)
+    if config.timing is None:
+        return total
+    shortest, longest = (
+        ceil(round(limit * config.sample_rate, 3)) for limit in (config.timing.min_seconds, config.timing.max_seconds)
+    )
+    return max(min(total, longest - 1), shortest)
+
+
+def _warn_of_guidance(recipe: Recipe, card: ModelCard, level: Level, warn: Warn) -> None:
+    """Say, at the first of them, which guided priors may not have learned what guidance counts on."""
+    guided = [one for one in TOP_DOWN if one in recipe.sampling and rows_of(recipe, one) > 1]
+    doubtful = [one.label for one in guided if not card.label_dropout.get(one.label)]
+    if doubtful[:1] == [level.label]:
+        warn(
+            f"{card.name} does not say that its {' and '.join(doubtful)} prior learned music without labels too, and "
+            "guidance counts on that: it may do no good there"
+        )
+
+
+def _warn_of_length(recipe: Recipe, config: PriorConfig, total: int, warn: Warn) -> None:
+    """Say where the prior is told another length than the recipe's, or the recipe's is less than what is made."""
+    if config.timing is None:
+        return
+    seconds, heard = recipe.song_seconds, recipe.prompt.samples / config.sample_rate if recipe.prompt else 0.0
+    heard = recipe.trunk.seconds if recipe.trunk else heard
+    asked = seconds != recipe.start_at + heard + recipe.seconds  # or else it is but the length of what is made
+    made = recipe.start_at + total * config.hop / config.sample_rate
+    if seconds >= config.timing.max_seconds:
+        warn(
+            f"the model knows songs of less than {config.timing.max_seconds:g} s, so it is told just under that, not "
+            f"{seconds:g} s" + (", and of all past it that it is the end" if made > config.timing.max_seconds else "")
+        )
+    elif seconds < config.timing.min_seconds and (asked or recipe.labels.lyrics is not None):
+        warn(f"the model knows songs from {config.timing.min_seconds:g} s on, so it is told that, not {seconds:g} s")
+    elif made - seconds >= config.hop / config.sample_rate:
+        warn(f"the model is told of a song of {seconds:g} s, but {made:g} s are made: the rest lies past its end")
+
+
+@dataclass(frozen=True)
+class _State:
+    """What holds from one second on."""
+
+    at: float  # seconds from the beginning of the audio
+    labels: Labels
+    sampling: LevelSampling
+    lyrics_shift: float = 0.0  # seconds
+
+    def changed(self, change: Change, level: Level, recipe: Recipe, card: ModelCard) -> "_State":
+        """What holds from a change on."""
+        labels = self.labels
+        if change.artist is not None:
+            labels = replace(labels, artist=change.artist if change.artist.strip() else None)
+        if change.genres is not None:
+            labels = replace(labels, genres=change.genres)
+        shift = self.lyrics_shift
+        if (place := _place_in_lyrics(change, recipe, card)) is not None:
+            shift = place - (recipe.start_at + change.at)
+        return _State(change.at, labels, _with_settings(self.sampling, change, level), shift)
+
+
+def sections_of(recipe: Recipe, card: ModelCard, level: Level) -> tuple[Section, ...]:
+    """The sections of a level, the first from code 0 on.
+
+    A change takes effect at the top code that begins nearest to it, at all levels alike. UnknownName and BadInput where
+    a change asks for what the level has not.
+    """
+    sections: dict[int, Section] = {}
+    for state in _states(recipe, card, level):
+        start = change_code(state.at, card.vqvae, level)
+        artist, genres = card.mixtures(level, state.labels.artist, state.labels.genres)
+        sections[start] = Section(
+            start=start,
+            artist=artist,
+            genres=genres,
+            sampling=state.sampling,
+            lyrics_shift=round(state.lyrics_shift * card.vqvae.sample_rate),
+        )
+    return tuple(sections.values())
+
+
+def unknown_names(recipe: Recipe, card: ModelCard, level: Level) -> tuple[str, ...]:
+    """Names that the level's prior does not know, of the recipe's labels and of those that it changes to."""
+    states = _states(recipe, card, level)
+    named = [name for one in states for name in card.unknown_at(level, one.labels.artist, one.labels.genres)]
+    return tuple(dict.fromkeys(named))
+
+
+def cuts_at(recipe: Recipe, config: VQVAEConfig, level: Level) -> tuple[int, ...]:
+    """The codes of a level at which something changes."""
+    codes = {change_code(change.at, config, level) for change in recipe.schedule}
+    return tuple(sorted(codes - {0}))
+
+
+def change_code(at: float, config: VQVAEConfig, level: Level) -> int:
+    """The code of a level from which on a change at a second holds: where a top code begins."""
+    top = config.hop(Level.TOP)
+    return round(at * config.sample_rate / top) * (top // config.hop(level))
+
+
+def check_schedule(recipe: Recipe, card: ModelCard, total: int) -> None:
+    """BadInput for changes that no code of `total` at the top comes after; UnknownName for names no level knows."""
+    for change in recipe.schedule:
+        if change_code(change.at, card.vqvae, Level.TOP) >= total:
+            seconds = total / card.vqvae.codes_per_second(Level.TOP)
+            raise BadInput(f"a change is scheduled for {change.at:g} s, and the song is over at {seconds:g} s")
+    for level in recipe.levels:
+        if level in recipe.sampling:
+            sections_of(recipe, card, level)
+
+
+def rows_of(recipe: Recipe, level: Level) -> int:
+    """Rows of the model that a sample of a level takes at the most: two where there is guidance at any time."""
+    guidance = [change.settings.get("guidance", {}).get(level, 1.0) for change in recipe.schedule]
+    return 2 if recipe.sampling[level].rows == 2 or any(one != 1 for one in guidance) else 1
+
+
+def _states(recipe: Recipe, card: ModelCard, level: Level) -> list[_State]:
+    """What holds from the beginning on, and from each change on."""
+    states = [_State(0.0, recipe.labels, recipe.sampling[level])]
+    for change in recipe.schedule:
+        states.append(states[-1].changed(change, level, recipe, card))
+    return states
+
+
+def _with_settings(sampling: LevelSampling, change: Change, level: Level) -> LevelSampling:
+    """A level's settings after a change. BadInput where one is out of its range."""
+    settings: dict[str, Any] = {name: values[level] for name, values in change.settings.items() if level in values}
+    try:
+        if settings.get("top_k", 0) % 1:
+            raise BadInput(f"top_k is a whole number of codes, got {settings['top_k']:g}")
+        top_k = int(settings.pop("top_k", sampling.top_k))
+        return replace(sampling, top_k=top_k, **settings)
+    except BadInput as error:
+        raise BadInput(f"the change at {change.at:g} s: {error}") from error
+
+
+def _place_in_lyrics(change: Change, recipe: Recipe, card: ModelCard) -> float | None:
+    """The second of the song at which the lyrics have their place that are to be sung from a change on."""
+    labels, config = recipe.labels, card.priors[Level.TOP]
+    if change.lyrics_at is not None or change.lyrics_line is None or labels.lyrics is None or config.lyrics is None:
+        return change.lyrics_at
+    text = lyrics_text(labels) or ""
+    lines = text.splitlines(keepends=True)
+    if change.lyrics_line > len(lines):
+        raise BadInput(
+            f"the change at {change.at:g} s goes on at line {change.lyrics_line} of the lyrics, which have {len(lines)}"
+        )
+    if (timed := timed_lyrics(labels)) is not None:
+        return _second_of_line(timed, change.lyrics_line)
+    before = "".join(lines[: change.lyrics_line - 1])
+    alphabet = card.vocabulary_at(Level.TOP).alphabet(config.lyrics.alphabet)
+    return len(spell(before, alphabet).ids) / len(spell(text, alphabet).ids) * recipe.song_seconds
+
+
+def _second_of_line(timed: TimedLyrics, line: int) -> float:
+    """When a line, counted from 1, begins: with its first word or the next that has one; else where all is sung."""
+    rest = list(timed.lines())[line - 1 :]
+    return next((words[0].start for _, _, words in rest if words), timed.last)
+
+
+def sung_by_schedule(recipe: Recipe) -> TimedLyrics | None:
+    """The lyrics with times as they are sung in a song's audio: moved, left out and sung again as its schedule says.
+
+    Times are seconds of the audio, which begins where in the whole song the recipe says. None without times.
+    """
+    timed = timed_lyrics(recipe.labels)
+    if timed is None:
+        return None
+    parts = _timed_parts(recipe, timed)
+    if parts == [(0.0, 0.0)]:
+        return timed
+    text, words = "", list[TimedWord]()
+    for (at, place), (stop, _) in pairwise([*parts, (inf, 0.0)]):
+        for _, _, line in timed.lines():
+            sung = [word for word in line if place <= word.start < place + stop - at]
+            if sung:
+                text += "\n" if text else ""
+                further = len(text) - sung[0].first
+                text += timed.text[sung[0].first : sung[-1].stop]
+                words += [_moved(word, at - place, stop, further) for word in sung]
+    return TimedLyrics(text, tuple(words))
+
+
+def last_lyrics_shift(recipe: Recipe) -> float:
+    """By how many seconds later the lyrics are, of those with times, that are sung at a song's end by its schedule."""
+    timed = timed_lyrics(recipe.labels)
+    at, place = (0.0, recipe.start_at) if timed is None else _timed_parts(recipe, timed)[-1]
+    return place - (recipe.start_at + at)
+
+
+def _timed_parts(recipe: Recipe, timed: TimedLyrics) -> list[tuple[float, float]]:
+    """From which second of the audio on it is sung on from which second of lyrics with times."""
+    parts = [(0.0, recipe.start_at)]
+    for change in recipe.schedule:
+        place = change.lyrics_at if change.lyrics_line is None else _second_of_line(timed, change.lyrics_line)
+        if place is not None:
+            parts = [*(one for one in parts if one[0] < change.at), (change.at, place)]
+    return parts
+
+
+def _moved(word: TimedWord, seconds: float, stop: float, further: int) -> TimedWord:
+    """A word sung so much later, and over by `stop`, that stands so much further on in the text."""
+    end = None if word.end is None else min(word.end + seconds, stop)
+    return replace(word, start=max(word.start + seconds, 0.0), end=end, first=word.first + further)
+
+
+def check_lyrics_places(schedule: tuple[Change, ...], labels: Labels) -> None:
+    """BadInput for a change to another place in the lyrics of a song that has none."""
+    for change in schedule:
+        if labels.lyrics is None and (change.lyrics_at, change.lyrics_line) != (None, None):
+            raise BadInput(
+                f"the change at {change.at:g} s goes on at another place in the lyrics, and there are none: give them "
+                "with --lyrics"
+            )
+
+
+@dataclass(frozen=True)
+class HeardLyrics:
+    """All characters of the lyrics as a level's prior reads them."""
+
+    spelled: Spelled
+    onsets: tuple[int, ...] | None = None  # when each is sung, in audio samples of the song; None: spread evenly
+
+
+def lyrics_text(labels: Labels) -> str | None:
+    """The words alone, lines apart by line feeds."""
+    timed = timed_lyrics(labels)
+    return labels.lyrics if timed is None else timed.text
+
+
+def timed_lyrics(labels: Labels) -> TimedLyrics | None:
+    """The lyrics with their times, where they are told; BadInput names a line of LRC that cannot be read."""
+    return lrc.parse(labels.lyrics) if labels.lyrics is not None and labels.lyrics_format == "lrc" else None
+
+
+def heard_lyrics(labels: Labels, card: ModelCard, level: Level) -> HeardLyrics:
+    """The lyrics in the characters of a level's prior; BadInput where it takes none, or knows none of these."""
+    spelled = card.spell(level, lyrics_text(labels) or "")
+    timed = timed_lyrics(labels)
+    config = card.priors[level]
+    if timed is None or config.lyrics is None:
+        return HeardLyrics(spelled)
+    sung = spell_sung(timed, card.vocabulary_at(level).alphabet(config.lyrics.alphabet), config.sample_rate)
+    return HeardLyrics(Spelled(sung.ids, spelled.left_out), sung.onsets)
+
+
+def out_of_time(labels: Labels, song_seconds: float, shift: float = 0.0) -> Iterator[str]:
+    """A remark where words of timed lyrics are sung after the song has ended.
+
+    With a `shift`, in seconds, lyrics of so much later are sung at the song's end, as its schedule has it.
+    """
+    timed = timed_lyrics(labels)
+    late = [word for word in timed.words if word.start - shift >= song_seconds and not word.guessed] if timed else []
+    if timed and late:
+        moved = f", which the schedule moves to {late[0].start - shift:g} s," if shift else ""
+        yield (
+            f"the lyrics from {late[0].text!r} at {late[0].start:g} s on{moved} come after the song's end at "
+            f"{song_seconds:g} s: give more --seconds or --song-seconds to have them sung"
+        )

@@ -1,0 +1,1 @@
+"""Make a song: encode, sample level by level, decode."""

@@ -1,0 +1,1 @@
+"""Decoders: ways to run a prior one code at a time."""

@@ -1,0 +1,1 @@
+"""Make songs from a song that exists."""

@@ -1,0 +1,47 @@
+"""`jukectl models check`."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from jukectl.checkpoints import catalogue
+
+
+@pytest.mark.parametrize("sound", ["chords", "riff"])
+def test_the_embedded_model_passes(sound: str, jukectl: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jukectl.evaluation.check.CODES", 512)
+    monkeypatch.setattr("jukectl.evaluation.check.SECONDS", 7.0)
+    riff = Path(__file__).parents[2] / "examples/riff.wav"
+    facts = jukectl("--json", "models", "check", "mini", *(["--audio", riff] if sound == "riff" else [])).json
+    assert facts["good"]
+    assert [one["part"] for one in facts["findings"]] == ["vqvae"] * 3 + ["top"] * 3 + ["middle"] * 3 + ["bottom"] * 3
+
+
+def test_two_layers_in_each_others_places_are_found(
+    jukectl: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every number is there, of the right shape, and in the wrong place."""
+    monkeypatch.setattr("jukectl.evaluation.check.CODES", 512)
+    monkeypatch.setattr("jukectl.evaluation.check.SECONDS", 7.0)
+    broken = shutil.copytree(catalogue.find("mini").path, tmp_path / "broken")
+    tensors = load_file(broken / "top.safetensors")
+    tensors["codes.weight"] = tensors["codes.weight"].flip(0)
+    save_file(tensors, broken / "top.safetensors")
+    answer = jukectl("models", "check", broken, status=1)
+    assert answer.err.splitlines()[-1].startswith("jukectl: mini does not work as it should (top: a code costs")
+    assert [line.split("|")[-2].strip() for line in answer.out.splitlines()[2:]].count("BAD") >= 1
+
+
+def test_untrained_weights_do_not_pass(jukectl: Callable, tiny_model: Path, riff: Path) -> None:
+    torch.manual_seed(0)
+    answer = jukectl("models", "check", tiny_model, "--audio", riff, status=1)
+    assert "vqvae: top reconstruction" in answer.err
+    assert "top: a code costs" in answer.err
+
+
+def test_a_recording_that_is_not_there_is_one_line(fails: Callable, tmp_path: Path) -> None:
+    assert "nothing.wav" in fails("models", "check", "mini", "--audio", tmp_path / "nothing.wav")

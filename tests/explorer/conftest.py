@@ -1,0 +1,5 @@
+"""Fixtures that the tests of this package share."""
+
+from song_fixtures import ask, codes_in, drawn, finished, other_model, song
+
+__all__ = ["ask", "codes_in", "drawn", "finished", "other_model", "song"]

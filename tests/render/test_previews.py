@@ -1,0 +1,70 @@
+"""Previews while a level is made: what is added to a file is what the whole would have been."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from jukectl.api import choose, decode
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.level import Level
+from jukectl.codes.song import Song
+from jukectl.render.decode import Preview
+
+
+@pytest.fixture
+def growing(song, tiny_model):
+    """A song whose bottom level is put back to its beginning, and the whole level."""
+    whole = song.codes(Level.BOTTOM)
+    for sample in range(2):
+        song.audio_path(sample).unlink()
+    return song, whole, Preview(song, ModelFolder(tiny_model), choose("cpu"), Level.BOTTOM)
+
+
+@pytest.mark.parametrize("steps", [[64, 96, 304], [1, 2, 3, 304], [304, 304]], ids=str)
+def test_a_file_that_grew_is_the_file_that_is_decoded_at_once(growing, steps, tmp_path):
+    song, whole, preview = growing
+    for done in steps:
+        song.save(whole.cut(done))
+        preview.write()
+        assert soundfile.info(song.audio_path(1)).frames == done * 16
+    grown = [soundfile.read(song.audio_path(sample), dtype="int16")[0] for sample in range(2)]
+    decode(song.path)
+    for sample, samples in enumerate(grown):
+        at_once = soundfile.read(song.audio_path(sample), dtype="int16")[0]
+        assert np.abs(samples.astype(int) - at_once).max() <= 1  # where rounding decides
+
+
+def test_only_the_end_is_decoded(growing, monkeypatch):
+    from jukectl.render import decode as previewing
+
+    song, whole, preview = growing
+    lengths = []
+    decoded = previewing.waveform
+    monkeypatch.setattr(
+        previewing, "waveform", lambda v, codes, *rest: lengths.append(len(codes)) or decoded(v, codes, *rest)
+    )
+    for done in (200, 264, 304):
+        song.save(whole.cut(done))
+        preview.write()
+    assert lengths[:2] == [200, 200]
+    assert max(lengths[2:]) < 200
+
+
+def test_a_file_that_somebody_changed_meanwhile_is_made_anew(growing):
+    song, whole, preview = growing
+    song.save(whole.cut(200))
+    preview.write()
+    soundfile.write(song.audio_path(0), np.zeros(100), 8_000)
+    song.audio_path(1).unlink()
+    song.save(whole)
+    preview.write()
+    first = [soundfile.read(song.audio_path(sample))[0] for sample in range(2)]
+    decode(song.path)
+    for sample in range(2):
+        assert np.abs(first[sample] - soundfile.read(song.audio_path(sample))[0]).max() < 1e-4
+
+
+def test_no_codes_are_no_files(song, tiny_model):
+    song.codes_path(Level.MIDDLE).unlink()
+    Preview(Song(song.path), ModelFolder(tiny_model), choose("cpu"), Level.MIDDLE).write()
+    assert not (song.path / "previews").exists()

@@ -1,0 +1,247 @@
+"""The compiled step against torch: the same codes, whatever the prior, the batch and the processor."""
+
+import ctypes
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from jukectl.codes.level import Level
+from jukectl.codes.recipe import LevelSampling
+from jukectl.native.library import VARIANTS, declared, library, path_of
+from jukectl.native.packing import Precision
+from jukectl.prior.config import (
+    FACTORED,
+    AttentionKind,
+    ConditionerConfig,
+    EncoderConfig,
+    LyricsConfig,
+    PriorConfig,
+    TimingConfig,
+)
+from jukectl.prior.labels import LabelBatch
+from jukectl.prior.model import Conditioning, Prior
+from jukectl.sampling.decoders.base import EagerDecoder
+from jukectl.sampling.decoders.choose import decoder_for
+from jukectl.sampling.decoders.native import NativeDecoder, suits
+from jukectl.sampling.draw import draw
+
+pytestmark = pytest.mark.skipif(library() is None, reason="there was no compiler when jukectl was installed")
+
+TOP = PriorConfig(
+    level=Level.TOP,
+    context=24,
+    width=36,  # no multiple of a register
+    depth=6,
+    heads=2,
+    blocks=6,
+    hop=8,
+    sample_rate=1_000,
+    codebook_size=40,
+    artists=5,
+    genres=7,
+    timing=TimingConfig(bins=16, min_seconds=0.1, max_seconds=3.0),
+    attention_ratio=1 / 3,
+    init_scale=5.0,
+)
+WITHOUT_LYRICS = (*FACTORED, AttentionKind.DENSE)
+KINDS = {
+    "top": replace(TOP, pattern=WITHOUT_LYRICS),
+    "wide": replace(TOP, width=320, heads=5, attention_ratio=0.5, mlp_ratio=1.5, codebook_size=300, init_scale=2.0),
+    "untied": replace(TOP, tied_head=False, scale_residuals=True, init_scale=9.0),
+    "upsampler": replace(
+        TOP,
+        level=Level.MIDDLE,
+        timing=None,
+        conditioner=ConditionerConfig(width=16, depth=2, downs=2, codebook_size=30),
+    ),
+    "encoder": replace(
+        TOP,
+        pattern=(*WITHOUT_LYRICS, AttentionKind.ENCODER),
+        lyrics=LyricsConfig(
+            characters=9, alphabet=11, encoder=EncoderConfig(width=16, depth=2, heads=2, blocks=3, init_scale=5.0)
+        ),
+    ),
+    "apart": replace(
+        TOP,
+        pattern=(*FACTORED, AttentionKind.ENCODER, AttentionKind.ROW, AttentionKind.ENCODER),
+        lyrics=LyricsConfig(characters=10, alphabet=11, apart=True),
+        scale_residuals=True,
+        scale_depth=3,
+        init_scale=7.0,
+    ),
+    "one sequence": replace(
+        TOP,
+        blocks=4,
+        pattern=(*WITHOUT_LYRICS, AttentionKind.LYRICS),
+        tied_head=False,
+        lyrics=LyricsConfig(characters=8, alphabet=11, drawable=True),
+    ),
+}
+CHANCE = LevelSampling(temperature=0.9)
+
+
+def make_prior(kind: str) -> Prior:
+    torch.manual_seed(1)
+    prior = Prior(KINDS[kind]).eval()
+    with torch.no_grad():  # biases start at zero, which would hide one that is left out
+        for name, parameter in prior.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.1)
+    return prior
+
+
+def condition(prior: Prior, rows: int) -> Conditioning:
+    config = prior.config
+    torch.manual_seed(2)
+    labels = LabelBatch(
+        artist=torch.arange(rows) % config.artists,
+        genres=torch.zeros(rows, 1, dtype=torch.int64),
+        total_length=torch.full((rows,), 900),
+        offset=torch.arange(rows) * 100,
+        sample_length=torch.full((rows,), config.window_samples),
+        lyrics=torch.randint(0, 11, (rows, config.lyrics.characters)) if config.lyrics else None,
+    )
+    return prior.conditioning(labels, torch.randint(0, 30, (rows, 6)) if config.conditioner else None)
+
+
+def decode(decoder, prior, rows=3, known=5, pieces=(1, 4, 14)):
+    torch.manual_seed(3)
+    codes = torch.randint(0, prior.config.codebook_size, (rows, known))
+    uniform = torch.rand(rows, sum(pieces), dtype=torch.float64)
+    decoder.begin(codes, condition(prior, rows))
+    return torch.cat([decoder.decode(piece) for piece in uniform.split(pieces, dim=1)], dim=1)
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request, monkeypatch):
+    """Each instruction set that this processor has."""
+    if not path_of(request.param).exists():
+        pytest.skip("this one is not for this sort of machine")
+    plain = ctypes.CDLL(str(path_of(VARIANTS[0])))
+    if VARIANTS.index(request.param) > plain.jukectl_processor():
+        pytest.skip("the processor does not have it")
+    found = declared(ctypes.CDLL(str(path_of(request.param))))
+    monkeypatch.setattr("jukectl.sampling.decoders.native.library", lambda: found)
+    return request.param
+
+
+@pytest.mark.parametrize("known", [0, 1, 5, 10])
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_draws_the_codes_that_torch_draws(kind, known, variant):
+    prior = make_prior(kind)
+    expected = decode(EagerDecoder(prior, 3, CHANCE), prior, known=known, pieces=(23 - known,))
+    native = NativeDecoder(prior, 3, CHANCE, Precision.FP32)
+    assert torch.equal(decode(native, prior, known=known, pieces=(2, 1, 20 - known)), expected)
+    assert len(expected.unique()) > 5
+    # and again in the next window
+    assert torch.equal(decode(native, prior, known=known, pieces=(23 - known,)), expected)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_are_those_of_torch_up_to_the_precision(kind, precision, variant):
+    prior, likeliest = make_prior(kind), LevelSampling(temperature=0)
+    eager, native = EagerDecoder(prior, 2, likeliest), NativeDecoder(prior, 2, likeliest, precision)
+    codes, conditioning = torch.randint(0, 40, (2, 9)), condition(prior, 2)
+    for decoder in (eager, native):
+        decoder.begin(codes, conditioning)
+    ids = eager._logits.shape[1]
+    error = (native._logits[:, :ids] - eager._logits).norm() / eager._logits.norm()
+    assert error < {Precision.FP32: 1e-5, Precision.BF16: 0.02, Precision.INT8: 0.05}[precision]
+    assert error > {Precision.FP32: -1, Precision.BF16: 1e-5, Precision.INT8: 1e-5}[precision]
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("kind", ["top", "upsampler", "encoder", "one sequence"])
+def test_a_sample_has_the_same_bits_in_any_batch_and_in_any_pieces(kind, precision, variant):
+    prior = make_prior(kind)
+    together = NativeDecoder(prior, 7, CHANCE, precision)
+    codes = torch.randint(0, 40, (7, 6))
+    conditioning, uniform = condition(prior, 7), torch.rand(7, 12, dtype=torch.float64)
+
+    def logits(decoder, rows, pieces):
+        chosen = Conditioning.join([conditioning.row(row) for row in rows])
+        decoder.begin(codes[rows.start : rows.stop], chosen)
+        for piece in uniform[rows.start : rows.stop].split(pieces, dim=1):
+            decoder.decode(piece)
+        return decoder._logits[: len(rows)].clone()
+
+    whole = logits(together, range(7), 12)
+    for rows in (range(1), range(2, 3), range(1, 6), range(7)):
+        assert torch.equal(logits(NativeDecoder(prior, 7, CHANCE, precision), rows, 5), whole[rows.start : rows.stop])
+
+
+def test_what_is_known_is_read_as_it_would_have_been_decoded(variant):
+    prior, likeliest = make_prior("top"), LevelSampling(temperature=0)
+    decoder, conditioning = NativeDecoder(prior, 1, likeliest, Precision.FP32), condition(prior, 1)
+    decoder.begin(torch.zeros(1, 0, dtype=torch.int64), conditioning)
+    made = decoder.decode(torch.zeros(1, 20, dtype=torch.float64))
+    stepped = decoder._logits.clone()
+    decoder.begin(made[:, :19], conditioning)
+    assert torch.equal(decoder._logits, stepped)
+
+
+numbers = st.floats(-30, 30, width=32) | st.sampled_from([0.0, 1.0, 1.5])
+
+
+@settings(max_examples=200, deadline=None)
+@example([0.0] * 6 + [1.0] * 18 + [7.0, 1e-30] + [1.0] * 14, 0.0, 3.0, 0, 0.9)  # a difference that scaling takes away
+@given(
+    st.lists(numbers, min_size=40, max_size=40),
+    st.floats(0, 1, exclude_max=True),
+    st.sampled_from([0.0, 0.1, 1.0, 3.0]),
+    st.sampled_from([0, 1, 2, 7, 39, 40, 99]),
+    st.sampled_from([0.01, 0.3, 0.9, 0.999, 1.0]),
+)
+def test_it_draws_by_the_rules_of_draw(logits, number, temperature, top_k, top_p):
+    decoder = _drawer()
+    decoder._drawing.temperature, decoder._drawing.top_k, decoder._drawing.top_p = temperature, top_k, top_p
+    decoder._logits[0, :40] = torch.tensor(logits)
+    decoder._pending = 1
+    uniform = torch.tensor([[number]], dtype=torch.float64)
+    drawn = decoder.decode(uniform)[0]
+    rows = torch.tensor([logits])
+    expected = draw(rows, uniform[:, 0], temperature=temperature, top_k=top_k, top_p=top_p)
+    if drawn != expected:  # where rounding decides: at the edge of two codes or of the nucleus, or of next to no weight
+        near = {
+            int(draw(rows, uniform[:, 0] + shift, temperature=temperature, top_k=top_k, top_p=top_p * scale))
+            for shift in (-1e-12, 0, 1e-12)
+            for scale in (1 - 1e-12, 1, 1 + 1e-12)
+        }
+        weight = (rows.double() / temperature).softmax(-1)[0, int(drawn)]
+        assert int(drawn) in near or weight < 1e-12
+
+
+_KEPT: list[NativeDecoder] = []
+
+
+def _drawer() -> NativeDecoder:
+    if not _KEPT:
+        prior = make_prior("top")
+        _KEPT.append(NativeDecoder(prior, 1, CHANCE, Precision.FP32))
+        _KEPT[0].begin(torch.zeros(1, 0, dtype=torch.int64), condition(prior, 1))
+    return _KEPT[0]
+
+
+def test_it_is_taken_where_it_can_be(monkeypatch):
+    prior = make_prior("top")
+    assert isinstance(decoder_for(prior, 1, CHANCE), NativeDecoder)
+    odd = Prior(replace(TOP, width=42, heads=2, attention_ratio=1 / 3)).eval()
+    assert not suits(odd, Precision.FP32)
+    assert not suits(prior.half(), Precision.FP32)
+    monkeypatch.setenv("JUKECTL_NATIVE", "0")
+    assert isinstance(decoder_for(make_prior("top"), 1, CHANCE), EagerDecoder)
+
+
+def test_a_prior_in_bfloat16_is_packed_as_it_is():
+    prior = make_prior("wide").bfloat16()
+    native = decoder_for(prior, 2, LevelSampling(temperature=0))
+    eager = EagerDecoder(prior, 2, LevelSampling(temperature=0))
+    codes, conditioning = torch.randint(0, 40, (2, 9)), condition(prior, 2)
+    for decoder in (eager, native):
+        decoder.begin(codes, conditioning)
+    error = (native._logits[:, :300] - eager._logits.float()).norm() / eager._logits.float().norm()
+    assert error < 0.03

@@ -1,0 +1,289 @@
+"""Labels and settings that change within a level: to the code, in one run or many, whole or in spans; and guidance."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import Level
+from jukectl.codes.recipe import LevelSampling
+from jukectl.prior.config import AttentionKind, ConditionerConfig, LyricsConfig, PriorConfig, TimingConfig
+from jukectl.prior.labels import LabelBatch
+from jukectl.prior.mixture import Mixture
+from jukectl.prior.model import Prior
+from jukectl.sampling.decoders.base import EagerDecoder
+from jukectl.sampling.decoders.cuda_graph import GraphDecoder
+from jukectl.sampling.draw import draw, guided, uniforms
+from jukectl.sampling.footprint import Footprint, Portion
+from jukectl.sampling.level import LevelJob, fill, fill_spans, no_spans_yet, sung_window
+from jukectl.sampling.windows import Section, section_at
+
+CONTEXT = 16
+RATIO = 4
+SIZE = 24  # codes in the codebook
+CHANCE = LevelSampling(temperature=1.0, advance=0.5)
+
+
+def make_prior(level, **changes):
+    """A small prior to which artist and genre matter a lot."""
+    top = level is Level.TOP
+    config = PriorConfig(
+        level=level,
+        context=CONTEXT,
+        width=32,
+        depth=3,
+        heads=2,
+        blocks=4,
+        hop=8 * 4**level,
+        sample_rate=1_000,
+        codebook_size=SIZE,
+        artists=4,
+        genres=4,
+        genre_slots=2,
+        timing=TimingConfig(bins=8, min_seconds=0.1, max_seconds=60) if top else None,
+        conditioner=None if top else ConditionerConfig(width=16, depth=2, downs=2, codebook_size=SIZE),
+        init_scale=5.0,
+        **changes,
+    )
+    torch.manual_seed(level)
+    prior = Prior(config).eval().requires_grad_(False)
+    for parameter in prior.artist_genre.parameters():
+        parameter.mul_(30)
+    for block in prior.transformer.blocks:  # labels have one place in the window to be heard from, by attention
+        block.attention.out.weight.mul_(8)
+    return prior
+
+
+PRIORS = {level: make_prior(level) for level in (Level.TOP, Level.MIDDLE)}
+
+FIRST = Section(artist=Mixture.of(1), genres=Mixture.of(1, 3), sampling=CHANCE)
+OTHER = Section(start=20, artist=Mixture.of(2), genres=Mixture.of(2), sampling=CHANCE)
+MIXED = Section(
+    start=28,
+    artist=Mixture((1, 2), (0.7, 0.3)),
+    genres=Mixture((1, 2, 3), (1.0, -0.5, 0.5)),
+    sampling=replace(CHANCE, temperature=0.7, top_k=9),
+)
+STRONG = Section(start=32, artist=Mixture.of(3), genres=Mixture.of(1), sampling=replace(CHANCE, guidance=2.5))
+SECTIONS = (FIRST, OTHER, MIXED, STRONG)
+
+
+def make_job(level=Level.TOP, total=44, samples=2, sections=SECTIONS, **changes):
+    upper = None
+    if level is not Level.TOP:
+        upper = np.random.default_rng(0).integers(0, SIZE, (samples, total // RATIO)).astype(np.uint16)
+    values = {
+        "prior": PRIORS[level],
+        "total": total,
+        "seed": 11,
+        "sampling": sections[0].sampling,
+        "song_samples": 20_000,
+        "upper": upper,
+        "sections": sections,
+    }
+    return LevelJob(**{**values, **changes})
+
+
+def make_codes(level=Level.TOP, frames=0, samples=2):
+    array = np.random.default_rng(1).integers(0, SIZE, (samples, frames))
+    config = PRIORS[level].config
+    return Codes(
+        level=level, array=array, prompt=frames, hop=config.hop, sample_rate=1_000, codebook_size=SIZE, vqvae="x"
+    )
+
+
+def fill_all(job, codes, portion=None):
+    return [codes, *fill(job, codes, lambda done: None, portion)][-1].array
+
+
+def drawn_slowly(job, sample, window, known, numbers):
+    """The codes that a window adds, with neither cache nor batch: whole forward passes for every code of it."""
+    config = job.prior.config
+    row = list(known)
+    upper = None
+    if job.upper is not None:
+        upper = job.upper[sample, window.start // RATIO : (window.start + CONTEXT) // RATIO].astype(np.int64)
+        upper = torch.from_numpy(upper)[None]
+    while window.start + len(row) < window.stop:
+        place = window.start + len(row)
+        section = section_at(job.sections, window.start + window.known)
+        labels = LabelBatch(
+            artist=torch.tensor([section.artist.ids]),
+            artist_weights=torch.tensor([section.artist.weights]),
+            genres=torch.tensor([section.genres.ids]),
+            genre_weights=torch.tensor([section.genres.weights]),
+            total_length=torch.tensor([job.song_samples]),
+            offset=torch.tensor([job.begins + window.start * config.hop]),
+            sample_length=torch.tensor([CONTEXT * config.hop]),
+        )
+        nobody = replace(
+            labels,
+            artist=torch.tensor([0]),
+            genres=torch.tensor([[0, -1]]),
+            artist_weights=None,
+            genre_weights=None,
+        )
+        seen = torch.tensor([[*map(int, row), 0]])  # the last one is not looked at
+        told, untold = (job.prior(seen, one, upper)[0, -1:] for one in (labels, nobody))
+        settings = section.sampling
+        logits = told * settings.guidance + untold * (1 - settings.guidance)
+        number = torch.tensor([numbers[place]])
+        code = draw(logits, number, temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p)
+        row.append(int(code))
+    return row
+
+
+def sampled_slowly(job, codes):
+    rows = []
+    for sample in range(codes.samples):
+        row = list(codes.array[sample])
+        numbers = uniforms(job.seed, job.level, sample, 0, job.total)
+        for window in job.windows(codes.done):
+            assert section_at(job.sections, window.stop - 1) is section_at(job.sections, len(row))
+            row[window.start :] = drawn_slowly(job, sample, window, row[window.start :], numbers)
+        rows.append(row)
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("level", PRIORS)
+@pytest.mark.parametrize("done", [0, 22, 37])
+def test_codes_are_those_of_the_plain_recipe_under_the_labels_and_settings_of_their_section(level, done):
+    job, codes = make_job(level), make_codes(level, done)
+    assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
+
+
+@pytest.mark.parametrize("level", PRIORS)
+@pytest.mark.parametrize("cut", [4, 16, 20, 40])
+def test_before_a_change_nothing_changes_and_its_own_code_is_the_first_that_does(level, cut):
+    unchanged = fill_all(make_job(level, sections=(FIRST,), samples=8), make_codes(level, samples=8))
+    job = make_job(level, sections=(FIRST, replace(OTHER, start=cut)), samples=8)
+    changed = fill_all(job, make_codes(level, samples=8))
+    assert np.array_equal(changed[:, :cut], unchanged[:, :cut])
+    assert (changed[:, cut] != unchanged[:, cut]).any()
+
+
+def test_a_window_ends_at_each_change_and_a_run_stopped_there_goes_on_to_the_same_codes():
+    job, codes = make_job(), make_codes()
+    stops = [window.stop for window in job.windows(0)]
+    assert {20, 28, 32} <= set(stops)
+    whole = fill_all(job, codes)
+    for done in stops:
+        resumed = replace(codes, array=whole[:, :done])
+        assert np.array_equal(fill_all(job, resumed), whole)
+
+
+def test_one_section_is_what_plain_labels_are():
+    job = make_job(sections=(FIRST,))
+    plain = LevelJob(prior=job.prior, total=44, seed=11, sampling=CHANCE, song_samples=20_000, artist=1, genres=(1, 3))
+    assert np.array_equal(fill_all(job, make_codes()), fill_all(plain, make_codes()))
+
+
+def test_weights_of_0_and_1_are_the_pure_labels():
+    pure = fill_all(make_job(sections=(FIRST,)), make_codes())
+    whole = replace(FIRST, artist=Mixture.sum([(1, 1.0), (2, 0.0)]))
+    half = replace(FIRST, artist=Mixture.sum([(1, 0.5), (2, 0.5)]))
+    assert np.array_equal(fill_all(make_job(sections=(whole,)), make_codes()), pure)
+    assert not np.array_equal(fill_all(make_job(sections=(half,)), make_codes()), pure)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_codes_do_not_depend_on_how_many_samples_are_made_at_a_time(rows):
+    whole = fill_all(make_job(samples=3), make_codes(samples=3))
+    assert np.array_equal(fill_all(make_job(samples=3), make_codes(samples=3), Portion(rows)), whole)
+
+
+def spanned(job, codes, made=None):
+    spans = job.spans(codes.done)
+    unfinished = no_spans_yet(spans, codes, "key") if made is None else made
+    return list(fill_spans(job, codes, spans, unfinished, lambda done: None))
+
+
+def in_spans(total=100, **changes):
+    settings = replace(CHANCE, parallel=4)
+    sections = tuple(
+        replace(one, start=start, sampling=replace(one.sampling, parallel=4))
+        for one, start in zip(SECTIONS, (0, 20, 44, 60), strict=True)
+    )
+    return make_job(Level.MIDDLE, total=total, sections=sections, sampling=settings, **changes)
+
+
+def test_spans_heed_changes_too():
+    job, codes = in_spans(), make_codes(Level.MIDDLE)
+    spans = job.spans(0)
+    assert len(spans.starts) == 4
+    made = spanned(job, codes)[-1][0].array
+    for sample in range(2):
+        numbers = uniforms(job.seed, job.level, sample, 0, job.total)
+        for number, (start, stop) in enumerate(spans.kept()):
+            row = {}
+            for windows in spans.rounds():
+                whole = windows[number]
+                ends = [cut for cut in (20, 44, 60) if whole.start + whole.known < cut < whole.stop]
+                for end in (*ends, whole.stop):
+                    begin = max(row, default=whole.start + whole.known - 1) + 1
+                    window = replace(whole, known=begin - whole.start, stop=end)
+                    known = [row[place] for place in range(window.start, begin)]
+                    drawn = drawn_slowly(job, sample, window, known, numbers)
+                    row |= dict(enumerate(drawn, window.start))
+            assert made[sample, start:stop].tolist() == [row[place] for place in range(start, stop)]
+
+
+def test_spans_resumed_after_any_round_end_in_the_same_codes():
+    job, codes = in_spans(), make_codes(Level.MIDDLE)
+    rounds = spanned(job, codes)
+    for _, unfinished in rounds[:-1]:
+        assert np.array_equal(spanned(job, codes, unfinished)[-1][0].array, rounds[-1][0].array)
+
+
+def test_where_a_piece_begins_in_its_song_is_told():
+    job = make_job(sections=(FIRST,), begins=9_000)
+    codes = make_codes()
+    assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
+    assert not np.array_equal(fill_all(job, codes), fill_all(replace(job, begins=0), codes))
+
+
+def test_lyrics_told_move_with_their_shift():
+    lyrics = LyricsConfig(characters=4, alphabet=11, apart=True)
+    prior = make_prior(Level.TOP, lyrics=lyrics, pattern=(AttentionKind.ROW, AttentionKind.ENCODER))
+    job = make_job(prior=prior, lyrics=(tuple(range(1, 11)) * 4,), song_samples=40 * 512, sections=(FIRST,))
+    told = sung_window(job, 0, 4)
+    assert np.array_equal(sung_window(replace(job, begins=8 * 512), 0, 4).places, told.places + 8)
+    assert np.array_equal(sung_window(job, 0, 4, shift=8 * 512).places, told.places + 8)
+    assert sung_window(job, 0, 4, shift=10**9).places[-1] == 39
+    assert sung_window(job, 0, 4, shift=-(10**9)).places.tolist() == sung_window(job, 0, 0).places.tolist()
+    later = replace(job, sections=(FIRST, replace(FIRST, start=20, lyrics_shift=9_000)))
+    one, other = (fill_all(each, make_codes()) for each in (job, later))
+    assert np.array_equal(one[:, :20], other[:, :20])
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 2.0])
+def test_guidance_weighs_logits_with_labels_against_those_without(strength):
+    told, untold = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(0))
+    weighed = guided(torch.cat([told, untold]), strength)
+    assert torch.allclose(weighed, strength * told + (1 - strength) * untold, atol=1e-6)
+
+
+def test_without_guidance_logits_are_left_alone():
+    logits = torch.randn(4, 7)
+    assert guided(logits, 1.0) is logits
+
+
+@pytest.mark.parametrize("make", [EagerDecoder, GraphDecoder])
+@pytest.mark.parametrize("level", PRIORS)
+def test_every_decoder_is_guided_alike_and_takes_other_settings_for_the_next_window(make, level, monkeypatch):
+    job, codes = make_job(level), make_codes(level, 10)
+    expected = fill_all(job, codes)  # by the fastest that there is here
+    monkeypatch.setattr("jukectl.sampling.level.decoder_for", lambda *given, **_: make(*given))
+    assert np.array_equal(fill_all(job, codes), expected)
+
+
+def test_guidance_takes_the_memory_of_as_many_rows_again():
+    config = PRIORS[Level.TOP].config
+    twice = Footprint(config, "fp32", each=2)
+    assert [twice.total(Portion(count)) for count in (1, 3)] == [
+        Footprint(config, "fp32").total(Portion(count)) for count in (2, 6)
+    ]
+    assert make_job().rows == 2
+    assert make_job(sections=(FIRST, OTHER)).rows == 1

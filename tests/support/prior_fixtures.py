@@ -1,0 +1,89 @@
+"""Tiny priors of every kind, with weights large enough for mistakes to show."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from jukectl.codes.level import Level
+from jukectl.prior.config import (
+    FACTORED,
+    AttentionKind,
+    ConditionerConfig,
+    EncoderConfig,
+    LyricsConfig,
+    PriorConfig,
+    TimingConfig,
+)
+from jukectl.prior.model import Prior
+
+
+@pytest.fixture(autouse=True)
+def one_seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def top() -> PriorConfig:
+    return PriorConfig(
+        level=Level.TOP,
+        context=24,
+        width=64,
+        depth=6,
+        heads=2,
+        blocks=6,
+        hop=8,
+        sample_rate=1_000,
+        codebook_size=40,
+        artists=5,
+        genres=7,
+        genre_slots=3,
+        timing=TimingConfig(bins=16, min_seconds=0.1, max_seconds=3.0),
+        init_scale=5.0,
+    )
+
+
+@pytest.fixture
+def upsampler(top: PriorConfig) -> PriorConfig:
+    conditioner = ConditionerConfig(width=16, depth=3, downs=2, cycle=2, codebook_size=30)
+    return replace(top, level=Level.MIDDLE, timing=None, conditioner=conditioner)
+
+
+@pytest.fixture
+def encoded(top: PriorConfig) -> PriorConfig:
+    """With a lyrics encoder of its own."""
+    encoder = EncoderConfig(width=32, depth=3, heads=2, blocks=3, init_scale=5.0)
+    pattern = (*FACTORED, AttentionKind.ENCODER, AttentionKind.DENSE, AttentionKind.ENCODER)
+    return replace(top, pattern=pattern, lyrics=LyricsConfig(characters=9, alphabet=11, encoder=encoder))
+
+
+@pytest.fixture
+def merged(top: PriorConfig) -> PriorConfig:
+    """With lyrics and codes in one sequence, 8 + 24 long, which is not as the blocks of the lyrics alone."""
+    pattern = (*FACTORED, AttentionKind.LYRICS, AttentionKind.DENSE, AttentionKind.LYRICS)
+    lyrics = LyricsConfig(characters=8, alphabet=11)
+    return replace(top, blocks=4, pattern=pattern, lyrics=lyrics, tied_head=False)
+
+
+@pytest.fixture
+def apart(top: PriorConfig) -> PriorConfig:
+    """With lyrics that the codes' blocks read in a sequence of their own, no multiple of a block of 4 long."""
+    pattern = (*FACTORED, AttentionKind.ENCODER, AttentionKind.DENSE, AttentionKind.ENCODER)
+    return replace(top, pattern=pattern, lyrics=LyricsConfig(characters=10, alphabet=11, apart=True))
+
+
+@pytest.fixture
+def published_merged(merged: PriorConfig) -> PriorConfig:
+    """As the published one: a character may be drawn for a code."""
+    return replace(merged, lyrics=replace(merged.lyrics, drawable=True))
+
+
+@pytest.fixture(params=["top", "upsampler", "encoded", "apart", "merged", "published_merged"])
+def prior(request: pytest.FixtureRequest) -> Prior:
+    """A prior of any sort."""
+    prior = Prior(request.getfixturevalue(request.param)).eval()
+    with torch.no_grad():  # biases start at zero, which would hide one that is left out
+        for name, parameter in prior.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.1)
+    return prior

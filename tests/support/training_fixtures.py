@@ -1,0 +1,126 @@
+"""Encoded songs to train priors on, and recordings to train codecs on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jukectl.audio import io
+from jukectl.codes.archive import Codes
+from jukectl.codes.level import Level
+from jukectl.data.manifest import Manifest, Track
+
+HOPS = {Level.BOTTOM: 16, Level.MIDDLE: 64, Level.TOP: 256}
+SONGS = {  # top codes of each, and what its tags say
+    "a/long.flac": (24, {"artist": "Björk B.", "genres": ("Jazz", "Ambient")}),
+    "a/short.flac": (9, {"artist": "Ada", "genres": ("Jazz",)}),
+    "b/plain.wav": (13, {}),
+}
+
+
+@pytest.fixture
+def codes(tmp_path: Path) -> Path:
+    """A folder as `jukectl data encode` leaves it. A code tells where it is: frame % 64 at the bottom, and so on up."""
+    folder = tmp_path / "codes"
+    tracks = []
+    for path, (tops, facts) in SONGS.items():
+        track = Track(path=path, seconds=tops * 256 / 8_000, sample_rate=8_000, channels=1, **facts)
+        tracks.append(track)
+        (folder / track.name).mkdir(parents=True)
+        for level, hop in HOPS.items():
+            frames = np.arange(tops * 256 // hop, dtype=np.uint16)[None] % 64
+            song = Codes(
+                level=level, array=frames, prompt=0, hop=hop, sample_rate=8_000, codebook_size=64, vqvae="c0dec"
+            )
+            song.save(folder / track.name / f"{level.label}.npz")
+    Manifest(folder, tuple(tracks)).save(folder / "manifest.jsonl")
+    return folder
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """A manifest of three recordings of sines, a silent one and a very short one, at 8 kHz."""
+    folder = tmp_path / "music"
+    folder.mkdir()
+    time = np.arange(8_000) / 8_000
+    for number, frequency in enumerate((220, 440, 330)):
+        sine = 0.5 * np.sin(2 * np.pi * frequency * time)
+        io.save(folder / f"{number}.wav", np.stack([sine, 0.8 * sine]).astype(np.float32), 8_000)
+    io.save(folder / "silent.wav", np.zeros(8_000, np.float32), 8_000)
+    io.save(folder / "short.wav", np.full(30, 0.5, np.float32), 8_000)
+    names = ("0.wav", "1.wav", "2.wav", "short.wav", "silent.wav")
+    tracks = tuple(Track(path=name, seconds=1.0, sample_rate=8_000, channels=2) for name in names)
+    Manifest(folder, tracks).save(folder / "manifest.jsonl")
+    return folder / "manifest.jsonl"
+
+
+@pytest.fixture
+def codec_recipe(tmp_path: Path, music: Path) -> Path:
+    """A recipe for a codec that a step takes milliseconds of."""
+    path = tmp_path / "codec.toml"
+    path.write_text(f"""
+out = "{(tmp_path / "codec").as_posix()}"
+[model]
+sample_rate = 8000
+downs = [1, 1, 1]
+strides = [8, 2, 2]
+widths = [8, 8, 8]
+depths = [2, 2, 2]
+codebook_size = 16
+latent_width = 8
+[data]
+manifest = "{music.as_posix()}"
+held_out = ["2.wav"]
+clip_samples = 512
+validation_seconds = 0.25
+[codebook]
+start_step = 3
+threshold = 0.5
+[train]
+steps = 14
+batch = 4
+learning_rate = 0.003
+warmup = 2
+average = 0.9
+threads = 1
+log_every = 2
+evaluate_every = 3
+checkpoint_every = 4
+""")
+    return path
+
+
+@pytest.fixture
+def prior_recipe(tmp_path: Path, codes: Path) -> Path:
+    """A recipe for an upsampler that a step takes milliseconds of."""
+    path = tmp_path / "prior.toml"
+    path.write_text(f"""
+out = "{(tmp_path / "prior").as_posix()}"
+level = "middle"
+[model]
+context = 16
+width = 16
+depth = 3
+heads = 2
+blocks = 4
+genre_slots = 2
+[model.conditioner]
+width = 8
+depth = 2
+downs = 2
+[data]
+codes = "{codes.as_posix()}"
+held_out = ["b/*"]
+validation_segments = 4
+[train]
+steps = 14
+batch = 4
+learning_rate = 0.01
+warmup = 2
+average = 0.9
+threads = 1
+log_every = 2
+evaluate_every = 3
+checkpoint_every = 4
+""")
+    return path

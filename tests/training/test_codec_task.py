@@ -1,0 +1,177 @@
+"""Learning a codec: what a step costs, what it moves, and how it is judged."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from jukectl.audio import io
+from jukectl.codes.level import Level
+from jukectl.data.manifest import Manifest
+from jukectl.errors import BadManifest, BadRecipe
+from jukectl.progress import silent
+from jukectl.tables import build
+from jukectl.training.codec_task import VQVAETask
+from jukectl.training.config import VQVAERecipe, load_recipe
+from jukectl.training.loop import train
+from jukectl.vqvae.config import VQVAEConfig
+
+
+def recipe_of(path, *overrides):
+    return load_recipe(path, VQVAERecipe, overrides)
+
+
+def task_of(path, *overrides):
+    recipe = recipe_of(path, *overrides)
+    return VQVAETask(recipe, build(VQVAEConfig, recipe.model, str(path)), silent)
+
+
+def step(task, number):
+    """The loss and the figures of a step, whose batch is whole."""
+    task.before_step(number)
+    return task.loss(task.batch(number))
+
+
+def test_the_loss_is_the_weighted_sum_of_the_terms_of_all_levels(codec_recipe):
+    weights = {"spectral": 2.0, "waveform": 3.0, "worst": 0.0, "commitment": 5.0}
+    task = task_of(codec_recipe, *(f"loss.{name}={weight}" for name, weight in weights.items()))
+    total, figures = step(task, 5)
+    expected = sum(
+        weight * figures[f"{level.label}_{name}"]
+        for level in Level
+        for name, weight in weights.items()
+        if name != "worst"
+    )
+    assert float(total.detach()) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_mel_bands_are_compared_where_the_recipe_weighs_them(codec_recipe):
+    plain, figures = step(task_of(codec_recipe, 'levels=["top"]'), 5)
+    assert "top_mel" not in figures
+    weighed, figures = step(task_of(codec_recipe, 'levels=["top"]', "loss.mel=2.0"), 5)
+    assert float(figures["top_mel"]) > 0
+    assert float(weighed.detach() - plain.detach()) == pytest.approx(2 * float(figures["top_mel"]), rel=1e-4)
+
+
+def test_a_step_follows_from_the_seed_and_its_number_alone(codec_recipe):
+    first, second = task_of(codec_recipe), task_of(codec_recipe)
+    step(first, 1)
+    torch.rand(5)
+    assert torch.equal(step(first, 4)[0], step(second, 4)[0])
+    assert not torch.equal(step(task_of(codec_recipe, "train.seed=1"), 4)[0], step(second, 4)[0])
+
+
+def test_codebooks_start_at_their_step_with_latents_of_music(codec_recipe):
+    task = task_of(codec_recipe)
+    _, figures = step(task, 2)
+    assert figures["top_commitment"] == 0
+    assert not task.vqvae.autoencoder(Level.TOP).codebook.vectors.any()
+    assert task.after_step()["top_used"] == 0
+
+    _, figures = step(task, 3)
+    assert figures["top_commitment"] > 0
+    assert task.after_step()["top_used"] > 0
+    for level in Level:
+        assert len(task.vqvae.autoencoder(level).codebook.vectors.unique(dim=0)) > 1
+
+
+def test_an_evaluation_before_the_codebooks_started_never_counts(codec_recipe):
+    task = task_of(codec_recipe)
+    with torch.no_grad():
+        figures = task.evaluate()
+        assert figures["convergence_db"] == math.inf
+        assert math.isfinite(figures["top_convergence_db"])  # still worth a look
+        step(task, 3)
+        task.after_step()
+        assert math.isfinite(task.evaluate()["convergence_db"])
+
+
+def test_figures_are_of_the_codec_on_held_out_songs(codec_recipe):
+    task = task_of(codec_recipe, 'levels=["middle"]', "codebook.start_step=0")
+    step(task, 0)
+    task.after_step()
+    (song,) = task.validation
+    assert len(song) == 2_000
+    time = torch.arange(3_000, 5_000) / 8_000
+    torch.testing.assert_close(song, 0.9 * 0.5 * torch.sin(2 * torch.pi * 330 * time), atol=1e-4, rtol=0)
+
+    with torch.no_grad():
+        codes = task.vqvae.encode(song[None], Level.MIDDLE)
+        heard = task.vqvae.decode(codes, Level.MIDDLE)[0]
+        options = {"hop_length": 256, "win_length": 1536, "pad_mode": "constant", "return_complex": True}
+        target, error = (
+            torch.stft(one, 2048, window=torch.hann_window(1536), **options).abs() for one in (song, heard)
+        )
+        decibels = 20 * math.log10((target - error).norm() / target.norm())
+        counts = Counter(codes[0].tolist())
+        bits = -sum(count / len(codes[0]) * math.log2(count / len(codes[0])) for count in counts.values())
+        assert task.evaluate() == {
+            "middle_convergence_db": pytest.approx(decibels, abs=1e-3),
+            "convergence_db": pytest.approx(decibels, abs=1e-3),
+            "middle_held_out_entropy": pytest.approx(bits, abs=1e-5),
+            "middle_held_out_codes": len(counts),
+        }
+
+
+def test_silent_and_very_short_songs_are_no_part_of_the_validation(codec_recipe):
+    task = task_of(codec_recipe, 'data.held_out=["2.wav", "silent.wav", "short.wav"]')
+    assert len(task.validation) == 1
+
+
+def test_music_of_silence_alone_is_refused(codec_recipe, music):
+    for number in range(3):
+        io.save(music.parent / f"{number}.wav", np.zeros(8_000, np.float32), 8_000)
+    (music.parent / "short.wav").unlink()
+    with pytest.raises(BadManifest, match="silent or too short"):
+        task_of(codec_recipe)
+    with pytest.raises(BadManifest, match="silent or too short"):
+        task_of(codec_recipe, 'data.held_out=["silent.wav"]')
+
+
+def test_validation_songs_are_spread_over_those_that_are_held_out(codec_recipe):
+    held_out = 'data.held_out=["0.wav", "1.wav", "2.wav"]'
+    assert len(task_of(codec_recipe, held_out).validation) == 3
+    assert len(task_of(codec_recipe, held_out, "data.validation_songs=2").validation) == 2
+
+
+def test_without_held_out_songs_the_first_one_is_listened_to(codec_recipe):
+    task = task_of(codec_recipe, "data.held_out=[]")
+    assert len(task.training.songs) == len(Manifest.load(recipe_of(codec_recipe).data.manifest).tracks)
+    assert len(task.validation) == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.clip_samples=1000", "data.clip_samples must be a multiple of 16, the middle hop"),
+        ("codebook.threshold=5", "codebook.threshold 5.0 is over 4, the mean uses of a top vector"),
+    ],
+)
+def test_sizes_that_cannot_work_are_refused(codec_recipe, override, message):
+    with pytest.raises(BadRecipe, match=message):
+        task_of(codec_recipe, override)
+
+
+def test_levels_that_learn_together_learn_what_each_learns_alone(codec_recipe, tmp_path):
+    together = task_of(codec_recipe)
+    begun = {name: tensor.clone() for name, tensor in together.model.state_dict().items()}
+    train(together, together.recipe.train, tmp_path / "together", silent)
+
+    for level in Level:
+        alone = task_of(codec_recipe, f'levels=["{level.label}"]')
+        alone.model.load_state_dict({name: one for name, one in begun.items() if f".{level.label}." in name})
+        train(alone, alone.recipe.train, tmp_path / level.label, silent)
+        for name, tensor in alone.model.state_dict().items():
+            torch.testing.assert_close(tensor, together.model.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
+def test_without_codebooks_the_autoencoders_are_trained_and_judged_as_they_are(codec_recipe, tmp_path):
+    task = task_of(codec_recipe, "model.codebook_size=0", "codebook.start_step=0", "train.evaluate_every=100")
+    with torch.no_grad():
+        before = task.evaluate()
+    assert set(before) == {"bottom_convergence_db", "middle_convergence_db", "top_convergence_db", "convergence_db"}
+    train(task, task.recipe.train, tmp_path / "out", silent)
+    with torch.no_grad():
+        assert task.evaluate()["convergence_db"] < before["convergence_db"]
