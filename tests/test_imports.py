@@ -21,7 +21,8 @@ LAYERS = (
     {"sampling", "checkpoints"},
     {"prior", "vqvae", "plots"},
     {"nn", "native"},
-    {"codes", "lyrics", "midi", "audio"},
+    {"codes"},
+    {"lyrics", "midi", "audio"},
     {"files", "tables"},
     {"errors", "progress"},
     {"jukectl"},  # the version, and the API by name

@@ -9,6 +9,7 @@ import pytest
 from jukectl.checkpoints.card import ModelCard
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput, BadModel, UnknownName
+from jukectl.lyrics.value import Lyrics
 from jukectl.prior.config import AttentionKind, LyricsConfig, PriorConfig
 from jukectl.prior.vocabulary import Style, Vocabulary
 from jukectl.vqvae.config import VQVAEConfig
@@ -98,13 +99,13 @@ def test_the_names_that_it_offers_are_those_of_the_top():
 
 
 def test_lyrics_are_spelled_in_the_alphabet_of_their_model():
-    assert make_card().spell(Level.TOP, "a b\n").ids == (4, 1, 2, 3)
-    assert make_card().spell(Level.TOP, "àüb").left_out == "ü"
+    assert make_card().spell(Level.TOP, Lyrics("a b\n")).ids == (4, 1, 2, 3)
+    assert make_card().spell(Level.TOP, Lyrics("àüb")).left_out == "ü"
     with pytest.raises(BadInput, match="sung takes no lyrics, only artist and genre"):
-        make_card().spell(Level.MIDDLE, "a")
+        make_card().spell(Level.MIDDLE, Lyrics("a"))
     with pytest.raises(BadInput, match=r"none of the lyrics' characters is one that sung knows: x, Y"):
-        make_card().spell(Level.TOP, "xxYx")
-    assert make_card(vocabularies={}).spell(Level.TOP, "aBED").ids == (1, 2, 4)  # A to D, as it does not tell
+        make_card().spell(Level.TOP, Lyrics("xxYx"))
+    assert make_card(vocabularies={}).spell(Level.TOP, Lyrics("aBED")).ids == (1, 2, 4)  # A to D, as it does not tell
 
 
 def test_it_is_read_as_it_was_written_and_a_set_of_two_levels_is_written_once():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LARGEST_SEED, PARTS, Labels, LevelSampling, Made, ModelRef, Prompt, Recipe, Trunk
 from jukectl.errors import BadInput, NotASong
+from jukectl.lyrics.value import Lyrics
 
 texts = st.text(max_size=30)
 amounts = st.floats(0, 1e300, allow_nan=False)
@@ -38,7 +39,12 @@ recipes = st.builds(
     seconds=amounts,
     song_seconds=amounts,
     levels=st.lists(st.sampled_from(Level), min_size=1).map(tuple),
-    labels=st.builds(Labels, artist=st.none() | texts, genres=st.lists(texts).map(tuple), lyrics=st.none() | st.text()),
+    labels=st.builds(
+        Labels,
+        artist=st.none() | texts,
+        genres=st.lists(texts).map(tuple),
+        lyrics=st.none() | st.builds(Lyrics, st.text()),
+    ),
     prompt=st.none()
     | st.builds(
         Prompt,
@@ -64,7 +70,7 @@ def make(**changes):
         "samples": 2,
         "seconds": 20.0,
         "song_seconds": 180.0,
-        "labels": Labels(artist="Ada", genres=("folk", "waltz"), lyrics="la la\nlo lo\n"),
+        "labels": Labels(artist="Ada", genres=("folk", "waltz"), lyrics=Lyrics("la la\nlo lo\n")),
         "prompt": Prompt(source="riff.wav", start=1.5, seconds=12.0, sha256="e" * 64, samples=264_600),
         "sampling": {level: LevelSampling(temperature=0.98) for level in Level},
         "made": {Level.TOP: Made(device="cpu", precision="float32")},
@@ -78,7 +84,7 @@ def read(text):
 
 
 def lyrics(text):
-    return make(labels=Labels(lyrics=text))
+    return make(labels=Labels(lyrics=Lyrics(text)))
 
 
 @given(recipes)
@@ -231,7 +237,7 @@ def test_encoding_needs_no_settings_for_sampling():
         ({"levels": (Level.TOP,)}, ["levels: top, middle, bottom here, top asked"]),
         ({"prompt": None}, ["prompt.source: 'riff.wav' here, none asked"]),
         (
-            {"labels": Labels(genres=("folk",), lyrics="la la\nli li\n")},
+            {"labels": Labels(genres=("folk",), lyrics=Lyrics("la la\nli li\n"))},
             [
                 "labels.artist: 'Ada' here, none asked",
                 "labels.genres: folk, waltz here, folk asked",
@@ -239,7 +245,7 @@ def test_encoding_needs_no_settings_for_sampling():
             ],
         ),
         (
-            {"labels": Labels(artist="Ada", genres=("folk", "waltz"), lyrics="la la\n")},
+            {"labels": Labels(artist="Ada", genres=("folk", "waltz"), lyrics=Lyrics("la la\n"))},
             [r"labels.lyrics, line 2: 'lo lo\n' here, none asked"],
         ),
         (
@@ -292,7 +298,7 @@ def test_a_record_of_how_a_level_was_made_is_added_to_those_there_are():
 
 
 def test_codes_and_their_folder_do_without_torch():
-    modules = "jukectl.codes.song, jukectl.sampling.windows, jukectl.sampling.noise"
+    modules = "jukectl.codes.song, jukectl.codes.recipe, jukectl.sampling.windows"
     check = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 

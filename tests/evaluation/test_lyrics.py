@@ -15,7 +15,7 @@ from jukectl.codes.level import Level
 from jukectl.data.encoded import CodeFolder
 from jukectl.data.manifest import Manifest, Track
 from jukectl.evaluation.lyrics import LyricsScore, even_onsets
-from jukectl.lyrics.tokens import SungWord
+from jukectl.lyrics.tokens import TokenWord
 from jukectl.prior.config import AttentionKind, LyricsConfig, PriorConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.lyric_attention import attention_of, word_onsets
@@ -198,7 +198,7 @@ def test_what_is_saved_is_paired():
 
 
 def test_an_even_spread_gives_each_character_the_same_time():
-    words = [SungWord(4, 5, 0, 0), SungWord(7, 8, 0, 0), SungWord(12, 13, 0, 0)]
+    words = [TokenWord(4, 5, 0, 0), TokenWord(7, 8, 0, 0), TokenWord(12, 13, 0, 0)]
     onsets = even_onsets(words, slice(4, 14), 10.0, 20.0)
     assert onsets.tolist() == [10.0, 13.0, 18.0]
     assert all(one < other for one, other in pairwise(onsets))

@@ -26,6 +26,7 @@ from jukectl.errors import BadInput
 from jukectl.explorer.build import explore
 from jukectl.explorer.site import Site
 from jukectl.explorer.update import Explored, Taking, keep_up
+from jukectl.lyrics.value import Lyrics
 from jukectl.render.karaoke import karaoke_paths
 
 
@@ -310,7 +311,7 @@ def test_the_files_that_a_command_names_are_taken_home(lyric_song: Path, tmp_pat
     files = {one["label"]: (tmp_path / "site" / unquote(one["url"])).read_text() for one in shown["downloads"][:3]}
     assert list(files) == ["song.toml", "lyrics.lrc", "schedule.toml"]
     assert {"lyrics.lrc", "schedule.toml"} < set(shlex.split(shown["command"]))
-    assert files["lyrics.lrc"] == recipe.labels.lyrics
+    assert files["lyrics.lrc"] == recipe.labels.lyrics.source
     assert parse_schedule(files["schedule.toml"], "schedule.toml") == changes
 
 
@@ -335,7 +336,7 @@ def test_what_changes_on_the_way_is_told_in_words(song: Song, tmp_path):
 def test_what_the_models_attention_told_of_the_lyrics_is_shown(song: Song, tmp_path):
     recipe = song.recipe()
     assert recipe is not None
-    song.write_recipe(replace(recipe, labels=replace(recipe.labels, lyrics="Hey you")))
+    song.write_recipe(replace(recipe, labels=replace(recipe.labels, lyrics=Lyrics("Hey you"))))
     picture, times, _ = karaoke_paths(song, 0)
     picture.parent.mkdir()
     picture.write_bytes(b"a picture")
@@ -353,5 +354,5 @@ def lyric_song(song: Song) -> Path:
     recipe = song.recipe()
     assert recipe is not None
     text = "[00:00.10]<00:00.10>Hey <00:00.30><you>\n[00:00.45]<00:00.45>there"
-    song.write_recipe(replace(recipe, labels=replace(recipe.labels, lyrics=text, lyrics_format="lrc")))
+    song.write_recipe(replace(recipe, labels=replace(recipe.labels, lyrics=Lyrics(text, "lrc"))))
     return song.path

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from jukectl.errors import BadInput
-from jukectl.lyrics.files import as_json, format_of, is_timed, parse_lrc, read_text, write
+from jukectl.lyrics.files import as_json, format_of, write
 from jukectl.lyrics.lrc import parse
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
+from jukectl.lyrics.value import Lyrics
 
 LYRICS = parse("[00:01.00]<00:01.00>été <00:02.00>fini<00:02.50>\n")
 
@@ -30,8 +31,7 @@ def test_the_format_is_what_is_asked_for_or_what_the_name_says(tmp_path):
 def test_what_is_written_is_read_again(tmp_path):
     path = tmp_path / "song.lrc"
     write(LYRICS, path, "lrc")
-    assert is_timed(path)
-    assert parse_lrc(read_text(path), path) == LYRICS
+    assert Lyrics.read(path).timed == LYRICS
 
 
 def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path):
@@ -40,23 +40,3 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path):
     with pytest.raises(BadInput, match="a time in it already"):
         write(TimedLyrics("<00:01.00>", (TimedWord("<00:01.00>", 1.0),)), path, "lrc")
     assert path.read_text() == "before"
-
-
-def test_files_that_are_no_lyrics_are_named(tmp_path):
-    wrong = tmp_path / "wrong.lrc"
-    wrong.write_bytes(b"\xff\xfe\x00")
-    for path, said in ((tmp_path / "gone.txt", "is not there"), (tmp_path, "is none"), (wrong, "is not UTF-8")):
-        with pytest.raises(BadInput, match=said):
-            read_text(path)
-    with pytest.raises(BadInput, match=r"wrong\.lrc: line 1 has no time"):
-        parse_lrc("la la", wrong)
-    large = tmp_path / "large.txt"
-    large.write_bytes(b"a" * (2**20 + 1))
-    with pytest.raises(BadInput, match="1048577 bytes"):
-        read_text(large)
-
-
-def test_a_mark_at_the_beginning_is_no_character(tmp_path):
-    path = tmp_path / "song.txt"
-    path.write_bytes(b"\xef\xbb\xbfla")
-    assert read_text(path) == "la"

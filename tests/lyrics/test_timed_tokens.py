@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
-from jukectl.lyrics.tokens import spell_sung
+from jukectl.lyrics.tokens import spell_timed
 from jukectl.lyrics.window import lyric_window
 
 LETTERS = {character: number for number, character in enumerate("abcdefghijklmnopqrstuvwxyz \n", 1)}
@@ -17,7 +17,7 @@ RATE = 1_000
 def sung(text, *words):
     """Lyrics of which parts, from one character to another, have a start and perhaps an end."""
     timed = (TimedWord(text[first:stop], *times, first=first) for first, stop, *times in words)
-    return spell_sung(TimedLyrics(text, tuple(timed)), LETTERS, RATE)
+    return spell_timed(TimedLyrics(text, tuple(timed)), LETTERS, RATE)
 
 
 def test_letters_are_spread_over_their_word_and_a_space_begins_where_the_word_ends():

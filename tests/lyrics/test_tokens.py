@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jukectl.lyrics.tokens import V2, V3, Spelled, assumed_alphabet, published_alphabet, spell, spelling
+from jukectl.lyrics.tokens import V2, V3, LyricTokens, assumed_alphabet, published_alphabet, spell, spelling
 
 
 def test_the_alphabet_of_the_published_5b_has_80_ids_in_their_order():
@@ -62,7 +62,7 @@ def test_what_has_no_letters_at_all_is_left_out_and_told_once():
 
 
 def test_a_character_that_the_alphabet_has_is_itself():
-    assert spell("é\\e", {"é": 3, "\\": 4, "e": 5}) == Spelled((3, 4, 5))
+    assert spell("é\\e", {"é": 3, "\\": 4, "e": 5}) == LyricTokens((3, 4, 5))
 
 
 def test_an_alphabet_of_one_case_without_breaks_is_told_that_case_and_spaces():
@@ -87,6 +87,6 @@ def test_no_character_is_dropped_in_silence(text):
 
 
 def test_the_remark_names_what_was_left_out_but_not_without_end():
-    assert Spelled((), "*\u200b\u0302").remark == "*, U+200B, U+0302"
-    assert Spelled((), "".join(map(chr, range(0x4E00, 0x4E20)))).remark.endswith(", 20 more")
-    assert Spelled((1, 2)).remark == ""
+    assert LyricTokens(left_out="*\u200b\u0302").remark == "*, U+200B, U+0302"
+    assert LyricTokens(left_out="".join(map(chr, range(0x4E00, 0x4E20)))).remark.endswith(", 20 more")
+    assert LyricTokens((1, 2)).remark == ""

@@ -10,11 +10,12 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers, UnknownName
+from jukectl.lyrics.value import Lyrics
 from jukectl.plan.conditioning import song_samples, told
 from jukectl.plan.recipes import recipe_of
 from jukectl.prior.config import TimingConfig
 
-WORDS = "Oh, sing it again:\nla la la\n"  # longer than the window of 16 characters
+WORDS = Lyrics("Oh, sing it again:\nla la la\n")  # longer than the window of 16 characters
 TOP = {"levels": (Level.TOP,)}
 
 
@@ -49,7 +50,12 @@ def tell(singing_model, sing):
 
 
 def test_what_is_sung_makes_a_difference_and_is_kept_in_the_recipe(sing, tmp_path):
-    requests = {"a": sing(lyrics=WORDS), "b": sing(), "c": sing(lyrics=WORDS.upper()), "d": sing(lyrics=WORDS)}
+    requests = {
+        "a": sing(lyrics=WORDS),
+        "b": sing(),
+        "c": sing(lyrics=Lyrics(WORDS.text.upper())),
+        "d": sing(lyrics=WORDS),
+    }
     found = {name: codes_of(sample(tmp_path / name, request).song) for name, request in requests.items()}
     assert Song(tmp_path / "a").recipe().labels.lyrics == WORDS
     assert np.array_equal(found["a"], found["d"])
@@ -66,7 +72,7 @@ def test_a_song_goes_on_with_the_lyrics_of_its_recipe(sing, tmp_path):
     assert not sample(song.path, sing(lyrics=WORDS)).new
 
 
-@pytest.mark.parametrize("lyrics", [None, "Oh, sing it again:\nlo la la\n"])
+@pytest.mark.parametrize("lyrics", [None, Lyrics("Oh, sing it again:\nlo la la\n")])
 def test_other_lyrics_in_the_same_folder_are_an_error_that_shows_the_line(sing, tmp_path, lyrics):
     sample(tmp_path / "song", sing(lyrics=WORDS, seconds=0.2))
     with pytest.raises(RecipeDiffers, match=r"labels\.lyrics" if lyrics is None else r"labels\.lyrics, line 2: 'la la"):
@@ -101,19 +107,23 @@ def test_a_model_that_does_not_sing_says_so_before_anything_is_made(ask, tmp_pat
 
 def test_lyrics_of_nothing_that_the_model_knows_are_refused_before_anything_is_made(sing, tmp_path):
     with pytest.raises(BadInput, match="none of the lyrics' characters is one that singer knows"):
-        sample(tmp_path / "song", sing(lyrics="+++"))
+        sample(tmp_path / "song", sing(lyrics=Lyrics("+++")))
     assert not (tmp_path / "song").exists()
 
 
 @pytest.mark.parametrize("lyrics", ["", " \n\t"])
 def test_empty_lyrics_are_an_error(lyrics):
     with pytest.raises(BadInput, match="the lyrics are empty"):
-        Request(lyrics=lyrics)
+        Request(lyrics=Lyrics(lyrics))
 
 
 def test_characters_left_out_are_told_once(sing, tmp_path):
     warnings = []
-    sample(tmp_path / "song", sing(lyrics="1 + 1 + <i>", seconds=0.2, levels=tuple(Level)[::-1]), warn=warnings.append)
+    sample(
+        tmp_path / "song",
+        sing(lyrics=Lyrics("1 + 1 + <i>"), seconds=0.2, levels=tuple(Level)[::-1]),
+        warn=warnings.append,
+    )
     about = [text for text in warnings if "characters" in text]
     assert about == ["singer has no characters for these of the lyrics, so it is told without: +, <, >"]
 

@@ -9,6 +9,7 @@ from jukectl.api import Request, encode, estimate_continue, estimate_resume, est
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput, NotASong, OutOfMemory, RecipeDiffers
+from jukectl.lyrics.value import Lyrics
 from jukectl.plan.calibration import QUICK, level_speed
 from jukectl.plan.device import choose
 from jukectl.sampling.footprint import Portion
@@ -151,7 +152,7 @@ def test_a_speed_is_of_all_samples_made_at_a_time(tiny_model, ask):
 
 
 def test_a_model_that_sings_is_calibrated_as_any_other(singing_model, tmp_path):
-    request = Request(model=str(singing_model), lyrics="la la la", seconds=1.0)
+    request = Request(model=str(singing_model), lyrics=Lyrics("la la la"), seconds=1.0)
     estimate = estimate_sample(tmp_path / "song", request)
     assert estimate.levels.keys() == set(TOP_DOWN)
     assert all(one.ms_a_code > 0 for one in estimate.levels.values())

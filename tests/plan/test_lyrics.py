@@ -13,6 +13,7 @@ from jukectl.codes.recipe import LevelSampling, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers
 from jukectl.lyrics.tokens import V3
+from jukectl.lyrics.value import Lyrics
 from jukectl.plan.conditioning import told
 from jukectl.plan.recipes import recipe_of
 from jukectl.sampling.level import LevelJob, sung_window
@@ -32,8 +33,8 @@ def sing(ask, singing_model):
     """A request for a draft of the model that sings, which hears 16 characters at a time."""
 
     def make(lyrics=LATE, lyrics_format="lrc", **changes):
-        given = {"lyrics": lyrics, "lyrics_format": lyrics_format, **changes}
-        return ask(**{"model": str(singing_model), "seconds": 3.2, "levels": (Level.TOP,), **given})
+        given = {"model": str(singing_model), "seconds": 3.2, "levels": (Level.TOP,), **changes}
+        return ask(lyrics=Lyrics(lyrics, lyrics_format), **given)
 
     return make
 
@@ -99,9 +100,9 @@ def test_the_recipe_keeps_the_file_as_it_was_and_says_what_it_is(sing, singing_m
     recipe = recipe_of(ModelFolder(singing_model), sing(lyrics="[ti:Mine]\n" + LATE), None)
     again = Recipe.from_toml(recipe.to_toml(), "song.toml")
     assert again == recipe
-    assert again.labels.lyrics == "[ti:Mine]\n" + LATE
+    assert again.labels.lyrics.source == "[ti:Mine]\n" + LATE
     assert 'lyrics_format = "lrc"' in recipe.to_toml()
-    plain = replace(recipe, labels=replace(recipe.labels, lyrics_format="text"))
+    plain = replace(recipe, labels=replace(recipe.labels, lyrics=Lyrics(recipe.labels.lyrics.source)))
     assert "lyrics_format" not in plain.to_toml()
     assert plain.differences(recipe) == ["labels.lyrics_format: none here, 'lrc' asked"]
 
@@ -124,6 +125,6 @@ def test_words_after_the_end_of_the_song_are_told_of(sing, singing_model):
 
 def test_lyrics_that_cannot_be_read_are_refused_before_anything_is_made():
     with pytest.raises(BadInput, match="line 2 has no time"):
-        Request(lyrics="[00:01.00]one\ntwo", lyrics_format="lrc")
+        Lyrics("[00:01.00]one\ntwo", "lrc")
     with pytest.raises(BadInput, match="times but no words"):
-        Request(lyrics="[ti:Mine]\n[00:01.00]\n", lyrics_format="lrc")
+        Request(lyrics=Lyrics("[ti:Mine]\n[00:01.00]\n", "lrc"))

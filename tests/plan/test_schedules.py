@@ -13,6 +13,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.schedule import Change
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers, UnknownName
+from jukectl.lyrics.value import Lyrics
 from jukectl.plan.conditioning import (
     change_code,
     cuts_at,
@@ -20,7 +21,6 @@ from jukectl.plan.conditioning import (
     rows_of,
     sections_of,
     sung_by_schedule,
-    timed_lyrics,
     told,
 )
 from jukectl.plan.forecast import level_work
@@ -298,11 +298,15 @@ def test_lyrics_go_on_where_a_change_says(ask, singing_model):
 
     def shifts(lyrics_format="text", **place):
         asked = ask(
-            model=str(singing_model), lyrics=words, seconds=8.0, song_seconds=23.0, schedule=(Change(at=4.0, **place),)
+            model=str(singing_model),
+            lyrics=Lyrics(words),
+            seconds=8.0,
+            song_seconds=23.0,
+            schedule=(Change(at=4.0, **place),),
         )
         if lyrics_format == "lrc":
             lrc = "[00:01.00]One\n[00:02.00]Two\n[00:06.00]Three and more\n"
-            asked = replace(asked, lyrics=lrc, lyrics_format="lrc")
+            asked = replace(asked, lyrics=Lyrics(lrc, "lrc"))
         made = recipe_of(folder, asked, None)
         return [round(section.lyrics_shift / 8_000, 3) for section in sections_of(made, folder.card, Level.TOP)]
 
@@ -323,7 +327,7 @@ def sung(ask, singing_model):
     """A recipe that sings LRC, eight seconds long."""
 
     def make(*changes, **options):
-        given = {"lyrics": LRC, "lyrics_format": "lrc", "seconds": 8.0, **options}
+        given = {"lyrics": Lyrics(LRC, "lrc"), "seconds": 8.0, **options}
         return recipe_of(ModelFolder(singing_model), ask(model=str(singing_model), schedule=changes, **given), None)
 
     return make
@@ -360,7 +364,7 @@ def test_the_times_of_lyrics_move_with_a_change_to_another_place_in_them(sung, s
         lyrics=(about.lyrics,),
         lyric_onsets=(about.onsets,),
     )
-    text = timed_lyrics(recipe.labels).text
+    text = recipe.labels.lyrics.text
     for window in job.windows(0):
         middle = (window.start + 32) * 256 / 8_000
         first = (window.start + window.known) * 256 / 8_000

@@ -10,6 +10,7 @@ from jukectl.audio.io import load
 from jukectl.audio.mix import resample, to_mono
 from jukectl.errors import BadInput
 from jukectl.lyrics import files
+from jukectl.lyrics.value import Lyrics
 from jukectl.plan.device import choose
 from jukectl.progress import Progress, Report, Warn, silent, unheard
 
@@ -43,8 +44,7 @@ def align_file(
     is written; a warning of words that were guessed or left out.
     """
     written = files.format_of(out, file_format)
-    content = files.read_text(text)
-    timed = files.parse_lrc(content, text) if files.is_timed(text) else None
+    lyrics = Lyrics.read(text)
     recording = load(audio)
     aligner = aligner or SphinxAligner()
     separation = separation or Separation()
@@ -59,10 +59,10 @@ def align_file(
     def watch(done: int, total: int) -> None:
         report(Progress("aligning words", done, total))
 
-    if timed is None:
-        found = align_text(heard, aligner.sample_rate, content, aligner, watch)
+    if lyrics.timed is None:
+        found = align_text(heard, aligner.sample_rate, lyrics.text, aligner, watch)
     else:
-        found = align_lines(heard, aligner.sample_rate, timed, aligner, watch)
+        found = align_lines(heard, aligner.sample_rate, lyrics.timed, aligner, watch)
     if not found.lyrics.words:
         raise BadInput(f"{text} has no words that can be heard")
     files.write(found.lyrics, out, written)

@@ -10,7 +10,8 @@ from typing import Any
 
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput, BadModel, UnknownName
-from jukectl.lyrics.tokens import Spelled, spell
+from jukectl.lyrics.tokens import LyricTokens, tokens_of
+from jukectl.lyrics.value import Lyrics
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.mixture import Mixture, Term
 from jukectl.prior.vocabulary import (
@@ -74,15 +75,15 @@ class ModelCard:
         unknown += names.unknown_genres([name for terms in kinds for name, _ in terms])
         return tuple(spelt.get(name.casefold(), name) for name in unknown)
 
-    def spell(self, level: Level, lyrics: str) -> Spelled:
-        """Lyrics in the characters of one level's prior; BadInput where it takes none, or knows none of these."""
+    def spell(self, level: Level, lyrics: Lyrics) -> LyricTokens:
+        """Return lyrics in the characters of one level's prior; BadInput if it takes none, or has none of these."""
         config = self._prior(level)
         if config.lyrics is None:
             raise BadInput(f"{self.name} takes no lyrics, only artist and genre: leave --lyrics out")
-        spelled = spell(lyrics, self.vocabulary_at(level).alphabet(config.lyrics.alphabet))
-        if not spelled.ids:
-            raise BadInput(f"none of the lyrics' characters is one that {self.name} knows: {spelled.remark}")
-        return spelled
+        tokens = tokens_of(lyrics, self.vocabulary_at(level).alphabet(config.lyrics.alphabet), config.sample_rate)
+        if not tokens.ids:
+            raise BadInput(f"none of the lyrics' characters is one that {self.name} knows: {tokens.remark}")
+        return tokens
 
     def vocabulary_at(self, level: Level) -> Vocabulary:
         """The names that one level's prior knows: its own set, or the first of the model's, as names are only added."""

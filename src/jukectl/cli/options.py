@@ -8,7 +8,6 @@ import typer
 
 from jukectl.cli.console import Watching
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import LyricsFormat
 from jukectl.codes.schedule import Change, parse_schedule
 from jukectl.errors import BadInput
 
@@ -206,16 +205,6 @@ def parse_adapter(text: str) -> tuple[Path, float | None]:
         return Path(text), None
 
 
-def read_lyrics(path: Path) -> str:
-    """The text of a lyrics file; BadInput where it has none, or is LRC that cannot be read."""
-    from jukectl.lyrics import files
-
-    text = files.read_text(path)
-    if files.is_timed(path):
-        files.parse_lrc(text, path)
-    return text
-
-
 def read_schedule(path: Path) -> tuple[Change, ...]:
     """The changes in a schedule's file; BadInput where it has none."""
     try:
@@ -228,13 +217,6 @@ def read_schedule(path: Path) -> tuple[Change, ...]:
         raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the schedule as UTF-8 text") from error
     except OSError as error:
         raise BadInput(f"cannot read the schedule {path}: {error.strerror or error}") from error
-
-
-def format_of_lyrics(path: Path) -> LyricsFormat:
-    """What a lyrics file is by its name: .lrc, or else plain text."""
-    from jukectl.lyrics import files
-
-    return "lrc" if files.is_timed(path) else "text"
 
 
 def _number(option: str, text: str) -> float:

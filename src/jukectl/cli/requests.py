@@ -9,12 +9,10 @@ import typer
 from jukectl.checkpoints.published import size
 from jukectl.cli.console import Watching, emit, say, show_facts
 from jukectl.cli.options import (
-    format_of_lyrics,
     parse_adapter,
     parse_levels,
     parse_memory,
     parse_per_level,
-    read_lyrics,
     read_schedule,
 )
 from jukectl.codes.level import Level
@@ -43,6 +41,7 @@ def build_request(
     **options: object,
 ) -> "Request":
     """A Request from option texts; BadInput names the option that is wrong."""
+    from jukectl.lyrics.value import Lyrics
     from jukectl.plan.request import AdapterChoice, Request
 
     settings = {
@@ -62,8 +61,7 @@ def build_request(
         levels=parse_levels(levels),
         preview=parse_levels(preview),
         genres=tuple(genre or ()),
-        lyrics=None if lyrics is None else read_lyrics(lyrics),
-        lyrics_format="text" if lyrics is None else format_of_lyrics(lyrics),
+        lyrics=None if lyrics is None else Lyrics.read(lyrics),
         schedule=() if schedule is None else read_schedule(schedule),
         adapters=tuple(AdapterChoice(*parse_adapter(text)) for text in adapter or ()),
         max_memory=parse_memory(max_memory),

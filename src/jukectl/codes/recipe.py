@@ -12,6 +12,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.schedule import KEYS as CHANGE_KEYS
 from jukectl.codes.schedule import Change, in_order
 from jukectl.errors import BadInput, NotASong, need
+from jukectl.lyrics.value import Lyrics, LyricsFormat
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -25,14 +26,11 @@ LARGEST_SEED = 2**63 - 1  # what TOML can hold
 Kind = Literal["sample", "continue", "encode", "upsample", "branch"]
 """The command that began the song."""
 
-OFF = (("parallel", 1), ("guidance", 1.0), ("lyrics_format", "text"), ("upper_frames", 0))
+OFF = (("parallel", 1), ("guidance", 1.0), ("upper_frames", 0))
 """Settings that are not written down, so that recipes without them stay as they were."""
 
 PARTS = ("vqvae", "top", "middle", "bottom")
 """The parts of a model that have a fingerprint."""
-
-LyricsFormat = Literal["text", "lrc"]
-"""What a text of lyrics is: no more than that, or LRC with the times at which lines or words are sung."""
 
 _T = TypeVar("_T")
 
@@ -73,12 +71,7 @@ class Labels:
 
     artist: str | None = None
     genres: tuple[str, ...] = ()
-    lyrics: str | None = None
-    lyrics_format: LyricsFormat = "text"
-
-    def __post_init__(self) -> None:
-        formats = get_args(LyricsFormat)
-        need(self.lyrics_format in formats, "labels.lyrics_format", f"one of {', '.join(formats)}", self.lyrics_format)
+    lyrics: Lyrics | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,8 +297,7 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
         "levels": [level.label for level in recipe.levels],
         "labels.artist": recipe.labels.artist,
         "labels.genres": list(recipe.labels.genres),
-        "labels.lyrics_format": None if recipe.labels.lyrics_format == "text" else recipe.labels.lyrics_format,
-        "labels.lyrics": recipe.labels.lyrics,
+        **{f"labels.{key}": value for key, value in _lyrics_table(recipe.labels.lyrics).items()},
     }
     if recipe.prompt:
         flat |= {f"prompt.{key}": value for key, value in asdict(recipe.prompt).items()}
@@ -327,6 +319,13 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
     if recipe.schedule:
         flat["schedule"] = [str(change) for change in recipe.schedule]
     return {key: value for key, value in flat.items() if value is not None}
+
+
+def _lyrics_table(lyrics: Lyrics | None) -> dict[str, str]:
+    """What song.toml says of lyrics: their text, and their format where they are LRC."""
+    if lyrics is None:
+        return {}
+    return {"lyrics": lyrics.source, **({} if lyrics.format == "text" else {"lyrics_format": lyrics.format})}
 
 
 def _without(flat: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -433,8 +432,8 @@ def _written(recipe: Recipe) -> str:
     prints = recipe.model.fingerprints
     model.add("fingerprints", table("fingerprints", {part: prints[part] for part in PARTS if part in prints}))
     document.add("model", model)
-    labels = {key: value for key, value in asdict(recipe.labels).items() if (key, value) not in OFF}
-    document.add("labels", table("labels", {**labels, "genres": list(recipe.labels.genres)}))
+    labels = {"artist": recipe.labels.artist, "genres": list(recipe.labels.genres)}
+    document.add("labels", table("labels", {**labels, **_lyrics_table(recipe.labels.lyrics)}))
     given: dict[str, Prompt | Score | None] = {"prompt": recipe.prompt, "midi": recipe.midi}
     for name, one in given.items():
         if one is not None:
@@ -540,8 +539,7 @@ def _read(root: _Table) -> dict[str, Any]:
         "labels": Labels(
             artist=labels.text_or_none("artist"),
             genres=tuple(labels.texts("genres")) if "genres" in labels else (),
-            lyrics=labels.text_or_none("lyrics"),
-            lyrics_format=cast(LyricsFormat, labels.text_or_none("lyrics_format") or "text"),
+            lyrics=_read_lyrics(labels),
         ),
         "prompt": _read_prompt(prompt) if "prompt" in root else None,
         "midi": _read_score(root.table("midi")) if "midi" in root else None,
@@ -563,6 +561,14 @@ def _by_level(table: _Table, read: Callable[[_Table], _T]) -> dict[Level, _T]:
             except BadInput as error:
                 raise BadInput(f"{error} (in [{table.name}.{level.label}])") from error
     return values
+
+
+def _read_lyrics(labels: _Table) -> Lyrics | None:
+    source, format_ = labels.text_or_none("lyrics"), labels.text_or_none("lyrics_format") or "text"
+    try:
+        return None if source is None else Lyrics(source, cast(LyricsFormat, format_))
+    except BadInput as error:
+        raise BadInput(f"labels.lyrics: {error}") from error
 
 
 def _read_adapter(table: _Table) -> AdapterRef:

@@ -12,7 +12,8 @@ from torch import Tensor
 from jukectl.data.encoded import EncodedSongs
 from jukectl.data.manifest import Track
 from jukectl.errors import BadInput, BadManifest, JukectlError
-from jukectl.lyrics.tokens import SungWord, spell, spell_sung
+from jukectl.lyrics.tokens import TokenWord, tokens_of
+from jukectl.lyrics.value import Lyrics
 from jukectl.lyrics.window import LyricWindow, lyric_window
 from jukectl.midi.notes import Notes, read_midi
 from jukectl.midi.roll import CHANNELS, piano_roll
@@ -30,7 +31,7 @@ class SongLyrics:
 
     ids: tuple[int, ...]
     onsets: tuple[int, ...] | None = None  # of each character; None where the file has no times
-    words: tuple[SungWord, ...] = ()  # with times
+    words: tuple[TokenWord, ...] = ()  # with times
 
     def window(self, characters: int, total_length: int, offset: int, sample_length: int) -> LyricWindow:
         """The part of them that belongs to a window of codes."""
@@ -43,7 +44,7 @@ class SongLyrics:
             onsets=self.onsets,
         )
 
-    def within(self, characters: int, total_length: int, offset: int, sample_length: int) -> tuple[SungWord, ...]:
+    def within(self, characters: int, total_length: int, offset: int, sample_length: int) -> tuple[TokenWord, ...]:
         """The words that are sung within a window of codes, and stand whole in its part of the lyrics.
 
         Their characters are counted in that part, their times from the window's start.
@@ -51,7 +52,7 @@ class SongLyrics:
         window = self.window(characters, total_length, offset, sample_length)
         first = int(window.places[-1]) - characters + 1  # the window's last place is never padding
         return tuple(
-            SungWord(word.first - first, word.last - first, word.start - offset, word.end - offset)
+            TokenWord(word.first - first, word.last - first, word.start - offset, word.end - offset)
             for word in self.words
             if first <= word.first
             and word.last < first + characters
@@ -84,23 +85,10 @@ def read_lyrics(
         return None
     alphabet = vocabulary.alphabet(lyrics.alphabet)
     try:
-        if path.suffix.lower() != ".lrc":
-            return SongLyrics(spell(_text(path), alphabet).ids)
-        from jukectl.lyrics.lrc import parse
-
-        sung = spell_sung(parse(_text(path)), alphabet, sample_rate)
-    except (JukectlError, ValueError) as error:
+        tokens = tokens_of(Lyrics.read(path), alphabet, sample_rate)
+    except JukectlError as error:
         raise BadManifest(f"cannot read the lyrics {path} of {track.path}: {error}") from error
-    return SongLyrics(sung.ids, sung.onsets, sung.words)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ValueError(error.strerror) from error
-    except UnicodeDecodeError as error:
-        raise ValueError("it is not UTF-8 text") from error
+    return SongLyrics(tokens.ids, tokens.onsets, tokens.words)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from jukectl.data.encoded import EncodedSongs
 from jukectl.data.lyrics_notes import NOTHING, SongLyrics, SongNotes, read_lyrics, read_notes, rolls, with_other_notes
 from jukectl.data.manifest import Track
 from jukectl.errors import BadManifest
-from jukectl.lyrics.tokens import UNKNOWN, SungWord
+from jukectl.lyrics.tokens import UNKNOWN, TokenWord
 from jukectl.prior.config import LyricsConfig
 from jukectl.prior.labels import LabelBatch, fill_slots
 from jukectl.prior.vocabulary import UNLABELLED, Vocabulary
@@ -192,7 +192,7 @@ class SegmentSet:
         """`count` fixed segments, one a batch, spread evenly over the songs and over each song's length."""
         return [self._gather([place], *np.zeros((3, 1), dtype=bool)) for place in self._spread_places(count)]
 
-    def spread_words(self, count: int) -> list[tuple[SungWord, ...]]:
+    def spread_words(self, count: int) -> list[tuple[TokenWord, ...]]:
         """The words that are sung, as far as is known, within each of the segments that `spread` gives.
 
         Their characters are counted in the segment's window of the lyrics, their times from the segment's start.

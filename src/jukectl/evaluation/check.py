@@ -16,6 +16,7 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.evaluation.inputs import rounded
 from jukectl.evaluation.reconstruction import render
+from jukectl.lyrics.value import Lyrics
 from jukectl.lyrics.window import lyric_window
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.prompt import hear
@@ -175,7 +176,7 @@ def _labels(folder: ModelFolder, level: Level, config: PriorConfig) -> LabelBatc
     labels = LabelBatch.repeat(1, slots=config.genre_slots, total_length=total, sample_length=span)
     if config.lyrics is None:
         return labels
-    ids = folder.card.spell(level, SENTENCES).ids
+    ids = folder.card.spell(level, Lyrics(SENTENCES)).ids
     sung = lyric_window(ids, config.lyrics.characters, total_length=total, offset=0, sample_length=span).ids
     return replace(labels, lyrics=torch.from_numpy(sung)[None])
 

@@ -19,7 +19,7 @@ from jukectl.data.segments import Segments, SegmentSet, with_other_lyrics
 from jukectl.errors import BadInput, BadModel
 from jukectl.evaluation.inputs import find_checked, rounded, save_plot, split_songs
 from jukectl.evaluation.prior import Costs, Gain, gain_over_songs
-from jukectl.lyrics.tokens import SungWord
+from jukectl.lyrics.tokens import TokenWord
 from jukectl.plots.charts import Layout, colour
 from jukectl.prior.lyric_attention import attention_of, attentions_of, hearing_layers, mass_near, word_onsets
 from jukectl.prior.model import Prior
@@ -70,7 +70,7 @@ def score_lyrics(
     )
 
 
-def even_onsets(words: Sequence[SungWord], characters: slice, start: float, end: float) -> NDArray[np.float64]:
+def even_onsets(words: Sequence[TokenWord], characters: slice, start: float, end: float) -> NDArray[np.float64]:
     """When words (n,) would begin if the `characters` of a window were sung evenly from start to end."""
     first = np.array([word.first for word in words], dtype=np.float64)
     share: NDArray[np.float64] = (first - characters.start) / (characters.stop - characters.start)
@@ -134,7 +134,7 @@ class _Timed:
     """A segment of which it is known when its words are sung, times in seconds from its start."""
 
     segment: Segments
-    words: tuple[SungWord, ...]
+    words: tuple[TokenWord, ...]
     starts: NDArray[np.float64]  # (n,)
     end: float  # of the last word
 

@@ -38,7 +38,7 @@ from jukectl.explorer.update import Explored, Maker, Taking, keep_up, own_files
 from jukectl.inspect.info import describe_path
 from jukectl.lyrics import lrc
 from jukectl.plan.command import command_of, files_of, tree_command
-from jukectl.plan.conditioning import lyrics_text, sung_by_schedule
+from jukectl.plan.conditioning import sung_by_schedule
 from jukectl.plan.device import choose
 from jukectl.progress import Report, Warn, silent, unheard
 from jukectl.render.karaoke import karaoke_paths
@@ -245,7 +245,7 @@ def _lyrics(song: Song, recipe: Recipe | None) -> LyricsDetail | None:
         with suppress(JukectlError, OSError, UnicodeDecodeError):
             timed = lrc.parse(heard.read_text(encoding="utf-8"))
     if timed is None:
-        return LyricsDetail(text=lyrics_text(recipe.labels) or "")
+        return LyricsDetail(text=recipe.labels.lyrics.text)
     words = tuple(
         WordDetail(text=word.text, first=word.first, last=word.stop, start=word.start, end=end)
         for word, end in zip(timed.words, timed.ends(), strict=True)

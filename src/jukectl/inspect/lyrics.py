@@ -8,12 +8,10 @@ import numpy as np
 
 from jukectl.checkpoints import catalogue
 from jukectl.codes.level import Level
-from jukectl.codes.recipe import Labels
 from jukectl.errors import BadInput
-from jukectl.lyrics import files
 from jukectl.lyrics.tokens import shown, spelling
+from jukectl.lyrics.value import Lyrics
 from jukectl.lyrics.window import lyric_window
-from jukectl.plan.conditioning import heard_lyrics, lyrics_text
 
 HERE = "\N{BLACK RIGHT-POINTING SMALL TRIANGLE}"
 """Stands before the character that is sung."""
@@ -37,45 +35,42 @@ def tell_lyrics(path: Path, model: str, *, at: float | None = None, song_seconds
 
     BadInput for a model that takes no lyrics, and where neither times nor the song's length tell what is sung `at` it.
     """
-    text, timed = files.read_text(path), files.is_timed(path)
-    if timed:
-        files.parse_lrc(text, path)
+    lyrics = Lyrics.read(path)
     card = catalogue.find(model).card
-    labels = Labels(lyrics=text, lyrics_format="lrc" if timed else "text")
-    heard = heard_lyrics(labels, card, Level.TOP)
+    tokens = card.spell(Level.TOP, lyrics)
     config = card.priors[Level.TOP]
     assert config.lyrics is not None
     alphabet = card.vocabulary_at(Level.TOP).alphabet(config.lyrics.alphabet)
     characters = {number: character for character, number in alphabet.items()}
-    parts = list(spelling(lyrics_text(labels) or "", alphabet))
+    parts = list(spelling(lyrics.text, alphabet))
     about = ToldLyrics(
         model=card.name,
-        told="".join(characters[one] for one in heard.spelled.ids),
+        told="".join(characters[one] for one in tokens.ids),
         marked="".join(one if one == known else f"{{{shown(one)}→{known}}}" for one, known, _ in parts),
         otherwise={shown(one): known for one, known, _ in parts if known and one != known},
-        left_out=tuple(shown(one) for one in heard.spelled.left_out),
+        left_out=tuple(shown(one) for one in tokens.left_out),
         reads=config.lyrics.characters,
     )
     if at is None:
         return about
     second = round(at * config.sample_rate)
-    if heard.onsets is not None:
+    if tokens.onsets is not None:
         total = second + config.window_samples
-        place = bisect_right(heard.onsets, second) - 1
+        place = bisect_right(tokens.onsets, second) - 1
     elif song_seconds is not None and 0 <= at < song_seconds:
         total = round(song_seconds * config.sample_rate)
-        place = int(len(heard.spelled.ids) * at / song_seconds)
+        place = int(len(tokens.ids) * at / song_seconds)
     else:
         raise BadInput(
             "text without times is spread over the song: with --at goes --song-seconds, its length, or an .lrc"
         )
     window = lyric_window(
-        heard.spelled.ids,
+        tokens.ids,
         config.lyrics.characters,
         total_length=total,
         offset=min(max(second - config.window_samples // 2, 0), total - 1),
         sample_length=config.window_samples,
-        onsets=heard.onsets,
+        onsets=tokens.onsets,
     )
     told = [characters.get(int(one), "") for one in window.ids]
     told.insert(int(np.searchsorted(window.places, place)) if place >= 0 else 0, HERE)

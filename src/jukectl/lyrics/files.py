@@ -55,16 +55,3 @@ def read_text(path: Path) -> str:
         raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the lyrics as UTF-8 text") from error
     except OSError as error:
         raise BadInput(f"cannot read the lyrics {path}: {error.strerror or error}") from error
-
-
-def is_timed(path: Path) -> bool:
-    """Whether a file is LRC, by its name."""
-    return path.suffix.lower() == ".lrc"
-
-
-def parse_lrc(text: str, path: Path) -> TimedLyrics:
-    """The lyrics of an LRC file; BadInput names the file and the line that cannot be read."""
-    try:
-        return lrc.parse(text)
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}. Mend it, or name a file of plain text .txt") from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase, digits
 
 from jukectl.lyrics.timed import TimedLyrics
+from jukectl.lyrics.value import Lyrics
 
 UNKNOWN = 0
 """The id of no character: what stands where there are no lyrics."""
@@ -24,15 +25,27 @@ V3 = V2.replace("+", "")
 
 
 @dataclass(frozen=True)
-class Spelled:
-    """A text in a model's characters."""
+class TokenWord:
+    """A word of timed lyrics in a model's characters. Times in audio samples."""
 
-    ids: tuple[int, ...]
-    left_out: str = ""  # characters of the text that have no place in it, each once
+    first: int  # index of its first token
+    last: int  # and of its last
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class LyricTokens:
+    """Lyrics in a model's characters, of which each is a token. Times in audio samples."""
+
+    ids: tuple[int, ...] = ()
+    onsets: tuple[int, ...] | None = None  # start of each token, never falling; None: spread evenly over the song
+    words: tuple[TokenWord, ...] = ()  # those with times and at least one token
+    left_out: str = ""  # characters of the text that the model does not have, each once
 
     @property
     def remark(self) -> str:
-        """What to tell a user of the characters left out; empty where all are there."""
+        """The characters left out, for a message; empty if there are none."""
         named = [shown(one) for one in self.left_out]
         more = [f"{len(named) - NAMED} more"] if len(named) > NAMED else []
         return ", ".join(named[:NAMED] + more)
@@ -61,8 +74,13 @@ def shown(character: str) -> str:
     return character if visible else f"U+{ord(character):04X}"
 
 
-def spell(text: str, alphabet: Mapping[str, int]) -> Spelled:
-    """The ids of a text's characters in an alphabet.
+def tokens_of(lyrics: Lyrics, alphabet: Mapping[str, int], sample_rate: int) -> LyricTokens:
+    """Return the tokens of lyrics, with their onsets where the lyrics have times."""
+    return spell(lyrics.text, alphabet) if lyrics.timed is None else spell_timed(lyrics.timed, alphabet, sample_rate)
+
+
+def spell(text: str, alphabet: Mapping[str, int]) -> LyricTokens:
+    """Return a text's characters as tokens of an alphabet, without times.
 
     As published: a backslash is a new line, and what the alphabet has not is written in the nearest Latin letters
     (é as e, ж as zh). Beyond that, an alphabet of one case is told that case, and one without new lines or tabs spaces.
@@ -74,7 +92,7 @@ def spell(text: str, alphabet: Mapping[str, int]) -> Spelled:
         if not whole:
             left_out[character] = None
         ids += (alphabet[one] for one in written)
-    return Spelled(tuple(ids), "".join(left_out))
+    return LyricTokens(tuple(ids), left_out="".join(left_out))
 
 
 def spelling(text: str, alphabet: Mapping[str, int]) -> Iterator[tuple[str, str, bool]]:
@@ -101,39 +119,19 @@ def _written(character: str, alphabet: Mapping[str, int]) -> str:
     return "".join(next((way for way in (one, one.lower(), one.upper()) if way in alphabet), one) for one in written)
 
 
-@dataclass(frozen=True)
-class SungWord:
-    """A word in a model's characters, and when it is sung, in audio samples."""
+def spell_timed(timed: TimedLyrics, alphabet: Mapping[str, int], sample_rate: int) -> LyricTokens:
+    """Return the characters of timed lyrics as tokens with onsets.
 
-    first: int  # place of its first character among the ids
-    last: int  # of its last
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Sung:
-    """The characters of timed lyrics as a model reads them."""
-
-    ids: tuple[int, ...]
-    onsets: tuple[int, ...]  # when each begins, in audio samples, never falling
-    words: tuple[SungWord, ...]  # those that have characters in the alphabet
-    left_out: str = ""  # characters of the text that have no place in the alphabet, each once
-
-
-def spell_sung(timed: TimedLyrics, alphabet: Mapping[str, int], sample_rate: int) -> Sung:
-    """The ids of the characters of timed lyrics, and when each begins.
-
-    Inside a word characters are spread evenly. What stands between words, such as a space, begins where the word before
-    it ends; what stands before the first, where that begins.
+    Characters of a word are spread evenly over its time. Characters between words, such as a space, begin where the
+    word before them ends; those before the first word begin with it.
     """
     ids: list[int] = []
     onsets: list[int] = []
-    words: list[SungWord] = []
+    words: list[TokenWord] = []
     left_out: dict[str, None] = {}
 
     def read(part: str, start: float, end: float) -> int:
-        """Add a part of the text, sung evenly from start to end; how many characters it has in the alphabet."""
+        """Add a part of the text, sung evenly from start to end; return the number of its tokens."""
         spelled = spell(part, alphabet)
         count = len(spelled.ids)
         ids.extend(spelled.ids)
@@ -146,10 +144,10 @@ def spell_sung(timed: TimedLyrics, alphabet: Mapping[str, int], sample_rate: int
         read(timed.text[place : word.first], now, now)
         first = len(ids)
         if read(word.text, word.start, end):
-            words.append(SungWord(first, len(ids) - 1, round(word.start * sample_rate), round(end * sample_rate)))
+            words.append(TokenWord(first, len(ids) - 1, round(word.start * sample_rate), round(end * sample_rate)))
         place, now = word.stop, end
     read(timed.text[place:], now, now)
-    return Sung(tuple(ids), tuple(onsets), tuple(words), "".join(left_out))
+    return LyricTokens(tuple(ids), tuple(onsets), tuple(words), "".join(left_out))
 
 
 _WORD = re.compile(r"[^\s\\]+")  # a backslash is a new line, see `spell`

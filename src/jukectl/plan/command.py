@@ -9,6 +9,7 @@ from jukectl.codes.level import TOP_DOWN
 from jukectl.codes.recipe import Labels, LevelSampling, Recipe
 from jukectl.codes.schedule import CHANGE
 from jukectl.codes.tree import TreeRecipe, name_of
+from jukectl.lyrics.value import Lyrics
 from jukectl.plan.request import FALLBACK
 
 SCHEDULE = "schedule.toml"
@@ -44,15 +45,15 @@ def tree_command(recipe: TreeRecipe, root: Recipe, out: str) -> str:
 def files_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Files that a command names and whose content the recipe keeps: what they are called, and their text."""
     if recipe.labels.lyrics is not None:
-        yield _lyrics_file(recipe.labels), recipe.labels.lyrics
+        yield _lyrics_file(recipe.labels.lyrics), recipe.labels.lyrics.source
     if recipe.schedule:
         import tomlkit
 
         yield SCHEDULE, tomlkit.dumps({CHANGE: [change.table() for change in recipe.schedule]})
 
 
-def _lyrics_file(labels: Labels) -> str:
-    return "lyrics.lrc" if labels.lyrics_format == "lrc" else "lyrics.txt"
+def _lyrics_file(lyrics: Lyrics) -> str:
+    return "lyrics.lrc" if lyrics.format == "lrc" else "lyrics.txt"
 
 
 def _words(recipe: Recipe, out: str, sample_rate: int | None) -> Iterator[str]:
@@ -128,7 +129,7 @@ def _labels(recipe: Recipe, labels: Labels) -> Iterator[str]:
     for genre in labels.genres:
         yield from ("--genre", genre)
     if labels.lyrics is not None:
-        yield from ("--lyrics", _lyrics_file(labels))
+        yield from ("--lyrics", _lyrics_file(labels.lyrics))
 
 
 def _settings(recipe: Recipe) -> Iterator[str]:

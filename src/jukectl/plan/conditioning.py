@@ -11,9 +11,9 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Labels, LevelSampling, Recipe
 from jukectl.codes.schedule import Change
 from jukectl.errors import BadInput
-from jukectl.lyrics import lrc
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
-from jukectl.lyrics.tokens import Spelled, spell, spell_sung
+from jukectl.lyrics.tokens import spell
+from jukectl.lyrics.value import Lyrics
 from jukectl.plan.request import Request
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Warn
@@ -47,12 +47,11 @@ def told(recipe: Recipe, card: ModelCard, level: Level, total: int, warn: Warn) 
     lyrics: tuple[int, ...] = ()
     onsets: tuple[int, ...] | None = None
     if labels.lyrics is not None and config.lyrics is not None:
-        heard = heard_lyrics(labels, card, level)
-        lyrics, onsets = heard.spelled.ids, heard.onsets
-        if heard.spelled.left_out:
-            remark = heard.spelled.remark
-            warn(f"{card.name} has no characters for these of the lyrics, so it is told without: {remark}")
-        for remark in out_of_time(labels, recipe.song_seconds, last_lyrics_shift(recipe)):
+        tokens = card.spell(level, labels.lyrics)
+        lyrics, onsets = tokens.ids, tokens.onsets
+        if tokens.left_out:
+            warn(f"{card.name} has no characters for these of the lyrics, so it is told without: {tokens.remark}")
+        for remark in out_of_time(labels.lyrics, recipe.song_seconds, last_lyrics_shift(recipe)):
             warn(remark)
     elif labels.lyrics is not None and level is Level.TOP:
         warn(f"{card.name} takes no lyrics, so it is told none")
@@ -65,7 +64,7 @@ def check_labels(labels: Labels, card: ModelCard, levels: tuple[Level, ...]) -> 
     for level in levels:
         card.mixtures(level, labels.artist, labels.genres)
     if labels.lyrics is not None:
-        heard_lyrics(labels, card, Level.TOP)
+        card.spell(Level.TOP, labels.lyrics)
 
 
 def check_notes(card: ModelCard) -> None:
@@ -258,14 +257,14 @@ def _place_in_lyrics(change: Change, recipe: Recipe, card: ModelCard) -> float |
     labels, config = recipe.labels, card.priors[Level.TOP]
     if change.lyrics_at is not None or change.lyrics_line is None or labels.lyrics is None or config.lyrics is None:
         return change.lyrics_at
-    text = lyrics_text(labels) or ""
+    text = labels.lyrics.text
     lines = text.splitlines(keepends=True)
     if change.lyrics_line > len(lines):
         raise BadInput(
             f"the change at {change.at:g} s goes on at line {change.lyrics_line} of the lyrics, which have {len(lines)}"
         )
-    if (timed := timed_lyrics(labels)) is not None:
-        return _second_of_line(timed, change.lyrics_line)
+    if labels.lyrics.timed is not None:
+        return _second_of_line(labels.lyrics.timed, change.lyrics_line)
     before = "".join(lines[: change.lyrics_line - 1])
     alphabet = card.vocabulary_at(Level.TOP).alphabet(config.lyrics.alphabet)
     return len(spell(before, alphabet).ids) / len(spell(text, alphabet).ids) * recipe.song_seconds
@@ -282,7 +281,7 @@ def sung_by_schedule(recipe: Recipe) -> TimedLyrics | None:
 
     Times are seconds of the audio, which begins where in the whole song the recipe says. None without times.
     """
-    timed = timed_lyrics(recipe.labels)
+    timed = _timed(recipe.labels.lyrics)
     if timed is None:
         return None
     parts = _timed_parts(recipe, timed)
@@ -302,7 +301,7 @@ def sung_by_schedule(recipe: Recipe) -> TimedLyrics | None:
 
 def last_lyrics_shift(recipe: Recipe) -> float:
     """By how many seconds later the lyrics are, of those with times, that are sung at a song's end by its schedule."""
-    timed = timed_lyrics(recipe.labels)
+    timed = _timed(recipe.labels.lyrics)
     at, place = (0.0, recipe.start_at) if timed is None else _timed_parts(recipe, timed)[-1]
     return place - (recipe.start_at + at)
 
@@ -333,42 +332,16 @@ def check_lyrics_places(schedule: tuple[Change, ...], labels: Labels) -> None:
             )
 
 
-@dataclass(frozen=True)
-class HeardLyrics:
-    """All characters of the lyrics as a level's prior reads them."""
-
-    spelled: Spelled
-    onsets: tuple[int, ...] | None = None  # when each is sung, in audio samples of the song; None: spread evenly
+def _timed(lyrics: Lyrics | None) -> TimedLyrics | None:
+    return None if lyrics is None else lyrics.timed
 
 
-def lyrics_text(labels: Labels) -> str | None:
-    """The words alone, lines apart by line feeds."""
-    timed = timed_lyrics(labels)
-    return labels.lyrics if timed is None else timed.text
-
-
-def timed_lyrics(labels: Labels) -> TimedLyrics | None:
-    """The lyrics with their times, where they are told; BadInput names a line of LRC that cannot be read."""
-    return lrc.parse(labels.lyrics) if labels.lyrics is not None and labels.lyrics_format == "lrc" else None
-
-
-def heard_lyrics(labels: Labels, card: ModelCard, level: Level) -> HeardLyrics:
-    """The lyrics in the characters of a level's prior; BadInput where it takes none, or knows none of these."""
-    spelled = card.spell(level, lyrics_text(labels) or "")
-    timed = timed_lyrics(labels)
-    config = card.priors[level]
-    if timed is None or config.lyrics is None:
-        return HeardLyrics(spelled)
-    sung = spell_sung(timed, card.vocabulary_at(level).alphabet(config.lyrics.alphabet), config.sample_rate)
-    return HeardLyrics(Spelled(sung.ids, spelled.left_out), sung.onsets)
-
-
-def out_of_time(labels: Labels, song_seconds: float, shift: float = 0.0) -> Iterator[str]:
-    """A remark where words of timed lyrics are sung after the song has ended.
+def out_of_time(lyrics: Lyrics, song_seconds: float, shift: float = 0.0) -> Iterator[str]:
+    """Yield a remark if words of timed lyrics are sung after the song has ended.
 
     With a `shift`, in seconds, lyrics of so much later are sung at the song's end, as its schedule has it.
     """
-    timed = timed_lyrics(labels)
+    timed = lyrics.timed
     late = [word for word in timed.words if word.start - shift >= song_seconds and not word.guessed] if timed else []
     if timed and late:
         moved = f", which the schedule moves to {late[0].start - shift:g} s," if shift else ""

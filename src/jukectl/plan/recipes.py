@@ -20,7 +20,6 @@ from jukectl.plan.conditioning import (
     check_lyrics_places,
     check_notes,
     check_schedule,
-    heard_lyrics,
     placed,
 )
 from jukectl.plan.notes import GivenNotes
@@ -50,9 +49,7 @@ def recipe_of(
 
     UnknownName and BadInput are raised here, before anything is written.
     """
-    labels = Labels(
-        artist=request.artist, genres=request.genres, lyrics=request.lyrics, lyrics_format=request.lyrics_format
-    )
+    labels = Labels(artist=request.artist, genres=request.genres, lyrics=request.lyrics)
     check_labels(labels, folder.card, request.levels)
     check_lyrics_places(request.schedule, labels)
     if notes is not None:
@@ -167,8 +164,8 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
         styled = replace(labels, artist=request.artist, genres=request.genres)
         labels = labels if _folded(labels) == _folded(styled) else styled
     if request.lyrics is not None:
-        labels = replace(labels, lyrics=request.lyrics, lyrics_format=request.lyrics_format)
-        heard_lyrics(labels, folder.card, Level.TOP)
+        labels = replace(labels, lyrics=request.lyrics)
+        folder.card.spell(Level.TOP, request.lyrics)
     top = song.codes(Level.TOP)
     asked = replace(
         recipe,

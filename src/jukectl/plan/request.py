@@ -6,10 +6,10 @@ from math import inf, isfinite
 from pathlib import Path
 
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import LevelSampling, LyricsFormat
+from jukectl.codes.recipe import LevelSampling
 from jukectl.codes.schedule import Change
 from jukectl.errors import BadInput
-from jukectl.lyrics import lrc
+from jukectl.lyrics.value import Lyrics
 
 LARGEST_SEED = 2**63 - 1
 FALLBACK = LevelSampling(temperature=0.98, advance=0.5)
@@ -36,8 +36,7 @@ class Request:
     adapters: tuple[AdapterChoice, ...] = ()
     artist: str | None = None
     genres: tuple[str, ...] = ()
-    lyrics: str | None = None  # the text; None sings none
-    lyrics_format: LyricsFormat = "text"  # or LRC, whose times are followed
+    lyrics: Lyrics | None = None  # their times, if any, are followed; None: an instrumental
     midi: Path | None = None  # a MIDI file whose notes are followed, or a recording that is transcribed
     midi_at: float = 0.0  # seconds into the new music at which its time 0 is
     seconds_of_midi: bool = False  # as many seconds as its notes last, in place of `seconds`
@@ -84,10 +83,9 @@ class Request:
             raise BadInput(f"--midi-at is a number of seconds, got {self.midi_at}")
         if self.midi_at and self.midi is None:
             raise BadInput("--midi-at says when notes begin, and there are none: give them with --midi")
-        if self.lyrics is not None and not self.lyrics.strip():
-            raise BadInput("the lyrics are empty: give some, or leave --lyrics out")
-        if self.lyrics is not None and self.lyrics_format == "lrc" and not lrc.parse(self.lyrics).words:
-            raise BadInput("the lyrics have times but no words: give some, or leave --lyrics out")
+        if self.lyrics is not None and self.lyrics.is_empty:
+            empty = "are empty" if self.lyrics.timed is None else "have times but no words"
+            raise BadInput(f"the lyrics {empty}: give some, or leave --lyrics out")
         if any(top_k % 1 for top_k in self.settings.get("top_k", {}).values()):
             raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
 

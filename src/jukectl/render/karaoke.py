@@ -15,7 +15,6 @@ from jukectl.files import atomic_write, make_folder
 from jukectl.lyrics import lrc, webvtt
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
 from jukectl.lyrics.tokens import SpelledWord, words_of
-from jukectl.plan.conditioning import lyrics_text
 from jukectl.plan.recipes import frames_wanted
 from jukectl.plots import sound
 from jukectl.plots.alignment import Alignment, DrawnWord, draw_alignment
@@ -107,7 +106,9 @@ def _write(
 ) -> list[Path]:
     config = card.priors[Level.TOP]
     assert config.lyrics is not None
-    text = (lyrics_text(recipe.labels) or "").replace("\r\n", "\n").replace("\r", "\n")
+    lyrics = recipe.labels.lyrics
+    assert lyrics is not None
+    text = lyrics.text.replace("\r\n", "\n").replace("\r", "\n")
     words = words_of(text, card.vocabulary_at(Level.TOP).alphabet(config.lyrics.alphabet))
     times = word_onsets(attention.weights, [(word.first, word.last) for word in words], attention.seconds_a_row)
     sung = [
@@ -124,10 +125,10 @@ def _write(
         theme=theme,
     )
     sound.save(figure, picture)
-    written, lyrics = [picture], _timed(text, words, sung)
+    written, timed = [picture], _timed(text, words, sung)
     for path, write in ((as_lrc, lrc.write), (as_vtt, webvtt.write)):
         try:
-            content = write(lyrics)
+            content = write(timed)
         except BadInput as error:
             warn(f"{path.name} is not written: {error}")
             continue

@@ -116,7 +116,6 @@ def prepared(
         artist=recipe.labels.artist if request.artist is None else request.artist,
         genres=request.genres or recipe.labels.genres,
         lyrics=recipe.labels.lyrics if request.lyrics is None else request.lyrics,
-        lyrics_format=(recipe.labels if request.lyrics is None else request).lyrics_format,
         seconds=seconds,
         song_seconds=whole if request.song_seconds is None else request.song_seconds,
         start_at=start_at,
