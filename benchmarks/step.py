@@ -26,7 +26,7 @@ from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import Decoder, EagerDecoder
 from jukectl.sampling.decoders.choose import decoder_for
 from jukectl.sampling.floor import step_bytes
-from jukectl.sampling.timing import Contestant, Memory, Rounds, Times, in_turns
+from jukectl.sampling.timing import Candidate, Memory, Rounds, Times, interleaved
 
 SMALL = PriorConfig(level=Level.TOP, context=2048, width=512, depth=12, heads=4, blocks=64, hop=128)
 SHAPES: Mapping[str, PriorConfig] = {
@@ -48,7 +48,7 @@ def prior_of(config: PriorConfig, device: torch.device, number: torch.dtype) -> 
     return prior.to(number).requires_grad_(False).eval()
 
 
-def contestants(config: PriorConfig, given: argparse.Namespace, samples: int) -> dict[str, tuple[str, Contestant]]:
+def candidates(config: PriorConfig, given: argparse.Namespace, samples: int) -> dict[str, tuple[str, Candidate]]:
     """What takes part, by name, with the precision that its floor is of."""
     device, found = torch.device(given.device), {}
     for precision in given.precisions:
@@ -58,7 +58,7 @@ def contestants(config: PriorConfig, given: argparse.Namespace, samples: int) ->
             plain = [("naive torch", NaiveDecoder(prior, SETTINGS)), ("eager", EagerDecoder(prior, samples, SETTINGS))]
         fast = decoder_for(prior, samples, SETTINGS, int8=precision == "int8")
         for name, decoder in [*plain, (type(fast).__name__, fast)]:
-            found[f"{name}, {precision}"] = (precision, Contestant.of(prior, decoder, samples))
+            found[f"{name}, {precision}"] = (precision, Candidate.of(prior, decoder, samples))
     first = next(iter(found.values()))[1]
     if device.type == "cpu" and (port := _port(config, samples)) is not None:
         found["transformers, fp32"] = ("fp32", replace(first, decoder=port))
@@ -85,15 +85,15 @@ def measure(config: PriorConfig, given: argparse.Namespace, samples: int) -> lis
     rounds = Rounds.plan(config.context, given.codes, given.rounds)
     steps = {one: step_bytes(config, one, rounds.places, samples).total for one in given.precisions}
     memory = Memory(torch.device(given.device), max(steps.values()))
-    found = contestants(config, given, samples)
-    times = in_turns({name: one for name, (_, one) in found.items()}, memory, rounds, samples=samples)
+    found = candidates(config, given, samples)
+    times = interleaved({name: one for name, (_, one) in found.items()}, memory, rounds, samples=samples)
     against = {name: one for name, one in times.items() if name.startswith(("naive", "transformers"))}
     return [
         {
             "samples": samples,
             "name": name,
             "ms": _both(took, 1e3),
-            "codes_a_second": samples / took.middle,
+            "codes_a_second": samples / took.median,
             "floor_ms": _both(memory.times, 1e3 * steps[found[name][0]]),
             "against_floor": _ratio(took, memory.times, 1 / steps[found[name][0]]),
             "times_as_fast_as": {other.split(",")[0]: _ratio(slow, took) for other, slow in against.items()},
@@ -103,11 +103,11 @@ def measure(config: PriorConfig, given: argparse.Namespace, samples: int) -> lis
 
 
 def _both(times: Times, factor: float) -> dict[str, float]:
-    return {"least": factor * times.least, "median": factor * times.middle}
+    return {"least": factor * times.minimum, "median": factor * times.median}
 
 
 def _ratio(slow: Times, fast: Times, factor: float = 1.0) -> dict[str, float]:
-    return {"least": factor * slow.least / fast.least, "median": factor * slow.middle / fast.middle}
+    return {"least": factor * slow.minimum / fast.minimum, "median": factor * slow.median / fast.median}
 
 
 def show(rows: list[dict[str, Any]]) -> None:

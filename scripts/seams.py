@@ -60,7 +60,7 @@ def make(name: str, recording: Path, work: Path, options: argparse.Namespace) ->
 
     def watched(job: LevelJob, codes: Codes, spans: Spans, *rest: object) -> Iterator[tuple[Codes, object]]:
         def own(seed: int, kind: Level, sample: int, start: int, stop: int) -> np.ndarray:
-            lead_in = name == "own" and stop in spans.starts[1:] and stop - start == spans.lead
+            lead_in = name == "own" and stop in spans.starts[1:] and stop - start == spans.warmup
             return uniforms(seed + lead_in, kind, sample, start, stop)
 
         grown = None
@@ -92,9 +92,9 @@ def agreed(spans: Spans, rows: np.ndarray) -> float:
     """The share of codes on which the last quarter of the lead-ins and the spans to their left agree."""
     same = []
     for left, right, start, before in zip(rows, rows[1:], spans.starts[1:], spans.starts, strict=False):
-        quarter = spans.lead // 4
-        end = start - before + spans.lead
-        same.append(left[:, end - quarter : end] == right[:, spans.lead - quarter : spans.lead])
+        quarter = spans.warmup // 4
+        end = start - before + spans.warmup
+        same.append(left[:, end - quarter : end] == right[:, spans.warmup - quarter : spans.warmup])
     return float(np.mean(same))
 
 

@@ -104,7 +104,7 @@ def test_several_windows_of_samples_that_are_told_different_things(golden, level
         expected.shape[1], context=config.context, advance=case["advance"], done=case["begun"], ratio=ratio
     )
     windows = list(plan)
-    assert [[window.start, window.known, window.stop] for window in windows] == case["windows"]
+    assert [[window.start, window.prefix, window.stop] for window in windows] == case["windows"]
     for number, window in enumerate(windows):
         labels = labels_of(config, case["rows"], window.start)
         if labels.lyrics is not None:
@@ -113,7 +113,7 @@ def test_several_windows_of_samples_that_are_told_different_things(golden, level
         if upper is not None:
             start, stop = upper_span(window, config.context, ratio, upper.shape[1])
             above = upper[:, start:stop]
-        known = codes[:, window.start : window.start + window.known]
+        known = codes[:, window.start : window.start + window.prefix]
         codes = torch.cat([codes, greedy(prior, known, window.new, labels, above)], dim=1)
         assert torch.equal(codes, expected[:, : codes.shape[1]]), window
 

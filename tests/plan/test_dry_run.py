@@ -12,7 +12,7 @@ from jukectl.errors import BadInput, NotASong, OutOfMemory, RecipeDiffers
 from jukectl.lyrics.value import Lyrics
 from jukectl.plan.calibration import QUICK, level_speed
 from jukectl.plan.device import choose
-from jukectl.sampling.footprint import Portion
+from jukectl.sampling.footprint import BatchPlan
 
 LONG = 4.0  # seconds: 125 top, 500 middle and 2000 bottom codes, in windows of 64
 
@@ -143,7 +143,7 @@ def test_a_speed_is_of_all_samples_made_at_a_time(tiny_model, ask):
     folder, machine = ModelFolder(tiny_model), choose("cpu")
     settings = ask().sampling(Level.BOTTOM, {})
     one, many = (
-        level_speed(folder, Level.BOTTOM, machine, Portion(samples), settings, known=32, effort=QUICK)
+        level_speed(folder, Level.BOTTOM, machine, BatchPlan(samples), settings, known=32, effort=QUICK)
         for samples in (1, 64)
     )
     assert min(one.new, one.window, one.load, one.setup) > 0

@@ -44,7 +44,7 @@ def windows(singing_model, sing):
     """The characters that the window which starts at a code is told, for a request; the model is not run."""
     folder = ModelFolder(singing_model)
 
-    def of(start, begins=0, **changes):
+    def of(start, offset=0, **changes):
         recipe = recipe_of(folder, sing(**changes), None)
         about = told(recipe, folder.card, Level.TOP, 100, pytest.fail)
         job = LevelJob(
@@ -55,7 +55,7 @@ def windows(singing_model, sing):
             artist=0,
             genres=(0,),
             song_samples=about.song_samples,
-            begins=begins,
+            offset=offset,
             lyrics=(about.lyrics,),
             lyric_onsets=(about.onsets,),
         )
@@ -75,7 +75,7 @@ def test_a_window_is_told_what_is_sung_in_its_middle(windows):
 
 def test_times_count_from_the_start_of_the_song_wherever_the_piece_begins(windows):
     even = letters([0.1 * one for one in range(26)])
-    assert windows(10, lyrics=even) == windows(0, lyrics=even, begins=10 * 256)
+    assert windows(10, lyrics=even) == windows(0, lyrics=even, offset=10 * 256)
 
 
 def test_without_times_the_words_are_spread_evenly(windows):

@@ -11,7 +11,7 @@ from jukectl.codes.song import Song
 from jukectl.errors import OutOfMemory
 from jukectl.plan.request import Request
 from jukectl.prior.model import Prior
-from jukectl.sampling.footprint import Footprint, Portion, least
+from jukectl.sampling.footprint import BatchPlan, Footprint, minimum_bytes
 
 
 @pytest.fixture(autouse=True)
@@ -28,12 +28,12 @@ def allocator(monkeypatch):
 
 @pytest.fixture
 def room(tiny_model):
-    """The bytes that a portion of a level of the tiny model takes on a CPU."""
+    """The bytes that a batch of a level of the tiny model takes on a CPU."""
     card = ModelFolder(tiny_model).card
 
-    def bytes_of(level, samples, chunk=None, precision="fp32", holds_back=False):
-        footprint = Footprint(card.priors[level], precision, row_by_row=True, holds_back=holds_back)
-        return footprint.total(Portion(samples, chunk))
+    def bytes_of(level, samples, chunk=None, precision="fp32", retains_freed=False):
+        footprint = Footprint(card.priors[level], precision, row_by_row=True, retains_freed=retains_freed)
+        return footprint.total(BatchPlan(samples, chunk))
 
     return bytes_of
 
@@ -225,4 +225,4 @@ def test_a_lack_of_memory_is_told_apart_from_mistakes():
 
 def test_least_is_what_one_sample_in_the_smallest_pieces_takes(tiny_model, room):
     config = ModelFolder(tiny_model).card.priors[Level.TOP]
-    assert least(Footprint(config, "fp32", row_by_row=True)) == room(Level.TOP, 1, 8)
+    assert minimum_bytes(Footprint(config, "fp32", row_by_row=True)) == room(Level.TOP, 1, 8)

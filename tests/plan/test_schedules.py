@@ -19,14 +19,14 @@ from jukectl.plan.conditioning import (
     cuts_at,
     placed,
     rows_of,
-    sections_of,
+    segments_of,
     sung_by_schedule,
     told,
 )
 from jukectl.plan.forecast import level_work
 from jukectl.plan.recipes import recipe_of
 from jukectl.prior.mixture import Mixture
-from jukectl.sampling.footprint import MemoryPlan, Portion
+from jukectl.sampling.footprint import BatchPlan, MemoryPlan
 from jukectl.sampling.level import LevelJob
 
 TOP = {"levels": (Level.TOP,)}
@@ -133,14 +133,14 @@ def test_names_that_nobody_knows_are_refused_before_anything_is_written(ask, tmp
 
 def test_changes_hold_from_the_nearest_top_code_on_at_all_levels(recipe, card):
     made = recipe(schedule=DUET)
-    top, middle = (sections_of(made, card, level) for level in (Level.TOP, Level.MIDDLE))
-    assert [section.start for section in top] == [0, 31, 62]  # 1 s is 31.25 codes, 2 s are 62.5
-    assert [section.start for section in middle] == [0, 124, 248]
-    assert [section.artist for section in top] == [Mixture.of(1), Mixture.of(2), Mixture.of(2)]
-    assert [section.genres for section in top] == [Mixture.of(1), Mixture.of(1), Mixture.of(0)]
-    assert [section.sampling.temperature for section in top] == [0.98, 0.5, 0.5]
-    assert [section.sampling.temperature for section in middle] == [0.98] * 3
-    assert [section.sampling.guidance for section in middle] == [1.0, 1.0, 2.0]
+    top, middle = (segments_of(made, card, level) for level in (Level.TOP, Level.MIDDLE))
+    assert [segment.start for segment in top] == [0, 31, 62]  # 1 s is 31.25 codes, 2 s are 62.5
+    assert [segment.start for segment in middle] == [0, 124, 248]
+    assert [segment.artist for segment in top] == [Mixture.of(1), Mixture.of(2), Mixture.of(2)]
+    assert [segment.genres for segment in top] == [Mixture.of(1), Mixture.of(1), Mixture.of(0)]
+    assert [segment.sampling.temperature for segment in top] == [0.98, 0.5, 0.5]
+    assert [segment.sampling.temperature for segment in middle] == [0.98] * 3
+    assert [segment.sampling.guidance for segment in middle] == [1.0, 1.0, 2.0]
     assert cuts_at(made, card.vqvae, Level.BOTTOM) == (31 * 16, 62 * 16)
     assert [rows_of(each, Level.TOP) for each in (made, recipe())] == [2, 1]
 
@@ -188,7 +188,7 @@ def test_windows_that_end_at_changes_are_reckoned_with(ask, card, tmp_path):
     plain = estimate_sample(tmp_path / "song", replace(asked, schedule=()))
     # 75 codes in a context of 64: one window of 64 in three pieces, and one more of 11
     assert (plain.levels[Level.TOP].windows, estimate.levels[Level.TOP].windows) == (2, 4)
-    plan = MemoryPlan(Portion(1), "fp32", 0)
+    plan = MemoryPlan(BatchPlan(1), "fp32", 0)
     config, settings = card.priors[Level.TOP], asked.sampling(Level.TOP, {})
     work = level_work(config, settings, plan, total=75, begun=0, done=31, samples=1, cuts=(31, 62))
     assert len(work.rounds) == 3
@@ -308,7 +308,7 @@ def test_lyrics_go_on_where_a_change_says(ask, singing_model):
             lrc = "[00:01.00]One\n[00:02.00]Two\n[00:06.00]Three and more\n"
             asked = replace(asked, lyrics=Lyrics(lrc, "lrc"))
         made = recipe_of(folder, asked, None)
-        return [round(section.lyrics_shift / 8_000, 3) for section in sections_of(made, folder.card, Level.TOP)]
+        return [round(segment.lyrics_shift / 8_000, 3) for segment in segments_of(made, folder.card, Level.TOP)]
 
     assert shifts(artist="") == [0.0, 0.0]
     assert shifts(lyrics_at=6.0) == [0.0, 2.0]
@@ -358,23 +358,23 @@ def test_the_times_of_lyrics_move_with_a_change_to_another_place_in_them(sung, s
         total=250,
         seed=0,
         sampling=recipe.sampling[Level.TOP],
-        sections=about.sections,
+        segments=about.segments,
         song_samples=about.song_samples,
-        begins=about.begins,
+        offset=about.begins,
         lyrics=(about.lyrics,),
         lyric_onsets=(about.onsets,),
     )
     text = recipe.labels.lyrics.text
     for window in job.windows(0):
         middle = (window.start + 32) * 256 / 8_000
-        first = (window.start + window.known) * 256 / 8_000
+        first = (window.start + window.prefix) * 256 / 8_000
         jumps = [change.at for change in changes if change.lyrics_at or change.lyrics_line]
         if any(first < at - 0.016 <= middle for at in jumps):
             continue  # it is told what would be sung there without the change, which it is cut at
         begun = [word for word in lyrics.words if word.start <= middle and (not jumps or word.start >= jumps[0])]
-        shift = job.section(window).lyrics_shift
+        shift = job.segment(window).lyrics_shift
         onsets = np.array(about.onsets) - shift
-        last = int(np.searchsorted(onsets, job.begins + window.start * 256 + 32 * 256, side="right")) - 1
+        last = int(np.searchsorted(onsets, job.offset + window.start * 256 + 32 * 256, side="right")) - 1
         if begun:
             place = text.index(begun[-1].text)
             assert place <= last <= place + len(begun[-1].text), (window, text[: last + 1])

@@ -158,13 +158,13 @@ def test_rows_that_do_not_fit_are_made_one_group_after_another_to_the_same_codes
     from dataclasses import replace
 
     from jukectl.plan import memory as planning
-    from jukectl.sampling.footprint import Portion, settle
+    from jukectl.sampling.footprint import BatchPlan, choose_memory_plan
 
     def cramped(footprints, samples, memory, **options):
-        plan = settle(footprints, samples, memory, **options)
-        return replace(plan, portion=Portion(min(rows, plan.portion.samples)))
+        plan = choose_memory_plan(footprints, samples, memory, **options)
+        return replace(plan, batch=BatchPlan(min(rows, plan.batch.samples)))
 
-    monkeypatch.setattr(planning, "settle", cramped)
+    monkeypatch.setattr(planning, "choose_memory_plan", cramped)
     warned = []
     continue_(riff, tmp_path / "few", want(), prompt_seconds=0.4, warn=warned.append)
     assert codes_in(tmp_path / "few") == codes_in(alone[0].path)

@@ -24,7 +24,7 @@ from jukectl.prior.config import (
     with_encoder,
 )
 from jukectl.prior.model import Prior
-from jukectl.sampling.footprint import Footprint, Portion, chunks, least, parameters, settle
+from jukectl.sampling.footprint import BatchPlan, Footprint, choose_memory_plan, chunk_sizes, minimum_bytes, parameters
 
 GB = 10**9
 
@@ -76,7 +76,7 @@ PUBLISHED_TOP = PriorConfig(  # as published without lyrics, but in the order of
 CHILD = """
 import os, sys
 sys.path.insert(0, {folder!r})
-from test_plan import KINDS, Footprint, Portion, Prior
+from test_footprint import KINDS, Footprint, BatchPlan, Prior
 import numpy as np, torch
 from jukectl.codes.archive import Codes
 from jukectl.codes.recipe import LevelSampling
@@ -107,7 +107,7 @@ upper = array[:, : config.upper_context] if config.conditioner else None
 job = LevelJob(prior=prior, total=config.context, seed=0, sampling=LevelSampling(top_p=0.9),
                artist=0, genres=(0,), song_samples=10**7, upper=upper,
                notes=ToldNotes(Notes.of([(1, 2, 60, 80, False)]), 0, 3) if config.midi else None)
-for _ in fill(job, codes, lambda done: None, Portion(samples, chunk)):
+for _ in fill(job, codes, lambda done: None, BatchPlan(samples, chunk)):
     pass
 print(memory("VmHWM") - before)
 """
@@ -115,7 +115,7 @@ print(memory("VmHWM") - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read as Linux gives them")
 @pytest.mark.parametrize(
-    ("name", "precision", "samples", "chunk", "holds_back"),
+    ("name", "precision", "samples", "chunk", "retains_freed"),
     [
         ("top", "fp32", 2, None, True),
         ("top", "fp32", 2, None, False),
@@ -125,18 +125,18 @@ print(memory("VmHWM") - before)
         ("notes", "fp32", 2, 512, False),
     ],
 )
-def test_sampling_takes_the_memory_that_was_reckoned_and_not_much_less(name, precision, samples, chunk, holds_back):
+def test_sampling_takes_the_memory_that_was_reckoned_and_not_much_less(name, precision, samples, chunk, retains_freed):
     child = CHILD.format(folder=str(Path(__file__).parent))
     command = [sys.executable, "-c", child, name, precision, str(samples), str(chunk or 0)]
     # as the pipeline sets it where memory is short
-    environment = dict(os.environ) if holds_back else {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)}
+    environment = dict(os.environ) if retains_freed else {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     measured = int(done.stdout)
-    reckoned = Footprint(KINDS[name], precision, row_by_row=True, holds_back=holds_back)
-    most = reckoned.total(Portion(samples, chunk))
+    reckoned = Footprint(KINDS[name], precision, row_by_row=True, retains_freed=retains_freed)
+    most = reckoned.total(BatchPlan(samples, chunk))
     assert measured <= most
-    assert most <= (2.0 if holds_back else 1.5) * measured
+    assert most <= (2.0 if retains_freed else 1.5) * measured
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -154,15 +154,17 @@ def test_the_largest_published_model_takes_what_others_measured():
     half = Footprint(PUBLISHED_TOP, "fp16")
     assert 11 * GB < half.weights < 11.5 * GB
     assert 0.9 * GB < half.cache < 1.2 * GB  # about 1 GB a sample
-    assert 12 * GB < least(half) < 14 * GB
-    assert least(replace(half, precision="fp32")) > 22 * GB
+    assert 12 * GB < minimum_bytes(half) < 14 * GB
+    assert minimum_bytes(replace(half, precision="fp32")) > 22 * GB
 
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("row_by_row", [False, True])
 def test_more_at_a_time_takes_more_memory(name, row_by_row):
     footprint = Footprint(KINDS[name], "fp32", row_by_row=row_by_row)
-    totals = [[footprint.total(Portion(samples, chunk)) for chunk in chunks(KINDS[name])] for samples in range(1, 9)]
+    totals = [
+        [footprint.total(BatchPlan(samples, chunk)) for chunk in chunk_sizes(KINDS[name])] for samples in range(1, 9)
+    ]
     for fewer, more in pairwise(totals):
         assert all(less < much for less, much in zip(fewer, more, strict=True))
     # between them it need not fall: in pieces a dense layer has a mask to hold
@@ -177,58 +179,60 @@ def test_more_at_a_time_takes_more_memory(name, row_by_row):
 def test_the_plan_makes_as_many_samples_at_a_time_as_fit_and_then_reads_as_much_at_once(name, memory, row_by_row):
     footprint, room = Footprint(KINDS[name], "fp32", row_by_row=row_by_row), round(memory * GB)
     fitting = [
-        Portion(samples, chunk)
+        BatchPlan(samples, chunk)
         for samples in range(1, 9)
-        for chunk in chunks(KINDS[name])
-        if footprint.total(Portion(samples, chunk)) <= room
+        for chunk in chunk_sizes(KINDS[name])
+        if footprint.total(BatchPlan(samples, chunk)) <= room
     ]
-    plan = settle([footprint], 8, room)
+    plan = choose_memory_plan([footprint], 8, room)
     if not fitting:
         assert plan is None
-        assert least(footprint) > room
+        assert minimum_bytes(footprint) > room
         return
     best = max(fitting, key=lambda one: (one.samples, one.chunk or 10**9))
     assert plan is not None
-    assert (plan.portion, plan.precision, plan.bytes) == (best, "fp32", footprint.total(best))
+    assert (plan.batch, plan.precision, plan.bytes) == (best, "fp32", footprint.total(best))
 
 
 def test_a_lower_precision_is_taken_only_where_one_sample_does_not_fit():
     full, half = (Footprint(PLAIN, precision) for precision in ("fp32", "bf16"))
-    barely = settle([full, half], 8, least(full))
+    barely = choose_memory_plan([full, half], 8, minimum_bytes(full))
     assert barely is not None
-    assert (barely.precision, barely.portion.samples) == ("fp32", 1)
-    less = settle([full, half], 8, least(full) - 1)
+    assert (barely.precision, barely.batch.samples) == ("fp32", 1)
+    less = choose_memory_plan([full, half], 8, minimum_bytes(full) - 1)
     assert less is not None
     assert less.precision == "bf16"
-    assert settle([full, half], 8, least(half) - 1) is None
+    assert choose_memory_plan([full, half], 8, minimum_bytes(half) - 1) is None
 
 
 def test_what_lies_beside_the_prior_is_taken_off_the_memory():
     footprint = Footprint(PLAIN, "fp32")
-    alone, beside = settle([footprint], 9, GB), settle([footprint], 9, GB + 100, beside=100)
+    alone, beside = choose_memory_plan([footprint], 9, GB), choose_memory_plan([footprint], 9, GB + 100, reserved=100)
     assert alone is not None
     assert beside is not None
-    assert (beside.portion, beside.bytes) == (alone.portion, alone.bytes + 100)
-    assert least(footprint, beside=100) == least(footprint) + 100
+    assert (beside.batch, beside.bytes) == (alone.batch, alone.bytes + 100)
+    assert minimum_bytes(footprint, reserved=100) == minimum_bytes(footprint) + 100
 
 
 def test_a_limit_holds_where_more_would_fit():
     footprint = Footprint(PLAIN, "fp32")
-    held = settle([footprint], 8, 100 * GB, limit=Portion(3, 1_024))
+    held = choose_memory_plan([footprint], 8, 100 * GB, limit=BatchPlan(3, 1_024))
     assert held is not None
-    assert held.portion == Portion(3, 1_024)
-    free = settle([footprint], 8, 100 * GB, limit=Portion(9))
+    assert held.batch == BatchPlan(3, 1_024)
+    free = choose_memory_plan([footprint], 8, 100 * GB, limit=BatchPlan(9))
     assert free is not None
-    assert free.portion == Portion(8)
-    small = settle([footprint], 8, 100 * GB, limit=Portion(1, PLAIN.block - 1))  # of another model, perhaps
+    assert free.batch == BatchPlan(8)
+    small = choose_memory_plan(
+        [footprint], 8, 100 * GB, limit=BatchPlan(1, PLAIN.block - 1)
+    )  # of another model, perhaps
     assert small is not None
-    assert small.portion == Portion(1, PLAIN.block)
+    assert small.batch == BatchPlan(1, PLAIN.block)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_pieces_are_whole_blocks_each_about_half_of_the_one_before(name):
     config = KINDS[name]
-    whole, *pieces = chunks(config)
+    whole, *pieces = chunk_sizes(config)
     assert whole is None
     assert pieces[-1] == config.block
     assert all(piece % config.block == 0 for piece in pieces)
@@ -237,17 +241,17 @@ def test_pieces_are_whole_blocks_each_about_half_of_the_one_before(name):
 
 
 def test_a_portion_is_halved_to_the_end():
-    portion, seen = Portion(9), []
-    while portion is not None:
-        seen.append(portion)
-        portion = portion.halved(PLAIN)
+    batch, seen = BatchPlan(9), []
+    while batch is not None:
+        seen.append(batch)
+        batch = batch.halved(PLAIN)
     assert [one.samples for one in seen[:4]] == [9, 4, 2, 1]
-    assert [one.chunk for one in seen[3:]] == chunks(PLAIN)
+    assert [one.chunk for one in seen[3:]] == chunk_sizes(PLAIN)
 
 
 @pytest.mark.parametrize("samples", [1, 4, 5])
 @pytest.mark.parametrize("at_a_time", [1, 2, 4, 9])
 def test_groups_hold_every_sample_once(samples, at_a_time):
-    groups = list(Portion(at_a_time).groups(samples))
+    groups = list(BatchPlan(at_a_time).groups(samples))
     assert [sample for group in groups for sample in group] == list(range(samples))
     assert max(map(len, groups)) <= at_a_time

@@ -77,8 +77,8 @@ def make_codes(level=Level.TOP, frames=0, samples=2, prompt=0):
     )
 
 
-def fill_all(job, codes, watch=lambda done: None):
-    grown = [codes, *fill(job, codes, watch)]
+def fill_all(job, codes, on_progress=lambda done: None):
+    grown = [codes, *fill(job, codes, on_progress)]
     return grown[-1].array
 
 
@@ -208,13 +208,13 @@ def test_the_prior_sees_the_windows_of_the_plan_and_their_upper_codes(level, don
     for number, (window, one) in enumerate(zip(plan, seen, strict=True), 1):
         assert one["offset"] == window.start * prior.config.hop
         assert one["length"] == CONTEXT * prior.config.hop
-        assert np.array_equal(one["known"], array[:, window.start : window.start + window.known])
+        assert np.array_equal(one["known"], array[:, window.start : window.start + window.prefix])
         if level is not Level.TOP:
             upper = job.upper[:, window.start // RATIO : (window.start + CONTEXT) // RATIO]
             assert np.array_equal(one["upper"], upper)
         # the first code comes from the prefill, each other from a step
         positions = [position for window_number, position in steps if window_number == number]
-        assert positions == list(range(window.known + 1, window.known + window.new))
+        assert positions == list(range(window.prefix + 1, window.prefix + window.new))
 
 
 def test_a_short_last_window_of_an_upsampler_makes_do_with_the_upper_codes_there_are():

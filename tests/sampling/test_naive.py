@@ -17,7 +17,7 @@ from jukectl.prior.config import (
 )
 from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import EagerDecoder
-from jukectl.sampling.timing import Contestant, Memory, Rounds, conditioning, in_turns, last_cache
+from jukectl.sampling.timing import Candidate, Memory, Rounds, conditioning, interleaved, last_cache
 
 UPPER = ConditionerConfig(width=8, depth=1, downs=2, codebook_size=20)
 ENCODER = LyricsConfig(characters=8, alphabet=5, encoder=EncoderConfig(width=16, depth=1, heads=2, blocks=4))
@@ -64,27 +64,27 @@ def test_the_naive_decoder_makes_the_codes_of_the_eager_one(case, known):
 
 
 def test_pieces_lie_in_the_second_half_of_a_context_and_fit_there():
-    assert Rounds.plan(2048, 64) == Rounds(known=1024, codes=64, rounds=7)
+    assert Rounds.plan(2048, 64) == Rounds(prefix=1024, codes=64, rounds=7)
     small = Rounds.plan(24, 64)
-    assert (small.known, small.codes) == (12, 1)
-    assert small.places.start > small.known
+    assert (small.prefix, small.codes) == (12, 1)
+    assert small.places.start > small.prefix
     assert small.places.stop <= 24
     with pytest.raises(ValueError, match="too short"):
         Rounds.plan(4, 64)
 
 
 def test_everything_is_measured_once_a_round_and_memory_before_every_piece():
-    model, settings, rounds = prior(), LevelSampling(), Rounds(known=8, codes=2, rounds=3)
+    model, settings, rounds = prior(), LevelSampling(), Rounds(prefix=8, codes=2, rounds=3)
     memory = Memory(torch.device("cpu"), 1e6)
     cached = Memory(torch.device("cpu"), 1e6, beyond_caches=False)
     decoders = {"naive": NaiveDecoder(model, settings), "eager": EagerDecoder(model, 1, settings)}
-    contestants = {name: Contestant.of(model, one) for name, one in decoders.items()}
-    times = in_turns(contestants, memory, rounds, cached=cached)
+    candidates = {name: Candidate.of(model, one) for name, one in decoders.items()}
+    times = interleaved(candidates, memory, rounds, cached=cached)
     assert [len(one.seconds) for one in times.values()] == [3, 3]
     assert len(memory.times.seconds) == 6
     assert len(cached.times.seconds) == 3
     for one in (*times.values(), memory.times, cached.times):
-        assert 0 < one.least <= one.middle
+        assert 0 < one.minimum <= one.median
 
 
 def test_the_buffer_is_larger_than_the_caches_and_than_what_is_read(tmp_path):

@@ -113,7 +113,7 @@ def original(asked, context, hop, have):
 
 def planned(asked, context, hop, have=0, ratio=1):
     windows = plan_windows(asked, context=context, advance=hop, done=have, ratio=ratio)
-    return [(window.start, window.known, window.new) for window in windows]
+    return [(window.start, window.prefix, window.new) for window in windows]
 
 
 @pytest.mark.parametrize("context", [1, 2, 5, 8])
@@ -295,14 +295,14 @@ def told(job, codes):
     """The labels that each window is told, as rows of numbers: (windows, samples, numbers)."""
     seen, conditioning = [], job.prior.conditioning
 
-    def watch(labels, upper=None):
+    def on_progress(labels, upper=None):
         parts = [labels.total_length, labels.offset, labels.sample_length, labels.artist]
         rows = torch.cat([torch.stack(parts, dim=1), labels.genres], dim=1)
         seen.append((rows if labels.lyrics is None else torch.cat([rows, labels.lyrics], dim=1)).tolist())
         return conditioning(labels, upper)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job.prior, "conditioning", watch)
+        patch.setattr(job.prior, "conditioning", on_progress)
         *_, last = fill(job, codes, lambda done: None)
     return seen, last.array
 

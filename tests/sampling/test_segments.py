@@ -16,9 +16,9 @@ from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.decoders.cuda_graph import GraphDecoder
 from jukectl.sampling.draw import draw, guided, uniforms
-from jukectl.sampling.footprint import Footprint, Portion
+from jukectl.sampling.footprint import BatchPlan, Footprint
 from jukectl.sampling.level import LevelJob, fill, fill_spans, no_spans_yet, sung_window
-from jukectl.sampling.windows import Section, section_at
+from jukectl.sampling.windows import Segment, segment_at
 
 CONTEXT = 16
 RATIO = 4
@@ -58,19 +58,19 @@ def make_prior(level, **changes):
 
 PRIORS = {level: make_prior(level) for level in (Level.TOP, Level.MIDDLE)}
 
-FIRST = Section(artist=Mixture.of(1), genres=Mixture.of(1, 3), sampling=CHANCE)
-OTHER = Section(start=20, artist=Mixture.of(2), genres=Mixture.of(2), sampling=CHANCE)
-MIXED = Section(
+FIRST = Segment(artist=Mixture.of(1), genres=Mixture.of(1, 3), sampling=CHANCE)
+OTHER = Segment(start=20, artist=Mixture.of(2), genres=Mixture.of(2), sampling=CHANCE)
+MIXED = Segment(
     start=28,
     artist=Mixture((1, 2), (0.7, 0.3)),
     genres=Mixture((1, 2, 3), (1.0, -0.5, 0.5)),
     sampling=replace(CHANCE, temperature=0.7, top_k=9),
 )
-STRONG = Section(start=32, artist=Mixture.of(3), genres=Mixture.of(1), sampling=replace(CHANCE, guidance=2.5))
-SECTIONS = (FIRST, OTHER, MIXED, STRONG)
+STRONG = Segment(start=32, artist=Mixture.of(3), genres=Mixture.of(1), sampling=replace(CHANCE, guidance=2.5))
+SEGMENTS = (FIRST, OTHER, MIXED, STRONG)
 
 
-def make_job(level=Level.TOP, total=44, samples=2, sections=SECTIONS, **changes):
+def make_job(level=Level.TOP, total=44, samples=2, segments=SEGMENTS, **changes):
     upper = None
     if level is not Level.TOP:
         upper = np.random.default_rng(0).integers(0, SIZE, (samples, total // RATIO)).astype(np.uint16)
@@ -78,10 +78,10 @@ def make_job(level=Level.TOP, total=44, samples=2, sections=SECTIONS, **changes)
         "prior": PRIORS[level],
         "total": total,
         "seed": 11,
-        "sampling": sections[0].sampling,
+        "sampling": segments[0].sampling,
         "song_samples": 20_000,
         "upper": upper,
-        "sections": sections,
+        "segments": segments,
     }
     return LevelJob(**{**values, **changes})
 
@@ -94,8 +94,8 @@ def make_codes(level=Level.TOP, frames=0, samples=2):
     )
 
 
-def fill_all(job, codes, portion=None):
-    return [codes, *fill(job, codes, lambda done: None, portion)][-1].array
+def fill_all(job, codes, batch=None):
+    return [codes, *fill(job, codes, lambda done: None, batch)][-1].array
 
 
 def drawn_slowly(job, sample, window, known, numbers):
@@ -108,14 +108,14 @@ def drawn_slowly(job, sample, window, known, numbers):
         upper = torch.from_numpy(upper)[None]
     while window.start + len(row) < window.stop:
         place = window.start + len(row)
-        section = section_at(job.sections, window.start + window.known)
+        segment = segment_at(job.segments, window.start + window.prefix)
         labels = LabelBatch(
-            artist=torch.tensor([section.artist.ids]),
-            artist_weights=torch.tensor([section.artist.weights]),
-            genres=torch.tensor([section.genres.ids]),
-            genre_weights=torch.tensor([section.genres.weights]),
+            artist=torch.tensor([segment.artist.ids]),
+            artist_weights=torch.tensor([segment.artist.weights]),
+            genres=torch.tensor([segment.genres.ids]),
+            genre_weights=torch.tensor([segment.genres.weights]),
             total_length=torch.tensor([job.song_samples]),
-            offset=torch.tensor([job.begins + window.start * config.hop]),
+            offset=torch.tensor([job.offset + window.start * config.hop]),
             sample_length=torch.tensor([CONTEXT * config.hop]),
         )
         nobody = replace(
@@ -127,7 +127,7 @@ def drawn_slowly(job, sample, window, known, numbers):
         )
         seen = torch.tensor([[*map(int, row), 0]])  # the last one is not looked at
         told, untold = (job.prior(seen, one, upper)[0, -1:] for one in (labels, nobody))
-        settings = section.sampling
+        settings = segment.sampling
         logits = told * settings.guidance + untold * (1 - settings.guidance)
         number = torch.tensor([numbers[place]])
         code = draw(logits, number, temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p)
@@ -141,7 +141,7 @@ def sampled_slowly(job, codes):
         row = list(codes.array[sample])
         numbers = uniforms(job.seed, job.level, sample, 0, job.total)
         for window in job.windows(codes.done):
-            assert section_at(job.sections, window.stop - 1) is section_at(job.sections, len(row))
+            assert segment_at(job.segments, window.stop - 1) is segment_at(job.segments, len(row))
             row[window.start :] = drawn_slowly(job, sample, window, row[window.start :], numbers)
         rows.append(row)
     return np.array(rows)
@@ -157,8 +157,8 @@ def test_codes_are_those_of_the_plain_recipe_under_the_labels_and_settings_of_th
 @pytest.mark.parametrize("level", PRIORS)
 @pytest.mark.parametrize("cut", [4, 16, 20, 40])
 def test_before_a_change_nothing_changes_and_its_own_code_is_the_first_that_does(level, cut):
-    unchanged = fill_all(make_job(level, sections=(FIRST,), samples=8), make_codes(level, samples=8))
-    job = make_job(level, sections=(FIRST, replace(OTHER, start=cut)), samples=8)
+    unchanged = fill_all(make_job(level, segments=(FIRST,), samples=8), make_codes(level, samples=8))
+    job = make_job(level, segments=(FIRST, replace(OTHER, start=cut)), samples=8)
     changed = fill_all(job, make_codes(level, samples=8))
     assert np.array_equal(changed[:, :cut], unchanged[:, :cut])
     assert (changed[:, cut] != unchanged[:, cut]).any()
@@ -175,23 +175,23 @@ def test_a_window_ends_at_each_change_and_a_run_stopped_there_goes_on_to_the_sam
 
 
 def test_one_section_is_what_plain_labels_are():
-    job = make_job(sections=(FIRST,))
+    job = make_job(segments=(FIRST,))
     plain = LevelJob(prior=job.prior, total=44, seed=11, sampling=CHANCE, song_samples=20_000, artist=1, genres=(1, 3))
     assert np.array_equal(fill_all(job, make_codes()), fill_all(plain, make_codes()))
 
 
 def test_weights_of_0_and_1_are_the_pure_labels():
-    pure = fill_all(make_job(sections=(FIRST,)), make_codes())
+    pure = fill_all(make_job(segments=(FIRST,)), make_codes())
     whole = replace(FIRST, artist=Mixture.sum([(1, 1.0), (2, 0.0)]))
     half = replace(FIRST, artist=Mixture.sum([(1, 0.5), (2, 0.5)]))
-    assert np.array_equal(fill_all(make_job(sections=(whole,)), make_codes()), pure)
-    assert not np.array_equal(fill_all(make_job(sections=(half,)), make_codes()), pure)
+    assert np.array_equal(fill_all(make_job(segments=(whole,)), make_codes()), pure)
+    assert not np.array_equal(fill_all(make_job(segments=(half,)), make_codes()), pure)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_codes_do_not_depend_on_how_many_samples_are_made_at_a_time(rows):
     whole = fill_all(make_job(samples=3), make_codes(samples=3))
-    assert np.array_equal(fill_all(make_job(samples=3), make_codes(samples=3), Portion(rows)), whole)
+    assert np.array_equal(fill_all(make_job(samples=3), make_codes(samples=3), BatchPlan(rows)), whole)
 
 
 def spanned(job, codes, made=None):
@@ -202,11 +202,11 @@ def spanned(job, codes, made=None):
 
 def in_spans(total=100, **changes):
     settings = replace(CHANCE, parallel=4)
-    sections = tuple(
+    segments = tuple(
         replace(one, start=start, sampling=replace(one.sampling, parallel=4))
-        for one, start in zip(SECTIONS, (0, 20, 44, 60), strict=True)
+        for one, start in zip(SEGMENTS, (0, 20, 44, 60), strict=True)
     )
-    return make_job(Level.MIDDLE, total=total, sections=sections, sampling=settings, **changes)
+    return make_job(Level.MIDDLE, total=total, segments=segments, sampling=settings, **changes)
 
 
 def test_spans_heed_changes_too():
@@ -220,10 +220,10 @@ def test_spans_heed_changes_too():
             row = {}
             for windows in spans.rounds():
                 whole = windows[number]
-                ends = [cut for cut in (20, 44, 60) if whole.start + whole.known < cut < whole.stop]
+                ends = [cut for cut in (20, 44, 60) if whole.start + whole.prefix < cut < whole.stop]
                 for end in (*ends, whole.stop):
-                    begin = max(row, default=whole.start + whole.known - 1) + 1
-                    window = replace(whole, known=begin - whole.start, stop=end)
+                    begin = max(row, default=whole.start + whole.prefix - 1) + 1
+                    window = replace(whole, prefix=begin - whole.start, stop=end)
                     known = [row[place] for place in range(window.start, begin)]
                     drawn = drawn_slowly(job, sample, window, known, numbers)
                     row |= dict(enumerate(drawn, window.start))
@@ -238,22 +238,22 @@ def test_spans_resumed_after_any_round_end_in_the_same_codes():
 
 
 def test_where_a_piece_begins_in_its_song_is_told():
-    job = make_job(sections=(FIRST,), begins=9_000)
+    job = make_job(segments=(FIRST,), offset=9_000)
     codes = make_codes()
     assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
-    assert not np.array_equal(fill_all(job, codes), fill_all(replace(job, begins=0), codes))
+    assert not np.array_equal(fill_all(job, codes), fill_all(replace(job, offset=0), codes))
 
 
 def test_lyrics_told_move_with_their_shift():
     lyrics = LyricsConfig(characters=4, alphabet=11, apart=True)
     prior = make_prior(Level.TOP, lyrics=lyrics, pattern=(AttentionKind.ROW, AttentionKind.ENCODER))
-    job = make_job(prior=prior, lyrics=(tuple(range(1, 11)) * 4,), song_samples=40 * 512, sections=(FIRST,))
+    job = make_job(prior=prior, lyrics=(tuple(range(1, 11)) * 4,), song_samples=40 * 512, segments=(FIRST,))
     told = sung_window(job, 0, 4)
-    assert np.array_equal(sung_window(replace(job, begins=8 * 512), 0, 4).places, told.places + 8)
+    assert np.array_equal(sung_window(replace(job, offset=8 * 512), 0, 4).places, told.places + 8)
     assert np.array_equal(sung_window(job, 0, 4, shift=8 * 512).places, told.places + 8)
     assert sung_window(job, 0, 4, shift=10**9).places[-1] == 39
     assert sung_window(job, 0, 4, shift=-(10**9)).places.tolist() == sung_window(job, 0, 0).places.tolist()
-    later = replace(job, sections=(FIRST, replace(FIRST, start=20, lyrics_shift=9_000)))
+    later = replace(job, segments=(FIRST, replace(FIRST, start=20, lyrics_shift=9_000)))
     one, other = (fill_all(each, make_codes()) for each in (job, later))
     assert np.array_equal(one[:, :20], other[:, :20])
 
@@ -281,9 +281,9 @@ def test_every_decoder_is_guided_alike_and_takes_other_settings_for_the_next_win
 
 def test_guidance_takes_the_memory_of_as_many_rows_again():
     config = PRIORS[Level.TOP].config
-    twice = Footprint(config, "fp32", each=2)
-    assert [twice.total(Portion(count)) for count in (1, 3)] == [
-        Footprint(config, "fp32").total(Portion(count)) for count in (2, 6)
+    twice = Footprint(config, "fp32", rows_per_sample=2)
+    assert [twice.total(BatchPlan(count)) for count in (1, 3)] == [
+        Footprint(config, "fp32").total(BatchPlan(count)) for count in (2, 6)
     ]
-    assert make_job().rows == 2
-    assert make_job(sections=(FIRST, OTHER)).rows == 1
+    assert make_job().rows_per_sample == 2
+    assert make_job(segments=(FIRST, OTHER)).rows_per_sample == 1

@@ -14,7 +14,7 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import ConditionerConfig, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.sampling.draw import uniforms
-from jukectl.sampling.footprint import Portion
+from jukectl.sampling.footprint import BatchPlan
 from jukectl.sampling.level import LevelJob, fill, fill_spans, no_spans_yet
 from jukectl.sampling.spans import plan_spans, spans_of
 
@@ -31,7 +31,7 @@ def levels(draw):
     total = ratio * draw(st.integers(0, 200))
     return {
         "total": total,
-        "begun": draw(st.integers(0, total)),
+        "prefix": draw(st.integers(0, total)),
         "context": context,
         "advance": ratio * draw(st.integers(1, context // ratio)),
         "ratio": ratio,
@@ -43,7 +43,7 @@ def levels(draw):
 def test_spans_give_every_code_of_the_level_once_and_none_that_was_there(level):
     if spans := plan_spans(**level):
         given_codes = [code for start, stop in spans.kept() for code in range(start, stop)]
-        assert given_codes == list(range(level["begun"], level["total"]))
+        assert given_codes == list(range(level["prefix"], level["total"]))
         assert 2 <= len(spans.starts) <= level["most"]
         assert spans.total == level["total"]
 
@@ -55,14 +55,14 @@ def test_rounds_make_every_row_from_its_lead_in_to_its_end_without_a_gap(level):
         return
     for number, start in enumerate(spans.starts):
         windows = [windows[number] for windows in spans.rounds()]
-        made = start - spans.lead if number else max(start - spans.lead, level["begun"])
-        assert start >= spans.lead
+        made = start - spans.warmup if number else max(start - spans.warmup, level["prefix"])
+        assert start >= spans.warmup
         for window in windows:
-            assert window.start + window.known == made
-            assert window.start >= start - spans.lead
+            assert window.start + window.prefix == made
+            assert window.start >= start - spans.warmup
             assert window.start % level["ratio"] == 0
             assert window.start + level["context"] <= level["total"]  # so that all have as many upper codes
-            assert 0 <= window.known < level["context"]
+            assert 0 <= window.prefix < level["context"]
             assert window.stop - window.start <= level["context"]
             made = window.stop
         assert made == start + spans.length
@@ -71,11 +71,11 @@ def test_rounds_make_every_row_from_its_lead_in_to_its_end_without_a_gap(level):
 @given(levels())
 def test_all_windows_of_a_round_have_one_shape_but_for_a_first_lead_in_that_is_known_in_part(level):
     if spans := plan_spans(**level):
-        rounds = [[(window.known, window.new) for window in windows] for windows in spans.rounds()]
-        lead_in = rounds.pop(0) if spans.lead else [(0, 0)]
+        rounds = [[(window.prefix, window.new) for window in windows] for windows in spans.rounds()]
+        lead_in = rounds.pop(0) if spans.warmup else [(0, 0)]
         assert len(set(lead_in[1:])) <= 1
         assert all(len(set(shapes)) == 1 for shapes in rounds)
-        if level["begun"] == 0:
+        if level["prefix"] == 0:
             assert len(set(lead_in)) == 1
 
 
@@ -84,7 +84,7 @@ def test_rounds_go_on_where_a_run_stopped(level, data):
     if spans := plan_spans(**level):
         rounds = list(spans.rounds())
         done = data.draw(st.integers(0, len(rounds)))
-        made = rounds[done - 1][0].stop - (spans.starts[0] - spans.lead) if done else 0
+        made = rounds[done - 1][0].stop - (spans.starts[0] - spans.warmup) if done else 0
         assert list(spans.rounds(made)) == rounds[done:]
 
 
@@ -96,7 +96,7 @@ def test_spans_shorter_than_an_advance_are_not_made(level):
 
 def test_a_level_between_two_upper_codes_is_refused_before_anything_is_sampled():
     with pytest.raises(ValueError, match="total is 102, no multiple of 4"):
-        plan_spans(102, begun=0, context=16, advance=8, ratio=4, most=4)
+        plan_spans(102, prefix=0, context=16, advance=8, ratio=4, most=4)
 
 
 def make_prior():
@@ -134,9 +134,9 @@ def make_codes(frames=0, samples=2):
     )
 
 
-def rounds_of(job, codes, portion=None, watch=lambda done: None, lessened=lambda portion: None):
+def rounds_of(job, codes, batch=None, on_progress=lambda done: None, on_reduced=lambda batch: None):
     spans = job.spans(codes.done)
-    return list(fill_spans(job, codes, spans, no_spans_yet(spans, codes, "k"), watch, portion, lessened))
+    return list(fill_spans(job, codes, spans, no_spans_yet(spans, codes, "k"), on_progress, batch, on_reduced))
 
 
 def made_slowly(job, codes):
@@ -152,7 +152,7 @@ def made_slowly(job, codes):
                 window = windows[number]
                 upper = job.upper[sample, window.start // RATIO : (window.start + CONTEXT) // RATIO]
                 upper = torch.from_numpy(upper.astype(np.int64))[None]
-                for place in range(window.start + window.known, window.stop):
+                for place in range(window.start + window.prefix, window.stop):
                     seen = torch.tensor([[*(row[one] for one in range(window.start, place)), 0]])
                     logits = job.prior(seen, labels(job, window), upper)[0, -1].double()
                     cumulative = np.cumsum(logits.softmax(-1).numpy())
@@ -195,12 +195,12 @@ def test_the_first_span_is_what_one_span_makes_where_their_windows_are_the_same(
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 8, 50])
 def test_codes_do_not_depend_on_how_many_rows_are_made_at_a_time(rows):
     job, codes = make_job(), make_codes(5)
-    assert np.array_equal(rounds_of(job, codes, Portion(rows))[-1][0].array, rounds_of(job, codes)[-1][0].array)
+    assert np.array_equal(rounds_of(job, codes, BatchPlan(rows))[-1][0].array, rounds_of(job, codes)[-1][0].array)
 
 
 def test_what_is_there_without_a_gap_grows_and_never_changes():
     told = []
-    grown = [codes for codes, _ in rounds_of(make_job(), make_codes(5), watch=told.append)]
+    grown = [codes for codes, _ in rounds_of(make_job(), make_codes(5), on_progress=told.append)]
     assert [codes.done for codes in grown] == sorted({codes.done for codes in grown})
     assert grown[-1].done == 100
     for codes in grown:
@@ -234,8 +234,8 @@ def test_where_memory_runs_out_half_the_rows_are_made_at_a_time_to_the_same_code
         return conditioning(self, labels, upper)
 
     monkeypatch.setattr(Prior, "conditioning", cramped)
-    assert np.array_equal(rounds_of(job, codes, lessened=less.append)[-1][0].array, whole)
-    assert less == [Portion(4), Portion(2)]
+    assert np.array_equal(rounds_of(job, codes, on_reduced=less.append)[-1][0].array, whole)
+    assert less == [BatchPlan(4), BatchPlan(2)]
 
 
 def test_a_top_level_a_single_span_and_a_short_level_are_made_in_one():

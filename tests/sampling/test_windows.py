@@ -27,11 +27,11 @@ def plans(draw):
 
 def test_starts_move_on_by_the_advance_and_the_last_window_is_moved_left_to_a_full_context():
     assert plan(total=22, context=8, advance=4) == [
-        Window(start=0, known=0, stop=8),
-        Window(start=4, known=4, stop=12),
-        Window(start=8, known=4, stop=16),
-        Window(start=12, known=4, stop=20),
-        Window(start=14, known=6, stop=22),  # 22 - 8; its prefix is longer
+        Window(start=0, prefix=0, stop=8),
+        Window(start=4, prefix=4, stop=12),
+        Window(start=8, prefix=4, stop=16),
+        Window(start=12, prefix=4, stop=20),
+        Window(start=14, prefix=6, stop=22),  # 22 - 8; its prefix is longer
     ]
 
 
@@ -61,23 +61,23 @@ def test_where_nothing_is_missing_there_is_no_window(total, done):
 
 def test_the_first_window_has_no_prefix_and_each_other_but_the_last_the_context_less_the_advance():
     first, *others, last = plan(total=1000, context=64, advance=24)
-    assert first.known == 0
-    assert {window.known for window in others} == {64 - 24}
-    assert last.known >= 64 - 24
+    assert first.prefix == 0
+    assert {window.prefix for window in others} == {64 - 24}
+    assert last.prefix >= 64 - 24
 
 
 @pytest.mark.parametrize("done", range(17))
 def test_resuming_adds_every_missing_code_once(done):
-    added = [i for w in plan(16, context=8, advance=4, done=done) for i in range(w.start + w.known, w.stop)]
+    added = [i for w in plan(16, context=8, advance=4, done=done) for i in range(w.start + w.prefix, w.stop)]
     assert added == list(range(done, 16))
 
 
 def test_a_prompt_does_not_shift_the_grid_so_the_first_window_has_any_prefix():
     assert plan(total=22, context=8, advance=4, done=10) == [
-        Window(start=4, known=6, stop=12),  # 0..8 is full: skipped
-        Window(start=8, known=4, stop=16),
-        Window(start=12, known=4, stop=20),
-        Window(start=14, known=6, stop=22),
+        Window(start=4, prefix=6, stop=12),  # 0..8 is full: skipped
+        Window(start=8, prefix=4, stop=16),
+        Window(start=12, prefix=4, stop=20),
+        Window(start=14, prefix=6, stop=22),
     ]
 
 
@@ -102,7 +102,7 @@ def reference(asked, context, hop, have):
 @given(plans())
 def test_the_plan_is_the_loop_of_the_published_sampler(arguments):
     total, context, advance, done, _ = arguments
-    planned = [(window.start, window.known, window.new) for window in plan(total, context, advance, done)]
+    planned = [(window.start, window.prefix, window.new) for window in plan(total, context, advance, done)]
     assert planned == (reference(total, context, advance, done) if total else [])
 
 
@@ -112,8 +112,8 @@ def test_every_missing_code_is_added_once_by_a_window_that_sees_no_more_than_a_c
     there = done
     for window in plan(total, context, advance, done, ratio):
         assert window.start >= 0
-        assert window.known >= 0
-        assert window.start + window.known == there  # goes on exactly where the codes end
+        assert window.prefix >= 0
+        assert window.start + window.prefix == there  # goes on exactly where the codes end
         assert window.new >= 1
         assert window.stop - window.start == min(context, total)
         there = window.stop
@@ -159,20 +159,20 @@ def test_a_length_under_one_context_needs_no_alignment():
 
 
 def test_a_window_is_conditioned_on_a_quarter_as_many_upper_codes_from_its_start_on():
-    assert upper_span(Window(start=16, known=8, stop=48), context=32, ratio=4, have=100) == (4, 12)
+    assert upper_span(Window(start=16, prefix=8, stop=48), context=32, ratio=4, have=100) == (4, 12)
 
 
 def test_a_window_shorter_than_the_context_takes_a_whole_contexts_slice_too():
-    assert upper_span(Window(start=0, known=0, stop=12), context=32, ratio=4, have=100) == (0, 8)
+    assert upper_span(Window(start=0, prefix=0, stop=12), context=32, ratio=4, have=100) == (0, 8)
 
 
 def test_surplus_upper_codes_are_not_used():
-    window = Window(start=16, known=8, stop=48)
+    window = Window(start=16, prefix=8, stop=48)
     assert upper_span(window, context=32, ratio=4, have=12) == upper_span(window, context=32, ratio=4, have=1000)
 
 
 def test_the_slice_ends_with_the_upper_codes_of_a_song_shorter_than_a_context():
-    assert upper_span(Window(start=0, known=0, stop=12), context=32, ratio=4, have=3) == (0, 3)
+    assert upper_span(Window(start=0, prefix=0, stop=12), context=32, ratio=4, have=3) == (0, 3)
 
 
 @given(plans(), st.integers(0, 10))
@@ -206,7 +206,7 @@ def test_no_window_adds_codes_on_both_sides_of_a_cut_and_every_code_is_added_onc
     total, context, advance, done, ratio = arguments
     cuts = data.draw(st.lists(st.integers(0, 110).map(lambda cut: cut * ratio), max_size=5))
     windows = list(plan_windows(total, context=context, advance=advance, done=done, ratio=ratio, cuts=cuts))
-    added = [range(window.start + window.known, window.stop) for window in windows]
+    added = [range(window.start + window.prefix, window.stop) for window in windows]
     assert [code for codes in added for code in codes] == list(range(done, total))
     assert all(len(codes) for codes in added)
     assert not [(codes, cut) for codes in added for cut in cuts if codes[0] < cut <= codes[-1]]
@@ -228,7 +228,7 @@ def test_a_job_stopped_after_any_window_goes_on_with_the_windows_that_were_left_
 
 
 def test_the_pieces_of_a_cut_window_see_from_its_start_on():
-    pieces = list(cut_window(Window(start=4, known=4, stop=12), cuts=[4, 8, 9, 11, 12, 9]))
+    pieces = list(cut_window(Window(start=4, prefix=4, stop=12), cuts=[4, 8, 9, 11, 12, 9]))
     assert pieces == [Window(4, 4, 9), Window(4, 5, 11), Window(4, 7, 12)]
 
 

@@ -18,7 +18,7 @@ from jukectl.progress import Progress, Report, silent
 from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.decoders.choose import decoder_for
 from jukectl.sampling.floor import StepBytes, step_bytes
-from jukectl.sampling.timing import Contestant, Memory, Rounds, Times, conditioning, in_turns, last_cache, timed
+from jukectl.sampling.timing import Candidate, Memory, Rounds, Times, conditioning, interleaved, last_cache, timed
 from jukectl.sampling.windows import advance_codes, plan_windows
 from jukectl.vqvae import chunks
 
@@ -91,22 +91,22 @@ def bench_prior(
     cached = Memory(device, step.total, beyond_caches=False) if fits else None
     decoder = decoder_for(prior, samples, settings, int8=precision == "int8")
     decoders = {"decode": decoder, "naive": NaiveDecoder(prior, settings)}
-    contestants = {name: Contestant.of(prior, one, samples) for name, one in decoders.items()}
-    times = in_turns(contestants, memory, rounds, cached=cached, samples=samples)
+    candidates = {name: Candidate.of(prior, one, samples) for name, one in decoders.items()}
+    times = interleaved(candidates, memory, rounds, cached=cached, samples=samples)
     floor = _floor(step, memory)
     decode, naive = times["decode"], times["naive"]
     return {
         "decoder": type(decoder).__name__,
-        "place": rounds.known,
+        "place": rounds.prefix,
         "bytes_a_step": {"weights": step.weights, "cache": round(step.cache)},
-        "gigabytes_a_second": {"most": 1e-9 / memory.times.least, "median": 1e-9 / memory.times.middle},
+        "gigabytes_a_second": {"most": 1e-9 / memory.times.minimum, "median": 1e-9 / memory.times.median},
         "decode_ms": _milliseconds(decode),
         "floor_ms": _milliseconds(floor),
         "cached_floor_ms": None if cached is None else _milliseconds(_floor(step, cached)),
         "against_floor": _ratios(decode, floor),
         "naive_ms": _milliseconds(naive),
         "against_naive": _ratios(naive, decode),
-        "codes_a_second": samples / decode.middle,
+        "codes_a_second": samples / decode.median,
         "prefill": _prefill(prior, decoder, samples),
     }
 
@@ -141,7 +141,7 @@ def _minute(folder: ModelFolder, level: Level, settings: LevelSampling, facts: M
     advance = advance_codes(config.context, settings.advance, ratio)
     windows = list(plan_windows(total, context=config.context, advance=advance, ratio=ratio))
     read = facts["prefill"]
-    reading = sum(read["conditioning_ms"] + _between(read, window.known) for window in windows)
+    reading = sum(read["conditioning_ms"] + _between(read, window.prefix) for window in windows)
     decoding = sum(window.new for window in windows) * facts["decode_ms"]["median"]
     return {"codes": total, "windows": len(windows), "seconds": (reading + decoding) / 1e3}
 
@@ -166,13 +166,13 @@ def _audio_a_second(folder: ModelFolder, level: Level, machine: Machine) -> floa
             pass
 
     took = Times([timed(decode, machine.device) for _ in range(AGAIN + 1)][1:])  # the first sets things up
-    return frames / config.codes_per_second(level) / took.middle
+    return frames / config.codes_per_second(level) / took.median
 
 
 def _milliseconds(times: Times) -> dict[str, float]:
-    return {"least": 1e3 * times.least, "median": 1e3 * times.middle}
+    return {"least": 1e3 * times.minimum, "median": 1e3 * times.median}
 
 
 def _ratios(slow: Times, fast: Times) -> dict[str, float]:
     """How many times as long one takes as the other, by the least of both and by the medians."""
-    return {"least": slow.least / fast.least, "median": slow.middle / fast.middle}
+    return {"least": slow.minimum / fast.minimum, "median": slow.median / fast.median}

@@ -17,7 +17,7 @@ from jukectl.plan.device import Machine, choose, devices
 from jukectl.plan.forecast import level_work
 from jukectl.plan.memory import footprints, memory_there_is, precisions
 from jukectl.plan.request import Request
-from jukectl.sampling.footprint import MemoryPlan, least, settle
+from jukectl.sampling.footprint import MemoryPlan, choose_memory_plan, minimum_bytes
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,15 @@ def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_me
     choices = precisions(machine, given=precision != "auto")
     try:
         card = folder.card
-        needs = {level: footprints(config, machine, choices, holds_back=False) for level, config in card.priors.items()}
+        needs = {
+            level: footprints(config, machine, choices, retains_freed=False) for level, config in card.priors.items()
+        }
         memory = memory_there_is(machine.device, max_memory)
-        plans = {level: settle(sizes, 1, memory) for level, sizes in needs.items()}
-        # of what fits what it takes, of what does not the least that it would take
-        taken = {level: plan.bytes if (plan := plans[level]) else min(map(least, needs[level])) for level in needs}
+        plans = {level: choose_memory_plan(sizes, 1, memory) for level, sizes in needs.items()}
+        # a level that does not fit is listed with the least that it would take
+        taken = {
+            level: plan.bytes if (plan := plans[level]) else min(map(minimum_bytes, needs[level])) for level in needs
+        }
         about = {
             "name": folder.path.name,
             "device": str(machine.device),
@@ -97,5 +101,5 @@ def _minute(folder: ModelFolder, machine: Machine, level: Level, plan: MemoryPla
     total = round(60 * card.vqvae.codes_per_second(Level.TOP)) * card.vqvae.hop(Level.TOP) // config.hop
     work = level_work(config, settings, plan, total=total, begun=0, done=0, samples=1)
     machine = replace(machine, precision=plan.precision)
-    speed = level_speed(folder, level, machine, plan.portion, settings, known=work.usual_known)
+    speed = level_speed(folder, level, machine, plan.batch, settings, known=work.usual_known)
     return speed.load + work.seconds(speed)

@@ -19,7 +19,7 @@ from jukectl.plan.eta import Speed
 from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.decoders.choose import decoder_for
-from jukectl.sampling.footprint import Portion
+from jukectl.sampling.footprint import BatchPlan
 from jukectl.sampling.timing import conditioning, wait
 from jukectl.vqvae import chunks
 
@@ -49,7 +49,7 @@ def level_speed(
     folder: ModelFolder,
     level: Level,
     machine: Machine,
-    portion: Portion,
+    batch: BatchPlan,
     settings: LevelSampling,
     *,
     known: int,
@@ -59,28 +59,28 @@ def level_speed(
     began = time.perf_counter()
     prior = folder.prior(level, machine.device, machine.dtype)
     load = time.perf_counter() - began
-    return prior_speed(prior, machine, portion, settings, known=known, load=load, effort=effort)
+    return prior_speed(prior, machine, batch, settings, known=known, load=load, effort=effort)
 
 
 @torch.inference_mode()
 def prior_speed(
     prior: Prior,
     machine: Machine,
-    portion: Portion,
+    batch: BatchPlan,
     settings: LevelSampling,
     *,
     known: int,
     load: float = 0.0,
     effort: Effort = CAREFUL,
 ) -> Speed:
-    """How fast windows of a prior are made that know about `known` codes, a portion of the samples at a time."""
+    """How fast windows of a prior are made that know about `known` codes, a batch of the samples at a time."""
     config = prior.config
     known = min(known, config.context - 1)
     with single_thread(machine):
         began = time.perf_counter()
-        decoder = decoder_for(prior, portion.samples * settings.rows, settings, int8=machine.precision == "int8")
+        decoder = decoder_for(prior, batch.samples * settings.rows, settings, int8=machine.precision == "int8")
         setup = time.perf_counter() - began
-        reading = _Reading(prior, decoder, portion, machine)
+        reading = _Reading(prior, decoder, batch, machine)
         first = reading.seconds(0)  # what is slow once is part of setting up
         decoder.decode(reading.uniform(WARM))
         wait(machine.device)
@@ -106,24 +106,24 @@ def prior_speed(
 class _Reading:
     """How long a window takes to begin."""
 
-    def __init__(self, prior: Prior, decoder: Decoder, portion: Portion, machine: Machine) -> None:
+    def __init__(self, prior: Prior, decoder: Decoder, batch: BatchPlan, machine: Machine) -> None:
         self._prior = prior
         self._decoder = decoder
-        self._portion = portion
+        self._batch = batch
         self._machine = machine
 
     def seconds(self, known: int) -> float:
         """Those of a window's conditioning, and of reading `known` codes."""
-        rows = self._portion.samples * self._decoder.settings.rows
+        rows = self._batch.samples * self._decoder.settings.rows
         codes = torch.zeros(rows, known, dtype=torch.int64)
         began = time.perf_counter()
-        self._decoder.begin(codes, conditioning(self._prior, rows), self._portion.chunk)
+        self._decoder.begin(codes, conditioning(self._prior, rows), self._batch.chunk)
         wait(self._machine.device)
         return time.perf_counter() - began
 
     def uniform(self, codes: int) -> Tensor:
         """Random numbers to draw so many codes by."""
-        return torch.full((self._portion.samples, codes), 0.5, dtype=torch.float64)
+        return torch.full((self._batch.samples, codes), 0.5, dtype=torch.float64)
 
 
 def decoding_time(

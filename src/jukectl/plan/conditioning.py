@@ -17,7 +17,7 @@ from jukectl.lyrics.value import Lyrics
 from jukectl.plan.request import Request
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Warn
-from jukectl.sampling.windows import Section, song_offset
+from jukectl.sampling.windows import Segment, song_offset
 from jukectl.vqvae.config import VQVAEConfig
 
 
@@ -25,7 +25,7 @@ from jukectl.vqvae.config import VQVAEConfig
 class Told:
     """What one level's prior is told."""
 
-    sections: tuple[Section, ...]  # labels and settings, from which code on
+    segments: tuple[Segment, ...]  # labels and settings, from which code on
     song_samples: int  # length of the whole song, in audio samples
     begins: int  # audio samples of it that lie before the level's first code
     lyrics: tuple[int, ...]  # ids of all their characters
@@ -38,7 +38,7 @@ def told(recipe: Recipe, card: ModelCard, level: Level, total: int, warn: Warn) 
     BadInput where the song's length does not go with that. See `check_labels` for names and lyrics.
     """
     config, labels = card.priors[level], recipe.labels
-    sections = sections_of(recipe, card, level)
+    segments = segments_of(recipe, card, level)
     if unknown := unknown_names(recipe, card, level):
         warn(f"the {level.label} prior has not learned {', '.join(unknown)}: that level is made without")
     _warn_of_guidance(recipe, card, level, warn)
@@ -56,7 +56,7 @@ def told(recipe: Recipe, card: ModelCard, level: Level, total: int, warn: Warn) 
     elif labels.lyrics is not None and level is Level.TOP:
         warn(f"{card.name} takes no lyrics, so it is told none")
     begins = begun_samples(recipe.start_at, config)
-    return Told(sections, song_samples(recipe.song_seconds, config), begins, lyrics, onsets)
+    return Told(segments, song_samples(recipe.song_seconds, config), begins, lyrics, onsets)
 
 
 def check_labels(labels: Labels, card: ModelCard, levels: tuple[Level, ...]) -> None:
@@ -176,24 +176,24 @@ class _State:
         return _State(change.at, labels, _with_settings(self.sampling, change, level), shift)
 
 
-def sections_of(recipe: Recipe, card: ModelCard, level: Level) -> tuple[Section, ...]:
-    """The sections of a level, the first from code 0 on.
+def segments_of(recipe: Recipe, card: ModelCard, level: Level) -> tuple[Segment, ...]:
+    """The segments of a level, the first from code 0 on.
 
     A change takes effect at the top code that begins nearest to it, at all levels alike. UnknownName and BadInput where
     a change asks for what the level has not.
     """
-    sections: dict[int, Section] = {}
+    segments: dict[int, Segment] = {}
     for state in _states(recipe, card, level):
         start = change_code(state.at, card.vqvae, level)
         artist, genres = card.mixtures(level, state.labels.artist, state.labels.genres)
-        sections[start] = Section(
+        segments[start] = Segment(
             start=start,
             artist=artist,
             genres=genres,
             sampling=state.sampling,
             lyrics_shift=round(state.lyrics_shift * card.vqvae.sample_rate),
         )
-    return tuple(sections.values())
+    return tuple(segments.values())
 
 
 def unknown_names(recipe: Recipe, card: ModelCard, level: Level) -> tuple[str, ...]:
@@ -223,7 +223,7 @@ def check_schedule(recipe: Recipe, card: ModelCard, total: int) -> None:
             raise BadInput(f"a change is scheduled for {change.at:g} s, and the song is over at {seconds:g} s")
     for level in recipe.levels:
         if level in recipe.sampling:
-            sections_of(recipe, card, level)
+            segments_of(recipe, card, level)
 
 
 def rows_of(recipe: Recipe, level: Level) -> int:

@@ -191,7 +191,7 @@ def _level(work: LevelWork, speed: Speed, plan: SongPlan) -> LevelEstimate:
         precision=memory.precision,
         rows=work.rows,
         at_a_time=work.at_a_time,
-        chunk=memory.portion.chunk,
+        chunk=memory.batch.chunk,
         ms_a_code=1000 * speed.new,
         ms_a_known_code=1000 * speed.known,
     )

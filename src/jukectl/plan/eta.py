@@ -47,7 +47,7 @@ class Round:
     @classmethod
     def of(cls, window: Window) -> "Round":
         """A window by itself."""
-        return cls(window.start + window.known, window.stop, window.known, window.new)
+        return cls(window.start + window.prefix, window.stop, window.prefix, window.new)
 
 
 @dataclass(frozen=True)

@@ -96,18 +96,18 @@ def level_work(
         level=config.level,
         rounds=rounds,
         rows=rows,
-        at_a_time=min(rows, plan.portion.samples),
+        at_a_time=min(rows, plan.batch.samples),
         weights=parameters(config),
     )
 
 
 def _span_rounds(spans: Spans, done: int) -> Iterator[Round]:
     """The rounds of a level in spans that has `done` codes without a gap."""
-    made = done - (spans.starts[0] - spans.lead) if done > spans.begun else 0
+    made = done - (spans.starts[0] - spans.warmup) if done > spans.prefix else 0
     for windows in spans.rounds(made):
         row = windows[-1]  # the first one's lead-in may be there already
-        stop = row.stop - (spans.starts[-1] - spans.lead)
-        yield Round(spans.reckoned(made), spans.reckoned(stop), row.known, row.new)
+        stop = row.stop - (spans.starts[-1] - spans.warmup)
+        yield Round(spans.progress(made), spans.progress(stop), row.prefix, row.new)
         made = stop
 
 
@@ -139,8 +139,8 @@ def get_to_know(pace: Pace, prior: Prior, settings: LevelSampling, plan: SongPla
     level = prior.config.level
     if not pace.knows(level):
         with _where_memory_lasts():
-            known, portion = pace.work(level).usual_known, plan.levels[level].portion
-            pace.learn(level, prior_speed(prior, plan.machine_at(level), portion, settings, known=known, effort=QUICK))
+            known, batch = pace.work(level).usual_known, plan.levels[level].batch
+            pace.learn(level, prior_speed(prior, plan.machine_at(level), batch, settings, known=known, effort=QUICK))
 
 
 @contextmanager
@@ -157,8 +157,8 @@ def work_speed(
     work: LevelWork, settings: LevelSampling, folder: ModelFolder, plan: SongPlan, effort: Effort = CAREFUL
 ) -> Speed:
     """How fast a level is made."""
-    portion, machine = plan.levels[work.level].portion, plan.machine_at(work.level)
-    return level_speed(folder, work.level, machine, portion, settings, known=work.usual_known, effort=effort)
+    batch, machine = plan.levels[work.level].batch, plan.machine_at(work.level)
+    return level_speed(folder, work.level, machine, batch, settings, known=work.usual_known, effort=effort)
 
 
 def decoding_seconds(

@@ -21,7 +21,7 @@ from jukectl.plan.recipes import frames_wanted, given_frames
 from jukectl.plan.request import Request
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Report, Warn, remark
-from jukectl.sampling.footprint import Footprint, MemoryPlan, Portion, least, parameters, settle
+from jukectl.sampling.footprint import BatchPlan, Footprint, MemoryPlan, choose_memory_plan, minimum_bytes, parameters
 from jukectl.sampling.spans import spans_of
 from jukectl.vqvae.chunks import CHUNK_SECONDS
 from jukectl.vqvae.plan import codec_bytes, settle_chunk
@@ -85,11 +85,14 @@ def precisions(machine: Machine, *, given: bool, before: str | None = None) -> l
 
 
 def footprints(
-    config: PriorConfig, machine: Machine, choices: list[str], *, holds_back: bool, each: int = 1
+    config: PriorConfig, machine: Machine, choices: list[str], *, retains_freed: bool, rows_per_sample: int = 1
 ) -> list[Footprint]:
-    """What a prior takes on a machine in each precision, where a sample takes so many rows `each`."""
+    """Return what a prior takes of a machine's memory in each precision."""
     cpu = machine.device.type == "cpu"
-    return [Footprint(config, choice, row_by_row=cpu, holds_back=cpu and holds_back, each=each) for choice in choices]
+    return [
+        Footprint(config, choice, row_by_row=cpu, retains_freed=cpu and retains_freed, rows_per_sample=rows_per_sample)
+        for choice in choices
+    ]
 
 
 def _spans(recipe: Recipe, folder: ModelFolder, level: Level, total: int, codes: Codes | None) -> int:
@@ -109,9 +112,9 @@ class _Need:
     what: str  # is made beside each other: "samples", or "rows"
     many: str  # how many those are, in words
     choices: list[str]  # precisions, the best first
-    limit: Portion | None  # what it was begun with, where more or less would give other bits
-    beside: int  # bytes of the codec, where it works while the prior is there
-    each: int  # rows of the model that each of them takes
+    limit: BatchPlan | None  # what it was begun with, where more or less would give other bits
+    reserved: int  # bytes of the codec, where it works while the prior is there
+    rows_per_sample: int  # rows of the model that each of them takes
 
     @classmethod
     def of(
@@ -132,7 +135,7 @@ class _Need:
         limit = None
         if before is not None and before.samples:
             alike = machine.device.type == "cpu"  # there a sample is the same bits in any company
-            limit = Portion(rows if alike else before.samples, before.chunk or None)
+            limit = BatchPlan(rows if alike else before.samples, before.chunk or None)
         choices = precisions(
             machine, given=request.precision != "auto", before=before.precision if before is not None else None
         )
@@ -146,34 +149,46 @@ class _Need:
 
     def settled(self, memory: int, folder: ModelFolder, machine: Machine, request: Request) -> MemoryPlan:
         """The plan; OutOfMemory where there is none."""
-        plan = self._settle(memory, machine, holds_back=True)
+        plan = self._settle(memory, machine, retains_freed=True)
         if (plan is None or self.less_than_asked(plan)) and give_back_at_once():
-            plan = self._settle(memory, machine, holds_back=False)
+            plan = self._settle(memory, machine, retains_freed=False)
         if plan is None:
             raise OutOfMemory(self._too_large(memory, folder, machine, request))
         return plan
 
     def less_than_asked(self, plan: MemoryPlan) -> bool:
         """Whether a plan has been cut to the memory."""
-        return plan.portion.samples < self.samples or plan.portion.chunk is not None or self.lowered(plan)
+        return plan.batch.samples < self.samples or plan.batch.chunk is not None or self.lowered(plan)
 
     def lowered(self, plan: MemoryPlan) -> bool:
         """Whether a plan is in another precision than the best."""
         return plan.precision != self.choices[0]
 
-    def _settle(self, memory: int, machine: Machine, *, holds_back: bool) -> MemoryPlan | None:
-        sizes = footprints(self.config, machine, self.choices, holds_back=holds_back, each=self.each)
-        return settle(sizes, self.samples, memory, beside=self.beside, limit=self.limit)
+    def _settle(self, memory: int, machine: Machine, *, retains_freed: bool) -> MemoryPlan | None:
+        sizes = footprints(
+            self.config, machine, self.choices, retains_freed=retains_freed, rows_per_sample=self.rows_per_sample
+        )
+        return choose_memory_plan(sizes, self.samples, memory, reserved=self.reserved, limit=self.limit)
 
     def _too_large(self, memory: int, folder: ModelFolder, machine: Machine, request: Request) -> str:
         """What is needed, what there is, and what would do."""
-        (last,) = footprints(self.config, machine, self.choices[-1:], holds_back=False, each=self.each)
-        needed = least(last, beside=self.beside)
-        (half,) = footprints(self.config, machine, [half_precision(machine.device)], holds_back=False, each=self.each)
+        (last,) = footprints(
+            self.config, machine, self.choices[-1:], retains_freed=False, rows_per_sample=self.rows_per_sample
+        )
+        needed = minimum_bytes(last, reserved=self.reserved)
+        (half,) = footprints(
+            self.config,
+            machine,
+            [half_precision(machine.device)],
+            retains_freed=False,
+            rows_per_sample=self.rows_per_sample,
+        )
         ways = []
-        if least(half, beside=self.beside) <= memory:
-            ways.append(f"take --precision {half.precision}, which needs {size(least(half, beside=self.beside))}")
-        if needed - self.beside <= memory:
+        if minimum_bytes(half, reserved=self.reserved) <= memory:
+            ways.append(
+                f"take --precision {half.precision}, which needs {size(minimum_bytes(half, reserved=self.reserved))}"
+            )
+        if needed - self.reserved <= memory:
             ways.append("leave --preview out")
         limited = request.max_memory is not None and request.max_memory <= memory
         ways.append("raise --max-memory" if limited else "free some memory")
@@ -204,25 +219,25 @@ def _codec_chunk(folder: ModelFolder, memory: int, recipe: Recipe, request: Requ
 
 def _told(plan: MemoryPlan, need: _Need, memory: int) -> str:
     """A plan in words."""
-    many = f"{plan.portion.samples} of {need.many} at a time"
+    many = f"{plan.batch.samples} of {need.many} at a time"
     if need.samples == 1:
         many = "one sample"
-    elif plan.portion.samples >= need.samples:
+    elif plan.batch.samples >= need.samples:
         many = f"all {need.many} at a time"
-    read = f", what is known read {plan.portion.chunk} at a time" if plan.portion.chunk else ""
+    read = f", what is known read {plan.batch.chunk} at a time" if plan.batch.chunk else ""
     return f"{many}{read}, in {plan.precision}: {size(plan.bytes)} of the {size(memory)} to be had"
 
 
 def _clamped(plan: MemoryPlan, need: _Need) -> str:
     """What of a plan is less than it would be with more memory; nothing where a level goes on as it was begun."""
-    limit = need.limit or Portion(need.samples)
+    limit = need.limit or BatchPlan(need.samples)
     parts = []
     if need.lowered(plan):
         parts.append(f"{plan.precision} is taken, not {need.choices[0]}, which gives other codes")
-    if plan.portion.samples < min(limit.samples, need.samples):
-        parts.append(f"{plan.portion.samples} of {need.samples} {need.what} are made at a time, which takes longer")
-    if plan.portion.chunk != limit.chunk:
-        parts.append(f"the codes a window knows are read {plan.portion.chunk} at a time")
+    if plan.batch.samples < min(limit.samples, need.samples):
+        parts.append(f"{plan.batch.samples} of {need.samples} {need.what} are made at a time, which takes longer")
+    if plan.batch.chunk != limit.chunk:
+        parts.append(f"the codes a window knows are read {plan.batch.chunk} at a time")
     return "; ".join(parts)
 
 

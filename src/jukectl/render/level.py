@@ -29,8 +29,8 @@ from jukectl.progress import Progress, Report, Warn
 from jukectl.render.decode import Preview, forget_audio
 from jukectl.render.encode import new_codes
 from jukectl.render.karaoke import follow_lyrics
-from jukectl.sampling.footprint import Portion
-from jukectl.sampling.level import Lessened, LevelJob, Watch, fill, fill_spans, no_spans_yet
+from jukectl.sampling.footprint import BatchPlan
+from jukectl.sampling.level import LevelJob, OnProgress, OnReduced, fill, fill_spans, no_spans_yet
 
 
 def fill_and_save(
@@ -38,9 +38,9 @@ def fill_and_save(
     recipe: Recipe,
     job: LevelJob,
     codes: Codes,
-    watch: Watch,
-    portion: Portion,
-    lessened: Lessened,
+    on_progress: OnProgress,
+    batch: BatchPlan,
+    on_reduced: OnReduced,
     warn: Warn,
 ) -> Iterator[tuple[Codes, int]]:
     """The codes of a level each time that they were saved, and how much of the work is done, as codes of the level."""
@@ -53,17 +53,17 @@ def fill_and_save(
     begun = codes.done if unfinished is None else unfinished.begun
     spans = job.spans(begun)
     if spans is None:
-        for grown in fill(job, codes, watch, portion, lessened):
+        for grown in fill(job, codes, on_progress, batch, on_reduced):
             song.save(grown)
             yield grown, grown.done
         return
     if unfinished is None:
         unfinished = no_spans_yet(spans, codes, _key(recipe, job, codes))
-    for grown, made in fill_spans(job, codes, spans, unfinished, watch, portion, lessened):
+    for grown, made in fill_spans(job, codes, spans, unfinished, on_progress, batch, on_reduced):
         if grown.done < job.total:
             made.save(song.spans_path(job.level))  # before the codes, which follow from them
         song.save(grown)
-        yield grown, spans.reckoned(made.made)
+        yield grown, spans.progress(made.made)
     song.forget_spans(job.level)
 
 
@@ -79,7 +79,7 @@ def _unfinished(song: Song, recipe: Recipe, job: LevelJob, codes: Codes) -> Span
     spans = job.spans(kept.begun)
     if spans is None or kept.array.shape[:2] != (len(spans.starts), codes.samples):
         return None
-    behind = codes.done > max(spans.begun, spans.starts[0] - spans.lead + kept.made)
+    behind = codes.done > max(spans.prefix, spans.starts[0] - spans.warmup + kept.made)
     return None if behind else kept
 
 
@@ -88,7 +88,7 @@ def _key(recipe: Recipe, job: LevelJob, before: Codes) -> str:
     label = job.level.label
     worn = [(one.sha256, one.strength) for one in recipe.adapters if one.level is job.level]
     upper = hashlib.sha256(job.upper.tobytes()).hexdigest() if job.upper is not None else ""
-    told = (job.sections, job.song_samples, job.begins, job.lyrics, *filter(None, job.lyric_onsets))
+    told = (job.segments, job.song_samples, job.offset, job.lyrics, *filter(None, job.lyric_onsets))
     parts = (
         job.seed,
         job.total,
@@ -98,9 +98,11 @@ def _key(recipe: Recipe, job: LevelJob, before: Codes) -> str:
         worn,
         told,
         recipe.model.fingerprints.get(label),
-        *([job.numbers, job.skipped] if job.numbers or job.skipped else []),
+        *([job.streams, job.stream_offset] if job.streams or job.stream_offset else []),
     )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    # the key is stored with the spans: it keeps the name that a segment's class had when the format was made
+    text = repr(parts).replace("Segment(", "Section(")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _fill_level(
@@ -138,12 +140,12 @@ def _fill_level(
         return recipe, False
 
     forget_audio(song, codes)
-    portion = plan.levels[level].portion
+    batch = plan.levels[level].batch
     machine = plan.machine_at(level)
     partly = 0 if upper is None or upper.done * (upper.hop // codes.hop) >= total else upper.done
-    recipe = _record(song, recipe, machine, level, upper, partly, portion, warn)
+    recipe = _record(song, recipe, machine, level, upper, partly, batch, warn)
 
-    def less(smaller: Portion) -> None:
+    def less(smaller: BatchPlan) -> None:
         nonlocal recipe
         read = f", known codes read {smaller.chunk} at a time" if smaller.chunk else ""
         of = f"of {codes.samples} samples" if recipe.sampling[level].parallel == 1 else "spans of samples"
@@ -151,7 +153,7 @@ def _fill_level(
             f"out of memory at the {level.label} level: its window is begun again, and from here on {smaller.samples} "
             f"{of} are made at a time{read}"
         )
-        recipe = _with_portion(song, recipe, level, smaller)
+        recipe = _with_batch_plan(song, recipe, level, smaller)
 
     stage = f"{level.label} codes"
     with single_thread(machine), _no_memory_left(song, level):
@@ -165,7 +167,7 @@ def _fill_level(
 
         stands(codes.done)
         preview = hearing(song, folder, machine, level)
-        for grown, done in fill_and_save(song, recipe, job, codes, stands, portion, less, warn):
+        for grown, done in fill_and_save(song, recipe, job, codes, stands, batch, less, warn):
             stands(done, grown.seconds)
             if level in request.preview:
                 preview.write()
@@ -197,7 +199,7 @@ def _record(
     level: Level,
     upper: Codes | None,
     partly: int,
-    portion: Portion,
+    batch: BatchPlan,
     warn: Warn,
 ) -> Recipe:
     """Write down what a level is made on, from and with, before its first code is; the recipe with that record."""
@@ -206,8 +208,8 @@ def _record(
         precision=machine.precision,
         upper=upper.digest() if upper is not None else "",
         upper_frames=partly,
-        samples=portion.samples,
-        chunk=portion.chunk or 0,
+        samples=batch.samples,
+        chunk=batch.chunk or 0,
     )
     before = recipe.made.get(level)
     if before is not None and (before.device, before.precision) != (made.device, made.precision):
@@ -231,9 +233,9 @@ def _other_bits(before: Made, now: Made) -> bool:
     return before.chunk != now.chunk or (before.samples != now.samples and now.device != "cpu")
 
 
-def _with_portion(song: Song, recipe: Recipe, level: Level, portion: Portion) -> Recipe:
+def _with_batch_plan(song: Song, recipe: Recipe, level: Level, batch: BatchPlan) -> Recipe:
     """Write down that a level is made in smaller portions from here on."""
-    made = replace(recipe.made[level], samples=portion.samples, chunk=portion.chunk or 0)
+    made = replace(recipe.made[level], samples=batch.samples, chunk=batch.chunk or 0)
     recipe = recipe.with_made(level, made)
     song.write_recipe(recipe)
     return recipe
@@ -256,11 +258,11 @@ def _job(
         total=total,
         seed=recipe.seed,
         sampling=recipe.sampling[level],
-        sections=about.sections,
+        segments=about.segments,
         song_samples=about.song_samples,
-        begins=about.begins,
-        numbers=recipe.sample_numbers,
-        skipped=begins_of(recipe) * folder.card.vqvae.hop(Level.TOP) // folder.card.vqvae.hop(level),
+        offset=about.begins,
+        streams=recipe.sample_numbers,
+        stream_offset=begins_of(recipe) * folder.card.vqvae.hop(Level.TOP) // folder.card.vqvae.hop(level),
         lyrics=(about.lyrics,),
         lyric_onsets=(about.onsets,),
         upper=None if upper is None else upper.array,

@@ -45,12 +45,12 @@ def song_attention(
     weights = np.zeros((rows, characters), dtype=np.float32)
     for window in job.windows(0):
         stop = min(window.stop, made)
-        first = window.start + window.known
+        first = window.start + window.prefix
         if stop <= first:
             break
         own = torch.from_numpy(codes[window.start : stop].astype(np.int64))[None].to(job.device)
-        looked = attention_of(job.prior, own, conditioning_of(job, sample, window), layer, head)[0, window.known :]
-        places = sung_window(job, sample, window.start, job.section(window).lyrics_shift).places
+        looked = attention_of(job.prior, own, conditioning_of(job, sample, window), layer, head)[0, window.prefix :]
+        places = sung_window(job, sample, window.start, job.segment(window).lyrics_shift).places
         there = places != PADDING
         row = np.arange(first, stop) // together
         np.add.at(weights, (row[:, None], places[there]), looked.cpu().numpy()[:, there])

@@ -32,18 +32,18 @@ DRAWING = 80  # bytes an id that drawing from the logits takes: float64, sorted,
 
 
 @dataclass(frozen=True)
-class Portion:
+class BatchPlan:
     """How much of a window is made at a time."""
 
     samples: int
     chunk: int | None = None  # positions of what is known that are read at once; None: all of them
 
-    def halved(self, config: PriorConfig) -> "Portion | None":
+    def halved(self, config: PriorConfig) -> "BatchPlan | None":
         """The next smaller one: half of the samples, and of one sample half the chunk; None where there is none."""
         if self.samples > 1:
-            return Portion(self.samples // 2, self.chunk)
-        smaller = [chunk for chunk in chunks(config) if chunk and (self.chunk is None or chunk < self.chunk)]
-        return Portion(1, smaller[0]) if smaller else None
+            return BatchPlan(self.samples // 2, self.chunk)
+        smaller = [chunk for chunk in chunk_sizes(config) if chunk and (self.chunk is None or chunk < self.chunk)]
+        return BatchPlan(1, smaller[0]) if smaller else None
 
     def groups(self, samples: int) -> Iterator[range]:
         """`samples` in groups of at most this many."""
@@ -55,7 +55,7 @@ class Portion:
 class MemoryPlan:
     """What a level is sampled with, settled before anything is."""
 
-    portion: Portion
+    batch: BatchPlan
     precision: str
     bytes: int  # that it takes, the weights included
 
@@ -67,8 +67,8 @@ class Footprint:
     config: PriorConfig
     precision: str
     row_by_row: bool = False  # as on a CPU: conditioning and known codes are computed for one sample after another
-    holds_back: bool = False  # small pieces of memory stay with the process for a while after they were freed
-    each: int = 1  # rows that a sample takes, see `LevelSampling.rows`
+    retains_freed: bool = False  # small pieces of memory stay with the process for a while after they were freed
+    rows_per_sample: int = 1  # rows that a sample takes, see `LevelSampling.rows`
 
     @property
     def weights(self) -> int:
@@ -99,16 +99,16 @@ class Footprint:
         again = 4 * config.width * positions if self._compiled and self._number < 4 else 0
         return self._number * config.width * (1 + positions + lyrics) + again
 
-    def total(self, portion: Portion) -> int:
+    def total(self, batch: BatchPlan) -> int:
         """All of it at the most, at any time while a window is made."""
-        samples = portion.samples * self.each
+        samples = batch.samples * self.rows_per_sample
         rows = 1 if self.row_by_row else samples
         kept = samples * (self.cache + self.conditioning)
         joining = samples * self.conditioning if self.row_by_row and samples > 1 else 0
         rolls = samples * config.context * CHANNELS if (config := self.config).midi else 0  # a byte a channel
-        telling, reading = rows * self._conditioner + joining + rolls, rows * self._reading(portion.chunk)
+        telling, reading = rows * self._conditioner + joining + rolls, rows * self._reading(batch.chunk)
         working = max(telling, reading, samples * (self.config.ids * DRAWING + self._step))
-        held_back = min(telling, SMALL) + min(reading, SMALL) * 3 // 2 if self.holds_back else working // 4
+        held_back = min(telling, SMALL) + min(reading, SMALL) * 3 // 2 if self.retains_freed else working // 4
         return LIBRARIES + self.weights + self.packed + kept + working + held_back
 
     @property
@@ -159,33 +159,33 @@ class Footprint:
         return self._number * (8 * stack.width + 3 * stack.mlp_width + 2 * stack.length * stack.attention_width)
 
 
-def settle(
-    footprints: Sequence[Footprint], samples: int, memory: int, *, beside: int = 0, limit: Portion | None = None
+def choose_memory_plan(
+    footprints: Sequence[Footprint], samples: int, memory: int, *, reserved: int = 0, limit: BatchPlan | None = None
 ) -> MemoryPlan | None:
-    """The plan that makes most at a time in `memory` bytes, `beside` of them not to be had; None if none fits.
+    """The plan that makes most at a time in `memory` bytes, `reserved` of them not to be had; None if none fits.
 
     The first footprint of which one sample fits; of that as many samples at a time as fit, and then the largest chunk.
-    `limit` is a portion that neither may exceed, but for the smallest chunk there is.
+    `limit` is a batch that neither may exceed, but for the smallest chunk there is.
     """
-    room = memory - beside
+    room = memory - reserved
     most = samples if limit is None else min(samples, limit.samples)
     for footprint in footprints:
-        every = chunks(footprint.config)
+        every = chunk_sizes(footprint.config)
         sizes = [one for one in every if limit is None or _within(one, limit.chunk)] or every[-1:]
         counts = range(1, most + 1)
-        count = bisect_right(counts, room, key=lambda one: footprint.total(Portion(one, sizes[-1])))
+        count = bisect_right(counts, room, key=lambda one: footprint.total(BatchPlan(one, sizes[-1])))
         for chunk in sizes if count else ():
-            if (needed := footprint.total(Portion(count, chunk))) <= room:
-                return MemoryPlan(Portion(count, chunk), footprint.precision, needed + beside)
+            if (needed := footprint.total(BatchPlan(count, chunk))) <= room:
+                return MemoryPlan(BatchPlan(count, chunk), footprint.precision, needed + reserved)
     return None
 
 
-def least(footprint: Footprint, *, beside: int = 0) -> int:
+def minimum_bytes(footprint: Footprint, *, reserved: int = 0) -> int:
     """Bytes without which not even one sample can be made."""
-    return footprint.total(Portion(1, chunks(footprint.config)[-1])) + beside
+    return footprint.total(BatchPlan(1, chunk_sizes(footprint.config)[-1])) + reserved
 
 
-def chunks(config: PriorConfig) -> list[int | None]:
+def chunk_sizes(config: PriorConfig) -> list[int | None]:
     """How many known positions may be read at once, most first: all of them, and then whole blocks of ever fewer."""
     stack = config.stack
     sizes: list[int | None] = [None]

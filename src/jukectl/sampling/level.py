@@ -25,25 +25,25 @@ from jukectl.prior.vocabulary import UNLABELLED
 from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.decoders.choose import decoder_for
 from jukectl.sampling.draw import uniforms
-from jukectl.sampling.footprint import Portion
+from jukectl.sampling.footprint import BatchPlan
 from jukectl.sampling.spans import Spans, spans_of
 from jukectl.sampling.windows import (
-    Section,
+    Segment,
     Window,
     advance_codes,
     cut_window,
     cuts_of,
     plan_windows,
-    section_at,
+    segment_at,
     song_offset,
     upper_span,
 )
 
-Watch = Callable[[int], None]  # told how many codes of the level exist
-GLANCE = 0.05
+OnProgress = Callable[[int], None]  # told how many codes of the level exist
+REPORT_INTERVAL = 0.05
 """Seconds between two looks at the progress, and at Ctrl-C, at the least."""
 
-Lessened = Callable[[Portion], None]  # told how much is made at a time from here on, since memory ran out
+OnReduced = Callable[[BatchPlan], None]  # told how much is made at a time from here on, since memory ran out
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class LevelJob:
     song_samples: int  # total length told to the timing conditioner, in audio samples
     artist: int = UNLABELLED
     genres: tuple[int, ...] = (UNLABELLED,)
-    begins: int = 0  # audio samples of that song before the level's first code
-    sections: tuple[Section, ...] = ()  # in place of artist, genres and settings, which may be mixed there, and change
+    offset: int = 0  # audio samples of that song before the level's first code
+    segments: tuple[Segment, ...] = ()  # in place of artist, genres and settings, which may be mixed there, and change
     upper: np.ndarray | None = field(default=None, repr=False)  # (samples, frames) codes of the level above
-    numbers: tuple[int, ...] = ()  # whose chance each sample has; without any, 0 and up
-    skipped: int = 0  # codes of a longer song before the first: its chance is that of the place there
+    streams: tuple[int, ...] = ()  # random stream of each sample; default 0, 1, 2 ...
+    stream_offset: int = 0  # position in the random stream of the level's first code, for a part of a longer song
     lyrics: tuple[tuple[int, ...], ...] = ((),)  # ids of all characters: of one text, or of one a sample
     lyric_onsets: tuple[tuple[int, ...] | None, ...] = (None,)  # of each in audio samples; None: spread
     notes: ToldNotes | None = None  # in seconds since the level's first code
@@ -78,28 +78,28 @@ class LevelJob:
         """Codes per code of the level above; 1 at the top."""
         return self.prior.config.ratio
 
-    def number(self, sample: int) -> int:
-        """The number that a sample's chance follows from."""
-        return self.numbers[sample] if self.numbers else sample
+    def stream(self, sample: int) -> int:
+        """Return the random stream of a sample."""
+        return self.streams[sample] if self.streams else sample
 
-    def section(self, window: Window) -> Section:
+    def segment(self, window: Window) -> Segment:
         """What the codes that a window adds are drawn with."""
-        if self.sections:
-            return section_at(self.sections, window.start + window.known)
-        return Section(artist=Mixture.of(self.artist), genres=Mixture.of(*self.genres), sampling=self.sampling)
+        if self.segments:
+            return segment_at(self.segments, window.start + window.prefix)
+        return Segment(artist=Mixture.of(self.artist), genres=Mixture.of(*self.genres), sampling=self.sampling)
 
     @property
-    def rows(self) -> int:
+    def rows_per_sample(self) -> int:
         """Rows of a decoder that a sample takes at the most: two where labels are weighed against none."""
-        return max([self.sampling.rows, *(section.sampling.rows for section in self.sections)])
+        return max([self.sampling.rows, *(segment.sampling.rows for segment in self.segments)])
 
-    def places(self, window: Window) -> tuple[int, int]:
-        """From where to where a window's new codes have their chance."""
-        return self.skipped + window.start + window.known, self.skipped + window.stop
+    def positions(self, window: Window) -> tuple[int, int]:
+        """Return the positions (start, stop) of a window's new codes in the sample's random stream."""
+        return self.stream_offset + window.start + window.prefix, self.stream_offset + window.stop
 
     def windows(self, done: int) -> list[Window]:
         """The windows that are left to do."""
-        context, cuts = self.prior.config.context, cuts_of(self.sections)
+        context, cuts = self.prior.config.context, cuts_of(self.segments)
         advance = advance_codes(context, self.sampling.advance, self.ratio)
         return list(plan_windows(self.total, context=context, advance=advance, done=done, ratio=self.ratio, cuts=cuts))
 
@@ -119,23 +119,23 @@ class _Row:
 def fill(
     job: LevelJob,
     codes: Codes,
-    watch: Watch,
-    portion: Portion | None = None,
-    lessened: Lessened = lambda portion: None,
+    on_progress: OnProgress,
+    batch: BatchPlan | None = None,
+    on_reduced: OnReduced = lambda batch: None,
 ) -> Iterator[Codes]:
     """Codes of the level after each window, until `job.total` are there. What exists is never sampled again.
 
     Whoever iterates saves each result; a run that stops in between goes on from the last one saved to the same codes.
-    At most a `portion` of a window is made at a time, or all of it. Where memory runs out, the window is begun again
-    with half of that, and `lessened` is told; where there is no half, the error goes on to whoever iterates.
+    At most a `batch` of a window is made at a time, or all of it. Where memory runs out, the window is begun again
+    with half of that, and `on_reduced` is told; where there is no half, the error goes on to whoever iterates.
     """
-    maker = _Maker(job, portion or Portion(codes.samples), codes.samples, lessened)
+    maker = _Maker(job, batch or BatchPlan(codes.samples), codes.samples, on_reduced)
     for window in job.windows(codes.done):
         rows = [_Row(sample, window) for sample in range(codes.samples)]
-        begin = window.start + window.known
+        begin = window.start + window.prefix
 
         def told(made: int, begin: int = begin, samples: int = codes.samples) -> None:
-            watch(begin + made // samples)
+            on_progress(begin + made // samples)
 
         codes = codes.append(maker.make(rows, codes.array[:, window.start : begin], told))
         yield codes
@@ -146,32 +146,32 @@ def fill_spans(
     codes: Codes,
     spans: Spans,
     unfinished: SpanCodes,
-    watch: Watch,
-    portion: Portion | None = None,
-    lessened: Lessened = lambda portion: None,
+    on_progress: OnProgress,
+    batch: BatchPlan | None = None,
+    on_reduced: OnReduced = lambda batch: None,
 ) -> Iterator[tuple[Codes, SpanCodes]]:
     """The same in spans, see `spans.py`: after each round the codes without a gap, and all that the spans have made.
 
-    Whoever iterates saves both, the spans first: a run that stopped goes on from them. A portion's samples are rows
+    Whoever iterates saves both, the spans first: a run that stopped goes on from them. A batch's samples are rows
     here, each a span of a sample. The watcher is told the share of the work that is done, as codes of the level.
     """
     count = codes.samples * len(spans.starts)
-    maker = _Maker(job, portion or Portion(count), count, lessened)
-    before = codes.cut(spans.begun)
+    maker = _Maker(job, batch or BatchPlan(count), count, on_reduced)
+    before = codes.cut(spans.prefix)
     for windows in spans.rounds(unfinished.made):
-        grown = [_known(spans, span, window, before, unfinished) for span, window in enumerate(windows)]
+        grown = [_prefix(spans, span, window, before, unfinished) for span, window in enumerate(windows)]
         done = unfinished.made * count
         for alike in _alike(job, windows):
             rows = [_Row(sample, window) for window in alike.values() for sample in range(codes.samples)]
 
             def told(made: int, done: int = done) -> None:
-                watch(spans.begun + (spans.total - spans.begun) * (done + made) // (count * spans.row))
+                on_progress(spans.prefix + (spans.total - spans.prefix) * (done + made) // (count * spans.row_length))
 
             new = maker.make(rows, np.concatenate([grown[span] for span in alike]), told)
             done += new.size
             for span, made in zip(alike, np.split(new, len(alike)), strict=True):
                 grown[span] = np.concatenate([grown[span], made], axis=1)
-        added = windows[0].stop - (spans.starts[0] - spans.lead) - unfinished.made
+        added = windows[0].stop - (spans.starts[0] - spans.warmup) - unfinished.made
         unfinished = unfinished.append(np.stack(grown)[:, :, -added:])
         codes = before.append(_without_gap(spans, before, unfinished))
         yield codes, unfinished
@@ -179,16 +179,16 @@ def fill_spans(
 
 def no_spans_yet(spans: Spans, codes: Codes, key: str) -> SpanCodes:
     """What spans have before their first round."""
-    return SpanCodes(key, spans.begun, np.zeros((len(spans.starts), codes.samples, 0), dtype=np.uint16))
+    return SpanCodes(key, spans.prefix, np.zeros((len(spans.starts), codes.samples, 0), dtype=np.uint16))
 
 
-def _known(spans: Spans, span: int, window: Window, before: Codes, unfinished: SpanCodes) -> np.ndarray:
-    """The codes (samples, window.known) that a span's window knows: the span's own, or in its lead-in those before."""
-    if unfinished.made < spans.lead:
-        return before.array[:, window.start : window.start + window.known]
-    first = window.start - (spans.starts[span] - spans.lead)
-    known: np.ndarray = unfinished.array[span, :, first : first + window.known]
-    return known
+def _prefix(spans: Spans, span: int, window: Window, before: Codes, unfinished: SpanCodes) -> np.ndarray:
+    """The codes (samples, window.prefix) that a span's window knows: the span's own, or in its lead-in those before."""
+    if unfinished.made < spans.warmup:
+        return before.array[:, window.start : window.start + window.prefix]
+    first = window.start - (spans.starts[span] - spans.warmup)
+    prefix: np.ndarray = unfinished.array[span, :, first : first + window.prefix]
+    return prefix
 
 
 def _alike(job: LevelJob, windows: Sequence[Window]) -> Iterator[dict[int, Window]]:
@@ -196,11 +196,11 @@ def _alike(job: LevelJob, windows: Sequence[Window]) -> Iterator[dict[int, Windo
 
     Those that know and add equally many codes, drawn alike, are made together; those that add none are left out.
     """
-    for pieces in zip_longest(*(cut_window(window, cuts_of(job.sections)) for window in windows)):
+    for pieces in zip_longest(*(cut_window(window, cuts_of(job.segments)) for window in windows)):
         groups: dict[tuple[int, int, LevelSampling], dict[int, Window]] = {}
         for span, window in enumerate(pieces):
             if window is not None and window.new:
-                groups.setdefault((window.known, window.new, job.section(window).sampling), {})[span] = window
+                groups.setdefault((window.prefix, window.new, job.segment(window).sampling), {})[span] = window
         yield from groups.values()
 
 
@@ -208,7 +208,7 @@ def _without_gap(spans: Spans, before: Codes, unfinished: SpanCodes) -> np.ndarr
     """The codes (samples, n) that follow on those before without a gap, each from the span that it is kept of."""
     parts = []
     for (start, stop), first, made in zip(spans.kept(), spans.starts, unfinished.array, strict=True):
-        parts.append(made[:, start - (first - spans.lead) :][:, : stop - start])
+        parts.append(made[:, start - (first - spans.warmup) :][:, : stop - start])
         if parts[-1].shape[1] < stop - start:
             break
     return np.concatenate(parts, axis=1)
@@ -217,33 +217,33 @@ def _without_gap(spans: Spans, before: Codes, unfinished: SpanCodes) -> np.ndarr
 class _Maker:
     """Makes the windows of a job with one decoder, so many rows at a time; with less where memory runs out."""
 
-    def __init__(self, job: LevelJob, portion: Portion, most: int, lessened: Lessened) -> None:
+    def __init__(self, job: LevelJob, batch: BatchPlan, most: int, on_reduced: OnReduced) -> None:
         self._job = job
-        self._portion = portion
+        self._batch = batch
         self._most = most
-        self._lessened = lessened
+        self._on_reduced = on_reduced
         self._decoder: Decoder | None = None
 
-    def make(self, rows: Sequence[_Row], known: np.ndarray, told: Watch) -> np.ndarray:
-        """The codes (rows, new) that windows add, given those they know (rows, known); `told` how many it has made."""
+    def make(self, rows: Sequence[_Row], prefix: np.ndarray, told: OnProgress) -> np.ndarray:
+        """The codes (rows, new) that windows add, given those they know (rows, prefix); `told` how many it has made."""
         job = self._job
         while True:
-            less = self._portion.halved(job.prior.config)
+            less = self._batch.halved(job.prior.config)
             try:
                 if self._decoder is None:
-                    count = min(self._portion.samples, self._most) * job.rows
+                    count = min(self._batch.samples, self._most) * job.rows_per_sample
                     self._decoder = decoder_for(job.prior, count, job.sampling, int8=job.int8)
-                return _fill_rows(job, rows, known, told, self._decoder, self._portion)
+                return _fill_rows(job, rows, prefix, told, self._decoder, self._batch)
             except (MemoryError, RuntimeError) as error:
                 if less is None or not is_out_of_memory(error):
                     raise
             # only here, since the error keeps the tensors of what failed
-            self._portion, self._decoder = less, None
-            _hand_back(job.device)
-            self._lessened(less)
+            self._batch, self._decoder = less, None
+            _release_memory(job.device)
+            self._on_reduced(less)
 
 
-def _hand_back(device: torch.device) -> None:
+def _release_memory(device: torch.device) -> None:
     """Give memory that is not in use back to the device."""
     gc.collect()  # what failed may hang in a circle of references
     if device.type == "cuda":
@@ -253,37 +253,37 @@ def _hand_back(device: torch.device) -> None:
 
 
 def _fill_rows(
-    job: LevelJob, rows: Sequence[_Row], known: np.ndarray, told: Watch, decoder: Decoder, portion: Portion
+    job: LevelJob, rows: Sequence[_Row], prefix: np.ndarray, told: OnProgress, decoder: Decoder, batch: BatchPlan
 ) -> np.ndarray:
     """The codes (rows, new) that windows add: made for one group of rows after another, by the one decoder."""
     parts: list[np.ndarray] = []
-    for group in portion.groups(len(rows)):
+    for group in batch.groups(len(rows)):
 
         def more(made: int, before: int = group.start * rows[0].window.new) -> None:
             told(before + made)
 
         some = slice(group.start, group.stop)
-        parts.append(_fill_group(job, rows[some], known[some], more, decoder, portion.chunk))
+        parts.append(_fill_group(job, rows[some], prefix[some], more, decoder, batch.chunk))
     return np.concatenate(parts)
 
 
 def _fill_group(
-    job: LevelJob, rows: Sequence[_Row], known: np.ndarray, told: Watch, decoder: Decoder, chunk: int | None
+    job: LevelJob, rows: Sequence[_Row], prefix: np.ndarray, told: OnProgress, decoder: Decoder, chunk: int | None
 ) -> np.ndarray:
     """The codes (rows, new) of some of the rows, at once."""
-    numbers = [uniforms(job.seed, job.level, job.number(row.sample), *job.places(row.window)) for row in rows]
+    numbers = [uniforms(job.seed, job.level, job.stream(row.sample), *job.positions(row.window)) for row in rows]
     uniform = torch.from_numpy(np.stack(numbers))
-    settings = job.section(rows[0].window).sampling
+    settings = job.segment(rows[0].window).sampling
     decoder.draw_with(settings)
-    known = np.tile(known.astype(np.int64), (settings.rows, 1))
-    decoder.begin(torch.from_numpy(known), _conditioning(job, rows, twice=settings.rows > 1), chunk)
+    prefix = np.tile(prefix.astype(np.int64), (settings.rows, 1))
+    decoder.begin(torch.from_numpy(prefix), _conditioning(job, rows, twice=settings.rows > 1), chunk)
     drawn, made, at_once = [], 0, 1
     while made < uniform.shape[1]:
         began = time.perf_counter()
         drawn.append(decoder.decode(uniform[:, made : made + at_once]))
         made += drawn[-1].shape[1]
         told(made * len(rows))
-        if time.perf_counter() - began < GLANCE:
+        if time.perf_counter() - began < REPORT_INTERVAL:
             at_once *= 2
     new = torch.cat(drawn, dim=1)
     # a character that was drawn for a code is heard on by its window, and is code 0 to all others, as published
@@ -304,10 +304,10 @@ def sung_window(job: LevelJob, sample: int, start: int, shift: int = 0) -> Lyric
     assert config.lyrics is not None
     onsets = job.lyric_onsets[0 if len(job.lyric_onsets) == 1 else sample]
     if onsets is None:
-        offset = song_offset(start, config, job.begins)
+        offset = song_offset(start, config, job.offset)
         offset = min(max(offset + shift, 0), job.song_samples - 1) if shift else offset
     else:  # at its time, however long the songs are that the prior knows
-        offset = job.begins + start * config.hop + shift
+        offset = job.offset + start * config.hop + shift
     return lyric_window(
         job.lyrics[0 if len(job.lyrics) == 1 else sample],
         config.lyrics.characters,
@@ -324,7 +324,7 @@ def _conditioning(job: LevelJob, rows: Sequence[_Row], *, twice: bool = False) -
     With `twice`, all rows are there once more after the last, without artist, genre and notes.
     """
     config = job.prior.config
-    sections = [job.section(row.window) for row in rows]
+    segments = [job.segment(row.window) for row in rows]
     labels = LabelBatch.repeat(
         len(rows),
         slots=config.genre_slots,
@@ -332,8 +332,8 @@ def _conditioning(job: LevelJob, rows: Sequence[_Row], *, twice: bool = False) -
         sample_length=config.window_samples,
         device=job.device,
     )
-    labels = labels.styled([section.artist for section in sections], [section.genres for section in sections])
-    offsets = [song_offset(row.window.start, config, job.begins) for row in rows]
+    labels = labels.styled([segment.artist for segment in segments], [segment.genres for segment in segments])
+    offsets = [song_offset(row.window.start, config, job.offset) for row in rows]
     labels = replace(labels, offset=torch.tensor(offsets, dtype=torch.int64, device=job.device))
     if config.lyrics is not None:
         labels = replace(labels, lyrics=_lyric_windows(job, rows))
@@ -371,5 +371,5 @@ def _lyric_windows(job: LevelJob, rows: Sequence[_Row]) -> Tensor:
         return sung_window(job, sample, start, shift).ids
 
     one = len(job.lyrics) == 1
-    windows = [ids(0 if one else row.sample, row.window.start, job.section(row.window).lyrics_shift) for row in rows]
+    windows = [ids(0 if one else row.sample, row.window.start, job.segment(row.window).lyrics_shift) for row in rows]
     return torch.from_numpy(np.stack(windows)).to(job.device)

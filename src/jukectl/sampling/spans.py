@@ -1,24 +1,25 @@
-"""A level cut into spans that are made side by side: which codes each has and sees. Numbers, no tensors.
+"""Spans of a level that are sampled side by side. Numbers, no tensors.
 
-An upsampler follows the codes above it, which are all there, so a level can be begun at several places at once. It is
-cut into spans of equal length, each a row of the batch (a row for each sample). A window reads a fixed number of codes
-before those that it adds, the overlap; within a span these are the span's own. But a span that begins in the middle of
-the level has none before it yet. So it begins early: it makes its **lead-in** itself, as many codes as the overlap,
-from nothing but the codes above, and goes on from them. The lead-in is thrown away: in its place stand the codes of the
-span to the left. Each code of the level has a full overlap of codes before it when it is drawn, its own span's past.
+An upsampler is conditioned on the codes of the level above, all of which exist, so a level can be started at several
+places at once. It is cut into spans of equal length, each a row of the batch (one for each sample). A window reads a
+fixed number of codes before those that it adds, the overlap; inside a span these are the span's own codes. A span that
+starts in the middle of the level has no such codes yet. So it first samples **warm-up codes**, as many as the overlap,
+conditioned on the upper codes alone, and continues from them. The warm-up codes are dropped: those of the span to the
+left take their place. Each code of the level is sampled after a full overlap of codes, those of its own span.
 
-Two things make the past that a span was begun with like the one that it gets:
+Two things make the warm-up codes resemble the codes that replace them:
 
-- both are made from the same codes above;
-- both are drawn by the same numbers, since these follow from seed, level, sample and position. Where two spans find
-  nearly the same codes likely they draw the same ones, so a lead-in tends to become what the span to the left makes.
+- both are conditioned on the same upper codes;
+- both use the same random numbers, which depend on seed, level, sample and position alone. Where two spans have similar
+  distributions they sample the same codes, so the warm-up codes tend towards those of the span to the left.
 
-What it costs: a lead-in a span, half a context at the usual advance, that is made for nothing, all of them at once. And
-the codes are others than one span would give, since a span does not know what its left neighbour came to. So the number
-of spans is part of the recipe.
+The cost is one overlap of warm-up codes for each span, half a context by default, all sampled in the same batch. The
+codes differ from those of a single span, since a span does not see the end of its left neighbour. The number of spans
+is therefore part of the recipe.
 
-Every span has the same shape, so that all rows of a batch go the same way. Where the level is no multiple of it, the
-last span is moved left to end with the level, as the last window is, and gives only what its left neighbour lacks.
+All spans have the same shape, so that all rows of a batch take the same steps. Where the level is not a multiple of
+their length, the last span is moved left to end with the level, as the last window is, and contributes only the codes
+that its left neighbour lacks.
 """
 
 from collections.abc import Iterator
@@ -31,12 +32,12 @@ from jukectl.sampling.windows import Window, advance_codes
 
 @dataclass(frozen=True)
 class Spans:
-    """The spans of one level. Places are in codes from the start of the sample."""
+    """Spans of one level. Positions are codes from the start of the sample."""
 
-    begun: int  # codes that were there before: the prompt's
-    starts: tuple[int, ...]  # first code of each span; the first one's is where a full overlap lies before it
+    prefix: int  # codes that existed before any span was sampled, such as a prompt's
+    starts: tuple[int, ...]  # first code of each span; a full overlap of codes lies before the first one
     length: int  # codes of each span
-    lead: int  # codes of each lead-in, which lies before its span
+    warmup: int  # codes sampled before each span and dropped
     context: int
     advance: int
 
@@ -46,66 +47,72 @@ class Spans:
         return self.starts[-1] + self.length
 
     @property
-    def row(self) -> int:
-        """Codes that each span makes or knows: its lead-in and its own."""
-        return self.lead + self.length
+    def row_length(self) -> int:
+        """Codes of each row: a span's warm-up codes and its own."""
+        return self.warmup + self.length
 
     def rounds(self, made: int = 0) -> Iterator[list[Window]]:
-        """The windows of all spans, round by round, from where each row has `made` codes on. All end alike.
+        """Yield the windows of all spans, one round at a time, from the state in which each row has `made` codes.
 
-        In the first round each span makes its lead-in. That of the first span are codes of the level; those of them
-        that were there before are known. In each round after it, all windows know and add equally many codes.
+        In the first round every span samples its warm-up codes. For the first span these are codes of the level, and
+        those that exist already are its window's prefix. In later rounds all windows have the same prefix and length.
         """
-        if made < self.lead:
-            yield [Window(start - self.lead, self._known_lead(start), start) for start in self.starts]
+        if made < self.warmup:
+            yield [Window(start - self.warmup, self._warmup_prefix(start), start) for start in self.starts]
         for offset in range(0, self.length, self.advance):
             stop = min(offset + self.advance, self.length)
-            if self.lead + stop > made:
-                first = stop - self.context  # less than a whole advance: moved left, to see a whole context
+            if self.warmup + stop > made:
+                # the last round may add less than an advance: its windows move left, so that they fill the context
+                first = stop - self.context
                 yield [Window(start + first, offset - first, start + stop) for start in self.starts]
 
-    def reckoned(self, made: int) -> int:
-        """The share of the work that is done where each row has `made` codes, as codes of the level."""
-        return self.begun + (self.total - self.begun) * made // self.row
+    def progress(self, made: int) -> int:
+        """Return the share of the work done when each row has `made` codes, scaled to codes of the level."""
+        return self.prefix + (self.total - self.prefix) * made // self.row_length
 
     def kept(self) -> list[tuple[int, int]]:
-        """Codes (start, stop) of the level that each span gives it: all from `begun` on, each once."""
+        """Return the codes (start, stop) that each span contributes: every code from `prefix` on, exactly once."""
         stops = [start + self.length for start in self.starts]
-        return list(zip([self.begun, *stops[:-1]], stops, strict=True))
+        return list(zip([self.prefix, *stops[:-1]], stops, strict=True))
 
-    def _known_lead(self, start: int) -> int:
-        """Codes of a lead-in that are there from the beginning."""
-        return self.begun - (start - self.lead) if start == self.starts[0] else 0
+    def _warmup_prefix(self, start: int) -> int:
+        """Return how many warm-up codes of the span at `start` exist from the beginning."""
+        # only the first span's warm-up codes belong to the level itself; those of the others are always sampled
+        return self.prefix - (start - self.warmup) if start == self.starts[0] else 0
 
 
-def plan_spans(total: int, *, begun: int, context: int, advance: int, ratio: int, most: int) -> Spans | None:
-    """Up to `most` spans for codes `begun`..`total`; None where there is not an advance for each of two.
+def plan_spans(total: int, *, prefix: int, context: int, advance: int, ratio: int, most: int) -> Spans | None:
+    """Plan up to `most` spans for codes `prefix`..`total`; None where there is less than one advance for each of two.
 
-    `begun` is what was there before the spans were begun, not what they have made since. All starts of windows are
-    multiples of `ratio`, codes per code of the level above; ValueError where they cannot be.
+    `prefix` is the number of codes that existed before the spans were started; codes that the spans have sampled since
+    do not change the plan. All window starts are multiples of `ratio`, the codes per code of the level above. Raise
+    ValueError where that is impossible.
     """
-    if not 0 <= begun <= total or most < 1:
-        raise ValueError(f"no such spans: {most} of codes {begun} to {total}")
+    if not 0 <= prefix <= total or most < 1:
+        raise ValueError(f"no such spans: {most} of codes {prefix} to {total}")
     if not 1 <= advance <= context:
         raise ValueError(f"advance is 1 to the context of {context} codes, got {advance}")
     for name, codes in (("advance", advance), ("the context", context), ("the level's total", total)):
         if codes % ratio:
             raise ValueError(f"{name} is {codes}, no multiple of {ratio}, the codes per code of the level above")
-    lead = context - advance
-    first = -(-max(begun, lead) // ratio) * ratio
+    warmup = context - advance
+    # the first span starts where a full overlap exists, rounded up to an upper code: windows must be aligned with these
+    first = -(-max(prefix, warmup) // ratio) * ratio
     most = min(most, (total - first) // advance)
     if most < 2:
         return None
     length = -(-(total - first) // (most * ratio)) * ratio
-    count = -(-(total - first) // length)  # rounding up may leave fewer
+    count = -(-(total - first) // length)  # the length was rounded up, so fewer spans may be enough
     starts = (*range(first, first + (count - 1) * length, length), total - length)
-    return Spans(begun, starts, length, lead, context, advance)
+    return Spans(prefix, starts, length, warmup, context, advance)
 
 
-def spans_of(config: PriorConfig, settings: LevelSampling, total: int, begun: int) -> Spans | None:
-    """The spans of a level as its settings ask for them; None where it is made in one, as every top is."""
-    if config.conditioner is None or settings.parallel == 1 or begun >= total:
+def spans_of(config: PriorConfig, settings: LevelSampling, total: int, prefix: int) -> Spans | None:
+    """Plan the spans of a level by its settings; None where it is sampled in one piece, as the top level always is."""
+    if config.conditioner is None or settings.parallel == 1 or prefix >= total:
         return None
     ratio = config.conditioner.ratio
     advance = advance_codes(config.context, settings.advance, ratio)
-    return plan_spans(total, begun=begun, context=config.context, advance=advance, ratio=ratio, most=settings.parallel)
+    return plan_spans(
+        total, prefix=prefix, context=config.context, advance=advance, ratio=ratio, most=settings.parallel
+    )

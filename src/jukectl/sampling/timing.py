@@ -4,12 +4,12 @@ A shared machine is now faster, now slower. So everything is measured in rounds,
 the same run; a read larger than all caches comes before every piece, so each begins with its weights in memory alone.
 """
 
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import torch
 from torch import Tensor
@@ -39,14 +39,14 @@ class Times:
         self.seconds.append(seconds)
 
     @property
-    def least(self) -> float:
+    def minimum(self) -> float:
         """The shortest, which other programs disturbed the least."""
         return min(self.seconds)
 
     @property
-    def middle(self) -> float:
+    def median(self) -> float:
         """The median."""
-        return median(self.seconds)
+        return statistics.median(self.seconds)
 
 
 class Memory:
@@ -99,42 +99,42 @@ def last_cache(folder: Path = CACHES) -> int:
 class Rounds:
     """How decoders are measured: from which code on, so many codes a piece, so many pieces of each."""
 
-    known: int
+    prefix: int
     codes: int
     rounds: int
 
     @classmethod
     def plan(cls, context: int, codes: int, rounds: int = ROUNDS) -> "Rounds":
         """Pieces of `codes` from the middle of a context on, or as large ones as fit there."""
-        known = context // 2
-        room = context - known - WARM
+        prefix = context // 2
+        room = context - prefix - WARM
         rounds = min(rounds, room)
         if rounds < 1:
             raise ValueError(f"a context of {context} codes is too short to measure")
-        return cls(known, min(codes, room // rounds), rounds)
+        return cls(prefix, min(codes, room // rounds), rounds)
 
     @property
     def places(self) -> range:
         """The codes that are timed."""
-        return range(self.known + WARM, self.known + WARM + self.rounds * self.codes)
+        return range(self.prefix + WARM, self.prefix + WARM + self.rounds * self.codes)
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Candidate:
     """A decoder, and what its window is conditioned on."""
 
     decoder: Decoder
     told: Conditioning
 
     @classmethod
-    def of(cls, prior: Prior, decoder: Decoder, samples: int = 1) -> "Contestant":
+    def of(cls, prior: Prior, decoder: Decoder, samples: int = 1) -> "Candidate":
         """A decoder of a prior, for the window that `conditioning` tells of."""
         return cls(decoder, conditioning(prior, samples))
 
 
 @torch.inference_mode()
-def in_turns(
-    contestants: Mapping[str, Contestant],
+def interleaved(
+    candidates: Mapping[str, Candidate],
     memory: Memory,
     rounds: Rounds,
     *,
@@ -148,23 +148,23 @@ def in_turns(
     A decoder that is so slow that its pieces would take longer than its share of `seconds` is given shorter ones.
     """
     generator = torch.Generator().manual_seed(0)
-    known = torch.randint(FEWEST, (samples, rounds.known), generator=generator)
+    prefix = torch.randint(FEWEST, (samples, rounds.prefix), generator=generator)
     counts = {}
-    for name, one in contestants.items():
-        one.decoder.begin(known, one.told)
+    for name, one in candidates.items():
+        one.decoder.begin(prefix, one.told)
         uniform = torch.rand(samples, WARM, generator=generator, dtype=torch.float64)
         one.decoder.decode(uniform[:, :1])
         warm = timed(partial(one.decoder.decode, uniform[:, 1:]), memory.device)
-        fitting = int(seconds / len(contestants) / rounds.rounds / warm)
+        fitting = int(seconds / len(candidates) / rounds.rounds / warm)
         counts[name] = max(1, min(rounds.codes, fitting))
-    times: dict[str, Times] = {name: Times() for name in contestants}
+    times: dict[str, Times] = {name: Times() for name in candidates}
     for _ in range(rounds.rounds):
         if cached is not None:
             cached.read()
             cached.times.seconds.pop()
             cached.read()
         uniform = torch.rand(samples, rounds.codes, generator=generator, dtype=torch.float64)
-        for name, one in contestants.items():
+        for name, one in candidates.items():
             memory.read()
             took = timed(partial(one.decoder.decode, uniform[:, : counts[name]]), memory.device)
             times[name].add(took / counts[name])

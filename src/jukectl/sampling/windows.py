@@ -14,13 +14,13 @@ class Window:
     """One sampled span of a level, in codes from the start of the sample. At most a context long."""
 
     start: int  # first code the window sees
-    known: int  # codes of the window that exist already: its prefix, never sampled again
+    prefix: int  # codes of the window that exist already: its prefix, never sampled again
     stop: int  # one past the last code it adds
 
     @property
     def new(self) -> int:
         """Codes the window adds: start + known .. stop."""
-        return self.stop - self.start - self.known
+        return self.stop - self.start - self.prefix
 
 
 def plan_windows(
@@ -60,7 +60,7 @@ def _windows(total: int, context: int, starts: tuple[int, ...], done: int, cuts:
 
 def cut_window(window: Window, cuts: Sequence[int]) -> Iterator[Window]:
     """The window in pieces: one that ends at each of the cuts that it adds codes around. All of them start alike."""
-    begin = window.start + window.known
+    begin = window.start + window.prefix
     for stop in (*sorted({cut for cut in cuts if begin < cut < window.stop}), window.stop):
         yield Window(window.start, begin - window.start, stop)
         begin = stop
@@ -109,8 +109,8 @@ def song_offset(start: int, config: PriorConfig, begins: int = 0) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
-    """What the codes of a level are drawn with, from one of them up to the next section's first."""
+class Segment:
+    """What the codes of a level are drawn with, from one of them up to the next segment's first."""
 
     start: int = 0  # code, from the start of the sample
     artist: Mixture
@@ -119,11 +119,11 @@ class Section:
     lyrics_shift: int = 0  # audio samples by which the lyrics told are those of a later place in the song
 
 
-def section_at(sections: Sequence[Section], code: int) -> Section:
-    """The section that a code is in. The first one begins at 0."""
-    return sections[bisect_right([section.start for section in sections], code) - 1]
+def segment_at(segments: Sequence[Segment], code: int) -> Segment:
+    """The segment that a code is in. The first one begins at 0."""
+    return segments[bisect_right([segment.start for segment in segments], code) - 1]
 
 
-def cuts_of(sections: Sequence[Section]) -> tuple[int, ...]:
-    """The codes at which one section gives way to the next."""
-    return tuple(section.start for section in sections[1:])
+def cuts_of(segments: Sequence[Segment]) -> tuple[int, ...]:
+    """The codes at which one segment gives way to the next."""
+    return tuple(segment.start for segment in segments[1:])

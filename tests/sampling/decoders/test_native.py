@@ -25,7 +25,7 @@ from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Conditioning, Prior
 from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.decoders.choose import decoder_for
-from jukectl.sampling.decoders.native import NativeDecoder, suits
+from jukectl.sampling.decoders.native import NativeDecoder, is_supported
 from jukectl.sampling.draw import draw
 
 pytestmark = pytest.mark.skipif(library() is None, reason="there was no compiler when jukectl was installed")
@@ -230,8 +230,8 @@ def test_it_is_taken_where_it_can_be(monkeypatch):
     prior = make_prior("top")
     assert isinstance(decoder_for(prior, 1, CHANCE), NativeDecoder)
     odd = Prior(replace(TOP, width=42, heads=2, attention_ratio=1 / 3)).eval()
-    assert not suits(odd, Precision.FP32)
-    assert not suits(prior.half(), Precision.FP32)
+    assert not is_supported(odd, Precision.FP32)
+    assert not is_supported(prior.half(), Precision.FP32)
     monkeypatch.setenv("JUKECTL_NATIVE", "0")
     assert isinstance(decoder_for(make_prior("top"), 1, CHANCE), EagerDecoder)
 

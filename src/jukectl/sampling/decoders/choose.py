@@ -11,11 +11,11 @@ def decoder_for(prior: Prior, rows: int, settings: LevelSampling, *, int8: bool 
     """The fastest decoder that a prior's device, precision and layers allow; `int8` weights where it can have them."""
     from jukectl.native.packing import Precision
     from jukectl.sampling.decoders.cuda_graph import GraphDecoder
-    from jukectl.sampling.decoders.native import NativeDecoder, suits
+    from jukectl.sampling.decoders.native import NativeDecoder, is_supported
 
     precision = Precision.BF16 if prior.positions.dtype is torch.bfloat16 else Precision.FP32
     precision = Precision.INT8 if int8 else precision
-    if suits(prior, precision):
+    if is_supported(prior, precision):
         return NativeDecoder(prior, rows, settings, precision)
     if prior.positions.device.type == "cuda":
         return GraphDecoder(prior, rows, settings)

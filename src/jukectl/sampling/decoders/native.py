@@ -24,7 +24,7 @@ class NativeDecoder(Decoder):
     """Decodes by the compiled step, and reads what is known by it too: so the bits depend on no batch and no chunk."""
 
     def __init__(self, prior: Prior, rows: int, settings: LevelSampling, precision: Precision) -> None:
-        """Packs the weights of a prior that `suits`."""
+        """Packs the weights of a prior that `is_supported`."""
         found = library()
         assert found is not None
         self._library = found
@@ -151,7 +151,7 @@ READ_AT_ONCE = 64
 """Positions that jukectl_read takes through all blocks together."""
 
 
-def suits(prior: Prior, precision: Precision) -> bool:
+def is_supported(prior: Prior, precision: Precision) -> bool:
     """Whether the compiled step is there and can take a prior."""
     shape = prior.config.stack
     fits = all(size % 4 == 0 for size in (shape.width, shape.attention_width, shape.mlp_width))

@@ -1,4 +1,4 @@
-"""A level made some samples and some positions at a time: the same codes, whatever the portion, and less where memory
+"""A level made some samples and some positions at a time: the same codes, whatever the batch, and less where memory
 runs out.
 """
 
@@ -15,7 +15,7 @@ from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import AttentionKind, ConditionerConfig, LyricsConfig, PriorConfig, TimingConfig
 from jukectl.prior.model import Prior
-from jukectl.sampling.footprint import Portion
+from jukectl.sampling.footprint import BatchPlan
 from jukectl.sampling.level import LevelJob, fill
 
 SIZE = 24  # codes in the codebook
@@ -102,8 +102,8 @@ def make_codes(job, frames=3):
     return Codes(level=job.level, array=array, prompt=0, hop=hop, sample_rate=1_000, codebook_size=SIZE, vqvae="x")
 
 
-def fill_all(job, portion=None, *, watch=lambda done: None, lessened=lambda portion: None):
-    return [*fill(job, make_codes(job), watch, portion, lessened)][-1].array
+def fill_all(job, batch=None, *, on_progress=lambda done: None, on_reduced=lambda batch: None):
+    return [*fill(job, make_codes(job), on_progress, batch, on_reduced)][-1].array
 
 
 KINDS = ("top", "middle", "lyrics")
@@ -115,7 +115,7 @@ def test_codes_do_not_depend_on_how_many_samples_are_made_at_a_time(kind, sample
     job = make_job(kind)
     whole = fill_all(job)
     assert len(np.unique(whole, axis=0)) == SAMPLES  # each sample is a song of its own, so a mixed-up row shows
-    assert np.array_equal(fill_all(job, Portion(samples)), whole)
+    assert np.array_equal(fill_all(job, BatchPlan(samples)), whole)
 
 
 def test_every_sample_keeps_its_own_lyrics_in_whatever_group_it_is():
@@ -123,7 +123,7 @@ def test_every_sample_keeps_its_own_lyrics_in_whatever_group_it_is():
     same_start = replace(make_codes(job), array=np.zeros((SAMPLES, 3), dtype=np.uint16))
     whole = [*fill(job, same_start, lambda done: None)][-1].array
     assert len(np.unique(whole, axis=0)) > 1
-    apart = [*fill(job, same_start, lambda done: None, Portion(2))][-1].array
+    apart = [*fill(job, same_start, lambda done: None, BatchPlan(2))][-1].array
     assert np.array_equal(apart, whole)
 
 
@@ -131,14 +131,14 @@ def test_every_sample_keeps_its_own_lyrics_in_whatever_group_it_is():
 @pytest.mark.parametrize("chunk", [1, 2, 6, 8, 12])
 def test_the_likeliest_codes_are_the_same_in_whatever_pieces_the_known_ones_are_read(kind, chunk):
     job = make_job(kind, sampling=LevelSampling(temperature=0, advance=0.5))
-    assert np.array_equal(fill_all(job, Portion(SAMPLES, chunk)), fill_all(job))
+    assert np.array_equal(fill_all(job, BatchPlan(SAMPLES, chunk)), fill_all(job))
 
 
 @pytest.mark.parametrize("samples", [1, 2, 4, SAMPLES])
 def test_what_is_done_grows_to_the_end_in_any_portion(samples, monkeypatch):
     monkeypatch.setattr("jukectl.sampling.level.GLANCE", 0.0)
     told = []
-    fill_all(make_job("top"), Portion(samples), watch=told.append)
+    fill_all(make_job("top"), BatchPlan(samples), on_progress=told.append)
     assert told == sorted(told)
     assert told[-1] == 40
     assert set(told) >= set(range(5, 41))
@@ -150,17 +150,17 @@ def test_where_memory_runs_out_half_as_many_are_made_at_a_time_to_the_same_codes
     job, less = make_job(kind), []
     whole = fill_all(job)
     job.prior.rows = room
-    assert np.array_equal(fill_all(job, lessened=less.append), whole)
-    assert [portion.samples for portion in less] == tried  # once, and not again at the next window
-    assert all(portion.chunk is None for portion in less)
+    assert np.array_equal(fill_all(job, on_reduced=less.append), whole)
+    assert [batch.samples for batch in less] == tried  # once, and not again at the next window
+    assert all(batch.chunk is None for batch in less)
 
 
 def test_a_single_sample_reads_what_is_known_in_smaller_pieces():
     job, less = make_job("lyrics", sampling=LevelSampling(temperature=0, advance=0.5)), []
     whole = fill_all(job)
     job.prior.rows, job.prior.longest = 1, 7
-    assert np.array_equal(fill_all(job, lessened=less.append), whole)
-    assert less == [Portion(2), Portion(1), Portion(1, 12), Portion(1, 6)]
+    assert np.array_equal(fill_all(job, on_reduced=less.append), whole)
+    assert less == [BatchPlan(2), BatchPlan(1), BatchPlan(1, 12), BatchPlan(1, 6)]
 
 
 def test_where_nothing_smaller_is_left_the_error_comes_out_and_what_was_saved_stays():
@@ -182,7 +182,7 @@ def test_memory_that_runs_out_in_a_later_window_costs_that_window_alone():
     job.prior.rows = 3
     assert np.array_equal([*windows][-1].array, whole)
     assert np.array_equal(first.array, whole[:, :16])
-    assert less == [Portion(2)]
+    assert less == [BatchPlan(2)]
     assert min(told[told.index(16) :]) == 16  # the first window was not made again
 
 
@@ -201,7 +201,7 @@ CHILD = """
 import resource, sys
 import numpy as np, torch
 sys.path.insert(0, {folder!r})
-from test_portions import LevelSampling, Portion, fill, make_codes, make_job
+from test_batches import LevelSampling, BatchPlan, fill, make_codes, make_job
 torch.set_num_threads(1)
 from dataclasses import replace
 from jukectl.codes.level import Level
@@ -214,7 +214,7 @@ torch.manual_seed(0)
 prior = Prior(config).eval().requires_grad_(False)
 job = replace(make_job("top"), prior=prior, total=12)
 codes = replace(make_codes(job), array=np.zeros((64, 3), dtype=np.uint16))
-warm = [*fill(replace(job, total=6), codes, lambda done: None, Portion(1))]  # libraries, loaded before the limit
+warm = [*fill(replace(job, total=6), codes, lambda done: None, BatchPlan(1))]  # libraries, loaded before the limit
 if sys.argv[1] == "limited":
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     limit = used + 220 * 2**20  # the keys and values of 64 samples are twice that and more
@@ -222,7 +222,7 @@ if sys.argv[1] == "limited":
 less = []
 result = [*fill(job, codes, lambda done: None, None, less.append)][-1]
 np.save(sys.argv[2], result.array)
-print([portion.samples for portion in less])
+print([batch.samples for batch in less])
 """
 
 
