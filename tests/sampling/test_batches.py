@@ -136,7 +136,7 @@ def test_the_likeliest_codes_are_the_same_in_whatever_pieces_the_known_ones_are_
 
 @pytest.mark.parametrize("samples", [1, 2, 4, SAMPLES])
 def test_what_is_done_grows_to_the_end_in_any_portion(samples, monkeypatch):
-    monkeypatch.setattr("jukectl.sampling.level.GLANCE", 0.0)
+    monkeypatch.setattr("jukectl.sampling.level.REPORT_INTERVAL", 0.0)
     told = []
     fill_all(make_job("top"), BatchPlan(samples), on_progress=told.append)
     assert told == sorted(told)

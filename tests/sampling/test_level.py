@@ -232,7 +232,7 @@ def test_the_watcher_is_told_how_far_it_is_up_to_the_end_of_every_window():
 
 
 def test_the_watcher_of_slow_codes_is_told_of_every_one(monkeypatch):
-    monkeypatch.setattr("jukectl.sampling.level.GLANCE", 0.0)
+    monkeypatch.setattr("jukectl.sampling.level.REPORT_INTERVAL", 0.0)
     told = []
     fill_all(make_job(Level.TOP, 20), make_codes(Level.TOP, 3), told.append)
     assert told == list(range(4, 21))

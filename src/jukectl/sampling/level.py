@@ -1,4 +1,4 @@
-"""A whole level, window by window, saved as it goes: the same code for all three."""
+"""Sampling of a level, window by window; one implementation for all three levels."""
 
 import gc
 import time
@@ -39,38 +39,41 @@ from jukectl.sampling.windows import (
     upper_span,
 )
 
-OnProgress = Callable[[int], None]  # told how many codes of the level exist
-REPORT_INTERVAL = 0.05
-"""Seconds between two looks at the progress, and at Ctrl-C, at the least."""
+OnProgress = Callable[[int], None]  # called with the number of codes of the level that exist
+OnReduced = Callable[[BatchPlan], None]  # called with the smaller batch plan that is used after running out of memory
 
-OnReduced = Callable[[BatchPlan], None]  # told how much is made at a time from here on, since memory ran out
+REPORT_INTERVAL = 0.05
+"""Target seconds of one decoder call: calls decode more codes until they take this long.
+
+Progress is reported, and Ctrl-C takes effect, between calls.
+"""
 
 
 @dataclass(frozen=True)
 class LevelJob:
-    """What it takes to fill a level, beside the codes that exist."""
+    """Everything that sampling a level depends on, except the codes that exist already."""
 
     prior: Prior
-    total: int  # codes the level shall have
+    total: int  # codes that the level will have
     seed: int
     sampling: LevelSampling
-    song_samples: int  # total length told to the timing conditioner, in audio samples
+    song_samples: int  # total length for the timing conditioner, in audio samples
     artist: int = UNLABELLED
     genres: tuple[int, ...] = (UNLABELLED,)
     offset: int = 0  # audio samples of that song before the level's first code
-    segments: tuple[Segment, ...] = ()  # in place of artist, genres and settings, which may be mixed there, and change
+    segments: tuple[Segment, ...] = ()  # replace artist, genres and settings, for mixtures and scheduled changes
     upper: np.ndarray | None = field(default=None, repr=False)  # (samples, frames) codes of the level above
     streams: tuple[int, ...] = ()  # random stream of each sample; default 0, 1, 2 ...
-    stream_offset: int = 0  # position in the random stream of the level's first code, for a part of a longer song
-    lyrics: tuple[tuple[int, ...], ...] = ((),)  # ids of all characters: of one text, or of one a sample
-    lyric_onsets: tuple[tuple[int, ...] | None, ...] = (None,)  # of each in audio samples; None: spread
-    notes: ToldNotes | None = None  # in seconds since the level's first code
+    stream_offset: int = 0  # position of the first code in the random stream, for a part of a longer song
+    lyrics: tuple[tuple[int, ...], ...] = ((),)  # ids of all characters: one text, or one for each sample
+    lyric_onsets: tuple[tuple[int, ...] | None, ...] = (None,)  # of each text, in audio samples; None: spread evenly
+    notes: ToldNotes | None = None  # times in seconds from the level's first code
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    int8: bool = False  # weights of a byte each
+    int8: bool = False  # 8-bit weights, CPU only
 
     @property
     def level(self) -> Level:
-        """The level that is filled."""
+        """Level that is sampled."""
         return self.prior.config.level
 
     @property
@@ -83,14 +86,15 @@ class LevelJob:
         return self.streams[sample] if self.streams else sample
 
     def segment(self, window: Window) -> Segment:
-        """What the codes that a window adds are drawn with."""
+        """Return the segment that a window's new codes belong to."""
         if self.segments:
+            # windows are cut at segment boundaries, so the first new code stands for all of them
             return segment_at(self.segments, window.start + window.prefix)
         return Segment(artist=Mixture.of(self.artist), genres=Mixture.of(*self.genres), sampling=self.sampling)
 
     @property
     def rows_per_sample(self) -> int:
-        """Rows of a decoder that a sample takes at the most: two where labels are weighed against none."""
+        """Rows of the decoder's batch per sample at most: two under classifier-free guidance."""
         return max([self.sampling.rows, *(segment.sampling.rows for segment in self.segments)])
 
     def positions(self, window: Window) -> tuple[int, int]:
@@ -98,19 +102,19 @@ class LevelJob:
         return self.stream_offset + window.start + window.prefix, self.stream_offset + window.stop
 
     def windows(self, done: int) -> list[Window]:
-        """The windows that are left to do."""
+        """Return the windows that remain when `done` codes exist."""
         context, cuts = self.prior.config.context, cuts_of(self.segments)
         advance = advance_codes(context, self.sampling.advance, self.ratio)
         return list(plan_windows(self.total, context=context, advance=advance, done=done, ratio=self.ratio, cuts=cuts))
 
-    def spans(self, begun: int) -> Spans | None:
-        """The spans that the level is made in, where `begun` codes were there before; None where it is made in one."""
-        return spans_of(self.prior.config, self.sampling, self.total, begun)
+    def spans(self, prefix: int) -> Spans | None:
+        """Return the spans of a level that started with `prefix` codes; None where it is sampled in one piece."""
+        return spans_of(self.prior.config, self.sampling, self.total, prefix)
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A window of one sample. Rows that are made together know and add equally many codes."""
+    """A window of one sample. Rows of one batch have prefixes of equal length and add equally many codes."""
 
     sample: int
     window: Window
@@ -123,21 +127,23 @@ def fill(
     batch: BatchPlan | None = None,
     on_reduced: OnReduced = lambda batch: None,
 ) -> Iterator[Codes]:
-    """Codes of the level after each window, until `job.total` are there. What exists is never sampled again.
+    """Yield the codes of the level after each window, until it has `job.total` of them.
 
-    Whoever iterates saves each result; a run that stops in between goes on from the last one saved to the same codes.
-    At most a `batch` of a window is made at a time, or all of it. Where memory runs out, the window is begun again
-    with half of that, and `on_reduced` is told; where there is no half, the error goes on to whoever iterates.
+    Existing codes are never sampled again. The caller saves each result; an interrupted run that resumes from the last
+    saved result samples the same codes. `batch` limits the samples and prefix positions that are processed at a time,
+    default all. Where memory runs out, the window is repeated with a smaller batch plan and `on_reduced` is called with
+    it; the error is raised where no smaller plan exists.
     """
-    maker = _Maker(job, batch or BatchPlan(codes.samples), codes.samples, on_reduced)
+    sampler = _WindowSampler(job, batch or BatchPlan(codes.samples), codes.samples, on_reduced)
     for window in job.windows(codes.done):
         rows = [_Row(sample, window) for sample in range(codes.samples)]
         begin = window.start + window.prefix
 
-        def told(made: int, begin: int = begin, samples: int = codes.samples) -> None:
+        # the defaults bind this iteration's values: a closure would see those of the last one
+        def report(made: int, begin: int = begin, samples: int = codes.samples) -> None:
             on_progress(begin + made // samples)
 
-        codes = codes.append(maker.make(rows, codes.array[:, window.start : begin], told))
+        codes = codes.append(sampler.sample(rows, codes.array[:, window.start : begin], report))
         yield codes
 
 
@@ -150,52 +156,56 @@ def fill_spans(
     batch: BatchPlan | None = None,
     on_reduced: OnReduced = lambda batch: None,
 ) -> Iterator[tuple[Codes, SpanCodes]]:
-    """The same in spans, see `spans.py`: after each round the codes without a gap, and all that the spans have made.
+    """Yield, after each round of spans (see `spans.py`), the level's contiguous codes and all codes of the spans.
 
-    Whoever iterates saves both, the spans first: a run that stopped goes on from them. A batch's samples are rows
-    here, each a span of a sample. The watcher is told the share of the work that is done, as codes of the level.
+    The caller saves both, the codes of the spans first, since an interrupted run resumes from them. The samples of a
+    batch plan are rows here, one for each span of each sample. Progress is the share of the work done, scaled to codes
+    of the level.
     """
     count = codes.samples * len(spans.starts)
-    maker = _Maker(job, batch or BatchPlan(count), count, on_reduced)
-    before = codes.cut(spans.prefix)
+    sampler = _WindowSampler(job, batch or BatchPlan(count), count, on_reduced)
+    before = codes.cut(spans.prefix)  # the spans' own codes are in `unfinished`
     for windows in spans.rounds(unfinished.made):
         grown = [_prefix(spans, span, window, before, unfinished) for span, window in enumerate(windows)]
         done = unfinished.made * count
-        for alike in _alike(job, windows):
-            rows = [_Row(sample, window) for window in alike.values() for sample in range(codes.samples)]
+        for group in _batches(job, windows):
+            rows = [_Row(sample, window) for window in group.values() for sample in range(codes.samples)]
 
-            def told(made: int, done: int = done) -> None:
+            def report(made: int, done: int = done) -> None:
                 on_progress(spans.prefix + (spans.total - spans.prefix) * (done + made) // (count * spans.row_length))
 
-            new = maker.make(rows, np.concatenate([grown[span] for span in alike]), told)
+            new = sampler.sample(rows, np.concatenate([grown[span] for span in group]), report)
             done += new.size
-            for span, made in zip(alike, np.split(new, len(alike)), strict=True):
+            for span, made in zip(group, np.split(new, len(group)), strict=True):
                 grown[span] = np.concatenate([grown[span], made], axis=1)
+        # rows have prefixes of different lengths in the first round, and all end alike: the last codes are the new ones
         added = windows[0].stop - (spans.starts[0] - spans.warmup) - unfinished.made
         unfinished = unfinished.append(np.stack(grown)[:, :, -added:])
-        codes = before.append(_without_gap(spans, before, unfinished))
+        codes = before.append(_contiguous(spans, before, unfinished))
         yield codes, unfinished
 
 
 def no_spans_yet(spans: Spans, codes: Codes, key: str) -> SpanCodes:
-    """What spans have before their first round."""
+    """Return the codes of the spans before their first round: none."""
     return SpanCodes(key, spans.prefix, np.zeros((len(spans.starts), codes.samples, 0), dtype=np.uint16))
 
 
 def _prefix(spans: Spans, span: int, window: Window, before: Codes, unfinished: SpanCodes) -> np.ndarray:
-    """The codes (samples, window.prefix) that a span's window knows: the span's own, or in its lead-in those before."""
-    if unfinished.made < spans.warmup:
+    """Return the prefix (samples, window.prefix) of a span's window."""
+    if unfinished.made < spans.warmup:  # the first round: only the first span has a prefix, codes of the level
         return before.array[:, window.start : window.start + window.prefix]
-    first = window.start - (spans.starts[span] - spans.warmup)
+    first = window.start - (spans.starts[span] - spans.warmup)  # a row's array begins with its warm-up codes
     prefix: np.ndarray = unfinished.array[span, :, first : first + window.prefix]
     return prefix
 
 
-def _alike(job: LevelJob, windows: Sequence[Window]) -> Iterator[dict[int, Window]]:
-    """The windows by span, in the order in which they are made, and cut where what they are told changes.
+def _batches(job: LevelJob, windows: Sequence[Window]) -> Iterator[dict[int, Window]]:
+    """Yield the windows of a round in groups that can be sampled in one batch, as span to window.
 
-    Those that know and add equally many codes, drawn alike, are made together; those that add none are left out.
+    Windows are cut where a segment ends. Windows of a group have prefixes of equal length, add equally many codes and
+    share their sampling settings; windows that add none are left out.
     """
+    # the n-th piece of every window before any piece after it: a piece needs the codes of the piece before as prefix
     for pieces in zip_longest(*(cut_window(window, cuts_of(job.segments)) for window in windows)):
         groups: dict[tuple[int, int, LevelSampling], dict[int, Window]] = {}
         for span, window in enumerate(pieces):
@@ -204,77 +214,78 @@ def _alike(job: LevelJob, windows: Sequence[Window]) -> Iterator[dict[int, Windo
         yield from groups.values()
 
 
-def _without_gap(spans: Spans, before: Codes, unfinished: SpanCodes) -> np.ndarray:
-    """The codes (samples, n) that follow on those before without a gap, each from the span that it is kept of."""
+def _contiguous(spans: Spans, before: Codes, unfinished: SpanCodes) -> np.ndarray:
+    """Return the codes (samples, n) that follow `before` without a gap, each from the span that contributes it."""
     parts = []
     for (start, stop), first, made in zip(spans.kept(), spans.starts, unfinished.array, strict=True):
         parts.append(made[:, start - (first - spans.warmup) :][:, : stop - start])
-        if parts[-1].shape[1] < stop - start:
+        if parts[-1].shape[1] < stop - start:  # this span is unfinished, so codes of later spans come after a gap
             break
     return np.concatenate(parts, axis=1)
 
 
-class _Maker:
-    """Makes the windows of a job with one decoder, so many rows at a time; with less where memory runs out."""
+class _WindowSampler:
+    """Samples the windows of a job with one decoder; with a smaller batch plan after running out of memory."""
 
     def __init__(self, job: LevelJob, batch: BatchPlan, most: int, on_reduced: OnReduced) -> None:
         self._job = job
         self._batch = batch
-        self._most = most
+        self._most = most  # rows of the largest batch that the job has
         self._on_reduced = on_reduced
-        self._decoder: Decoder | None = None
+        self._decoder: Decoder | None = None  # its cache is sized by the batch plan, so it is replaced with the plan
 
-    def make(self, rows: Sequence[_Row], prefix: np.ndarray, told: OnProgress) -> np.ndarray:
-        """The codes (rows, new) that windows add, given those they know (rows, prefix); `told` how many it has made."""
+    def sample(self, rows: Sequence[_Row], prefix: np.ndarray, report: OnProgress) -> np.ndarray:
+        """Return the new codes (rows, new) of windows with prefixes (rows, n); `report` is called with their count."""
         job = self._job
         while True:
-            less = self._batch.halved(job.prior.config)
+            smaller = self._batch.halved(job.prior.config)
             try:
                 if self._decoder is None:
                     count = min(self._batch.samples, self._most) * job.rows_per_sample
                     self._decoder = decoder_for(job.prior, count, job.sampling, int8=job.int8)
-                return _fill_rows(job, rows, prefix, told, self._decoder, self._batch)
+                return _sample_rows(job, rows, prefix, report, self._decoder, self._batch)
             except (MemoryError, RuntimeError) as error:
-                if less is None or not is_out_of_memory(error):
+                if smaller is None or not is_out_of_memory(error):
                     raise
-            # only here, since the error keeps the tensors of what failed
-            self._batch, self._decoder = less, None
+            # after the except block: until it ends, the traceback keeps the tensors of the failed attempt alive
+            self._batch, self._decoder = smaller, None
             _release_memory(job.device)
-            self._on_reduced(less)
+            self._on_reduced(smaller)
 
 
 def _release_memory(device: torch.device) -> None:
-    """Give memory that is not in use back to the device."""
-    gc.collect()  # what failed may hang in a circle of references
+    """Return unused memory to the device."""
+    gc.collect()  # tensors of the failed attempt may be part of a reference cycle
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
 
 
-def _fill_rows(
-    job: LevelJob, rows: Sequence[_Row], prefix: np.ndarray, told: OnProgress, decoder: Decoder, batch: BatchPlan
+def _sample_rows(
+    job: LevelJob, rows: Sequence[_Row], prefix: np.ndarray, report: OnProgress, decoder: Decoder, batch: BatchPlan
 ) -> np.ndarray:
-    """The codes (rows, new) that windows add: made for one group of rows after another, by the one decoder."""
+    """Return the new codes (rows, new), sampled in groups of rows as the batch plan says."""
     parts: list[np.ndarray] = []
     for group in batch.groups(len(rows)):
 
-        def more(made: int, before: int = group.start * rows[0].window.new) -> None:
-            told(before + made)
+        def report_all(made: int, before: int = group.start * rows[0].window.new) -> None:
+            report(before + made)
 
         some = slice(group.start, group.stop)
-        parts.append(_fill_group(job, rows[some], prefix[some], more, decoder, batch.chunk))
+        parts.append(_sample_group(job, rows[some], prefix[some], report_all, decoder, batch.chunk))
     return np.concatenate(parts)
 
 
-def _fill_group(
-    job: LevelJob, rows: Sequence[_Row], prefix: np.ndarray, told: OnProgress, decoder: Decoder, chunk: int | None
+def _sample_group(
+    job: LevelJob, rows: Sequence[_Row], prefix: np.ndarray, report: OnProgress, decoder: Decoder, chunk: int | None
 ) -> np.ndarray:
-    """The codes (rows, new) of some of the rows, at once."""
+    """Return the new codes (B, new) of the B rows of one batch."""
     numbers = [uniforms(job.seed, job.level, job.stream(row.sample), *job.positions(row.window)) for row in rows]
-    uniform = torch.from_numpy(np.stack(numbers))
+    uniform = torch.from_numpy(np.stack(numbers))  # (B, new) float64
     settings = job.segment(rows[0].window).sampling
     decoder.draw_with(settings)
+    # under classifier-free guidance the batch is doubled: B conditional rows, then B unconditional ones
     prefix = np.tile(prefix.astype(np.int64), (settings.rows, 1))
     decoder.begin(torch.from_numpy(prefix), _conditioning(job, rows, twice=settings.rows > 1), chunk)
     drawn, made, at_once = [], 0, 1
@@ -282,31 +293,35 @@ def _fill_group(
         began = time.perf_counter()
         drawn.append(decoder.decode(uniform[:, made : made + at_once]))
         made += drawn[-1].shape[1]
-        told(made * len(rows))
+        report(made * len(rows))
+        # long calls save the overhead between calls, short ones keep progress and Ctrl-C responsive
         if time.perf_counter() - began < REPORT_INTERVAL:
             at_once *= 2
     new = torch.cat(drawn, dim=1)
-    # a character that was drawn for a code is heard on by its window, and is code 0 to all others, as published
+    # a lyric token sampled in place of a code stays in this window's context, but is stored as code 0: later windows
+    # and the decoder see code 0, as in the published one-stack model, whose head covers both vocabularies
     return new.where(new < job.prior.config.codebook_size, 0).numpy()
 
 
 def conditioning_of(job: LevelJob, sample: int, window: Window) -> Conditioning:
-    """What one window of a sample is told."""
+    """Return the conditioning of one window of a sample."""
     return _conditioning(job, [_Row(sample, window)])
 
 
 def sung_window(job: LevelJob, sample: int, start: int, shift: int = 0) -> LyricWindow:
-    """The part of the lyrics of a sample that the window which starts at a code is told; of a prior that hears them.
+    """Return the lyrics that a window starting at code `start` is conditioned on, for a prior with lyrics.
 
-    With a `shift`, in audio samples, that of a window so much later.
+    With a `shift`, in audio samples, return those of a window that much later in the song.
     """
     config = job.prior.config
     assert config.lyrics is not None
     onsets = job.lyric_onsets[0 if len(job.lyric_onsets) == 1 else sample]
     if onsets is None:
+        # without times the place in the text follows from the relative place in the song, by the same offset that the
+        # timing conditioner sees; a shift is clamped to the song, outside of which there is no such place
         offset = song_offset(start, config, job.offset)
         offset = min(max(offset + shift, 0), job.song_samples - 1) if shift else offset
-    else:  # at its time, however long the songs are that the prior knows
+    else:  # with times, the true offset: the limits of the timing conditioner do not matter
         offset = job.offset + start * config.hop + shift
     return lyric_window(
         job.lyrics[0 if len(job.lyrics) == 1 else sample],
@@ -319,9 +334,9 @@ def sung_window(job: LevelJob, sample: int, start: int, shift: int = 0) -> Lyric
 
 
 def _conditioning(job: LevelJob, rows: Sequence[_Row], *, twice: bool = False) -> Conditioning:
-    """Labels at each window's place in the song, and the upper codes of the same span.
+    """Return the conditioning of B rows: labels at each window's place in the song, and its upper codes.
 
-    With `twice`, all rows are there once more after the last, without artist, genre and notes.
+    With `twice`, for 2B rows: the second half has no artist, genre and notes, but the same timing, lyrics and codes.
     """
     config = job.prior.config
     segments = [job.segment(row.window) for row in rows]
@@ -329,7 +344,7 @@ def _conditioning(job: LevelJob, rows: Sequence[_Row], *, twice: bool = False) -
         len(rows),
         slots=config.genre_slots,
         total_length=job.song_samples,
-        sample_length=config.window_samples,
+        sample_length=config.window_samples,  # of a whole window also where it has fewer codes, as published
         device=job.device,
     )
     labels = labels.styled([segment.artist for segment in segments], [segment.genres for segment in segments])
@@ -339,20 +354,20 @@ def _conditioning(job: LevelJob, rows: Sequence[_Row], *, twice: bool = False) -
         labels = replace(labels, lyrics=_lyric_windows(job, rows))
     if config.midi is not None and job.notes is not None:
         labels = replace(labels, notes=_rolls(job.notes, rows, config).to(job.device))
-    told = [labels, replace(labels.unlabelled(), notes=None)] if twice else [labels]
+    batches = [labels, replace(labels.unlabelled(), notes=None)] if twice else [labels]
     if job.upper is None:
-        return _joined([job.prior.conditioning(each) for each in told])
+        return _joined([job.prior.conditioning(each) for each in batches])
     spans = [upper_span(row.window, config.context, job.ratio, job.upper.shape[1]) for row in rows]
     parts = [job.upper[row.sample, start:stop] for row, (start, stop) in zip(rows, spans, strict=True)]
-    upper = torch.from_numpy(np.stack(parts).astype(np.int64)).to(job.device)
-    return _joined([job.prior.conditioning(each, upper) for each in told])
+    upper = torch.from_numpy(np.stack(parts).astype(np.int64)).to(job.device)  # (B, upper context)
+    return _joined([job.prior.conditioning(each, upper) for each in batches])
 
 
 def _rolls(notes: ToldNotes, rows: Sequence[_Row], config: PriorConfig) -> Tensor:
-    """The piano roll of each window, (rows, context, channels)."""
+    """Return the piano roll (B, context, channels) of each window."""
     rate = config.sample_rate / config.hop
 
-    @cache
+    @cache  # all samples share the notes, so windows with one start share the roll
     def roll(start: int) -> np.ndarray:
         return notes.roll(start, config.context, rate=rate)
 
@@ -364,12 +379,12 @@ def _joined(parts: Sequence[Conditioning]) -> Conditioning:
 
 
 def _lyric_windows(job: LevelJob, rows: Sequence[_Row]) -> Tensor:
-    """The part of the lyrics of its sample that each window is told, (rows, characters)."""
+    """Return the lyrics (B, characters) of each window."""
 
     @cache
     def ids(sample: int, start: int, shift: int) -> np.ndarray:
         return sung_window(job, sample, start, shift).ids
 
-    one = len(job.lyrics) == 1
+    one = len(job.lyrics) == 1  # one text serves all samples, so its windows are computed once
     windows = [ids(0 if one else row.sample, row.window.start, job.segment(row.window).lyrics_shift) for row in rows]
     return torch.from_numpy(np.stack(windows)).to(job.device)
