@@ -67,7 +67,7 @@ def wrong_imports(package: str, source: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("package", [*HEIGHT])
+@pytest.mark.parametrize("package", sorted(HEIGHT))
 def test_imports_point_down(package):
     found = {path.name: wrong_imports(package, path.read_text()) for path, name in modules() if name == package}
     assert found
