@@ -14,7 +14,7 @@ CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(MINI)/runs/bottom $(MINI)/runs/middle $(MINI)/runs/notes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo explorer page-tools test test-slow lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
+.PHONY: help setup demo explorer page-tools test test-fast test-slow lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,8 +35,17 @@ demo: setup ## continue examples/riff.wav by 20 seconds of new music
 	@$(JUKECTL) continue examples/riff.wav --artist 'Nikola Whallon' --genre Electronic --seconds 20 --seed 7 --out demo
 	@echo 'The riff, and after 12 seconds the new music, is in demo/audio/0.wav'
 
-test: setup page-tools ## run the tests
-	@$(BIN)/python -m pytest -rs
+test: setup page-tools ## run the tests, on all cores
+	@$(BIN)/python -m pytest -rs $(PARALLEL) -m 'not slow and not alone'
+	@$(BIN)/python -m pytest -rs -m alone
+
+test-fast: setup ## run the tests of the core alone, in under two minutes: for the inner loop
+	@$(BIN)/python -m pytest -x $(PARALLEL) -m 'not slow and not alone' $(CORE_TESTS)
+
+# A file of tests stays on one core, so that what its tests share is made once. Tests marked alone measure time.
+
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
+CORE_TESTS := $(addprefix tests/,codes lyrics midi nn plan prior sampling vqvae native test_imports.py test_stored_recipe.py)
 
 test-slow: setup ## run the tests that take minutes each
 	@$(BIN)/python -m pytest -rs -m slow

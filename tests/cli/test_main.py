@@ -246,6 +246,7 @@ def test_version(jukectl):
     assert jukectl("--version").out == f"jukectl {__version__}\n"
 
 
+@pytest.mark.alone
 def test_help_is_there_at_once():
     """0.3 seconds on an idle machine; what counts here is processor time, which a busy one does not stretch as much."""
     import resource

@@ -125,6 +125,7 @@ def test_what_is_wrong_is_told_as_by_the_command_itself(ask, song, tmp_path):
         estimate_sample(tmp_path / "new", ask(max_memory=10**6))
 
 
+@pytest.mark.alone
 def test_the_time_is_that_of_the_run_within_a_factor_of_two(ask, tmp_path):
     request = ask(seconds=LONG / 2, samples=64)  # so that what is measured is more than the disk
     sample(tmp_path / "warm", ask())

@@ -134,6 +134,7 @@ def test_killed_as_soon_as_it_began_it_can_be_begun_again(start, render, tmp_pat
     assert song.audio_path(1).exists()
 
 
+@pytest.mark.alone
 def test_a_second_process_on_the_same_song_is_told_so_at_once(start, render, tmp_path, capsys):
     process = start(*render(tmp_path / "song"))
     wait_until((tmp_path / "song" / "top.npz").exists, process)
