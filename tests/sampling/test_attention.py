@@ -58,7 +58,7 @@ def by_hand(job: LevelJob, codes: np.ndarray, start: int, known: int, lyrics_fro
 
 
 def test_each_code_is_looked_up_in_the_window_that_added_it(job, codes, monkeypatch):
-    monkeypatch.setattr(attention, "FINEST", 0.0)
+    monkeypatch.setattr(attention, "SHORTEST_ROW", 0.0)
     found = song_attention(job, codes, 0, layer=3, head=1)
     assert found.weights.shape == (60, 37)
     assert found.seconds_a_row == pytest.approx(0.008)
@@ -72,9 +72,9 @@ def test_each_code_is_looked_up_in_the_window_that_added_it(job, codes, monkeypa
 
 
 def test_codes_are_taken_together_where_they_are_short_or_many(job, codes, monkeypatch):
-    monkeypatch.setattr(attention, "FINEST", 0.0)
+    monkeypatch.setattr(attention, "SHORTEST_ROW", 0.0)
     each = song_attention(job, codes, 0, layer=3, head=1)
-    monkeypatch.setattr(attention, "FINEST", 0.033)
+    monkeypatch.setattr(attention, "SHORTEST_ROW", 0.033)
     four = song_attention(job, codes, 0, layer=3, head=1)
     assert four.seconds_a_row == pytest.approx(0.032)
     np.testing.assert_allclose(four.weights, each.weights.reshape(15, 4, 37).mean(axis=1), atol=1e-6)

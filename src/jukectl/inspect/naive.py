@@ -1,6 +1,7 @@
-"""The plain way to decode, to compare with: torch, operator by operator, keys and values joined anew for each code.
+"""Naive decoder, a baseline: torch, operator by operator, with keys and values concatenated for each code.
 
-It is what most write first. Every layer keeps the keys and values of all positions, whatever its kind can see of them.
+Every layer keeps the keys and values of all positions, including those that its kind of attention can no longer see.
+`jukectl bench` reports its time, so it is part of the package.
 """
 
 from typing import cast
@@ -19,19 +20,19 @@ from jukectl.sampling.draw import draw
 
 
 class NaiveDecoder(Decoder):
-    """Decodes with a cache that is concatenated. B samples, H heads, D numbers a head."""
+    """Decodes with a concatenated cache. B samples, H heads, D inner width of a head."""
 
     def __init__(self, prior: Prior, settings: LevelSampling) -> None:
         self.prior = prior
         self.settings = settings
         self._blocks = [cast(Block, block) for block in prior.transformer.blocks]
         self._device = prior.positions.device
-        self._last = torch.zeros(0, dtype=torch.int64)  # the code drawn last, of each sample
+        self._last = torch.zeros(0, dtype=torch.int64)  # last code of each sample
         self._past: list[tuple[Tensor, Tensor]] = []  # of each layer, keys and values (B, H, positions, D)
 
     @torch.inference_mode()
     def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:
-        """Read the known codes (B, n), all at once whatever the `chunk`."""
+        """Read the prefix (B, n), all at once; `chunk` is ignored."""
         self._conditioning, self._position, self._past = conditioning, known.shape[1], []
         x = self.prior.inputs(known.to(self._device), conditioning, 0, self.prior.config.lead + known.shape[1] + 1)
         for block, lyrics in zip(self._blocks, self.prior.transformer.states(conditioning.lyrics), strict=True):
@@ -47,8 +48,8 @@ class NaiveDecoder(Decoder):
 
     @torch.inference_mode()
     def decode(self, uniform: Tensor) -> Tensor:
-        """The next ids (B, n)."""
-        if self._device.type != "mps":
+        """Sample the next ids (B, n)."""
+        if self._device.type != "mps":  # which has no float64: there the CPU samples
             uniform = uniform.to(self._device)
         drawn: list[Tensor] = []
         for index in range(uniform.shape[1]):
@@ -67,7 +68,7 @@ class NaiveDecoder(Decoder):
         return torch.stack(drawn, dim=1).cpu() if drawn else torch.empty(uniform.shape, dtype=torch.int64)
 
     def _step(self, code: Tensor) -> Tensor:
-        """The last hidden states (B, width) of the current position, which reads a code (B,)."""
+        """Return the last hidden states (B, width) of the current position, whose input is a code (B,)."""
         x: Tensor = self.prior.codes(code) + self.prior.positions[self.prior.config.lead + self._position]
         if self._conditioning.positions is not None:
             x = x + self._conditioning.positions[:, self._position]
@@ -79,7 +80,7 @@ class NaiveDecoder(Decoder):
         return x
 
     def _attend(self, layer: int, x: Tensor) -> Tensor:
-        """A layer's attention of the current position, (B, width) to (B, width)."""
+        """Return a layer's attention at the current position, (B, width) to (B, width)."""
         attention = self._blocks[layer].attention
         if isinstance(attention, EncoderAttention):
             query = _heads(attention.q(x).unsqueeze(1), attention.heads)
@@ -91,7 +92,7 @@ class NaiveDecoder(Decoder):
             self._past[layer] = (torch.cat([past[0], new[0]], dim=2), torch.cat([past[1], new[1]], dim=2))
             seen = _seen(attention, position)
             keys, values = (one[:, :, seen] for one in self._past[layer])
-        if keys.shape[2] == 0:
+        if keys.shape[2] == 0:  # the first block has no previous row: attention is zero, and its bias remains
             bias: Tensor = attention.out.bias
             return bias.expand(len(x), -1)
         attended = F.scaled_dot_product_attention(query, keys, values)  # (B, H, 1, D)
@@ -99,7 +100,7 @@ class NaiveDecoder(Decoder):
         return result
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states (B, width) to logits (B, ids)."""
+        """Return logits (B, ids) of hidden states (B, width)."""
         table = self.prior.codes.weight if self.prior.head is None else self.prior.head
         if self.prior.head is None and self._conditioning.positions is not None:
             hidden = hidden + self._conditioning.positions[:, self._position]
@@ -107,12 +108,12 @@ class NaiveDecoder(Decoder):
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:
-    """(B, n, A) to (B, H, n, D)."""
+    """Reshape (B, n, A) to (B, H, n, D)."""
     return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 def _seen(attention: FactoredAttention, position: int) -> slice:
-    """The positions that one sees, itself included."""
+    """Return the positions that a position attends to, itself included."""
     block = attention.layout.block
     match attention.kind:
         case AttentionKind.ROW:
