@@ -1,27 +1,33 @@
-"""Learning one autoencoder of all levels, which no model comes of: what separate ones are compared with."""
+"""Training of one autoencoder of all levels, to compare the codec's separate ones with; it cannot become a model.
 
+python examples/ablations/hierarchical_task.py RECIPE [KEY=VALUE ...]
+"""
+
+import sys
 from collections.abc import Mapping, Sequence
 from math import inf
+from pathlib import Path
 
+from hierarchical import HierarchicalVQVAE
 from torch import Tensor, nn
 
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
-from jukectl.progress import Report
+from jukectl.progress import Progress, Report
 from jukectl.training.codec_task import CodecTask
 from jukectl.training.config import VQVAERecipe
+from jukectl.training.runs import train_vqvae
 from jukectl.vqvae.codebook import Codebook
 from jukectl.vqvae.config import VQVAEConfig
-from jukectl.vqvae.hierarchical import HierarchicalVQVAE
 from jukectl.vqvae.loss import commitment, terms
 from jukectl.vqvae.model import Reconstruction
 
 
 class HierarchicalTask(CodecTask):
-    """Trains a hierarchical VQ-VAE by one loss on the audio of all levels.
+    """Trains a hierarchical VQ-VAE with one loss on the audio of all levels.
 
-    The figures of a level are of its codes and those above it, without the ones below; the best weights are those that
-    sound best with all of them.
+    A level is evaluated with its codes and those above it, without the ones below. The best weights are those with the
+    best audio from all codes.
     """
 
     def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, report: Report) -> None:
@@ -30,20 +36,20 @@ class HierarchicalTask(CodecTask):
         super().__init__(recipe, config, report)
 
     def make(self) -> nn.Module:
-        """One autoencoder."""
+        """Return the autoencoder with random weights."""
         self.hierarchy = HierarchicalVQVAE(self.config)
         return self.hierarchy
 
     def wholes(self) -> Sequence[nn.Module]:
-        """The one autoencoder."""
+        """Return the autoencoder, the only part with a loss."""
         return [self.hierarchy]
 
     def codebook(self, level: Level) -> Codebook:
-        """The codebook of one level."""
+        """Return the codebook of one level."""
         return self.hierarchy.codebook(level)
 
     def loss(self, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss on clips (B, N): of the one audio, and of how far each level's latents are from its codebook."""
+        """Return the loss on clips (B, N), of the one audio and of the commitment of each level, and its terms."""
         weights = self.recipe.loss
         (hierarchy,) = self.parts
         results: Mapping[Level, Reconstruction] = hierarchy(batch, quantize=not self._wait())
@@ -54,21 +60,21 @@ class HierarchicalTask(CodecTask):
             self.remember(level, result)
             distance = commitment(result)
             figures[f"{level.label}_commitment"] = distance.detach()
-            if level is not Level.BOTTOM:
+            if level is not Level.BOTTOM:  # whose commitment is in the weighted terms already
                 total = total + weights.commitment * distance
         return total, figures
 
     def evaluate(self) -> Mapping[str, float]:
-        """Figures of held-out songs, level by level; what counts is all levels together."""
+        """Return metrics of held-out songs by level; the objective is that of all levels together."""
         figures = super().evaluate()
         return {**figures, self.objective: inf if self._wait() else figures["bottom_convergence_db"]}
 
     def latents(self, audio: Tensor, level: Level) -> Tensor:
-        """What comes to a level's codebook of audio (B, N): (B, T, D), float32."""
+        """Return the latents (B, T, D), float32, that a level quantizes for audio (B, N)."""
         return self._results(audio, quantize=False)[level].latents
 
     def heard(self, audio: Tensor, level: Level) -> Reconstruction:
-        """Audio (B, N) as this level's codes and those above it have it, nothing standing for those below."""
+        """Encode and decode audio (B, N) with the codes of this level and those above it, zeros for those below."""
         results = self._results(audio, quantize=not self._wait())
         result = results[level]
         if self._wait():
@@ -81,5 +87,19 @@ class HierarchicalTask(CodecTask):
         return results
 
     def _wait(self) -> bool:
-        """Whether codebooks have not started yet; they all do at the same step."""
+        """Return True until the codebooks have started, which they all do at the same step."""
         return any(map(self.waits, self.levels))
+
+
+def show(progress: Progress) -> None:
+    """Print progress, a line each."""
+    print(f"{progress.stage} {progress.done}/{progress.total} {progress.note}", file=sys.stderr)
+
+
+def main() -> None:
+    recipe, *overrides = sys.argv[1:]
+    print(train_vqvae(Path(recipe), overrides, show, tasks={"hierarchical": HierarchicalTask}))
+
+
+if __name__ == "__main__":
+    main()

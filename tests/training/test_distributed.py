@@ -29,7 +29,7 @@ import torch
 from jukectl.progress import silent
 from jukectl.training import runs
 from jukectl.training.distributed import join
-from jukectl.training.vqvae_task import VQVAETask
+from jukectl.training.codec_task import VQVAETask
 
 def main(folder, jobs):
     with join(torch.device("cpu")) as ranks:

@@ -1,7 +1,7 @@
 """A training run from its recipe file: what `jukectl train` does."""
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,9 @@ from jukectl.prior.config import PriorConfig
 from jukectl.progress import Report, Warn, unheard
 from jukectl.tables import build
 from jukectl.training.checkpointing import checkpoints, remove
-from jukectl.training.codec_task import VQVAETask
+from jukectl.training.codec_task import CodecTask, VQVAETask
 from jukectl.training.config import PriorRecipe, VQVAERecipe, load_recipe
 from jukectl.training.distributed import ALONE, Ranks
-from jukectl.training.hierarchical_task import HierarchicalTask
 from jukectl.training.loop import train
 from jukectl.training.prior_task import PriorTask
 from jukectl.training.starting import adapter_card, agreed_model, find_codec, find_prior
@@ -33,18 +32,33 @@ ADAPTER = "adapter.safetensors"
 MODEL_FILE = "model.toml"  # what a run's weights are: enough to assemble a model folder from runs
 
 
-def train_vqvae(recipe_path: Path, overrides: Sequence[str], report: Report, ranks: Ranks = ALONE) -> Path:
-    """Train a codec from a recipe; returns the best weights' path."""
+MakeTask = Callable[[VQVAERecipe, VQVAEConfig, Report], CodecTask]
+TASKS: Mapping[str, MakeTask] = {"separate": VQVAETask}
+
+
+def train_vqvae(
+    recipe_path: Path,
+    overrides: Sequence[str],
+    report: Report,
+    ranks: Ranks = ALONE,
+    *,
+    tasks: Mapping[str, MakeTask] = TASKS,
+) -> Path:
+    """Train a codec from a recipe and return the path of the best weights. `tasks` are those of each architecture."""
     recipe = load_recipe(recipe_path, VQVAERecipe, overrides)
     start = None if recipe.start is None else find_codec(recipe.start)
     with _naming(recipe_path):
         model = recipe.model if start is None else agreed_model(recipe.model, start.config.to_dict(), start.name)
+    if recipe.architecture not in tasks:
+        raise BadRecipe(
+            f"{recipe_path}: architecture {recipe.architecture} is for comparison only and cannot become a model: "
+            "leave architecture out, or train it with examples/ablations/train.py"
+        )
     config = build(VQVAEConfig, model, str(recipe_path), inside="model")
     _set_threads(recipe.train.threads)
     with _alone_in(recipe.out, ranks), _naming(recipe_path):
         with ranks.first_goes_ahead("music"):
-            learn = HierarchicalTask if recipe.architecture == "hierarchical" else VQVAETask
-            task = learn(recipe, config, report)
+            task = tasks[recipe.architecture](recipe, config, report)
         if start is not None and isinstance(task, VQVAETask):
             start.fill(task.vqvae, task.learners)
         about = {"vqvae": config.to_dict(), "levels": list(recipe.levels), "architecture": recipe.architecture}

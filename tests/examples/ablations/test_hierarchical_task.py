@@ -1,6 +1,12 @@
-"""Learning one autoencoder of all levels: one loss, and figures that tell the levels apart."""
+"""Training of the hierarchical autoencoder: its loss, and metrics of each level."""
 
 import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -11,22 +17,33 @@ from jukectl.errors import BadRecipe
 from jukectl.progress import silent
 from jukectl.tables import build
 from jukectl.training.config import VQVAERecipe, load_recipe
-from jukectl.training.hierarchical_task import HierarchicalTask
 from jukectl.training.loop import train
 from jukectl.training.runs import train_vqvae
 from jukectl.vqvae.config import VQVAEConfig
 
+SCRIPT = Path(__file__).parents[3] / "examples/ablations/hierarchical_task.py"
 ARCHITECTURE = 'architecture="hierarchical"'
 
 
-def task_of(path, *overrides):
-    recipe = load_recipe(path, VQVAERecipe, [ARCHITECTURE, *overrides])
-    return HierarchicalTask(recipe, build(VQVAEConfig, recipe.model, str(path)), silent)
+@pytest.fixture
+def make_task(script: Callable[[str], ModuleType]) -> Any:
+    return script("hierarchical_task").HierarchicalTask
 
 
-def test_the_audio_counts_once_and_every_level_for_its_distance_from_its_codebook(codec_recipe):
+@pytest.fixture
+def task_of(make_task: Any, codec_recipe: Path) -> Callable[..., Any]:
+    """Make the task of the recipe with some overrides."""
+
+    def task(*overrides: str) -> Any:
+        recipe = load_recipe(codec_recipe, VQVAERecipe, [ARCHITECTURE, *overrides])
+        return make_task(recipe, build(VQVAEConfig, recipe.model, str(codec_recipe)), silent)
+
+    return task
+
+
+def test_the_hierarchical_loss_has_one_audio_term_and_a_commitment_of_each_level(task_of):
     weights = {"spectral": 2.0, "waveform": 3.0, "worst": 0.0, "commitment": 5.0}
-    task = task_of(codec_recipe, *(f"loss.{name}={weight}" for name, weight in weights.items()))
+    task = task_of(*(f"loss.{name}={weight}" for name, weight in weights.items()))
     task.before_step(5)
     total, figures = task.loss(task.batch(5))
     commitments = sum(figures[f"{level.label}_commitment"] for level in Level)
@@ -35,8 +52,8 @@ def test_the_audio_counts_once_and_every_level_for_its_distance_from_its_codeboo
     assert commitments > 0
 
 
-def test_codebooks_wait_for_their_step_and_follow_from_then_on(codec_recipe):
-    task = task_of(codec_recipe)
+def test_hierarchical_codebooks_start_at_their_step_and_are_updated_from_then_on(task_of):
+    task = task_of()
     with torch.no_grad():
         assert task.evaluate()["convergence_db"] == math.inf
     for step, started in ((2, False), (3, True)):
@@ -46,8 +63,8 @@ def test_codebooks_wait_for_their_step_and_follow_from_then_on(codec_recipe):
         assert all((figures[f"{level.label}_entropy"] > 0) == started for level in Level)
 
 
-def test_a_level_is_judged_without_the_codes_below_it_and_the_run_with_all(codec_recipe):
-    task = task_of(codec_recipe, "codebook.start_step=0")
+def test_hierarchical_levels_are_evaluated_without_lower_codes_and_the_run_with_all(task_of):
+    task = task_of("codebook.start_step=0")
     task.before_step(0)
     (song,) = task.validation
     with torch.no_grad():
@@ -61,15 +78,15 @@ def test_a_level_is_judged_without_the_codes_below_it_and_the_run_with_all(codec
     assert figures["convergence_db"] == figures["bottom_convergence_db"]
 
 
-def test_it_learns(codec_recipe, tmp_path):
-    task = task_of(codec_recipe, "train.steps=30", "train.evaluate_every=100", "train.checkpoint_every=100")
+def test_hierarchical_training_lowers_the_reconstruction_error(task_of, tmp_path):
+    task = task_of("train.steps=30", "train.evaluate_every=100", "train.checkpoint_every=100")
     train(task, task.recipe.train, tmp_path / "out", silent)
     with torch.no_grad():
         assert task.evaluate()["convergence_db"] < -1
 
 
-def test_a_run_tells_what_it_is_and_takes_up_no_checkpoint_of_the_other_kind(codec_recipe):
-    out = train_vqvae(codec_recipe, [ARCHITECTURE], silent).parent
+def test_a_hierarchical_run_records_its_architecture_and_refuses_to_resume_as_another(codec_recipe, make_task):
+    out = train_vqvae(codec_recipe, [ARCHITECTURE], silent, tasks={"hierarchical": make_task}).parent
     assert 'architecture = "hierarchical"' in (out / "model.toml").read_text()
     with pytest.raises(BadRecipe, match="checkpoints of another model"):
         train_vqvae(codec_recipe, [], silent)
@@ -83,6 +100,18 @@ def test_a_run_tells_what_it_is_and_takes_up_no_checkpoint_of_the_other_kind(cod
         ('architecture="flat"', "architecture must be one of separate, hierarchical, got 'flat'"),
     ],
 )
-def test_recipes_that_make_no_hierarchy_are_refused(codec_recipe, override, message):
+def test_recipes_that_cannot_be_hierarchical_are_refused(codec_recipe, make_task, override, message):
     with pytest.raises(BadRecipe, match=message):
-        train_vqvae(codec_recipe, [ARCHITECTURE, override], silent)
+        train_vqvae(codec_recipe, [ARCHITECTURE, override], silent, tasks={"hierarchical": make_task})
+
+
+def test_the_package_itself_refuses_to_train_a_hierarchical_codec(codec_recipe):
+    with pytest.raises(BadRecipe, match="for comparison only and cannot become a model"):
+        train_vqvae(codec_recipe, [ARCHITECTURE], silent)
+
+
+def test_the_script_trains_a_recipe_and_prints_its_weights(codec_recipe):
+    command = [sys.executable, str(SCRIPT), str(codec_recipe), ARCHITECTURE, "train.steps=5"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert Path(done.stdout.strip()).is_file()
+    assert "5/5" in done.stderr
