@@ -11,6 +11,7 @@ from jukectl.prior.config import AttentionKind, PriorConfig
 
 KINDS = [kind for kind in AttentionKind if kind is not AttentionKind.ENCODER]  # which sees no positions
 LYRICS = 7  # positions that LYRICS layers see
+WINDOW = 3  # positions that WINDOW layers see
 
 
 def masked_attention(
@@ -20,25 +21,27 @@ def masked_attention(
     batch, total, width = query.shape
     query, key, value = (x.view(batch, total, heads, width // heads).transpose(1, 2) for x in (query, key, value))
     scores = query @ key.transpose(2, 3) / (width // heads) ** 0.5
-    mask = pattern_mask(kind, total, block, LYRICS)
+    mask = pattern_mask(kind, total, block, LYRICS, WINDOW)
     weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1).nan_to_num(0.0)
     return (weights @ value).transpose(1, 2).reshape(batch, total, width)
 
 
 def test_masks_are_the_patterns_of_the_paper_on_a_grid_of_two_by_three() -> None:
     rows = {
-        kind: ["".join("x" if seen else "." for seen in row) for row in pattern_mask(kind, 6, 3, 2)] for kind in KINDS
+        kind: ["".join("x" if seen else "." for seen in row) for row in pattern_mask(kind, 6, 3, 2, 2)]
+        for kind in KINDS
     }
     assert rows[AttentionKind.DENSE] == ["x.....", "xx....", "xxx...", "xxxx..", "xxxxx.", "xxxxxx"]
     assert rows[AttentionKind.ROW] == ["x.....", "xx....", "xxx...", "...x..", "...xx.", "...xxx"]
     assert rows[AttentionKind.COLUMN] == ["x.....", ".x....", "..x...", "x..x..", ".x..x.", "..x..x"]
     assert rows[AttentionKind.PREVIOUS_ROW] == ["......", "......", "......", "xxx...", "xxx...", "xxx..."]
     assert rows[AttentionKind.LYRICS] == ["x.....", "xx....", "xx....", "xx....", "xx....", "xx...."]
+    assert rows[AttentionKind.WINDOW] == ["x.....", "xx....", ".xx...", "..xx..", "...xx.", "....xx"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_pattern_looks_ahead(kind: AttentionKind) -> None:
-    assert not pattern_mask(kind, 24, 4, LYRICS).triu(1).any()
+    assert not pattern_mask(kind, 24, 4, LYRICS, WINDOW).triu(1).any()
 
 
 def test_row_column_and_previous_row_together_let_every_position_see_all_before_it() -> None:
@@ -56,7 +59,7 @@ def test_row_column_and_previous_row_together_let_every_position_see_all_before_
 def test_kernels_equal_masked_dense_attention(kind: AttentionKind, heads: int, total: int, gradient: bool) -> None:
     qkv = [torch.randn(2, total, 8, requires_grad=gradient) for _ in range(3)]
     with torch.set_grad_enabled(gradient):
-        fast = attend(kind, *qkv, heads=heads, block=4, lyric_keys=LYRICS)
+        fast = attend(kind, *qkv, heads=heads, block=4, lyric_keys=LYRICS, window=WINDOW)
         plain = masked_attention(kind, *qkv, heads=heads, block=4)
     assert torch.allclose(fast, plain, atol=1e-5)
 
@@ -65,7 +68,7 @@ def test_kernels_equal_masked_dense_attention(kind: AttentionKind, heads: int, t
 def test_kernels_have_the_gradients_of_masked_dense_attention(kind: AttentionKind) -> None:
     qkv = [torch.randn(2, 10, 8, requires_grad=True) for _ in range(3)]
     aim = torch.randn(2, 10, 8)
-    fast = torch.autograd.grad(attend(kind, *qkv, heads=2, block=4, lyric_keys=LYRICS), qkv, aim)
+    fast = torch.autograd.grad(attend(kind, *qkv, heads=2, block=4, lyric_keys=LYRICS, window=WINDOW), qkv, aim)
     plain = torch.autograd.grad(masked_attention(kind, *qkv, heads=2, block=4), qkv, aim)
     for one, other in zip(fast, plain, strict=True):
         assert torch.allclose(one, other.nan_to_num(0.0), atol=1e-5)
@@ -80,7 +83,7 @@ def test_the_first_block_gets_nothing_from_the_previous_row() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_attention_in_bfloat16_stays_close_to_float32(kind: AttentionKind, top: PriorConfig) -> None:
-    attention = FactoredAttention(replace(top.stack, lyrics=LYRICS), kind, std=0.1, std_out=0.1)
+    attention = FactoredAttention(replace(top.stack, lyrics=LYRICS, window=WINDOW), kind, std=0.1, std_out=0.1)
     x = torch.randn(2, 24, 64)
     exact = attention(x)
     with torch.autocast("cpu", torch.bfloat16):
@@ -90,17 +93,20 @@ def test_attention_in_bfloat16_stays_close_to_float32(kind: AttentionKind, top: 
 
 
 layouts = st.builds(
-    lambda kind, blocks, block, lyrics: CacheLayout(kind, blocks * block, block, min(lyrics, blocks * block)),
+    lambda kind, blocks, block, lyrics, window: CacheLayout(
+        kind, blocks * block, block, min(lyrics, blocks * block), window
+    ),
     st.sampled_from(KINDS),
     st.integers(1, 6),
     st.integers(1, 6),
     st.integers(1, 9),
+    st.integers(1, 40),
 )
 
 
 @given(layouts)
 def test_what_a_position_reads_from_the_cache_is_what_its_mask_shows(layout: CacheLayout) -> None:
-    mask = pattern_mask(layout.kind, layout.context, layout.block, layout.lyric_keys)
+    mask = pattern_mask(layout.kind, layout.context, layout.block, layout.lyric_keys, layout.window)
     places: dict[int, int] = {}  # slot -> the position whose key lies there
     for position in range(layout.context):
         places[layout.slot(position)] = position
@@ -123,7 +129,7 @@ def test_as_many_successive_positions_as_there_are_slots_lie_apart(layout: Cache
 def test_going_on_from_the_cache_equals_the_full_pass(
     kind: AttentionKind, known: int, chunk: int, batch: int, top: PriorConfig
 ) -> None:
-    attention = FactoredAttention(replace(top.stack, lyrics=LYRICS), kind, std=0.2, std_out=0.2)
+    attention = FactoredAttention(replace(top.stack, lyrics=LYRICS, window=WINDOW), kind, std=0.2, std_out=0.2)
     torch.nn.init.normal_(attention.qkv.bias)
     torch.nn.init.normal_(attention.out.bias)
     x = torch.randn(batch, top.context, top.width)

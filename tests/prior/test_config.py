@@ -28,9 +28,14 @@ def test_a_config_goes_through_toml_unchanged(
         encoded,
         published_merged,
         replace(top, pattern=(AttentionKind.DENSE,), tied_head=False),
+        replace(top, pattern=(AttentionKind.DENSE, AttentionKind.WINDOW), window=8, positions="rotary"),
     ):
         written = tomlkit.dumps(config.to_dict())
         assert PriorConfig.from_dict(tomllib.loads(written)) == config
+
+
+def test_a_config_with_learned_positions_is_written_as_before_there_were_others(top: PriorConfig) -> None:
+    assert {"positions", "window"}.isdisjoint(top.to_dict())
 
 
 def test_the_pattern_starts_over_until_the_depth_is_reached(top: PriorConfig) -> None:
@@ -55,6 +60,11 @@ def test_attention_to_lyrics_sees_448_keys_in_the_published_model(merged: PriorC
     ("changes", "named"),
     [
         ({"pattern": (AttentionKind.LYRICS,)}, "lyrics in one sequence"),
+        ({"positions": "sinusoidal"}, "one of learned, rotary, got 'sinusoidal'"),
+        ({"positions": "rotary", "attention_ratio": 10 / 64}, "even width, got 10 for 2 heads"),
+        ({"pattern": (AttentionKind.WINDOW,)}, "go together"),
+        ({"window": 8}, "go together"),
+        ({"window": 0}, "window must be a positive integer"),
         ({"pattern": (AttentionKind.ENCODER,), "lyrics": LyricsConfig(characters=6, alphabet=9)}, "an encoder"),
         ({"lyrics": LyricsConfig(characters=9, alphabet=9)}, "multiple of blocks, got 9 characters"),
         (

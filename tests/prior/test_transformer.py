@@ -25,7 +25,7 @@ def test_a_block_adds_its_attention_and_an_mlp_of_the_sum(scaled: bool, top: Pri
 @pytest.mark.parametrize("kind", [kind for kind in AttentionKind if kind is not AttentionKind.ENCODER])
 @pytest.mark.parametrize("scaled", [False, True])
 def test_a_step_of_a_block_equals_the_full_pass(scaled: bool, kind: AttentionKind, top: PriorConfig) -> None:
-    config = replace(top.stack, scale_residuals=scaled, lyrics=7, kinds=(kind,) * top.depth)
+    config = replace(top.stack, scale_residuals=scaled, lyrics=7, window=5, kinds=(kind,) * top.depth)
     block = Block(config, kind)
     x = torch.randn(4, config.length, config.width)
     full = block(x)
@@ -45,7 +45,7 @@ def test_layer_norm_of_half_precision_is_that_of_float32_rounded() -> None:
 
 def test_the_cache_holds_no_more_than_each_kind_can_see(top: PriorConfig) -> None:
     config = replace(top.stack, kinds=tuple(AttentionKind), lyrics=7)
-    slots = {"dense": 24, "row": 4, "column": 24, "previous_row": 8, "lyrics": 12, "encoder": 7}
+    slots = {"dense": 24, "row": 4, "column": 24, "previous_row": 8, "lyrics": 12, "encoder": 7, "window": 24}
     layers = KVCache.allocate(config, 2).layers
     assert {str(kind): layer.shape[3] for kind, layer in zip(config.kinds, layers, strict=True)} == slots
 

@@ -49,6 +49,9 @@ KINDS = {
         lyrics=LyricsConfig(characters=512, alphabet=80, apart=True),
     ),
     "notes": replace(PLAIN, midi=MidiConfig()),
+    "rotary": replace(
+        PLAIN, context=1_024, positions="rotary", pattern=(AttentionKind.DENSE, AttentionKind.WINDOW), window=256
+    ),
     "one sequence": replace(
         PLAIN,
         context=3_840,
@@ -123,6 +126,7 @@ print(memory("VmHWM") - before)
         ("one sequence", "bf16", 2, 1_024, False),
         ("apart", "fp32", 1, None, False),
         ("notes", "fp32", 2, 512, False),
+        ("rotary", "fp32", 1, None, False),
     ],
 )
 def test_sampling_takes_the_memory_that_was_reckoned_and_not_much_less(name, precision, samples, chunk, retains_freed):

@@ -78,7 +78,35 @@ def published_merged(merged: PriorConfig) -> PriorConfig:
     return replace(merged, lyrics=replace(merged.lyrics, drawable=True))
 
 
-@pytest.fixture(params=["top", "upsampler", "encoded", "apart", "merged", "published_merged"])
+@pytest.fixture
+def rotary(top: PriorConfig) -> PriorConfig:
+    """With rotary positions, of dense layers and of layers that see a window no multiple of which is the context."""
+    return replace(top, positions="rotary", pattern=(AttentionKind.DENSE, AttentionKind.WINDOW), window=7)
+
+
+@pytest.fixture
+def rotary_merged(merged: PriorConfig) -> PriorConfig:
+    return replace(merged, positions="rotary")
+
+
+@pytest.fixture
+def rotary_apart(apart: PriorConfig) -> PriorConfig:
+    return replace(apart, positions="rotary")
+
+
+@pytest.fixture(
+    params=[
+        "top",
+        "upsampler",
+        "encoded",
+        "apart",
+        "merged",
+        "published_merged",
+        "rotary",
+        "rotary_merged",
+        "rotary_apart",
+    ]
+)
 def prior(request: pytest.FixtureRequest) -> Prior:
     """A prior of any sort."""
     prior = Prior(request.getfixturevalue(request.param)).eval()

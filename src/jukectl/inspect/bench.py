@@ -83,7 +83,7 @@ def bench_prior(
     `precision` is what the floor is reckoned with. The decoder is the very one that songs are made with. Where all that
     a step reads fits into the processor's cache, it may be faster than the floor; then the cache has one of its own.
     """
-    config, device = prior.config, prior.positions.device
+    config, device = prior.config, prior.device
     rounds = Rounds.plan(config.context, codes)
     step = step_bytes(config, precision, rounds.places, samples)
     memory = Memory(device, step.total)
@@ -118,7 +118,7 @@ def _floor(step: StepBytes, memory: Memory) -> Times:
 
 def _prefill(prior: Prior, decoder: Decoder, samples: int) -> dict[str, Any]:
     """What a window takes to begin: its conditioning, and reading nothing, half a context and nearly all of one."""
-    config, device = prior.config, prior.positions.device
+    config, device = prior.config, prior.device
 
     def least(work: Any) -> float:
         first = timed(work, device)

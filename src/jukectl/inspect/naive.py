@@ -26,7 +26,7 @@ class NaiveDecoder(Decoder):
         self.prior = prior
         self.settings = settings
         self._blocks = [cast(Block, block) for block in prior.transformer.blocks]
-        self._device = prior.positions.device
+        self._device = prior.device
         self._last = torch.zeros(0, dtype=torch.int64)  # last code of each sample
         self._past: list[tuple[Tensor, Tensor]] = []  # of each layer, keys and values (B, H, positions, D)
 
@@ -41,7 +41,7 @@ class NaiveDecoder(Decoder):
                 assert lyrics is not None
                 keys, values = attention.kv(block.heard(lyrics)).chunk(2, dim=-1)
             else:
-                _, keys, values = attention.qkv(heard).chunk(3, dim=-1)
+                _, keys, values = attention.queries_keys_values(heard)
             self._past.append((_heads(keys, attention.heads), _heads(values, attention.heads)))
             x = block(x, lyrics=lyrics)
         self._hidden: Tensor | None = x[:, -1]
@@ -69,7 +69,9 @@ class NaiveDecoder(Decoder):
 
     def _step(self, code: Tensor) -> Tensor:
         """Return the last hidden states (B, width) of the current position, whose input is a code (B,)."""
-        x: Tensor = self.prior.codes(code) + self.prior.positions[self.prior.config.lead + self._position]
+        x: Tensor = self.prior.codes(code)
+        if self.prior.positions is not None:
+            x = x + self.prior.positions[self.prior.config.lead + self._position]
         if self._conditioning.positions is not None:
             x = x + self._conditioning.positions[:, self._position]
         for layer, block in enumerate(self._blocks):
@@ -86,9 +88,9 @@ class NaiveDecoder(Decoder):
             query = _heads(attention.q(x).unsqueeze(1), attention.heads)
             keys, values = self._past[layer]
         else:
-            parts = attention.qkv(x).unsqueeze(1).chunk(3, dim=-1)
-            query, *new = (_heads(part, attention.heads) for part in parts)
             past, position = self._past[layer], self._past[layer][0].shape[2]
+            parts = attention.queries_keys_values(x.unsqueeze(1), position)
+            query, *new = (_heads(part, attention.heads) for part in parts)
             self._past[layer] = (torch.cat([past[0], new[0]], dim=2), torch.cat([past[1], new[1]], dim=2))
             seen = _seen(attention, position)
             keys, values = (one[:, :, seen] for one in self._past[layer])
@@ -124,5 +126,7 @@ def _seen(attention: FactoredAttention, position: int) -> slice:
             return slice(max(position // block - 1, 0) * block, position // block * block)
         case AttentionKind.LYRICS:
             return slice(attention.layout.lyric_keys)
+        case AttentionKind.WINDOW:
+            return slice(max(position - attention.layout.window + 1, 0), None)
         case _:
             return slice(None)

@@ -11,7 +11,7 @@ VARIANTS = ("plain", "avx2", "avx512")
 OFF = "JUKECTL_NATIVE"
 """Set to 0 in the environment, it leaves all decoding to torch."""
 
-INTERFACE = 2
+INTERFACE = 3
 """What jukectl_interface answers where a library is of this version."""
 
 _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64

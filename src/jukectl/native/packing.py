@@ -69,6 +69,7 @@ class Stack(ctypes.Structure):
         ("lead", ctypes.c_int32),
         ("embedding", ctypes.c_void_p),
         ("positions", ctypes.c_void_p),
+        ("rotations", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
     )
 

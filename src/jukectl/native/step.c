@@ -28,7 +28,7 @@ typedef int8_t bytes __attribute__((vector_size(16), aligned(1), may_alias));
 typedef uint8_t ubytes __attribute__((vector_size(16), aligned(1), may_alias));
 
 enum { FP32, BF16, INT8 };
-enum { DENSE, ROW, COLUMN, PREVIOUS_ROW, LYRICS, ENCODER };
+enum { DENSE, ROW, COLUMN, PREVIOUS_ROW, LYRICS, ENCODER, WINDOW }; /* the order of AttentionKind */
 
 typedef struct {
     const void *weight;  /* (out / PANEL, in, PANEL); of INT8 with dots of bytes (out / PANEL, in / 4, PANEL, 4) */
@@ -39,7 +39,7 @@ typedef struct {
 } matrix;
 
 typedef struct {
-    int32_t kind, keys; /* keys that LYRICS and ENCODER see at the most */
+    int32_t kind, keys; /* keys that LYRICS, ENCODER and WINDOW see at the most */
     int64_t slots;
     const float *norm_gain, *norm_bias, *mlp_norm_gain, *mlp_norm_bias;
     matrix qkv, project, mlp_in, mlp_out; /* qkv is the query alone for ENCODER */
@@ -54,8 +54,10 @@ typedef struct {
     int32_t ids; /* that may be drawn: the first of the head's outputs */
     int32_t tied;
     int32_t lead; /* positions before the first code */
-    const float *embedding, *positions; /* (ids and more, width), (length, width) */
-    float *scratch;                     /* see jukectl_scratch */
+    const float *embedding; /* (ids and more, width) */
+    const float *positions; /* (length, width), or NULL where positions are rotary */
+    const float *rotations; /* (length, head_width), cosines and then sines, or NULL where positions are learned */
+    float *scratch;         /* see jukectl_scratch */
 } stack;
 
 typedef struct {
@@ -265,13 +267,33 @@ static void see(const layer *l, const stack *s, int64_t p, int64_t *slot, int64_
     case PREVIOUS_ROW:
         *slot = p % (2 * block), *start = *slot < block ? block : 0, *stop = p >= block ? *start + block : *start;
         break;
+    case WINDOW: *slot = p, *start = p < l->keys ? 0 : p + 1 - l->keys, *stop = p + 1; break;
     case LYRICS: *slot = p < l->keys ? p : -1, *start = 0, *stop = p + 1 < l->keys ? p + 1 : l->keys; break;
     default: *slot = -1, *start = 0, *stop = l->keys;
     }
 }
 
-/* One row: stores its key and value, and writes what it attends to. `cache` is that of its sample. */
-static void attend(const layer *l, const stack *s, float *cache, int64_t position, const float *qkv, float *out,
+/* Turns one head by the angles of its position: number i and number i + width / 2 are a pair, see prior/rotary.py. */
+static void rotate(float *head, const float *rotation, int width) {
+    const int half = width / 2;
+    float *first = head, *second = head + half;
+    const float *cosines = rotation, *sines = rotation + half;
+    int i = 0;
+    for (; i + LANES <= half; i += LANES) {
+        const vec a = load(first + i), b = load(second + i), c = load(cosines + i), s = load(sines + i);
+        store(first + i, a * c - b * s);
+        store(second + i, b * c + a * s);
+    }
+    for (; i < half; i++) {
+        const float a = first[i], b = second[i];
+        first[i] = a * cosines[i] - b * sines[i];
+        second[i] = b * cosines[i] + a * sines[i];
+    }
+}
+
+/* One row: stores its key and value, and writes what it attends to. `cache` is that of its sample. With rotary positions
+ * queries and keys are turned in place first, so that keys are cached turned: a position has one place in a window. */
+static void attend(const layer *l, const stack *s, float *cache, int64_t position, float *qkv, float *out,
                    float *weights) {
     const int D = s->head_width, inner = s->heads * D;
     const float scale = 1.0f / sqrtf((float)D);
@@ -280,8 +302,11 @@ static void attend(const layer *l, const stack *s, float *cache, int64_t positio
     const int64_t n = stop - start, whole = (n + LANES - 1) / LANES * LANES;
     for (int h = 0; h < s->heads; h++) {
         float *keys = cache + (size_t)h * l->slots * D, *values = keys + (size_t)s->heads * l->slots * D;
-        const float *query = qkv + h * D;
-        float *to = out + h * D;
+        float *query = qkv + h * D, *to = out + h * D;
+        if (s->rotations && l->kind != ENCODER) { /* the lyrics' states have an order of their own */
+            rotate(query, s->rotations + position * D, D);
+            rotate(query + inner, s->rotations + position * D, D);
+        }
         if (slot >= 0) {
             memcpy(keys + slot * D, query + inner, D * sizeof(float));
             memcpy(values + slot * D, query + 2 * inner, D * sizeof(float));
@@ -488,9 +513,9 @@ int jukectl_decode(const stack *s, int rows, int64_t position, int count, const 
             for (int r = 0; r < rows; r++) {
                 float *to = x + (size_t)r * width;
                 const float *id = s->embedding + (size_t)last[r] * s->width;
-                const float *place = s->positions + (size_t)(s->lead + position) * s->width;
+                const float *place = s->positions ? s->positions + (size_t)(s->lead + position) * s->width : NULL;
                 const float *more = conditioning ? conditioning + r * stride + (size_t)position * s->width : NULL;
-                for (int i = 0; i < s->width; i++) to[i] = id[i] + place[i] + (more ? more[i] : 0);
+                for (int i = 0; i < s->width; i++) to[i] = id[i] + (place ? place[i] : 0) + (more ? more[i] : 0);
                 memset(to + s->width, 0, (width - s->width) * sizeof(float));
             }
             through(s, x, rows, s->lead + position, 0, 0);
@@ -513,7 +538,7 @@ int jukectl_decode(const stack *s, int rows, int64_t position, int count, const 
 }
 
 /* Raised where a structure or a function is no longer what library.py and packing.py take it to be. */
-int jukectl_interface(void) { return 2; }
+int jukectl_interface(void) { return 3; }
 
 /* How many inputs' weights lie together in a panel of INT8. */
 int jukectl_bytes_together(void) { return bytes_together; }

@@ -109,7 +109,7 @@ def attach(prior: Prior, config: AdapterConfig, *, new_artists: int = 0, new_gen
             assert isinstance(embedding, nn.Embedding)
             parts[name] = new = NewRows(embedding, count)
             _replace(prior, name, PartlyNewEmbedding(embedding, new))
-    return Adapter(parts).to(prior.positions.device)
+    return Adapter(parts).to(prior.device)
 
 
 def targets_of(prior: Prior, targets: Iterable[Target]) -> list[str]:

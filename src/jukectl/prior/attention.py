@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from jukectl.prior.config import AttentionKind, StackConfig
 from jukectl.prior.layers import Affine, pad_rows
+from jukectl.prior.rotary import rotary_table, rotate
 
 
-def pattern_mask(kind: AttentionKind, context: int, block: int, lyric_keys: int = 0) -> Tensor:
-    """Which keys (columns) each position (rows) sees, (context, context) bool: the specification of the kinds.
+def pattern_mask(kind: AttentionKind, context: int, block: int, lyric_keys: int = 0, window: int = 0) -> Tensor:
+    """Return which keys (columns) each position (rows) sees, (context, context) bool: the specification of the kinds.
 
-    A position of the first block sees no key at all in PREVIOUS_ROW; its result is zero. `lyric_keys` is for LYRICS.
+    A position of the first block sees no key at all in PREVIOUS_ROW; its result is zero. `lyric_keys` is for LYRICS,
+    `window` for WINDOW.
     """
     query = torch.arange(context)[:, None]
     key = torch.arange(context)
@@ -33,6 +35,8 @@ def pattern_mask(kind: AttentionKind, context: int, block: int, lyric_keys: int 
             return key // block == query // block - 1
         case AttentionKind.LYRICS:
             return (key <= query) & (key < lyric_keys)
+        case AttentionKind.WINDOW:
+            return (key <= query) & (key > query - window)
         case AttentionKind.ENCODER:
             raise ValueError("the encoder's states are no positions of the sequence: every position sees all of them")
 
@@ -45,18 +49,20 @@ class CacheLayout:
     context: int
     block: int
     lyric_keys: int = 0  # of LYRICS, and states of the encoder for ENCODER
+    window: int = 0  # of WINDOW
 
     @classmethod
     def of(cls, config: StackConfig, kind: AttentionKind) -> Self:
         """The layout of a stack's layers of one kind."""
         lyric_keys = config.lyrics if kind is AttentionKind.ENCODER else config.lyric_keys
-        return cls(kind, config.length, config.block, lyric_keys)
+        return cls(kind, config.length, config.block, lyric_keys, config.window)
 
     @property
     def slots(self) -> int:
         """Places for keys. As many successive positions as this have places of their own."""
         match self.kind:
-            case AttentionKind.DENSE | AttentionKind.COLUMN:
+            # WINDOW could do with `window` places in a ring, but what a position sees would not lie side by side then
+            case AttentionKind.DENSE | AttentionKind.COLUMN | AttentionKind.WINDOW:
                 return self.context
             case AttentionKind.ROW:
                 return self.block
@@ -68,7 +74,7 @@ class CacheLayout:
     def slot(self, position: int) -> int:
         """The place of a position's key. In LYRICS only the first `lyric_keys` positions have one."""
         match self.kind:
-            case AttentionKind.DENSE | AttentionKind.LYRICS | AttentionKind.ENCODER:
+            case AttentionKind.DENSE | AttentionKind.WINDOW | AttentionKind.LYRICS | AttentionKind.ENCODER:
                 return position
             case AttentionKind.ROW:
                 return position % self.block
@@ -92,6 +98,8 @@ class CacheLayout:
                 return range(0)
             case AttentionKind.PREVIOUS_ROW:
                 return range(max(start - self.block, 0), start)
+            case AttentionKind.WINDOW:
+                return range(max(start - self.window + 1, 0), start)
             case AttentionKind.LYRICS:
                 return range(min(start, self.lyric_keys))
 
@@ -106,6 +114,8 @@ class CacheLayout:
             case AttentionKind.PREVIOUS_ROW:
                 start = self.block if slot < self.block else 0
                 return start, start + self.block if position >= self.block else start
+            case AttentionKind.WINDOW:
+                return max(slot - self.window + 1, 0), slot + 1
             case AttentionKind.LYRICS:
                 return 0, min(slot + 1, self.lyric_keys)
             case AttentionKind.ENCODER:
@@ -120,6 +130,7 @@ class FactoredAttention(nn.Module):
         self.kind = kind
         self.heads = config.heads
         self.layout = CacheLayout.of(config, kind)
+        self.rotary = config.rotary
         self.qkv = Affine(config.width, 3 * config.attention_width, std=std)
         self.out = Affine(config.attention_width, config.width, std=std_out)
 
@@ -128,7 +139,7 @@ class FactoredAttention(nn.Module):
 
         Keys and values go to `cache` (B, 2, H, slots, D), where those before `start` must lie already.
         """
-        query, key, value = torch.chunk(self.qkv(x), 3, dim=-1)  # (B, T, A) each
+        query, key, value = self.queries_keys_values(x, start)
         if cache is not None:
             past = self.layout.past(start)
             own = key, value
@@ -144,9 +155,26 @@ class FactoredAttention(nn.Module):
             block=self.layout.block,
             start=start,
             lyric_keys=self.layout.lyric_keys,
+            window=self.layout.window,
         )
         result: Tensor = self.out(attended)
         return result
+
+    def queries_keys_values(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what positions start..start+T, (B, T, width), attend with, (B, T, A) each; keys as they are cached."""
+        qkv: Tensor = self.qkv(x)
+        query, key, value = torch.chunk(qkv, 3, dim=-1)
+        if not self.rotary:
+            return query, key, value
+        batch, total, _ = query.shape
+        turned = qkv[..., : 2 * query.shape[2]].view(batch, total, 2, self.heads, -1)  # both at once: fewer operators
+        turned = rotate(turned, self.rotation(x.device)[start : start + total, None, None])
+        query, key = turned.flatten(3).unbind(2)
+        return query, key, value
+
+    def rotation(self, device: torch.device) -> Tensor:
+        """Return the angles of all positions (length, D), see `rotary_table`; of rotary positions."""
+        return rotary_table(self.layout.context, self.qkv.bias.shape[0] // (3 * self.heads), device)
 
     def step(self, x: Tensor, position: int, cache: Tensor) -> Tensor:
         """One position: rows (R, width) to the same shape. Reads and extends `cache` (B, 2, H, slots, D), B <= R."""
@@ -154,6 +182,9 @@ class FactoredAttention(nn.Module):
         qkv = self.qkv.step(x).view(rows, 3, self.heads, -1)  # (R, 3, H, D)
         if batch < rows:
             qkv = qkv[:batch]
+        if self.rotary:
+            both = qkv.narrow(1, 0, 2)
+            both.copy_(rotate(both, self.rotation(x.device)[position]))
         slot = self.layout.slot(position)
         if slot < self.layout.slots:  # LYRICS does not keep all
             cache.select(3, slot).copy_(qkv.narrow(1, 1, 2))
@@ -229,6 +260,7 @@ def attend(
     block: int,
     start: int = 0,
     lyric_keys: int = 0,
+    window: int = 0,
 ) -> Tensor:
     """Attention of one kind: queries (B, T, A) of positions start..start+T to (B, T, A).
 
@@ -241,6 +273,8 @@ def attend(
         return _heads_attend(query, key, value, heads=heads, first=past)
     if kind is AttentionKind.LYRICS:
         return _heads_attend(query, key[:, :lyric_keys], value[:, :lyric_keys], heads=heads, first=start)
+    if kind is AttentionKind.WINDOW:
+        return _attend_window(query, key, value, heads=heads, window=window)
     if missing := -total % block:  # zeros after the end: no real position sees them
         query, key, value = (F.pad(tensor, (0, 0, 0, missing)) for tensor in (query, key, value))
     if kind is AttentionKind.PREVIOUS_ROW:  # keys and values one block late; the first block sees a block of zeros
@@ -256,17 +290,52 @@ def attend(
     return attended.view(batch, -1, width)[:, :total]
 
 
-def _heads_attend(query: Tensor, key: Tensor, value: Tensor, *, heads: int, first: int | None = None) -> Tensor:
+def _attend_window(query: Tensor, key: Tensor, value: Tensor, *, heads: int, window: int) -> Tensor:
+    """Attention of queries (B, T, A) to the `window` last keys, their own included, of keys (B, P + T, A).
+
+    P is under `window`. Queries are taken in chunks of a window, each of which sees that chunk of keys and the one
+    before: twice as many products as needed, and no (T, T) matrix.
+    """
+    batch, total, width = query.shape
+    past = key.shape[1] - total
+    head = min(window, total)  # what begins with the past, which may be shorter than a window
+    seen = past + head
+    mask = _window_mask(head, seen, past, window, query.device)
+    first = _heads_attend(query[:, :head], key[:, :seen], value[:, :seen], heads=heads, mask=mask)
+    if total == head:
+        return first
+    missing = -total % window  # zeros after the end: no real position sees them
+    query = F.pad(query[:, head:], (0, 0, 0, missing)).reshape(-1, window, width)
+    both = []
+    for tensor in (key[:, past:], value[:, past:]):
+        chunks = F.pad(tensor, (0, 0, 0, missing)).view(batch, -1, window, width)
+        both.append(torch.cat([chunks[:, :-1], chunks[:, 1:]], dim=2).flatten(0, 1))  # (B * chunks, 2 window, A)
+    mask = _window_mask(window, 2 * window, window, window, query.device)
+    rest = _heads_attend(query, *both, heads=heads, mask=mask).view(batch, -1, width)
+    return torch.cat([first, rest[:, : total - head]], dim=1)
+
+
+def _window_mask(queries: int, keys: int, past: int, window: int, device: torch.device) -> Tensor:
+    """Return which keys each of the queries sees, (queries, keys) bool, where the query i has the key past + i."""
+    place = torch.arange(queries, device=device)[:, None] + past
+    key = torch.arange(keys, device=device)
+    return (key <= place) & (key > place - window)
+
+
+def _heads_attend(
+    query: Tensor, key: Tensor, value: Tensor, *, heads: int, first: int | None = None, mask: Tensor | None = None
+) -> Tensor:
     """Plain multi-head attention inside each sequence: (N, L, A) to (N, S, A) each, to (N, L, A).
 
-    Where `first` is given, the query number i sees the keys up to number first + i; else all see all.
+    Where `first` is given, the query number i sees the keys up to number first + i; else those of the `mask` (L, S),
+    and without one all see all.
     """
     sequences, length, width = query.shape
     query, key, value = (
         tensor.view(sequences, -1, heads, width // heads).transpose(1, 2) for tensor in (query, key, value)
     )  # (N, H, L or S, D)
     keys = key.shape[2]
-    causal, mask = first is not None, None
+    causal = first is not None
     if first is not None and (first or keys != length):
         causal = False
         places = torch.arange(length, device=query.device)[:, None] + first

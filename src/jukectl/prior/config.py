@@ -20,6 +20,11 @@ class AttentionKind(StrEnum):
     PREVIOUS_ROW = "previous_row"  # the whole block before
     LYRICS = "lyrics"  # so far, in the lyrics that begin the same sequence
     ENCODER = "encoder"  # all states of the lyrics: their encoder's, or where they are apart those at the same layer
+    WINDOW = "window"  # the last so many positions, its own included (Beltagy et al. 2020, Longformer)
+
+
+Positions = Literal["learned", "rotary"]
+"""How a transformer knows the order of its positions: by a learned vector at each, or by turned queries and keys."""
 
 
 FACTORED = (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW)
@@ -55,6 +60,13 @@ class StackConfig:
     lyrics: int = 0  # positions of the sequence, or states of the encoder, that hold lyrics
     apart: bool = False  # the blocks read the lyrics too, in a sequence of their own
     scale_depth: int | None = None  # see PriorConfig
+    window: int = 0  # positions that WINDOW layers see
+    rotary: bool = False  # queries and keys are turned by their positions, see rotary.py
+
+    @property
+    def head_width(self) -> int:
+        """Numbers of one head."""
+        return self.attention_width // self.heads
 
     @property
     def block(self) -> int:
@@ -141,7 +153,8 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         _check_positive(self, "width", "depth", "heads", "blocks", "attention_ratio", "mlp_ratio", "init_scale")
         _check_heads(self)
-        if not self.pattern or {AttentionKind.LYRICS, AttentionKind.ENCODER} & set(self.pattern):
+        outside = {AttentionKind.LYRICS, AttentionKind.ENCODER, AttentionKind.WINDOW}
+        if not self.pattern or outside & set(self.pattern):
             raise ValueError("the encoder's pattern is of one or more of row, column, previous_row and dense")
 
     def stack(self, characters: int) -> StackConfig:
@@ -217,16 +230,19 @@ class PriorConfig:
     scale_depth: int | None = None  # what stands for the depth there, of a prior that blocks were added to
     init_scale: float = 1.0
     tied_head: bool = True  # the output head is the code embedding
+    positions: Positions = "learned"
+    window: int | None = None  # positions that layers of kind window see, their own included
 
     def __post_init__(self) -> None:
         _check_positive(self, "context", "width", "depth", "heads", "blocks", "hop", "sample_rate", "codebook_size")
         _check_positive(self, "artists", "genres", "genre_slots", "attention_ratio", "mlp_ratio", "init_scale")
-        _check_positive(self, optional=("scale_depth",))
+        _check_positive(self, optional=("scale_depth", "window"))
         if (self.lead + self.context) % self.blocks:
             what = f"{self.lead} characters and a context of {self.context}" if self.lead else f"context {self.context}"
             raise ValueError(f"context must be a multiple of blocks, got {what} and {self.blocks} blocks")
         _check_heads(self)
         self._check_pattern()
+        self._check_positions()
         if self.timing and self.conditioner:
             raise ValueError(
                 "a prior has timing or a conditioner, not both: an upsampler knows its place by the codes above"
@@ -250,11 +266,28 @@ class PriorConfig:
         if self.lyrics and self.lyrics.apart and AttentionKind.ENCODER not in self.kinds:
             raise ValueError("lyrics apart are heard by layers of kind encoder: the pattern has none")
 
+    def _check_positions(self) -> None:
+        """Raise ValueError for positions or a window that the attention layers cannot have."""
+        if self.positions not in get_args(Positions):
+            raise ValueError(f"positions are one of {', '.join(get_args(Positions))}, got {self.positions!r}")
+        if self.positions == "rotary" and self.stack.head_width % 2:
+            raise ValueError(
+                f"rotary positions need heads of an even width, got {self.attention_width} for {self.heads} heads"
+            )
+        if (AttentionKind.WINDOW in self.kinds) != (self.window is not None):
+            raise ValueError("layers of kind window and the number window go together: give both or neither")
+
     @property
     def stack(self) -> StackConfig:
         """The blocks of the transformer."""
         stack = _stack(self, self.lead + self.context, self.lyrics.characters if self.lyrics else 0)
-        return replace(stack, apart=self.lyrics is not None and self.lyrics.apart, scale_depth=self.scale_depth)
+        return replace(
+            stack,
+            apart=self.lyrics is not None and self.lyrics.apart,
+            scale_depth=self.scale_depth,
+            window=self.window or 0,
+            rotary=self.positions == "rotary",
+        )
 
     @property
     def lead(self) -> int:
@@ -311,6 +344,8 @@ class PriorConfig:
         values = _without_none(asdict(self))
         values["level"] = self.level.label
         values["pattern"] = [str(kind) for kind in self.pattern]
+        if self.positions == "learned":  # as in files from before there were others, which older versions read too
+            del values["positions"]
         if self.lyrics and self.lyrics.encoder:
             values["lyrics"]["encoder"]["pattern"] = [str(kind) for kind in self.lyrics.encoder.pattern]
         return values

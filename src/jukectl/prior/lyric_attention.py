@@ -97,7 +97,7 @@ def _queries(
                 assert lyrics is not None
                 query, key = attention.q(normed), attention.kv(block.heard(lyrics)).chunk(2, dim=-1)[0]
             else:
-                query, key, _ = attention.qkv(normed).chunk(3, dim=-1)
+                query, key, _ = attention.queries_keys_values(normed)
             yield layer, (_heads(query[:, lead:], config.heads), _heads(key, config.heads))
         x = block(x, lyrics=lyrics)
 

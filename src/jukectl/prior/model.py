@@ -73,14 +73,25 @@ class Prior(nn.Module):
         width, size = config.width, config.ids
         std, position_std = WEIGHT_STD * config.init_scale, POSITION_STD * config.init_scale
         self.codes = nn.Embedding(size, width, _weight=torch.empty(size, width).normal_(std=std))
-        length = config.lead + config.context
-        self.positions = nn.Parameter(torch.empty(length, width).normal_(std=position_std))
+        self.positions: nn.Parameter | None = None
+        if not config.stack.rotary:  # else the attention layers turn what they compare
+            self.positions = nn.Parameter(torch.empty(config.stack.length, width).normal_(std=position_std))
         self.artist_genre = ArtistGenre(config.artists, config.genres, width, std=std)
         self.place = _place_conditioner(config, std=std, position_std=position_std)
         self.midi = NoteConditioner(config.midi, width) if config.midi else None
         self.lyrics = lyrics_reader(config)
         self.transformer = Transformer(config.stack)
         self.head = None if config.tied_head else nn.Parameter(torch.empty(size, width).normal_(std=std))
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the weights are on."""
+        return self.codes.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights."""
+        return self.codes.weight.dtype
 
     def forward(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
         """Codes (B, T), labels, and the codes above (B, T_upper) for an upsampler, to logits (B, T, K).
@@ -108,7 +119,7 @@ class Prior(nn.Module):
         if self.lyrics is not None:
             return self._character_bits(labels, torch.empty(0), self._read_lyrics(labels)[1])
         conditioning, states = self._told(labels, None)
-        nothing = torch.empty(len(labels), 0, dtype=torch.int64, device=self.positions.device)
+        nothing = torch.empty(len(labels), 0, dtype=torch.int64, device=self.device)
         return self._character_bits(labels, self._hidden(nothing, conditioning), states)
 
     def loss(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
@@ -136,7 +147,7 @@ class Prior(nn.Module):
 
     def new_cache(self, batch: int) -> KVCache:
         """A cache for decoding `batch` rows at once, where the model is and in its precision."""
-        return KVCache.allocate(self.config.stack, batch, device=self.positions.device, dtype=self.positions.dtype)
+        return KVCache.allocate(self.config.stack, batch, device=self.device, dtype=self.dtype)
 
     @torch.inference_mode()
     def prefill(self, codes: Tensor, conditioning: Conditioning, cache: KVCache, *, chunk: int | None = None) -> Tensor:
@@ -164,7 +175,9 @@ class Prior(nn.Module):
             following = max(cache.length - self.config.lead, 0)
             raise ValueError(f"the cache ends before position {following}: position {position} cannot be next")
         self._check_length(position + 1, conditioning)
-        x = self.codes(code) + self.positions[place]
+        x = self.codes(code)
+        if self.positions is not None:
+            x = x + self.positions[place]
         if conditioning.positions is not None:
             x = x + conditioning.positions[:, position]
         hidden = self.transformer.step(pad_rows(x), cache)[: len(code)]
@@ -186,7 +199,7 @@ class Prior(nn.Module):
             return place
         if labels.notes is None:  # as of notes that are not told
             shape = (len(labels), self.config.context, self.config.width)
-            return self.positions.new_zeros(shape) if place is None else place
+            return self.codes.weight.new_zeros(shape) if place is None else place
         notes: Tensor = self.midi(labels)
         return notes if place is None else place + notes
 
@@ -223,7 +236,7 @@ class Prior(nn.Module):
 
         A CPU adds up in another order for another batch. A pass over many positions takes no longer this way.
         """
-        return batch > 1 and self.positions.device.type == "cpu"
+        return batch > 1 and self.device.type == "cpu"
 
     def _hidden(self, codes: Tensor, conditioning: Conditioning) -> Tensor:
         """Codes (B, n) to the last hidden states (B, lead + n + 1, width)."""
@@ -253,7 +266,9 @@ class Prior(nn.Module):
         if lead and conditioning.lyrics is not None:
             parts.append(conditioning.lyrics[:, max(start - 1, 0) : max(stop - 1, 0)])
         parts.append(self.codes(codes[:, max(start - 1 - lead, 0) : max(stop - 1 - lead, 0)]))
-        inputs = torch.cat(parts, dim=1) + self.positions[start:stop]
+        inputs = torch.cat(parts, dim=1)
+        if self.positions is not None:
+            inputs = inputs + self.positions[start:stop]
         if conditioning.positions is None or stop <= lead:
             return inputs
         places = conditioning.positions[:, max(start - lead, 0) : stop - lead]

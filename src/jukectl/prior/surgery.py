@@ -59,7 +59,7 @@ def add_lyrics(prior: Prior, lyrics: LyricsConfig, *, blocks: int = 3) -> None:
         pattern=tuple(kinds),
         scale_depth=config.stack.scale_depth or config.depth if config.scale_residuals else None,
     )
-    reader, known, like = lyrics_reader(grown), iter(prior.transformer.blocks), prior.positions
+    reader, known, like = lyrics_reader(grown), iter(prior.transformer.blocks), prior.codes.weight
     assert reader is not None
     prior.transformer.blocks = nn.ModuleList(
         _identity(Block(grown.stack, kind)).to(like) if kind is AttentionKind.ENCODER else next(known) for kind in kinds
@@ -86,7 +86,7 @@ def add_midi(prior: Prior, midi: MidiConfig) -> None:
     if prior.midi is not None:
         raise ValueError("this prior follows notes already: leave add_midi out")
     config = replace(prior.config, midi=midi)
-    prior.midi = NoteConditioner(midi, config.width).to(prior.positions.device, prior.positions.dtype)
+    prior.midi = NoteConditioner(midi, config.width).to(prior.device, prior.dtype)
     prior.config = config
 
 

@@ -81,7 +81,8 @@ class Footprint:
         if not self._compiled:
             return 0
         # embeddings of codes and positions, copied only where torch has them in another type
-        tables = self.config.width * (self.config.ids + self.config.stack.length) * 4 * (self._number < 4)
+        positions = 0 if self.config.stack.rotary else self.config.stack.length
+        tables = self.config.width * (self.config.ids + positions) * 4 * (self._number < 4)
         return packed_bytes(self.config, self.precision) + tables
 
     @property
@@ -238,6 +239,8 @@ def _activations(stack: StackConfig, positions: int, number: int) -> int:
     seen = stack.lyric_keys if AttentionKind.LYRICS in stack.kinds else 0  # keys that positions see through a mask
     if AttentionKind.DENSE in stack.kinds and chunked:
         seen = stack.length
+    if AttentionKind.WINDOW in stack.kinds:  # a chunk as long as the window sees two of them, through a mask
+        seen = max(seen, min(2 * stack.window, stack.length))
     masked = positions * seen * (1 + 4)  # a mask of bytes, and its float32 form in the kernels
     # inputs, residual stream and the output of the chunk before; and inside a block either its norm with queries, keys
     # and values in up to three forms, or both branches with the three tensors of the MLP's activation

@@ -176,7 +176,7 @@ def interleaved(
 
 def conditioning(prior: Prior, samples: int) -> Conditioning:
     """Return the conditioning of some window: no artist, genre or lyrics, and upper codes of 0."""
-    config, device = prior.config, prior.positions.device
+    config, device = prior.config, prior.device
     labels = LabelBatch.repeat(
         samples,
         slots=config.genre_slots,

@@ -54,7 +54,7 @@ class CopyWatch:
     @torch.inference_mode()
     def _continued(self, prior: Prior, number: int, segment: Segments) -> np.ndarray:
         """What the prior puts in place of a segment's last codes, (codes,)."""
-        device = prior.positions.device
+        device = prior.device
         known = segment.codes.shape[1] - self.codes
         chance = torch.from_numpy(uniforms(self.seed, prior.config.level, number, 0, self.codes)).to(device)
         upper = None if segment.upper is None else segment.upper.to(device)

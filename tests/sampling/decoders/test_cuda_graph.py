@@ -77,7 +77,7 @@ def prior(request: pytest.FixtureRequest) -> Prior:
 
 def make_window(prior: Prior, batch: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, Conditioning]:
     """Codes (B, context), uniform numbers of the same shape, and what a window is told."""
-    config, device = prior.config, prior.positions.device
+    config, device = prior.config, prior.device
     chance = torch.Generator().manual_seed(seed)
 
     def ids(below: int, *shape: int) -> torch.Tensor:

@@ -79,6 +79,23 @@ KINDS = {
         tied_head=False,
         lyrics=LyricsConfig(characters=8, alphabet=11, drawable=True),
     ),
+    "rotary": replace(TOP, positions="rotary", pattern=(AttentionKind.DENSE,)),
+    "rotary wide": replace(  # heads of 48 numbers: a register and a half of each pair, of dense and windowed layers
+        TOP,
+        positions="rotary",
+        pattern=(AttentionKind.DENSE, AttentionKind.WINDOW),
+        window=7,
+        width=96,
+        attention_ratio=1.0,
+        mlp_ratio=4.0,
+        init_scale=2.0,
+    ),
+    "rotary lyrics": replace(
+        TOP,
+        positions="rotary",
+        pattern=(*FACTORED, AttentionKind.ENCODER, AttentionKind.ROW, AttentionKind.ENCODER),
+        lyrics=LyricsConfig(characters=10, alphabet=11, apart=True),
+    ),
 }
 CHANCE = LevelSampling(temperature=0.9)
 
@@ -155,7 +172,7 @@ def test_logits_are_those_of_torch_up_to_the_precision(kind, precision, variant)
 
 
 @pytest.mark.parametrize("precision", list(Precision))
-@pytest.mark.parametrize("kind", ["top", "upsampler", "encoder", "one sequence"])
+@pytest.mark.parametrize("kind", ["top", "upsampler", "encoder", "one sequence", "rotary wide"])
 def test_a_sample_has_the_same_bits_in_any_batch_and_in_any_pieces(kind, precision, variant):
     prior = make_prior(kind)
     together = NativeDecoder(prior, 7, CHANCE, precision)

@@ -72,7 +72,8 @@ def test_its_logits_are_those_of_the_step_from_any_number_of_known_codes(batch: 
 
 @pytest.mark.parametrize("kind", [kind for kind in AttentionKind if kind is not AttentionKind.ENCODER])
 def test_a_stack_of_one_kind_steps_as_the_step_does(kind: AttentionKind, merged: PriorConfig) -> None:
-    prior = Prior(replace(merged, pattern=(kind,), scale_residuals=True)).eval()
+    window = 5 if kind is AttentionKind.WINDOW else None
+    prior = Prior(replace(merged, pattern=(kind,), window=window, scale_residuals=True)).eval()
     conditioning, codes = make_conditioning(prior, 2), make_codes(prior.config, 2)
     expected = logits_of_steps(prior, codes, 2, conditioning)
     assert torch.allclose(logits_of_static_steps(StaticStep(prior, 2), codes, 2, conditioning), expected, atol=1e-4)
@@ -110,13 +111,14 @@ def test_half_precision_stays_what_it_is(prior: Prior) -> None:
 
 @pytest.mark.parametrize("kind", list(AttentionKind))
 def test_the_table_says_what_the_layout_says(kind: AttentionKind) -> None:
-    layout = CacheLayout(kind, context=24, block=4, lyric_keys=10)
+    layout = CacheLayout(kind, context=24, block=4, lyric_keys=10, window=5)
     table = SightTable.of(layout, torch.device("cpu"))
     for position in range(24):
         sight = table.at(torch.tensor([position]), torch.float32)
         start, stop = layout.visible(position)
         first = int(sight.page) * sight.size
-        seen = range(first, first + int(sight.seen))
+        begin = int(sight.slot) + 1 - int(sight.seen) if kind is AttentionKind.WINDOW else first
+        seen = range(begin, begin + int(sight.seen))
         assert (int(sight.slot), seen) == (layout.slot(position), range(start, stop))
         if sight.mask is not None:
             assert [first + place for place, hides in enumerate(sight.mask[0]) if hides == 0] == list(seen)
@@ -128,4 +130,12 @@ def test_a_position_reads_only_what_its_kind_can_see() -> None:
     sizes = {
         str(kind): page_size(CacheLayout(kind, context=8_192, block=128, lyric_keys=512)) for kind in AttentionKind
     }
-    assert sizes == {"dense": 8_192, "row": 128, "column": 64, "previous_row": 128, "lyrics": 512, "encoder": 512}
+    assert sizes == {
+        "dense": 8_192,
+        "row": 128,
+        "column": 64,
+        "previous_row": 128,
+        "lyrics": 512,
+        "encoder": 512,
+        "window": 8_192,
+    }

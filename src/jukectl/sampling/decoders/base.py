@@ -45,7 +45,7 @@ class EagerDecoder(Decoder):
         self.prior = prior
         self.settings = settings
         self.cache = prior.new_cache(rows)
-        self.device = prior.positions.device
+        self.device = prior.device
 
     @torch.inference_mode()
     def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:

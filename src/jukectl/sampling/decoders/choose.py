@@ -13,10 +13,10 @@ def decoder_for(prior: Prior, rows: int, settings: LevelSampling, *, int8: bool 
     from jukectl.sampling.decoders.cuda_graph import GraphDecoder
     from jukectl.sampling.decoders.native import NativeDecoder, is_supported
 
-    precision = Precision.BF16 if prior.positions.dtype is torch.bfloat16 else Precision.FP32
+    precision = Precision.BF16 if prior.dtype is torch.bfloat16 else Precision.FP32
     precision = Precision.INT8 if int8 else precision
     if is_supported(prior, precision):
         return NativeDecoder(prior, rows, settings, precision)
-    if prior.positions.device.type == "cuda":
+    if prior.device.type == "cuda":
         return GraphDecoder(prior, rows, settings)
     return EagerDecoder(prior, rows, settings)

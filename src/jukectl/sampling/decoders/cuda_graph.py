@@ -28,7 +28,7 @@ class GraphDecoder(Decoder):
         """Steps are recorded on CUDA, unless `record` says otherwise."""
         self.prior = prior
         self.settings = settings
-        self.device = prior.positions.device
+        self.device = prior.device
         self._static = StaticStep(prior, rows)
         context = prior.config.context
         self._position = torch.zeros(1, dtype=torch.int64, device=self.device)  # of the code drawn last

@@ -12,6 +12,7 @@ from jukectl.prior.attention import EncoderAttention
 from jukectl.prior.config import AttentionKind
 from jukectl.prior.layers import Affine
 from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.rotary import rotary_table
 from jukectl.prior.transformer import Block, KVCache
 from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.footprint import LARGEST_PACKED, packed_bytes
@@ -51,7 +52,8 @@ class NativeDecoder(Decoder):
             attention = block.attention
             query = attention.q if isinstance(attention, EncoderAttention) else attention.qkv
             layer.kind, layer.slots, layer.cache = KINDS.index(kind), cache.shape[3], cache.data_ptr()
-            layer.keys = shape.lyrics if kind is AttentionKind.ENCODER else shape.lyric_keys
+            keys = {AttentionKind.ENCODER: shape.lyrics, AttentionKind.WINDOW: shape.window}
+            layer.keys = keys.get(kind, shape.lyric_keys)
             layer.norm_gain, layer.norm_bias = keep(block.attention_norm.weight), keep(block.attention_norm.bias)
             layer.mlp_norm_gain, layer.mlp_norm_bias = keep(block.mlp_norm.weight), keep(block.mlp_norm.bias)
             layer.qkv = packed(query.weight, query.bias).matrix
@@ -66,7 +68,7 @@ class NativeDecoder(Decoder):
             depth=shape.depth,
             width=shape.width,
             heads=shape.heads,
-            head_width=shape.attention_width // shape.heads,
+            head_width=shape.head_width,
             mlp=shape.mlp_width,
             block=shape.block,
             length=shape.length,
@@ -77,7 +79,8 @@ class NativeDecoder(Decoder):
             tied=prior.head is None,
             lead=config.lead,
             embedding=keep(prior.codes.weight),
-            positions=keep(prior.positions),
+            positions=None if prior.positions is None else keep(prior.positions),
+            rotations=keep(rotary_table(shape.length, shape.head_width, prior.device)) if shape.rotary else None,
         )
         size = max(found.jukectl_scratch(self._reference, count) for count in (rows, READ_AT_ONCE))
         self._scratch = torch.zeros(size)
@@ -158,8 +161,8 @@ def is_supported(prior: Prior, precision: Precision) -> bool:
     usual = all(type(layer) is Affine for layer in prior.transformer.modules() if isinstance(layer, Affine))
     return (
         type(prior) is Prior  # nothing that computes otherwise
-        and prior.positions.device.type == "cpu"
-        and prior.positions.dtype in (torch.float32, torch.bfloat16)
+        and prior.device.type == "cpu"
+        and prior.dtype in (torch.float32, torch.bfloat16)
         and fits
         and usual  # adapters that learn are beside the weights, not in them
         and packed_bytes(prior.config, precision.name.lower()) <= LARGEST_PACKED

@@ -15,6 +15,7 @@ from jukectl.prior.attention import CacheLayout, EncoderAttention
 from jukectl.prior.config import AttentionKind
 from jukectl.prior.layers import pad_rows
 from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.rotary import rotary_table, rotate
 from jukectl.prior.transformer import Block, KVCache
 
 ALIGNED = 8
@@ -28,7 +29,7 @@ def page_size(layout: CacheLayout) -> int:
             return layout.block
         case AttentionKind.COLUMN:
             return layout.context // layout.block
-        case AttentionKind.DENSE | AttentionKind.LYRICS | AttentionKind.ENCODER:
+        case AttentionKind.DENSE | AttentionKind.WINDOW | AttentionKind.LYRICS | AttentionKind.ENCODER:
             return layout.slots
 
 
@@ -39,7 +40,7 @@ class Sight:
     size: int  # of a page
     slot: Tensor  # (1,), the place of its own key
     page: Tensor  # (1,), which page of the cache it reads
-    seen: Tensor  # (1,), how many places of the page, from the first on
+    seen: Tensor  # (1,), how many places of the page, from the first on; of WINDOW up to its own
     mask: Tensor | None  # (1, page), 0 at what is seen and -inf elsewhere; None where all is seen or nothing
     blind: Tensor | None  # (1,) bool, whether nothing is seen; None where something always is
 
@@ -68,8 +69,13 @@ class SightTable:
         match self.layout.kind:
             case AttentionKind.PREVIOUS_ROW:
                 blind = seen == 0
-            case AttentionKind.DENSE | AttentionKind.ROW | AttentionKind.COLUMN | AttentionKind.LYRICS:
-                hidden = (self.places >= seen).unsqueeze(0)
+            case AttentionKind.ENCODER:  # all of them, always
+                pass
+            case kind:
+                hidden = self.places >= seen
+                if kind is AttentionKind.WINDOW:  # which sees the last places up to its own, not the first ones
+                    hidden = (self.places > slot) | (self.places <= slot - seen)
+                hidden = hidden.unsqueeze(0)
                 mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
         return Sight(len(self.places), slot, page, seen, mask, blind)
 
@@ -83,15 +89,17 @@ class StaticStep:
 
     def __init__(self, prior: Prior, rows: int) -> None:
         self.prior = prior
-        config, stack, parameter = prior.config, prior.config.stack, prior.positions
+        config, stack, parameter = prior.config, prior.config.stack, prior.codes.weight
         self._device, self._dtype = parameter.device, parameter.dtype
-        self._width = stack.attention_width // stack.heads  # of a head
+        self._width = stack.head_width
         padded = -(-self._width // ALIGNED) * ALIGNED
         layouts = {kind: CacheLayout.of(stack, kind) for kind in stack.kinds}
         self._tables = {kind: SightTable.of(layout, self._device) for kind, layout in layouts.items()}
         self._layers = [
             parameter.new_zeros((rows, 2, stack.heads, layouts[kind].slots, padded)) for kind in stack.kinds
         ]
+        # made now: a graph cannot record what is copied from the host
+        self._rotations = rotary_table(stack.length, stack.head_width, self._device) if stack.rotary else None
         conditioned = prior.place is not None or prior.midi is not None
         self._places = parameter.new_zeros((rows, config.context, config.width)) if conditioned else None
 
@@ -108,7 +116,10 @@ class StaticStep:
         batch, prior = len(code), self.prior
         place = position + prior.config.lead if prior.config.lead else position
         sights = {kind: table.at(place, self._dtype) for kind, table in self._tables.items()}
-        x = prior.codes(code) + prior.positions.index_select(0, place)
+        x = prior.codes(code)
+        if prior.positions is not None:
+            x = x + prior.positions.index_select(0, place)
+        rotation = None if self._rotations is None else self._rotations.index_select(0, place)  # (1, D)
         here = None
         if self._places is not None:
             here = self._places[:batch].index_select(1, position).squeeze(1)
@@ -116,17 +127,22 @@ class StaticStep:
         x = pad_rows(x)
         for kind, block, layer in zip(prior.config.kinds, prior.transformer.blocks, self._layers, strict=True):
             assert isinstance(block, Block)
-            attended = self._attend(block, block.attention_norm(x), sights[kind], layer[:batch], kind)
+            attended = self._attend(block, block.attention_norm(x), sights[kind], layer[:batch], kind, rotation)
             x = block.after_attention(x, attended)
         return prior.logits(x[:batch], here)
 
-    def _attend(self, block: Block, x: Tensor, sight: Sight, cache: Tensor, kind: AttentionKind) -> Tensor:
+    def _attend(
+        self, block: Block, x: Tensor, sight: Sight, cache: Tensor, kind: AttentionKind, rotation: Tensor | None
+    ) -> Tensor:
         """The attention of a block: rows (R, width) to the same shape. Reads and extends `cache`, B <= R."""
         batch, heads, attention = len(cache), cache.shape[2], block.attention
         if isinstance(attention, EncoderAttention):
             query = self._padded(attention.q.step(x)[:batch].view(batch, heads, -1))
         else:
-            qkv = self._padded(attention.qkv.step(x)[:batch].view(batch, 3, heads, -1))
+            qkv = attention.qkv.step(x)[:batch].view(batch, 3, heads, -1)
+            if rotation is not None:
+                qkv = torch.cat([rotate(qkv[:, :2], rotation), qkv[:, 2:]], dim=1)
+            qkv = self._padded(qkv)
             query, own = qkv[:, 0], qkv[:, 1:].unsqueeze(3)  # (B, H, D), (B, 2, H, 1, D)
             _write(cache, own, sight.slot, kind)
         attended = self._attend_page(query, _page(cache, sight.page, sight.size), sight.mask)
