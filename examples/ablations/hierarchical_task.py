@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
-from jukectl.progress import Progress, Report
+from jukectl.progress import Event, Listener, Progress
 from jukectl.training.codec_task import CodecTask
 from jukectl.training.config import VQVAERecipe
 from jukectl.training.runs import train_vqvae
@@ -30,10 +30,10 @@ class HierarchicalTask(CodecTask):
     best audio from all codes.
     """
 
-    def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, report: Report) -> None:
+    def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, listener: Listener) -> None:
         if not config.codebook_size:
             raise BadRecipe("architecture hierarchical needs codebooks: give model.codebook_size")
-        super().__init__(recipe, config, report)
+        super().__init__(recipe, config, listener)
 
     def make(self) -> nn.Module:
         """Return the autoencoder with random weights."""
@@ -91,9 +91,10 @@ class HierarchicalTask(CodecTask):
         return any(map(self.waits, self.levels))
 
 
-def show(progress: Progress) -> None:
+def show(event: Event) -> None:
     """Print progress, a line each."""
-    print(f"{progress.stage} {progress.done}/{progress.total} {progress.note}", file=sys.stderr)
+    if isinstance(event, Progress):
+        print(f"{event.stage} {event.done}/{event.total} {event.note}", file=sys.stderr)
 
 
 def main() -> None:

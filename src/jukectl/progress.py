@@ -1,46 +1,78 @@
-"""How long work tells whoever watches: numbers out, no console here."""
+"""Events of long work, passed to one listener as they happen. Nothing here prints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where work of several parts stands, and how long it will go on."""
+class Progress:
+    """Finished parts of a stage."""
 
-    of: str  # what the parts are of: "top"
-    part: int  # the one that is done now, or that was just saved, counted from 1
-    parts: int
-    per_second: float | None  # of what is counted, in this run; None where nothing is measured yet
-    seconds_left: float | None  # until all is done that was asked for, later stages too; None where nobody knows
-    saved: float | None = None  # seconds of music that are on the disk, where a part was just finished
+    stage: str  # as a user would call it: "decoding top"
+    done: int
+    total: int
+    note: str = ""  # the latest figures, or the part that is worked on
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a piece of work stands."""
+class LevelProgress:
+    """Sampled codes of a level, and the time that the rest of the song will take."""
 
-    stage: str  # what is being done, as a user would say it: "top codes"
-    done: int
+    level: str  # "top"
+    window: int  # the one that is sampled now, or was just saved, counted from 1
+    windows: int
+    done: int  # codes
     total: int
-    note: str = ""  # the latest figures or what was just saved
-    standing: Standing | None = None  # more of it, where the work has parts and its end is foreseen
+    codes_per_second: float | None  # in this run; None before anything is measured
+    seconds_left: float | None  # until all is made that was asked for, later stages too; None if unknown
+    seconds_saved: float | None = None  # seconds of music on disk; None unless a window was just saved
+
+    @property
+    def stage(self) -> str:
+        """The stage, as a user would call it: "top codes"."""
+        return f"{self.level} codes"
 
 
-Report = Callable[[Progress], None]
+@dataclass(frozen=True)
+class Remark:
+    """A remark on a stage, such as its plan; there is nothing to count."""
+
+    stage: str
+    text: str
 
 
-Warn = Callable[[str], None]
+@dataclass(frozen=True)
+class WarningEvent:
+    """Something that the user should know: the result may differ from what was asked for."""
+
+    text: str
 
 
-def remark(stage: str, text: str) -> Progress:
-    """A remark for whoever watches: there is nothing to count."""
-    return Progress(stage, 0, 0, text)
+Event = Progress | LevelProgress | Remark | WarningEvent
+Listener = Callable[[Event], None]
 
 
-def silent(progress: Progress) -> None:
-    """A report that nobody reads."""
+class WarningsOnly:
+    """A listener that passes warnings on and drops all other events, so that none of those need be computed."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+
+    def __call__(self, event: Event) -> None:
+        """Pass a warning on."""
+        if isinstance(event, WarningEvent):
+            self._warn(event.text)
 
 
-def unheard(warning: str) -> None:
-    """A warning that nobody reads."""
+ignore = WarningsOnly(lambda text: None)
+"""A listener that drops every event."""
+
+
+def warn(listener: Listener, text: str) -> None:
+    """Pass a warning to a listener."""
+    listener(WarningEvent(text))
+
+
+def wants_progress(listener: Listener) -> bool:
+    """Return True unless the listener drops everything but warnings."""
+    return not isinstance(listener, WarningsOnly)

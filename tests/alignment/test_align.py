@@ -10,6 +10,7 @@ from jukectl.alignment.sphinx import Span
 from jukectl.audio.io import save
 from jukectl.errors import BadAudio, BadInput
 from jukectl.lyrics.lrc import parse
+from jukectl.progress import WarningsOnly
 
 
 class EverySecond:
@@ -90,7 +91,7 @@ def test_what_is_guessed_unsure_or_left_out_is_told(mix, tmp_path):
     warnings = []
     text = words_file(tmp_path, "[Verse]\nzyx lost - \n")
     options = {"separation": Separation(wanted=False), "aligner": EverySecond()}
-    found = align_file(mix, text, tmp_path / "song.lrc", warn=warnings.append, **options)
+    found = align_file(mix, text, tmp_path / "song.lrc", listener=WarningsOnly(warnings.append), **options)
     assert [word.guessed for word in found.lyrics.words] == [True, True]
     assert warnings == [
         "no way was found through 2 of 2 words, so they are spread evenly over what is loud about there: zyx, lost",

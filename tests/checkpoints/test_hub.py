@@ -98,7 +98,7 @@ def test_safetensors_are_taken_where_there_are_both(hub, files):
 def test_progress_goes_from_nothing_to_all(hub, files):
     reports = []
     hub.add(NAME, {**files, FIRST: noise(3_200_000)})
-    pull(NAME, report=reports.append)
+    pull(NAME, listener=reports.append)
     fetching = [report for report in reports if report.stage == f"fetching {NAME}, MB"]
     assert [report.done for report in fetching] == sorted(report.done for report in fetching)
     assert (fetching[-1].done, fetching[-1].total) == (3, 3)
@@ -122,7 +122,7 @@ def test_an_interrupted_pull_goes_on_at_the_next_one(hub, repository, files, cac
 
     repository.files[FIRST] = files[FIRST] = noise(4_000_000)
     with pytest.raises(Killed):
-        pull(NAME, report=die)
+        pull(NAME, listener=die)
     assert find_pulled(NAME) is None
     hub.gets()
     assert content(pull(NAME)) == wanted(files)

@@ -8,8 +8,8 @@ import pytest
 import typer
 
 from jukectl.cli import console
-from jukectl.cli.console import Console, Watching, clock, progress, warning
-from jukectl.progress import Progress, Standing, remark
+from jukectl.cli.console import Console, Watching, clock, progress, warnings_only
+from jukectl.progress import LevelProgress, Progress, Remark, WarningEvent
 
 
 class Context:
@@ -32,9 +32,9 @@ def time(monkeypatch):
 
 
 def test_without_a_terminal_progress_is_lines_now_and_then(time, capsys):
-    with progress(Context()) as report:
+    with progress(Context()) as listener:
         for done in range(0, 101):
-            report(Progress("top codes", done, 100))
+            listener(Progress("top codes", done, 100))
             time(0.6)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "top codes: 0/100"
@@ -44,10 +44,10 @@ def test_without_a_terminal_progress_is_lines_now_and_then(time, capsys):
 
 
 def test_each_stage_has_its_first_and_last_line(time, capsys):
-    with progress(Context()) as report:
+    with progress(Context()) as listener:
         for stage in ("top codes", "middle codes"):
             for done in range(3):
-                report(Progress(stage, done, 2, "saved"))
+                listener(Progress(stage, done, 2, "saved"))
     assert capsys.readouterr().err.splitlines() == [
         "top codes: 0/2  saved",
         "top codes: 2/2  saved",
@@ -58,27 +58,28 @@ def test_each_stage_has_its_first_and_last_line(time, capsys):
 
 def test_time_left_is_that_of_this_run(time, capsys):
     """Resumed at 900 of 1000, ten codes a second leave nine seconds after ten codes, not a fraction of one."""
-    with progress(Context()) as report:
-        report(Progress("top codes", 900, 1000))
+    with progress(Context()) as listener:
+        listener(Progress("top codes", 900, 1000))
         time(10)
-        report(Progress("top codes", 910, 1000))
+        listener(Progress("top codes", 910, 1000))
     assert capsys.readouterr().err.splitlines()[-1] == "top codes: 910/1000, 1:30 left"
 
 
 def test_what_is_foreseen_is_shown_with_the_window(time, capsys):
-    standing = Standing("top", part=2, parts=5, per_second=1234.5, seconds_left=75.0)
-    with progress(Context()) as report:
-        report(Progress("top codes", 40, 100, standing=standing))
+    event = LevelProgress("top", 2, 5, 40, 100, codes_per_second=1234.5, seconds_left=75.0)
+    with progress(Context()) as listener:
+        listener(event)
     assert capsys.readouterr().err == "top codes: 40/100, window 2 of 5, 1234 codes/s, 1:15 left in all\n"
 
 
 def test_json_progress_is_an_object_a_saved_window_and_nothing_else(capsys):
-    with progress(Context(quiet=True), Watching.JSON) as report:
-        report(remark("plan", "top level"))
-        report(Progress("top codes", 30, 100, standing=Standing("top", 1, 2, 10.0, 7.0)))
-        report(Progress("top codes", 50, 100, "saved 3.2 s", Standing("top", 1, 2, 10.0, None, saved=3.2)))
-        report(Progress("decoding bottom", 0, 1))
-    warning(Watching.JSON)("memory is short")
+    with progress(Context(quiet=True), Watching.JSON) as listener:
+        listener(Remark("plan", "top level"))
+        listener(LevelProgress("top", 1, 2, 30, 100, 10.0, 7.0))
+        listener(LevelProgress("top", 1, 2, 50, 100, 10.0, None, seconds_saved=3.2))
+        listener(Progress("decoding bottom", 0, 1))
+        listener(WarningEvent("memory is short"))
+    warnings_only(Watching.JSON)(WarningEvent("a dry run"))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert lines == [
         {
@@ -92,20 +93,21 @@ def test_json_progress_is_an_object_a_saved_window_and_nothing_else(capsys):
             "saved": 3.2,
         },
         {"warning": "memory is short"},
+        {"warning": "a dry run"},
     ]
 
 
 def test_no_progress_is_silence_but_for_warnings(capsys):
-    with progress(Context(), Watching.NONE) as report:
-        report(Progress("top codes", 0, 2))
-    warning(Watching.NONE)("memory is short")
+    with progress(Context(), Watching.NONE) as listener:
+        listener(Progress("top codes", 0, 2))
+        listener(WarningEvent("memory is short"))
     assert capsys.readouterr().err == "jukectl: warning: memory is short\n"
 
 
 def test_quiet_says_nothing(capsys):
-    with progress(Context(quiet=True)) as report:
-        report(Progress("top codes", 0, 2))
-        report(remark("plan", "top level"))
+    with progress(Context(quiet=True)) as listener:
+        listener(Progress("top codes", 0, 2))
+        listener(Remark("plan", "top level"))
     console.say(Context(quiet=True), "finished already")
     assert capsys.readouterr() == ("", "")
 
@@ -119,11 +121,11 @@ def test_on_a_terminal_progress_is_a_bar(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(sys, "stderr", terminal)
-    with progress(Context()) as report:
-        report(Progress("top [codes]", 1, 2, "saved [0.1 s]"))
-        report(Progress("top [codes]", 2, 2, "saved [0.2 s]"))
-        report(Progress("middle codes", 1, 2, standing=Standing("middle", 3, 5, 12.0, 42.0)))
-        report(remark("plan", "top level, [all] " + 20 * "long "))
+    with progress(Context()) as listener:
+        listener(Progress("top [codes]", 1, 2, "saved [0.1 s]"))
+        listener(Progress("top [codes]", 2, 2, "saved [0.2 s]"))
+        listener(LevelProgress("middle", 3, 5, 1, 2, 12.0, 42.0))
+        listener(Remark("plan", "top level, [all] " + 20 * "long "))
     assert "top [codes]" in terminal.getvalue()  # no markup
     assert "2/2" in terminal.getvalue()
     assert "window 3 of 5, 12 codes/s, 0:42 left in all" in terminal.getvalue()

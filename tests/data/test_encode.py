@@ -103,7 +103,7 @@ def test_what_is_encoded_stays_and_new_songs_come_to_it(tiny_model, tmp_path):
     more = (*Manifest.load(manifest).tracks, Track(path="c.wav", seconds=1.0, sample_rate=RATE, channels=1))
     Manifest(manifest.parent, more).save(manifest)
     told = []
-    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), report=told.append)
+    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), listener=told.append)
     assert {one.note for one in told} == {"c.wav", ""}
     assert all((tmp_path / "codes" / path).stat().st_mtime_ns == stamp for path, stamp in before.items())
     assert EncodedSongs(tmp_path / "codes").manifest.tracks == more
@@ -120,7 +120,7 @@ def test_a_folder_with_an_archive_a_song_is_taken_over(tiny_model, tmp_path, mon
     damaged = tmp_path / "codes" / "a.wav" / "top.npz"
     damaged.write_bytes(own["a.wav/top.npz"][:200])
     told = []
-    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), report=told.append)
+    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), listener=told.append)
     assert {one.note for one in told} == {"a.wav", ""}  # made again, since it was damaged
     assert len(files(tmp_path / "codes")) == 3
     assert np.array_equal(codes_in(tmp_path / "codes", "b.wav", Level.MIDDLE).array, expected)
@@ -179,7 +179,7 @@ def test_several_encode_one_manifest_into_one_folder_at_once(tiny_model, tmp_pat
 PROGRAM = """
 import sys
 from pathlib import Path
-from jukectl.pipeline import encode_manifest
+from jukectl.api import encode_manifest
 encode_manifest(Path(sys.argv[1]), Path(sys.argv[2]), model=sys.argv[3])
 """
 
@@ -198,7 +198,7 @@ def test_a_killed_process_goes_on_with_the_song_it_was_at(tiny_model, tmp_path):
     assert 2 <= len(whole) < 30
     stamps = {number: (out / f"{number}.wav" / "top.npz").stat().st_mtime_ns for number in whole}
     told = []
-    encode_manifest(manifest, out, model=str(tiny_model), report=told.append)
+    encode_manifest(manifest, out, model=str(tiny_model), listener=told.append)
     assert stamps  # and none of these songs was heard again
     assert not {f"{number}.wav" for number in whole} & {one.note for one in told}
     assert len(EncodedSongs(out).manifest.tracks) == 30
@@ -221,7 +221,7 @@ def test_progress_counts_seconds_of_music_from_what_is_there(tiny_model, tmp_pat
     manifest = write_music(tmp_path / "music", {"a.wav": 3, "b.wav": 5})
     told = []
     encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), part=Part(1, 2))
-    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), report=told.append)
+    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), listener=told.append)
     assert (told[0].done, told[0].total, told[0].note) == (3, 8, "b.wav")
     assert (told[-1].done, told[-1].total) == (8, 8)
 

@@ -17,7 +17,7 @@ from jukectl.data import scan as scanning
 from jukectl.data.manifest import Manifest, Track, side_of, song_key
 from jukectl.data.scan import scan
 from jukectl.errors import BadInput, BadManifest, MissingTool
-from jukectl.progress import silent
+from jukectl.progress import ignore
 
 RATE = 8_000
 
@@ -85,7 +85,7 @@ def music(tmp_path):
 
 
 def test_a_scan_lists_every_song_with_its_tags_in_the_order_of_paths(music):
-    manifest = scan(music, music / "manifest.jsonl", silent).manifest
+    manifest = scan(music, music / "manifest.jsonl", ignore).manifest
     assert [one.path for one in manifest.tracks] == [
         "a/one.flac",
         "a/two.mp3",
@@ -102,7 +102,7 @@ def test_a_scan_lists_every_song_with_its_tags_in_the_order_of_paths(music):
 
 
 def test_a_scan_says_what_it_skipped_and_why(music):
-    skipped = scan(music, music / "manifest.jsonl", silent).skipped
+    skipped = scan(music, music / "manifest.jsonl", ignore).skipped
     assert [line for line in skipped if "corrupt.flac" in line]
     assert [line for line in skipped if "empty.mp3" in line and "empty" in line]
     assert [line for line in skipped if "silent.wav is silent" in line]
@@ -118,7 +118,7 @@ def test_a_file_that_lacks_a_tool_is_skipped_too(music, monkeypatch):
 
     honest = io.info
     monkeypatch.setattr(io, "info", info)
-    found = scan(music, music / "manifest.jsonl", silent)
+    found = scan(music, music / "manifest.jsonl", ignore)
     assert len(found.manifest.tracks) == 3
     assert "two.mp3 needs ffmpeg" in found.skipped
 
@@ -140,7 +140,7 @@ def test_a_scan_tells_how_far_it_is_in_megabytes(tmp_path):
 def test_paths_are_relative_to_the_manifest_wherever_it_lies(music, tmp_path):
     place = tmp_path / "lists" / "deep"
     place.mkdir(parents=True)
-    manifest = scan(music, place / "manifest.jsonl", silent).manifest
+    manifest = scan(music, place / "manifest.jsonl", ignore).manifest
     assert manifest.tracks[0].path == "../../music/a/one.flac"
     assert all((manifest.folder / one.path).is_file() for one in manifest.tracks)
 
@@ -149,7 +149,7 @@ def test_paths_are_relative_to_the_manifest_wherever_it_lies(music, tmp_path):
 def test_a_link_to_a_song_keeps_its_name_and_a_link_to_a_folder_is_followed(music, tmp_path):
     (music / "linked.flac").symlink_to(music / "a" / "one.flac")
     (tmp_path / "elsewhere").symlink_to(music)
-    manifest = scan(tmp_path / "elsewhere", music / "manifest.jsonl", silent).manifest
+    manifest = scan(tmp_path / "elsewhere", music / "manifest.jsonl", ignore).manifest
     assert "linked.flac" in [one.path for one in manifest.tracks]
     assert all((music / one.path).is_file() for one in manifest.tracks)
 
@@ -157,12 +157,12 @@ def test_a_link_to_a_song_keeps_its_name_and_a_link_to_a_folder_is_followed(musi
 def test_a_folder_without_music_is_refused(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(BadManifest, match="no music under"):
-        scan(tmp_path, tmp_path / "manifest.jsonl", silent)
+        scan(tmp_path, tmp_path / "manifest.jsonl", ignore)
     with pytest.raises(BadManifest, match="is not a folder"):
-        scan(tmp_path / "notes.txt", tmp_path / "manifest.jsonl", silent)
+        scan(tmp_path / "notes.txt", tmp_path / "manifest.jsonl", ignore)
     (tmp_path / "bad.flac").write_bytes(b"no")
     with pytest.raises(BadManifest, match="none of the 1 files"):
-        scan(tmp_path, tmp_path / "manifest.jsonl", silent)
+        scan(tmp_path, tmp_path / "manifest.jsonl", ignore)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
@@ -170,7 +170,7 @@ def test_a_file_name_need_not_be_utf8(tmp_path):
     music = tmp_path / "music"
     music.mkdir()
     (write(tmp_path / "x.wav")).rename(music / os.fsdecode(b"caf\xe9.wav"))
-    manifest = scan(music, music / "m.jsonl", silent).manifest
+    manifest = scan(music, music / "m.jsonl", ignore).manifest
     manifest.save(music / "m.jsonl")
     (again,) = Manifest.load(music / "m.jsonl").tracks
     assert io.load(music / again.path).seconds == 0.5
@@ -178,7 +178,7 @@ def test_a_file_name_need_not_be_utf8(tmp_path):
 
 def test_the_share_held_out_is_a_share(music):
     with pytest.raises(BadInput, match="from 0 up to 1, got 1"):
-        scan(music, music / "manifest.jsonl", silent, held_out_share=1)
+        scan(music, music / "manifest.jsonl", ignore, held_out_share=1)
 
 
 # Sidecars
@@ -188,14 +188,14 @@ def test_lyrics_beside_a_song_are_named_timed_ones_first(music):
     (music / "a" / "one.txt").write_text("la la")
     (music / "a" / "two.txt").write_text("la la")
     (music / "a" / "two.lrc").write_text("[00:01.00] la la")
-    found = {track.path: track.lyrics for track in scan(music, music / "manifest.jsonl", silent).manifest.tracks}
+    found = {track.path: track.lyrics for track in scan(music, music / "manifest.jsonl", ignore).manifest.tracks}
     assert found == {"a/one.flac": "a/one.txt", "a/two.mp3": "a/two.lrc", "b/three.ogg": "", "b/untagged.wav": ""}
 
 
 def test_a_toml_beside_a_song_overrides_its_tags_or_leaves_it_out(music):
     (music / "a" / "one.toml").write_text('artist = "Ada"\ngenres = ["Folk"]\n')
     (music / "a" / "two.toml").write_text("skip = true\n")
-    found = scan(music, music / "manifest.jsonl", silent)
+    found = scan(music, music / "manifest.jsonl", ignore)
     one = found.manifest.tracks[0]
     assert (one.artist, one.genres, one.title, one.licence) == ("Ada", ("Folk",), "Já", "CC0-1.0")
     assert "a/two.mp3" not in [track.path for track in found.manifest.tracks]
@@ -205,7 +205,7 @@ def test_a_toml_beside_a_song_overrides_its_tags_or_leaves_it_out(music):
 def test_what_makes_no_sense_in_a_toml_is_told_and_the_rest_holds(music):
     (music / "a" / "one.toml").write_text('artist = "Ada"\ngenres = "Folk"\nyear = 1999\n')
     (music / "a" / "two.toml").write_text("artist =\n")
-    found = scan(music, music / "manifest.jsonl", silent)
+    found = scan(music, music / "manifest.jsonl", ignore)
     assert found.manifest.tracks[0].artist == "Ada"
     assert found.manifest.tracks[0].genres == ("Jazz", "Ambient")
     assert len(found.warnings) == 3
@@ -227,12 +227,12 @@ def listened(monkeypatch):
 
 
 def test_files_that_did_not_change_are_not_heard_again(music, listened):
-    first = scan(music, music / "manifest.jsonl", silent)
+    first = scan(music, music / "manifest.jsonl", ignore)
     assert {"one.flac", "two.mp3", "three.ogg", "untagged.wav"} < set(listened)
     listened.clear()
     write(music / "b" / "new.wav", samples=tone(0.7))
     write(music / "b" / "untagged.wav", samples=tone(0.9))
-    again = scan(music, music / "manifest.jsonl", silent).manifest.tracks
+    again = scan(music, music / "manifest.jsonl", ignore).manifest.tracks
     assert {name for name in listened if "." in name} - {"corrupt.flac", "empty.mp3", "silent.wav", "nan.wav"} == {
         "new.wav",
         "untagged.wav",
@@ -249,20 +249,20 @@ def test_a_scan_that_was_interrupted_goes_on(music, listened, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         scan(music, music / "manifest.jsonl", stop)
     listened.clear()
-    scan(music, music / "manifest.jsonl", silent)
+    scan(music, music / "manifest.jsonl", ignore)
     assert "three.ogg" in listened
     assert "one.flac" not in listened
 
 
 def test_what_was_heard_of_files_that_are_gone_is_dropped_and_damage_is_heard_again(music, listened):
-    scan(music, music / "manifest.jsonl", silent)
+    scan(music, music / "manifest.jsonl", ignore)
     cache = music / ".manifest-heard"
     assert len(list(cache.iterdir())) == 4
     for kept in cache.iterdir():
         kept.write_bytes(kept.read_bytes()[:50])
     (music / "a" / "one.flac").unlink()
     listened.clear()
-    scan(music, music / "manifest.jsonl", silent)
+    scan(music, music / "manifest.jsonl", ignore)
     assert "two.mp3" in listened
     assert len(list(cache.iterdir())) == 3
 
@@ -299,7 +299,7 @@ def library(tmp_path_factory):
 
 
 def test_every_copy_of_a_recording_is_found_and_no_other_rendering_is_taken_for_one(library):
-    found = scan(library, library / "manifest.jsonl", silent)
+    found = scan(library, library / "manifest.jsonl", ignore)
     expected = {f"{tune} copy {name}" for tune in range(TUNES) for name in ENCODINGS} - {
         f"{tune} copy 44k.flac" for tune in range(TUNES)
     }
@@ -314,7 +314,7 @@ def test_every_copy_of_a_recording_is_found_and_no_other_rendering_is_taken_for_
 
 def test_duplicates_can_be_kept_and_are_on_one_side_of_the_split(library):
     for share in (0.3, 0.6):
-        found = scan(library, library / "manifest.jsonl", silent, keep_duplicates=True, held_out_share=share)
+        found = scan(library, library / "manifest.jsonl", ignore, keep_duplicates=True, held_out_share=share)
         assert len(found.manifest.tracks) == TUNES * (1 + len(ENCODINGS) + 3)
         sides = {}
         for track in found.manifest.tracks:
@@ -327,14 +327,14 @@ def test_the_whole_song_is_kept_rather_than_a_better_sounding_piece_of_it(tmp_pa
     whole = melody(1, seconds=20)
     io.save(tmp_path / "whole.ogg", whole, 16_000)
     io.save(tmp_path / "piece.flac", whole[: 12 * 16_000], 16_000)
-    found = scan(tmp_path, tmp_path / "manifest.jsonl", silent)
+    found = scan(tmp_path, tmp_path / "manifest.jsonl", ignore)
     assert found.copies == ("piece.flac is a copy of whole.ogg",)
 
 
 def test_short_sounds_are_not_compared(tmp_path):
     for name in ("a.wav", "b.wav"):
         io.save(tmp_path / name, melody(1, seconds=3), 16_000)
-    assert scan(tmp_path, tmp_path / "manifest.jsonl", silent).copies == ()
+    assert scan(tmp_path, tmp_path / "manifest.jsonl", ignore).copies == ()
 
 
 # The split
@@ -395,7 +395,7 @@ def test_a_sidecar_can_tie_two_songs_together(tmp_path):
     for number in range(8):
         io.save(tmp_path / f"{number}.wav", melody(number, 6), 16_000)
         (tmp_path / f"{number}.toml").write_text('song = "the same"\n')
-    found = scan(tmp_path, tmp_path / "manifest.jsonl", silent, held_out_share=0.5).manifest.tracks
+    found = scan(tmp_path, tmp_path / "manifest.jsonl", ignore, held_out_share=0.5).manifest.tracks
     assert len({track.split for track in found}) == 1
 
 
@@ -403,7 +403,7 @@ def test_adding_files_to_a_folder_leaves_the_split_as_it_was(tmp_path):
     def scanned():
         return {
             one.path: one.split
-            for one in scan(tmp_path, tmp_path / "m.jsonl", silent, held_out_share=0.5).manifest.tracks
+            for one in scan(tmp_path, tmp_path / "m.jsonl", ignore, held_out_share=0.5).manifest.tracks
         }
 
     for number in range(6):

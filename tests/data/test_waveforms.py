@@ -12,7 +12,7 @@ from jukectl.audio import io, mix
 from jukectl.data.manifest import Track
 from jukectl.data.waveforms import FULL_SCALE, Waveforms
 from jukectl.errors import BadManifest
-from jukectl.progress import silent
+from jukectl.progress import ignore
 
 RATE = 8_000
 
@@ -94,8 +94,8 @@ def music(tmp_path):
     return tmp_path
 
 
-def load(music, *names, rate=RATE, report=silent):
-    return Waveforms.load(music, [track(name) for name in names], rate, music / "cache", report)
+def load(music, *names, rate=RATE, listener=ignore):
+    return Waveforms.load(music, [track(name) for name in names], rate, music / "cache", listener)
 
 
 def test_songs_are_decoded_at_the_rate_of_the_model_and_keep_up_to_two_channels(music):
@@ -120,7 +120,7 @@ def test_a_song_is_decoded_once_and_again_when_its_file_has_changed(music, monke
 
 def test_a_song_that_cannot_be_read_is_reported_and_left_out(music):
     told = []
-    songs = load(music, "corrupt.flac", "mono.wav", "absent.wav", report=told.append)
+    songs = load(music, "corrupt.flac", "mono.wav", "absent.wav", listener=told.append)
     assert len(songs.songs) == 1
     notes = [one.note for one in told if one.note.startswith("left out")]
     assert len(notes) == 2
@@ -174,7 +174,7 @@ def test_what_is_wrong_with_some_songs_is_told_and_the_others_are_learnt_from(mu
     soundfile.write(music / "other_rate.flac", np.full((44_100, 2), 0.1), 44_100)
     names = ("nan.wav", "empty.wav", "absent.wav", "corrupt.flac", "mono.wav", "surround.flac", "other_rate.flac")
     told = []
-    songs = load(music, *names, report=told.append)
+    songs = load(music, *names, listener=told.append)
     assert [song.shape for song in songs.songs] == [(1, RATE), (1, RATE), (2, RATE)]
     left_out = [one.note for one in told if one.note.startswith("left out")]
     for note, words in zip(left_out, ("0.500 seconds is not", "holds no samples", "absent", "corrupt"), strict=True):

@@ -27,6 +27,7 @@ from jukectl.explorer.build import explore
 from jukectl.explorer.site import Site
 from jukectl.explorer.update import Explored, Taking, keep_up
 from jukectl.lyrics.value import Lyrics
+from jukectl.progress import WarningsOnly
 from jukectl.render.karaoke import karaoke_paths
 
 
@@ -143,7 +144,7 @@ def test_a_broken_song_a_newer_one_and_one_in_progress_are_shown_as_such(song: S
     (songs / "newer" / "song.toml").write_text(text.replace("format = 1", "format = 99", 1))
     (songs / "unfinished" / "bottom.npz").unlink()
     warnings: list[str] = []
-    made = explore([songs], tmp_path / "site", warn=warnings.append)
+    made = explore([songs], tmp_path / "site", listener=WarningsOnly(warnings.append))
     states = {row["title"]: row["state"] for row in index(tmp_path / "site")}
     assert states == {"broken": 2, "newer": 3, "unfinished": 1, "whole": 0}
     assert (made.songs, made.troubled, len(warnings)) == (4, 2, 2)

@@ -142,6 +142,6 @@ def test_what_is_left_to_do_is_what_resume_does(song):
 
     song.codes_path(Level.BOTTOM).unlink()
     stages = set()
-    resume(song.path, Request(), report=lambda progress: stages.add(progress.stage))
+    resume(song.path, Request(), listener=lambda progress: stages.add(progress.stage))
     assert stages == {"plan", "estimate", "bottom codes", "decoding bottom"}
     assert describe_path(song.path)["unfinished"] == []

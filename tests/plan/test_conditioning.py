@@ -14,6 +14,7 @@ from jukectl.lyrics.value import Lyrics
 from jukectl.plan.conditioning import song_samples, told
 from jukectl.plan.recipes import recipe_of
 from jukectl.prior.config import TimingConfig
+from jukectl.progress import WarningsOnly
 
 WORDS = Lyrics("Oh, sing it again:\nla la la\n")  # longer than the window of 16 characters
 TOP = {"levels": (Level.TOP,)}
@@ -122,7 +123,7 @@ def test_characters_left_out_are_told_once(sing, tmp_path):
     sample(
         tmp_path / "song",
         sing(lyrics=Lyrics("1 + 1 + <i>"), seconds=0.2, levels=tuple(Level)[::-1]),
-        warn=warnings.append,
+        listener=WarningsOnly(warnings.append),
     )
     about = [text for text in warnings if "characters" in text]
     assert about == ["singer has no characters for these of the lyrics, so it is told without: +, <, >"]
@@ -134,14 +135,14 @@ def test_characters_left_out_are_told_once(sing, tmp_path):
 def test_a_genre_is_one_text_at_the_top_and_words_below(sing, tmp_path):
     warnings = []
     request = sing(genres=("Cool Jazz",), seconds=0.2, song_seconds=None, levels=tuple(Level)[::-1])
-    sample(tmp_path / "song", request, warn=warnings.append)
+    sample(tmp_path / "song", request, listener=WarningsOnly(warnings.append))
     assert warnings == []
 
 
 def test_a_name_that_a_level_has_not_is_told_and_names_the_level(sing, tmp_path):
     warnings = []
     request = sing(artist="Zoë", seconds=0.2, song_seconds=None, levels=(Level.TOP, Level.MIDDLE))
-    sample(tmp_path / "song", request, warn=warnings.append)
+    sample(tmp_path / "song", request, listener=WarningsOnly(warnings.append))
     assert warnings == ["the middle prior has not learned Zoë: that level is made without"]
 
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from events import is_saved_window
 
 from jukectl.api import Request, encode, estimate_continue, estimate_resume, estimate_sample, estimate_upsample, sample
 from jukectl.checkpoints.store import ModelFolder
@@ -12,6 +13,7 @@ from jukectl.errors import BadInput, NotASong, OutOfMemory, RecipeDiffers
 from jukectl.lyrics.value import Lyrics
 from jukectl.plan.calibration import QUICK, level_speed
 from jukectl.plan.device import choose
+from jukectl.progress import LevelProgress
 from jukectl.sampling.footprint import BatchPlan
 
 LONG = 4.0  # seconds: 125 top, 500 middle and 2000 bottom codes, in windows of 64
@@ -30,12 +32,12 @@ class Stop(Exception):
 def half(ask, tmp_path):
     """A song that was stopped at the middle level."""
 
-    def stop(progress):
-        if progress.stage == "middle codes" and progress.note.startswith("saved"):
+    def stop(event):
+        if is_saved_window(event, "middle"):
             raise Stop
 
     with pytest.raises(Stop):
-        sample(tmp_path / "half", ask(seconds=LONG, samples=2), report=stop)
+        sample(tmp_path / "half", ask(seconds=LONG, samples=2), listener=stop)
     return tmp_path / "half"
 
 
@@ -161,18 +163,20 @@ def test_a_model_that_sings_is_calibrated_as_any_other(singing_model, tmp_path):
 
 def test_a_run_that_is_watched_foresees_its_end(ask, tmp_path):
     said = []
-    sample(tmp_path / "song", ask(seconds=LONG), report=said.append)
-    stood = [one.standing for one in said if one.standing is not None]
+    sample(tmp_path / "song", ask(seconds=LONG), listener=said.append)
+    stood = [one for one in said if isinstance(one, LevelProgress)]
     assert all(one.seconds_left is not None for one in stood)
     assert max(one.seconds_left for one in stood[:2]) > stood[-1].seconds_left
-    saved = [one for one in stood if one.saved is not None]
-    assert [one.part for one in saved if one.of == "top"] == [1, 2, 3]
-    assert saved[-1].saved == LONG
+    saved = [one for one in stood if is_saved_window(one, "top", "middle", "bottom")]
+    assert [one.window for one in saved if one.level == "top"] == [1, 2, 3]
+    assert saved[-1].seconds_saved == LONG
 
 
 def test_large_priors_are_calibrated_when_their_turn_comes(ask, tmp_path, monkeypatch):
     monkeypatch.setattr("jukectl.plan.forecast.LARGE", 0)
     said = []
-    sample(tmp_path / "song", ask(seconds=LONG), report=said.append)
+    sample(tmp_path / "song", ask(seconds=LONG), listener=said.append)
     assert not any(one.stage == "estimate" for one in said)  # nothing was known before the top was loaded
-    assert all(one.standing.seconds_left is not None for one in said if one.standing is not None)
+    levels = [one for one in said if isinstance(one, LevelProgress)]
+    assert levels
+    assert all(one.seconds_left is not None for one in levels)

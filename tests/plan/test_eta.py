@@ -61,13 +61,13 @@ def run(pace, forecast, slower, clock):
     for one in forecast.work:
         speed = SPEEDS[one.level].times(slower[one.level])
         clock[0] += speed.load
-        pace.standing(one.level, one.rounds[0].begin)
+        pace.event(one.level, one.rounds[0].begin, one.rounds[-1].stop)
         clock[0] += speed.setup
         for number, window in enumerate(one.rounds):
             clock[0] += one.passes * speed.seconds(window) + SAVING
-            standing = pace.standing(one.level, window.stop, saved=1.0)
-            assert (standing.part, standing.parts) == (number + 1, len(one.rounds))
-            told.append((clock[0], standing.seconds_left))
+            event = pace.event(one.level, window.stop, one.rounds[-1].stop, saved=1.0)
+            assert (event.window, event.windows) == (number + 1, len(one.rounds))
+            told.append((clock[0], event.seconds_left))
     clock[0] += forecast.after * slower[Level.BOTTOM]
     return [(left, clock[0] - at) for at, left in told]
 
@@ -92,23 +92,23 @@ def test_a_level_that_is_slower_than_foreseen_is_found_out_in_its_first_window()
 
 def test_before_anything_is_measured_the_calibration_speaks():
     forecast = Forecast(song(), SPEEDS, after=2)
-    standing = Pace(forecast, lambda: 5.0).standing(Level.TOP, 0)
-    assert (standing.part, standing.parts, standing.per_second) == (1, 2, None)
-    assert standing.seconds_left == pytest.approx(forecast.seconds - SPEEDS[Level.TOP].load)
+    event = Pace(forecast, lambda: 5.0).event(Level.TOP, 0, 200)
+    assert (event.window, event.windows, event.codes_per_second) == (1, 2, None)
+    assert event.seconds_left == pytest.approx(forecast.seconds - SPEEDS[Level.TOP].load)
 
 
 def test_codes_a_second_are_those_of_this_run():
     clock = [0.0]
     pace = Pace(Forecast((work(Level.TOP, 1000, done=900),), SPEEDS), lambda: clock[0])
-    pace.standing(Level.TOP, 900)
+    pace.event(Level.TOP, 900, 1000)
     clock[0] = 5.0
-    assert pace.standing(Level.TOP, 950).per_second == 10
+    assert pace.event(Level.TOP, 950, 1000).codes_per_second == 10
 
 
 def test_a_level_of_unknown_speed_is_taken_for_as_fast_as_another_for_its_size():
     levels = (work(Level.TOP, 150, weights=300), work(Level.MIDDLE, 600, weights=100), work(Level.BOTTOM, 2400))
     assert Forecast(levels, {}).seconds is None
-    assert Pace(Forecast(levels, {}), lambda: 0.0).standing(Level.TOP, 0).seconds_left is None
+    assert Pace(Forecast(levels, {}), lambda: 0.0).event(Level.TOP, 0, 150).seconds_left is None
     top = Forecast(levels, {Level.TOP: SPEEDS[Level.TOP].times(3)})
     assert top.speed(levels[1]).new == pytest.approx(SPEEDS[Level.TOP].new)
     pace = Pace(top, lambda: 0.0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+from events import is_saved_window
 
 from jukectl.api import Request, estimate_upsample, pick, resume, sample, upsample, upsample_passage
 from jukectl.codes.level import TOP_DOWN, Level
@@ -127,11 +128,11 @@ def test_the_whole_song_as_a_passage_is_the_song(draft, whole, tmp_path):
 
 def test_a_passage_that_was_stopped_goes_on_and_is_then_finished(draft, tmp_path, codes_in):
     def stop(progress):
-        if progress.stage == "bottom codes" and progress.note:
+        if is_saved_window(progress, "bottom"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        upsample_passage(draft, 1.5, 2.0, tmp_path / "part", Request(), report=stop)
+        upsample_passage(draft, 1.5, 2.0, tmp_path / "part", Request(), listener=stop)
     upsample_passage(draft, 1.5, 2.0, tmp_path / "alone", Request())
     assert upsample_passage(draft, 1.5, 2.0, tmp_path / "part", Request()).new
     assert codes_in(tmp_path / "part") == codes_in(tmp_path / "alone")

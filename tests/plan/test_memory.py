@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from events import is_saved_window
 
 from jukectl.api import examine, resume, sample
 from jukectl.checkpoints.store import ModelFolder
@@ -11,6 +12,7 @@ from jukectl.codes.song import Song
 from jukectl.errors import OutOfMemory
 from jukectl.plan.request import Request
 from jukectl.prior.model import Prior
+from jukectl.progress import WarningEvent, WarningsOnly
 from jukectl.sampling.footprint import BatchPlan, Footprint, minimum_bytes
 
 
@@ -40,21 +42,19 @@ def room(tiny_model):
 
 @pytest.fixture
 def said():
-    """What was remarked and warned of: `report` and `warn` for the pipeline, and their texts."""
+    """A listener that keeps the texts of plans and warnings."""
 
     class Said:
         def __init__(self):
             self.plans, self.warnings = [], []
 
-        def report(self, progress):
-            if progress.stage == "plan":
-                assert progress.total == 0
-                self.plans.append(progress.note)
+        def __call__(self, event):
+            if isinstance(event, WarningEvent):
+                self.warnings.append(event.text)
+            elif event.stage == "plan":
+                self.plans.append(event.text)
             else:
                 assert self.plans  # before anything is done
-
-        def warn(self, text):
-            self.warnings.append(text)
 
     return Said()
 
@@ -70,7 +70,7 @@ def same(one, other):
 
 
 def test_with_memory_enough_all_is_made_at_once_in_full_precision_without_a_warning(ask, tmp_path, said):
-    sample(tmp_path / "song", ask(samples=3), report=said.report, warn=said.warn)
+    sample(tmp_path / "song", ask(samples=3), listener=said)
     assert [plan.split(":")[0] for plan in said.plans] == [
         f"{name} level, all 3 samples at a time, in fp32" for name in ("top", "middle", "bottom")
     ]
@@ -82,7 +82,7 @@ def test_with_memory_enough_all_is_made_at_once_in_full_precision_without_a_warn
 def test_a_small_device_makes_fewer_samples_at_a_time_to_the_same_codes(ask, tmp_path, said, room):
     limit = room(Level.MIDDLE, 3, 8) - 1  # two samples of the middle level fit at a time
     sample(tmp_path / "free", ask(samples=5))
-    sample(tmp_path / "small", ask(samples=5, max_memory=limit), report=said.report, warn=said.warn)
+    sample(tmp_path / "small", ask(samples=5, max_memory=limit), listener=said)
     assert said.plans[1].startswith("middle level, 2 of 5 samples at a time, ")
     assert said.plans[1].endswith(" to be had")
     assert any("middle level" in text and "2 of 5 samples" in text for text in said.warnings)
@@ -92,7 +92,7 @@ def test_a_small_device_makes_fewer_samples_at_a_time_to_the_same_codes(ask, tmp
 
 def test_what_fits_in_no_way_is_refused_before_the_start_with_what_is_needed(ask, tmp_path, said):
     with pytest.raises(OutOfMemory, match=r"top prior of tiny does not fit: one sample needs \d+ MB in bf16") as caught:
-        sample(tmp_path / "song", ask(max_memory=10**7), report=said.report, warn=said.warn)
+        sample(tmp_path / "song", ask(max_memory=10**7), listener=said)
     assert "10 MB are to be had on cpu. Raise --max-memory" in str(caught.value)
     assert codes(tmp_path / "song") == {}
 
@@ -106,7 +106,7 @@ def test_a_precision_that_was_asked_for_is_kept_or_refused_with_one_that_would_d
 
 def test_left_to_itself_it_takes_a_lower_precision_and_says_so(ask, tmp_path, said, room):
     limit = room(Level.BOTTOM, 1, 8, "bf16")
-    sample(tmp_path / "song", ask(max_memory=limit), report=said.report, warn=said.warn)
+    sample(tmp_path / "song", ask(max_memory=limit), listener=said)
     assert Song(tmp_path / "song").recipe().made[Level.BOTTOM].precision == "bf16"
     assert any("bottom level" in text and "bf16 is taken, not fp32" in text for text in said.warnings)
     # what is there is gone on with in the precision that it was begun in
@@ -123,15 +123,15 @@ def test_a_level_goes_on_as_it_was_begun_also_where_there_is_more_memory_now(ask
     sample(tmp_path / "whole", small)
 
     def stop(progress):
-        if progress.stage == "middle codes" and progress.note.startswith("saved"):
+        if is_saved_window(progress, "middle"):
             raise Stop
 
     with pytest.raises(Stop):
-        sample(tmp_path / "song", small, report=stop)
+        sample(tmp_path / "song", small, listener=stop)
     begun = Song(tmp_path / "song").recipe().made[Level.MIDDLE]
     assert begun.precision == "bf16"
     assert begun.chunk > 0
-    resume(tmp_path / "song", Request(), report=said.report, warn=said.warn)
+    resume(tmp_path / "song", Request(), listener=WarningsOnly(said.warnings.append))
     made = Song(tmp_path / "song").recipe().made
     assert (made[Level.MIDDLE].precision, made[Level.MIDDLE].chunk) == ("bf16", begun.chunk)
     assert (made[Level.BOTTOM].precision, made[Level.BOTTOM].chunk) == ("fp32", 0)
@@ -141,14 +141,14 @@ def test_a_level_goes_on_as_it_was_begun_also_where_there_is_more_memory_now(ask
 
 def test_going_on_in_smaller_pieces_than_before_is_warned_of(ask, tmp_path, said, room):
     def stop(progress):
-        if progress.stage == "middle codes" and progress.note.startswith("saved"):
+        if is_saved_window(progress, "middle"):
             raise Stop
 
     with pytest.raises(Stop):
-        sample(tmp_path / "song", ask(precision="fp32"), report=stop)
+        sample(tmp_path / "song", ask(precision="fp32"), listener=stop)
     limit = room(Level.MIDDLE, 1, 8)
     assert limit < room(Level.MIDDLE, 1)
-    resume(tmp_path / "song", Request(precision="fp32", max_memory=limit), report=said.report, warn=said.warn)
+    resume(tmp_path / "song", Request(precision="fp32", max_memory=limit), listener=said)
     assert any("the middle level was made 1 samples at a time so far, all known" in text for text in said.warnings)
 
 
@@ -168,7 +168,7 @@ def cramp(monkeypatch, rows, *, after=0):
 def test_memory_that_runs_out_halves_the_samples_at_a_time_and_the_song_is_the_same(ask, tmp_path, said, monkeypatch):
     sample(tmp_path / "free", ask(samples=5))
     cramp(monkeypatch, 2, after=2)
-    sample(tmp_path / "song", ask(samples=5), warn=said.warn)
+    sample(tmp_path / "song", ask(samples=5), listener=WarningsOnly(said.warnings.append))
     assert same(codes(tmp_path / "free"), codes(tmp_path / "song"))
     first = "out of memory at the middle level: its window is begun again, and from here on 2 of 5 samples"
     assert said.warnings[0].startswith(first)
@@ -180,12 +180,12 @@ def test_where_nothing_smaller_is_left_what_is_finished_stays_and_the_way_on_is_
     with monkeypatch.context() as short:
         cramp(short, 0, after=2)
         with pytest.raises(OutOfMemory, match=r"Every finished window is saved.* jukectl resume .*song") as caught:
-            sample(tmp_path / "song", ask(samples=2), warn=said.warn)
+            sample(tmp_path / "song", ask(samples=2), listener=WarningsOnly(said.warnings.append))
     assert "\n" not in str(caught.value)
     left = Song(tmp_path / "song")
     assert left.codes(Level.TOP) is not None
     assert left.codes(Level.MIDDLE).done == 64  # the window before
-    resume(tmp_path / "song", Request(), warn=said.warn)
+    resume(tmp_path / "song", Request(), listener=WarningsOnly(said.warnings.append))
     song, free = codes(tmp_path / "song"), codes(tmp_path / "free")
     assert np.array_equal(song[Level.TOP], free[Level.TOP])
     assert np.array_equal(song[Level.MIDDLE][:, :64], free[Level.MIDDLE][:, :64])

@@ -16,7 +16,7 @@ from jukectl.data.manifest import Manifest, Track
 from jukectl.data.transcribe import transcribe_songs
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.midi.notes import Notes, read_midi, write_midi
-from jukectl.plan import notes as scores_module
+from jukectl.plan import notes as plan_notes
 from jukectl.plan.dry_run import estimate_sample
 from jukectl.plan.notes import notes_of
 from jukectl.variations.branch import branch
@@ -183,9 +183,9 @@ def hears(monkeypatch):
         calls.append(samples)
         return TUNE if np.abs(samples).max() > 0.01 else Notes.of([])
 
-    monkeypatch.setattr(scores_module, "transcribe", transcribe)
-    for place in ("scores", "transcribing"):
-        monkeypatch.setattr(f"jukectl.api.{place}.check_installed", lambda: None)
+    monkeypatch.setattr(plan_notes, "transcribe", transcribe)
+    for place in ("plan.notes", "data.transcribe"):
+        monkeypatch.setattr(f"jukectl.{place}.check_installed", lambda: None)
     return calls
 
 

@@ -26,6 +26,7 @@ from jukectl.plan.conditioning import (
 from jukectl.plan.forecast import level_work
 from jukectl.plan.recipes import recipe_of
 from jukectl.prior.mixture import Mixture
+from jukectl.progress import WarningsOnly
 from jukectl.sampling.footprint import BatchPlan, MemoryPlan
 from jukectl.sampling.level import LevelJob
 
@@ -115,7 +116,7 @@ def test_a_level_that_has_not_learned_a_name_is_made_without_it_and_says_so(ask,
     both = next(name for name in top.artists[1:] if not middle.found_artist(name).unknown)
     warnings = []
     asked = ask(model=str(singing_model), artist=f"{alone}:0.5+{both}:0.5", genres=(), song_seconds=4.0)
-    sample(tmp_path / "song", asked, warn=warnings.append)
+    sample(tmp_path / "song", asked, listener=WarningsOnly(warnings.append))
     assert [text for text in warnings if "has not learned" in text] == [
         f"the {level} prior has not learned {alone}: that level is made without" for level in ("middle", "bottom")
     ]
@@ -423,7 +424,7 @@ def test_a_passage_after_several_changes_is_made_by_all_of_them(ask, tmp_path):
 def test_guidance_makes_other_codes_and_warns_where_a_model_may_not_have_learned_for_it(ask, tiny_model, tmp_path):
     warnings = []
     asked = ask(settings={"guidance": {Level.TOP: 2.0}}, model=str(tiny_model), **TOP)
-    sample(tmp_path / "guided", asked, warn=warnings.append)
+    sample(tmp_path / "guided", asked, listener=WarningsOnly(warnings.append))
     sample(tmp_path / "plain", replace(asked, settings={}))
     assert not np.array_equal(codes_of(tmp_path / "guided"), codes_of(tmp_path / "plain"))
     assert [text for text in warnings if "guidance" in text] == [
@@ -435,7 +436,7 @@ def test_guidance_makes_other_codes_and_warns_where_a_model_may_not_have_learned
     text = (model / "model.toml").read_text(encoding="utf-8")
     (model / "model.toml").write_text(text.replace("[fingerprints]", "[label_dropout]\ntop = 0.1\n\n[fingerprints]"))
     warnings.clear()
-    sample(tmp_path / "told", replace(asked, model=str(model)), warn=warnings.append)
+    sample(tmp_path / "told", replace(asked, model=str(model)), listener=WarningsOnly(warnings.append))
     assert warnings == []
     assert np.array_equal(codes_of(tmp_path / "told"), codes_of(tmp_path / "guided"))
 

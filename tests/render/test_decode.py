@@ -132,8 +132,8 @@ def test_a_place_that_cannot_be_written_is_named(song):
 PEAKS = """
 import numpy as np, torch
 from jukectl.codes.level import Level
-from jukectl.pipeline.decoding import waveform
-from jukectl.pipeline.machine import Machine
+from jukectl.render.decode import waveform
+from jukectl.plan.device import Machine
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
 torch.set_num_threads(1)

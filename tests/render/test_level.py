@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from events import is_saved_window
 
 from jukectl.api import Request, continue_, resume, sample, upsample
 from jukectl.codes.archive import SpanCodes
@@ -9,6 +10,7 @@ from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers
 from jukectl.inspect.info import describe_path
+from jukectl.progress import LevelProgress, Remark, WarningsOnly
 
 PARALLEL = {"parallel": {Level.MIDDLE: 3, Level.BOTTOM: 3}}
 BELOW = (Level.MIDDLE, Level.BOTTOM)
@@ -29,7 +31,7 @@ def want(tiny_model):
 def alone(want, riff, tmp_path_factory):
     """The song of a run that was left alone, and where it stood at each report."""
     path, told = tmp_path_factory.mktemp("spans") / "alone", []
-    continue_(riff, path, want(), prompt_seconds=0.4, report=told.append)
+    continue_(riff, path, want(), prompt_seconds=0.4, listener=told.append)
     return Song(path), told
 
 
@@ -70,16 +72,16 @@ def test_stopped_after_any_round_and_resumed_a_song_is_the_one_left_alone(alone,
     half = Song(tmp_path / "half")
 
     def stop(progress):
-        if "saved" in progress.note and progress.stage != "top codes":
+        if is_saved_window(progress, "middle", "bottom"):
             raise Stopped
 
     stops, prefixes = 0, {level: [] for level in BELOW}
     while not half.codes_path(Level.BOTTOM).exists() or half.codes(Level.BOTTOM).done < song.codes(Level.BOTTOM).done:
         with pytest.raises(Stopped):
             if stops:
-                resume(half.path, report=stop)
+                resume(half.path, listener=stop)
             else:
-                continue_(riff, half.path, want(), prompt_seconds=0.4, report=stop)
+                continue_(riff, half.path, want(), prompt_seconds=0.4, listener=stop)
         stops += 1
         for level in BELOW:
             if codes := half.codes(level):
@@ -99,13 +101,13 @@ def test_killed_where_only_the_spans_were_saved_it_goes_on_from_them(alone, want
     kept = []
 
     def stop(progress):
-        if progress.stage == "bottom codes" and "saved" in progress.note:
+        if is_saved_window(progress, "bottom"):
             kept.append(half.codes_path(Level.BOTTOM).read_bytes())
             if len(kept) == 3:
                 raise Stopped
 
     with pytest.raises(Stopped):
-        continue_(riff, half.path, want(), prompt_seconds=0.4, report=stop)
+        continue_(riff, half.path, want(), prompt_seconds=0.4, listener=stop)
     half.codes_path(Level.BOTTOM).write_bytes(kept[-2])
     resume(half.path)
     assert codes_in(half.path) == codes_in(song.path)
@@ -119,12 +121,12 @@ def test_without_the_spans_in_progress_a_level_goes_on_from_what_there_is_and_sa
     half, count, warned = Song(tmp_path / "half"), [], []
 
     def stop(progress):
-        count.append(progress.stage == "bottom codes" and "saved" in progress.note)
+        count.append(is_saved_window(progress, "bottom"))
         if sum(count) == 3:
             raise Stopped
 
     with pytest.raises(Stopped):
-        continue_(riff, half.path, want(), prompt_seconds=0.4, report=stop)
+        continue_(riff, half.path, want(), prompt_seconds=0.4, listener=stop)
     path, before = half.spans_path(Level.BOTTOM), half.codes(Level.BOTTOM)
     assert before.done > before.prompt
     if damage == "gone":
@@ -134,7 +136,7 @@ def test_without_the_spans_in_progress_a_level_goes_on_from_what_there_is_and_sa
     else:
         kept = SpanCodes.load(path)
         SpanCodes("x", kept.begun, kept.array).save(path)
-    resume(half.path, warn=warned.append)
+    resume(half.path, listener=WarningsOnly(warned.append))
     assert any("begun anew" in text for text in warned)
     after = half.codes(Level.BOTTOM)
     assert after.done == song.codes(Level.BOTTOM).done
@@ -145,7 +147,7 @@ def test_without_the_spans_in_progress_a_level_goes_on_from_what_there_is_and_sa
 def test_progress_of_spans_counts_up_to_the_whole_level(alone):
     song, told = alone
     for level in BELOW:
-        done = [one.done for one in told if one.stage == f"{level.label} codes"]
+        done = [one.done for one in told if isinstance(one, LevelProgress) and one.level == level.label]
         assert done == sorted(done)
         assert done[0] == song.codes(level).prompt
         assert done[-1] == song.codes(level).done
@@ -166,13 +168,13 @@ def test_rows_that_do_not_fit_are_made_one_group_after_another_to_the_same_codes
 
     monkeypatch.setattr(planning, "choose_memory_plan", cramped)
     warned = []
-    continue_(riff, tmp_path / "few", want(), prompt_seconds=0.4, warn=warned.append)
+    continue_(riff, tmp_path / "few", want(), prompt_seconds=0.4, listener=WarningsOnly(warned.append))
     assert codes_in(tmp_path / "few") == codes_in(alone[0].path)
     assert any(f"{rows} of 6 rows are made at a time" in text for text in warned)
 
 
 def test_the_plan_counts_a_row_for_each_span_of_each_sample(alone):
-    remarks = [one.note for one in alone[1] if one.stage == "plan"]
+    remarks = [one.text for one in alone[1] if isinstance(one, Remark) and one.stage == "plan"]
     assert any(text.startswith("top level, all 2 samples at a time") for text in remarks)
     assert any(text.startswith("middle level, all 6 rows (2 samples in 3 spans) at a time") for text in remarks)
 
@@ -181,12 +183,12 @@ def test_a_new_song_in_the_folder_has_none_of_the_old_ones_spans(want, tmp_path)
     song = Song(tmp_path / "song")
 
     def stop(progress):
-        if progress.stage == "bottom codes" and "saved" in progress.note:
+        if is_saved_window(progress, "bottom"):
             raise Stopped
 
     for again in (sample, lambda path, request, **rest: upsample(path, Request(overwrite=True), **rest)):
         with pytest.raises(Stopped):
-            again(song.path, want(samples=1), report=stop)
+            again(song.path, want(samples=1), listener=stop)
         assert song.spans_path(Level.BOTTOM).exists()
     with song.lock():
         song.clear()

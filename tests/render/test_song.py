@@ -13,6 +13,7 @@ from jukectl.audio import io
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
 from jukectl.errors import BadAudio, BadInput, BadModel, NotASong, NotCodes, RecipeDiffers, SongBusy, UnknownName
+from jukectl.progress import WarningsOnly
 
 RATE = 8_000  # Hz
 HOPS = {Level.TOP: 256, Level.MIDDLE: 64, Level.BOTTOM: 16}
@@ -76,7 +77,7 @@ def test_the_recipe_is_written_before_the_first_code(ask, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sample(tmp_path / "song", ask(), report=stop)
+        sample(tmp_path / "song", ask(), listener=stop)
     song = Song(tmp_path / "song")
     assert song.recipe().seed == 3
     assert song.codes(Level.TOP) is None
@@ -111,7 +112,7 @@ def test_a_preview_is_written_after_every_window(ask, tmp_path):
         if path.exists():
             lengths.add(soundfile.info(path).frames)
 
-    sample(tmp_path / "song", ask(seconds=3.2, levels=(Level.TOP,), preview=(Level.TOP,)), report=look)
+    sample(tmp_path / "song", ask(seconds=3.2, levels=(Level.TOP,), preview=(Level.TOP,)), listener=look)
     assert lengths == {64 * 256, 96 * 256}
     assert soundfile.info(path).frames == 100 * 256
 
@@ -134,7 +135,7 @@ def test_a_length_beyond_what_the_model_knows_is_brought_into_its_range_with_a_w
     warnings = []
     for seconds in (61, 1000):
         request = ask(song_seconds=seconds, levels=(Level.TOP,), seconds=0.2)
-        sample(tmp_path / str(seconds), request, warn=warnings.append)
+        sample(tmp_path / str(seconds), request, listener=WarningsOnly(warnings.append))
     assert len(warnings) == 2
     assert "songs of less than 60 s" in warnings[0]
     assert np.array_equal(*(Song(tmp_path / name).codes(Level.TOP).array for name in ("61", "1000")))
@@ -253,7 +254,7 @@ def test_audio_of_codes_that_are_made_again_does_not_outlive_them(song):
     before = song.audio_path(0).read_bytes()
     cooler = Request(settings={"temperature": {Level.BOTTOM: 0.5}}, overwrite=True)
     with pytest.raises(KeyboardInterrupt):
-        upsample(song.path, cooler, report=stop)
+        upsample(song.path, cooler, listener=stop)
     assert list((song.path / "audio").iterdir()) == []
     assert resume(song.path).new
     assert song.audio_path(0).read_bytes() != before
@@ -702,7 +703,7 @@ def test_a_draft_may_be_upsampled_by_a_model_that_shares_codec_and_top_prior(ask
 def test_going_on_in_another_precision_is_allowed_with_a_warning(song):
     song.save(song.codes(Level.BOTTOM).cut(100))
     warnings = []
-    resume(song.path, Request(precision="bf16"), warn=warnings.append)
+    resume(song.path, Request(precision="bf16"), listener=WarningsOnly(warnings.append))
     assert len(warnings) == 1
     assert "bottom level was made on cpu in fp32 so far: on cpu in bf16" in warnings[0]
     assert song.codes(Level.BOTTOM).done == 304

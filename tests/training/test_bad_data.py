@@ -9,7 +9,7 @@ import soundfile
 from jukectl.api import encode_manifest
 from jukectl.data.manifest import Manifest, Track
 from jukectl.data.scan import scan
-from jukectl.progress import silent
+from jukectl.progress import ignore
 from jukectl.training.runs import train_prior, train_vqvae
 
 
@@ -28,7 +28,7 @@ def bad_manifest(tmp_path, riff):
     for number, name in enumerate(("gone.wav", "cut.flac", "nan.wav")):
         soundfile.write(folder / name, noise(3 + number, 1.5, 8_000), 8_000)
     (folder / "riff.toml").write_text('artist = "Ada"\ngenres = ["", " "]\n')
-    found = scan(folder, folder / "manifest.jsonl", silent, held_out_share=0).manifest
+    found = scan(folder, folder / "manifest.jsonl", ignore, held_out_share=0).manifest
     never = Track(path="never.wav", seconds=1.0, sample_rate=8_000, channels=1)
     Manifest(folder, (*found.tracks, never)).save(folder / "manifest.jsonl")
     (folder / "gone.wav").unlink()
@@ -56,4 +56,4 @@ def test_a_prior_is_trained_on_what_is_left(bad_manifest, prior_recipe, tiny_mod
     assert result.encoded == 3
     assert all(any(name in line for line in result.skipped) for name in TROUBLES)
     settings = [f'data.codes="{(tmp_path / "encoded").as_posix()}"', "data.held_out=[]", "train.steps=4"]
-    assert train_prior(prior_recipe, settings, silent).is_file()
+    assert train_prior(prior_recipe, settings, ignore).is_file()

@@ -11,7 +11,7 @@ from jukectl.audio import io
 from jukectl.codes.level import Level
 from jukectl.data.manifest import Manifest
 from jukectl.errors import BadManifest, BadRecipe
-from jukectl.progress import silent
+from jukectl.progress import ignore
 from jukectl.tables import build
 from jukectl.training.codec_task import VQVAETask
 from jukectl.training.config import VQVAERecipe, load_recipe
@@ -25,7 +25,7 @@ def recipe_of(path, *overrides):
 
 def task_of(path, *overrides):
     recipe = recipe_of(path, *overrides)
-    return VQVAETask(recipe, build(VQVAEConfig, recipe.model, str(path)), silent)
+    return VQVAETask(recipe, build(VQVAEConfig, recipe.model, str(path)), ignore)
 
 
 def step(task, number):
@@ -157,12 +157,12 @@ def test_sizes_that_cannot_work_are_refused(codec_recipe, override, message):
 def test_levels_that_learn_together_learn_what_each_learns_alone(codec_recipe, tmp_path):
     together = task_of(codec_recipe)
     begun = {name: tensor.clone() for name, tensor in together.model.state_dict().items()}
-    train(together, together.recipe.train, tmp_path / "together", silent)
+    train(together, together.recipe.train, tmp_path / "together", ignore)
 
     for level in Level:
         alone = task_of(codec_recipe, f'levels=["{level.label}"]')
         alone.model.load_state_dict({name: one for name, one in begun.items() if f".{level.label}." in name})
-        train(alone, alone.recipe.train, tmp_path / level.label, silent)
+        train(alone, alone.recipe.train, tmp_path / level.label, ignore)
         for name, tensor in alone.model.state_dict().items():
             torch.testing.assert_close(tensor, together.model.state_dict()[name], rtol=1e-4, atol=1e-6)
 
@@ -172,6 +172,6 @@ def test_without_codebooks_the_autoencoders_are_trained_and_judged_as_they_are(c
     with torch.no_grad():
         before = task.evaluate()
     assert set(before) == {"bottom_convergence_db", "middle_convergence_db", "top_convergence_db", "convergence_db"}
-    train(task, task.recipe.train, tmp_path / "out", silent)
+    train(task, task.recipe.train, tmp_path / "out", ignore)
     with torch.no_grad():
         assert task.evaluate()["convergence_db"] < before["convergence_db"]

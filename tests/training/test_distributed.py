@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from jukectl.errors import RunBusy
-from jukectl.progress import silent
+from jukectl.progress import ignore
 from jukectl.training.checkpointing import checkpoints
 from jukectl.training.runs import train_prior, train_vqvae
 
@@ -26,7 +26,7 @@ JOBS = """
 import hashlib, sys
 from pathlib import Path
 import torch
-from jukectl.progress import silent
+from jukectl.progress import ignore
 from jukectl.training import runs
 from jukectl.training.distributed import join
 from jukectl.training.codec_task import VQVAETask
@@ -44,7 +44,7 @@ def main(folder, jobs):
         VQVAETask.after_step = after_step
         for job in jobs:
             name, recipe, *overrides = job.split("|")
-            getattr(runs, name)(Path(recipe), overrides, silent, ranks)
+            getattr(runs, name)(Path(recipe), overrides, ignore, ranks)
 
 main(Path(sys.argv[1]), sys.argv[2:])
 """
@@ -73,8 +73,8 @@ def column(run: Path, name: str, log: str = "train.csv") -> list[float]:
 def test_two_processes_learn_what_one_does(codec_recipe, prior_recipe, tmp_path):
     codec = [*EVERY_STEP, "codebook.decay=0.5", "train.steps=10", "levels=['bottom', 'top']"]
     prior = [*EVERY_STEP, "train.accumulate=2"]
-    train_vqvae(codec_recipe, [*codec, f"out={tmp_path / 'codec-1'}"], silent)
-    train_prior(prior_recipe, [*EVERY_STEP, f"out={tmp_path / 'prior-1'}"], silent)
+    train_vqvae(codec_recipe, [*codec, f"out={tmp_path / 'codec-1'}"], ignore)
+    train_prior(prior_recipe, [*EVERY_STEP, f"out={tmp_path / 'prior-1'}"], ignore)
     together(
         tmp_path,
         ["train_vqvae", codec_recipe, *codec, f"out={tmp_path / 'codec-2'}"],
@@ -127,7 +127,7 @@ def test_a_killed_process_ends_the_run_which_then_goes_on_with_fewer_or_more(pri
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as launcher:
         until(lambda: len(checkpoints(out)) == 2, "two checkpoints")
         with pytest.raises(RunBusy):
-            train_prior(prior_recipe, [], silent)
+            train_prior(prior_recipe, [], ignore)
         killed = time.monotonic()
         children(launcher)[victim].kill()
         _, errors = launcher.communicate()
@@ -140,13 +140,13 @@ def test_a_killed_process_ends_the_run_which_then_goes_on_with_fewer_or_more(pri
     last = checkpoints(out)[-1]
     reached = int(last.name.removeprefix("checkpoint-"))
     assert reached % 4 == 0  # as the recipe asks, and every one of them whole
-    train_prior(prior_recipe, [f"train.steps={reached + 2}", *steady], silent)
+    train_prior(prior_recipe, [f"train.steps={reached + 2}", *steady], ignore)
     assert checkpoints(out)[-1].name == f"checkpoint-{reached + 2:08d}.pt"
     again = torchrun(*jukectl("upsampler", prior_recipe, "--set", f"train.steps={reached + 4}", *settings))
     assert again.returncode == 0, again.stderr
     assert again.stdout == f"{out / 'best.safetensors'}\n"  # told once
 
-    train_prior(prior_recipe, [f"out={tmp_path / 'whole'}", f"train.steps={reached + 4}", *steady], silent)
+    train_prior(prior_recipe, [f"out={tmp_path / 'whole'}", f"train.steps={reached + 4}", *steady], ignore)
     assert column(out, "step") == list(range(1, reached + 5))
     assert column(out, "loss") == pytest.approx(column(tmp_path / "whole", "loss"), abs=1e-3)
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from jukectl import errors
 from jukectl.errors import BadRecipe, CannotWrite
-from jukectl.progress import silent
+from jukectl.progress import ignore
 from jukectl.training.checkpointing import checkpoints, save_weights
 from jukectl.training.config import TrainConfig
 from jukectl.training.loop import train
@@ -121,14 +121,14 @@ def test_the_best_weights_are_those_with_the_lowest_objective(tmp_path):
     task = Remembering()
     task.seen = {}
     task.errors = {4: math.inf, 8: 3.0, 12: 2.0, 16: 2.5, 20: math.nan, 23: 2.0}
-    train(task, config(average=0.0), tmp_path, silent)
+    train(task, config(average=0.0), tmp_path, ignore)
     assert torch.equal(load_file(tmp_path / "best.safetensors")["weight"], task.seen[12])
 
 
 def test_an_infinite_objective_never_counts_as_best(tmp_path):
     task = Line()
     task.errors = dict.fromkeys(range(STEPS + 1), math.inf)
-    train(task, config(), tmp_path, silent)
+    train(task, config(), tmp_path, ignore)
     assert not (tmp_path / "best.safetensors").exists()
     assert (tmp_path / "last.safetensors").exists()
 
@@ -145,8 +145,8 @@ def test_the_weights_that_are_kept_are_their_moving_average(tmp_path):
         return honest()
 
     plain.after_step = after_step
-    train(plain, config(average=0.0), tmp_path / "plain", silent)
-    train(averaged, config(average=decay), tmp_path / "averaged", silent)
+    train(plain, config(average=0.0), tmp_path / "plain", ignore)
+    train(averaged, config(average=decay), tmp_path / "averaged", ignore)
 
     torch.testing.assert_close(load_file(tmp_path / "averaged" / "last.safetensors")["weight"], expected)
     assert torch.equal(averaged.model.weight, plain.model.weight)  # the run itself goes on with the weights
@@ -162,7 +162,7 @@ def test_an_average_leaves_buffers_alone(tmp_path):
             self.model.codebook.fill_(self.step)
             return {}
 
-    train(Normed(), config(), tmp_path, silent)
+    train(Normed(), config(), tmp_path, ignore)
     assert load_file(tmp_path / "last.safetensors")["codebook"].tolist() == [STEPS, STEPS]
 
 
@@ -187,7 +187,7 @@ def test_gradients_are_clipped_part_by_part(tmp_path):
             return {"error": 0.0}
 
     task = Two()
-    train(task, config(clip_norm=1.0, steps=1), tmp_path, silent)
+    train(task, config(clip_norm=1.0, steps=1), tmp_path, ignore)
     assert task.gradients == [pytest.approx(1, rel=1e-5), 0.5]
 
 
@@ -200,12 +200,12 @@ def test_a_signal_lets_the_step_finish_and_saves_it(tmp_path, number):
             return super().after_step()
 
     before = signal.getsignal(number)
-    train(Line(), config(), tmp_path / "whole", silent)
+    train(Line(), config(), tmp_path / "whole", ignore)
     with pytest.raises(errors.Stopped, match=r"stopped after step 7 of 23, which is saved in"):
-        train(Interrupted(), config(), tmp_path / "halves", silent)
+        train(Interrupted(), config(), tmp_path / "halves", ignore)
     assert signal.getsignal(number) is before
     assert checkpoints(tmp_path / "halves")[-1].name == "checkpoint-00000007.pt"
-    train(Line(), config(), tmp_path / "halves", silent)
+    train(Line(), config(), tmp_path / "halves", ignore)
     one, other = (load_file(tmp_path / run / "last.safetensors") for run in ("whole", "halves"))
     assert all(torch.equal(one[key], other[key]) for key in one)
 
@@ -220,7 +220,7 @@ def test_a_second_ctrl_c_ends_the_step_too(tmp_path):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background of a shell ignores
     try:
         with pytest.raises(KeyboardInterrupt):
-            train(Interrupted(), config(), tmp_path, silent)
+            train(Interrupted(), config(), tmp_path, ignore)
     finally:
         signal.signal(signal.SIGINT, before)
     assert checkpoints(tmp_path) == []
@@ -228,8 +228,8 @@ def test_a_second_ctrl_c_ends_the_step_too(tmp_path):
 
 @pytest.mark.parametrize("parts", [2, 8])
 def test_a_batch_in_parts_teaches_what_the_whole_does(tmp_path, parts):
-    train(Line(), config(log_every=1), tmp_path / "whole", silent)
-    train(Line(), config(log_every=1, accumulate=parts), tmp_path / "parts", silent)
+    train(Line(), config(log_every=1), tmp_path / "whole", ignore)
+    train(Line(), config(log_every=1, accumulate=parts), tmp_path / "parts", ignore)
     for figure in ("loss", "gradient_norm", "followed"):
         one, other = ([float(row[figure]) for row in rows(tmp_path / run / "train.csv")] for run in ("whole", "parts"))
         assert other == pytest.approx(one, abs=1e-4)
@@ -237,7 +237,7 @@ def test_a_batch_in_parts_teaches_what_the_whole_does(tmp_path, parts):
 
 def test_a_batch_that_does_not_go_into_equal_parts_is_refused(tmp_path):
     with pytest.raises(BadRecipe, match=r"train.batch must be a multiple of 3, 1 processes by 3 parts, got 8"):
-        train(Line(), config(accumulate=3), tmp_path, silent)
+        train(Line(), config(accumulate=3), tmp_path, ignore)
 
 
 def test_the_log_tells_the_pace_and_the_share_that_is_not_the_models(tmp_path):
@@ -254,7 +254,7 @@ def test_the_log_tells_the_pace_and_the_share_that_is_not_the_models(tmp_path):
             time.sleep(0.5)
             return super().evaluate()
 
-    train(Slow(), config(steps=8, log_every=2, evaluate_every=1), tmp_path, silent)
+    train(Slow(), config(steps=8, log_every=2, evaluate_every=1), tmp_path, ignore)
     log = rows(tmp_path / "train.csv")
     assert all(0 < float(row["overhead"]) < 0.9 for row in log)
     assert float(np.median([float(row["overhead"]) for row in log])) == pytest.approx(0.25, abs=0.2)
@@ -268,11 +268,11 @@ def test_the_log_tells_the_pace_and_the_share_that_is_not_the_models(tmp_path):
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 9, 10, 11, 20, 22])
 def test_a_run_that_was_stopped_goes_on_to_the_weights_it_would_have_had(tmp_path, stop_at):
     whole = Line()
-    train(whole, config(), tmp_path / "whole", silent)
+    train(whole, config(), tmp_path / "whole", ignore)
     with pytest.raises(Stopped):
-        train(Line(stop_at), config(), tmp_path / "halves", silent)
+        train(Line(stop_at), config(), tmp_path / "halves", ignore)
     rest = Line()
-    train(rest, config(), tmp_path / "halves", silent)
+    train(rest, config(), tmp_path / "halves", ignore)
 
     for name in ("best", "last"):
         one, other = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("whole", "halves"))
@@ -285,35 +285,35 @@ def test_a_run_that_was_stopped_goes_on_to_the_weights_it_would_have_had(tmp_pat
 
 def test_a_run_before_its_first_checkpoint_begins_its_logs_anew(tmp_path):
     with pytest.raises(Stopped):
-        train(Line(stop_at=4), config(), tmp_path, silent)
+        train(Line(stop_at=4), config(), tmp_path, ignore)
     assert len(rows(tmp_path / "train.csv")) == 1
-    train(Line(), config(steps=3), tmp_path, silent)
+    train(Line(), config(steps=3), tmp_path, ignore)
     assert [row["step"] for row in rows(tmp_path / "train.csv")] == ["3"]
 
 
 @pytest.mark.parametrize("torn", [b"", b"24", b"24,0.1,0.3", b"2,"])
 def test_a_line_that_a_kill_left_half_written_is_dropped(tmp_path, torn):
-    train(Line(), config(), tmp_path, silent)
+    train(Line(), config(), tmp_path, ignore)
     log = tmp_path / "train.csv"
     complete = rows(log)
     with log.open("ab") as file:
         file.write(torn)
-    train(Line(), config(), tmp_path, silent)
+    train(Line(), config(), tmp_path, ignore)
     assert rows(log) == complete
 
 
 def test_an_empty_log_is_no_hindrance(tmp_path):
     with pytest.raises(Stopped):
-        train(Line(stop_at=11), config(), tmp_path, silent)
+        train(Line(stop_at=11), config(), tmp_path, ignore)
     (tmp_path / "train.csv").write_bytes(b"")
-    train(Line(), config(), tmp_path, silent)
+    train(Line(), config(), tmp_path, ignore)
     assert rows(tmp_path / "train.csv")[0]["step"] == "12"
 
 
 def test_a_finished_run_is_left_as_it_is(tmp_path):
-    train(Line(), config(), tmp_path, silent)
+    train(Line(), config(), tmp_path, ignore)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    train(Line(), config(), tmp_path, silent)
+    train(Line(), config(), tmp_path, ignore)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -334,22 +334,22 @@ def test_a_resumed_run_takes_settings_of_the_optimizer_from_the_recipe_at_hand(t
         return honest(optimizer, *arguments)
 
     with pytest.raises(Stopped):
-        train(Line(stop_at=11), config(), tmp_path, silent)
+        train(Line(stop_at=11), config(), tmp_path, ignore)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", step)
-        train(Watched(), config(schedule="constant", **changed), tmp_path, silent)
+        train(Watched(), config(schedule="constant", **changed), tmp_path, ignore)
     assert seen[0] == {"lr": 0.5, "weight_decay": 0.3, "betas": (0.5, 0.6)}
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 1_000, -100])
 def test_a_checkpoint_that_was_cut_off_is_refused_with_the_ways_out(tmp_path, length):
-    train(Line(), config(), tmp_path, silent)
+    train(Line(), config(), tmp_path, ignore)
     older, last = checkpoints(tmp_path)
     last.write_bytes(last.read_bytes()[:length])
     with pytest.raises(BadRecipe, match=f"{last.name} was made with another recipe, or is damaged.* {older.name}, or"):
-        train(Line(), config(), tmp_path, silent)
+        train(Line(), config(), tmp_path, ignore)
     last.unlink()
-    train(Line(), config(), tmp_path, silent)
+    train(Line(), config(), tmp_path, ignore)
     assert checkpoints(tmp_path)[-1] == last
 
 
@@ -357,13 +357,13 @@ def test_a_checkpoint_that_was_cut_off_is_refused_with_the_ways_out(tmp_path, le
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "checkpoint-00000005.pt").write_bytes(content)
     with pytest.raises(BadRecipe, match="or is damaged"):
-        train(Line(), config(), tmp_path, silent)
+        train(Line(), config(), tmp_path, ignore)
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     torch.save([1, 2, 3], tmp_path / "checkpoint-00000005.pt")
     with pytest.raises(BadRecipe, match="or is damaged"):
-        train(Line(), config(), tmp_path, silent)
+        train(Line(), config(), tmp_path, ignore)
 
 
 @pytest.mark.parametrize(
@@ -374,9 +374,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     ],
 )
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path, task, changes, reason):
-    train(Line(), config(), tmp_path, silent)
+    train(Line(), config(), tmp_path, ignore)
     with pytest.raises(BadRecipe, match=reason) as caught:
-        train(task, config(**changes), tmp_path, silent)
+        train(task, config(**changes), tmp_path, ignore)
     assert "give another out folder" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -388,13 +388,13 @@ def test_a_loss_that_is_no_longer_finite_ends_the_run_with_the_way_out(tmp_path)
             return (loss * math.inf if self.step == 8 else loss), figures
 
     with pytest.raises(BadRecipe, match=r"not finite at step 7: lower train.learning_rate"):
-        train(Exploding(), config(), tmp_path, silent)
+        train(Exploding(), config(), tmp_path, ignore)
     assert len(checkpoints(tmp_path)) == 1
 
 
 def test_a_log_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(Stopped):
-        train(Line(stop_at=5), config(), tmp_path, silent)
+        train(Line(stop_at=5), config(), tmp_path, ignore)
     (tmp_path / "train.csv").unlink()
 
     class Blocking(Line):
@@ -404,7 +404,7 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path):
             return super().loss(batch)
 
     with pytest.raises(CannotWrite, match=r"cannot write .*train\.csv"):
-        train(Blocking(), config(), tmp_path, silent)
+        train(Blocking(), config(), tmp_path, ignore)
 
 
 def test_weights_are_saved_whatever_their_layout_in_memory(tmp_path):

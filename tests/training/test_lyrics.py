@@ -15,7 +15,7 @@ from jukectl.data.manifest import Manifest
 from jukectl.data.segments import with_other_lyrics
 from jukectl.errors import BadManifest, BadRecipe
 from jukectl.lyrics.value import Lyrics
-from jukectl.progress import silent
+from jukectl.progress import ignore
 from jukectl.training.config import PriorRecipe, load_recipe
 from jukectl.training.prior_task import PriorTask
 from jukectl.training.runs import train_prior
@@ -72,7 +72,7 @@ learning_rate = 0.01
 evaluate_every = 2
 threads = 1
 """)
-    train_prior(path, (), silent)
+    train_prior(path, (), ignore)
     return path
 
 
@@ -178,7 +178,7 @@ def test_damaged_lyrics_are_named(grown, sung_codes):
 
 
 def test_before_the_first_step_a_grown_prior_is_as_good_as_it_was_whatever_it_is_told(grown, base, tmp_path):
-    train_prior(grown, (), silent)
+    train_prior(grown, (), ignore)
     first = validation(tmp_path / "grown")[0]
     before = min(float(row["bits"]) for row in validation(tmp_path / "base"))
     assert float(first["bits"]) == pytest.approx(before, abs=2e-5)
@@ -186,11 +186,11 @@ def test_before_the_first_step_a_grown_prior_is_as_good_as_it_was_whatever_it_is
 
 
 def test_a_grown_run_resumes_exactly(grown, tmp_path):
-    train_prior(grown, ("train.steps=4", "train.checkpoint_every=2", "train.schedule=constant"), silent)
+    train_prior(grown, ("train.steps=4", "train.checkpoint_every=2", "train.schedule=constant"), ignore)
     expected = Run.load(tmp_path / "grown", "last").tensors
     other = (f"out={tmp_path / 'resumed'}", "train.schedule=constant", "train.checkpoint_every=2")
-    train_prior(grown, (*other, "train.steps=2"), silent)
-    train_prior(grown, (*other, "train.steps=4"), silent)
+    train_prior(grown, (*other, "train.steps=2"), ignore)
+    train_prior(grown, (*other, "train.steps=4"), ignore)
     found = Run.load(tmp_path / "resumed", "last").tensors
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
@@ -200,7 +200,7 @@ def test_a_grown_run_resumes_exactly(grown, tmp_path):
 def test_a_model_made_of_it_spells_with_the_recipes_characters(grown, tmp_path):
     from jukectl.checkpoints import catalogue
 
-    train_prior(grown, (), silent)
+    train_prior(grown, (), ignore)
     card = {"name": "sung", "vqvae": catalogue.find("mini").card.vqvae.to_dict()}
     folder = assemble(tmp_path / "model", [Run.load(tmp_path / "grown")], card)
     spelled = folder.card.spell(Level.TOP, Lyrics("abz 7"))
@@ -210,7 +210,7 @@ def test_a_model_made_of_it_spells_with_the_recipes_characters(grown, tmp_path):
 
 
 def test_a_grown_run_is_trained_on_with_its_characters(grown, tmp_path):
-    train_prior(grown, (), silent)
+    train_prior(grown, (), ignore)
     text = grown.read_text().replace("add_lyrics = true\n", "").replace("lyrics_blocks = 2\n", "")
     text = text.partition("[model.lyrics]")[0] + "[data]" + text.partition("[data]")[2]
     on = tmp_path / "on.toml"
@@ -221,7 +221,7 @@ def test_a_grown_run_is_trained_on_with_its_characters(grown, tmp_path):
 
 
 def test_a_guided_run_logs_how_far_it_looks_from_the_singing_and_names_its_layer(grown, tmp_path):
-    train_prior(grown, ("lyrics_guide=1.0", "train.log_every=1"), silent)
+    train_prior(grown, ("lyrics_guide=1.0", "train.log_every=1"), ignore)
     with (tmp_path / "grown/train.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert all(float(row["guide"]) >= 0 for row in rows) and any(float(row["guide"]) > 0 for row in rows)
@@ -250,7 +250,7 @@ def test_what_cannot_be_added_is_refused(grown, overrides, message):
 
 
 def test_lyrics_are_added_to_a_prior_without_only(grown, tmp_path):
-    train_prior(grown, (), silent)
+    train_prior(grown, (), ignore)
     with pytest.raises(BadRecipe, match="told lyrics already"):
         task_of(grown, f"start={tmp_path / 'grown'}")
 

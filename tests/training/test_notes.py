@@ -19,7 +19,7 @@ from jukectl.errors import BadManifest, BadRecipe
 from jukectl.midi.notes import Notes, read_midi, write_midi
 from jukectl.midi.roll import piano_roll
 from jukectl.prior.config import MidiConfig
-from jukectl.progress import silent
+from jukectl.progress import ignore
 from jukectl.training.config import PriorRecipe, load_recipe
 from jukectl.training.prior_task import PriorTask
 from jukectl.training.runs import train_prior
@@ -65,7 +65,7 @@ def test_a_scan_finds_the_notes_beside_a_song(tmp_path):
     for number, name in enumerate(("a/one.wav", "a/two.wav")):
         io.save(music / name, np.sin(2 * np.pi * (300 + 200 * number) * time).astype(np.float32) / 2, 8_000)
     write_midi(music / "a/one.mid", PLAYED["a/long.flac"])
-    tracks = scan(music, music / "manifest.jsonl", silent).manifest.tracks
+    tracks = scan(music, music / "manifest.jsonl", ignore).manifest.tracks
     assert [track.midi for track in tracks] == ["a/one.mid", ""]
 
 
@@ -157,7 +157,7 @@ learning_rate = 0.01
 evaluate_every = 2
 threads = 1
 """)
-    train_prior(path, (), silent)
+    train_prior(path, (), ignore)
     return path
 
 
@@ -182,7 +182,7 @@ def task_of(path, *overrides):
 
 
 def test_what_hears_notes_can_be_made_smaller_and_the_rest_stays(grown, played, tmp_path, monkeypatch):
-    run = train_prior(grown, ("train.steps=30",), silent).parent
+    run = train_prior(grown, ("train.steps=30",), ignore).parent
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples" / "mini"))
     shrink = importlib.import_module("shrink_notes").main
     shrink(run, played, tmp_path / "small", width=4, depth=1, growth=2, steps=100, batch=2)
@@ -205,7 +205,7 @@ def test_a_grown_prior_begins_with_the_bits_of_what_it_started_from(base, grown)
 
 
 def test_a_run_learns_notes_and_can_be_started_from(grown, tmp_path):
-    best = train_prior(grown, ("train.steps=6",), silent)
+    best = train_prior(grown, ("train.steps=6",), ignore)
     rows = list(csv.DictReader((tmp_path / "grown" / "validation.csv").read_text().splitlines()))
     assert {"bits", "bits_no_notes"} <= set(rows[-1])
     assert rows[-1]["bits"] != rows[-1]["bits_no_notes"]
@@ -213,8 +213,8 @@ def test_a_run_learns_notes_and_can_be_started_from(grown, tmp_path):
 
 
 def test_a_run_that_is_begun_again_goes_on_with_what_it_added(grown):
-    train_prior(grown, ("train.steps=2",), silent)
-    train_prior(grown, ("train.steps=4",), silent)
+    train_prior(grown, ("train.steps=2",), ignore)
+    train_prior(grown, ("train.steps=4",), ignore)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_run_that_is_begun_again_goes_on_with_what_it_added(grown):
 )
 def test_what_cannot_be_is_told(grown, overrides, what):
     with pytest.raises(BadRecipe, match=what):
-        train_prior(grown, overrides, silent)
+        train_prior(grown, overrides, ignore)
 
 
 def test_add_midi_needs_a_start(base):

@@ -16,7 +16,7 @@ from jukectl.audio import io
 from jukectl.errors import BadRecipe, RunBusy
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
-from jukectl.progress import silent
+from jukectl.progress import ignore
 from jukectl.tables import build
 from jukectl.training.runs import train_prior, train_vqvae
 from jukectl.vqvae.config import VQVAEConfig
@@ -68,7 +68,7 @@ def test_a_codec_learns_a_sine(codec_recipe, music, tmp_path):
         io.save(music.parent / f"{number}.wav", sine.astype(np.float32), 8_000)
     io.save(music.parent / "silent.wav", sine.astype(np.float32), 8_000)
     settings = ["train.steps=150", "train.learning_rate=0.01", 'data.held_out=["0.wav"]', 'levels=["bottom"]']
-    best = train_vqvae(codec_recipe, [*settings, "train.evaluate_every=50", "model.depths=[1,1,1]"], silent)
+    best = train_vqvae(codec_recipe, [*settings, "train.evaluate_every=50", "model.depths=[1,1,1]"], ignore)
 
     losses = [float(row["loss"]) for row in rows(tmp_path / "codec" / "train.csv")]
     assert np.mean(losses[-5:]) < 0.3 * np.mean(losses[:5])
@@ -78,14 +78,14 @@ def test_a_codec_learns_a_sine(codec_recipe, music, tmp_path):
 
 
 def test_a_prior_learns_codes_that_count(prior_recipe, tmp_path):
-    train_prior(prior_recipe, ["train.steps=80", "train.evaluate_every=40"], silent)
+    train_prior(prior_recipe, ["train.steps=80", "train.evaluate_every=40"], ignore)
     bits = [float(row["loss"]) for row in rows(tmp_path / "prior" / "train.csv")]
     assert bits[-1] < 0.8 * math.log2(64) < bits[0]
 
 
 def test_the_weights_are_those_of_the_model_that_the_run_describes(codec_recipe, prior_recipe, tmp_path):
-    train_vqvae(codec_recipe, [], silent)
-    train_prior(prior_recipe, [], silent)
+    train_vqvae(codec_recipe, [], ignore)
+    train_prior(prior_recipe, [], ignore)
 
     about = tomllib.loads((tmp_path / "codec" / "model.toml").read_text(encoding="utf-8"))
     assert about["levels"] == ["bottom", "middle", "top"]
@@ -100,7 +100,7 @@ def test_the_weights_are_those_of_the_model_that_the_run_describes(codec_recipe,
 
 
 def test_the_best_codec_is_never_one_without_a_codebook(codec_recipe, tmp_path):
-    train_vqvae(codec_recipe, ["codebook.start_step=4"], silent)
+    train_vqvae(codec_recipe, ["codebook.start_step=4"], ignore)
     first, *later = rows(tmp_path / "codec" / "validation.csv")
     assert (first["step"], first["convergence_db"]) == ("3", "inf")
     assert all(math.isfinite(float(row["convergence_db"])) for row in later)
@@ -111,10 +111,10 @@ def test_the_best_codec_is_never_one_without_a_codebook(codec_recipe, tmp_path):
 @pytest.mark.parametrize("step", [2, 6, 13])
 def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(trainer, request, tmp_path, step):
     run, recipe = trainer[0], request.getfixturevalue(trainer[1])
-    run(recipe, [f"out={tmp_path / 'whole'}"], silent)
+    run(recipe, [f"out={tmp_path / 'whole'}"], ignore)
     with pytest.raises(Stopped):
         run(recipe, [f"out={tmp_path / 'halves'}"], stopping_at(step))
-    run(recipe, [f"out={tmp_path / 'halves'}"], silent)
+    run(recipe, [f"out={tmp_path / 'halves'}"], ignore)
     same_run(tmp_path / "whole", tmp_path / "halves")
 
 
@@ -130,8 +130,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(trainer, request,
 )
 def test_how_a_batch_is_passed_does_not_change_what_is_learned(trainer, request, tmp_path, setting):
     run, recipe = trainer[0], request.getfixturevalue(trainer[1])
-    run(recipe, [f"out={tmp_path / 'plain'}", "train.log_every=1"], silent)
-    run(recipe, [f"out={tmp_path / 'other'}", "train.log_every=1", setting], silent)
+    run(recipe, [f"out={tmp_path / 'plain'}", "train.log_every=1"], ignore)
+    run(recipe, [f"out={tmp_path / 'other'}", "train.log_every=1", setting], ignore)
     for figure in ("loss", "gradient_norm"):
         plain, other = (
             [float(row[figure]) for row in rows(tmp_path / name / "train.csv")] for name in ("plain", "other")
@@ -156,14 +156,14 @@ train_vqvae(Path(sys.argv[1]), sys.argv[2:], report)
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL there")
 def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(codec_recipe, tmp_path):
     steps = ["train.steps=24", "train.accumulate=2", "codebook.decay=0.5"]  # with that, many vectors are restarted
-    train_vqvae(codec_recipe, [f"out={tmp_path / 'whole'}", *steps], silent)
+    train_vqvae(codec_recipe, [f"out={tmp_path / 'whole'}", *steps], ignore)
     assert sum(float(row["bottom_restarted"]) for row in rows(tmp_path / "whole" / "train.csv")) > 0
     arguments = [sys.executable, "-c", KILLED, str(codec_recipe), f"out={tmp_path / 'killed'}", *steps]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if int(line) >= 10:
                 with pytest.raises(RunBusy, match="another jukectl trains in"):
-                    train_vqvae(codec_recipe, [f"out={tmp_path / 'killed'}", *steps], silent)
+                    train_vqvae(codec_recipe, [f"out={tmp_path / 'killed'}", *steps], ignore)
                 time.sleep(0.02)
                 process.send_signal(signal.SIGKILL)
                 break
@@ -171,14 +171,14 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(codec_recipe, tmp_
     litter = tmp_path / "killed" / ".checkpoint-00000099.pt.123.part"  # as a kill in the midst of a write leaves it
     litter.write_bytes(b"half a check")
 
-    train_vqvae(codec_recipe, [f"out={tmp_path / 'killed'}", *steps], silent)
+    train_vqvae(codec_recipe, [f"out={tmp_path / 'killed'}", *steps], ignore)
     same_run(tmp_path / "whole", tmp_path / "killed")
     assert not litter.exists()
 
 
 def test_a_longer_recipe_takes_a_finished_run_further(prior_recipe, tmp_path):
-    train_prior(prior_recipe, [], silent)
-    train_prior(prior_recipe, ["train.steps=20"], silent)
+    train_prior(prior_recipe, [], ignore)
+    train_prior(prior_recipe, ["train.steps=20"], ignore)
     assert rows(tmp_path / "prior" / "train.csv")[-1]["step"] == "20"
 
 
@@ -195,39 +195,39 @@ def test_a_longer_recipe_takes_a_finished_run_further(prior_recipe, tmp_path):
 )
 def test_checkpoints_of_another_model_are_refused_and_stay_as_they_were(trainer, request, tmp_path, override):
     run, recipe = trainer[0], request.getfixturevalue(trainer[1])
-    run(recipe, [f"out={tmp_path / 'run'}"], silent)
+    run(recipe, [f"out={tmp_path / 'run'}"], ignore)
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
 
     with pytest.raises(BadRecipe, match=rf"{recipe.name}: .*holds checkpoints of another model"):
-        run(recipe, [f"out={tmp_path / 'run'}", override], silent)
+        run(recipe, [f"out={tmp_path / 'run'}", override], ignore)
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
 def test_a_run_that_has_no_checkpoint_yet_may_become_another(codec_recipe, tmp_path):
     with pytest.raises(Stopped):
         train_vqvae(codec_recipe, [], stopping_at(2))
-    train_vqvae(codec_recipe, ["model.widths=[4,4,4]"], silent)
+    train_vqvae(codec_recipe, ["model.widths=[4,4,4]"], ignore)
     assert tomllib.loads((tmp_path / "codec" / "model.toml").read_text())["vqvae"]["widths"] == [4, 4, 4]
 
 
 def test_a_damaged_checkpoint_is_told_with_the_recipe(codec_recipe, tmp_path):
-    train_vqvae(codec_recipe, [], silent)
+    train_vqvae(codec_recipe, [], ignore)
     last = sorted((tmp_path / "codec").glob("checkpoint-*.pt"))[-1]
     last.write_bytes(last.read_bytes()[:5_000])
     with pytest.raises(BadRecipe, match=rf"codec\.toml: .*{last.name} .*is damaged"):
-        train_vqvae(codec_recipe, [], silent)
+        train_vqvae(codec_recipe, [], ignore)
 
 
 @pytest.mark.parametrize("override", ["level=top", "model={context = 8}"])
 def test_a_conditioner_belongs_to_upsamplers_and_to_them_alone(prior_recipe, override):
     with pytest.raises(BadRecipe, match=r"prior\.toml: model\.conditioner belongs to"):
-        train_prior(prior_recipe, [override], silent)
+        train_prior(prior_recipe, [override], ignore)
 
 
 def test_mistakes_that_only_the_data_show_are_told_with_the_recipe(codec_recipe, prior_recipe):
     with pytest.raises(BadRecipe, match=r"codec\.toml: data\.clip_samples"):
-        train_vqvae(codec_recipe, ["data.clip_samples=1000"], silent)
+        train_vqvae(codec_recipe, ["data.clip_samples=1000"], ignore)
     with pytest.raises(BadRecipe, match=r"prior\.toml: model\.hop"):
-        train_prior(prior_recipe, ["model.hop=3"], silent)
+        train_prior(prior_recipe, ["model.hop=3"], ignore)
     with pytest.raises(BadRecipe, match=r"codec\.toml: model\.depth is not known"):
-        train_vqvae(codec_recipe, ["model.depth=3"], silent)
+        train_vqvae(codec_recipe, ["model.depth=3"], ignore)

@@ -20,7 +20,7 @@ from jukectl.codes.level import Level
 from jukectl.data.manifest import Manifest, Track
 from jukectl.errors import BadModel, BadRecipe, WrongCodec
 from jukectl.prior.labels import LabelBatch
-from jukectl.progress import silent
+from jukectl.progress import WarningsOnly, ignore
 from jukectl.training.config import PriorRecipe, load_recipe
 from jukectl.training.prior_task import PriorTask
 from jukectl.training.runs import train_prior, train_vqvae
@@ -115,7 +115,7 @@ def test_the_architecture_is_the_models_and_what_a_recipe_says_must_agree(recipe
         ("model.timing.bins=9", "timing.bins is 9"),
     ):
         with pytest.raises(BadRecipe, match=told):
-            train_prior(recipe, [override], silent)
+            train_prior(recipe, [override], ignore)
     assert agreed_model({}, {"width": 3}, "it") == {"width": 3}
 
 
@@ -129,11 +129,11 @@ def test_codes_of_another_codec_are_refused_unless_forced(recipe, model, codes, 
     parts = [run, *(as_run(model, level, tmp_path) for level in (Level.TOP,))]
     changed = assemble(other, parts, {"name": "other"})
     with pytest.raises(WrongCodec) as caught:
-        train_prior(recipe, [f"start={other}"], silent)
+        train_prior(recipe, [f"start={other}"], ignore)
     both = (model.fingerprint("vqvae")[:12], changed.fingerprint("vqvae")[:12], "--model", "--force")
     assert all(text in str(caught.value) for text in both)
     warnings = []
-    train_prior(recipe, [f"start={other}", "other_codec=true", "train.steps=1"], silent, warn=warnings.append)
+    train_prior(recipe, [f"start={other}", "other_codec=true", "train.steps=1"], WarningsOnly(warnings.append))
     assert len(warnings) == 1
     assert changed.fingerprint("vqvae")[:12] in warnings[0]
 
@@ -146,17 +146,17 @@ def as_run(model, level, folder):
 
 def test_a_model_that_is_not_there_or_of_another_level_is_refused(recipe, tmp_path):
     with pytest.raises(BadModel, match="nowhere"):
-        train_prior(recipe, ["start=nowhere"], silent)
-    train_prior(recipe, ["train.steps=1"], silent)
+        train_prior(recipe, ["start=nowhere"], ignore)
+    train_prior(recipe, ["train.steps=1"], ignore)
     with pytest.raises(BadModel, match="not of a middle prior"):
-        train_prior(recipe, [f"start={tmp_path / 'run'}", "level=middle", f"out={tmp_path / 'two'}"], silent)
+        train_prior(recipe, [f"start={tmp_path / 'run'}", "level=middle", f"out={tmp_path / 'two'}"], ignore)
 
 
 # The whole model
 
 
 def test_a_fine_tuned_prior_is_better_on_the_new_artist_and_makes_a_model(recipe, model, tmp_path):
-    weights = train_prior(recipe, ["train.steps=40"], silent)
+    weights = train_prior(recipe, ["train.steps=40"], ignore)
     rows = figures(recipe)
     assert [row["step"] for row in rows][:2] == ["0", "4"]
     assert float(rows[-1]["bits"]) < 0.8 * float(rows[0]["bits"])
@@ -171,8 +171,8 @@ def test_a_fine_tuned_prior_is_better_on_the_new_artist_and_makes_a_model(recipe
 
 
 def test_a_run_goes_on_from_a_run(recipe, tmp_path):
-    first = train_prior(recipe, [], silent)
-    second = train_prior(recipe, [f"start={first.parent}", f"out={tmp_path / 'two'}", "train.steps=1"], silent)
+    first = train_prior(recipe, [], ignore)
+    second = train_prior(recipe, [f"start={first.parent}", f"out={tmp_path / 'two'}", "train.steps=1"], ignore)
     about = tomllib.loads((second.parent / "model.toml").read_text(encoding="utf-8"))
     assert about["vocabulary"]["artists"] == ["unlabelled", "Ada", "Björk B.", "Zoë"]
     before = float(figures(recipe)[-1]["bits"])
@@ -181,7 +181,7 @@ def test_a_run_goes_on_from_a_run(recipe, tmp_path):
 
 
 def test_an_upsampler_is_tuned_in_the_same_way(recipe, tmp_path):
-    train_prior(recipe, ["level=middle", "train.steps=4"], silent)
+    train_prior(recipe, ["level=middle", "train.steps=4"], ignore)
     about = tomllib.loads((tmp_path / "run" / "model.toml").read_text(encoding="utf-8"))
     assert about["prior"]["conditioner"]["codebook_size"] == 32
     assert about["vocabulary"]["artists"][-1] == "Zoë"
@@ -191,7 +191,7 @@ def test_an_upsampler_is_tuned_in_the_same_way(recipe, tmp_path):
 
 
 def test_an_adapter_lowers_bits_and_is_put_on_the_model(recipe, model):
-    path = train_prior(recipe, ["adapter.rank=4", "train.steps=40"], silent)
+    path = train_prior(recipe, ["adapter.rank=4", "train.steps=40"], ignore)
     rows = figures(recipe)
     assert float(rows[-1]["bits"]) < 0.95 * float(rows[0]["bits"])
     adapter = AdapterFile.load(path)
@@ -207,13 +207,13 @@ def test_an_adapter_lowers_bits_and_is_put_on_the_model(recipe, model):
 
 
 def test_a_checkpoint_of_an_adapter_holds_the_adapter_alone(recipe, tmp_path):
-    train_prior(recipe, ["adapter.rank=1"], silent)
+    train_prior(recipe, ["adapter.rank=1"], ignore)
     state = torch.load(max((tmp_path / "run").glob("checkpoint-*.pt")), weights_only=True)
     assert {name.rsplit(".", 1)[1] for name in state if name.startswith("model.")} == {"down", "up", "rows"}
 
 
 def test_a_killed_adapter_run_ends_in_the_same_file(recipe, tmp_path):
-    whole = train_prior(recipe, ["adapter.rank=2", f"out={tmp_path / 'whole'}"], silent)
+    whole = train_prior(recipe, ["adapter.rank=2", f"out={tmp_path / 'whole'}"], ignore)
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
@@ -224,30 +224,30 @@ def test_a_killed_adapter_run_ends_in_the_same_file(recipe, tmp_path):
     )
     killed = subprocess.run([sys.executable, "-c", script, str(recipe)], check=False, timeout=500)
     assert killed.returncode == -signal.SIGKILL
-    again = train_prior(recipe, ["adapter.rank=2"], silent)
+    again = train_prior(recipe, ["adapter.rank=2"], ignore)
     assert again.read_bytes() == whole.read_bytes()
 
 
 def test_checkpoints_of_an_adapter_of_another_base_are_not_taken_up(recipe, model, tmp_path):
-    train_prior(recipe, ["adapter.rank=2"], silent)
-    tuned = train_prior(recipe, [f"out={tmp_path / 'other'}"], silent)
+    train_prior(recipe, ["adapter.rank=2"], ignore)
+    tuned = train_prior(recipe, [f"out={tmp_path / 'other'}"], ignore)
     other = assemble(tmp_path / "tuned", [Run.load(tuned.parent)], {"name": "tuned"}, base=model)
     with pytest.raises(BadRecipe, match="checkpoints of another model"):
-        train_prior(recipe, ["adapter.rank=2", f"start={other.path}"], silent)
+        train_prior(recipe, ["adapter.rank=2", f"start={other.path}"], ignore)
 
 
 def test_an_adapter_needs_a_model_and_a_run_is_none(recipe, tmp_path):
-    run = train_prior(recipe, ["train.steps=1"], silent).parent
+    run = train_prior(recipe, ["train.steps=1"], ignore).parent
     with pytest.raises(BadRecipe, match="models assemble"):
-        train_prior(recipe, [f"start={run}", "adapter.rank=2", f"out={tmp_path / 'two'}"], silent)
+        train_prior(recipe, [f"start={run}", "adapter.rank=2", f"out={tmp_path / 'two'}"], ignore)
     text = recipe.read_text(encoding="utf-8")
     recipe.write_text("\n".join(line for line in text.splitlines() if not line.startswith("start")), encoding="utf-8")
     with pytest.raises(BadRecipe, match="adapter needs a model"):
-        train_prior(recipe, ["adapter.rank=2"], silent)
+        train_prior(recipe, ["adapter.rank=2"], ignore)
 
 
 def test_an_adapter_run_is_no_part_of_a_model(recipe):
-    path = train_prior(recipe, ["adapter.rank=2", "train.steps=1"], silent)
+    path = train_prior(recipe, ["adapter.rank=2", "train.steps=1"], ignore)
     with pytest.raises(BadModel, match="models merge"):
         Run.load(path.parent)
 
@@ -256,9 +256,9 @@ def test_an_adapter_run_is_no_part_of_a_model(recipe):
 
 
 def test_a_codec_starts_from_a_trained_one(codec_recipe, tmp_path):
-    first = train_vqvae(codec_recipe, [], silent)
+    first = train_vqvae(codec_recipe, [], ignore)
     start = [f"start={first.parent}", f"out={tmp_path / 'two'}", "model.widths=[8, 8, 8]", "train.steps=4"]
-    second = train_vqvae(codec_recipe, start, silent)
+    second = train_vqvae(codec_recipe, start, ignore)
     with (second.parent / "validation.csv").open(newline="") as file:
         begun = next(csv.DictReader(file))
     with (first.parent / "validation.csv").open(newline="") as file:
@@ -266,9 +266,9 @@ def test_a_codec_starts_from_a_trained_one(codec_recipe, tmp_path):
     assert begun["step"] == "0"
     assert float(begun["convergence_db"]) == pytest.approx(best, abs=1e-3)
     with pytest.raises(BadRecipe, match=r"model\.codebook_size is 8, but 16"):
-        train_vqvae(codec_recipe, [*start, "model.codebook_size=8"], silent)
+        train_vqvae(codec_recipe, [*start, "model.codebook_size=8"], ignore)
 
 
 def test_what_was_trained_is_told_apart(recipe, codec_recipe):
     with pytest.raises(BadModel, match="not of a codec"):
-        train_vqvae(codec_recipe, [f"start={train_prior(recipe, ['train.steps=1'], silent).parent}"], silent)
+        train_vqvae(codec_recipe, [f"start={train_prior(recipe, ['train.steps=1'], ignore).parent}"], ignore)

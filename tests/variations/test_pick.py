@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from events import is_saved_window
 
 from jukectl.api import Request, branch, continue_, cut, decode, encode, pick, resume, sample, upsample
 from jukectl.codes.level import TOP_DOWN, Level
@@ -98,12 +99,12 @@ def test_a_level_that_spans_were_being_made_of_is_made_again_to_the_same_codes(a
     parallel = {"parallel": dict.fromkeys(Level, 3.0)}
 
     def stop(progress):
-        if progress.stage == "bottom codes" and progress.note:
+        if is_saved_window(progress, "bottom"):
             raise KeyboardInterrupt
 
     song = Song(tmp_path / "spans")
     with pytest.raises(KeyboardInterrupt):
-        sample(song.path, ask(samples=2, settings=parallel, seconds=1.2), report=stop)
+        sample(song.path, ask(samples=2, settings=parallel, seconds=1.2), listener=stop)
     assert song.spans_path(Level.BOTTOM).exists()
     picked = pick(song.path, 1).song
     assert Song(picked).codes(Level.BOTTOM) is None

@@ -12,7 +12,7 @@ from jukectl.errors import BadInput
 from jukectl.lyrics import files
 from jukectl.lyrics.value import Lyrics
 from jukectl.plan.device import choose
-from jukectl.progress import Progress, Report, Warn, silent, unheard
+from jukectl.progress import Listener, Progress, ignore, warn
 
 NAMED = 8  # words that a warning names
 
@@ -35,8 +35,7 @@ def align_file(
     separation: Separation | None = None,
     separator: Separator | None = None,
     aligner: Aligner | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> Found:
     """Write when each word of a text, or of an LRC file with times of lines, is sung in a recording.
 
@@ -51,13 +50,13 @@ def align_file(
     samples, rate = recording.samples, recording.sample_rate
     if separation.wanted:
         separator = separator or DemucsSeparator.load(separation.weights, str(choose(separation.device).device))
-        report(Progress("separating the voice", 0, 1))
+        listener(Progress("separating the voice", 0, 1))
         samples, rate = separator.vocals(samples, rate)[None], separator.sample_rate
-        report(Progress("separating the voice", 1, 1))
+        listener(Progress("separating the voice", 1, 1))
     heard = resample(to_mono(samples), rate, aligner.sample_rate)
 
     def watch(done: int, total: int) -> None:
-        report(Progress("aligning words", done, total))
+        listener(Progress("aligning words", done, total))
 
     if lyrics.timed is None:
         found = align_text(heard, aligner.sample_rate, lyrics.text, aligner, watch)
@@ -66,21 +65,22 @@ def align_file(
     if not found.lyrics.words:
         raise BadInput(f"{text} has no words that can be heard")
     files.write(found.lyrics, out, written)
-    _warn(found, warn)
+    _warn(found, listener)
     return found
 
 
-def _warn(found: Found, warn: Warn) -> None:
+def _warn(found: Found, listener: Listener) -> None:
     guessed = [word.text for word in found.lyrics.words if word.guessed]
     if guessed:
         warn(
+            listener,
             f"no way was found through {len(guessed)} of {len(found.lyrics.words)} words, so they are spread evenly "
-            f"over what is loud about there: {_named(guessed)}"
+            f"over what is loud about there: {_named(guessed)}",
         )
     if found.unsure:
-        warn(f"not in the dictionary, and looked for as they are spelt: {_named(found.unsure)}")
+        warn(listener, f"not in the dictionary, and looked for as they are spelt: {_named(found.unsure)}")
     if found.left_out:
-        warn(f"not sung, so they have no time: {_named(found.left_out)}")
+        warn(listener, f"not sung, so they have no time: {_named(found.left_out)}")
 
 
 def _named(words: tuple[str, ...] | list[str]) -> str:

@@ -31,7 +31,7 @@ from jukectl.checkpoints.weights import Weights
 from jukectl.errors import BadInput, BadModel, CannotWrite
 from jukectl.files import atomic_write, make_folder
 from jukectl.prior.config import PriorConfig
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Listener, Progress, ignore
 
 NOTE = ".conversion.json"
 VERSION = 1  # of how files are written
@@ -76,7 +76,7 @@ def convert(
     precision: str | None = None,
     to: Format = Format.NATIVE,
     overwrite: bool = False,
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> None:
     """Write the model into the folder `out`. Every tensor keeps its precision, or all get another one.
 
@@ -99,7 +99,7 @@ def convert(
     left = [file for file in files if file.name not in note.done]
     _check_space(out, sum(one.bytes(dtype) for file in left for one in file.parts.values()))
     for file in left:
-        note.add(file.name, _write(file, out, card, dtype, to, report))
+        note.add(file.name, _write(file, out, card, dtype, to, listener))
     for name, text in _texts(card, files, note.fingerprints, config, dtype).items():
         with atomic_write(out / name) as written:
             written.write(text.encode())
@@ -124,7 +124,7 @@ def _names(card: ModelCard, part: str, to: Format) -> Callable[[str], Sequence[s
 
 
 def _write(
-    file: _File, out: Path, card: ModelCard, dtype: torch.dtype | None, to: Format, report: Report
+    file: _File, out: Path, card: ModelCard, dtype: torch.dtype | None, to: Format, listener: Listener
 ) -> dict[str, str]:
     """Write one file; the fingerprint of each part in it, where its tensors lie in our order."""
     total, written = sum(one.bytes() for one in file.parts.values()), 0
@@ -149,7 +149,7 @@ def _write(
                             writer.add(name, numbers)
                         written += piece.nbytes
                         done = Progress(f"writing {file.name} (MB)", -(-written // MEGABYTE), -(-total // MEGABYTE))
-                        report(done)
+                        listener(done)
             if not last_rows:
                 fingerprints[part] = digest.hexdigest()
         writer.finish()
@@ -263,7 +263,7 @@ def convert_model(
     to: str = Format.NATIVE,
     config: Path | None = None,
     overwrite: bool = False,
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> dict[str, Any]:
     """Write a model, by name or folder, into the folder `out`; facts of the result.
 
@@ -274,7 +274,7 @@ def convert_model(
         raise BadInput(f"--to is one of {', '.join(Format)}, got {to!r}")
     folder = Path(source)
     layout = source_of(folder, config) if folder.is_dir() else catalogue.find(source).layout
-    convert(layout, out, precision=precision, to=Format(to), overwrite=overwrite, report=report)
+    convert(layout, out, precision=precision, to=Format(to), overwrite=overwrite, listener=listener)
     written = ModelFolder(out)
     return {
         "model": str(out),

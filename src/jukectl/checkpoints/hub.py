@@ -24,7 +24,7 @@ from jukectl.checkpoints.hub_cache import (
 from jukectl.checkpoints.hub_remote import TRIES, Remote, RemoteFile, Trouble, length, pause
 from jukectl.checkpoints.published import PUBLISHED, size
 from jukectl.errors import BadInput, BadModel, CannotFetch, CannotWrite, JukectlError, UnknownName
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Listener, Progress, ignore
 
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _LARGE = 100_000_000  # bytes that take a while to hash
@@ -38,7 +38,7 @@ def pull(
     cache_dir: Path | None = None,
     endpoint: str | None = None,
     offline: bool = False,
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> Path:
     """Fetch a published model, or any owner/repository of its kind; its folder, with every file's hash checked.
 
@@ -56,10 +56,10 @@ def pull(
     if not _REVISION.fullmatch(revision) or ".." in revision:
         raise BadInput(f"--revision is a branch, a tag or a commit, got {revision!r}")
     if offline or constants.HF_HUB_OFFLINE:
-        return _check_offline(name, cached, revision, report)
+        return _check_offline(name, cached, revision, listener)
     hub = Remote(cached.name, revision, (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/"))
     with cached.lock(), _quiet():
-        return _Pull(name, hub, cached, report).run()
+        return _Pull(name, hub, cached, listener).run()
 
 
 def find_pulled(name: str, *, cache_dir: Path | None = None, revision: str | None = None) -> Path | None:
@@ -90,7 +90,7 @@ def _repository(name: str) -> str:
     )
 
 
-def _check_offline(name: str, cached: CachedRepository, revision: str, report: Report) -> Path:
+def _check_offline(name: str, cached: CachedRepository, revision: str, listener: Listener) -> Path:
     """A model that is here, with its hashes checked. BadModel where it is not, or is damaged."""
     way_out = "Run the same without --offline (and without HF_HUB_OFFLINE)"
     commit = cached.commit(revision)
@@ -102,7 +102,7 @@ def _check_offline(name: str, cached: CachedRepository, revision: str, report: R
         )
     folder = cached.snapshot(commit)
     sizes = {one: (folder / one).stat().st_size for one in names}
-    meter = _Meter(report, f"checking {name}", sum(sizes.values()))
+    meter = _Meter(listener, f"checking {name}", sum(sizes.values()))
     for one in names:
         known = cached.known_digest(commit, one)
         if known and not cached.check(commit, one, known, None, meter.of(one)):
@@ -114,10 +114,10 @@ def _check_offline(name: str, cached: CachedRepository, revision: str, report: R
 
 
 class _Meter:
-    """Bytes to reports, in megabytes: one number over several files."""
+    """Bytes of several files as progress events, in megabytes."""
 
-    def __init__(self, report: Report, stage: str, total: int) -> None:
-        self._report = report
+    def __init__(self, listener: Listener, stage: str, total: int) -> None:
+        self._listener = listener
         self._stage = f"{stage}, MB"
         self._total = max(round(total / 1e6), 1)
         self._before = 0  # bytes of the files that are done
@@ -130,7 +130,7 @@ class _Meter:
             megabytes = min(round((self._before + count) / 1e6), self._total)
             if (megabytes, name) != self._shown:
                 self._shown = megabytes, name
-                self._report(Progress(self._stage, megabytes, self._total, name))
+                self._listener(Progress(self._stage, megabytes, self._total, name))
 
         return seen
 
@@ -140,7 +140,7 @@ class _Meter:
 
     def finish(self) -> None:
         """All of it is done."""
-        self._report(Progress(self._stage, self._total, self._total))
+        self._listener(Progress(self._stage, self._total, self._total))
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class _Pull:
     name: str  # as the user calls it
     hub: Remote
     cached: CachedRepository
-    report: Report
+    listener: Listener
 
     def run(self) -> Path:
         """Fetch what is missing; the model's folder."""
@@ -165,10 +165,10 @@ class _Pull:
         if weights is None:
             raise BadModel(f"{self.hub.repository} has no weights that jukectl reads: none of {', '.join(WEIGHTS)}")
         if is_index(weights.name):
-            self._fetch([weights], silent)
-            self._fetch([config, *vocabulary, *self._shards(commit, weights)], self.report)
+            self._fetch([weights], ignore)
+            self._fetch([config, *vocabulary, *self._shards(commit, weights)], self.listener)
         else:
-            self._fetch([config, *vocabulary, weights], self.report)
+            self._fetch([config, *vocabulary, weights], self.listener)
         self.cached.remember(self.hub.revision, commit)
         return self.cached.snapshot(commit)
 
@@ -184,16 +184,16 @@ class _Pull:
             found.append(file)
         return found
 
-    def _fetch(self, files: list[RemoteFile], report: Report) -> None:
+    def _fetch(self, files: list[RemoteFile], listener: Listener) -> None:
         """Fetch those of the files that are not here, or not whole."""
         missing = []
-        meter = _Meter(report, f"checking {self.name}", sum(file.size or 0 for file in files))
+        meter = _Meter(listener, f"checking {self.name}", sum(file.size or 0 for file in files))
         for file in files:
             if not self.cached.check(file.commit, file.name, file.digest, file.size, meter.of(file.name)):
                 missing.append(file)
             meter.add(file.size or 0)
         self._check_room(missing)
-        meter = _Meter(report, f"fetching {self.name}", sum(file.size or 0 for file in missing))
+        meter = _Meter(listener, f"fetching {self.name}", sum(file.size or 0 for file in missing))
         for file in missing:
             self._fetch_one(file, meter.of(file.name))
             meter.add(file.size or 0)
@@ -213,8 +213,8 @@ class _Pull:
     def _fetch_one(self, file: RemoteFile, seen: Seen) -> None:
         """Fetch one file, in as many tries as it takes while something comes; only the right hash is kept."""
         partial = self.cached.partial(file.digest)
-        told = self.report if (file.size or 0) > _LARGE else silent
-        checking = _Meter(told, f"checking {file.name}", file.size or 0).of("")
+        listener = self.listener if (file.size or 0) > _LARGE else ignore
+        checking = _Meter(listener, f"checking {file.name}", file.size or 0).of("")
         left, most = TRIES, length(partial)
         while True:
             try:

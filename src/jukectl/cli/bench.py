@@ -30,7 +30,7 @@ def bench(
     """
     from jukectl import api
 
-    with progress(context) as report:
+    with progress(context) as listener:
         facts = api.bench(
             model,
             levels=o.parse_levels(levels),
@@ -38,7 +38,7 @@ def bench(
             codes=codes,
             device=device,
             precision=precision,
-            report=report,
+            listener=listener,
         )
     made = [_level(name, level, facts) for name, level in facts["levels"].items()]
     show_facts(context, facts, [*tables.lines(made), "", _minute(facts)])

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import Watching, progress, warning
+from jukectl.cli.console import Watching, progress, warnings_only
 from jukectl.cli.pick import BesideOut
 from jukectl.cli.requests import build_request, show_estimate, show_rendered
 
@@ -87,11 +87,9 @@ def branch(
     stages = o.parse_levels(levels) if levels is not None else None
     if dry_run:
         estimate = api.estimate_branch(
-            song, at, out, request, sample=sample, seconds=seconds, levels=stages, warn=warning(show)
+            song, at, out, request, sample=sample, seconds=seconds, levels=stages, listener=warnings_only(show)
         )
         return show_estimate(context, estimate)
-    with progress(context, show) as report:
-        result = api.branch(
-            song, at, out, request, sample=sample, seconds=seconds, levels=stages, report=report, warn=warning(show)
-        )
+    with progress(context, show) as listener:
+        result = api.branch(song, at, out, request, sample=sample, seconds=seconds, levels=stages, listener=listener)
     return show_rendered(context, result, show)

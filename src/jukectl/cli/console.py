@@ -12,16 +12,16 @@ from typing import Any
 
 import typer
 
-from jukectl.progress import Progress, Report, Standing, Warn, silent
+from jukectl.progress import Event, LevelProgress, Listener, Progress, Remark, WarningEvent, WarningsOnly
 
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
 class Watching(StrEnum):
-    """What --progress shows on stderr."""
+    """Choices of --progress."""
 
     AUTO = "auto"  # bars on a terminal, lines now and then elsewhere, nothing with --quiet
-    JSON = "json"  # a JSON object a line, whenever a window is saved; warnings and errors are objects too
+    JSON = "json"  # a JSON object a line whenever a window is saved; warnings and errors are objects too
     NONE = "none"  # nothing but warnings and errors
 
 
@@ -59,9 +59,9 @@ def warn(text: str) -> None:
     typer.echo(f"jukectl: warning: {text}", err=True)
 
 
-def warning(watching: Watching) -> Warn:
-    """`warn`, or where stderr is JSON lines an object with the warning."""
-    return warn if watching is not Watching.JSON else lambda text: json_line({"warning": text})
+def warnings_only(watching: Watching) -> WarningsOnly:
+    """Return a listener that shows warnings alone on stderr, in --progress json as objects."""
+    return WarningsOnly(warn if watching is not Watching.JSON else _json_warning)
 
 
 def json_line(fields: Mapping[str, Any]) -> None:
@@ -71,43 +71,51 @@ def json_line(fields: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def progress(context: typer.Context, watching: Watching = Watching.AUTO) -> Iterator[Report]:
-    """A report that shows itself on stderr while the block runs: bars on a terminal, lines now and then elsewhere.
+def progress(context: typer.Context, watching: Watching = Watching.AUTO) -> Iterator[Listener]:
+    """Yield a listener that shows progress on stderr while the block runs: bars on a terminal, elsewhere lines.
 
-    JSON was asked for, so it comes with --quiet too.
+    With --quiet it shows warnings alone. JSON is an explicit request, so it comes with --quiet too.
     """
     if watching is Watching.JSON:
-        yield _json_report
+        yield _json_event
     elif console(context).quiet or watching is Watching.NONE:
-        yield silent
+        yield warnings_only(watching)
     elif sys.stderr.isatty():
-        with _bars() as report:
-            yield report
+        with _bars() as listener:
+            yield listener
     else:
-        yield _Lines().report
+        yield _Lines()
 
 
-def _json_report(progress: Progress) -> None:
-    """A line for a window that was just saved; nothing else is told."""
-    at = progress.standing
-    if at is None or at.saved is None:
-        return
-    json_line(
-        {
-            "level": at.of,
-            "window": at.part,
-            "windows": at.parts,
-            "done": progress.done,
-            "total": progress.total,
-            "codes_per_second": None if at.per_second is None else round(at.per_second, 2),
-            "seconds_left": None if at.seconds_left is None else round(at.seconds_left, 2),
-            "saved": round(at.saved, 3),
-        }
-    )
+def _json_event(event: Event) -> None:
+    """Write a line for a window that was just saved, or for a warning; drop all else."""
+    if isinstance(event, WarningEvent):
+        _json_warning(event.text)
+    elif isinstance(event, LevelProgress) and event.seconds_saved is not None:
+        json_line(
+            {
+                "level": event.level,
+                "window": event.window,
+                "windows": event.windows,
+                "done": event.done,
+                "total": event.total,
+                "codes_per_second": _rounded(event.codes_per_second, 2),
+                "seconds_left": _rounded(event.seconds_left, 2),
+                "saved": round(event.seconds_saved, 3),
+            }
+        )
+
+
+def _json_warning(text: str) -> None:
+    json_line({"warning": text})
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 @contextmanager
-def _bars() -> Iterator[Report]:
+def _bars() -> Iterator[Listener]:
     from rich.console import Console as Terminal
     from rich.progress import (
         BarColumn,
@@ -122,14 +130,14 @@ def _bars() -> Iterator[Report]:
     from rich.text import Text
 
     class Left(TimeRemainingColumn):
-        """The time left as it is foreseen, or else as the bar itself reckons."""
+        """The estimated time left of the whole song, or else the bar's own estimate."""
 
-        max_refresh = 0.0  # what is foreseen is drawn with the rest of the bar
+        max_refresh = 0.0  # drawn whenever the rest of the bar is
 
         def render(self, task: Task) -> Text:
-            """Of a task."""
-            pace = task.fields["pace"]
-            return Text(pace) if pace else Text("left ") + super().render(task)
+            """Return the column's text for a task."""
+            eta = task.fields["eta"]
+            return Text(eta) if eta else Text("left ") + super().render(task)
 
     columns = (
         TextColumn("{task.description}", markup=False),  # file names may have brackets
@@ -142,25 +150,26 @@ def _bars() -> Iterator[Report]:
     with Bars(*columns, console=Terminal(stderr=True)) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def report(progress: Progress) -> None:
-            if _is_remark(progress):
-                bars.console.print(_remark(progress), markup=False, highlight=False, soft_wrap=True)
-                return
-            if progress.stage not in tasks:
-                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total, note="", pace="")
-            bars.update(
-                tasks[progress.stage],
-                completed=progress.done,
-                total=progress.total,
-                note=progress.note[:80],
-                pace=", ".join(_pace(progress.standing)),
+        def show(event: Event) -> None:
+            if isinstance(event, WarningEvent):
+                return warn(event.text)
+            if isinstance(event, Remark):
+                return bars.console.print(_remark(event), markup=False, highlight=False, soft_wrap=True)
+            if event.stage not in tasks:
+                tasks[event.stage] = bars.add_task(event.stage, total=event.total, note="", eta="")
+            return bars.update(
+                tasks[event.stage],
+                completed=event.done,
+                total=event.total,
+                note=_note(event)[:80],
+                eta=", ".join(_eta(event)) if isinstance(event, LevelProgress) else "",
             )
 
-        yield report
+        yield show
 
 
 class _Lines:
-    """A line now and then, for logs: stage, share done, time left."""
+    """A listener for logs, which writes a line now and then: stage, share done, time left."""
 
     def __init__(self) -> None:
         self.stage = ""
@@ -169,50 +178,55 @@ class _Lines:
         self.shown = 0.0
         self.last = ""
 
-    def report(self, progress: Progress) -> None:
-        """Show it if the stage is new or done, or some time has passed."""
-        if _is_remark(progress):
-            typer.echo(_remark(progress), err=True)
-            return
+    def __call__(self, event: Event) -> None:
+        """Write a line if the stage is new or done, or if some time has passed; warnings and remarks at once."""
+        if isinstance(event, WarningEvent):
+            warn(event.text)
+        elif isinstance(event, Remark):
+            typer.echo(_remark(event), err=True)
+        else:
+            self._show(event)
+
+    def _show(self, event: Progress | LevelProgress) -> None:
         now = time.monotonic()
-        if progress.stage != self.stage:
-            self.stage, self.began, self.first, self.shown = progress.stage, now, progress.done, 0.0
-        if now - self.shown < LINE_SECONDS and progress.done < progress.total:
+        if event.stage != self.stage:
+            self.stage, self.began, self.first, self.shown = event.stage, now, event.done, 0.0
+        if now - self.shown < LINE_SECONDS and event.done < event.total:
             return
-        line = f"{progress.stage}: {progress.done}/{progress.total}"
+        line = f"{event.stage}: {event.done}/{event.total}"
         if line == self.last:
             return
         self.shown, self.last = now, line
-        pace = _pace(progress.standing) if progress.standing else self._left(progress, now)
-        note = f"  {progress.note}" if progress.note else ""
-        typer.echo(f"{', '.join([line, *pace])}{note}", err=True)
+        eta = _eta(event) if isinstance(event, LevelProgress) else self._left(event, now)
+        note = f"  {_note(event)}" if _note(event) else ""
+        typer.echo(f"{', '.join([line, *eta])}{note}", err=True)
 
     def _left(self, progress: Progress, now: float) -> list[str]:
-        """The time left of a stage that nobody has foreseen."""
+        """Return the time left of a stage that comes without an estimate."""
         moved = progress.done - self.first
         left = (now - self.began) / moved * (progress.total - progress.done) if moved > 0 else None
         return [f"{clock(left)} left"] if left else []
 
 
-def _pace(standing: Standing | None) -> list[str]:
-    """Which part it is, how fast, and how long it will go on."""
-    if standing is None:
-        return []
-    pace = [f"window {standing.part} of {standing.parts}"]
-    if standing.per_second is not None:
-        speed = standing.per_second
-        pace.append(f"{speed:.0f} codes/s" if speed >= 10 else f"{speed:.2g} codes/s")
-    if standing.seconds_left is not None:
-        pace.append(f"{clock(standing.seconds_left)} left in all")
-    return pace
+def _note(event: Progress | LevelProgress) -> str:
+    if isinstance(event, Progress):
+        return event.note
+    return "" if event.seconds_saved is None else f"saved {event.seconds_saved:.1f} s"
 
 
-def _is_remark(progress: Progress) -> bool:
-    return progress.total == 0 and bool(progress.note)
+def _eta(event: LevelProgress) -> list[str]:
+    """Return the window at work, the speed and the time left, as far as they are known."""
+    words = [f"window {event.window} of {event.windows}"]
+    if event.codes_per_second is not None:
+        speed = event.codes_per_second
+        words.append(f"{speed:.0f} codes/s" if speed >= 10 else f"{speed:.2g} codes/s")
+    if event.seconds_left is not None:
+        words.append(f"{clock(event.seconds_left)} left in all")
+    return words
 
 
-def _remark(progress: Progress) -> str:
-    return f"{progress.stage}: {progress.note}"
+def _remark(remark: Remark) -> str:
+    return f"{remark.stage}: {remark.text}"
 
 
 def clock(seconds: float) -> str:

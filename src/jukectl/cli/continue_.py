@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import Watching, progress, warning
+from jukectl.cli.console import Watching, progress, warnings_only
 from jukectl.cli.requests import build_request, show_estimate, show_rendered
 
 
@@ -94,11 +94,9 @@ def continue_(
     )
     if dry_run:
         estimate = api.estimate_continue(
-            audio, out, request, start=start, prompt_seconds=prompt_seconds, warn=warning(show)
+            audio, out, request, start=start, prompt_seconds=prompt_seconds, listener=warnings_only(show)
         )
         return show_estimate(context, estimate)
-    with progress(context, show) as report:
-        result = api.continue_(
-            audio, out, request, start=start, prompt_seconds=prompt_seconds, report=report, warn=warning(show)
-        )
+    with progress(context, show) as listener:
+        result = api.continue_(audio, out, request, start=start, prompt_seconds=prompt_seconds, listener=listener)
     return show_rendered(context, result, show)

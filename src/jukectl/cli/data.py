@@ -39,9 +39,9 @@ def scan(
     from jukectl.files import make_folder
 
     manifest_path = out or music / "manifest.jsonl"
-    with progress(context) as report:
+    with progress(context) as listener:
         found = scan_folder(
-            music, manifest_path, report, held_out_share=held_out_share, keep_duplicates=keep_duplicates
+            music, manifest_path, listener, held_out_share=held_out_share, keep_duplicates=keep_duplicates
         )
     make_folder(manifest_path.parent)
     found.manifest.save(manifest_path)
@@ -90,14 +90,14 @@ def encode(
     """
     from jukectl import api
 
-    with progress(context) as report:
+    with progress(context) as listener:
         result = api.encode_manifest(
             manifest,
             out,
             levels=parse_levels(levels),
             model=model or "mini",
             part=api.Part.parse(part),
-            report=report,
+            listener=listener,
         )
     for line in result.skipped:
         typer.echo(f"skipped: {line}", err=True)
@@ -121,8 +121,8 @@ def transcribe(
     """
     from jukectl.data.transcribe import transcribe_songs
 
-    with progress(context) as report:
-        result = transcribe_songs(place, report=report)
+    with progress(context) as listener:
+        result = transcribe_songs(place, listener=listener)
     for line in result.skipped:
         typer.echo(f"skipped: {line}", err=True)
     written = [str(path) for path in result.written]

@@ -32,7 +32,7 @@ def decode(
     """
     from jukectl import api
 
-    with progress(context) as report:
+    with progress(context) as listener:
         paths = api.decode(
             song,
             level=Level.parse(level) if level else None,
@@ -43,6 +43,6 @@ def decode(
             loudness=loudness,
             fade=fade,
             force=force,
-            report=report,
+            listener=listener,
         )
     emit(context, paths, {"song": str(song), "audio": [str(path) for path in paths]})

@@ -26,7 +26,7 @@ def encode(
     """
     from jukectl import api
 
-    with progress(context) as report:
+    with progress(context) as listener:
         result = api.encode(
             audio,
             out,
@@ -36,7 +36,7 @@ def encode(
             model=model or "mini",
             device=device,
             overwrite=overwrite,
-            report=report,
+            listener=listener,
         )
     if not result.new:
         say(context, f"{result.song} is finished already: nothing to do.")

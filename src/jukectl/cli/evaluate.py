@@ -7,7 +7,7 @@ import typer
 
 from jukectl.cli import options as o
 from jukectl.cli import tables
-from jukectl.cli.console import progress, show_facts, warn
+from jukectl.cli.console import progress, show_facts
 from jukectl.cli.options import Model, parse_levels
 from jukectl.cli.requests import build_request
 from jukectl.codes.level import Level
@@ -53,7 +53,7 @@ def reconstruction(
     """
     from jukectl.evaluation.reconstruction import evaluate_reconstruction
 
-    with progress(context) as report:
+    with progress(context) as listener:
         facts = evaluate_reconstruction(
             audio,
             model=model or "mini",
@@ -61,8 +61,7 @@ def reconstruction(
             seconds=seconds,
             with_visqol=visqol,
             plots=plots,
-            report=report,
-            warn=warn,
+            listener=listener,
         )
     show_facts(context, facts, tables.reconstruction(facts))
 
@@ -90,7 +89,7 @@ def prior(
     """
     from jukectl.evaluation.prior import evaluate_prior
 
-    with progress(context) as report:
+    with progress(context) as listener:
         facts = evaluate_prior(
             codes,
             model=model or "mini",
@@ -98,8 +97,7 @@ def prior(
             among=parse_levels(levels),
             segments=segments,
             plots=plots,
-            report=report,
-            warn=warn,
+            listener=listener,
         )
     show_facts(context, facts, tables.prior(facts))
 
@@ -129,10 +127,8 @@ def lyrics(
     """
     from jukectl.evaluation.lyrics import evaluate_lyrics
 
-    with progress(context) as report:
-        facts = evaluate_lyrics(
-            model, codes, held_out=held_out, segments=segments, plots=plots, report=report, warn=warn
-        )
+    with progress(context) as listener:
+        facts = evaluate_lyrics(model, codes, held_out=held_out, segments=segments, plots=plots, listener=listener)
     show_facts(context, facts, tables.lyrics(facts))
 
 
@@ -196,8 +192,8 @@ def midi(
         precision=precision,
         max_memory=max_memory,
     )
-    with progress(context) as report:
-        facts = evaluate_midi(model, files, request, guidance=guidance or [1.0], out=out, report=report, warn=warn)
+    with progress(context) as listener:
+        facts = evaluate_midi(model, files, request, guidance=guidance or [1.0], out=out, listener=listener)
     show_facts(context, facts, tables.midi(facts))
 
 
@@ -223,9 +219,9 @@ def continuation(
     """
     from jukectl.evaluation.continuation import evaluate_continuation
 
-    with progress(context) as report:
+    with progress(context) as listener:
         facts = evaluate_continuation(
-            songs, reference=reference or (), held_out=held_out, plots=plots, report=report, warn=warn
+            songs, reference=reference or (), held_out=held_out, plots=plots, listener=listener
         )
     show_facts(context, facts, tables.continuation(facts))
 
@@ -249,8 +245,8 @@ def originality(
     """
     from jukectl.evaluation.originality import evaluate_originality
 
-    with progress(context) as report:
+    with progress(context) as listener:
         facts = evaluate_originality(
-            songs, codes, held_out=held_out, level=Level.parse(level), plots=plots, report=report, warn=warn
+            songs, codes, held_out=held_out, level=Level.parse(level), plots=plots, listener=listener
         )
     show_facts(context, facts, tables.originality(facts))

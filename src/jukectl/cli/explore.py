@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import emit, progress, say, warn
+from jukectl.cli.console import emit, progress, say
 
 if TYPE_CHECKING:
     from jukectl.explorer.site import Site
@@ -36,14 +36,15 @@ def explore(
     """
     from jukectl.explorer.update import Maker, Taking, keep_up
 
-    def begin(site: "Site", taking: Taking) -> Maker:
-        from jukectl.explorer.build import maker
+    with progress(context) as listener:
 
-        return maker(site, taking, device=device, warn=warn)
+        def begin(site: "Site", taking: Taking) -> Maker:
+            from jukectl.explorer.build import maker  # torch loads here, and only if a song changed
 
-    with progress(context) as report:
+            return maker(site, taking, device=device, listener=listener)
+
         taking = Taking(link=link, format=format, decode=decode)
-        made = keep_up(folders, out, begin, title=title, taking=taking, report=report)
+        made = keep_up(folders, out, begin, title=title, taking=taking, listener=listener)
     page = made.site / "index.html"
     facts = {"site": str(made.site), "songs": made.songs, "made": made.made, "troubled": made.troubled}
     emit(context, [page], facts)

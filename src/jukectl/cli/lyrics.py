@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import emit, progress, show_facts, warn
+from jukectl.cli.console import emit, progress, show_facts
 
 app = typer.Typer(help="Find when words are sung, and see what a model is told of them.")
 
@@ -43,15 +43,14 @@ def align(
     """
     from jukectl.alignment.align import Separation, align_file
 
-    with progress(context) as report:
+    with progress(context) as listener:
         found = align_file(
             audio,
             text,
             out,
             file_format=file_format,
             separation=Separation(separate, separator, device),
-            report=report,
-            warn=warn,
+            listener=listener,
         )
     guessed = sum(word.guessed for word in found.lyrics.words)
     emit(context, [out], {"lyrics": str(out), "words": len(found.lyrics.words), "guessed": guessed})

@@ -94,8 +94,8 @@ def pull(
 
     if name in PUBLISHED and PUBLISHED[name].repository:
         say(context, TERMS)
-    with progress(context) as report:
-        folder = pull_model(name, revision=revision, cache_dir=cache_dir, offline=offline, report=report)
+    with progress(context) as listener:
+        folder = pull_model(name, revision=revision, cache_dir=cache_dir, offline=offline, listener=listener)
     weights = [file.stat().st_size for file in folder.iterdir() if file.suffix in (".safetensors", ".bin")]
     result = {"name": name, "model": str(folder), "revision": folder.name, "bytes": sum(weights)}
     emit(context, [folder], result)
@@ -133,9 +133,9 @@ def convert(
     """
     from jukectl import api
 
-    with progress(context) as report:
+    with progress(context) as listener:
         facts = api.convert_model(
-            source, out, precision=precision, to=to, config=config, overwrite=overwrite, report=report
+            source, out, precision=precision, to=to, config=config, overwrite=overwrite, listener=listener
         )
     say(context, f"{facts['parameters'] / 1e6:.2f} M numbers in {out}")
     emit(context, [out], facts)
@@ -217,8 +217,8 @@ def check(
     """
     from jukectl.evaluation.check import check_model
 
-    with progress(context) as report:
-        facts = check_model(name, audio=audio, device=device, precision=precision, report=report)
+    with progress(context) as listener:
+        facts = check_model(name, audio=audio, device=device, precision=precision, listener=listener)
     table = tables.table("part", "what", "value", "at most", "", text=2)
     for one in facts["findings"]:
         cells = (tables.figure(one["value"]), f"{tables.figure(one['bound'])} {one['unit']}")

@@ -65,8 +65,8 @@ def cut(
     from jukectl import api
 
     request = api.Request(model=model, device=device, overwrite=overwrite, force=force)
-    with progress(context, Watching.AUTO) as report:
-        taken = api.cut(song, at, out, sample=sample, request=request, report=report)
+    with progress(context, Watching.AUTO) as listener:
+        taken = api.cut(song, at, out, sample=sample, request=request, listener=listener)
     show_taken(context, taken)
 
 

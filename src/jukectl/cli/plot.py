@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import emit, progress, warn
+from jukectl.cli.console import emit, progress
 
 
 def plot(
@@ -33,12 +33,10 @@ def plot(
     """
     from jukectl.inspect import plot as plotting
 
-    with progress(context) as report:
+    with progress(context) as listener:
         picture = plotting.plot(
-            path, out=out, dark=dark, sample=sample, model=model, device=device, force=force, report=report
+            path, out=out, dark=dark, sample=sample, model=model, device=device, force=force, listener=listener
         )
-        told = plotting.plot_lyrics(
-            path, dark=dark, sample=sample, model=model, device=device, report=report, warn=warn
-        )
+        told = plotting.plot_lyrics(path, dark=dark, sample=sample, model=model, device=device, listener=listener)
     lyrics = {"lyrics": [str(one) for one in told]} if told else {}
     emit(context, [picture, *told], {"plot": str(picture), **lyrics})

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import Watching, progress, warning
+from jukectl.cli.console import Watching, progress, warnings_only
 from jukectl.cli.requests import build_request, show_estimate, show_rendered
 
 
@@ -43,7 +43,7 @@ def resume(
         force=force,
     )
     if dry_run:
-        return show_estimate(context, api.estimate_resume(song, request, warn=warning(show)))
-    with progress(context, show) as report:
-        result = api.resume(song, request, report=report, warn=warning(show))
+        return show_estimate(context, api.estimate_resume(song, request, listener=warnings_only(show)))
+    with progress(context, show) as listener:
+        result = api.resume(song, request, listener=listener)
     return show_rendered(context, result, show)

@@ -3,7 +3,7 @@
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import Watching, progress, warning
+from jukectl.cli.console import Watching, progress, warnings_only
 from jukectl.cli.requests import build_request, show_estimate, show_rendered
 
 
@@ -82,7 +82,7 @@ def sample(
         force=force,
     )
     if dry_run:
-        return show_estimate(context, api.estimate_sample(out, request, warn=warning(show)))
-    with progress(context, show) as report:
-        result = api.sample(out, request, report=report, warn=warning(show))
+        return show_estimate(context, api.estimate_sample(out, request, listener=warnings_only(show)))
+    with progress(context, show) as listener:
+        result = api.sample(out, request, listener=listener)
     return show_rendered(context, result, show)

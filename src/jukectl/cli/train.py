@@ -3,15 +3,14 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jukectl.cli.console import emit, progress, warn
+from jukectl.cli.console import emit, progress
 from jukectl.cli.options import Device
-from jukectl.progress import Report, silent
+from jukectl.progress import Listener, ignore
 
 if TYPE_CHECKING:
     from jukectl.training.distributed import Ranks
@@ -116,7 +115,7 @@ def upsampler(
 def _prior(context: typer.Context, recipe: Path, overrides: Sequence[str], device: str) -> None:
     from jukectl.training.runs import train_prior
 
-    _train(context, partial(train_prior, warn=warn), recipe, overrides, device)
+    _train(context, train_prior, recipe, overrides, device)
 
 
 def _starting(start: str | None, adapter_rank: int | None = None, force: bool = False) -> list[str]:
@@ -126,7 +125,7 @@ def _starting(start: str | None, adapter_rank: int | None = None, force: bool = 
     return [*laid, "other_codec=true"] if force else laid
 
 
-Trainer = Callable[[Path, Sequence[str], Report, "Ranks"], Path]
+Trainer = Callable[[Path, Sequence[str], Listener, "Ranks"], Path]
 
 
 def _train(context: typer.Context, trainer: Trainer, recipe: Path, overrides: Sequence[str], device: str) -> None:
@@ -135,7 +134,7 @@ def _train(context: typer.Context, trainer: Trainer, recipe: Path, overrides: Se
     from jukectl.training.distributed import join
 
     with join(machine.choose(device).device) as ranks:
-        with progress(context) if ranks.first else nullcontext(silent) as report:
-            weights = trainer(recipe, overrides, report, ranks)
+        with progress(context) if ranks.first else nullcontext(ignore) as listener:
+            weights = trainer(recipe, overrides, listener, ranks)
         if ranks.first:
             emit(context, [weights], {"weights": str(weights)})

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import Watching, emit, progress, say, warning
+from jukectl.cli.console import Watching, emit, progress, say, warnings_only
 from jukectl.cli.pick import show_taken
 from jukectl.cli.requests import build_request, show_tree_estimate
 from jukectl.errors import BadInput
@@ -116,15 +116,17 @@ def tree(
     stages = o.parse_levels(levels) if levels is not None else None
     if dry_run:
         if is_tree(source):
-            estimate = api.estimate_regrow(source, request, depth=depth, warn=warning(show))
+            estimate = api.estimate_regrow(source, request, depth=depth, listener=warnings_only(show))
         else:
-            estimate = api.estimate_tree(source, out, growth, beginning, request, levels=stages, warn=warning(show))
+            estimate = api.estimate_tree(
+                source, out, growth, beginning, request, levels=stages, listener=warnings_only(show)
+            )
         return show_tree_estimate(context, estimate)
-    with progress(context, show) as report:
+    with progress(context, show) as listener:
         if is_tree(source):
-            grown = api.regrow(source, request, depth=depth, report=report, warn=warning(show))
+            grown = api.regrow(source, request, depth=depth, listener=listener)
         else:
-            grown = api.tree(source, out, growth, beginning, request, levels=stages, report=report, warn=warning(show))
+            grown = api.tree(source, out, growth, beginning, request, levels=stages, listener=listener)
     if not grown.new and show is Watching.AUTO:
         say(context, f"{grown.tree} is grown already: nothing to do.")
     return emit(

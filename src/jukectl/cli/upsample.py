@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import Watching, progress, warning
+from jukectl.cli.console import Watching, progress, warnings_only
 from jukectl.cli.requests import build_request, show_estimate, show_rendered
 from jukectl.errors import BadInput
 
@@ -99,14 +99,12 @@ def upsample(
     if dry_run:
         if sample is not None or since:
             raise BadInput("--dry-run tells of all samples, from the start: leave --sample and --from out")
-        return show_estimate(context, api.estimate_upsample(song, request, warn=warning(show)))
-    with progress(context, show) as report:
+        return show_estimate(context, api.estimate_upsample(song, request, listener=warnings_only(show)))
+    with progress(context, show) as listener:
         if since:
-            result = api.upsample_passage(
-                song, since, to, out, request, sample=sample, report=report, warn=warning(show)
-            )
+            result = api.upsample_passage(song, since, to, out, request, sample=sample, listener=listener)
         else:
             if sample is not None:
                 song = api.pick(song, sample, out).song
-            result = api.upsample(song, request, report=report, warn=warning(show))
+            result = api.upsample(song, request, listener=listener)
     return show_rendered(context, result, show)

@@ -16,7 +16,7 @@ from jukectl.data.manifest import Manifest, Track
 from jukectl.errors import BadAudio, BadInput, MissingTool, NotCodes, WrongCodec
 from jukectl.plan.device import Machine, choose, single_thread
 from jukectl.plan.prompt import too_short
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Listener, Progress, ignore
 from jukectl.render.encode import new_codes
 from jukectl.vqvae.chunks import StreamEncoder
 from jukectl.vqvae.model import VQVAE
@@ -65,7 +65,7 @@ def encode_manifest(
     model: str = catalogue.EMBEDDED,
     device: str = "auto",
     part: Part | None = None,
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> EncodedManifest:
     """Encode the songs of a manifest, or of a part of it, into one code folder; codes that are there stay.
 
@@ -89,7 +89,7 @@ def encode_manifest(
     packer, skipped = _Packer(codes, levels), []
     for track in tracks:
         if missing[track]:
-            progress = _Within(report, done, total, track)
+            progress = _Within(listener, done, total, track)
             done += track.seconds
             try:
                 arrays = codes_of_file(vqvae, manifest.folder / track.path, missing[track], machine, progress.seconds)
@@ -104,7 +104,7 @@ def encode_manifest(
     if skipped and len(skipped) == len(tracks):
         raise BadAudio(f"none of the songs of {manifest_path} could be encoded: {skipped[0]}")
     codes.keep(manifest, levels)
-    report(Progress(STAGE, round(total), round(total)))
+    listener(Progress(STAGE, round(total), round(total)))
     return EncodedManifest(len(tracks) - len(skipped), tuple(skipped))
 
 
@@ -158,14 +158,14 @@ class _Packer:
 class _Within:
     """Progress in seconds of music, also inside a long song."""
 
-    def __init__(self, report: Report, done: float, total: float, track: Track) -> None:
-        self.report, self.done, self.total, self.track = report, done, total, track
+    def __init__(self, listener: Listener, done: float, total: float, track: Track) -> None:
+        self._listener, self.done, self.total, self.track = listener, done, total, track
         self.seconds(0.0)
 
     def seconds(self, heard: float) -> None:
         """So much of the song is encoded."""
         done = self.done + min(heard, self.track.seconds)
-        self.report(Progress(STAGE, round(done), round(self.total), self.track.path))
+        self._listener(Progress(STAGE, round(done), round(self.total), self.track.path))
 
 
 def _check_codec(codes: CodeFolder, levels: Sequence[Level], fingerprint: str, folder: ModelFolder) -> None:

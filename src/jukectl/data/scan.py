@@ -20,7 +20,7 @@ from jukectl.data.duplicates import VERSION, Heard, find_duplicates, listen
 from jukectl.data.manifest import VALIDATION, Manifest, Track, side_of, song_key
 from jukectl.errors import BadAudio, BadInput, BadManifest, BadRecipe, MissingTool
 from jukectl.files import atomic_write, make_folder
-from jukectl.progress import Progress, Report
+from jukectl.progress import Listener, Progress
 from jukectl.tables import build
 
 LYRICS = (".lrc", ".txt")  # with times first
@@ -102,7 +102,7 @@ class _Song:
 def scan(
     folder: Path,
     manifest: Path,
-    report: Report,
+    listener: Listener,
     *,
     held_out_share: float = HELD_OUT_SHARE,
     keep_duplicates: bool = False,
@@ -122,7 +122,7 @@ def scan(
     total = sum(_megabytes(path) for path in files)
     done = 0.0
     for path in files:
-        report(Progress("scanning megabytes", floor(done), floor(total), path.name))
+        listener(Progress("scanning megabytes", floor(done), floor(total), path.name))
         done += _megabytes(path)
         overrides, wrong = read_overrides(path)
         warnings += wrong
@@ -139,7 +139,7 @@ def scan(
     cache.drop_others()
     if not songs:
         raise BadManifest(f"none of the {len(files)} files under {folder} could be used: {skipped[0]}")
-    report(Progress("scanning megabytes", floor(total), floor(total)))
+    listener(Progress("scanning megabytes", floor(total), floor(total)))
     tracks, copies = _settle(songs, held_out_share, keep_duplicates)
     return Scanned(Manifest(manifest.parent, tracks), tuple(skipped), tuple(warnings), copies)
 

@@ -10,7 +10,7 @@ from jukectl.errors import BadAudio, BadInput, MissingTool
 from jukectl.midi.notes import write_midi
 from jukectl.midi.transcribe import check_installed
 from jukectl.plan.notes import notes_of_recording
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Listener, Progress, ignore
 
 STAGE = "transcribing songs"
 
@@ -24,7 +24,7 @@ class Transcribed:
     skipped: tuple[str, ...]  # a line for each that could not be heard
 
 
-def transcribe_songs(place: Path, *, report: Report = silent) -> Transcribed:
+def transcribe_songs(place: Path, *, listener: Listener = ignore) -> Transcribed:
     """Write NAME.mid beside every song of a manifest, or of a folder, that has no notes; a manifest names them then.
 
     Killed at any moment, it goes on with the song that it was at. MissingTool where the model is not installed,
@@ -35,7 +35,7 @@ def transcribe_songs(place: Path, *, report: Report = silent) -> Transcribed:
     songs = sorted(music_files(place)) if manifest is None else [_song(manifest, track) for track in manifest.tracks]
     written, there, skipped = [], 0, []
     for number, song in enumerate(songs):
-        report(Progress(STAGE, number, len(songs), song.name))
+        listener(Progress(STAGE, number, len(songs), song.name))
         if find_midi(song) is not None:
             there += 1
             continue
@@ -46,7 +46,7 @@ def transcribe_songs(place: Path, *, report: Report = silent) -> Transcribed:
             continue
         written.append(song.with_suffix(".mid"))
         write_midi(written[-1], notes)
-    report(Progress(STAGE, len(songs), len(songs)))
+    listener(Progress(STAGE, len(songs), len(songs)))
     if manifest is not None:
         named = replace(manifest, tracks=tuple(_with_notes(manifest, track) for track in manifest.tracks))
         if named != manifest:

@@ -15,7 +15,7 @@ from jukectl.data.manifest import Track
 from jukectl.data.segments import ALL_ROWS, ByLength
 from jukectl.errors import BadAudio, BadManifest, MissingTool
 from jukectl.files import atomic_write, make_folder
-from jukectl.progress import Progress, Report
+from jukectl.progress import Listener, Progress
 
 FULL_SCALE = 32_767
 CEILING = 0.999  # songs with a higher peak are scaled down to it
@@ -31,17 +31,19 @@ class Waveforms:
         self._by_length = ByLength([song.shape[-1] for song in songs])
 
     @classmethod
-    def load(cls, folder: Path, tracks: Sequence[Track], sample_rate: int, cache: Path, report: Report) -> "Waveforms":
+    def load(
+        cls, folder: Path, tracks: Sequence[Track], sample_rate: int, cache: Path, listener: Listener
+    ) -> "Waveforms":
         """Decode what is not in the cache yet; a song that cannot be read is reported and left out."""
         songs, reasons = [], []
         for number, track in enumerate(tracks):
-            report(Progress("decoding songs", number, len(tracks), track.path))
+            listener(Progress("decoding songs", number, len(tracks), track.path))
             try:
                 songs.append(_decoded(folder / track.path, sample_rate, cache))
             except (BadAudio, MissingTool) as error:
                 reasons.append(str(error))
-                report(Progress("decoding songs", number, len(tracks), f"left out: {error}"))
-        report(Progress("decoding songs", len(tracks), len(tracks)))
+                listener(Progress("decoding songs", number, len(tracks), f"left out: {error}"))
+        listener(Progress("decoding songs", len(tracks), len(tracks)))
         if not songs:
             raise BadManifest(f"none of the {len(tracks)} songs in {folder} can be read: {reasons[0]}")
         return cls(songs, sample_rate)

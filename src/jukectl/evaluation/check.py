@@ -23,7 +23,7 @@ from jukectl.plan.prompt import hear
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Listener, Progress, ignore
 from jukectl.vqvae.model import VQVAE
 
 RECONSTRUCTION_DB = {Level.BOTTOM: -9.0, Level.MIDDLE: -5.0, Level.TOP: -3.0}
@@ -100,7 +100,7 @@ def check_model(
     audio: Path | None = None,
     device: str = "auto",
     precision: str = "auto",
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> dict[str, Any]:
     """Check every part of a model, one after another in memory, on a recording, or on some chords where none is given.
 
@@ -113,7 +113,7 @@ def check_model(
     findings: list[Finding] = []
     codes = {}
     for number, stage in enumerate(stages):
-        report(Progress("checking", number, len(stages), stage))
+        listener(Progress("checking", number, len(stages), stage))
         if stage == "vqvae":
             vqvae = folder.vqvae(machine.device)
             for level in TOP_DOWN:
@@ -121,7 +121,7 @@ def check_model(
                 findings.append(finding)
         else:
             findings += _check_level(folder, machine, Level.parse(stage), codes)
-    report(Progress("checking", len(stages), len(stages)))
+    listener(Progress("checking", len(stages), len(stages)))
     return {
         "model": folder.card.name,
         "recording": str(audio) if audio else None,

@@ -17,7 +17,7 @@ from jukectl.evaluation.likeness import MEASURES, SHORTEST, Likeness, Portrait
 from jukectl.plan.device import choose
 from jukectl.plan.recipes import check_codec, model_for
 from jukectl.plots.charts import Layout, colour
-from jukectl.progress import Progress, Report, Warn, silent, unheard
+from jukectl.progress import Listener, Progress, ignore, warn
 from jukectl.render.decode import finest, waveform
 
 
@@ -55,8 +55,7 @@ def evaluate_continuation(
     reference: Sequence[Path] = (),
     held_out: Path | None = None,
     plots: Path | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> dict[str, Any]:
     """How far the new part of songs is from their prompts: key, tempo, chroma, timbre, loudness, loops and silence.
 
@@ -66,7 +65,7 @@ def evaluate_continuation(
     """
     facts, found, lengths, rates = [], [], [], []
     for number, path in enumerate(songs):
-        report(Progress("listening to songs", number, len(songs), path.name))
+        listener(Progress("listening to songs", number, len(songs), path.name))
         for sample, (name, pair) in enumerate(_prompt_and_new(path).items()):
             before, after = pair.portraits()
             likeness = Likeness.between(before, after)
@@ -83,10 +82,10 @@ def evaluate_continuation(
                     "likeness": _likeness(likeness),
                 }
             )
-    report(Progress("listening to songs", len(songs), len(songs)))
+    listener(Progress("listening to songs", len(songs), len(songs)))
     first, then = np.mean(lengths, axis=0)
     files = recordings(reference, held_out)
-    heard = _compare_recordings(files, float(first), float(then), rates[0], report, warn) if files else None
+    heard = _compare_recordings(files, float(first), float(then), rates[0], listener) if files else None
     answer: dict[str, Any] = {"songs": facts, "reference": None}
     if heard is not None:
         answer["reference"] = {
@@ -136,18 +135,18 @@ def _prompt_and_new(path: Path) -> dict[str, _Pair]:
 
 
 def _compare_recordings(
-    files: Sequence[Path], first: float, then: float, sample_rate: int, report: Report, warn: Warn
+    files: Sequence[Path], first: float, then: float, sample_rate: int, listener: Listener
 ) -> _Reference:
     """Cut `first` and `then` seconds from the middle of recordings, and compare. What is too short is left out."""
     portraits, skipped = [], []
     for number, path in enumerate(files):
-        report(Progress("listening to recordings", number, len(files), path.name))
+        listener(Progress("listening to recordings", number, len(files), path.name))
         try:
             portraits.append(_cut_in_two(path, first, then, sample_rate).portraits())
         except BadAudio as error:
             skipped.append(str(error))
-            warn(f"left out: {error}")
-    report(Progress("listening to recordings", len(files), len(files)))
+            warn(listener, f"left out: {error}")
+    listener(Progress("listening to recordings", len(files), len(files)))
     if len(portraits) < 2:
         raise BadAudio(
             f"a reference is two recordings or more of {first + then:.1f} s, "

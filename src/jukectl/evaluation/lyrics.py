@@ -23,7 +23,7 @@ from jukectl.lyrics.tokens import TokenWord
 from jukectl.plots.charts import Layout, colour
 from jukectl.prior.lyric_attention import attention_of, attentions_of, hearing_layers, mass_near, word_onsets
 from jukectl.prior.model import Prior
-from jukectl.progress import Progress, Report, Warn, silent, unheard
+from jukectl.progress import Listener, Progress, ignore, warn
 from jukectl.training.starting import PriorStart, find_prior
 
 Watch = Callable[[int], None]
@@ -155,8 +155,7 @@ def evaluate_lyrics(
     held_out: Path | None = None,
     segments: int = SEGMENTS,
     plots: Path | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> dict[str, Any]:
     """What a model, or a training run, makes of the lyrics of the held-out songs of a code folder.
 
@@ -199,7 +198,7 @@ def evaluate_lyrics(
     training, held_out_songs = sides
     if all(song.lyrics is None for song in held_out_songs.songs):
         raise BadInput(f"the held-out songs of {codes} have no lyrics: see docs/TRAINING.md, Lyrics")
-    return _judge(start, training, held_out_songs, segments, plots, report, warn)
+    return _judge(start, training, held_out_songs, segments, plots, listener)
 
 
 def _judge(
@@ -208,8 +207,7 @@ def _judge(
     held_out: SegmentSet,
     count: int,
     plots: Path | None,
-    report: Report,
-    warn: Warn,
+    listener: Listener,
 ) -> dict[str, Any]:
     prior, whole = start.prior.eval(), held_out.spread(count)
     timed = _timed(prior, held_out, whole, count)
@@ -220,7 +218,7 @@ def _judge(
         whole,
         with_other_lyrics(whole),
         songs=held_out.spread_songs(count),
-        watch=lambda done: report(Progress("scoring", done, steps)),
+        watch=lambda done: listener(Progress("scoring", done, steps)),
     )
     facts: dict[str, Any] = {
         "model": start.model or start.name,
@@ -231,16 +229,16 @@ def _judge(
         "alignment": None,
     }
     if not timed or not choosing:
-        warn("the songs have no times of words (.lrc), so nothing is told of when attention is where")
+        warn(listener, "the songs have no times of words (.lrc), so nothing is told of when attention is where")
         return facts
     layer, head = choose_head(prior, choosing)
-    report(Progress("looking", len(whole) + len(choosing), steps))
+    listener(Progress("looking", len(whole) + len(choosing), steps))
     errors, shown = [], None
     for number, one in enumerate(timed):
         attention = attention_of(prior, one.segment.codes, one.segment.labels, layer, head)[0].numpy()
         errors.append(_errors(prior, attention, one))
         shown = shown or (attention, one)
-        report(Progress("looking", len(whole) + len(choosing) + number + 1, steps))
+        listener(Progress("looking", len(whole) + len(choosing) + number + 1, steps))
     joined = _Errors(
         **{name: np.concatenate([getattr(one, name) for one in errors]) for name in _Errors.__dataclass_fields__}
     )

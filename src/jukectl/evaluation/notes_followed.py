@@ -22,7 +22,7 @@ from jukectl.midi.notes import Notes, read_midi
 from jukectl.midi.transcribe import SAMPLE_RATE, check_installed, transcribe
 from jukectl.plan.conditioning import check_notes
 from jukectl.plan.request import Request
-from jukectl.progress import Progress, Report, Warn, silent, unheard
+from jukectl.progress import Listener, Progress, ignore
 from jukectl.render.decode import decode
 from jukectl.render.encode import encode
 from jukectl.render.song import sample
@@ -77,8 +77,7 @@ def evaluate_midi(
     guidance: Sequence[float] = (1.0,),
     out: Path | None = None,
     hear: Hearer | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> dict[str, Any]:
     """Note F1 of what a model makes of the beginnings of MIDI files, by their own notes and by those of the others.
 
@@ -100,7 +99,7 @@ def evaluate_midi(
     tunes = [Tune.read(path, request.seconds) for path in files]
     if len({tune.name for tune in tunes}) < len(tunes):
         raise BadInput("two of the files have the same name: they go by their names")
-    made = _Songs(replace(request, model=model), warn)
+    made = _Songs(replace(request, model=model), listener)
     ways: list[tuple[str, float | None, Callable[[Tune, Path], Path]]] = []
     if all(tune.recording is not None for tune in tunes):
         ways += [("recording", None, _recording), ("codec", None, made.through_codec)]
@@ -111,10 +110,10 @@ def evaluate_midi(
         for number, (what, strength, way) in enumerate(ways):
             found = []
             for index, tune in enumerate(tunes):
-                report(Progress("following notes", number * len(tunes) + index, len(ways) * len(tunes)))
+                listener(Progress("following notes", number * len(tunes) + index, len(ways) * len(tunes)))
                 found.append(hear(_heard(way(tune, place), request.seconds)))
             rows.append({"what": what, "guidance": strength, **_figures(tunes, found)})
-    report(Progress("following notes", len(ways) * len(tunes), len(ways) * len(tunes)))
+    listener(Progress("following notes", len(ways) * len(tunes), len(ways) * len(tunes)))
     return {
         "model": folder.card.name,
         "seconds": request.seconds,
@@ -131,7 +130,7 @@ class _Songs:
     """What a model makes of tunes, each in a folder of its own, and which file it is heard from."""
 
     request: Request
-    warn: Warn
+    listener: Listener
 
     def free(self, tune: Tune, place: Path) -> Path:
         """Made without notes."""
@@ -167,7 +166,7 @@ class _Songs:
             genres=request.genres or tune.genres,
             song_seconds=max(tune.seconds, request.seconds) if request.song_seconds is None else request.song_seconds,
         )
-        return sample(folder, styled, warn=self.warn).audio[0]
+        return sample(folder, styled, listener=self.listener).audio[0]
 
 
 def _recording(tune: Tune, place: Path) -> Path:

@@ -20,7 +20,7 @@ from jukectl.data.manifest import Track
 from jukectl.errors import BadInput
 from jukectl.evaluation.inputs import read_checked, rounded, sample_name, save_plot, split_songs
 from jukectl.plots.charts import Layout, codes_axis, colour
-from jukectl.progress import Progress, Report, Warn, silent, unheard
+from jukectl.progress import Listener, Progress, ignore, warn
 
 COVERED = (2, 4, 8, 16, 32, 64)  # lengths of run, in codes, whose share is told
 SEED = 3  # codes in a row that must be equal for a song to be laid beside the stretch there
@@ -183,8 +183,7 @@ def evaluate_originality(
     held_out: Path | None = None,
     level: Level = Level.TOP,
     plots: Path | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> dict[str, Any]:
     """The longest runs of codes that the new part of songs shares with the training songs, and where they come from.
 
@@ -198,25 +197,28 @@ def evaluate_originality(
     for part in new:
         if part.codes.vqvae != first.codes.vqvae:
             raise BadInput(f"{first.song} and {part.song} are of different codecs: judge them one by one")
-    report(Progress("reading training codes", 0, 1))
+    listener(Progress("reading training codes", 0, 1))
     vqvae, whose = first.codes.vqvae, str(first.song)
     learned = read_checked(encoded, kept, level, vqvae, whose=whose)
     others = read_checked(encoded, held, level, vqvae, whose=whose)
     training = TrainingCodes(learned)
-    report(Progress("reading training codes", 1, 1))
+    listener(Progress("reading training codes", 1, 1))
     if held_out is None:
-        warn("without --held-out there is no music to compare with: long runs may be what all music shares")
+        warn(listener, "without --held-out there is no music to compare with: long runs may be what all music shares")
     usual: dict[int, list[Overlap]] = {}  # of held-out stretches, by their length
     judged = []
     for number, part in enumerate(new):
-        report(Progress("comparing", number, len(new), part.name))
+        listener(Progress("comparing", number, len(new), part.name))
         length = len(part.array)
         if length not in usual:
             usual[length] = [training.overlap(stretch) for stretch in stretches(others, length)]
             if held and not usual[length]:
-                warn(f"no held-out song is as long as the {part.seconds(length):.1f} s of {part.name}: none to compare")
+                warn(
+                    listener,
+                    f"no held-out song is as long as the {part.seconds(length):.1f} s of {part.name}: none to compare",
+                )
         judged.append(Judged(name=part.name, overlap=training.overlap(part.array), held_out=usual[length]))
-    report(Progress("comparing", len(new), len(new)))
+    listener(Progress("comparing", len(new), len(new)))
     training_codes = sum(map(len, learned))
     facts = {
         "level": level.label,

@@ -31,7 +31,7 @@ from jukectl.plots.charts import Layout, codes_axis, colour
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Vocabulary
-from jukectl.progress import Progress, Report, Warn, silent, unheard
+from jukectl.progress import Listener, Progress, ignore, warn
 
 Costs = NDArray[np.float64]  # (S, T) bits
 
@@ -271,8 +271,7 @@ def evaluate_prior(
     among: Sequence[Level] = TOP_DOWN,
     segments: int = SEGMENTS,
     plots: Path | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> dict[str, Any]:
     """What a code costs each prior of a model, in bits, on the held-out songs of a code folder.
 
@@ -291,10 +290,13 @@ def evaluate_prior(
         raise BadModel(f"the model {folder.card.name} has no priors to evaluate at the levels {named}")
     encoded, kept, held = split_songs(codes, held_out)
     if held_out is None:
-        warn("without --held-out the baselines are counted in the very songs they are scored on, which flatters them")
+        warn(
+            listener,
+            "without --held-out the baselines are counted in the very songs they are scored on, which flatters them",
+        )
         held = kept
-    _warn_of_unknown_labels(held, [folder.card.vocabulary_at(level) for level in levels], warn)
-    judged = {level: _judge(folder, encoded, kept, held, level, segments, report) for level in levels}
+    _warn_of_unknown_labels(held, [folder.card.vocabulary_at(level) for level in levels], listener)
+    judged = {level: _judge(folder, encoded, kept, held, level, segments, listener) for level in levels}
     facts: dict[str, Any] = {
         "model": folder.card.name,
         "songs": len(held),
@@ -320,7 +322,7 @@ def _judge(
     held: Sequence[Track],
     level: Level,
     segments: int,
-    report: Report,
+    listener: Listener,
 ) -> _Judged:
     prior = folder.prior(level, CPU)
     config = prior.config
@@ -348,7 +350,7 @@ def _judge(
         bigram,
         songs=held_out.spread_songs(segments),
         other={"shuffled": shuffle_labels(labels), "unlabelled": [batch.unlabelled() for batch in labels]},
-        watch=lambda done: report(Progress(f"scoring {level.label}", done, steps)),
+        watch=lambda done: listener(Progress(f"scoring {level.label}", done, steps)),
     )
     on_heads = None
     if short:
@@ -365,7 +367,7 @@ def _judge(
                 "genre": shuffle_labels(labels, ("genres",)),
                 "timing": shuffle_labels(labels, PLACE) if config.timing else None,
             },
-            watch=lambda done: report(Progress(f"scoring {level.label}", len(whole) + done, steps)),
+            watch=lambda done: listener(Progress(f"scoring {level.label}", len(whole) + done, steps)),
         )
     styles = len({(track.artist, genres_of(track)) for track in kept})
     return _Judged(whole=on_whole, heads=on_heads, lengths=lengths, styles=styles)
@@ -408,7 +410,7 @@ def _gain(gain: Gain | None) -> dict[str, float | None] | None:
     return {"bits": rounded(gain.bits), "low": rounded(gain.low), "high": rounded(gain.high)}
 
 
-def _warn_of_unknown_labels(held: Sequence[Track], sets: Sequence[Vocabulary], warn: Warn) -> None:
+def _warn_of_unknown_labels(held: Sequence[Track], sets: Sequence[Vocabulary], listener: Listener) -> None:
     """Say which artists and genres no level of the model was ever told of: their songs go without."""
     artists = {name for track in held if (name := track.artist.strip())}
     genres = {genre for track in held for genre in genres_of(track)}
@@ -417,4 +419,4 @@ def _warn_of_unknown_labels(held: Sequence[Track], sets: Sequence[Vocabulary], w
         | {genre for genre in genres if all(one.found_tag(genre).unknown for one in sets)}
     )
     if unknown:
-        warn(f"the model does not know {', '.join(unknown)}: those songs are scored without that label")
+        warn(listener, f"the model does not know {', '.join(unknown)}: those songs are scored without that label")

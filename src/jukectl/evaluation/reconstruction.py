@@ -22,7 +22,7 @@ from jukectl.evaluation.measures import Rate, multi_resolution_stft, si_sdr_db
 from jukectl.plan.prompt import hear
 from jukectl.plots.charts import Layout, colour
 from jukectl.plots.sound import Panel, draw_levels
-from jukectl.progress import Progress, Report, Warn, silent, unheard
+from jukectl.progress import Listener, Progress, ignore, warn
 from jukectl.vqvae import chunks
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
@@ -194,8 +194,7 @@ def evaluate_reconstruction(
     seconds: float | None = None,
     with_visqol: bool = False,
     plots: Path | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> dict[str, Any]:
     """How well each level of a model's codec renders recordings, a file and all together.
 
@@ -210,7 +209,7 @@ def evaluate_reconstruction(
     heard: list[_Heard] = []
     skipped = []
     for number, path in enumerate(files):
-        report(Progress("listening", number, len(files), path.name))
+        listener(Progress("listening", number, len(files), path.name))
         try:
             start, most = middle(path, seconds)
             samples, _ = hear(path, folder, start=start, seconds=most)
@@ -218,12 +217,12 @@ def evaluate_reconstruction(
             if len(files) == 1:
                 raise
             skipped.append(str(error))
-            warn(f"left out: {error}")
+            warn(listener, f"left out: {error}")
             continue
         scores = {level: score(vqvae, samples, level, rate=rate) for level in TOP_DOWN}
         shown = samples if plots is not None and not heard else samples[:0]
         heard.append(_Heard(path=path, samples=shown, seconds=len(samples) / config.sample_rate, scores=scores))
-    report(Progress("listening", len(files), len(files)))
+    listener(Progress("listening", len(files), len(files)))
     if not heard:
         raise BadAudio(f"none of the {len(files)} recordings can be used: {skipped[0]}")
     summary = {level: together([one.scores[level] for one in heard]) for level in TOP_DOWN}

@@ -40,7 +40,7 @@ from jukectl.lyrics import lrc
 from jukectl.plan.command import command_of, files_of, tree_command
 from jukectl.plan.conditioning import sung_by_schedule
 from jukectl.plan.device import choose
-from jukectl.progress import Report, Warn, silent, unheard
+from jukectl.progress import Listener, ignore, warn
 from jukectl.render.karaoke import karaoke_paths
 
 ABOUT = "about.toml"  # beside song.toml: what its maker says of a song, title and kind
@@ -54,29 +54,30 @@ def explore(
     title: str = "Songs",
     taking: Taking | None = None,
     device: str = "auto",
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> Explored:
     """Make a site of all songs and trees in some folders, or bring one up to date. BadInput where there are none.
 
     A song that cannot be read is on the site as what it is. Audio that is there is taken as `taking` says.
     """
-    return keep_up(folders, out, partial(maker, device=device, warn=warn), title=title, taking=taking, report=report)
+    return keep_up(
+        folders, out, partial(maker, device=device, listener=listener), title=title, taking=taking, listener=listener
+    )
 
 
-def maker(site: Site, taking: Taking, *, device: str, warn: Warn) -> Maker:
+def maker(site: Site, taking: Taking, *, device: str, listener: Listener) -> Maker:
     """What brings songs into a site, one after another."""
-    return partial(_detail, shown=Exhibitor(site, taking, choose(device), warn), warn=warn)
+    return partial(_detail, shown=Exhibitor(site, taking, choose(device), listener), listener=listener)
 
 
-def _detail(path: Path, name: str, *, shown: Exhibitor, warn: Warn) -> SongDetail:
+def _detail(path: Path, name: str, *, shown: Exhibitor, listener: Listener) -> SongDetail:
     """All that is shown of a song or a tree; of one that cannot be read, why."""
     basics = SongSummary(id=name, title=_title(path.name), made=_made(path))
     try:
         return _tree(path, basics, shown) if is_tree(path) else _song(path, basics, shown)
     except (JukectlError, OSError) as error:
         problem = " ".join(str(error).replace(str(path), path.name).split())
-        warn(f"{path} cannot be shown: {error}")
+        warn(listener, f"{path} cannot be shown: {error}")
         return SongDetail(summary=replace(basics, state="newer" if _is_newer(path) else "broken"), problem=problem)
 
 

@@ -20,7 +20,7 @@ from jukectl.files import atomic_write, make_folder
 from jukectl.plan.device import Machine
 from jukectl.plan.recipes import check_codec, model_for
 from jukectl.plots.thumbnail import draw_thumbnail, peaks_of
-from jukectl.progress import Warn
+from jukectl.progress import Listener, warn
 from jukectl.render.decode import waveform
 from jukectl.vqvae.model import VQVAE
 
@@ -31,11 +31,11 @@ BEST_FIRST = ("flac", "wav", "ogg", "mp3")
 class Exhibitor:
     """Brings what is heard and seen of songs into a site."""
 
-    def __init__(self, site: Site, taking: Taking, machine: Machine, warn: Warn) -> None:
+    def __init__(self, site: Site, taking: Taking, machine: Machine, listener: Listener) -> None:
         self._site = site
         self._taking = taking
         self._machine = machine
-        self._warn = warn
+        self._listener = listener
         self._codecs: dict[tuple[Path, Level], VQVAE] = {}
 
     def samples(self, song: Song, codes: Codeset, name: str) -> dict[Level, dict[int, Hearing]]:
@@ -94,7 +94,7 @@ class Exhibitor:
             try:
                 heard |= self._decoded(song, name, codes, missing)
             except JukectlError as error:
-                self._warn(f"{song.path}: its {level.label} level cannot be heard: {error}")
+                warn(self._listener, f"{song.path}: its {level.label} level cannot be heard: {error}")
         return dict(sorted(heard.items()))
 
     def _decoded(self, song: Song, name: str, codes: Codes, samples: list[int]) -> Mapping[int, Hearing]:

@@ -13,7 +13,7 @@ from jukectl.codes.tree import is_tree
 from jukectl.errors import BadInput
 from jukectl.explorer.contract import SongDetail, SongSummary
 from jukectl.explorer.site import Site, inside, song_id
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Listener, Progress, ignore
 
 MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg", "mp3": "audio/mpeg"}
 """What a browser calls the formats of audio files."""
@@ -101,7 +101,7 @@ def keep_up(
     *,
     title: str = "Songs",
     taking: Taking | None = None,
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> Explored:
     """Make a site of all songs and trees in some folders, or bring one up to date. BadInput where there are none.
 
@@ -119,7 +119,7 @@ def keep_up(
     maker: Maker | None = None
     summaries, made = [], 0
     for number, (place, path) in enumerate(found):
-        report(Progress("songs", number, len(found), path.name))
+        listener(Progress("songs", number, len(found), path.name))
         name, stamp = song_id(place, path.name), stamp_of(path, taking)
         summary = _known(site, name, stamp)
         if summary is None:
@@ -128,7 +128,7 @@ def keep_up(
             site.write_song(detail, stamp)
             summary, made = detail.summary, made + 1
         summaries.append(summary)
-    report(Progress("songs", len(found), len(found)))
+    listener(Progress("songs", len(found), len(found)))
     site.forget(one.id for one in summaries)
     site.write_index(summaries, title=title)
     site.write_page()

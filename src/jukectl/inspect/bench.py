@@ -14,7 +14,7 @@ from jukectl.inspect.naive import NaiveDecoder
 from jukectl.plan.device import Machine, choose, single_thread
 from jukectl.plan.request import Request
 from jukectl.prior.model import Prior
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Listener, Progress, ignore
 from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.decoders.choose import decoder_for
 from jukectl.sampling.floor import StepBytes, step_bytes
@@ -35,7 +35,7 @@ def bench(
     codes: int = CODES,
     device: str = "auto",
     precision: str = "auto",
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> dict[str, Any]:
     """Measure a model's levels; times in milliseconds, least and median of some rounds.
 
@@ -49,9 +49,9 @@ def bench(
         raise BadInput(f"{folder.card.name} has no prior of the levels asked for")
     found = {}
     for number, level in enumerate(wanted):
-        report(Progress("measuring", number, len(wanted), level.label))
+        listener(Progress("measuring", number, len(wanted), level.label))
         found[level.label] = _bench_level(folder, level, machine, samples, codes)
-    report(Progress("measuring", len(wanted), len(wanted)))
+    listener(Progress("measuring", len(wanted), len(wanted)))
     minute = {name: facts["minute"]["seconds"] for name, facts in found.items()}
     minute["audio"] = samples * MINUTE / found[wanted[-1].label]["codec"]["seconds_a_second"]
     return {

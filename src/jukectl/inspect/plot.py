@@ -16,7 +16,7 @@ from jukectl.plan.device import choose
 from jukectl.plan.recipes import check_codec, model_for
 from jukectl.plan.request import Request
 from jukectl.plots import sound
-from jukectl.progress import Progress, Report, Warn, silent, unheard
+from jukectl.progress import Listener, Progress, ignore
 from jukectl.render.decode import waveform
 
 
@@ -29,7 +29,7 @@ def plot(
     model: str | None = None,
     device: str = "auto",
     force: bool = False,
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> Path:
     """Draw a song folder's levels, or an audio file; returns the picture's path.
 
@@ -51,7 +51,7 @@ def plot(
         folder, machine = model_for(song, model), choose(device)
         panels = []
         for number, (level, codes) in enumerate(found.items()):
-            report(Progress("decoding levels", number, len(found), level.label))
+            listener(Progress("decoding levels", number, len(found), level.label))
             check_codec(song, codes, folder, force=force)
             if not 0 <= sample < codes.samples:
                 raise BadInput(f"{path} has the samples 0 to {codes.samples - 1}; got --sample {sample}")
@@ -65,7 +65,7 @@ def plot(
                     uses=np.bincount(codes.array[sample], minlength=codes.codebook_size),
                 )
             )
-        report(Progress("decoding levels", len(found), len(found)))
+        listener(Progress("decoding levels", len(found), len(found)))
         first = next(iter(found.values()))
         figure = sound.draw_levels(
             panels,
@@ -86,8 +86,7 @@ def plot_lyrics(
     sample: int = 0,
     model: str | None = None,
     device: str = "auto",
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> tuple[Path, ...]:
     """Tell when the words of a sample are sung, see `karaoke.py`; nothing for what is no song with lyrics."""
     recipe = Song.open(path).recipe() if path.is_dir() else None
@@ -98,7 +97,7 @@ def plot_lyrics(
 
     song, machine, theme = Song.open(path), choose(device), sound.DARK if dark else sound.LIGHT
     folder, recipe = recipe_to_resume(song, Request(model=model))
-    return karaoke_of(song, recipe, folder, machine, samples=[sample], theme=theme, report=report, warn=warn)
+    return karaoke_of(song, recipe, folder, machine, samples=[sample], theme=theme, listener=listener)
 
 
 def _recording(path: Path) -> sound.Panel:

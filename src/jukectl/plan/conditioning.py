@@ -1,6 +1,6 @@
 """What a model is told of a song: the ids of its labels, its length and its lyrics; and what of it cannot be told."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, inf
@@ -16,7 +16,6 @@ from jukectl.lyrics.tokens import spell
 from jukectl.lyrics.value import Lyrics
 from jukectl.plan.request import Request
 from jukectl.prior.config import PriorConfig
-from jukectl.progress import Warn
 from jukectl.sampling.windows import Segment, song_offset
 from jukectl.vqvae.config import VQVAEConfig
 
@@ -32,7 +31,7 @@ class Told:
     onsets: tuple[int, ...] | None  # when each of them is sung, in audio samples; None: spread evenly
 
 
-def told(recipe: Recipe, card: ModelCard, level: Level, total: int, warn: Warn) -> Told:
+def told(recipe: Recipe, card: ModelCard, level: Level, total: int, warn: Callable[[str], None]) -> Told:
     """What a level's prior is told, where the level is to have `total` codes; a warning of all that it cannot be told.
 
     BadInput where the song's length does not go with that. See `check_labels` for names and lyrics.
@@ -124,7 +123,7 @@ def song_samples(seconds: float, config: PriorConfig) -> int:
     return max(min(total, longest - 1), shortest)
 
 
-def _warn_of_guidance(recipe: Recipe, card: ModelCard, level: Level, warn: Warn) -> None:
+def _warn_of_guidance(recipe: Recipe, card: ModelCard, level: Level, warn: Callable[[str], None]) -> None:
     """Say, at the first of them, which guided priors may not have learned what guidance counts on."""
     guided = [one for one in TOP_DOWN if one in recipe.sampling and rows_of(recipe, one) > 1]
     doubtful = [one.label for one in guided if not card.label_dropout.get(one.label)]
@@ -135,7 +134,7 @@ def _warn_of_guidance(recipe: Recipe, card: ModelCard, level: Level, warn: Warn)
         )
 
 
-def _warn_of_length(recipe: Recipe, config: PriorConfig, total: int, warn: Warn) -> None:
+def _warn_of_length(recipe: Recipe, config: PriorConfig, total: int, warn: Callable[[str], None]) -> None:
     """Say where the prior is told another length than the recipe's, or the recipe's is less than what is made."""
     if config.timing is None:
         return

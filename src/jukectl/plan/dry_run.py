@@ -21,7 +21,7 @@ from jukectl.plan.notes import with_notes
 from jukectl.plan.prompt import hear
 from jukectl.plan.recipes import agreed, dressed, recipe_of, recipe_to_resume, recipe_to_upsample
 from jukectl.plan.request import Request
-from jukectl.progress import Warn, silent, unheard
+from jukectl.progress import Listener, ignore
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class Estimate:
         }
 
 
-def estimate_sample(out: Path, request: Request, *, warn: Warn = unheard) -> Estimate:
+def estimate_sample(out: Path, request: Request, *, listener: Listener = ignore) -> Estimate:
     """What `sample` would take. Raises what it would raise before its first code, but for a folder that is at work."""
     folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
-    return _estimate_new(out, folder, request, None, warn)
+    return _estimate_new(out, folder, request, None, listener)
 
 
 def estimate_continue(
@@ -98,32 +98,34 @@ def estimate_continue(
     *,
     start: float = 0.0,
     prompt_seconds: float | None = None,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> Estimate:
     """What `continue_` would take."""
     folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
     _, prompt = hear(audio, folder, start=start, seconds=prompt_seconds)
-    return _estimate_new(out, folder, request, prompt, warn)
+    return _estimate_new(out, folder, request, prompt, listener)
 
 
-def estimate_upsample(path: Path, request: Request, *, warn: Warn = unheard) -> Estimate:
+def estimate_upsample(path: Path, request: Request, *, listener: Listener = ignore) -> Estimate:
     """What `upsample` would take."""
     song = Song.open(path)
     folder, recipe = recipe_to_upsample(song, request)
     found = _found(song)
     if request.overwrite:
         found = {level: codes for level, codes in found.items() if level is Level.TOP}
-    return _estimate(song, recipe, folder, found, request, warn)
+    return _estimate(song, recipe, folder, found, request, listener)
 
 
-def estimate_resume(path: Path, request: Request | None = None, *, warn: Warn = unheard) -> Estimate:
+def estimate_resume(path: Path, request: Request | None = None, *, listener: Listener = ignore) -> Estimate:
     """What `resume` would take."""
     song, request = Song.open(path), request or Request()
     folder, recipe = recipe_to_resume(song, request)
-    return _estimate(song, recipe, folder, _found(song), request, warn)
+    return _estimate(song, recipe, folder, _found(song), request, listener)
 
 
-def _estimate_new(out: Path, folder: ModelFolder, request: Request, prompt: Prompt | None, warn: Warn) -> Estimate:
+def _estimate_new(
+    out: Path, folder: ModelFolder, request: Request, prompt: Prompt | None, listener: Listener
+) -> Estimate:
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} cannot become a song folder, since a file is in its place. Give another name with --out")
     song = Song(out)
@@ -131,8 +133,8 @@ def _estimate_new(out: Path, folder: ModelFolder, request: Request, prompt: Prom
     request, notes = with_notes(request, folder)
     recipe = recipe_of(folder, request, prompt, existing.seed if existing else None, notes)
     if request.overwrite:
-        return _estimate(song, recipe, folder, {}, request, warn)
-    return _estimate(song, agreed(song, recipe, existing), folder, _found(song), request, warn)
+        return _estimate(song, recipe, folder, {}, request, listener)
+    return _estimate(song, agreed(song, recipe, existing), folder, _found(song), request, listener)
 
 
 def _found(song: Song) -> dict[Level, Codes]:
@@ -140,10 +142,10 @@ def _found(song: Song) -> dict[Level, Codes]:
 
 
 def _estimate(
-    song: Song, recipe: Recipe, folder: ModelFolder, found: Mapping[Level, Codes], request: Request, warn: Warn
+    song: Song, recipe: Recipe, folder: ModelFolder, found: Mapping[Level, Codes], request: Request, listener: Listener
 ) -> Estimate:
     saving = saving_seconds(song.path)
-    plan, levels = to_be_made(recipe, folder, found, request, saving, warn)
+    plan, levels = to_be_made(recipe, folder, found, request, saving, listener)
     prompt = recipe.prompt.samples / folder.card.vqvae.sample_rate if recipe.prompt else 0.0
     lacking = [level for level in recipe.levels if level not in found]
     samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
@@ -168,13 +170,13 @@ def to_be_made(
     found: Mapping[Level, Codes],
     request: Request,
     saving: float,
-    warn: Warn,
+    listener: Listener,
 ) -> tuple[SongPlan, dict[Level, LevelEstimate]]:
     """The plan for what a song lacks beside the codes `found`, and what each level of that would take.
 
     `saving` are the seconds that it takes to save a window.
     """
-    plan = plan_song(found, recipe, folder, choose(request.device, request.precision), request, silent, warn)
+    plan = plan_song(found, recipe, folder, choose(request.device, request.precision), request, listener)
     work = song_work(recipe, folder, plan, found, saving, request.until)
     speeds = {one.level: work_speed(one, recipe.sampling[one.level], folder, plan) for one in work}
     return plan, {one.level: _level(one, speeds[one.level], plan) for one in work}

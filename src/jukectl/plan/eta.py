@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from jukectl.codes.level import Level
-from jukectl.progress import Standing
+from jukectl.progress import LevelProgress
 from jukectl.sampling.windows import Window
 
 DOUBT = 0.1  # rounds that a measurement must be long to count as much as the calibration does
@@ -155,10 +155,10 @@ class Pace:
         """What is to be done at a level."""
         return next(one for one in self.forecast.work if one.level is level)
 
-    def standing(self, level: Level, done: int, *, saved: float | None = None) -> Standing:
-        """Where it stands with `done` codes at a level that is loaded; the first call begins the level.
+    def event(self, level: Level, done: int, total: int, *, saved: float | None = None) -> LevelProgress:
+        """Return the progress of a level that has `done` of `total` codes; the first call begins the level.
 
-        `saved` are the seconds of it that are on the disk, where a round was just finished.
+        `saved` are the seconds of it that are on disk, if a round was just finished.
         """
         now = self._clock()
         work = self.work(level)
@@ -167,13 +167,15 @@ class Pace:
         number = work.round_at(max(done - (saved is not None), 0))
         if done >= work.rounds[-1].stop:
             self._took[level] = took
-        return Standing(
-            of=level.label,
-            part=number + 1,
-            parts=len(work.rounds),
-            per_second=(done - first) / took if done > first and took > 0 else None,
+        return LevelProgress(
+            level=level.label,
+            window=number + 1,
+            windows=len(work.rounds),
+            done=done,
+            total=total,
+            codes_per_second=(done - first) / took if done > first and took > 0 else None,
             seconds_left=self._left(work, done, took),
-            saved=saved,
+            seconds_saved=saved,
         )
 
     def _left(self, work: LevelWork, done: int, took: float) -> float | None:

@@ -28,7 +28,7 @@ from jukectl.plan.memory import SongPlan
 from jukectl.plan.recipes import frames_wanted, given_frames
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
-from jukectl.progress import Report, remark, silent
+from jukectl.progress import Listener, Remark, wants_progress
 from jukectl.sampling.footprint import NUMBER_BYTES, MemoryPlan, parameters
 from jukectl.sampling.spans import Spans, spans_of
 from jukectl.sampling.windows import advance_codes, plan_windows
@@ -112,7 +112,7 @@ def _span_rounds(spans: Spans, done: int) -> Iterator[Round]:
 
 
 def foresee(
-    song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, report: Report, until: float | None = None
+    song: Song, recipe: Recipe, folder: ModelFolder, plan: SongPlan, listener: Listener, until: float | None = None
 ) -> Pace | None:
     """How a song that is about to be made will get on, and a remark of it; None where nobody watches.
 
@@ -121,7 +121,7 @@ def foresee(
     found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
     saving = saving_seconds(song.path)
     work = song_work(recipe, folder, plan, found, saving, until)
-    if report is silent or not work:
+    if not wants_progress(listener) or not work:
         return None
     pace, speeds = None, {}
     with _where_memory_lasts():
@@ -130,7 +130,7 @@ def foresee(
                 speeds[one.level] = work_speed(one, recipe.sampling[one.level], folder, plan, QUICK)
         pace = Pace(Forecast(work, speeds, after=decoding_seconds(recipe, folder, plan, found, saving, QUICK)))
         if (seconds := pace.forecast.seconds) is not None:
-            report(remark("estimate", f"about {duration(seconds)} for what is left of the song"))
+            listener(Remark("estimate", f"about {duration(seconds)} for what is left of the song"))
     return pace
 
 

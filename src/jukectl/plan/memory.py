@@ -20,7 +20,7 @@ from jukectl.plan.device import Machine, half_precision
 from jukectl.plan.recipes import frames_wanted, given_frames
 from jukectl.plan.request import Request
 from jukectl.prior.config import PriorConfig
-from jukectl.progress import Report, Warn, remark
+from jukectl.progress import Listener, Remark, warn
 from jukectl.sampling.footprint import BatchPlan, Footprint, MemoryPlan, choose_memory_plan, minimum_bytes, parameters
 from jukectl.sampling.spans import spans_of
 from jukectl.vqvae.chunks import CHUNK_SECONDS
@@ -46,8 +46,7 @@ def plan_song(
     folder: ModelFolder,
     machine: Machine,
     request: Request,
-    report: Report,
-    warn: Warn,
+    listener: Listener,
 ) -> SongPlan:
     """The plan for what a song lacks beside the codes `found`, in the order it is made.
 
@@ -69,9 +68,9 @@ def plan_song(
         spans = _spans(recipe, folder, level, wanted[level], found.get(level))
         need = _Need.of(level, samples, spans, folder, machine, recipe, request, found.get(level))
         plan = need.settled(memory, folder, machine, request)
-        report(remark("plan", f"{level.label} level, {_told(plan, need, memory)}"))
+        listener(Remark("plan", f"{level.label} level, {_told(plan, need, memory)}"))
         if clamped := _clamped(plan, need):
-            warn(f"memory is short at the {need.level.label} level, with {size(memory)} to be had: {clamped}")
+            warn(listener, f"memory is short at the {need.level.label} level, with {size(memory)} to be had: {clamped}")
         levels[need.level] = plan
     return SongPlan(machine, levels, memory)
 

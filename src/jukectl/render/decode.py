@@ -18,7 +18,7 @@ from jukectl.files import make_folder
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.recipes import check_codec, model_for
 from jukectl.plan.request import check_fade, check_loudness
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Listener, Progress, ignore
 from jukectl.vqvae import chunks
 from jukectl.vqvae.model import VQVAE
 
@@ -36,7 +36,7 @@ def decode(
     loudness: float | None = None,
     fade: float = 0.0,
     force: bool = False,
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> list[Path]:
     """Decode a level of a song folder (its finest, by default); returns the audio files, one a sample.
 
@@ -59,7 +59,7 @@ def decode(
     machine, folder = choose(device), model_for(song, model)
     check_codec(song, codes, folder, force=force)
     paths = audio_paths(song, level, picks, f".{format}")
-    _write(codes, paths, folder, machine, report, loudness=loudness, fade=fade)
+    _write(codes, paths, folder, machine, listener, loudness=loudness, fade=fade)
     return list(paths.values())
 
 
@@ -81,7 +81,7 @@ def write_audio(
     *,
     loudness: float | None = None,
     fade: float = 0.0,
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> tuple[list[Path], bool]:
     """Decode every sample of a level to wav, where its file is not there.
 
@@ -93,7 +93,7 @@ def write_audio(
     paths = audio_paths(song, level, range(codes.samples))
     wanted = {sample: path for sample, path in paths.items() if not path.exists()}
     if wanted:
-        _write(codes, wanted, folder, machine, report, loudness=loudness, fade=fade)
+        _write(codes, wanted, folder, machine, listener, loudness=loudness, fade=fade)
     return list(paths.values()), bool(wanted)
 
 
@@ -109,7 +109,7 @@ def _write(
     paths: Mapping[int, Path],
     folder: ModelFolder,
     machine: Machine,
-    report: Report,
+    listener: Listener,
     *,
     loudness: float | None,
     fade: float,
@@ -117,7 +117,7 @@ def _write(
     vqvae = folder.vqvae(machine.device, (codes.level,))
     stage = f"decoding {codes.level.label}"
     for number, (sample, path) in enumerate(paths.items()):
-        report(Progress(stage, number, len(paths)))
+        listener(Progress(stage, number, len(paths)))
         samples = waveform(vqvae, codes.array[sample], codes.level, machine)
         if loudness is not None:
             samples = mix.normalise_loudness(samples, codes.sample_rate, loudness)
@@ -125,7 +125,7 @@ def _write(
             samples = mix.fade_out(samples, round(fade * codes.sample_rate))
         make_folder(path.parent)
         io.save(path, samples, codes.sample_rate)
-    report(Progress(stage, len(paths), len(paths)))
+    listener(Progress(stage, len(paths), len(paths)))
 
 
 def waveform(vqvae: VQVAE, codes: np.ndarray, level: Level, machine: Machine) -> np.ndarray:

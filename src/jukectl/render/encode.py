@@ -19,7 +19,7 @@ from jukectl.errors import BadAudio, RecipeDiffers
 from jukectl.plan.device import Machine, choose, single_thread
 from jukectl.plan.prompt import digest, hear
 from jukectl.plan.recipes import agreed, reference
-from jukectl.progress import Progress, Report, silent
+from jukectl.progress import Listener, Progress, ignore
 from jukectl.vqvae import chunks
 from jukectl.vqvae.model import VQVAE
 
@@ -43,7 +43,7 @@ def encode(
     model: str = catalogue.EMBEDDED,
     device: str = "auto",
     overwrite: bool = False,
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> Encoded:
     """Encode a recording into a song folder. Codes that are there already are kept."""
     folder, machine = catalogue.find(model), choose(device)
@@ -69,7 +69,7 @@ def encode(
             keep_prompt(song, samples, folder)
         if recipe != existing:
             song.write_recipe(recipe)
-        new = encode_prompt(song, folder, machine, asked.levels, samples, count=1, report=report)
+        new = encode_prompt(song, folder, machine, asked.levels, samples, count=1, listener=listener)
     return Encoded(out, tuple(song.codes_path(level) for level in asked.levels), new)
 
 
@@ -86,7 +86,7 @@ def encode_prompt(
     samples: np.ndarray,
     *,
     count: int,
-    report: Report,
+    listener: Listener,
 ) -> bool:
     """Write the prompt's codes, `count` times, at the levels that have none yet; True where there were any."""
     missing = [level for level in levels if song.codes(level) is None]
@@ -95,7 +95,7 @@ def encode_prompt(
     vqvae = folder.vqvae(machine.device, tuple(missing))
     fingerprint = folder.fingerprint(VQVAE_PART)
     for level in missing:
-        array = codes_of(vqvae, samples, level, machine, report)
+        array = codes_of(vqvae, samples, level, machine, listener)
         song.save(
             new_codes(folder, level, np.repeat(array, count, axis=0), prompt=array.shape[1], fingerprint=fingerprint)
         )
@@ -116,7 +116,7 @@ def new_codes(folder: ModelFolder, level: Level, array: np.ndarray, *, prompt: i
     )
 
 
-def codes_of(vqvae: VQVAE, samples: np.ndarray, level: Level, machine: Machine, report: Report) -> np.ndarray:
+def codes_of(vqvae: VQVAE, samples: np.ndarray, level: Level, machine: Machine, listener: Listener) -> np.ndarray:
     """The codes (1, frames) of audio (n,) at one level."""
     total = len(samples) // vqvae.config.hop(level)
     audio = torch.from_numpy(samples)[None].to(machine.device)
@@ -127,7 +127,7 @@ def codes_of(vqvae: VQVAE, samples: np.ndarray, level: Level, machine: Machine, 
             audio,
             level,
             chunk_seconds=machine.chunk_seconds,
-            watch=lambda frames: report(Progress(stage, frames, total)),
+            watch=lambda frames: listener(Progress(stage, frames, total)),
         )
     return codes.numpy()
 
@@ -135,7 +135,7 @@ def codes_of(vqvae: VQVAE, samples: np.ndarray, level: Level, machine: Machine, 
 SAME_PROMPT = 0.5  # share of its codes that two encodings of one prompt have in common, at the least
 
 
-def _encode_prompt(song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, report: Report) -> bool:
+def _encode_prompt(song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, listener: Listener) -> bool:
     """Encode the prompt at the levels that begin with it and have no codes; True where there were any."""
     prompt = recipe.prompt
     encoded = recipe.levels if recipe.kind != "encode" else [one for one in recipe.levels if one not in recipe.sampling]
@@ -147,12 +147,12 @@ def _encode_prompt(song: Song, recipe: Recipe, folder: ModelFolder, machine: Mac
     if own and top is not None and not _begins_with(top, samples, folder, machine):
         return False  # the top level is another song's: what belongs below it has not this prompt
     count = recipe.samples if top is None else top.samples
-    return encode_prompt(song, folder, machine, missing, samples, count=count, report=report)
+    return encode_prompt(song, folder, machine, missing, samples, count=count, listener=listener)
 
 
 def _begins_with(top: Codes, samples: np.ndarray, folder: ModelFolder, machine: Machine) -> bool:
     """Whether a top level begins with a prompt, as this machine or another encoded it: a few codes may then differ."""
-    heard = codes_of(folder.vqvae(machine.device, (Level.TOP,)), samples, Level.TOP, machine, silent)
+    heard = codes_of(folder.vqvae(machine.device, (Level.TOP,)), samples, Level.TOP, machine, ignore)
     return top.prompt == heard.shape[1] and float(np.mean(top.array[:, : top.prompt] == heard)) > SAME_PROMPT
 
 

@@ -19,7 +19,7 @@ from jukectl.plan.recipes import frames_wanted
 from jukectl.plots import sound
 from jukectl.plots.alignment import Alignment, DrawnWord, draw_alignment
 from jukectl.prior.lyric_attention import monotonicity, score_heads, word_onsets
-from jukectl.progress import Progress, Report, Warn
+from jukectl.progress import Listener, Progress, warn
 from jukectl.sampling.attention import SongAttention, song_attention
 from jukectl.sampling.level import LevelJob, conditioning_of
 
@@ -41,8 +41,7 @@ def follow_lyrics(
     *,
     samples: Sequence[int] | None = None,
     theme: sound.Theme | None = None,
-    report: Report,
-    warn: Warn,
+    listener: Listener,
 ) -> tuple[Path, ...]:
     """Listen to the top codes of some samples, or of all; returns the files that tell when words are sung.
 
@@ -51,7 +50,9 @@ def follow_lyrics(
     """
     codes, config = song.codes(Level.TOP), card.priors.get(Level.TOP)
     if recipe.labels.lyrics is None or config is None or config.lyrics is None or codes is None or not codes.done:
-        warn(f"nothing is sung in {song.path}, so there are no lyrics to follow: give some with --lyrics FILE")
+        warn(
+            listener, f"nothing is sung in {song.path}, so there are no lyrics to follow: give some with --lyrics FILE"
+        )
         return ()
     samples = range(codes.samples) if samples is None else samples
     if theme is None and _there(song, samples):
@@ -62,14 +63,14 @@ def follow_lyrics(
     try:
         layer, head = _head(job, codes, samples[0])
         for number, sample in enumerate(samples):
-            report(Progress("following the lyrics", number, len(samples)))
+            listener(Progress("following the lyrics", number, len(samples)))
             attention = song_attention(job, codes.array[sample], sample, layer=layer, head=head)
-            written += _write(song, recipe, card, codes, sample, attention, theme, warn)
+            written += _write(song, recipe, card, codes, sample, attention, theme, listener)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        warn("no memory is left to see when words are sung: try jukectl plot once the song is made")
-    report(Progress("following the lyrics", len(samples), len(samples)))
+        warn(listener, "no memory is left to see when words are sung: try jukectl plot once the song is made")
+    listener(Progress("following the lyrics", len(samples), len(samples)))
     return tuple(written)
 
 
@@ -102,7 +103,7 @@ def _write(
     sample: int,
     attention: SongAttention,
     theme: sound.Theme,
-    warn: Warn,
+    listener: Listener,
 ) -> list[Path]:
     config = card.priors[Level.TOP]
     assert config.lyrics is not None
@@ -130,7 +131,7 @@ def _write(
         try:
             content = write(timed)
         except BadInput as error:
-            warn(f"{path.name} is not written: {error}")
+            warn(listener, f"{path.name} is not written: {error}")
             continue
         with atomic_write(path) as file:
             file.write(content.encode())

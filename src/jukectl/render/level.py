@@ -25,7 +25,7 @@ from jukectl.plan.recipes import (
     frames_wanted,
 )
 from jukectl.plan.request import Request
-from jukectl.progress import Progress, Report, Warn
+from jukectl.progress import Listener, warn
 from jukectl.render.decode import Preview, forget_audio
 from jukectl.render.encode import new_codes
 from jukectl.render.karaoke import follow_lyrics
@@ -41,14 +41,15 @@ def fill_and_save(
     on_progress: OnProgress,
     batch: BatchPlan,
     on_reduced: OnReduced,
-    warn: Warn,
+    listener: Listener,
 ) -> Iterator[tuple[Codes, int]]:
     """The codes of a level each time that they were saved, and how much of the work is done, as codes of the level."""
     unfinished = _unfinished(song, recipe, job, codes)
     if unfinished is None and codes.done > codes.prompt and job.spans(codes.prompt) is not None:
         warn(
+            listener,
             f"what the spans of the {job.level.label} level had made is not in {song.path}, or is of no use: from code "
-            f"{codes.done} on they are begun anew, to other codes than those of a song left alone"
+            f"{codes.done} on they are begun anew, to other codes than those of a song left alone",
         )
     begun = codes.done if unfinished is None else unfinished.begun
     spans = job.spans(begun)
@@ -113,8 +114,7 @@ def _fill_level(
     pace: Pace | None,
     level: Level,
     request: Request,
-    report: Report,
-    warn: Warn,
+    listener: Listener,
     hearing: Callable[..., Preview],
 ) -> tuple[Recipe, bool]:
     """Sample what a level lacks, saving after every window; the recipe with its record, and if anything was done."""
@@ -143,38 +143,38 @@ def _fill_level(
     batch = plan.levels[level].batch
     machine = plan.machine_at(level)
     partly = 0 if upper is None or upper.done * (upper.hop // codes.hop) >= total else upper.done
-    recipe = _record(song, recipe, machine, level, upper, partly, batch, warn)
+    recipe = _record(song, recipe, machine, level, upper, partly, batch, listener)
 
     def less(smaller: BatchPlan) -> None:
         nonlocal recipe
         read = f", known codes read {smaller.chunk} at a time" if smaller.chunk else ""
         of = f"of {codes.samples} samples" if recipe.sampling[level].parallel == 1 else "spans of samples"
         warn(
+            listener,
             f"out of memory at the {level.label} level: its window is begun again, and from here on {smaller.samples} "
-            f"{of} are made at a time{read}"
+            f"{of} are made at a time{read}",
         )
         recipe = _with_batch_plan(song, recipe, level, smaller)
 
-    stage = f"{level.label} codes"
     with single_thread(machine), _no_memory_left(song, level):
-        job = _job(song, recipe, folder, machine, level, total, upper, warn)
+        job = _job(song, recipe, folder, machine, level, total, upper, listener)
         if pace is not None:
             get_to_know(pace, job.prior, recipe.sampling[level], plan)
 
         def stands(done: int, saved: float | None = None) -> None:
-            standing = pace.standing(level, done, saved=saved) if pace is not None else None
-            report(Progress(stage, done, goal, "" if saved is None else f"saved {saved:.1f} s", standing))
+            if pace is not None:
+                listener(pace.event(level, done, goal, saved=saved))
 
         stands(codes.done)
         preview = hearing(song, folder, machine, level)
-        for grown, done in fill_and_save(song, recipe, job, codes, stands, batch, less, warn):
+        for grown, done in fill_and_save(song, recipe, job, codes, stands, batch, less, listener):
             stands(done, grown.seconds)
             if level in request.preview:
                 preview.write()
             if goal <= grown.done < total:  # at the end it has to tidy up
                 break
         if level is Level.TOP and request.plots and any(job.lyrics):  # while its prior is there
-            follow_lyrics(song, recipe, folder.card, lambda total: job, report=report, warn=warn)
+            follow_lyrics(song, recipe, folder.card, lambda total: job, listener=listener)
     return recipe, True
 
 
@@ -200,7 +200,7 @@ def _record(
     upper: Codes | None,
     partly: int,
     batch: BatchPlan,
-    warn: Warn,
+    listener: Listener,
 ) -> Recipe:
     """Write down what a level is made on, from and with, before its first code is; the recipe with that record."""
     made = Made(
@@ -214,13 +214,15 @@ def _record(
     before = recipe.made.get(level)
     if before is not None and (before.device, before.precision) != (made.device, made.precision):
         warn(
+            listener,
             f"the {level.label} level was made on {before.device} in {before.precision} so far: on {made.device} in "
-            f"{made.precision} its codes may differ from here on"
+            f"{made.precision} its codes may differ from here on",
         )
     elif before is not None and before.samples and _other_bits(before, made):
         warn(
+            listener,
             f"the {level.label} level was made {before.samples} samples at a time so far, {before.chunk or 'all'} "
-            "known codes read at once, and memory is too short for that now: its codes may differ from here on"
+            "known codes read at once, and memory is too short for that now: its codes may differ from here on",
         )
     if made != before:
         recipe = recipe.with_made(level, made)
@@ -249,10 +251,10 @@ def _job(
     level: Level,
     total: int,
     upper: Codes | None,
-    warn: Warn,
+    listener: Listener,
 ) -> LevelJob:
     """A level's prior, loaded, with all it is told."""
-    about = told(recipe, folder.card, level, total, warn)
+    about = told(recipe, folder.card, level, total, lambda text: warn(listener, text))
     return LevelJob(
         prior=folder.prior(level, machine.device, machine.dtype),
         total=total,

@@ -27,7 +27,7 @@ from jukectl.plan.recipes import (
 )
 from jukectl.plan.request import Request
 from jukectl.plots.sound import Theme
-from jukectl.progress import Report, Warn, silent, unheard
+from jukectl.progress import Listener, ignore
 from jukectl.render.decode import Preview, write_audio
 from jukectl.render.encode import _encode_prompt, keep_prompt
 from jukectl.render.karaoke import follow_lyrics
@@ -45,10 +45,10 @@ class Rendered:
     plots: tuple[Path, ...] = ()  # pictures and karaoke files, where they were asked for
 
 
-def sample(out: Path, request: Request, *, report: Report = silent, warn: Warn = unheard) -> Rendered:
+def sample(out: Path, request: Request, *, listener: Listener = ignore) -> Rendered:
     """A new song from nothing, in the folder `out`; resumed where it was begun before."""
     folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
-    return _render(out, folder, request, None, report, warn)
+    return _render(out, folder, request, None, listener)
 
 
 def continue_(
@@ -58,13 +58,12 @@ def continue_(
     *,
     start: float = 0.0,
     prompt_seconds: float | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> Rendered:
     """A recording and what a model makes of it: `prompt_seconds` of `audio`, from `start` on, begin the song."""
     folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
     heard = hear(audio, folder, start=start, seconds=prompt_seconds)
-    return _render(out, folder, request, heard, report, warn)
+    return _render(out, folder, request, heard, listener)
 
 
 def _render(
@@ -72,8 +71,7 @@ def _render(
     folder: ModelFolder,
     request: Request,
     heard: tuple[np.ndarray, Prompt] | None,
-    report: Report,
-    warn: Warn,
+    listener: Listener,
 ) -> Rendered:
     machine = choose(request.device, request.precision)
     prompt = heard[1] if heard else None
@@ -95,10 +93,10 @@ def _render(
             keep_notes(song, notes)
         if recipe != existing:
             song.write_recipe(recipe)
-        return _fulfil(song, recipe, folder, machine, request, report, warn)
+        return _fulfil(song, recipe, folder, machine, request, listener)
 
 
-def resume(path: Path, request: Request | None = None, *, report: Report = silent, warn: Warn = unheard) -> Rendered:
+def resume(path: Path, request: Request | None = None, *, listener: Listener = ignore) -> Rendered:
     """Finish whatever a song's recipe says is unfinished."""
     request = request or Request()
     machine = choose(request.device, request.precision)
@@ -106,8 +104,8 @@ def resume(path: Path, request: Request | None = None, *, report: Report = silen
     with song.lock():
         folder, recipe = recipe_to_resume(song, request)
         if recipe.kind == "encode" and not recipe.sampling:  # it asks for codes alone
-            return Rendered(path, (), _encode_prompt(song, recipe, folder, machine, report))
-        return _fulfil(song, recipe, folder, machine, request, report, warn)
+            return Rendered(path, (), _encode_prompt(song, recipe, folder, machine, listener))
+        return _fulfil(song, recipe, folder, machine, request, listener)
 
 
 def make_codes(
@@ -115,8 +113,7 @@ def make_codes(
     request: Request,
     hearing: Callable[..., Preview] = Preview,
     *,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> Recipe:
     """As `resume`, but no audio is made of the codes; the recipe with a record of what they were made on.
 
@@ -126,11 +123,11 @@ def make_codes(
     song = Song.open(path)
     with song.lock():
         folder, recipe = recipe_to_resume(song, request)
-        _fill(song, recipe, folder, machine, request, report, warn, hearing)
+        _fill(song, recipe, folder, machine, request, listener, hearing)
         return song.recipe() or recipe
 
 
-def upsample(path: Path, request: Request, *, report: Report = silent, warn: Warn = unheard) -> Rendered:
+def upsample(path: Path, request: Request, *, listener: Listener = ignore) -> Rendered:
     """Fill in the levels of a song that are missing or unfinished, then decode.
 
     A folder with codes alone gets a recipe of its own. With `request.overwrite` the levels below the top are made anew.
@@ -145,22 +142,22 @@ def upsample(path: Path, request: Request, *, report: Report = silent, warn: War
                 song.codes_path(level).unlink(missing_ok=True)
         if recipe != song.recipe():
             song.write_recipe(recipe)
-        return _fulfil(song, recipe, folder, machine, request, report, warn)
+        return _fulfil(song, recipe, folder, machine, request, listener)
 
 
 def _fulfil(
-    song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, request: Request, report: Report, warn: Warn
+    song: Song, recipe: Recipe, folder: ModelFolder, machine: Machine, request: Request, listener: Listener
 ) -> Rendered:
     """Do what a recipe asks and the folder lacks."""
-    machine, new = _fill(song, recipe, folder, machine, request, report, warn)
+    machine, new = _fill(song, recipe, folder, machine, request, listener)
     for level in request.preview:
-        write_audio(song, folder, machine, level, report=report)
+        write_audio(song, folder, machine, level, listener=listener)
     audio, decoded = write_audio(
-        song, folder, machine, recipe.levels[-1], loudness=request.loudness, fade=request.fade, report=report
+        song, folder, machine, recipe.levels[-1], loudness=request.loudness, fade=request.fade, listener=listener
     )
     plots: tuple[Path, ...] = ()
     if request.plots:
-        plots = karaoke_of(song, recipe, folder, machine, report=report, warn=warn)
+        plots = karaoke_of(song, recipe, folder, machine, listener=listener)
     return Rendered(song.path, tuple(audio), new or decoded, plots)
 
 
@@ -172,16 +169,15 @@ def karaoke_of(
     *,
     samples: Sequence[int] | None = None,
     theme: Theme | None = None,
-    report: Report,
-    warn: Warn,
+    listener: Listener,
 ) -> tuple[Path, ...]:
     """What tells when the words of a song are sung, see `follow_lyrics`; its top prior is loaded where that is due."""
 
     def job(total: int) -> LevelJob:
-        return _job(song, recipe, folder, machine, Level.TOP, total, None, unheard)
+        return _job(song, recipe, folder, machine, Level.TOP, total, None, ignore)
 
     with single_thread(machine):
-        return follow_lyrics(song, recipe, folder.card, job, samples=samples, theme=theme, report=report, warn=warn)
+        return follow_lyrics(song, recipe, folder.card, job, samples=samples, theme=theme, listener=listener)
 
 
 def _fill(
@@ -190,19 +186,18 @@ def _fill(
     folder: ModelFolder,
     machine: Machine,
     request: Request,
-    report: Report,
-    warn: Warn,
+    listener: Listener,
     hearing: Callable[..., Preview] = Preview,
 ) -> tuple[Machine, bool]:
     """The codes that a recipe asks for and the folder lacks: whether there were any, and the machine as planned."""
     lay_trunk(song, recipe)
     found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
-    plan = plan_song(found, recipe, folder, machine, request, report, warn)
+    plan = plan_song(found, recipe, folder, machine, request, listener)
     machine = plan.machine
-    new = _encode_prompt(song, recipe, folder, machine, report)
-    pace = foresee(song, recipe, folder, plan, report, request.until)
+    new = _encode_prompt(song, recipe, folder, machine, listener)
+    pace = foresee(song, recipe, folder, plan, listener, request.until)
     for level in recipe.levels:
         if level in recipe.sampling:
-            recipe, filled = _fill_level(song, recipe, folder, plan, pace, level, request, report, warn, hearing)
+            recipe, filled = _fill_level(song, recipe, folder, plan, pace, level, request, listener, hearing)
             new = new or filled
     return machine, new

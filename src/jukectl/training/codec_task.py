@@ -16,7 +16,7 @@ from jukectl.data.segments import ALL_ROWS
 from jukectl.data.waveforms import Waveforms
 from jukectl.errors import BadManifest, BadRecipe
 from jukectl.nn.dilated import ResidualStack
-from jukectl.progress import Report
+from jukectl.progress import Listener
 from jukectl.training.config import AudioData, VQVAERecipe
 from jukectl.training.distributed import ALONE, Ranks, prepare_blocks
 from jukectl.vqvae.codebook import Codebook, CodebookLearner
@@ -36,7 +36,7 @@ class CodecTask(ABC):
     objective = "convergence_db"
     unit = "samples"
 
-    def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, report: Report) -> None:
+    def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, listener: Listener) -> None:
         self.recipe = recipe
         self.config = config
         self.levels = [Level.parse(name) for name in recipe.levels]
@@ -54,7 +54,7 @@ class CodecTask(ABC):
             }
         )
         self.state: nn.Module = self.learners
-        self._load_music(recipe.data, config, report)
+        self._load_music(recipe.data, config, listener)
         self.units = recipe.train.batch * recipe.data.clip_samples
         self.ranks = ALONE
         self._passed: dict[Level, list[Reconstruction]] = {level: [] for level in self.levels}  # of the step so far
@@ -84,16 +84,16 @@ class CodecTask(ABC):
     def heard(self, audio: Tensor, level: Level) -> Reconstruction:
         """Audio (B, N) as it is heard from this level's codes."""
 
-    def _load_music(self, data: AudioData, config: VQVAEConfig, report: Report) -> None:
+    def _load_music(self, data: AudioData, config: VQVAEConfig, listener: Listener) -> None:
         """Songs to learn from, the middles of others to be judged by, and how loud it all is."""
         manifest = Manifest.load(data.manifest)
         kept, held = manifest.split(data.held_out)
         cache = manifest.folder / f"waveforms-{config.sample_rate}"
-        self.training = Waveforms.load(manifest.folder, kept, config.sample_rate, cache, report)
+        self.training = Waveforms.load(manifest.folder, kept, config.sample_rate, cache, listener)
         shown = held[:: max(1, -(-len(held) // data.validation_songs))]
         # Where no song is held out, it is judged by the first that it learns from and that sounds
         validation = (
-            Waveforms.load(manifest.folder, shown, config.sample_rate, cache, report) if shown else self.training
+            Waveforms.load(manifest.folder, shown, config.sample_rate, cache, listener) if shown else self.training
         )
         length = round(data.validation_seconds * config.sample_rate)
         count = min(len(validation.songs), data.validation_songs)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from jukectl.errors import BadRecipe, Stopped
-from jukectl.progress import Progress, Report
+from jukectl.progress import Listener, Progress
 from jukectl.training.checkpointing import checkpoints, load_checkpoint, save_checkpoint, save_weights
 from jukectl.training.config import TrainConfig
 from jukectl.training.distributed import ALONE, Ranks, sync_gradients, whole
@@ -79,7 +79,7 @@ def train(
     task: Task[Batch],
     config: TrainConfig,
     out: Path,
-    report: Report,
+    listener: Listener,
     ranks: Ranks = ALONE,
     *,
     evaluate_first: bool = False,
@@ -100,11 +100,11 @@ def train(
             run.evaluate()
     with run.batches() as batches, Interruption(second_counts=ranks.world == 1) as interruption:
         while not run.finished:
-            run.advance(batches.take(), report)
+            run.advance(batches.take(), listener)
             if ranks.any(interruption.asked) and not run.finished:
                 run.save()
                 raise Stopped(f"stopped after step {run.step} of {config.steps}, which is saved in {out}.")
-    report(Progress("training", run.step, run.step, run.summary()))
+    listener(Progress("training", run.step, run.step, run.summary()))
     return out / BEST
 
 
@@ -150,18 +150,18 @@ class _Run(Generic[Batch]):
         """Whether all steps are done, or too many evaluations have brought nothing."""
         return self.step >= self.config.steps or 0 < self.config.patience <= self.waited
 
-    def advance(self, parts: Sequence[Batch], report: Report) -> None:
+    def advance(self, parts: Sequence[Batch], listener: Listener) -> None:
         """One step, and whatever is due after it."""
         config = self.config
         figures = self._descend(parts)
         last = self.step == config.steps
         if self.step % config.log_every == 0 or last:
             row = self._log(figures)
-            report(Progress("training", self.step, config.steps, self.summary(row)))
+            listener(Progress("training", self.step, config.steps, self.summary(row)))
         if self.step % config.evaluate_every == 0 or last:
             with self.pace.paused():
                 self.evaluate()
-            report(Progress("training", self.step, config.steps, self.summary()))
+            listener(Progress("training", self.step, config.steps, self.summary()))
         if self.step % config.checkpoint_every == 0 or self.finished:
             self.save()
 

@@ -18,7 +18,7 @@ from jukectl.prior.config import AttentionKind, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import add_lyrics, add_midi, grow_vocabulary
 from jukectl.prior.vocabulary import Vocabulary
-from jukectl.progress import Warn, unheard
+from jukectl.progress import Listener, ignore, warn
 from jukectl.training.config import PriorRecipe
 from jukectl.training.copying import Copied, CopyWatch
 from jukectl.training.distributed import ALONE, Ranks, prepare_blocks
@@ -36,9 +36,9 @@ class PriorTask:
     objective = "bits"
     unit = "codes"
 
-    def __init__(self, recipe: PriorRecipe, start: PriorStart | None = None, warn: Warn = unheard) -> None:
+    def __init__(self, recipe: PriorRecipe, start: PriorStart | None = None, listener: Listener = ignore) -> None:
         self.recipe = recipe
-        self.warn = warn
+        self._listener = listener
         songs = EncodedSongs(*recipe.data.folders)
         self.codec = songs.find(songs.manifest.tracks[0], Level.parse(recipe.level)).archive.vqvae
         torch.manual_seed(recipe.train.seed)
@@ -86,7 +86,7 @@ class PriorTask:
             recipe = self._following_notes(recipe, start)
             known = start.config
         if warning := start.check_codec(self.codec, recipe.data.folders[0], anyway=recipe.other_codec):
-            self.warn(warning)
+            warn(self._listener, warning)
         self.vocabulary = start.vocabulary.grown(found.artists, found.genres)
         artists, genres = len(self.vocabulary.artists), len(self.vocabulary.genres)
         model = {**agreed_model(recipe.model, known.to_dict(), start.name), "artists": artists, "genres": genres}
@@ -189,10 +189,11 @@ class PriorTask:
         if copied.clear and not self._warned:
             self._warned = True
             seconds = copied.length * self.config.hop / self.config.sample_rate
-            self.warn(
+            warn(
+                self._listener,
                 f"it begins to copy: a continuation repeats {copied.length} codes ({seconds:.1f} s) of one training "
                 f"song, where held-out music shares {copied.held_out}. Stop early, or give it more songs, a lower "
-                "train.learning_rate or a smaller adapter.rank"
+                "train.learning_rate or a smaller adapter.rank",
             )
 
     def _bits(self, batch: Segments) -> Tensor:

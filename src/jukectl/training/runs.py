@@ -17,7 +17,7 @@ from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe, CannotWrite, RunBusy
 from jukectl.files import atomic_write
 from jukectl.prior.config import PriorConfig
-from jukectl.progress import Report, Warn, unheard
+from jukectl.progress import Listener, ignore
 from jukectl.tables import build
 from jukectl.training.checkpointing import checkpoints, remove
 from jukectl.training.codec_task import CodecTask, VQVAETask
@@ -32,14 +32,14 @@ ADAPTER = "adapter.safetensors"
 MODEL_FILE = "model.toml"  # what a run's weights are: enough to assemble a model folder from runs
 
 
-MakeTask = Callable[[VQVAERecipe, VQVAEConfig, Report], CodecTask]
+MakeTask = Callable[[VQVAERecipe, VQVAEConfig, Listener], CodecTask]
 TASKS: Mapping[str, MakeTask] = {"separate": VQVAETask}
 
 
 def train_vqvae(
     recipe_path: Path,
     overrides: Sequence[str],
-    report: Report,
+    listener: Listener,
     ranks: Ranks = ALONE,
     *,
     tasks: Mapping[str, MakeTask] = TASKS,
@@ -58,20 +58,19 @@ def train_vqvae(
     _set_threads(recipe.train.threads)
     with _alone_in(recipe.out, ranks), _naming(recipe_path):
         with ranks.first_goes_ahead("music"):
-            task = tasks[recipe.architecture](recipe, config, report)
+            task = tasks[recipe.architecture](recipe, config, listener)
         if start is not None and isinstance(task, VQVAETask):
             start.fill(task.vqvae, task.learners)
         about = {"vqvae": config.to_dict(), "levels": list(recipe.levels), "architecture": recipe.architecture}
         _describe(recipe.out, about, ranks)
-        return train(task, recipe.train, recipe.out, report, ranks, evaluate_first=start is not None)
+        return train(task, recipe.train, recipe.out, listener, ranks, evaluate_first=start is not None)
 
 
 def train_prior(
     recipe_path: Path,
     overrides: Sequence[str],
-    report: Report,
+    listener: Listener,
     ranks: Ranks = ALONE,
-    warn: Warn = unheard,
 ) -> Path:
     """Train a prior or an upsampler from a recipe; returns the path of the best weights, or of an adapter."""
     recipe = load_recipe(recipe_path, PriorRecipe, overrides)
@@ -81,7 +80,7 @@ def train_prior(
     _set_threads(recipe.train.threads)
     with _alone_in(recipe.out, ranks), _naming(recipe_path):
         start = None if recipe.start is None else find_prior(recipe.start, level)
-        task = PriorTask(recipe, start, warn if ranks.first else unheard)
+        task = PriorTask(recipe, start, listener if ranks.first else ignore)
         names: dict[str, Any] = {"artists": list(task.vocabulary.artists), "genres": list(task.vocabulary.genres)}
         if task.config.lyrics is not None:
             names |= characters_table(task.vocabulary.alphabet(task.config.lyrics.alphabet))
@@ -89,10 +88,10 @@ def train_prior(
         about["label_dropout"] = recipe.label_dropout
         if start is None or recipe.adapter is None:
             _describe(recipe.out, about, ranks)
-            return train(task, recipe.train, recipe.out, report, ranks, evaluate_first=start is not None)
+            return train(task, recipe.train, recipe.out, listener, ranks, evaluate_first=start is not None)
         card = adapter_card(start, recipe.adapter, task.vocabulary)
         _describe(recipe.out, {**about, "adapter": card.to_dict()}, ranks)
-        best = train(task, recipe.train, recipe.out, report, ranks, evaluate_first=True)
+        best = train(task, recipe.train, recipe.out, listener, ranks, evaluate_first=True)
         if ranks.first:
             save_adapter(recipe.out / ADAPTER, card, load_file(best))
         return recipe.out / ADAPTER

@@ -15,7 +15,7 @@ from jukectl.plan.dry_run import Estimate, _estimate, _found
 from jukectl.plan.notes import carry_notes
 from jukectl.plan.recipes import agreed, frames_wanted, recipe_of, recipe_of_song
 from jukectl.plan.request import LARGEST_SEED, Request
-from jukectl.progress import Report, Warn, silent, unheard
+from jukectl.progress import Listener, ignore
 from jukectl.render.song import Rendered, resume
 from jukectl.variations.pick import (
     GivenPrompt,
@@ -53,8 +53,7 @@ def branch(
     sample: int = 0,
     seconds: float | None = None,
     levels: tuple[Level, ...] | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> Rendered:
     """`request.samples` new songs that begin as one sample of a song does, up to `at` seconds or its end.
 
@@ -67,7 +66,7 @@ def branch(
     with target.lock():
         begin(target, begun.recipe, begun.prompt, begun.trunk, overwrite=request.overwrite)
         carry_notes(song, target, begun.recipe)
-    return resume(target.path, replace(request, adapters=(), overwrite=False), report=report, warn=warn)
+    return resume(target.path, replace(request, adapters=(), overwrite=False), listener=listener)
 
 
 def planned(
@@ -177,7 +176,7 @@ def estimate_branch(
     sample: int = 0,
     seconds: float | None = None,
     levels: tuple[Level, ...] | None = None,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> Estimate:
     """What `branch` would take."""
     song = Song.open(path)
@@ -186,4 +185,4 @@ def estimate_branch(
     recipe = agreed(target, begun.recipe, existing) if existing is not None else begun.recipe
     found = laid(begun.trunk, recipe) | (_found(target) if existing is not None else {})
     folder, _ = recipe_of_song(song, request)
-    return _estimate(target, recipe, folder, found, request, warn)
+    return _estimate(target, recipe, folder, found, request, listener)

@@ -20,7 +20,7 @@ from jukectl.codes.trunk import Codeset, begins_of, codes_of_song, sample_of, to
 from jukectl.errors import BadInput, RecipeDiffers
 from jukectl.plan.recipes import recipe_to_upsample
 from jukectl.plan.request import Request
-from jukectl.progress import Report, Warn, silent, unheard
+from jukectl.progress import Listener, ignore
 from jukectl.render.song import Rendered, make_codes, resume
 from jukectl.sampling.windows import advance_codes
 from jukectl.variations.pick import begin, check_levels, folder_beside, numbers_of, plain
@@ -49,8 +49,7 @@ def upsample_passage(
     request: Request,
     *,
     sample: int | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> Rendered:
     """A song's passage from `since` to `to` seconds or its end, of all its samples or one, as a song of its own.
 
@@ -78,13 +77,13 @@ def upsample_passage(
             work = Song.create(target.path / "growing")
             with work.lock():
                 begin(work, asked, None, given)
-            make_codes(work.path, rest, report=report, warn=warn)
+            make_codes(work.path, rest, listener=listener)
             own = {level: one.part(_below(passage, one)) for level, one in codes_of_song(work).items()}
             begin(target, _kept(song, asked, own, passage, sample), None, own)
             shutil.rmtree(work.path)
         elif not _is_same(existing, song, passage, sample, asked):
             raise RecipeDiffers(f"{target.path} holds something else. Give another --out, or --overwrite")
-    return resume(target.path, rest, report=report, warn=warn)
+    return resume(target.path, rest, listener=listener)
 
 
 def _passage(

@@ -31,7 +31,7 @@ from jukectl.plan.notes import carry_notes
 from jukectl.plan.prompt import digest
 from jukectl.plan.recipes import agreed, check_codec, recipe_of_song
 from jukectl.plan.request import Request
-from jukectl.progress import Report, silent
+from jukectl.progress import Listener, ignore
 from jukectl.render.decode import FORMATS, write_audio
 from jukectl.render.level import digest_of
 
@@ -86,7 +86,7 @@ def cut(
     *,
     sample: int | None = None,
     request: Request | None = None,
-    report: Report = silent,
+    listener: Listener = ignore,
 ) -> Taken:
     """A song's beginning, `at` seconds rounded down to whole top codes, as a song of its own, in `out` or beside it.
 
@@ -113,7 +113,7 @@ def cut(
         for level in codes:
             decoded = audio_paths(song, level, range(found[level].samples)).values()
             if new and any(place.exists() for place in decoded):
-                write_audio(target, folder, choose(request.device), level, report=report)
+                write_audio(target, folder, choose(request.device), level, listener=listener)
     return Taken(target.path, new)
 
 

@@ -28,7 +28,7 @@ from jukectl.plan.notes import carry_notes
 from jukectl.plan.prompt import hear
 from jukectl.plan.recipes import dressed, recipe_of, recipe_of_song
 from jukectl.plan.request import LARGEST_SEED, Request
-from jukectl.progress import Progress, Report, Warn, remark, silent, unheard
+from jukectl.progress import Listener, Progress, Remark, ignore
 from jukectl.render.decode import Preview, waveform
 from jukectl.render.encode import encode
 from jukectl.render.song import make_codes
@@ -77,8 +77,7 @@ def tree(
     request: Request,
     *,
     levels: tuple[Level, ...] | None = None,
-    report: Report = silent,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> Grown:
     """Grow a tree from a recording or a song, in the folder `out`; resumed, or grown deeper, where it was begun before.
 
@@ -93,23 +92,21 @@ def tree(
         if request.overwrite:
             _clear(grove)
         existing = grove.recipe()
-        _plant(source, grove, growth, beginning, request, levels, report)
+        _plant(source, grove, growth, beginning, request, levels, listener)
         asked = recipe_to_grow(grove, growth, request, levels, existing)
         if asked != existing:
             grove.write_recipe(asked)
-        return _grow(grove, asked, request, report, warn)
+        return _grow(grove, asked, request, listener)
 
 
-def regrow(
-    path: Path, request: Request, *, depth: int | None = None, report: Report = silent, warn: Warn = unheard
-) -> Grown:
+def regrow(path: Path, request: Request, *, depth: int | None = None, listener: Listener = ignore) -> Grown:
     """Go on with a tree where it stopped, or grow it to another depth."""
     grove = Tree.open(path)
     with grove.lock():
         recipe = recipe_to_regrow(grove, depth)
         if recipe != grove.recipe():
             grove.write_recipe(recipe)
-        return _grow(grove, recipe, request, report, warn)
+        return _grow(grove, recipe, request, listener)
 
 
 def place_of(source: Path, out: Path | None, growth: Growth, beginning: Beginning) -> Path:
@@ -211,7 +208,7 @@ def _plant(
     beginning: Beginning,
     request: Request,
     levels: tuple[Level, ...] | None,
-    report: Report,
+    listener: Listener,
 ) -> None:
     """Make the root where it is not there: a recording in codes, or a song's beginning, at all levels asked for.
 
@@ -227,7 +224,7 @@ def _plant(
             seconds=growth.every if beginning.prompt_seconds is None else beginning.prompt_seconds,
             model=request.model or catalogue.EMBEDDED,
             device=request.device,
-            report=report,
+            listener=listener,
         )
         return
     if grove.recipe() is not None:
@@ -244,7 +241,7 @@ def _plant(
     wanted = replace(recipe, levels=levels, sampling={**settings, **recipe.sampling})
     if wanted != recipe:
         root.write_recipe(wanted)
-    make_codes(root.path, fresh, report=report)
+    make_codes(root.path, fresh, listener=listener)
 
 
 def first_step(
@@ -334,7 +331,7 @@ def recipe_to_regrow(grove: Tree, depth: int | None) -> TreeRecipe:
     return replace(recipe, depth=max(depth, recipe.depth), leaf=())
 
 
-def _grow(grove: Tree, recipe: TreeRecipe, request: Request, report: Report, warn: Warn) -> Grown:
+def _grow(grove: Tree, recipe: TreeRecipe, request: Request, listener: Listener) -> Grown:
     """Make the nodes that are missing, step by step, and decode them."""
     plain_request = Request(
         model=request.model,
@@ -346,20 +343,20 @@ def _grow(grove: Tree, recipe: TreeRecipe, request: Request, report: Report, war
     )
     sampled = 0
     if grove.growing.begun:  # what another run was at
-        recipe, made = _finish(grove, recipe, plain_request, report, warn)
+        recipe, made = _finish(grove, recipe, plain_request, listener)
         sampled += made
     for step in range(1, recipe.depth + 1):
         missing = [place for place in recipe.places(step) if not is_grown(grove, recipe, place)]
         if missing:
             nodes = "node" if len(missing) == 1 else "nodes"
-            report(remark("tree", f"step {step} of {recipe.depth}: {len(missing)} {nodes}"))
+            listener(Remark("tree", f"step {step} of {recipe.depth}: {len(missing)} {nodes}"))
             _sow(grove, recipe, missing)
-            recipe, made = _finish(grove, recipe, plain_request, report, warn)
+            recipe, made = _finish(grove, recipe, plain_request, listener)
             sampled += made
         for level in plain_request.preview:
-            _decode(grove, recipe, level, recipe.places(step), plain_request, report)
+            _decode(grove, recipe, level, recipe.places(step), plain_request, listener)
     last = recipe.step.levels[-1]
-    decoded = _decode(grove, recipe, last, recipe.all_places(), plain_request, report)
+    decoded = _decode(grove, recipe, last, recipe.all_places(), plain_request, listener)
     leaves = {name_of(place): grove.audio_path(place, last) for place in recipe.places(recipe.depth)}
     return Grown(grove.path, leaves, sampled, bool(sampled) or decoded)
 
@@ -397,13 +394,13 @@ def _sow(grove: Tree, recipe: TreeRecipe, places: Sequence[Place]) -> None:
         carry_notes(grove.root, song, asked)
 
 
-def _finish(grove: Tree, recipe: TreeRecipe, request: Request, report: Report, warn: Warn) -> tuple[TreeRecipe, int]:
+def _finish(grove: Tree, recipe: TreeRecipe, request: Request, listener: Listener) -> tuple[TreeRecipe, int]:
     """Make the nodes that are in progress, and keep what each adds; the recipe with a record, and the codes sampled."""
     song, places = grove.growing, places_in_progress(grove, recipe)
     sampled = 0
     if not all(is_grown(grove, recipe, place) for place in places):
         before = {level: codes.array.size for level, codes in codes_of_song(song).items()}
-        growing = make_codes(song.path, request, _own_parts(grove, places), report=report, warn=warn)
+        growing = make_codes(song.path, request, _own_parts(grove, places), listener=listener)
         assert growing.trunk is not None
         for place in places:  # while a node was made, some of it may have been decoded
             for level in recipe.step.levels:
@@ -483,7 +480,7 @@ def _codes_to(grove: Tree, recipe: TreeRecipe, place: Place) -> dict[Level, Code
 
 
 def _decode(
-    grove: Tree, recipe: TreeRecipe, level: Level, places: Sequence[Place], request: Request, report: Report
+    grove: Tree, recipe: TreeRecipe, level: Level, places: Sequence[Place], request: Request, listener: Listener
 ) -> bool:
     """Decode what some nodes add at a level, where that was not done; whether there was any to do."""
     missing = [place for place in places if not grove.audio_path(place, level).exists()]
@@ -493,7 +490,7 @@ def _decode(
     machine = choose(request.device)
     vqvae = folder.vqvae(machine.device, (level,))
     for number, place in enumerate(missing):
-        report(Progress(f"decoding {level.label}", number, len(missing)))
+        listener(Progress(f"decoding {level.label}", number, len(missing)))
         codes = _codes_to(grove, recipe, place)[level]
         own = grove.node(place, level)
         assert own is not None
@@ -502,7 +499,7 @@ def _decode(
         path = grove.audio_path(place, level)
         make_folder(path.parent)
         io.save(path, samples[margin * codes.hop :], codes.sample_rate)
-    report(Progress(f"decoding {level.label}", len(missing), len(missing)))
+    listener(Progress(f"decoding {level.label}", len(missing), len(missing)))
     return True
 
 

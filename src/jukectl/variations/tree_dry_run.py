@@ -20,7 +20,7 @@ from jukectl.plan.forecast import encoding_seconds
 from jukectl.plan.memory import memory_there_is
 from jukectl.plan.recipes import frames_wanted, recipe_of_song
 from jukectl.plan.request import Request
-from jukectl.progress import Warn, unheard
+from jukectl.progress import Listener, ignore
 from jukectl.render.encode import new_codes
 from jukectl.variations.tree import (
     Beginning,
@@ -116,7 +116,7 @@ def estimate_tree(
     request: Request,
     *,
     levels: tuple[Level, ...] | None = None,
-    warn: Warn = unheard,
+    listener: Listener = ignore,
 ) -> TreeEstimate:
     """What `tree` would take. Raises what it would raise before its first code, but for a folder that is at work."""
     place = place_of(source, out, growth, beginning)
@@ -125,23 +125,25 @@ def estimate_tree(
         if source.is_dir():
             check_root(source, grove, beginning)
         recipe = recipe_to_grow(grove, growth, request, levels, grove.recipe())
-        return _estimate_tree(grove, recipe, request, warn)
-    return _estimate_anew(source, place, growth, beginning, request, levels, warn)
+        return _estimate_tree(grove, recipe, request, listener)
+    return _estimate_anew(source, place, growth, beginning, request, levels, listener)
 
 
-def estimate_regrow(path: Path, request: Request, *, depth: int | None = None, warn: Warn = unheard) -> TreeEstimate:
+def estimate_regrow(
+    path: Path, request: Request, *, depth: int | None = None, listener: Listener = ignore
+) -> TreeEstimate:
     """What `regrow` would take."""
     grove = Tree.open(path)
-    return _estimate_tree(grove, recipe_to_regrow(grove, depth), request, warn)
+    return _estimate_tree(grove, recipe_to_regrow(grove, depth), request, listener)
 
 
-def _estimate_tree(grove: Tree, recipe: TreeRecipe, request: Request, warn: Warn) -> TreeEstimate:
+def _estimate_tree(grove: Tree, recipe: TreeRecipe, request: Request, listener: Listener) -> TreeEstimate:
     """Of a tree that has a root."""
     folder, _ = recipe_of_song(grove.root, request)
     last = recipe.step.levels[-1]
     undecoded = sum(not grove.audio_path(place, last).exists() for place in recipe.all_places())
     return _estimate(
-        grove.path, folder, list(_missing(grove, recipe, folder)), recipe.step, request, warn, undecoded=undecoded
+        grove.path, folder, list(_missing(grove, recipe, folder)), recipe.step, request, listener, undecoded=undecoded
     )
 
 
@@ -167,7 +169,7 @@ def _estimate_anew(
     beginning: Beginning,
     request: Request,
     levels: tuple[Level, ...] | None,
-    warn: Warn,
+    listener: Listener,
 ) -> TreeEstimate:
     """Of a tree that has no root yet: a recording is encoded, or a song's levels are made, and then the steps."""
     folder, recipe, given = first_step(source, growth, beginning, request, levels)
@@ -189,7 +191,7 @@ def _estimate_anew(
         frames, steps = dict(recipe.trunk.frames), []
         encoding = encoding_seconds(folder, machine, recipe.levels, recipe.trunk.seconds)
     steps += _all_steps(recipe, folder, growth, frames)
-    return _estimate(place, folder, steps, recipe, request, warn, encoding=encoding)
+    return _estimate(place, folder, steps, recipe, request, listener, encoding=encoding)
 
 
 def _all_steps(recipe: Recipe, folder: ModelFolder, growth: Growth, frames: Mapping[Level, int]) -> Iterator[_Step]:
@@ -228,7 +230,7 @@ def _estimate(
     steps: list[_Step],
     recipe: Recipe,
     request: Request,
-    warn: Warn,
+    listener: Listener,
     *,
     encoding: float = 0.0,
     undecoded: int | None = None,
@@ -236,7 +238,7 @@ def _estimate(
     """What steps would take, and the audio of their nodes, or of `undecoded` ones."""
     saving, told = saving_seconds(place), []
     for one in steps:
-        _, levels = to_be_made(one.recipe, folder, one.found, request, saving, warn)
+        _, levels = to_be_made(one.recipe, folder, one.found, request, saving, listener)
         if levels:
             told.append(StepEstimate(one.number, one.recipe.samples, levels))
     machine = choose(request.device, request.precision)

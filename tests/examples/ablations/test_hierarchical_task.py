@@ -14,7 +14,7 @@ import torch
 from jukectl.audio.spectral import spectral_convergence_db
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
-from jukectl.progress import silent
+from jukectl.progress import ignore
 from jukectl.tables import build
 from jukectl.training.config import VQVAERecipe, load_recipe
 from jukectl.training.loop import train
@@ -36,7 +36,7 @@ def task_of(make_task: Any, codec_recipe: Path) -> Callable[..., Any]:
 
     def task(*overrides: str) -> Any:
         recipe = load_recipe(codec_recipe, VQVAERecipe, [ARCHITECTURE, *overrides])
-        return make_task(recipe, build(VQVAEConfig, recipe.model, str(codec_recipe)), silent)
+        return make_task(recipe, build(VQVAEConfig, recipe.model, str(codec_recipe)), ignore)
 
     return task
 
@@ -80,16 +80,16 @@ def test_hierarchical_levels_are_evaluated_without_lower_codes_and_the_run_with_
 
 def test_hierarchical_training_lowers_the_reconstruction_error(task_of, tmp_path):
     task = task_of("train.steps=30", "train.evaluate_every=100", "train.checkpoint_every=100")
-    train(task, task.recipe.train, tmp_path / "out", silent)
+    train(task, task.recipe.train, tmp_path / "out", ignore)
     with torch.no_grad():
         assert task.evaluate()["convergence_db"] < -1
 
 
 def test_a_hierarchical_run_records_its_architecture_and_refuses_to_resume_as_another(codec_recipe, make_task):
-    out = train_vqvae(codec_recipe, [ARCHITECTURE], silent, tasks={"hierarchical": make_task}).parent
+    out = train_vqvae(codec_recipe, [ARCHITECTURE], ignore, tasks={"hierarchical": make_task}).parent
     assert 'architecture = "hierarchical"' in (out / "model.toml").read_text()
     with pytest.raises(BadRecipe, match="checkpoints of another model"):
-        train_vqvae(codec_recipe, [], silent)
+        train_vqvae(codec_recipe, [], ignore)
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_a_hierarchical_run_records_its_architecture_and_refuses_to_resume_as_an
 )
 def test_recipes_that_cannot_be_hierarchical_are_refused(codec_recipe, make_task, override, message):
     with pytest.raises(BadRecipe, match=message):
-        train_vqvae(codec_recipe, [ARCHITECTURE, override], silent, tasks={"hierarchical": make_task})
+        train_vqvae(codec_recipe, [ARCHITECTURE, override], ignore, tasks={"hierarchical": make_task})
 
 
 def test_the_package_itself_refuses_to_train_a_hierarchical_codec(codec_recipe):
     with pytest.raises(BadRecipe, match="for comparison only and cannot become a model"):
-        train_vqvae(codec_recipe, [ARCHITECTURE], silent)
+        train_vqvae(codec_recipe, [ARCHITECTURE], ignore)
 
 
 def test_the_script_trains_a_recipe_and_prints_its_weights(codec_recipe):
