@@ -1,4 +1,4 @@
-"""A hub on this machine: enough of the protocol to fetch a repository's files, and every way in which that can fail."""
+"""A hub on this machine: enough of the protocol to download a repository, and every way in which that can fail."""
 
 import hashlib
 import sys
@@ -15,23 +15,25 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Repository:
-    """What one repository holds, and how it misbehaves."""
+    """Files of one repository, and the faults of its server."""
 
     name: str
     files: dict[str, bytes]
     commits: dict[str, str] = field(default_factory=lambda: {"main": COMMIT})  # by revision
-    breaks: dict[str, list[int]] = field(default_factory=dict)  # by file: after how many bytes of each next answer
-    wrong: dict[str, int] = field(default_factory=dict)  # by file: how many answers have other bytes
+    breaks: dict[str, list[int]] = field(default_factory=dict)  # by file: bytes after which each next answer ends
+    wrong: dict[str, int] = field(default_factory=dict)  # by file: number of answers with other bytes
     stalls: dict[str, list[int]] = field(default_factory=dict)  # as breaks, but the connection stays open
     drips: dict[str, float] = field(default_factory=dict)  # by file: seconds between two pieces
     status: dict[str, list[int]] = field(default_factory=dict)  # by file: HTTP statuses of the next answers
-    ranges: bool = True  # whether a part may be asked for
-    headers: dict[str, str] = field(default_factory=dict)  # in place of the right ones; "" leaves one out
-    cdn: bool = False  # whether large files are kept on another host, as the real hub does
-    gone: set[str] = field(default_factory=set)  # files that are looked up but never sent
+    endless: set[str] = field(default_factory=set)  # files after which bytes go on, without a length
+    unsized: set[str] = field(default_factory=set)  # files of which HEAD reports no length
+    ranges: bool = True  # support for requests of a part
+    headers: dict[str, str] = field(default_factory=dict)  # replace the right ones; "" leaves one out
+    cdn: bool = False  # large files are on another host, as those of the real hub
+    gone: set[str] = field(default_factory=set)  # files with metadata but no bytes
 
     def digest(self, name: str) -> str:
-        """The hash that the hub tells: SHA-256 of large files, git's of the others."""
+        """Return the hash that the hub reports: SHA-256 of large files, git's of the others."""
         data = self.files[name]
         if name.endswith((".bin", ".safetensors")):
             return hashlib.sha256(data).hexdigest()
@@ -40,14 +42,14 @@ class Repository:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for."""
+    """One request."""
 
     method: str
     file: str
-    start: int | None = None  # of the range, where one was asked for
+    start: int | None = None  # of the requested range, if any
     host: str = ""
-    signed: bool = False  # whether it came with a login
-    agent: str = ""  # who says to ask
+    signed: bool = False  # it has a login
+    agent: str = ""
 
 
 class Hub:
@@ -74,7 +76,7 @@ class Hub:
         return self.repositories[name]
 
     def gets(self) -> list[Request]:
-        """The requests for bytes since the last call."""
+        """Return the requests for bytes since the last call."""
         found = [request for request in self.requests if request.method == "GET"]
         self.requests.clear()
         return found
@@ -82,7 +84,7 @@ class Hub:
 
 @contextmanager
 def running() -> Iterator[Hub]:
-    """A hub in a thread of its own, without repositories."""
+    """Run a hub without repositories in a thread."""
     hub = Hub()
     thread = threading.Thread(target=hub.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -99,20 +101,20 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Who asked may hang up; anything else is a mistake here."""
+        """Ignore clients that hang up; anything else is a mistake here."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or every answer waits for an acknowledgement
+    disable_nagle_algorithm = True  # otherwise every answer waits for an acknowledgement
 
     def served(self) -> Hub:
         raise NotImplementedError
 
     def log_message(self, *_: object) -> None:
-        """Tests are quiet."""
+        """Keep tests quiet."""
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -121,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        """/owner/name/resolve/revision/file"""
+        """Answer a request for /owner/name/resolve/revision/file."""
         hub = self.served()
         owner, name, _, revision, *path = map(unquote, self.path.strip("/").split("/"))
         file = "/".join(path)
@@ -143,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._give(repository, commit, file, start if repository.ranges and self.command == "GET" else None)
 
     def _give(self, repository: Repository, commit: str, file: str, start: int | None) -> None:
-        """A file's headers, and where they are asked for its bytes from `start` on."""
+        """Send a file's headers and, for GET, its bytes from `start` on."""
         data, large = repository.files[file], len(repository.digest(file)) == 64
         if start is not None and start >= len(data):
             self._refuse(416, "")
@@ -158,6 +160,9 @@ class _Handler(BaseHTTPRequestHandler):
             "Content-Length": str(len(data) - (start or 0)),
             **repository.headers,
         }
+        if file in (repository.endless if self.command == "GET" else repository.unsized):
+            headers["Content-Length"] = ""
+            self.close_connection = True
         for header, value in headers.items():
             if value:
                 self.send_header(header, value)
@@ -170,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         return int(asked.removeprefix("bytes=").removesuffix("-")) if asked else None
 
     def _redirect(self, repository: Repository, commit: str, file: str) -> None:
-        """To the same server by another name."""
+        """Redirect to the same server by another name."""
         self.send_response(302)
         self.send_header("Location", f"http://localhost:{self.served().server.server_port}{self.path}")
         self.send_header("X-Repo-Commit", commit)
@@ -201,6 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data[at : min(at + step, stop)])
             self.wfile.flush()
             self.served().stop.wait(pause or 0)
+        while file in repository.endless and not self.served().stop.is_set():
+            self.wfile.write(bytes(100_000))
         if stop < len(data):
             if cut is stall:
                 self.served().stop.wait(5)

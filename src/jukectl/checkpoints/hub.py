@@ -1,10 +1,10 @@
-"""Published models from the Hugging Face hub: fetched whole, held against their hashes, found again."""
+"""Published models from the Hugging Face hub: downloaded completely, verified by their hashes, found again."""
 
 import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +15,21 @@ from jukectl.checkpoints.hub_cache import (
     VOCABULARY,
     WEIGHTS,
     CachedRepository,
+    HubFile,
     Seen,
     default_cache,
     digest,
     is_index,
     shards,
 )
-from jukectl.checkpoints.hub_remote import TRIES, Remote, RemoteFile, Trouble, length, pause
+from jukectl.checkpoints.hub_remote import TRIES, Remote, Trouble, length, pause
 from jukectl.checkpoints.published import PUBLISHED, size
 from jukectl.errors import BadInput, BadModel, CannotFetch, CannotWrite, JukectlError, UnknownName
 from jukectl.progress import Listener, Progress, ignore
 
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
-_LARGE = 100_000_000  # bytes that take a while to hash
 _REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
+_LARGE = 100_000_000  # bytes from which hashing takes long enough to report its progress
 
 
 def pull(
@@ -40,43 +41,42 @@ def pull(
     offline: bool = False,
     listener: Listener = ignore,
 ) -> Path:
-    """Fetch a published model, or any owner/repository of its kind; its folder, with every file's hash checked.
+    """Download a published model, or any owner/repository in the same layout; return its folder of verified files.
 
-    What an earlier pull left is gone on from, what is here already stays, and what is damaged is fetched again. With
-    `offline`, or HF_HUB_OFFLINE, what is here is checked and nothing fetched. The hub is at `endpoint`, HF_ENDPOINT or
+    Interrupted downloads are resumed, present files are kept, and damaged ones are downloaded again. With `offline`, or
+    HF_HUB_OFFLINE, present files are verified and nothing is downloaded. The hub is at `endpoint`, HF_ENDPOINT or
     huggingface.co.
 
-    Raises UnknownName for a name that is none, BadModel for what the hub does not have, CannotFetch where it cannot be
-    reached or sends something wrong every time, CannotWrite where the disk is full.
+    Raise UnknownName for a name that is none, BadModel for what the hub does not have, CannotFetch if it cannot be
+    reached or repeatedly sends wrong bytes, CannotWrite if the disk is full.
     """
     from huggingface_hub import constants
 
     cached = CachedRepository(_repository(name), cache_dir or default_cache())
     revision = revision or NEWEST
-    if not _REVISION.fullmatch(revision) or ".." in revision:
+    if not _REVISION.fullmatch(revision) or ".." in revision:  # it becomes a path in the cache
         raise BadInput(f"--revision is a branch, a tag or a commit, got {revision!r}")
     if offline or constants.HF_HUB_OFFLINE:
         return _check_offline(name, cached, revision, listener)
     hub = Remote(cached.name, revision, (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/"))
-    with cached.lock(), _quiet():
+    with cached.lock(), _quiet_library():
         return _Pull(name, hub, cached, listener).run()
 
 
 def find_pulled(name: str, *, cache_dir: Path | None = None, revision: str | None = None) -> Path | None:
-    """The folder of a model that was pulled, by its name or owner/repository; None where it is not here as a whole.
+    """Return the folder of a downloaded model by its name or owner/repository; None if it is not complete.
 
-    Without a revision it is the newest known one, or else what was fetched last. No network, and no hashes computed.
+    Without a revision it is the newest known one, or else the one downloaded last. Neither network nor hashing.
     """
     try:
         cached = CachedRepository(_repository(name), cache_dir or default_cache())
     except JukectlError:
         return None
-    commits = cached.commits() if revision is None else filter(None, [cached.commit(revision)])
-    return next((cached.snapshot(commit) for commit in commits if cached.files(commit)), None)
+    return cached.find_any() if revision is None else cached.find(revision)
 
 
 def _repository(name: str) -> str:
-    """The repository of a published model, or the one that a name is itself."""
+    """Return the repository of a published model, or `name` itself if it is a repository."""
     published = PUBLISHED.get(name)
     if published and not published.repository:
         raise BadModel(f"{name} is not on the hub. {published.how_to_get}")
@@ -91,89 +91,78 @@ def _repository(name: str) -> str:
 
 
 def _check_offline(name: str, cached: CachedRepository, revision: str, listener: Listener) -> Path:
-    """A model that is here, with its hashes checked. BadModel where it is not, or is damaged."""
+    """Return the folder of a model after verifying its hashes. Raise BadModel if it is missing or damaged."""
     way_out = "Run the same without --offline (and without HF_HUB_OFFLINE)"
-    commit = cached.commit(revision)
-    names = cached.files(commit) if commit else None
-    if not commit or not names:
+    folder = cached.find(revision)
+    names = cached.files(folder) if folder else None
+    if not folder or not names:
         raise BadModel(
-            f"{name} is not here as a whole, in {cached.cache} at revision {revision}, and offline nothing is fetched. "
+            f"{name} is not complete in {cached.cache} at revision {revision}, and nothing is fetched offline. "
             f"{way_out}"
         )
-    folder = cached.snapshot(commit)
-    sizes = {one: (folder / one).stat().st_size for one in names}
-    meter = _Meter(listener, f"checking {name}", sum(sizes.values()))
-    for one in names:
-        known = cached.known_digest(commit, one)
-        if known and not cached.check(commit, one, known, None, meter.of(one)):
+    known = {one: cached.known_digest(folder / one) for one in names}
+    files = [HubFile(one, folder.name, hash_, (folder / one).stat().st_size) for one, hash_ in known.items() if hash_]
+    for file, seen in _metered(files, f"checking {name}", listener):
+        if not cached.check(file, seen):
             raise BadModel(
-                f"{one} of {name} was damaged and is removed now; offline it cannot be fetched again. {way_out}"
+                f"{file.name} of {name} was damaged and has been removed; offline it cannot be fetched again. {way_out}"
             )
-        meter.add(sizes[one])
     return folder
 
 
-class _Meter:
-    """Bytes of several files as progress events, in megabytes."""
+def _metered(files: Sequence[HubFile], stage: str, listener: Listener) -> Iterator[tuple[HubFile, Seen]]:
+    """Yield each file with a callback for its bytes. Progress is in megabytes of all files together."""
+    total = max(round(sum(file.size or 0 for file in files) / 1e6), 1)
+    before, shown = 0, (-1, "")
 
-    def __init__(self, listener: Listener, stage: str, total: int) -> None:
-        self._listener = listener
-        self._stage = f"{stage}, MB"
-        self._total = max(round(total / 1e6), 1)
-        self._before = 0  # bytes of the files that are done
-        self._shown: tuple[int, str] | None = None
+    for file in files:
 
-    def of(self, name: str) -> Seen:
-        """What is told the bytes of a file as they come."""
+        def seen(count: int, name: str = file.name, before: int = before) -> None:
+            nonlocal shown
+            megabytes = min(round((before + count) / 1e6), total)
+            if (megabytes, name) != shown:  # a call for each piece that arrives, but a report for each megabyte
+                shown = megabytes, name
+                listener(Progress(f"{stage}, MB", megabytes, total, name))
 
-        def seen(count: int) -> None:
-            megabytes = min(round((self._before + count) / 1e6), self._total)
-            if (megabytes, name) != self._shown:
-                self._shown = megabytes, name
-                self._listener(Progress(self._stage, megabytes, self._total, name))
-
-        return seen
-
-    def add(self, count: int) -> None:
-        """A file of so many bytes is done."""
-        self._before += count
-
-    def finish(self) -> None:
-        """All of it is done."""
-        self._listener(Progress(self._stage, self._total, self._total))
+        yield file, seen
+        before += file.size or 0
+    if shown != (-1, ""):
+        listener(Progress(f"{stage}, MB", total, total))
 
 
 @dataclass(frozen=True)
 class _Pull:
-    """One model on its way to the cache."""
+    """The download of one model into the cache."""
 
-    name: str  # as the user calls it
+    name: str  # as the user gave it
     hub: Remote
     cached: CachedRepository
     listener: Listener
 
     def run(self) -> Path:
-        """Fetch what is missing; the model's folder."""
+        """Download the missing files and return the model's folder."""
         config = self.hub.look_up(CONFIG)
         if config is None:
             raise BadModel(
                 f"{self.hub.repository} has no {CONFIG} at revision {self.hub.revision}: no model that jukectl reads"
             )
+        # all other files are those of this commit, even if the branch moves on in the meantime
         commit = config.commit
         vocabulary = [file for name in VOCABULARY if (file := self.hub.look_up(name, commit))]
         weights = next((file for name in WEIGHTS if (file := self.hub.look_up(name, commit))), None)
         if weights is None:
             raise BadModel(f"{self.hub.repository} has no weights that jukectl reads: none of {', '.join(WEIGHTS)}")
-        if is_index(weights.name):
+        if is_index(weights.name):  # the index is needed first, since it lists the other files
             self._fetch([weights], ignore)
             self._fetch([config, *vocabulary, *self._shards(commit, weights)], self.listener)
         else:
             self._fetch([config, *vocabulary, weights], self.listener)
+        # last, so that a revision refers to complete snapshots only
         self.cached.remember(self.hub.revision, commit)
         return self.cached.snapshot(commit)
 
-    def _shards(self, commit: str, index: RemoteFile) -> list[RemoteFile]:
-        """The files that an index names. BadModel where the repository has not all of them."""
+    def _shards(self, commit: str, index: HubFile) -> list[HubFile]:
+        """Return the files that an index lists. Raise BadModel if the repository lacks one."""
         found = []
         for name in shards(self.cached.snapshot(commit) / index.name):
             file = self.hub.look_up(name, commit)
@@ -184,25 +173,17 @@ class _Pull:
             found.append(file)
         return found
 
-    def _fetch(self, files: list[RemoteFile], listener: Listener) -> None:
-        """Fetch those of the files that are not here, or not whole."""
-        missing = []
-        meter = _Meter(listener, f"checking {self.name}", sum(file.size or 0 for file in files))
-        for file in files:
-            if not self.cached.check(file.commit, file.name, file.digest, file.size, meter.of(file.name)):
-                missing.append(file)
-            meter.add(file.size or 0)
+    def _fetch(self, files: list[HubFile], listener: Listener) -> None:
+        """Download those of the files that are missing or damaged."""
+        checked = _metered(files, f"checking {self.name}", listener)
+        missing = [file for file, seen in checked if not self.cached.check(file, seen)]
         self._check_room(missing)
-        meter = _Meter(listener, f"fetching {self.name}", sum(file.size or 0 for file in missing))
-        for file in missing:
-            self._fetch_one(file, meter.of(file.name))
-            meter.add(file.size or 0)
-        if missing:
-            meter.finish()
+        for file, seen in _metered(missing, f"fetching {self.name}", listener):
+            self._fetch_one(file, seen)
 
-    def _check_room(self, files: list[RemoteFile]) -> None:
-        """CannotWrite where the disk has no room for what is still to come of the files."""
-        needed = sum(max((file.size or 0) - length(self.cached.partial(file.digest)), 0) for file in files)
+    def _check_room(self, files: list[HubFile]) -> None:
+        """Raise CannotWrite if the disk has no room for the missing bytes of the files."""
+        needed = sum(max((file.size or 0) - length(self.cached.partial(file)), 0) for file in files)
         free = shutil.disk_usage(self.cached.folder).free
         if needed > free:
             raise CannotWrite(
@@ -210,11 +191,11 @@ class _Pull:
                 "or choose another place with --cache-dir"
             )
 
-    def _fetch_one(self, file: RemoteFile, seen: Seen) -> None:
-        """Fetch one file, in as many tries as it takes while something comes; only the right hash is kept."""
-        partial = self.cached.partial(file.digest)
+    def _fetch_one(self, file: HubFile, seen: Seen) -> None:
+        """Download one file, trying again as long as there is progress; keep it only with the right hash."""
+        partial = self.cached.partial(file)
         listener = self.listener if (file.size or 0) > _LARGE else ignore
-        checking = _Meter(listener, f"checking {file.name}", file.size or 0).of("")
+        _, checking = next(_metered([file], f"checking {file.name}", listener))
         left, most = TRIES, length(partial)
         while True:
             try:
@@ -222,13 +203,14 @@ class _Pull:
             except FileNotFoundError as error:
                 raise self.hub.gave_up(f"{file.name} is listed but not there") from error
             except Trouble as trouble:
+                # a try that received new bytes does not count: a slow connection may break a hundred times
                 left = TRIES - 1 if length(partial) > most else left - 1
                 most = max(most, length(partial))
                 if not left:
                     raise self.hub.gave_up(f"{file.name}: {trouble}") from trouble
             else:
                 if digest(partial, file.digest, checking) == file.digest:
-                    self.cached.place(file.commit, file.name, file.digest)
+                    self.cached.place(file)
                     return
                 partial.unlink()
                 left -= 1
@@ -241,14 +223,15 @@ class _Pull:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's own remarks off stderr while the block runs, and what it tells of this machine off the net."""
+def _quiet_library() -> Iterator[None]:
+    """Keep the library's remarks off stderr, and facts about this machine off the network, while the block runs."""
     from huggingface_hub import constants
     from huggingface_hub.utils import logging as remarks
 
     before = remarks.get_verbosity(), constants.HF_HUB_DISABLE_TELEMETRY
     remarks.set_verbosity(logging.CRITICAL)
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # or it asks the hub for more, and sends what else is installed
+    # with telemetry the library sends a list of installed packages in its user agent
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     try:
         yield
     finally:

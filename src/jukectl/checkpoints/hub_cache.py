@@ -1,6 +1,6 @@
-"""A repository in the hub's cache on disk: where its files lie, and which of them were found whole by their hash.
+"""A repository in the cache of huggingface_hub: its files, and which of them have been verified.
 
-The layout is huggingface_hub's own, so whatever reads its cache finds what was fetched here, and the other way round.
+The layout is huggingface_hub's, so other programs find what jukectl downloads, and jukectl what they download.
 """
 
 import hashlib
@@ -20,51 +20,53 @@ from jukectl.files import atomic_write, make_folder
 
 CONFIG = "config.json"
 VOCABULARY = ("vocab.json", "artists.json", "genres.json", "lyrics.json", "tokenizer_config.json")
-WEIGHTS = (  # the first that is there is taken
+WEIGHTS = (  # in order of preference: safetensors hold no code, and an index means that the weights are sharded
     "model.safetensors.index.json",
     "model.safetensors",
     "pytorch_model.bin.index.json",
     "pytorch_model.bin",
 )
-NEWEST = "main"  # the revision where none is named
+NEWEST = "main"  # the default revision
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHARD = re.compile(r"\w[\w.-]*\.(safetensors|bin)")
 _READ = 1 << 20  # bytes at a time
 
-Seen = Callable[[int], None]  # bytes read so far
+Seen = Callable[[int], None]  # called with the bytes processed so far
 
 
 def default_cache() -> Path:
-    """Where huggingface_hub keeps what it fetches: HF_HUB_CACHE, or a folder of the user's."""
+    """Return the cache folder of huggingface_hub: HF_HUB_CACHE, or its default for the user."""
     from huggingface_hub import constants
 
+    # the environment first: the library reads it once, when it is imported
     return Path(os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE).expanduser()
 
 
 def is_commit(text: str) -> bool:
-    """Whether it is a commit's full hash."""
+    """Return True for the full hash of a commit."""
     return _COMMIT.fullmatch(text) is not None
 
 
 def is_digest(text: str) -> bool:
-    """Whether it is a hash that a file can be held against: SHA-256, or git's SHA-1 of a blob."""
+    """Return True for a file's hash: SHA-256, or git's SHA-1 of a blob."""
     return _DIGEST.fullmatch(text) is not None
 
 
 def is_index(name: str) -> bool:
-    """Whether a weight file is a list of others."""
+    """Return True for a weight file that lists shards."""
     return name.endswith(".index.json")
 
 
 def shards(index: Path) -> tuple[str, ...]:
-    """The weight files that an index names, sorted; BadModel where it is none, or names one outside its folder."""
+    """Return the weight files that an index lists, sorted. Raise BadModel for a file that is no index."""
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not listed:
         raise BadModel(f"{index} is no index of weights: it has no weight_map")
     names = []
     for name in listed.values():
+        # the names become paths: without this check a repository could have any file of the user's overwritten
         if not isinstance(name, str) or not _SHARD.fullmatch(name):
             raise BadModel(
                 f"{index} names {name!r}, which is no weight file beside it: such a file is not to be trusted"
@@ -74,8 +76,8 @@ def shards(index: Path) -> tuple[str, ...]:
 
 
 def digest(path: Path, like: str, seen: Seen) -> str:
-    """A file's hash, of the kind that `like` is: SHA-256 of 64 digits, or git's SHA-1 of a blob of 40."""
-    if len(like) == 64:
+    """Return a file's hash of the same kind as `like`: SHA-256 for 64 digits, git's SHA-1 of a blob for 40."""
+    if len(like) == 64:  # a large file, stored by Git LFS
         sha = hashlib.sha256()
     else:
         sha = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
@@ -86,8 +88,23 @@ def digest(path: Path, like: str, seen: Seen) -> str:
     return sha.hexdigest()
 
 
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a repository, as the hub describes it."""
+
+    name: str
+    commit: str
+    digest: str
+    size: int | None  # bytes; None if unknown
+
+    @property
+    def key(self) -> str:
+        """Name of the file among those of all commits."""
+        return f"{self.commit}/{self.name}"
+
+
 class Mark(NamedTuple):
-    """A file as it was when its hash was right."""
+    """State of a file when its hash was verified."""
 
     digest: str
     size: int  # bytes
@@ -95,7 +112,7 @@ class Mark(NamedTuple):
 
     @classmethod
     def of(cls, path: Path, digest: str) -> "Mark":
-        """The mark of a file as it is now."""
+        """Return the mark of a file in its present state."""
         about = path.stat()
         return cls(digest, about.st_size, about.st_mtime_ns)
 
@@ -109,52 +126,54 @@ class CachedRepository:
 
     @property
     def folder(self) -> Path:
-        """Everything of this repository."""
+        """Folder of this repository."""
         return self.cache / f"models--{self.name.replace('/', '--')}"
 
     def snapshot(self, commit: str) -> Path:
-        """The folder of a commit's files, each a link to its blob."""
+        """Return the folder of a commit's files, which are links to blobs."""
         return self.folder / "snapshots" / commit
 
-    def blob(self, digest: str) -> Path:
-        """Where a file's bytes lie, under their hash."""
-        return self.folder / "blobs" / digest
+    def partial(self, file: HubFile) -> Path:
+        """Return the path of a file's bytes while they are downloaded."""
+        return self.folder / "blobs" / f"{file.digest}.incomplete"
 
-    def partial(self, digest: str) -> Path:
-        """Where a file's bytes lie while they come in."""
-        return self.folder / "blobs" / f"{digest}.incomplete"
+    def _path(self, file: HubFile) -> Path:
+        return self.snapshot(file.commit) / file.name
 
-    def commit(self, revision: str) -> str | None:
-        """The commit that a revision was when it was last fetched."""
-        if is_commit(revision):
-            return revision
-        try:
-            commit = (self.folder / "refs" / revision).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
+    def _blob(self, file: HubFile) -> Path:
+        """Return the path of a file's bytes, which is named by their hash and shared by all commits."""
+        return self.folder / "blobs" / file.digest
+
+    def find(self, revision: str) -> Path | None:
+        """Return the snapshot folder of a revision, as of its last download; None if it is incomplete."""
+        if not self.folder.is_dir():  # spares most calls the import, which takes longer than all the rest
             return None
-        return commit if is_commit(commit) else None
+        from huggingface_hub import try_to_load_from_cache
+
+        try:
+            config = try_to_load_from_cache(self.name, CONFIG, cache_dir=self.cache, revision=revision)
+        except (OSError, UnicodeDecodeError):  # a damaged ref
+            return None
+        folder = Path(config).parent if isinstance(config, str) else None
+        return folder if folder and is_commit(folder.name) and self.files(folder) else None
+
+    def find_any(self) -> Path | None:
+        """Return the complete snapshot of the newest revision, or else the one that was downloaded last."""
+        # Not by scan_cache_dir: it reads the whole cache, and one broken link hides a repository from it
+        snapshots = sorted(self.snapshot("").glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        complete = (path for path in snapshots if is_commit(path.name) and self.files(path))
+        return self.find(NEWEST) or next(complete, None)
 
     def remember(self, revision: str, commit: str) -> None:
-        """Note which commit a revision is. Raises CannotWrite."""
-        if not is_commit(revision) and self.commit(revision) != commit:
+        """Write which commit a revision is. Raise CannotWrite."""
+        if not is_commit(revision):
             ref = self.folder / "refs" / revision
             make_folder(ref.parent)
             with atomic_write(ref) as file:
                 file.write(commit.encode())
 
-    def commits(self) -> Iterator[str]:
-        """The commits of which something is here: the newest revision, then the others, last fetched first."""
-        newest = self.commit(NEWEST)
-        if newest:
-            yield newest
-        snapshots = [path for path in (self.folder / "snapshots").glob("*") if is_commit(path.name)]
-        for path in sorted(snapshots, key=lambda path: path.stat().st_mtime, reverse=True):
-            if path.name != newest:
-                yield path.name
-
-    def files(self, commit: str) -> tuple[str, ...] | None:
-        """A commit's files where the model is here as a whole; None where something is missing, by name or size."""
-        snapshot = self.snapshot(commit)
+    def files(self, snapshot: Path) -> tuple[str, ...] | None:
+        """Return the names of a snapshot's files; None if one is missing or has another size than when verified."""
         weights = next((name for name in WEIGHTS if (snapshot / name).is_file()), None)
         if weights is None:
             return None
@@ -164,74 +183,67 @@ class CachedRepository:
             return None
         vocabulary = tuple(name for name in VOCABULARY if (snapshot / name).is_file())
         names = (CONFIG, *vocabulary, weights, *parts)
-        return names if all(self._has(commit, name) for name in names) else None
+        return names if all(self._is_whole(snapshot / name) for name in names) else None
 
-    def _has(self, commit: str, name: str) -> bool:
-        """Whether a file is here, of the size that it had when its hash was right."""
-        path = self.snapshot(commit) / name
-        mark = self._marks.get(f"{commit}/{name}")
+    def _is_whole(self, path: Path) -> bool:
+        mark = self._marks.get(f"{path.parent.name}/{path.name}")
         return path.is_file() and (mark is None or path.stat().st_size == mark.size)
 
-    def known_digest(self, commit: str, name: str) -> str | None:
-        """What a file's hash should be, as far as the cache itself knows."""
-        path = self.snapshot(commit) / name
+    def known_digest(self, path: Path) -> str | None:
+        """Return the hash that a file should have according to the cache itself."""
         linked = path.readlink().name if path.is_symlink() else ""
-        mark = self._marks.get(f"{commit}/{name}")
+        mark = self._marks.get(f"{path.parent.name}/{path.name}")
         return linked if is_digest(linked) else mark and mark.digest
 
-    def check(self, commit: str, name: str, digest_: str, size: int | None, seen: Seen) -> bool:
-        """Whether a commit's file is here and whole. A wrong one is removed, so that nothing reads it.
+    def check(self, file: HubFile, seen: Seen) -> bool:
+        """Return True if a file is here with the right hash; remove a wrong one, so that nothing reads it.
 
-        Its hash is computed once for each state of the file: that is remembered with its size and its time.
+        The hash is computed once for each state of the file, which is recognized by its size and time.
         """
-        path, blob = self.snapshot(commit) / name, self.blob(digest_)
-        if not path.exists() and blob.exists():  # of another commit, or of a pull that ended here
+        path, blob = self._path(file), self._blob(file)
+        if not path.exists() and blob.exists():  # downloaded for another commit, or just before an interruption
             self._link(path, blob)
         if not path.exists():
             return False
-        mark = Mark.of(path, digest_)
-        if size in (None, mark.size):
-            if self._marks.get(f"{commit}/{name}") == mark:
+        mark = Mark.of(path, file.digest)
+        if file.size in (None, mark.size):
+            if self._marks.get(file.key) == mark:
                 return True
-            if digest(path, digest_, seen) == digest_:
-                self._note(commit, name, mark)
+            if digest(path, file.digest, seen) == file.digest:
+                self._note(file, mark)
                 return True
-        self.remove(commit, name, digest_)
+        path.unlink(missing_ok=True)
+        blob.unlink(missing_ok=True)
         return False
 
-    def place(self, commit: str, name: str, digest_: str) -> None:
-        """Give a file that came in, and whose hash is right, its name. Raises OSError."""
-        path, blob = self.snapshot(commit) / name, self.blob(digest_)
-        self.partial(digest_).replace(blob)
+    def place(self, file: HubFile) -> None:
+        """Move a downloaded file with the right hash to its name. Raise OSError."""
+        path, blob = self._path(file), self._blob(file)
+        self.partial(file).replace(blob)
         self._link(path, blob)
-        self._note(commit, name, Mark.of(path, digest_))
-
-    def remove(self, commit: str, name: str, digest_: str) -> None:
-        """Remove a file, under both its names."""
-        for path in (self.snapshot(commit) / name, self.blob(digest_)):
-            path.unlink(missing_ok=True)
+        self._note(file, Mark.of(path, file.digest))
 
     def _link(self, path: Path, blob: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         try:
             path.symlink_to(os.path.relpath(blob, path.parent))
-        except OSError:  # Windows lets few users make links: the file itself then lies there
+        except OSError:  # Windows allows links to few users: then the file itself is the snapshot's, as in the library
             blob.replace(path)
 
     @cached_property
     def _marks(self) -> dict[str, Mark]:
-        """Commit and file -> how it was found whole. What cannot be read is forgotten, and then hashed again."""
+        """Marks by commit and file name. An unreadable file of marks counts as empty: all is hashed once more."""
         try:
             marks = json.loads(self._marks_file.read_text(encoding="utf-8"))
             return {key: Mark(*values) for key, values in marks.items() if is_digest(values[0])}
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             return {}
 
-    def _note(self, commit: str, name: str, mark: Mark) -> None:
-        self._marks[f"{commit}/{name}"] = mark
-        with suppress(CannotWrite), atomic_write(self._marks_file) as file:  # without it, it is hashed again: no harm
-            file.write(json.dumps(self._marks, indent=1).encode())
+    def _note(self, file: HubFile, mark: Mark) -> None:
+        self._marks[file.key] = mark
+        with suppress(CannotWrite), atomic_write(self._marks_file) as out:  # without it, the file is hashed again
+            out.write(json.dumps(self._marks, indent=1).encode())
 
     @property
     def _marks_file(self) -> Path:
@@ -239,7 +251,7 @@ class CachedRepository:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other pulls out for as long as the block runs; CannotFetch at once where one is at it."""
+        """Keep other pulls of this repository out while the block runs. Raise CannotFetch at once if one is running."""
         from filelock import FileLock, Timeout
 
         make_folder(self.folder / "blobs")

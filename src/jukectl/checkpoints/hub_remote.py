@@ -1,6 +1,7 @@
-"""A repository on the hub: what a file's hash is, and its bytes, gone on from wherever they broke off.
+"""A repository on the hub: hashes of its files, and their bytes, resumed after a broken connection.
 
-huggingface_hub finds, names and signs. Its own downloads begin anew once interrupted, so the bytes are read here.
+Names, redirects and logins are huggingface_hub's. Its own downloads restart from the first byte after an interruption,
+which is too much to lose of a file of 20 GB, so the bytes are received here.
 """
 
 import errno
@@ -13,30 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from jukectl import __version__
-from jukectl.checkpoints.hub_cache import Seen, is_commit, is_digest
+from jukectl.checkpoints.hub_cache import HubFile, Seen, is_commit, is_digest
+from jukectl.checkpoints.jsonfile import LARGEST_JSON
 from jukectl.checkpoints.published import PUBLISHED
 from jukectl.errors import BadModel, CannotFetch, CannotWrite
 
-TRIES = 4  # that bring nothing new
-PAUSE_SECONDS = 1.0  # before the second try, twice that before the third
+TRIES = 4  # without progress, before giving up
+PAUSE_SECONDS = 1.0  # before the second try; doubled before each further one
 
 _WHO: dict[str, Any] = {"library_name": "jukectl", "library_version": __version__}
-_TRY_AGAIN = (408, 416, 429, 500, 502, 503, 504)  # HTTP statuses
+_TRY_AGAIN = (408, 416, 429, 500, 502, 503, 504)  # HTTP statuses of temporary problems
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO)
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file on the hub."""
-
-    name: str
-    commit: str
-    digest: str
-    size: int | None  # bytes
-
-
 class Trouble(Exception):
-    """Something that may be gone at the next try."""
+    """A problem that another try may not have."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +39,13 @@ class Remote:
     revision: str
     endpoint: str
 
-    def look_up(self, name: str, commit: str | None = None) -> RemoteFile | None:
-        """A file's hash and size; None where the repository has no such file."""
+    def look_up(self, name: str, commit: str | None = None) -> HubFile | None:
+        """Return a file's hash and size; None if the repository has no such file."""
         from huggingface_hub import constants, get_hf_file_metadata
 
         for left in reversed(range(TRIES)):
             try:
-                with self._told():
+                with self._translated_errors():
                     url = self._url(name, commit or self.revision)
                     about = get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT, **_WHO)
                 break
@@ -63,17 +55,18 @@ class Remote:
                 if not left:
                     raise self.gave_up(str(trouble)) from trouble
                 pause(left)
+        # both become parts of paths in the cache, so they must be plain hashes
         if not is_commit(about.commit_hash or "") or not is_digest(about.etag or ""):
             raise CannotFetch(
                 f"{self.endpoint} does not tell the hash of {name} in {self.repository}, so that it could not be "
                 "checked. Is it a hub? See HF_ENDPOINT"
             )
-        return RemoteFile(name, str(about.commit_hash), str(about.etag), about.size)
+        return HubFile(name, str(about.commit_hash), str(about.etag), about.size)
 
-    def receive(self, file: RemoteFile, partial: Path, seen: Seen) -> None:
-        """Add to `partial` what it lacks of a file, and keep what came whatever happens.
+    def receive(self, file: HubFile, partial: Path, seen: Seen) -> None:
+        """Append to `partial` the bytes of a file that it lacks, and keep what arrives in any case.
 
-        Raises Trouble where the connection breaks, and FileNotFoundError where there is no such file.
+        Raise Trouble if the connection breaks, and FileNotFoundError if there is no such file.
         """
         from huggingface_hub import constants, get_session, hf_raise_for_status
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # it is loaded lazily there
@@ -81,27 +74,30 @@ class Remote:
         have = length(partial)
         if have and have == file.size:
             return
-        headers = {**build_hf_headers(**_WHO), "Accept-Encoding": "identity"}  # the bytes that the hash is of
+        # identity: hash and ranges are those of the uncompressed bytes
+        headers = {**build_hf_headers(**_WHO), "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
         with (
-            self._told(),
+            self._translated_errors(),
             get_session().stream(
                 "GET", self._url(file.name, file.commit), headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
             ) as response,
         ):
-            if response.status_code == 416:  # what is here is no beginning of it
+            if response.status_code == 416:  # the range is beyond the end: `partial` is not the start of this file
                 partial.unlink(missing_ok=True)
             hf_raise_for_status(response)
-            if response.status_code != 206:  # all of it, whatever was asked for
+            if response.status_code != 206:  # a server without ranges sends the file from its first byte
                 have = 0
             with partial.open("ab" if have else "wb") as out:
                 for piece in response.iter_bytes():
-                    out.write(piece)
-                    have += len(piece)
+                    # a server that never stops must not fill the disk; the hash then tells that the file is wrong
+                    wanted = piece[: _limit(file) - have]
+                    out.write(wanted)
+                    have += len(wanted)
                     seen(have)
-                    if file.size is not None and have > file.size:
-                        break  # its hash will be wrong
+                    if len(wanted) < len(piece):
+                        break
                 out.flush()
                 os.fsync(out.fileno())
         if file.size is not None and have < file.size:
@@ -113,8 +109,8 @@ class Remote:
         return hf_hub_url(self.repository, name, revision=revision, endpoint=self.endpoint)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Errors of the hub's library as ours, or as Trouble; FileNotFoundError where only the file is not there."""
+    def _translated_errors(self) -> Iterator[None]:
+        """Raise errors of the library as ours or as Trouble, and FileNotFoundError if only the file is missing."""
         from huggingface_hub import errors
 
         where = f"{self.repository} on {self.endpoint}"
@@ -143,28 +139,34 @@ class Remote:
         except OSError as error:
             if error.errno in _DISK:
                 raise CannotWrite(
-                    f"cannot write {error.filename or 'what comes in'}: {error.strerror}. What has come in is kept: "
+                    f"cannot write {error.filename or 'the download'}: {error.strerror}. What has arrived is kept: "
                     "make room and run the same again, or choose another place with --cache-dir"
                 ) from error
             raise Trouble(str(error) or type(error).__name__) from error
-        except Exception as error:  # broken connections have a dozen kinds, of the HTTP client that the library brings
+        except Exception as error:
+            # the HTTP client has a dozen kinds of broken connections, and the library does not export it
             if not type(error).__module__.startswith("httpx"):
                 raise
             raise Trouble(str(error) or type(error).__name__) from error
 
     def gave_up(self, reason: str) -> CannotFetch:
-        """The error after the last try."""
+        """Return the error after the last try."""
         return CannotFetch(
-            f"cannot fetch {self.repository} from {self.endpoint}: {reason}. What has come in is kept: run the same "
-            "again to go on, or with --offline for what is here already"
+            f"cannot fetch {self.repository} from {self.endpoint}: {reason}. What has arrived is kept: run the same "
+            "again to resume, or with --offline to use only what is here"
         )
 
 
 def pause(left: int) -> None:
-    """Wait after a try that brought nothing, when so many are left."""
+    """Wait after a try without progress, longer the fewer are left."""
     time.sleep(PAUSE_SECONDS * 2 ** (TRIES - 1 - left))
 
 
 def length(path: Path) -> int:
-    """A file's bytes; 0 where there is none."""
+    """Return a file's bytes; 0 if there is no file."""
     return path.stat().st_size if path.exists() else 0
+
+
+def _limit(file: HubFile) -> int:
+    """Return the bytes of a download at most: the file's size, or where that is unknown what a description may have."""
+    return LARGEST_JSON if file.size is None else file.size
