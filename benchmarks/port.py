@@ -7,7 +7,7 @@ from transformers.models.deprecated.jukebox.modeling_jukebox import JukeboxCondi
 
 from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import FACTORED, PriorConfig
-from jukectl.prior.model import Conditioning
+from jukectl.prior.model import ConditioningTensors
 from jukectl.sampling.decoders.base import Decoder
 
 AT_ONCE = 32  # known positions that are read together; the port's own default for the upper levels
@@ -33,7 +33,7 @@ class PortDecoder(Decoder):
         self._above = torch.zeros(rows, 1, config.width)  # as the port has it where no codes are above
 
     @torch.no_grad()
-    def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:
+    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
         """Read the known codes (B, n), one or more."""
         self.model.transformer.del_cache()
         self._place = 0

@@ -58,7 +58,7 @@ def followed(monkeypatch):
     """A prior that looks at one character after the other, from the first to the last, at a steady pace."""
 
     def steady(job, codes, sample, *, layer, head):
-        characters, rows = len(job.lyrics[0]), 100
+        characters, rows = len(job.conditioning.lyrics.ids), 100
         weights = np.zeros((rows, characters), dtype=np.float32)
         weights[np.arange(rows), np.arange(rows) * characters // rows] = 1
         seconds = len(codes) * job.prior.config.hop / job.prior.config.sample_rate

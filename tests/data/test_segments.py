@@ -12,6 +12,7 @@ from jukectl.data.encoded import CodeFolder, EncodedSongs
 from jukectl.data.manifest import Manifest, Track
 from jukectl.data.segments import SegmentSet, Song, genres_of, vocabulary_of
 from jukectl.errors import BadManifest
+from jukectl.prior.labels import Conditioning
 
 
 def tracks_of(codes):
@@ -168,7 +169,7 @@ def test_a_spread_is_even_over_the_songs_and_over_their_length(codes, count):
 
 
 def test_a_spread_reaches_the_last_place_of_a_song():
-    song = Song(np.arange(10, dtype=np.uint16), None, 0, (), 10)
+    song = Song(np.arange(10, dtype=np.uint16), None, Conditioning(song_samples=10))
     batches = SegmentSet([song], context=8, ratio=1, hop=1, slots=1).spread(20)
     assert {int(batch.codes[0, 0]) for batch in batches} == {0, 1, 2}
 

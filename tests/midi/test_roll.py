@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jukectl.midi.notes import Notes
-from jukectl.midi.roll import CHANNELS, PITCHES, ToldNotes, piano_roll
+from jukectl.midi.roll import CHANNELS, PITCHES, CoveredNotes, piano_roll
 
 RATE = 10.0  # frames a second
 ONE = Notes.of([(0.5, 0.9, 60, 90, False)])
@@ -67,6 +67,6 @@ def test_beginnings_are_as_many_as_different_notes_begin(found):
 
 
 def test_nothing_is_told_before_notes_begin_and_after_they_end():
-    roll = ToldNotes(ONE, 0.3, 0.7).roll(2, 10, rate=RATE)
+    roll = CoveredNotes(ONE, 0.3, 0.7).roll(2, 10, rate=RATE)
     assert channel(roll, 0) == [1, 2, 3, 4]  # frames 3 to 6 of the song
     assert channel(roll, 1 + 60) == [3, 4]

@@ -11,7 +11,7 @@ from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers, UnknownName
 from jukectl.lyrics.value import Lyrics
-from jukectl.plan.conditioning import song_samples, told
+from jukectl.plan.conditioning import conditioning_of, song_samples
 from jukectl.plan.recipes import recipe_of
 from jukectl.prior.config import TimingConfig
 from jukectl.progress import WarningsOnly
@@ -42,7 +42,7 @@ def tell(singing_model, sing):
         card = ModelFolder(singing_model).card
         warnings = []
         recipe = recipe_of(ModelFolder(singing_model), sing(**changes), None)
-        return told(recipe, card, Level.TOP, total, warnings.append), warnings
+        return conditioning_of(recipe, card, Level.TOP, total, warnings.append), warnings
 
     return make
 
@@ -126,7 +126,7 @@ def test_characters_left_out_are_told_once(sing, tmp_path):
         listener=WarningsOnly(warnings.append),
     )
     about = [text for text in warnings if "characters" in text]
-    assert about == ["singer has no characters for these of the lyrics, so it is told without: +, <, >"]
+    assert about == ["singer has no characters for these of the lyrics, so they are left out: +, <, >"]
 
 
 # Two sets of names

@@ -9,14 +9,16 @@ import torch
 from jukectl.api import Request, resume, sample
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
-from jukectl.codes.recipe import LevelSampling, Recipe
+from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers
 from jukectl.lyrics.tokens import V3
 from jukectl.lyrics.value import Lyrics
-from jukectl.plan.conditioning import told
+from jukectl.plan.conditioning import conditioning_of
 from jukectl.plan.recipes import recipe_of
-from jukectl.sampling.level import LevelJob, sung_window
+from jukectl.prior.labels import WindowShape
+from jukectl.sampling.level import LevelJob
+from jukectl.sampling.windows import Window
 
 EARLY = "[00:00.00]one and two and three\n[00:00.50]four and five and six\n"
 LATE = "[00:00.00]one and two and three\n[00:03.00]four and five and six\n"
@@ -46,20 +48,11 @@ def windows(singing_model, sing):
 
     def of(start, offset=0, **changes):
         recipe = recipe_of(folder, sing(**changes), None)
-        about = told(recipe, folder.card, Level.TOP, 100, pytest.fail)
-        job = LevelJob(
-            prior=folder.prior(Level.TOP, torch.device("cpu")),
-            total=100,
-            seed=0,
-            sampling=LevelSampling(),
-            artist=0,
-            genres=(0,),
-            song_samples=about.song_samples,
-            offset=offset,
-            lyrics=(about.lyrics,),
-            lyric_onsets=(about.onsets,),
-        )
-        return "".join(V3[number - 1] if number else "_" for number in sung_window(job, 0, start).ids)
+        song = conditioning_of(recipe, folder.card, Level.TOP, 100, pytest.fail)
+        song = replace(song, start_samples=offset)
+        job = LevelJob(folder.prior(Level.TOP, torch.device("cpu")), 100, 0, song)
+        window = job.place(Window(start, 0, start + 1)).lyric_window(WindowShape.of(job.prior.config))
+        return "".join(V3[number - 1] if number else "_" for number in window.ids)
 
     return of
 
@@ -116,7 +109,7 @@ def test_other_times_in_the_same_folder_are_another_song(sing, tmp_path):
 def test_words_after_the_end_of_the_song_are_told_of(sing, singing_model):
     folder, warnings = ModelFolder(singing_model), []
     recipe = recipe_of(folder, sing(lyrics=LATE + "[00:03.50]gone\n[00:04.00]far away\n"), None)
-    told(recipe, folder.card, Level.TOP, 100, warnings.append)
+    conditioning_of(recipe, folder.card, Level.TOP, 100, warnings.append)
     assert warnings == [
         "the lyrics from 'gone' at 3.5 s on come after the song's end at 3.2 s: give more --seconds or --song-seconds "
         "to have them sung"

@@ -16,12 +16,12 @@ from jukectl.errors import BadInput, RecipeDiffers, UnknownName
 from jukectl.lyrics.value import Lyrics
 from jukectl.plan.conditioning import (
     change_code,
+    conditioning_of,
     cuts_at,
     placed,
     rows_of,
     segments_of,
     sung_by_schedule,
-    told,
 )
 from jukectl.plan.forecast import level_work
 from jukectl.plan.recipes import recipe_of
@@ -353,18 +353,8 @@ def test_the_times_of_lyrics_move_with_a_change_to_another_place_in_them(sung, s
     assert {word.text: pytest.approx(word.start) for word in lyrics.words} == heard
     assert all(lyrics.text[word.first : word.stop] == word.text for word in lyrics.words)
     folder = ModelFolder(singing_model)
-    about = told(recipe, folder.card, Level.TOP, 250, lambda text: None)
-    job = LevelJob(
-        prior=folder.prior(Level.TOP, torch.device("cpu")),
-        total=250,
-        seed=0,
-        sampling=recipe.sampling[Level.TOP],
-        segments=about.segments,
-        song_samples=about.song_samples,
-        offset=about.begins,
-        lyrics=(about.lyrics,),
-        lyric_onsets=(about.onsets,),
-    )
+    song = conditioning_of(recipe, folder.card, Level.TOP, 250, lambda text: None)
+    job = LevelJob(folder.prior(Level.TOP, torch.device("cpu")), 250, 0, song)
     text = recipe.labels.lyrics.text
     for window in job.windows(0):
         middle = (window.start + 32) * 256 / 8_000
@@ -374,8 +364,8 @@ def test_the_times_of_lyrics_move_with_a_change_to_another_place_in_them(sung, s
             continue  # it is told what would be sung there without the change, which it is cut at
         begun = [word for word in lyrics.words if word.start <= middle and (not jumps or word.start >= jumps[0])]
         shift = job.segment(window).lyrics_shift
-        onsets = np.array(about.onsets) - shift
-        last = int(np.searchsorted(onsets, job.offset + window.start * 256 + 32 * 256, side="right")) - 1
+        onsets = np.array(song.lyrics.onsets) - shift
+        last = int(np.searchsorted(onsets, song.start_samples + window.start * 256 + 32 * 256, side="right")) - 1
         if begun:
             place = text.index(begun[-1].text)
             assert place <= last <= place + len(begun[-1].text), (window, text[: last + 1])
@@ -390,7 +380,7 @@ def test_a_line_sung_again_stands_in_the_lyrics_again(sung):
 def test_a_warning_tells_of_words_that_a_change_moves_past_the_end(sung, singing_model):
     def warnings(*changes):
         heard = []
-        told(sung(*changes, song_seconds=8.0), ModelFolder(singing_model).card, Level.TOP, 250, heard.append)
+        conditioning_of(sung(*changes, song_seconds=8.0), ModelFolder(singing_model).card, Level.TOP, 250, heard.append)
         return [text for text in heard if "come after" in text]
 
     assert warnings() == [
@@ -447,8 +437,8 @@ def test_guidance_makes_other_codes_and_warns_where_a_model_may_not_have_learned
 def test_a_piece_is_told_to_end_when_it_does_unless_it_is_told_otherwise(recipe, card):
     def about(**changes):
         made = recipe(**{"levels": (Level.TOP,), **changes})
-        one = told(made, card, Level.TOP, 100, lambda text: None)
-        return one.begins / 8_000, one.song_samples / 8_000
+        one = conditioning_of(made, card, Level.TOP, 100, lambda text: None)
+        return one.start_samples / 8_000, one.song_samples / 8_000
 
     assert about() == (0.0, 3.2)
     assert about(start_at=8.0) == (8.0, 11.2)

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from level_jobs import level_job
 
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
+from jukectl.lyrics.tokens import LyricTokens
 from jukectl.prior.config import FACTORED, AttentionKind, LyricsConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.lyric_attention import attention_of
@@ -39,9 +41,7 @@ def job() -> LevelJob:
     torch.manual_seed(1)
     prior = Prior(CONFIG).eval().requires_grad_(False)
     sampling = LevelSampling(advance=0.5)
-    return LevelJob(
-        prior=prior, total=60, seed=0, sampling=sampling, artist=0, genres=(0,), song_samples=480, lyrics=(SUNG,)
-    )
+    return level_job(prior=prior, total=60, seed=0, sampling=sampling, song_samples=480, lyrics=SUNG)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_codes_are_taken_together_where_they_are_short_or_many(job, codes, monke
 
 
 def test_an_unfinished_song_and_lyrics_shorter_than_a_window(job, codes):
-    short = replace(job, lyrics=(SUNG[:4], SUNG[:7]))
+    short = replace(job, conditioning=replace(job.conditioning, lyrics=LyricTokens(SUNG[:7])))
     found = song_attention(short, codes[:31], 1, layer=3, head=0)
     assert found.weights.shape == (16, 7)  # of two codes each
     assert np.all((found.weights.sum(axis=1) > 0) & (found.weights.sum(axis=1) < 1))

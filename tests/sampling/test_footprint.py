@@ -78,14 +78,15 @@ PUBLISHED_TOP = PriorConfig(  # as published without lyrics, but in the order of
 
 CHILD = """
 import os, sys
-sys.path.insert(0, {folder!r})
+sys.path[:0] = [{folder!r}, {support!r}]
 from test_footprint import KINDS, Footprint, BatchPlan, Prior
 import numpy as np, torch
 from jukectl.codes.archive import Codes
 from jukectl.codes.recipe import LevelSampling
 from jukectl.midi.notes import Notes
-from jukectl.midi.roll import ToldNotes
-from jukectl.sampling.level import LevelJob, fill
+from jukectl.midi.roll import CoveredNotes
+from jukectl.sampling.level import fill
+from level_jobs import level_job
 torch.set_num_threads(1)
 name, precision, samples, chunk = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]) or None
 config, number = KINDS[name], {{"fp32": torch.float32, "bf16": torch.bfloat16}}[precision]
@@ -107,9 +108,9 @@ array = np.random.default_rng(0).integers(0, 2_048, (samples, done)).astype(np.u
 codes = Codes(level=config.level, array=array, prompt=0, hop=config.hop, sample_rate=44_100, codebook_size=2_048,
               vqvae="x")
 upper = array[:, : config.upper_context] if config.conditioner else None
-job = LevelJob(prior=prior, total=config.context, seed=0, sampling=LevelSampling(top_p=0.9),
-               artist=0, genres=(0,), song_samples=10**7, upper=upper,
-               notes=ToldNotes(Notes.of([(1, 2, 60, 80, False)]), 0, 3) if config.midi else None)
+job = level_job(prior=prior, total=config.context, seed=0, sampling=LevelSampling(top_p=0.9),
+                song_samples=10**7, upper=upper,
+                notes=CoveredNotes(Notes.of([(1, 2, 60, 80, False)]), 0, 3) if config.midi else None)
 for _ in fill(job, codes, lambda done: None, BatchPlan(samples, chunk)):
     pass
 print(memory("VmHWM") - before)
@@ -130,7 +131,8 @@ print(memory("VmHWM") - before)
     ],
 )
 def test_sampling_takes_the_memory_that_was_reckoned_and_not_much_less(name, precision, samples, chunk, retains_freed):
-    child = CHILD.format(folder=str(Path(__file__).parent))
+    folder = Path(__file__).parent
+    child = CHILD.format(folder=str(folder), support=str(folder.parent / "support"))
     command = [sys.executable, "-c", child, name, precision, str(samples), str(chunk or 0)]
     # as the pipeline sets it where memory is short
     environment = dict(os.environ) if retains_freed else {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from level_jobs import level_job
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
@@ -12,7 +13,7 @@ from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.draw import uniforms
-from jukectl.sampling.level import LevelJob, fill
+from jukectl.sampling.level import fill
 from jukectl.sampling.windows import plan_windows
 
 CONTEXT = 16
@@ -66,7 +67,7 @@ def make_job(level=Level.TOP, total=40, samples=2, **changes):
         "upper": upper,
         **changes,
     }
-    return LevelJob(**values)
+    return level_job(**values)
 
 
 def make_codes(level=Level.TOP, frames=0, samples=2, prompt=0):
@@ -92,10 +93,10 @@ def sampled_slowly(job, codes):
         for window in plan_windows(job.total, context=CONTEXT, advance=CONTEXT // 2, done=codes.done, ratio=job.ratio):
             labels = LabelBatch.repeat(
                 1,
-                artist=job.artist,
-                genres=job.genres,
+                artist=2,
+                genres=(1, 3),
                 slots=2,
-                total_length=job.song_samples,
+                total_length=job.conditioning.song_samples,
                 offset=window.start * config.hop,
                 sample_length=CONTEXT * config.hop,
             )

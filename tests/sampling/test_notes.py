@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from level_jobs import level_job
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.midi.notes import Notes
-from jukectl.midi.roll import ToldNotes
+from jukectl.midi.roll import CoveredNotes
 from jukectl.native.library import library
 from jukectl.native.packing import Precision
 from jukectl.prior.config import MidiConfig, PriorConfig, TimingConfig
@@ -20,7 +21,7 @@ from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.decoders.native import NativeDecoder
 from jukectl.sampling.decoders.static_step import StaticStep
 from jukectl.sampling.draw import uniforms
-from jukectl.sampling.level import LevelJob, fill
+from jukectl.sampling.level import fill
 from jukectl.sampling.windows import plan_windows
 
 RATE = 1_000 / 8  # codes a second
@@ -42,7 +43,7 @@ CONFIG = PriorConfig(
     init_scale=5.0,
 )
 TUNE = Notes.of([(place / RATE, (place + 3) / RATE, 50 + place, 80, place % 4 == 0) for place in range(0, 40, 5)])
-TOLD = ToldNotes(TUNE, 4 / RATE, 33 / RATE)
+TOLD = CoveredNotes(TUNE, 4 / RATE, 33 / RATE)
 FREE = LevelSampling(temperature=1.0, advance=0.5)
 
 
@@ -68,7 +69,7 @@ def job(**changes):
         "notes": TOLD,
         **changes,
     }
-    return LevelJob(**values)
+    return level_job(**values)
 
 
 def made(job, done=0, samples=2):
@@ -113,7 +114,7 @@ def test_guidance_weighs_notes_against_none():
 
 def test_codes_before_the_notes_are_as_without_them_but_for_what_is_foreseen():
     """The conditioner reaches 5 codes to either side, and nothing is told before code 4."""
-    late = ToldNotes(TUNE.moved(25 / RATE), 25 / RATE, 40 / RATE)
+    late = CoveredNotes(TUNE.moved(25 / RATE), 25 / RATE, 40 / RATE)
     with_notes, without = made(job(notes=late)), made(job(notes=None))
     assert np.array_equal(with_notes[:, :25], without[:, :25])
     assert not np.array_equal(with_notes, without)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from level_jobs import level_job
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
@@ -24,7 +25,7 @@ from jukectl.prior.labels import LabelBatch, fill_slots
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Style, Vocabulary
 from jukectl.sampling.draw import uniforms
-from jukectl.sampling.level import LevelJob, fill
+from jukectl.sampling.level import fill
 from jukectl.sampling.windows import Window, advance_codes, plan_windows, song_offset, upper_span
 from jukectl.vqvae.config import VQVAEConfig
 
@@ -279,10 +280,10 @@ def make_job(prior, total, **changes):
         "genres": (1, 3),
         "song_samples": 20_000,
         "upper": upper,
-        "lyrics": (LYRICS,) if prior.config.lyrics else ((),),
+        "lyrics": LYRICS if prior.config.lyrics else (),
         **changes,
     }
-    return LevelJob(**values)
+    return level_job(**values)
 
 
 def begun(prior, frames=0):
@@ -319,16 +320,8 @@ def test_a_window_is_told_length_place_and_labels_of_its_song_and_its_part_of_th
         assert rows == [row, row]
 
 
-def test_rows_of_a_batch_may_have_lyrics_of_their_own():
-    other = (4, 5, 6)
-    job = make_job(make_prior(), 9, lyrics=(LYRICS, other))
-    [rows], _ = told(job, begun(job.prior))
-    assert rows[0][7:] == [LYRICS[place] for place in in_torch(61, CHARACTERS, 20_000, 0, CONTEXT * 128)]
-    assert rows[1][7:] == [0, 0, 0, 0, 0, 4, 5, 6]
-
-
 def test_where_nothing_is_sung_a_model_with_lyrics_is_told_zeros():
-    job = make_job(make_prior(), 9, lyrics=((),))
+    job = make_job(make_prior(), 9, lyrics=())
     [rows], _ = told(job, begun(job.prior))
     assert rows[0][7:] == [0] * CHARACTERS
 
@@ -337,7 +330,7 @@ def test_upsamplers_are_told_no_lyrics_and_make_nothing_of_the_songs_length():
     job = make_job(make_prior(Level.MIDDLE), 40)
     seen, codes = told(job, begun(job.prior))
     assert {len(row) for rows in seen for row in rows} == {4 + 3}
-    other = replace(job, song_samples=777)
+    other = make_job(job.prior, 40, song_samples=777)
     assert np.array_equal(told(other, begun(job.prior))[1], codes)
 
 

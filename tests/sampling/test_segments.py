@@ -5,20 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from level_jobs import level_job
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import AttentionKind, ConditionerConfig, LyricsConfig, PriorConfig, TimingConfig
-from jukectl.prior.labels import LabelBatch
+from jukectl.prior.labels import LabelBatch, Segment, WindowShape
 from jukectl.prior.mixture import Mixture
 from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.decoders.cuda_graph import GraphDecoder
 from jukectl.sampling.draw import draw, guided, uniforms
 from jukectl.sampling.footprint import BatchPlan, Footprint
-from jukectl.sampling.level import LevelJob, fill, fill_spans, no_spans_yet, sung_window
-from jukectl.sampling.windows import Segment, segment_at
+from jukectl.sampling.level import fill, fill_spans, no_spans_yet
+from jukectl.sampling.windows import Window
 
 CONTEXT = 16
 RATIO = 4
@@ -78,12 +79,11 @@ def make_job(level=Level.TOP, total=44, samples=2, segments=SEGMENTS, **changes)
         "prior": PRIORS[level],
         "total": total,
         "seed": 11,
-        "sampling": segments[0].sampling,
         "song_samples": 20_000,
         "upper": upper,
         "segments": segments,
     }
-    return LevelJob(**{**values, **changes})
+    return level_job(**{**values, **changes})
 
 
 def make_codes(level=Level.TOP, frames=0, samples=2):
@@ -108,14 +108,14 @@ def drawn_slowly(job, sample, window, known, numbers):
         upper = torch.from_numpy(upper)[None]
     while window.start + len(row) < window.stop:
         place = window.start + len(row)
-        segment = segment_at(job.segments, window.start + window.prefix)
+        segment = job.segment(window)
         labels = LabelBatch(
             artist=torch.tensor([segment.artist.ids]),
             artist_weights=torch.tensor([segment.artist.weights]),
             genres=torch.tensor([segment.genres.ids]),
             genre_weights=torch.tensor([segment.genres.weights]),
-            total_length=torch.tensor([job.song_samples]),
-            offset=torch.tensor([job.offset + window.start * config.hop]),
+            total_length=torch.tensor([job.conditioning.song_samples]),
+            offset=torch.tensor([job.conditioning.start_samples + window.start * config.hop]),
             sample_length=torch.tensor([CONTEXT * config.hop]),
         )
         nobody = replace(
@@ -141,7 +141,7 @@ def sampled_slowly(job, codes):
         row = list(codes.array[sample])
         numbers = uniforms(job.seed, job.level, sample, 0, job.total)
         for window in job.windows(codes.done):
-            assert segment_at(job.segments, window.stop - 1) is segment_at(job.segments, len(row))
+            assert job.conditioning.segment_at(window.stop - 1) is job.conditioning.segment_at(len(row))
             row[window.start :] = drawn_slowly(job, sample, window, row[window.start :], numbers)
         rows.append(row)
     return np.array(rows)
@@ -176,7 +176,7 @@ def test_a_window_ends_at_each_change_and_a_run_stopped_there_goes_on_to_the_sam
 
 def test_one_section_is_what_plain_labels_are():
     job = make_job(segments=(FIRST,))
-    plain = LevelJob(prior=job.prior, total=44, seed=11, sampling=CHANCE, song_samples=20_000, artist=1, genres=(1, 3))
+    plain = level_job(prior=job.prior, total=44, seed=11, sampling=CHANCE, song_samples=20_000, artist=1, genres=(1, 3))
     assert np.array_equal(fill_all(job, make_codes()), fill_all(plain, make_codes()))
 
 
@@ -238,23 +238,27 @@ def test_spans_resumed_after_any_round_end_in_the_same_codes():
 
 
 def test_where_a_piece_begins_in_its_song_is_told():
-    job = make_job(segments=(FIRST,), offset=9_000)
+    job = make_job(segments=(FIRST,), start_samples=9_000)
     codes = make_codes()
     assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
-    assert not np.array_equal(fill_all(job, codes), fill_all(replace(job, offset=0), codes))
+    assert not np.array_equal(fill_all(job, codes), fill_all(make_job(segments=(FIRST,)), codes))
 
 
 def test_lyrics_told_move_with_their_shift():
     lyrics = LyricsConfig(characters=4, alphabet=11, apart=True)
     prior = make_prior(Level.TOP, lyrics=lyrics, pattern=(AttentionKind.ROW, AttentionKind.ENCODER))
-    job = make_job(prior=prior, lyrics=(tuple(range(1, 11)) * 4,), song_samples=40 * 512, segments=(FIRST,))
-    told = sung_window(job, 0, 4)
-    assert np.array_equal(sung_window(replace(job, offset=8 * 512), 0, 4).places, told.places + 8)
-    assert np.array_equal(sung_window(job, 0, 4, shift=8 * 512).places, told.places + 8)
-    assert sung_window(job, 0, 4, shift=10**9).places[-1] == 39
-    assert sung_window(job, 0, 4, shift=-(10**9)).places.tolist() == sung_window(job, 0, 0).places.tolist()
-    later = replace(job, segments=(FIRST, replace(FIRST, start=20, lyrics_shift=9_000)))
-    one, other = (fill_all(each, make_codes()) for each in (job, later))
+    values = {"prior": prior, "lyrics": tuple(range(1, 11)) * 4, "song_samples": 40 * 512}
+
+    def places(start=4, shift=0, **changes):
+        job = make_job(segments=(replace(FIRST, lyrics_shift=shift),), **values, **changes)
+        return job.place(Window(start, 0, start + 1)).lyric_window(WindowShape.of(prior.config)).places.tolist()
+
+    moved = [place + 8 for place in places()]
+    assert places(start_samples=8 * 512) == places(shift=8 * 512) == moved
+    assert places(shift=10**9)[-1] == 39
+    assert places(shift=-(10**9)) == places(start=0)
+    later = (FIRST, replace(FIRST, start=20, lyrics_shift=9_000))
+    one, other = (fill_all(make_job(segments=each, **values), make_codes()) for each in ((FIRST,), later))
     assert np.array_equal(one[:, :20], other[:, :20])
 
 
@@ -285,5 +289,5 @@ def test_guidance_takes_the_memory_of_as_many_rows_again():
     assert [twice.total(BatchPlan(count)) for count in (1, 3)] == [
         Footprint(config, "fp32").total(BatchPlan(count)) for count in (2, 6)
     ]
-    assert make_job().rows_per_sample == 2
-    assert make_job(segments=(FIRST, OTHER)).rows_per_sample == 1
+    assert make_job().conditioning.rows_per_sample == 2
+    assert make_job(segments=(FIRST, OTHER)).conditioning.rows_per_sample == 1

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from level_jobs import level_job
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
@@ -15,7 +16,7 @@ from jukectl.prior.config import ConditionerConfig, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.sampling.draw import uniforms
 from jukectl.sampling.footprint import BatchPlan
-from jukectl.sampling.level import LevelJob, fill, fill_spans, no_spans_yet
+from jukectl.sampling.level import fill, fill_spans, no_spans_yet
 from jukectl.sampling.spans import plan_spans, spans_of
 
 RATIO = 4
@@ -124,7 +125,7 @@ def make_job(total=100, samples=2, parallel=4, **changes):
     upper = np.random.default_rng(0).integers(0, SIZE, (samples, total // RATIO)).astype(np.uint16)
     sampling = LevelSampling(temperature=1.0, advance=0.5, parallel=parallel)
     values = {"prior": PRIOR, "total": total, "seed": 11, "sampling": sampling, "artist": 0, "genres": (0,)}
-    return LevelJob(**{**values, "song_samples": 20_000, "upper": upper, **changes})
+    return level_job(**{**values, "song_samples": 20_000, "upper": upper, **changes})
 
 
 def make_codes(frames=0, samples=2):
@@ -166,8 +167,6 @@ def labels(job, window):
 
     return LabelBatch.repeat(
         1,
-        artist=job.artist,
-        genres=job.genres,
         total_length=job.song_samples,
         offset=window.start * job.prior.config.hop,
         sample_length=job.prior.config.window_samples,

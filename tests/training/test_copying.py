@@ -7,6 +7,7 @@ import torch
 from jukectl.codes.level import Level
 from jukectl.data.segments import SegmentSet, Song
 from jukectl.prior.config import PriorConfig
+from jukectl.prior.labels import Conditioning
 from jukectl.prior.model import Prior
 from jukectl.training.copying import Copied, CopyWatch
 
@@ -25,7 +26,7 @@ def noise(*seeds):
 
 
 def songs(*some):
-    found = [Song(one.astype(np.uint16), None, 0, (), len(one) * 4) for one in some]
+    found = [Song(one.astype(np.uint16), None, Conditioning(song_samples=len(one) * 4)) for one in some]
     return SegmentSet(found, context=CONTEXT, ratio=1, hop=4, slots=1)
 
 

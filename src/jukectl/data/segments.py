@@ -11,13 +11,23 @@ from torch import Tensor
 from jukectl.codes.level import Level
 from jukectl.codes.shard import Frames
 from jukectl.data.encoded import EncodedSongs
-from jukectl.data.lyrics_notes import NOTHING, SongLyrics, SongNotes, read_lyrics, read_notes, rolls, with_other_notes
+from jukectl.data.lyrics_notes import read_lyrics, read_notes, sung_tokens, with_other_notes, words_within
 from jukectl.data.manifest import Track
 from jukectl.errors import BadManifest
-from jukectl.lyrics.tokens import UNKNOWN, TokenWord
+from jukectl.lyrics.tokens import NO_LYRICS, UNKNOWN, TokenWord
+from jukectl.midi.roll import NO_NOTES
 from jukectl.prior.config import LyricsConfig
-from jukectl.prior.labels import LabelBatch, fill_slots
-from jukectl.prior.vocabulary import UNLABELLED, Vocabulary
+from jukectl.prior.labels import (
+    UNCONDITIONED,
+    UNLABELLED_SEGMENT,
+    Conditioning,
+    LabelBatch,
+    Place,
+    Segment,
+    WindowShape,
+)
+from jukectl.prior.mixture import Mixture
+from jukectl.prior.vocabulary import Vocabulary
 
 ALL_ROWS = slice(None)
 
@@ -44,11 +54,7 @@ class Song:
 
     codes: Frames  # (frames,) uint16
     upper: Frames | None  # (frames / ratio,) uint16
-    artist: int
-    genres: tuple[int, ...]
-    samples: int  # audio samples of the whole song
-    lyrics: SongLyrics | None = None  # None: nothing is sung, or nobody wrote it down
-    notes: SongNotes | None = None  # None: nobody wrote them down
+    conditioning: Conditioning
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,8 @@ class SegmentSet:
         context: int,
         ratio: int,
         hop: int,
-        slots: int,
+        slots: int = 1,
+        sample_rate: int = 44_100,
         characters: int = 0,
         midi: bool = False,
     ) -> None:
@@ -107,10 +114,9 @@ class SegmentSet:
             )
         self.context = context
         self.ratio = ratio  # codes per upper code; 1 where there is no upper level
-        self.hop = hop
-        self.slots = slots
-        self.characters = characters  # of the lyrics' window; 0 where the prior takes none
-        self.midi = midi  # whether the prior is told notes
+        self.shape = WindowShape(
+            context=context, hop=hop, sample_rate=sample_rate, genre_slots=slots, characters=characters, notes=midi
+        )
         self._by_length = ByLength([len(song.codes) for song in self.songs])
 
     @classmethod
@@ -132,11 +138,11 @@ class SegmentSet:
         With `lyrics`, those of a prior, the songs' own are read too, in the vocabulary's characters; with `midi` their
         notes.
         """
-        songs, codecs, hop = [], [], 1
+        songs, codecs, hop, sample_rate = [], [], 1, 1
         for track in tracks:
             codes = encoded.find(track, level)
             upper = encoded.find(track, level.above) if ratio > 1 else None
-            hop = codes.archive.hop
+            hop, sample_rate = codes.archive.hop, codes.archive.sample_rate
             codecs.append((codes.archive.vqvae, "" if upper is None else upper.archive.vqvae))
             if codecs[-1] != codecs[0]:  # the two levels may differ, where a level joined its codec later
                 raise BadManifest(
@@ -144,23 +150,34 @@ class SegmentSet:
                     f"{tracks[0].path}. Make them again with: jukectl data encode MANIFEST --out FOLDER"
                 )
             frames = len(codes) if upper is None else min(len(codes), len(upper) * ratio)
-            song = Song(
-                replace(codes, frames=frames),
-                upper,
-                vocabulary.found_artist(track.artist).ids[0],
-                tuple(one for genre in genres_of(track) for one in vocabulary.found_tag(genre).ids),
-                frames * hop,
-                None if lyrics is None else read_lyrics(encoded, track, vocabulary, lyrics, codes.archive.sample_rate),
-                read_notes(encoded.midi(track), codes.archive.sample_rate / hop) if midi else None,
+            genres = tuple(one for genre in genres_of(track) for one in vocabulary.found_tag(genre).ids)
+            style = Segment(
+                artist=Mixture.of(*vocabulary.found_artist(track.artist).ids),
+                genres=Mixture.of(*genres[:slots]) if genres else UNCONDITIONED,
             )
-            songs.append(song)
+            conditioning = Conditioning(
+                song_samples=frames * hop,
+                segments=(style,),
+                lyrics=NO_LYRICS if lyrics is None else read_lyrics(encoded, track, vocabulary, lyrics, sample_rate),
+                notes=read_notes(encoded.midi(track)) if midi else None,
+            )
+            songs.append(Song(replace(codes, frames=frames), upper, conditioning))
         characters = 0 if lyrics is None else lyrics.characters
-        if midi and not any(song.notes for song in songs):
+        if midi and all(song.conditioning.notes is NO_NOTES for song in songs):
             raise BadManifest(
                 "none of the songs has notes to learn from: put NAME.mid beside NAME.flac, or make them with "
                 "jukectl data transcribe; then scan and encode again"
             )
-        return cls(songs, context=context, ratio=ratio, hop=hop, slots=slots, characters=characters, midi=midi)
+        return cls(
+            songs,
+            context=context,
+            ratio=ratio,
+            hop=hop,
+            slots=slots,
+            sample_rate=sample_rate,
+            characters=characters,
+            midi=midi,
+        )
 
     def draw(
         self,
@@ -181,10 +198,10 @@ class SegmentSet:
         places = [(int(pick), int(generator.integers(self._starts(pick))) * self.ratio) for pick in picks]
         dropped = generator.random(count) < label_dropout
         unsung = np.zeros(count, dtype=bool)
-        if self.characters:  # a prior without lyrics draws the segments that it always drew
+        if self.shape.characters:  # a prior without lyrics draws the segments that it always drew
             unsung = generator.random(count) < lyrics_dropout
         unplayed = np.zeros(count, dtype=bool)
-        if self.midi:
+        if self.shape.notes:
             unplayed = generator.random(count) < midi_dropout
         return self._gather(places[rows], dropped[rows], unsung[rows], unplayed[rows])
 
@@ -197,12 +214,8 @@ class SegmentSet:
 
         Their characters are counted in the segment's window of the lyrics, their times from the segment's start.
         """
-        found = []
-        for pick, start in self._spread_places(count):
-            song, offset, length = self.songs[pick], start * self.hop, self.context * self.hop
-            heard = song.lyrics.within(self.characters, song.samples, offset, length) if song.lyrics else ()
-            found.append(heard)
-        return found
+        places = [self._place(self.songs[pick].conditioning, start) for pick, start in self._spread_places(count)]
+        return [words_within(place, self.shape) if place.song.lyrics.ids else () for place in places]
 
     def _spread_places(self, count: int) -> list[tuple[int, int]]:
         """Song and first code of each of the segments."""
@@ -231,35 +244,29 @@ class SegmentSet:
         if self.ratio > 1:
             spans = [(song.upper, start // self.ratio, (start + self.context) // self.ratio) for song, start in pairs]
             upper = np.stack([above[first:last] for above, first, last in spans if above is not None])
-        labelled = list(zip(songs, dropped, strict=True))
-        genres = [(UNLABELLED,) if drop or not song.genres else song.genres for song, drop in labelled]
-        labels = LabelBatch(
-            artist=torch.tensor([UNLABELLED if drop else song.artist for song, drop in labelled]),
-            genres=torch.tensor([fill_slots(some[: self.slots], self.slots) for some in genres]),
-            total_length=torch.tensor([song.samples for song in songs]),
-            offset=torch.tensor([start * self.hop for start in starts]),
-            sample_length=torch.full((len(songs),), self.context * self.hop),
-        )
+        known = [
+            _without(song.conditioning, labels=bool(drop), lyrics=bool(mute), notes=bool(free))
+            for song, drop, mute, free in zip(songs, dropped, unsung, unplayed, strict=True)
+        ]
+        windows = [self._place(one, start) for one, start in zip(known, starts, strict=True)]
+        labels = LabelBatch.of(windows, self.shape)
         sung = None
-        if self.characters:
-            windows = [
-                self._lyrics(song, start, unsung=bool(drop)) for (song, start), drop in zip(pairs, unsung, strict=True)
-            ]
-            ids, places_sung = (torch.from_numpy(np.stack(column)) for column in zip(*windows, strict=True))
-            labels, sung = replace(labels, lyrics=ids), places_sung
-        if self.midi:
-            told = [(None if drop else song.notes, start) for (song, start), drop in zip(pairs, unplayed, strict=True)]
-            labels = replace(labels, notes=rolls(told, self.context))
+        if self.shape.characters:
+            sung = torch.from_numpy(np.stack([sung_tokens(window, self.shape) for window in windows]))
         return Segments(_long(codes), None if upper is None else _long(upper), labels, sung)
 
-    def _lyrics(self, song: Song, start: int, *, unsung: bool) -> tuple[np.ndarray, np.ndarray]:
-        """The characters (characters,) of a segment's window, and which of them is sung at each code (T,)."""
-        if song.lyrics is None or unsung:
-            return np.zeros(self.characters, dtype=np.int64), np.full(self.context, NOTHING)
-        offset, length = start * self.hop, self.context * self.hop
-        window = song.lyrics.window(self.characters, song.samples, offset, length)
-        times = offset + self.hop * np.arange(self.context) + self.hop // 2
-        return window.ids, song.lyrics.sung_at(times, window)
+    def _place(self, song: Conditioning, start: int) -> Place:
+        return Place(song=song, segment=song.segments[0], start=start, offset=start * self.shape.hop)
+
+
+def _without(song: Conditioning, *, labels: bool, lyrics: bool, notes: bool) -> Conditioning:
+    """Return a song's conditioning without some of it, as training drops it."""
+    return replace(
+        song,
+        segments=(UNLABELLED_SEGMENT,) if labels else song.segments,
+        lyrics=NO_LYRICS if lyrics else song.lyrics,
+        notes=NO_NOTES if notes and song.notes is not None else song.notes,
+    )
 
 
 def with_other_lyrics(batches: Sequence[Segments]) -> list[Segments] | None:

@@ -196,7 +196,7 @@ def evaluate_lyrics(
             )
         )
     training, held_out_songs = sides
-    if all(song.lyrics is None for song in held_out_songs.songs):
+    if not any(song.conditioning.lyrics.ids for song in held_out_songs.songs):
         raise BadInput(f"the held-out songs of {codes} have no lyrics: see docs/TRAINING.md, Lyrics")
     return _judge(start, training, held_out_songs, segments, plots, listener)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.attention import EncoderAttention, FactoredAttention
 from jukectl.prior.config import AttentionKind
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.transformer import Block, quick_gelu
 from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.draw import draw
@@ -31,7 +31,7 @@ class NaiveDecoder(Decoder):
         self._past: list[tuple[Tensor, Tensor]] = []  # of each layer, keys and values (B, H, positions, D)
 
     @torch.inference_mode()
-    def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:
+    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
         """Read the prefix (B, n), all at once; `chunk` is ignored."""
         self._conditioning, self._position, self._past = conditioning, known.shape[1], []
         x = self.prior.inputs(known.to(self._device), conditioning, 0, self.prior.config.lead + known.shape[1] + 1)

@@ -51,6 +51,10 @@ class LyricTokens:
         return ", ".join(named[:NAMED] + more)
 
 
+NO_LYRICS = LyricTokens()
+"""Of an instrumental."""
+
+
 def published_alphabet(size: int) -> dict[str, int] | None:
     """The characters of the published model with so many ids, `UNKNOWN` among them, each with its id; else None."""
     for characters in (V2, V3):

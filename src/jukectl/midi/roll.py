@@ -1,6 +1,7 @@
-"""A piano roll: what sounds, what begins and which drums are struck, at each code's time."""
+"""Piano rolls: the pitches that sound and begin, and the drums that are struck, at the rate of codes."""
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -9,29 +10,33 @@ from jukectl.midi.notes import Notes
 
 PITCHES = 128
 CHANNELS = 1 + 3 * PITCHES
-"""Of a roll: 1 wherever notes are told; then 128 each of pitches that sound, that begin, and of drums struck."""
+"""Channels of a roll: 1 at covered times; then 128 each for pitches that sound, pitches that begin, and drums."""
 
 
 @dataclass(frozen=True, eq=False)
-class ToldNotes:
-    """Notes in the time of a song, and the part of it of which they are told: elsewhere nobody says what sounds."""
+class CoveredNotes:
+    """Notes in the time of a song, and the part of it that they cover: outside, a model is free in what it plays."""
 
     notes: Notes
-    begin: float  # seconds
-    end: float
+    begin: float = 0.0  # seconds
+    end: float = inf
 
     def roll(self, start: int, frames: int, *, rate: float) -> npt.NDArray[np.uint8]:
-        """The roll as of `piano_roll`, all zeros where nothing is told."""
+        """Return the roll of `piano_roll`, with zeros outside the covered part."""
         roll = piano_roll(self.notes, start, frames, rate=rate)
         times = (start + np.arange(frames) + 0.5) / rate
         roll[(times < self.begin) | (times >= self.end)] = 0
         return roll
 
 
-def piano_roll(notes: Notes, start: int, frames: int, *, rate: float) -> npt.NDArray[np.uint8]:
-    """The roll (frames, CHANNELS), zeros and ones, of frames start, start + 1 …, of which there are `rate` a second.
+NO_NOTES = CoveredNotes(Notes.of([]), 0.0, 0.0)
+"""Covers nothing: the roll of a song without notes, in a batch of songs of which some have notes."""
 
-    A note sounds from the frame that its start is in up to that of its stop, at least one. Drums have no length.
+
+def piano_roll(notes: Notes, start: int, frames: int, *, rate: float) -> npt.NDArray[np.uint8]:
+    """Return the roll (frames, CHANNELS), zeros and ones, of frames start, start + 1 …, `rate` of them a second.
+
+    A note sounds from the frame of its start up to the frame of its stop, at least one frame. Drums have no length.
     """
     roll = np.zeros((frames, CHANNELS), dtype=np.uint8)
     roll[:, 0] = 1

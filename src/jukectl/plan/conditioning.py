@@ -12,50 +12,52 @@ from jukectl.codes.recipe import Labels, LevelSampling, Recipe
 from jukectl.codes.schedule import Change
 from jukectl.errors import BadInput
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
-from jukectl.lyrics.tokens import spell
+from jukectl.lyrics.tokens import NO_LYRICS, spell
 from jukectl.lyrics.value import Lyrics
+from jukectl.midi.roll import CoveredNotes
 from jukectl.plan.request import Request
 from jukectl.prior.config import PriorConfig
-from jukectl.sampling.windows import Segment, song_offset
+from jukectl.prior.labels import Conditioning, Segment
+from jukectl.sampling.windows import song_offset
 from jukectl.vqvae.config import VQVAEConfig
 
 
-@dataclass(frozen=True)
-class Told:
-    """What one level's prior is told."""
+def conditioning_of(
+    recipe: Recipe,
+    card: ModelCard,
+    level: Level,
+    total: int,
+    warn: Callable[[str], None],
+    *,
+    notes: CoveredNotes | None = None,
+) -> Conditioning:
+    """Return what a level's prior is conditioned on, for a level of `total` codes; warn of all that it cannot take.
 
-    segments: tuple[Segment, ...]  # labels and settings, from which code on
-    song_samples: int  # length of the whole song, in audio samples
-    begins: int  # audio samples of it that lie before the level's first code
-    lyrics: tuple[int, ...]  # ids of all their characters
-    onsets: tuple[int, ...] | None  # when each of them is sung, in audio samples; None: spread evenly
-
-
-def told(recipe: Recipe, card: ModelCard, level: Level, total: int, warn: Callable[[str], None]) -> Told:
-    """What a level's prior is told, where the level is to have `total` codes; a warning of all that it cannot be told.
-
-    BadInput where the song's length does not go with that. See `check_labels` for names and lyrics.
+    BadInput if the song is too short for that many codes. `check_labels` refuses names and lyrics before.
     """
-    config, labels = card.priors[level], recipe.labels
+    config, lyrics = card.priors[level], recipe.labels.lyrics
     segments = segments_of(recipe, card, level)
     if unknown := unknown_names(recipe, card, level):
         warn(f"the {level.label} prior has not learned {', '.join(unknown)}: that level is made without")
     _warn_of_guidance(recipe, card, level, warn)
     check_length(recipe.song_seconds, config, total, recipe.start_at)
     _warn_of_length(recipe, config, total, warn)
-    lyrics: tuple[int, ...] = ()
-    onsets: tuple[int, ...] | None = None
-    if labels.lyrics is not None and config.lyrics is not None:
-        tokens = card.spell(level, labels.lyrics)
-        lyrics, onsets = tokens.ids, tokens.onsets
+    tokens = NO_LYRICS
+    if lyrics is not None and config.lyrics is not None:
+        tokens = card.spell(level, lyrics)
         if tokens.left_out:
-            warn(f"{card.name} has no characters for these of the lyrics, so it is told without: {tokens.remark}")
-        for remark in out_of_time(labels.lyrics, recipe.song_seconds, last_lyrics_shift(recipe)):
+            warn(f"{card.name} has no characters for these of the lyrics, so they are left out: {tokens.remark}")
+        for remark in out_of_time(lyrics, recipe.song_seconds, last_lyrics_shift(recipe)):
             warn(remark)
-    elif labels.lyrics is not None and level is Level.TOP:
-        warn(f"{card.name} takes no lyrics, so it is told none")
-    begins = begun_samples(recipe.start_at, config)
-    return Told(segments, song_samples(recipe.song_seconds, config), begins, lyrics, onsets)
+    elif lyrics is not None and level is Level.TOP:
+        warn(f"{card.name} takes no lyrics, so they are left out")
+    return Conditioning(
+        song_samples=song_samples(recipe.song_seconds, config),
+        start_samples=begun_samples(recipe.start_at, config),
+        segments=segments,
+        lyrics=tokens,
+        notes=notes,
+    )
 
 
 def check_labels(labels: Labels, card: ModelCard, levels: tuple[Level, ...]) -> None:
@@ -176,10 +178,10 @@ class _State:
 
 
 def segments_of(recipe: Recipe, card: ModelCard, level: Level) -> tuple[Segment, ...]:
-    """The segments of a level, the first from code 0 on.
+    """Return the segments of a level, the first from code 0 on.
 
-    A change takes effect at the top code that begins nearest to it, at all levels alike. UnknownName and BadInput where
-    a change asks for what the level has not.
+    A change takes effect at the top code that begins nearest to it, at all levels alike. UnknownName and BadInput if a
+    change asks for something that the level does not have.
     """
     segments: dict[int, Segment] = {}
     for state in _states(recipe, card, level):

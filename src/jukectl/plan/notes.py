@@ -11,7 +11,7 @@ from jukectl.codes.song import Song
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.files import atomic_write
 from jukectl.midi.notes import SUFFIXES, Notes, midi_of, parse_midi
-from jukectl.midi.roll import ToldNotes
+from jukectl.midi.roll import CoveredNotes
 from jukectl.midi.transcribe import SAMPLE_RATE, check_installed, transcribe
 from jukectl.plan.conditioning import check_notes
 from jukectl.plan.request import Request
@@ -85,7 +85,7 @@ def carry_notes(song: Song, target: Song, recipe: Recipe | None) -> None:
         _write(target, _data(song, recipe.midi))
 
 
-def notes_of(song: Song, recipe: Recipe) -> ToldNotes | None:
+def notes_of(song: Song, recipe: Recipe) -> CoveredNotes | None:
     """The notes that a song's recipe follows, in the song's time. NotASong or RecipeDiffers where they are not there.
 
     They are told from where they begin to where the last one ends; before and after, the music is free.
@@ -94,7 +94,7 @@ def notes_of(song: Song, recipe: Recipe) -> ToldNotes | None:
     if score is None:
         return None
     notes = parse_midi(_data(song, score), song.notes_path).moved(score.start)
-    return ToldNotes(notes, score.start, notes.seconds)
+    return CoveredNotes(notes, score.start, notes.seconds)
 
 
 def _data(song: Song, score: Score) -> bytes:

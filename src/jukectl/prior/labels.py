@@ -1,17 +1,122 @@
-"""LabelBatch: what a prior is told about the windows it models, one row a window."""
+"""What a prior is conditioned on: `Conditioning`, of a whole song, and `LabelBatch`, of the windows that it models.
 
+Sampling makes a `Conditioning` from a recipe (plan/conditioning.py), training from an encoded song (data/segments.py).
+`LabelBatch.of` turns places in such songs into the tensors that the layers in prior/conditioning.py read.
+"""
+
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from jukectl.codes.recipe import LevelSampling
+from jukectl.lyrics.tokens import NO_LYRICS, LyricTokens
+from jukectl.lyrics.window import LyricWindow, lyric_window
+from jukectl.midi.roll import NO_NOTES, CoveredNotes
+from jukectl.prior.config import PriorConfig
 from jukectl.prior.mixture import Mixture
 from jukectl.prior.vocabulary import UNLABELLED
 
 EMPTY_SLOT = -1
 """Stands in a genre slot that holds no genre."""
+
+UNCONDITIONED = Mixture.of(UNLABELLED)
+"""No artist, or no genre."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Labels and sampling settings that hold from one code of a level up to the next segment's first."""
+
+    start: int = 0  # code, from the start of the sample
+    artist: Mixture = UNCONDITIONED
+    genres: Mixture = UNCONDITIONED
+    sampling: LevelSampling = field(default_factory=LevelSampling)
+    lyrics_shift: int = 0  # audio samples by which the lyrics are taken from a later place in the song
+
+
+UNLABELLED_SEGMENT = Segment()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditioning:
+    """What one level's prior is conditioned on throughout a song. Times are in audio samples of the whole song."""
+
+    song_samples: int  # length of the whole song
+    start_samples: int = 0  # what of it lies before the level's first code
+    segments: tuple[Segment, ...] = (UNLABELLED_SEGMENT,)  # the first begins at code 0
+    lyrics: LyricTokens = NO_LYRICS  # of the whole song
+    notes: CoveredNotes | None = None  # in seconds since the level's first code
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Codes at which one segment gives way to the next."""
+        return tuple(segment.start for segment in self.segments[1:])
+
+    @property
+    def rows_per_sample(self) -> int:
+        """Rows of the decoder's batch per sample at most: two under classifier-free guidance."""
+        return max(segment.sampling.rows for segment in self.segments)
+
+    def segment_at(self, code: int) -> Segment:
+        """Return the segment that a code is in."""
+        return self.segments[bisect_right([segment.start for segment in self.segments], code) - 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowShape:
+    """What the windows of a prior hold, as `LabelBatch.of` needs it."""
+
+    context: int  # codes
+    hop: int  # audio samples per code
+    sample_rate: int = 44_100  # Hz
+    genre_slots: int = 1
+    characters: int = 0  # of the lyrics' window; 0 for a prior without lyrics
+    notes: bool = False  # True for a prior that follows notes
+
+    @classmethod
+    def of(cls, config: PriorConfig) -> Self:
+        """Return the shape of a prior's windows."""
+        return cls(
+            context=config.context,
+            hop=config.hop,
+            sample_rate=config.sample_rate,
+            genre_slots=config.genre_slots,
+            characters=0 if config.lyrics is None else config.lyrics.characters,
+            notes=config.midi is not None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Place:
+    """A window of a song."""
+
+    song: Conditioning
+    segment: Segment  # of the codes that the window adds
+    start: int  # first code of the window
+    offset: int  # audio samples of the song before it, within the range that the prior was trained on
+
+    def lyric_window(self, shape: WindowShape) -> LyricWindow:
+        """Return the part of the lyrics that the window is conditioned on."""
+        song, shift = self.song, self.segment.lyrics_shift
+        if song.lyrics.onsets is None:
+            # without times the place in the text follows from the relative place in the song, by the same offset that
+            # the timing conditioner sees; a shift is clamped to the song, outside of which there is no such place
+            offset = min(max(self.offset + shift, 0), song.song_samples - 1) if shift else self.offset
+        else:  # with times, the true offset: the limits of the timing conditioner do not matter
+            offset = song.start_samples + self.start * shape.hop + shift
+        return lyric_window(
+            song.lyrics.ids,
+            shape.characters,
+            total_length=song.song_samples,
+            offset=offset,
+            sample_length=shape.context * shape.hop,
+            onsets=song.lyrics.onsets,
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,10 +128,27 @@ class LabelBatch:
     total_length: Tensor  # (B,) the whole song
     offset: Tensor  # (B,) where the window starts in it
     sample_length: Tensor  # (B,) a full window, however few codes of it are asked for
-    lyrics: Tensor | None = None  # (B, characters) the window of the lyrics; None: nothing is sung
-    notes: Tensor | None = None  # (B, T, channels) uint8, piano rolls at the codes' rate; None: no notes are told
+    lyrics: Tensor | None = None  # (B, characters) the window of the lyrics; None: an instrumental
+    notes: Tensor | None = None  # (B, T, channels) uint8 piano rolls at the codes' rate; None: without notes
     artist_weights: Tensor | None = None  # (B, n) float32, how much of each artist counts; None: the one in full
     genre_weights: Tensor | None = None  # (B, slots) float32; None: each in full
+
+    @classmethod
+    def of(cls, places: Sequence[Place], shape: WindowShape, device: torch.device | str = "cpu") -> Self:
+        """Return the labels of windows, which may be of one song or of several."""
+        # the length of a whole window also where it has fewer codes, as published
+        batch = cls.repeat(len(places), slots=shape.genre_slots, sample_length=shape.context * shape.hop)
+        batch = batch.styled([one.segment.artist for one in places], [one.segment.genres for one in places])
+        batch = replace(
+            batch,
+            total_length=torch.tensor([one.song.song_samples for one in places], dtype=torch.int64),
+            offset=torch.tensor([one.offset for one in places], dtype=torch.int64),
+        )
+        if shape.characters:
+            batch = replace(batch, lyrics=_lyric_windows(places, shape))
+        if shape.notes and any(one.song.notes is not None for one in places):
+            batch = replace(batch, notes=_piano_rolls(places, shape))
+        return batch.to(device)
 
     @classmethod
     def repeat(
@@ -41,7 +163,7 @@ class LabelBatch:
         sample_length: int = 1,
         device: torch.device | str = "cpu",
     ) -> Self:
-        """The same labels for every row of a batch."""
+        """Return the same labels for every row of a batch."""
 
         def column(value: int) -> Tensor:
             return torch.full((batch,), value, dtype=torch.int64, device=device)
@@ -58,30 +180,33 @@ class LabelBatch:
         return len(self.artist)
 
     def styled(self, artists: Sequence[Mixture], genres: Sequence[Mixture]) -> Self:
-        """The same places in songs, with an artist and genres for each row; mixtures of any length."""
+        """Return the same places in songs, with an artist and genres for each row; mixtures may be of any length."""
         device, slots = self.artist.device, self.genres.shape[1]
         if all(mixture.pure and len(mixture.ids) <= slots for mixture in genres):
-            told, genre_weights = torch.tensor([fill_slots(mixture.ids, slots) for mixture in genres]), None
+            genre, genre_weights = torch.tensor([fill_slots(mixture.ids, slots) for mixture in genres]), None
         else:
-            told, genre_weights = _columns(genres, EMPTY_SLOT)
+            genre, genre_weights = _columns(genres, EMPTY_SLOT)
         if all(mixture.pure and len(mixture.ids) == 1 for mixture in artists):
             artist, artist_weights = torch.tensor([mixture.ids[0] for mixture in artists]), None
         else:
             artist, artist_weights = _columns(artists, UNLABELLED)
-        styled = replace(self, artist=artist, artist_weights=artist_weights, genres=told, genre_weights=genre_weights)
+        styled = replace(self, artist=artist, artist_weights=artist_weights, genres=genre, genre_weights=genre_weights)
         return styled.to(device)
 
     def unlabelled(self) -> Self:
-        """The same places in songs, without artist and genre."""
-        nobody = [Mixture.of(UNLABELLED)] * len(self)
-        return self.styled(nobody, nobody)
+        """Return the same places in songs, without artist and genre."""
+        return self.styled([UNCONDITIONED] * len(self), [UNCONDITIONED] * len(self))
+
+    def unconditioned(self) -> Self:
+        """Return what classifier-free guidance compares with: the same places and lyrics, without style and notes."""
+        return replace(self.unlabelled(), notes=None)
 
     def row(self, index: int) -> Self:
-        """A batch of that row alone."""
+        """Return a batch of that row alone."""
         return self._each(lambda values: values[index : index + 1])
 
     def to(self, device: torch.device | str) -> Self:
-        """The same labels on another device."""
+        """Return the same labels on another device."""
         return self._each(lambda values: values.to(device))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
@@ -90,7 +215,7 @@ class LabelBatch:
 
 
 def fill_slots(genres: Sequence[int], slots: int) -> list[int]:
-    """Genre ids and EMPTY_SLOT after them, `slots` in all."""
+    """Return genre ids and EMPTY_SLOT after them, `slots` in all."""
     if len(genres) > slots:
         raise ValueError(f"{len(genres)} genres do not fit in {slots} slots")
     return [*genres, *[EMPTY_SLOT] * (slots - len(genres))]
@@ -103,3 +228,24 @@ def _columns(mixtures: Sequence[Mixture], empty: int) -> tuple[Tensor, Tensor]:
     ids = [[*mixture.ids, *[empty] * more] for mixture, more in zip(mixtures, missing, strict=True)]
     weights = [[*mixture.weights, *[0.0] * more] for mixture, more in zip(mixtures, missing, strict=True)]
     return torch.tensor(ids), torch.tensor(weights)
+
+
+def _lyric_windows(places: Sequence[Place], shape: WindowShape) -> Tensor:
+    """The window of the lyrics at each place, (B, characters)."""
+    found: dict[tuple[int, int, int], np.ndarray] = {}  # the samples of a song share their windows
+    keys = [(id(one.song), one.start, one.segment.lyrics_shift) for one in places]
+    for key, place in zip(keys, places, strict=True):
+        if key not in found:
+            found[key] = place.lyric_window(shape).ids
+    return torch.from_numpy(np.stack([found[key] for key in keys]))
+
+
+def _piano_rolls(places: Sequence[Place], shape: WindowShape) -> Tensor:
+    """The piano roll at each place, (B, context, channels); zeros for songs without notes."""
+    rate = shape.sample_rate / shape.hop
+    found: dict[tuple[int, int], np.ndarray] = {}
+    keys = [(id(one.song), one.start) for one in places]
+    for key, place in zip(keys, places, strict=True):
+        if key not in found:
+            found[key] = (place.song.notes or NO_NOTES).roll(place.start, shape.context, rate=rate)
+    return torch.from_numpy(np.stack([found[key] for key in keys]))

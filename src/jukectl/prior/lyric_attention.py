@@ -16,7 +16,7 @@ from torch import Tensor
 from jukectl.prior.attention import EncoderAttention
 from jukectl.prior.config import AttentionKind, PriorConfig
 from jukectl.prior.labels import LabelBatch
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.transformer import Block
 
 QUERIES = 1_024
@@ -32,7 +32,12 @@ def hearing_layers(config: PriorConfig) -> list[int]:
 
 
 def attention_of(
-    prior: Prior, codes: Tensor, told: LabelBatch | Conditioning, layer: int, head: int, upper: Tensor | None = None
+    prior: Prior,
+    codes: Tensor,
+    told: LabelBatch | ConditioningTensors,
+    layer: int,
+    head: int,
+    upper: Tensor | None = None,
 ) -> Tensor:
     """Weights (B, T, L) that a head of a layer gives to the characters for the codes (B, T) of a window, float32.
 
@@ -51,7 +56,7 @@ def attention_of(
 
 
 def attentions_of(
-    prior: Prior, codes: Tensor, told: LabelBatch | Conditioning, upper: Tensor | None = None
+    prior: Prior, codes: Tensor, told: LabelBatch | ConditioningTensors, upper: Tensor | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """Each layer that attends to lyrics, and the weights (B, H, T, L) of all its heads, see `attention_of`."""
     for layer, (query, key) in _queries(prior, codes, told, upper, prior.config.depth):
@@ -61,7 +66,7 @@ def attentions_of(
 def score_heads(
     prior: Prior,
     codes: Tensor,
-    told: LabelBatch | Conditioning,
+    told: LabelBatch | ConditioningTensors,
     score: Callable[[int, npt.NDArray[np.float32]], float],
     upper: Tensor | None = None,
 ) -> dict[tuple[int, int], float]:
@@ -79,11 +84,11 @@ def score_heads(
 
 @torch.inference_mode()
 def _queries(
-    prior: Prior, codes: Tensor, told: LabelBatch | Conditioning, upper: Tensor | None, stop: int
+    prior: Prior, codes: Tensor, told: LabelBatch | ConditioningTensors, upper: Tensor | None, stop: int
 ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
     """Of each layer below `stop` that attends to lyrics the codes' queries (B, H, T, D) and the keys (B, H, n, D)."""
     config, lead = prior.config, prior.config.lead
-    conditioning = told if isinstance(told, Conditioning) else prior.conditioning(told, upper)
+    conditioning = told if isinstance(told, ConditioningTensors) else prior.conditioning(told, upper)
     hearing = hearing_layers(config)
     x = prior.inputs(codes[:, :-1], conditioning, 0, lead + codes.shape[1])
     states = prior.transformer.states(conditioning.lyrics if not lead else None)

@@ -26,8 +26,8 @@ from jukectl.prior.transformer import POSITION_STD, WEIGHT_STD, KVCache, Transfo
 
 
 @dataclass(frozen=True, eq=False)
-class Conditioning:
-    """What is computed once a window."""
+class ConditioningTensors:
+    """Tensors that are computed from labels once a window, and read at each of its positions."""
 
     start: Tensor  # (B, width), in place of the embedding of what stands before the first position
     positions: Tensor | None  # (B, n, width), added at the codes; n may exceed the codes at hand
@@ -136,12 +136,12 @@ class Prior(nn.Module):
         return (shared + self.config.context * bits) / total
 
     @torch.inference_mode()
-    def conditioning(self, labels: LabelBatch, upper: Tensor | None = None) -> Conditioning:
+    def conditioning(self, labels: LabelBatch, upper: Tensor | None = None) -> ConditioningTensors:
         """What a window is conditioned on, for `prefill` and `step`: computed once, then used at every position."""
         if not self._row_by_row(len(labels)):
             return self._condition(labels, upper)
         rows = range(len(labels))
-        return Conditioning.join(
+        return ConditioningTensors.join(
             [self._condition(labels.row(row), None if upper is None else upper[row : row + 1]) for row in rows]
         )
 
@@ -150,7 +150,9 @@ class Prior(nn.Module):
         return KVCache.allocate(self.config.stack, batch, device=self.device, dtype=self.dtype)
 
     @torch.inference_mode()
-    def prefill(self, codes: Tensor, conditioning: Conditioning, cache: KVCache, *, chunk: int | None = None) -> Tensor:
+    def prefill(
+        self, codes: Tensor, conditioning: ConditioningTensors, cache: KVCache, *, chunk: int | None = None
+    ) -> Tensor:
         """Read the known codes (B, n), n from 0 to context - 1, into the cache; returns the logits (B, K) of code n.
 
         `chunk` positions are read at a time, rounded up to whole blocks, which bounds the memory; None reads all.
@@ -168,7 +170,7 @@ class Prior(nn.Module):
         return self._next_logits(last, codes.shape[1], conditioning)
 
     @torch.inference_mode()
-    def step(self, code: Tensor, position: int, conditioning: Conditioning, cache: KVCache) -> Tensor:
+    def step(self, code: Tensor, position: int, conditioning: ConditioningTensors, cache: KVCache) -> Tensor:
         """Read the code (B,) before `position`, the one drawn last; returns the logits (B, K) at `position`."""
         place = self.config.lead + position
         if place != cache.length:
@@ -183,14 +185,14 @@ class Prior(nn.Module):
         hidden = self.transformer.step(pad_rows(x), cache)[: len(code)]
         return self._next_logits(hidden, position, conditioning)
 
-    def _condition(self, labels: LabelBatch, upper: Tensor | None) -> Conditioning:
+    def _condition(self, labels: LabelBatch, upper: Tensor | None) -> ConditioningTensors:
         return self._told(labels, upper)[0]
 
-    def _told(self, labels: LabelBatch, upper: Tensor | None) -> tuple[Conditioning, Tensor | None]:
+    def _told(self, labels: LabelBatch, upper: Tensor | None) -> tuple[ConditioningTensors, Tensor | None]:
         """The conditioning, and what characters are foretold from, where that is not in the codes' sequence."""
         start = self.artist_genre(labels).squeeze(1)
         heard, states = self._read_lyrics(labels)
-        return Conditioning(start, self._at_positions(labels, upper), heard), states
+        return ConditioningTensors(start, self._at_positions(labels, upper), heard), states
 
     def _at_positions(self, labels: LabelBatch, upper: Tensor | None) -> Tensor | None:
         """What is added at the codes, (B, n, width): the place of each, and the notes where any are told."""
@@ -215,7 +217,7 @@ class Prior(nn.Module):
             return self.codes(lyrics_of(labels, self.config.lead) + self.config.codebook_size), None
         return None, None
 
-    def _code_logits(self, hidden: Tensor, conditioning: Conditioning) -> Tensor:
+    def _code_logits(self, hidden: Tensor, conditioning: ConditioningTensors) -> Tensor:
         """The last hidden states (B, lead + T, width) to the logits of the codes (B, T, K)."""
         hidden, positions = hidden[:, self.config.lead :], conditioning.positions
         return self.logits(hidden, None if positions is None else positions[:, : hidden.shape[1]])
@@ -238,14 +240,14 @@ class Prior(nn.Module):
         """
         return batch > 1 and self.device.type == "cpu"
 
-    def _hidden(self, codes: Tensor, conditioning: Conditioning) -> Tensor:
+    def _hidden(self, codes: Tensor, conditioning: ConditioningTensors) -> Tensor:
         """Codes (B, n) to the last hidden states (B, lead + n + 1, width)."""
         self._check_length(codes.shape[1] + 1, conditioning)
         inputs = self.inputs(codes, conditioning, 0, self.config.lead + codes.shape[1] + 1)
         hidden: Tensor = self.transformer(inputs, lyrics=conditioning.lyrics)
         return hidden
 
-    def _read(self, codes: Tensor, conditioning: Conditioning, cache: KVCache, *, chunk: int | None) -> Tensor:
+    def _read(self, codes: Tensor, conditioning: ConditioningTensors, cache: KVCache, *, chunk: int | None) -> Tensor:
         """Codes (B, n) into the cache; the last hidden state (B, width)."""
         total, block = self.config.lead + codes.shape[1] + 1, self.config.block
         stride = total if chunk is None else -(-chunk // block) * block
@@ -255,7 +257,7 @@ class Prior(nn.Module):
             hidden = self.transformer(inputs, cache, start=start, lyrics=conditioning.lyrics)
         return hidden[:, -1]
 
-    def inputs(self, codes: Tensor, conditioning: Conditioning, start: int, stop: int) -> Tensor:
+    def inputs(self, codes: Tensor, conditioning: ConditioningTensors, start: int, stop: int) -> Tensor:
         """What the transformer reads at positions start..stop, (B, stop - start, width), given the codes (B, n).
 
         At position 0 that is the start, then come the characters of the lyrics, where they are in the sequence, and the
@@ -283,7 +285,7 @@ class Prior(nn.Module):
             hidden = hidden + positions
         return F.linear(hidden, table if ids is None else table[ids])
 
-    def _next_logits(self, hidden: Tensor, position: int, conditioning: Conditioning) -> Tensor:
+    def _next_logits(self, hidden: Tensor, position: int, conditioning: ConditioningTensors) -> Tensor:
         """The last position's hidden states (B, width) to logits (B, K)."""
         positions = None if conditioning.positions is None else conditioning.positions[:, position]
         if not self._row_by_row(len(hidden)):
@@ -291,7 +293,7 @@ class Prior(nn.Module):
         rows = range(len(hidden))
         return torch.stack([self.logits(hidden[row], None if positions is None else positions[row]) for row in rows])
 
-    def _check_length(self, total: int, conditioning: Conditioning) -> None:
+    def _check_length(self, total: int, conditioning: ConditioningTensors) -> None:
         """Raise ValueError where `total` positions are more than the model or the conditioning has."""
         if total > self.config.context:
             raise ValueError(f"{total} codes do not fit in the context of {self.config.context}")

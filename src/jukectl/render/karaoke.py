@@ -21,7 +21,7 @@ from jukectl.plots.alignment import Alignment, DrawnWord, draw_alignment
 from jukectl.prior.lyric_attention import monotonicity, score_heads, word_onsets
 from jukectl.progress import Listener, Progress, warn
 from jukectl.sampling.attention import SongAttention, song_attention
-from jukectl.sampling.level import LevelJob, conditioning_of
+from jukectl.sampling.level import LevelJob, conditioning_tensors
 
 
 def karaoke_paths(song: Song, sample: int) -> tuple[Path, ...]:
@@ -82,7 +82,9 @@ def _head(job: LevelJob, codes: Codes, sample: int) -> tuple[int, int]:
         return lyrics.alignment_layer, lyrics.alignment_head
     window = job.windows(0)[0]
     own = torch.from_numpy(codes.array[sample, : window.stop].astype("int64"))[None].to(job.device)
-    scores = score_heads(job.prior, own, conditioning_of(job, sample, window), lambda _, weights: monotonicity(weights))
+    scores = score_heads(
+        job.prior, own, conditioning_tensors(job, sample, window), lambda _, weights: monotonicity(weights)
+    )
     return max(scores, key=scores.__getitem__)
 
 

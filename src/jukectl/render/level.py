@@ -15,7 +15,7 @@ from jukectl.codes.recipe import Made, Recipe
 from jukectl.codes.song import Song
 from jukectl.codes.trunk import begins_of
 from jukectl.errors import NotASong, NotCodes, OutOfMemory, RecipeDiffers, is_out_of_memory
-from jukectl.plan.conditioning import told
+from jukectl.plan.conditioning import conditioning_of
 from jukectl.plan.device import Machine, single_thread
 from jukectl.plan.eta import Pace
 from jukectl.plan.forecast import get_to_know, goals
@@ -89,7 +89,9 @@ def _key(recipe: Recipe, job: LevelJob, before: Codes) -> str:
     label = job.level.label
     worn = [(one.sha256, one.strength) for one in recipe.adapters if one.level is job.level]
     upper = hashlib.sha256(job.upper.tobytes()).hexdigest() if job.upper is not None else ""
-    told = (job.segments, job.song_samples, job.offset, job.lyrics, *filter(None, job.lyric_onsets))
+    song = job.conditioning
+    onsets = () if song.lyrics.onsets is None else (song.lyrics.onsets,)
+    labels = (song.segments, song.song_samples, song.start_samples, (song.lyrics.ids,), *onsets)
     parts = (
         job.seed,
         job.total,
@@ -97,7 +99,7 @@ def _key(recipe: Recipe, job: LevelJob, before: Codes) -> str:
         before.digest(),
         upper,
         worn,
-        told,
+        labels,
         recipe.model.fingerprints.get(label),
         *([job.streams, job.stream_offset] if job.streams or job.stream_offset else []),
     )
@@ -173,7 +175,7 @@ def _fill_level(
                 preview.write()
             if goal <= grown.done < total:  # at the end it has to tidy up
                 break
-        if level is Level.TOP and request.plots and any(job.lyrics):  # while its prior is there
+        if level is Level.TOP and request.plots and job.conditioning.lyrics.ids:  # while its prior is there
             follow_lyrics(song, recipe, folder.card, lambda total: job, listener=listener)
     return recipe, True
 
@@ -253,22 +255,16 @@ def _job(
     upper: Codes | None,
     listener: Listener,
 ) -> LevelJob:
-    """A level's prior, loaded, with all it is told."""
-    about = told(recipe, folder.card, level, total, lambda text: warn(listener, text))
+    """Return the sampling of a level: its prior, loaded, and what it is conditioned on."""
+    notes = notes_of(song, recipe) if level is Level.TOP else None
     return LevelJob(
+        conditioning=conditioning_of(recipe, folder.card, level, total, lambda text: warn(listener, text), notes=notes),
         prior=folder.prior(level, machine.device, machine.dtype),
         total=total,
         seed=recipe.seed,
-        sampling=recipe.sampling[level],
-        segments=about.segments,
-        song_samples=about.song_samples,
-        offset=about.begins,
         streams=recipe.sample_numbers,
         stream_offset=begins_of(recipe) * folder.card.vqvae.hop(Level.TOP) // folder.card.vqvae.hop(level),
-        lyrics=(about.lyrics,),
-        lyric_onsets=(about.onsets,),
         upper=None if upper is None else upper.array,
-        notes=notes_of(song, recipe) if level is Level.TOP else None,
         device=machine.device,
         int8=machine.precision == "int8",
     )

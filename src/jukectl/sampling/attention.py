@@ -7,8 +7,9 @@ import numpy.typing as npt
 import torch
 
 from jukectl.lyrics.window import PADDING
+from jukectl.prior.labels import WindowShape
 from jukectl.prior.lyric_attention import attention_of
-from jukectl.sampling.level import LevelJob, conditioning_of, sung_window
+from jukectl.sampling.level import LevelJob, conditioning_tensors
 
 SHORTEST_ROW = 0.02
 """Seconds that a row covers at least."""
@@ -39,7 +40,8 @@ def song_attention(
     would have added them, so a prompt gets its attention too.
     """
     config, made = job.prior.config, len(codes)
-    characters = len(job.lyrics[0 if len(job.lyrics) == 1 else sample])
+    shape = WindowShape.of(config)
+    characters = len(job.conditioning.lyrics.ids)
     code_seconds = config.hop / config.sample_rate
     together = max(round(SHORTEST_ROW / code_seconds), -(-made * characters // LARGEST), 1)  # codes of a row
     rows = -(-made // together)
@@ -51,9 +53,10 @@ def song_attention(
             break
         # one forward pass over the finished window gives the attention of every step that sampled it
         own = torch.from_numpy(codes[window.start : stop].astype(np.int64))[None].to(job.device)
-        looked = attention_of(job.prior, own, conditioning_of(job, sample, window), layer, head)[0, window.prefix :]
+        tensors = conditioning_tensors(job, sample, window)
+        looked = attention_of(job.prior, own, tensors, layer, head)[0, window.prefix :]
         # a window's lyrics are a part of the text: `places` maps its characters to those of the whole text
-        places = sung_window(job, sample, window.start, job.segment(window).lyrics_shift).places
+        places = job.place(window).lyric_window(shape).places
         there = places != PADDING
         row = np.arange(first, stop) // together
         np.add.at(weights, (row[:, None], places[there]), looked.cpu().numpy()[:, there])

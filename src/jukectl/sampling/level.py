@@ -3,8 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 import numpy as np
@@ -15,26 +14,18 @@ from jukectl.codes.archive import Codes, SpanCodes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.errors import is_out_of_memory
-from jukectl.lyrics.window import LyricWindow, lyric_window
-from jukectl.midi.roll import ToldNotes
-from jukectl.prior.config import PriorConfig
-from jukectl.prior.labels import LabelBatch
-from jukectl.prior.mixture import Mixture
-from jukectl.prior.model import Conditioning, Prior
-from jukectl.prior.vocabulary import UNLABELLED
+from jukectl.prior.labels import Conditioning, LabelBatch, Place, Segment, WindowShape
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.decoders.choose import decoder_for
 from jukectl.sampling.draw import uniforms
 from jukectl.sampling.footprint import BatchPlan
 from jukectl.sampling.spans import Spans, spans_of
 from jukectl.sampling.windows import (
-    Segment,
     Window,
     advance_codes,
     cut_window,
-    cuts_of,
     plan_windows,
-    segment_at,
     song_offset,
     upper_span,
 )
@@ -56,18 +47,10 @@ class LevelJob:
     prior: Prior
     total: int  # codes that the level will have
     seed: int
-    sampling: LevelSampling
-    song_samples: int  # total length for the timing conditioner, in audio samples
-    artist: int = UNLABELLED
-    genres: tuple[int, ...] = (UNLABELLED,)
-    offset: int = 0  # audio samples of that song before the level's first code
-    segments: tuple[Segment, ...] = ()  # replace artist, genres and settings, for mixtures and scheduled changes
+    conditioning: Conditioning
     upper: np.ndarray | None = field(default=None, repr=False)  # (samples, frames) codes of the level above
     streams: tuple[int, ...] = ()  # random stream of each sample; default 0, 1, 2 ...
     stream_offset: int = 0  # position of the first code in the random stream, for a part of a longer song
-    lyrics: tuple[tuple[int, ...], ...] = ((),)  # ids of all characters: one text, or one for each sample
-    lyric_onsets: tuple[tuple[int, ...] | None, ...] = (None,)  # of each text, in audio samples; None: spread evenly
-    notes: ToldNotes | None = None  # times in seconds from the level's first code
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     int8: bool = False  # 8-bit weights, CPU only
 
@@ -85,17 +68,20 @@ class LevelJob:
         """Return the random stream of a sample."""
         return self.streams[sample] if self.streams else sample
 
+    @property
+    def sampling(self) -> LevelSampling:
+        """Settings at the start of the level; `advance` and `parallel` are the same throughout."""
+        return self.conditioning.segments[0].sampling
+
     def segment(self, window: Window) -> Segment:
         """Return the segment that a window's new codes belong to."""
-        if self.segments:
-            # windows are cut at segment boundaries, so the first new code stands for all of them
-            return segment_at(self.segments, window.start + window.prefix)
-        return Segment(artist=Mixture.of(self.artist), genres=Mixture.of(*self.genres), sampling=self.sampling)
+        # windows are cut at segment boundaries, so the first new code stands for all of them
+        return self.conditioning.segment_at(window.start + window.prefix)
 
-    @property
-    def rows_per_sample(self) -> int:
-        """Rows of the decoder's batch per sample at most: two under classifier-free guidance."""
-        return max([self.sampling.rows, *(segment.sampling.rows for segment in self.segments)])
+    def place(self, window: Window) -> Place:
+        """Return a window's place in the song."""
+        offset = song_offset(window.start, self.prior.config, self.conditioning.start_samples)
+        return Place(song=self.conditioning, segment=self.segment(window), start=window.start, offset=offset)
 
     def positions(self, window: Window) -> tuple[int, int]:
         """Return the positions (start, stop) of a window's new codes in the sample's random stream."""
@@ -103,7 +89,7 @@ class LevelJob:
 
     def windows(self, done: int) -> list[Window]:
         """Return the windows that remain when `done` codes exist."""
-        context, cuts = self.prior.config.context, cuts_of(self.segments)
+        context, cuts = self.prior.config.context, self.conditioning.cuts
         advance = advance_codes(context, self.sampling.advance, self.ratio)
         return list(plan_windows(self.total, context=context, advance=advance, done=done, ratio=self.ratio, cuts=cuts))
 
@@ -206,7 +192,7 @@ def _batches(job: LevelJob, windows: Sequence[Window]) -> Iterator[dict[int, Win
     share their sampling settings; windows that add none are left out.
     """
     # the n-th piece of every window before any piece after it: a piece needs the codes of the piece before as prefix
-    for pieces in zip_longest(*(cut_window(window, cuts_of(job.segments)) for window in windows)):
+    for pieces in zip_longest(*(cut_window(window, job.conditioning.cuts) for window in windows)):
         groups: dict[tuple[int, int, LevelSampling], dict[int, Window]] = {}
         for span, window in enumerate(pieces):
             if window is not None and window.new:
@@ -241,7 +227,7 @@ class _WindowSampler:
             smaller = self._batch.halved(job.prior.config)
             try:
                 if self._decoder is None:
-                    count = min(self._batch.samples, self._most) * job.rows_per_sample
+                    count = min(self._batch.samples, self._most) * job.conditioning.rows_per_sample
                     self._decoder = decoder_for(job.prior, count, job.sampling, int8=job.int8)
                 return _sample_rows(job, rows, prefix, report, self._decoder, self._batch)
             except (MemoryError, RuntimeError) as error:
@@ -287,7 +273,7 @@ def _sample_group(
     decoder.draw_with(settings)
     # under classifier-free guidance the batch is doubled: B conditional rows, then B unconditional ones
     prefix = np.tile(prefix.astype(np.int64), (settings.rows, 1))
-    decoder.begin(torch.from_numpy(prefix), _conditioning(job, rows, twice=settings.rows > 1), chunk)
+    decoder.begin(torch.from_numpy(prefix), _conditioning(job, rows, guided=settings.rows > 1), chunk)
     drawn, made, at_once = [], 0, 1
     while made < uniform.shape[1]:
         began = time.perf_counter()
@@ -303,88 +289,25 @@ def _sample_group(
     return new.where(new < job.prior.config.codebook_size, 0).numpy()
 
 
-def conditioning_of(job: LevelJob, sample: int, window: Window) -> Conditioning:
-    """Return the conditioning of one window of a sample."""
+def conditioning_tensors(job: LevelJob, sample: int, window: Window) -> ConditioningTensors:
+    """Return what the prior computes once for one window of a sample."""
     return _conditioning(job, [_Row(sample, window)])
 
 
-def sung_window(job: LevelJob, sample: int, start: int, shift: int = 0) -> LyricWindow:
-    """Return the lyrics that a window starting at code `start` is conditioned on, for a prior with lyrics.
+def _conditioning(job: LevelJob, rows: Sequence[_Row], *, guided: bool = False) -> ConditioningTensors:
+    """Return what the prior computes once for B windows: from their labels, and the upper codes of the same span.
 
-    With a `shift`, in audio samples, return those of a window that much later in the song.
+    With `guided`, for 2B rows: the second half has no artist, genre and notes, but the same timing, lyrics and codes.
     """
-    config = job.prior.config
-    assert config.lyrics is not None
-    onsets = job.lyric_onsets[0 if len(job.lyric_onsets) == 1 else sample]
-    if onsets is None:
-        # without times the place in the text follows from the relative place in the song, by the same offset that the
-        # timing conditioner sees; a shift is clamped to the song, outside of which there is no such place
-        offset = song_offset(start, config, job.offset)
-        offset = min(max(offset + shift, 0), job.song_samples - 1) if shift else offset
-    else:  # with times, the true offset: the limits of the timing conditioner do not matter
-        offset = job.offset + start * config.hop + shift
-    return lyric_window(
-        job.lyrics[0 if len(job.lyrics) == 1 else sample],
-        config.lyrics.characters,
-        total_length=job.song_samples,
-        offset=offset,
-        sample_length=config.window_samples,
-        onsets=onsets,
-    )
+    labels = LabelBatch.of([job.place(row.window) for row in rows], WindowShape.of(job.prior.config), job.device)
+    batches = [labels, labels.unconditioned()] if guided else [labels]
+    upper = None if job.upper is None else _upper_codes(job, job.upper, rows)
+    parts = [job.prior.conditioning(batch, upper) for batch in batches]
+    return ConditioningTensors.join(parts) if guided else parts[0]
 
 
-def _conditioning(job: LevelJob, rows: Sequence[_Row], *, twice: bool = False) -> Conditioning:
-    """Return the conditioning of B rows: labels at each window's place in the song, and its upper codes.
-
-    With `twice`, for 2B rows: the second half has no artist, genre and notes, but the same timing, lyrics and codes.
-    """
-    config = job.prior.config
-    segments = [job.segment(row.window) for row in rows]
-    labels = LabelBatch.repeat(
-        len(rows),
-        slots=config.genre_slots,
-        total_length=job.song_samples,
-        sample_length=config.window_samples,  # of a whole window also where it has fewer codes, as published
-        device=job.device,
-    )
-    labels = labels.styled([segment.artist for segment in segments], [segment.genres for segment in segments])
-    offsets = [song_offset(row.window.start, config, job.offset) for row in rows]
-    labels = replace(labels, offset=torch.tensor(offsets, dtype=torch.int64, device=job.device))
-    if config.lyrics is not None:
-        labels = replace(labels, lyrics=_lyric_windows(job, rows))
-    if config.midi is not None and job.notes is not None:
-        labels = replace(labels, notes=_rolls(job.notes, rows, config).to(job.device))
-    batches = [labels, replace(labels.unlabelled(), notes=None)] if twice else [labels]
-    if job.upper is None:
-        return _joined([job.prior.conditioning(each) for each in batches])
-    spans = [upper_span(row.window, config.context, job.ratio, job.upper.shape[1]) for row in rows]
-    parts = [job.upper[row.sample, start:stop] for row, (start, stop) in zip(rows, spans, strict=True)]
-    upper = torch.from_numpy(np.stack(parts).astype(np.int64)).to(job.device)  # (B, upper context)
-    return _joined([job.prior.conditioning(each, upper) for each in batches])
-
-
-def _rolls(notes: ToldNotes, rows: Sequence[_Row], config: PriorConfig) -> Tensor:
-    """Return the piano roll (B, context, channels) of each window."""
-    rate = config.sample_rate / config.hop
-
-    @cache  # all samples share the notes, so windows with one start share the roll
-    def roll(start: int) -> np.ndarray:
-        return notes.roll(start, config.context, rate=rate)
-
-    return torch.from_numpy(np.stack([roll(row.window.start) for row in rows]))
-
-
-def _joined(parts: Sequence[Conditioning]) -> Conditioning:
-    return Conditioning.join(parts) if len(parts) > 1 else parts[0]
-
-
-def _lyric_windows(job: LevelJob, rows: Sequence[_Row]) -> Tensor:
-    """Return the lyrics (B, characters) of each window."""
-
-    @cache
-    def ids(sample: int, start: int, shift: int) -> np.ndarray:
-        return sung_window(job, sample, start, shift).ids
-
-    one = len(job.lyrics) == 1  # one text serves all samples, so its windows are computed once
-    windows = [ids(0 if one else row.sample, row.window.start, job.segment(row.window).lyrics_shift) for row in rows]
-    return torch.from_numpy(np.stack(windows)).to(job.device)
+def _upper_codes(job: LevelJob, upper: np.ndarray, rows: Sequence[_Row]) -> Tensor:
+    """Return the codes (B, upper context) above each window."""
+    spans = [upper_span(row.window, job.prior.config.context, job.ratio, upper.shape[1]) for row in rows]
+    parts = [upper[row.sample, start:stop] for row, (start, stop) in zip(rows, spans, strict=True)]
+    return torch.from_numpy(np.stack(parts).astype(np.int64)).to(job.device)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from jukectl.prior.labels import LabelBatch
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.sampling.decoders.base import Decoder
 
 SMALLEST_CODEBOOK = 16  # prefix codes are below this, so they are valid for every prior
@@ -127,7 +127,7 @@ class Candidate:
     """A decoder and the conditioning of its window."""
 
     decoder: Decoder
-    conditioning: Conditioning
+    conditioning: ConditioningTensors
 
     @classmethod
     def of(cls, prior: Prior, decoder: Decoder, samples: int = 1) -> "Candidate":
@@ -174,7 +174,7 @@ def interleaved(
     return times
 
 
-def conditioning(prior: Prior, samples: int) -> Conditioning:
+def conditioning(prior: Prior, samples: int) -> ConditioningTensors:
     """Return the conditioning of some window: no artist, genre or lyrics, and upper codes of 0."""
     config, device = prior.config, prior.device
     labels = LabelBatch.repeat(

@@ -1,12 +1,9 @@
 """Windows of a level: the codes that each one sees and adds. Numbers, no tensors: every case is tested in no time."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import PriorConfig
-from jukectl.prior.mixture import Mixture
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,24 +103,3 @@ def song_offset(start: int, config: PriorConfig, begins: int = 0) -> int:
     # No window may end after the longest song of the training data: the published models stop with an assertion there.
     # In a longer song, later windows are conditioned on the last position that the prior can represent.
     return min(offset, max(int(config.timing.max_seconds * config.sample_rate) - config.window_samples, 0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """Conditioning and settings of the codes of a level from `start` up to the start of the next segment."""
-
-    start: int = 0  # code, from the start of the sample
-    artist: Mixture
-    genres: Mixture
-    sampling: LevelSampling
-    lyrics_shift: int = 0  # audio samples by which the lyrics are taken from a later place in the song
-
-
-def segment_at(segments: Sequence[Segment], code: int) -> Segment:
-    """Return the segment that a code belongs to. The first segment starts at code 0."""
-    return segments[bisect_right([segment.start for segment in segments], code) - 1]
-
-
-def cuts_of(segments: Sequence[Segment]) -> tuple[int, ...]:
-    """Return the codes at which one segment ends and the next starts."""
-    return tuple(segment.start for segment in segments[1:])

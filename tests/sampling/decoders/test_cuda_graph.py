@@ -21,7 +21,7 @@ from jukectl.prior.config import (
     TimingConfig,
 )
 from jukectl.prior.labels import LabelBatch
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.sampling.decoders.base import Decoder, EagerDecoder
 from jukectl.sampling.decoders.cuda_graph import GraphDecoder
 
@@ -75,7 +75,7 @@ def prior(request: pytest.FixtureRequest) -> Prior:
     return make_prior(request.param)
 
 
-def make_window(prior: Prior, batch: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, Conditioning]:
+def make_window(prior: Prior, batch: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, ConditioningTensors]:
     """Codes (B, context), uniform numbers of the same shape, and what a window is told."""
     config, device = prior.config, prior.device
     chance = torch.Generator().manual_seed(seed)

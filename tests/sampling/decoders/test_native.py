@@ -22,7 +22,7 @@ from jukectl.prior.config import (
     TimingConfig,
 )
 from jukectl.prior.labels import LabelBatch
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.decoders.choose import decoder_for
 from jukectl.sampling.decoders.native import NativeDecoder, is_supported
@@ -110,7 +110,7 @@ def make_prior(kind: str) -> Prior:
     return prior
 
 
-def condition(prior: Prior, rows: int) -> Conditioning:
+def condition(prior: Prior, rows: int) -> ConditioningTensors:
     config = prior.config
     torch.manual_seed(2)
     labels = LabelBatch(
@@ -180,7 +180,7 @@ def test_a_sample_has_the_same_bits_in_any_batch_and_in_any_pieces(kind, precisi
     conditioning, uniform = condition(prior, 7), torch.rand(7, 12, dtype=torch.float64)
 
     def logits(decoder, rows, pieces):
-        chosen = Conditioning.join([conditioning.row(row) for row in rows])
+        chosen = ConditioningTensors.join([conditioning.row(row) for row in rows])
         decoder.begin(codes[rows.start : rows.stop], chosen)
         for piece in uniform[rows.start : rows.stop].split(pieces, dim=1):
             decoder.decode(piece)

@@ -8,11 +8,11 @@ import torch
 from jukectl.prior.attention import CacheLayout
 from jukectl.prior.config import AttentionKind, PriorConfig
 from jukectl.prior.labels import LabelBatch
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.sampling.decoders.static_step import SightTable, StaticStep, page_size
 
 
-def make_conditioning(prior: Prior, batch: int) -> Conditioning:
+def make_conditioning(prior: Prior, batch: int) -> ConditioningTensors:
     """Of labels, lyrics and upper codes that differ from row to row."""
     config, rows = prior.config, torch.arange(batch)
     lyrics = upper = None
@@ -35,7 +35,7 @@ def make_codes(config: PriorConfig, batch: int) -> torch.Tensor:
     return torch.randint(0, config.codebook_size, (batch, config.context))
 
 
-def logits_of_steps(prior: Prior, codes: torch.Tensor, known: int, conditioning: Conditioning) -> torch.Tensor:
+def logits_of_steps(prior: Prior, codes: torch.Tensor, known: int, conditioning: ConditioningTensors) -> torch.Tensor:
     """Logits (B, T - known, K) by `Prior.prefill` and `Prior.step`."""
     cache = prior.new_cache(len(codes))
     logits = [prior.prefill(codes[:, :known], conditioning, cache)]
@@ -46,7 +46,7 @@ def logits_of_steps(prior: Prior, codes: torch.Tensor, known: int, conditioning:
 
 @torch.inference_mode()
 def logits_of_static_steps(
-    step: StaticStep, codes: torch.Tensor, known: int, conditioning: Conditioning, chunk: int | None = None
+    step: StaticStep, codes: torch.Tensor, known: int, conditioning: ConditioningTensors, chunk: int | None = None
 ) -> torch.Tensor:
     """The same by `StaticStep`, with one tensor for the code and one for the position."""
     logits = [step.begin(codes[:, :known], conditioning, chunk)]

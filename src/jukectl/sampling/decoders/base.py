@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from jukectl.codes.recipe import LevelSampling
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.transformer import KVCache
 from jukectl.sampling.draw import draw, guided
 
@@ -27,7 +27,7 @@ class Decoder(ABC):
         self.settings = settings
 
     @abstractmethod
-    def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:
+    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
         """Read the known codes (B, n), `chunk` positions at a time or all at once."""
 
     @abstractmethod
@@ -48,7 +48,7 @@ class EagerDecoder(Decoder):
         self.device = prior.device
 
     @torch.inference_mode()
-    def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:
+    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
         """Read the known codes (B, n)."""
         self._conditioning = conditioning
         self._part = KVCache([layer[: len(known)] for layer in self.cache.layers])

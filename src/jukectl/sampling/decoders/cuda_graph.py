@@ -7,7 +7,7 @@ from torch import Tensor
 
 from jukectl.codes.recipe import LevelSampling
 from jukectl.errors import is_out_of_memory
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.decoders.static_step import StaticStep
 from jukectl.sampling.draw import draw, guided
@@ -50,7 +50,7 @@ class GraphDecoder(Decoder):
             self._graphs.clear()
 
     @torch.inference_mode()
-    def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:
+    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
         """Read the known codes (B, n)."""
         self._batch, self._next = known.shape
         self._drawn = self._batch // self.settings.rows  # rows of ids; with guidance there are as many without labels

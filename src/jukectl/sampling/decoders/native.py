@@ -11,7 +11,7 @@ from jukectl.native.packing import Drawing, Layer, Packed, Precision, Stack, flo
 from jukectl.prior.attention import EncoderAttention
 from jukectl.prior.config import AttentionKind
 from jukectl.prior.layers import Affine
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.rotary import rotary_table
 from jukectl.prior.transformer import Block, KVCache
 from jukectl.sampling.decoders.base import Decoder
@@ -98,7 +98,7 @@ class NativeDecoder(Decoder):
         return ctypes.c_void_p(ctypes.addressof(self._stack))
 
     @torch.inference_mode()
-    def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> None:
+    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
         """Read the known codes (B, n). The `chunk` is of no account: a few positions are read at a time in any case."""
         total = self.prior.config.lead + known.shape[1] + 1
         self._position, self._pending = known.shape[1], 1
@@ -138,7 +138,7 @@ class NativeDecoder(Decoder):
         self._pending = 0
         return drawn
 
-    def _hear(self, conditioning: Conditioning, sample: int) -> None:
+    def _hear(self, conditioning: ConditioningTensors, sample: int) -> None:
         """Put the keys and values of the lyrics' states in their places."""
         transformer = self.prior.transformer
         states = transformer.states(conditioning.lyrics)

@@ -14,7 +14,7 @@ from torch import Tensor
 from jukectl.prior.attention import CacheLayout, EncoderAttention
 from jukectl.prior.config import AttentionKind
 from jukectl.prior.layers import pad_rows
-from jukectl.prior.model import Conditioning, Prior
+from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.rotary import rotary_table, rotate
 from jukectl.prior.transformer import Block, KVCache
 
@@ -103,7 +103,7 @@ class StaticStep:
         conditioned = prior.place is not None or prior.midi is not None
         self._places = parameter.new_zeros((rows, config.context, config.width)) if conditioned else None
 
-    def begin(self, known: Tensor, conditioning: Conditioning, chunk: int | None = None) -> Tensor:
+    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> Tensor:
         """Read the known codes (B, n), as `Prior.prefill` does; returns the logits (B, K) of code n."""
         if self._places is not None and conditioning.positions is not None:
             there = conditioning.positions.shape[1]
