@@ -7,7 +7,7 @@ import struct
 import pytest
 import torch
 
-from jukectl.checkpoints.adapters import AdaptedModel, AdapterCard, AdapterFile, Worn, save_adapter
+from jukectl.checkpoints.adapters import AdaptedModel, AdapterCard, AdapterFile, AppliedAdapter, save_adapter
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.errors import BadAdapter, UnknownName
@@ -62,58 +62,60 @@ def test_an_adapter_is_merged_as_strongly_as_asked(make, model):
     adapter = make("a.safetensors")
     product = adapter.tensors[f"{QKV}.down"] @ adapter.tensors[f"{QKV}.up"]
     for strength in (1.0, 0.5, 0.0):
-        worn = AdaptedModel.wear(model, [Worn(adapter, strength)])
-        torch.testing.assert_close(weight(worn), weight(model) + strength * 4.0 / 2 * product)
+        adapted = AdaptedModel.with_adapters(model, [AppliedAdapter(adapter, strength)])
+        torch.testing.assert_close(weight(adapted), weight(model) + strength * 4.0 / 2 * product)
 
 
 def test_several_add_up_each_at_its_own_level(make, model):
     first, second, lower = make("a", seed=1), make("b", seed=2), make("c", Level.MIDDLE, seed=3)
-    worn = AdaptedModel.wear(model, [Worn(first), Worn(second, 0.5), Worn(lower)])
+    adapted = AdaptedModel.with_adapters(
+        model, [AppliedAdapter(first), AppliedAdapter(second, 0.5), AppliedAdapter(lower)]
+    )
     terms = [one.tensors[f"{QKV}.down"] @ one.tensors[f"{QKV}.up"] for one in (first, second, lower)]
-    torch.testing.assert_close(weight(worn), weight(model) + 2 * terms[0] + terms[1])
-    torch.testing.assert_close(weight(worn, Level.MIDDLE), weight(model, Level.MIDDLE) + 2 * terms[2])
-    assert torch.equal(weight(worn, Level.BOTTOM), weight(model, Level.BOTTOM))
+    torch.testing.assert_close(weight(adapted), weight(model) + 2 * terms[0] + terms[1])
+    torch.testing.assert_close(weight(adapted, Level.MIDDLE), weight(model, Level.MIDDLE) + 2 * terms[2])
+    assert torch.equal(weight(adapted, Level.BOTTOM), weight(model, Level.BOTTOM))
 
 
 def test_new_names_have_the_rows_that_were_learned(make, model):
     first = make("a", artists=("Zoë",), genres=("Tango",))
     second = make("b", artists=("Ümit", "ZOË"), seed=1)
-    worn = AdaptedModel.wear(model, [Worn(first), Worn(second)])
-    assert worn.card.vocabulary.artists == ("unlabelled", "Ada", "Björk B.", "Zoë", "Ümit")
-    assert worn.card.labels(Level.TOP, "zoë", ("Tango",)) == (3, (3,))
-    assert worn.card.labels(Level.TOP, "Ada", ("Jazz",)) == model.card.labels(Level.TOP, "Ada", ("Jazz",))
-    rows, before = (one.prior(Level.TOP, CPU).artist_genre.artist.weight for one in (worn, model))
+    adapted = AdaptedModel.with_adapters(model, [AppliedAdapter(first), AppliedAdapter(second)])
+    assert adapted.card.vocabulary.artists == ("unlabelled", "Ada", "Björk B.", "Zoë", "Ümit")
+    assert adapted.card.labels(Level.TOP, "zoë", ("Tango",)) == (3, (3,))
+    assert adapted.card.labels(Level.TOP, "Ada", ("Jazz",)) == model.card.labels(Level.TOP, "Ada", ("Jazz",))
+    rows, before = (one.prior(Level.TOP, CPU).artist_genre.artist.weight for one in (adapted, model))
     assert torch.equal(rows[:3], before)
     assert torch.equal(rows[3], second.tensors[f"{ARTISTS}.rows"][1])  # the last one's holds
     assert torch.equal(rows[4], second.tensors[f"{ARTISTS}.rows"][0])
 
 
 def test_a_level_without_the_adapter_takes_the_new_name_for_none(make, model):
-    worn = AdaptedModel.wear(model, [Worn(make("a", artists=("Zoë",), genres=("Tango",)))])
-    assert worn.card.labels(Level.MIDDLE, "Zoë", ("Tango", "Jazz")) == (0, (1,))
-    assert worn.card.labels(Level.MIDDLE, "Zoë", ("Tango",)) == (0, (0,))
-    assert worn.card.unknown_at(Level.MIDDLE, "Zoë", ("Tango", "Jazz")) == ("Zoë", "Tango")
-    assert worn.card.unknown_at(Level.TOP, "Zoë", ("Tango",)) == ()
-    assert worn.card.vocabulary_at(Level.MIDDLE).artists == ("unlabelled", "Ada", "Björk B.")
-    assert len(worn.prior(Level.MIDDLE, CPU).artist_genre.artist.weight) == 3
+    adapted = AdaptedModel.with_adapters(model, [AppliedAdapter(make("a", artists=("Zoë",), genres=("Tango",)))])
+    assert adapted.card.labels(Level.MIDDLE, "Zoë", ("Tango", "Jazz")) == (0, (1,))
+    assert adapted.card.labels(Level.MIDDLE, "Zoë", ("Tango",)) == (0, (0,))
+    assert adapted.card.unknown_at(Level.MIDDLE, "Zoë", ("Tango", "Jazz")) == ("Zoë", "Tango")
+    assert adapted.card.unknown_at(Level.TOP, "Zoë", ("Tango",)) == ()
+    assert adapted.card.vocabulary_at(Level.MIDDLE).artists == ("unlabelled", "Ada", "Björk B.")
+    assert len(adapted.prior(Level.MIDDLE, CPU).artist_genre.artist.weight) == 3
     with pytest.raises(UnknownName, match="Zoë"):
-        worn.card.labels(Level.TOP, "Zoe B.", ())
+        adapted.card.labels(Level.TOP, "Zoe B.", ())
 
 
 def test_names_of_adapters_of_other_levels_in_between_are_none(make, model):
     """The middle level learned the second name alone: the first has a place there, and means nothing."""
-    worn = AdaptedModel.wear(
-        model, [Worn(make("a", artists=("Zoë",))), Worn(make("b", Level.MIDDLE, artists=("Ümit",)))]
+    adapted = AdaptedModel.with_adapters(
+        model, [AppliedAdapter(make("a", artists=("Zoë",))), AppliedAdapter(make("b", Level.MIDDLE, artists=("Ümit",)))]
     )
-    rows = worn.prior(Level.MIDDLE, CPU).artist_genre.artist.weight
-    assert worn.card.labels(Level.MIDDLE, "Ümit", ()) == (4, (0,))
+    rows = adapted.prior(Level.MIDDLE, CPU).artist_genre.artist.weight
+    assert adapted.card.labels(Level.MIDDLE, "Ümit", ()) == (4, (0,))
     assert torch.equal(rows[3], rows[0])
-    assert worn.card.labels(Level.TOP, "Ümit", ()) == (0, (0,))
+    assert adapted.card.labels(Level.TOP, "Ümit", ()) == (0, (0,))
 
 
 def test_an_adapter_of_another_model_is_refused_with_both_named(make, model):
     with pytest.raises(BadAdapter) as caught:
-        AdaptedModel.wear(model, [Worn(make("a", base="0123456789abcdef", model="mini"))])
+        AdaptedModel.with_adapters(model, [AppliedAdapter(make("a", base="0123456789abcdef", model="mini"))])
     assert all(text in str(caught.value) for text in ("mini", "0123456789ab", "tiny", model.fingerprint("top")[:12]))
 
 
@@ -123,7 +125,7 @@ def test_an_adapter_that_does_not_fit_its_own_card_is_refused(make, model, tmp_p
         some = {name: tensor for name, tensor in adapter.tensors.items() if name != left_out}
         save_adapter(tmp_path / "b", adapter.card, some)
         with pytest.raises(BadAdapter, match="does not fit"):
-            AdaptedModel.wear(model, [Worn(AdapterFile.load(tmp_path / "b"))]).prior(Level.TOP, CPU)
+            AdaptedModel.with_adapters(model, [AppliedAdapter(AdapterFile.load(tmp_path / "b"))]).prior(Level.TOP, CPU)
 
 
 def test_what_is_no_adapter_is_refused(make, tmp_path, tiny_model):
@@ -155,6 +157,6 @@ def test_a_model_without_word_lists_gets_names_after_its_ids(make, tiny_model, t
     shutil.copytree(tiny_model, folder)
     card = (folder / "model.toml").read_text(encoding="utf-8")
     (folder / "model.toml").write_text(card[: card.index("[vocabulary]")], encoding="utf-8")
-    worn = AdaptedModel.wear(ModelFolder(folder), [Worn(make("a", artists=("Zoë",)))])
-    assert worn.card.labels(Level.TOP, "Zoë", ("#2",)) == (3, (2,))
-    assert worn.card.labels(Level.TOP, "#1", ()) == (1, (0,))
+    adapted = AdaptedModel.with_adapters(ModelFolder(folder), [AppliedAdapter(make("a", artists=("Zoë",)))])
+    assert adapted.card.labels(Level.TOP, "Zoë", ("#2",)) == (3, (2,))
+    assert adapted.card.labels(Level.TOP, "#1", ()) == (1, (0,))

@@ -25,7 +25,7 @@ def at_hand(tmp_path, tiny_model, monkeypatch):
 
 
 def test_models_at_hand_are_the_embedded_ones_and_the_users(at_hand):
-    assert [model.path.name for model in catalogue.known()] == ["mini", "piano", "mine"]
+    assert [model.path.name for model in catalogue.available().values()] == ["mini", "piano", "mine"]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_published_model_is_found_once_it_is_pulled(at_hand, hub):
     folder = pull("1b-lyrics")
     assert catalogue.find("1b-lyrics").path == folder
     assert catalogue.find(str(folder)).path == folder
-    assert list(catalogue.at_hand()) == ["mini", "piano", "mine", "1b-lyrics"]
+    assert list(catalogue.available()) == ["mini", "piano", "mine", "1b-lyrics"]
 
 
 def test_a_pulled_repository_of_someone_is_found_by_its_name(at_hand, hub):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jukectl.checkpoints.adapters import AdaptedModel, AdapterFile, Worn
+from jukectl.checkpoints.adapters import AdaptedModel, AdapterFile, AppliedAdapter
 from jukectl.checkpoints.assemble import Run, assemble
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
@@ -198,9 +198,9 @@ def test_an_adapter_lowers_bits_and_is_put_on_the_model(recipe, model):
     assert adapter.card.artists == ("Zoë",)
     assert adapter.card.genres == ("Tango",)
     assert path.stat().st_size < model.part("top").stat().st_size
-    worn = AdaptedModel.wear(model, [Worn(adapter)])
+    adapted = AdaptedModel.with_adapters(model, [AppliedAdapter(adapter)])
     task = PriorTask(load_recipe(recipe, PriorRecipe), find_prior(str(model.path), Level.TOP))
-    prior = worn.prior(Level.TOP, CPU)
+    prior = adapted.prior(Level.TOP, CPU)
     with torch.no_grad():
         bits = np.mean([float(prior.loss(one.codes, one.labels)) for one in task.validation])
     assert bits == pytest.approx(min(float(row["bits"]) for row in rows), rel=1e-3)

@@ -107,7 +107,7 @@ def save_adapter(path: Path, card: AdapterCard, tensors: Mapping[str, Tensor]) -
 
 
 @dataclass(frozen=True, eq=False)
-class Worn:
+class AppliedAdapter:
     """An adapter, and how strongly it changes the layers: 1 as it was trained, 0 not at all."""
 
     adapter: AdapterFile
@@ -122,14 +122,16 @@ class AdaptedModel(ModelFolder):
     the same name, the row of the last one holds.
     """
 
-    adapters: tuple[Worn, ...] = ()
+    adapters: tuple[AppliedAdapter, ...] = ()
 
     @classmethod
-    def wear(cls, folder: ModelFolder, adapters: Sequence[Worn]) -> Self:
+    def with_adapters(cls, folder: ModelFolder, adapters: Sequence[AppliedAdapter]) -> Self:
         """`folder` with these adapters; BadAdapter where one was made for another prior than it has."""
-        for worn in adapters:
-            card = worn.adapter.card
-            where = f"{worn.adapter.path} was made for the {card.level.label} prior of {card.model} ({card.base[:12]})"
+        for applied in adapters:
+            card = applied.adapter.card
+            where = (
+                f"{applied.adapter.path} was made for the {card.level.label} prior of {card.model} ({card.base[:12]})"
+            )
             if card.level not in folder.card.priors:
                 raise BadAdapter(f"{where}, and {folder.card.name} has no {card.level.label} prior")
             if (here := folder.fingerprint(card.level.label)) != card.base:
@@ -150,7 +152,7 @@ class AdaptedModel(ModelFolder):
             max((config.artists for config in priors.values()), default=0),
             max((config.genres for config in priors.values()), default=0),
         )
-        for new in (worn.adapter.card for worn in self.adapters):
+        for new in (applied.adapter.card for applied in self.adapters):
             names = names.grown(new.artists, new.genres)
             config = priors[new.level]
             artists = [place_of(name, names.artists) + 1 for name in new.artists]
@@ -165,12 +167,12 @@ class AdaptedModel(ModelFolder):
         prior = ModelFolder(self.path).prior(level, device, dtype)
         config, names = self.card.priors[level], self.card.vocabulary
         grow_vocabulary(prior, artists=config.artists, genres=config.genres)
-        for worn in self.adapters:
-            adapter = worn.adapter
+        for applied in self.adapters:
+            adapter = applied.adapter
             if adapter.card.level is not level:
                 continue
             try:
-                merge(prior, adapter.tensors, worn.strength * adapter.card.scale)
+                merge(prior, adapter.tensors, applied.strength * adapter.card.scale)
                 _set_rows(prior.artist_genre.artist, adapter.tensors, ARTISTS, names.artists, adapter.card.artists)
                 _set_rows(prior.artist_genre.genre, adapter.tensors, GENRES, names.genres, adapter.card.genres)
             except (KeyError, ValueError, RuntimeError) as error:

@@ -115,14 +115,16 @@ def assemble(
     return write_model(out, described_now, parts, base)
 
 
-def bake(model: AdaptedModel, out: Path, card: Mapping[str, Any], dtype: torch.dtype = torch.float16) -> ModelFolder:
+def merge_adapters(
+    model: AdaptedModel, out: Path, card: Mapping[str, Any], dtype: torch.dtype = torch.float16
+) -> ModelFolder:
     """Write a model with its adapters merged into its priors as a model folder that needs no adapters any more.
 
     `card` is laid over the model's own, as with `assemble`.
     """
     _check_native(model)
     parts: dict[str, Tensors] = {}
-    for level in {worn.adapter.card.level for worn in model.adapters}:
+    for level in {applied.adapter.card.level for applied in model.adapters}:
         tensors = model.prior(level, torch.device("cpu")).state_dict()
         parts[level.label] = rounded(tensors, dtype, str(model.path))
     fingerprints = {**model.card.fingerprints, **{part: _fingerprint(one) for part, one in parts.items()}}

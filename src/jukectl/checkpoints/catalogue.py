@@ -1,6 +1,6 @@
 """Model name -> folder: the embedded one, the user's own, what was pulled, or any folder given by path."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def user_models() -> Path:
     return platformdirs.user_data_path("jukectl") / "models"
 
 
-def at_hand() -> dict[str, ModelFolder]:
+def available() -> dict[str, ModelFolder]:
     """Every model at hand, by the name that finds it: the embedded ones, the user's, the published ones pulled."""
     places = [place for place in (assets(), user_models()) if place.is_dir()]
     folders = {path.parent.name: path.parent for place in places for path in sorted(place.glob(f"*/{CARD}"))}
@@ -35,17 +35,12 @@ def at_hand() -> dict[str, ModelFolder]:
     return {name: ModelFolder(path) for name, path in folders.items()}
 
 
-def known() -> Iterator[ModelFolder]:
-    """Every model at hand."""
-    yield from at_hand().values()
-
-
 def find(name: str) -> ModelFolder:
     """The model called `name`, or in the folder `name`; BadModel tells how to get it, or lists what is at hand."""
     folder = Path(name)
     if is_model(folder):
         return ModelFolder(folder.resolve())
-    models = at_hand()
+    models = available()
     if name in models:
         return models[name]
     if (pulled := find_pulled(name)) is not None:  # owner/repository

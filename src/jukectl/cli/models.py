@@ -183,13 +183,13 @@ def merge(
     Example: jukectl models merge mini --adapter runs/adapter/adapter.safetensors --out my-model
     """
     from jukectl.checkpoints import catalogue
-    from jukectl.checkpoints.assemble import bake, read_card
+    from jukectl.checkpoints.assemble import merge_adapters, read_card
     from jukectl.plan.recipes import dressed
     from jukectl.plan.request import AdapterChoice
 
     about = {"name": out.name, **(read_card(card) if card else {})}
     choices = [AdapterChoice(*parse_adapter(text)) for text in adapters]
-    _told(context, bake(dressed(catalogue.find(name), choices), out, about))
+    _told(context, merge_adapters(dressed(catalogue.find(name), choices), out, about))
 
 
 def _told(context: typer.Context, folder: "ModelFolder") -> None:

@@ -43,7 +43,7 @@ def examine(
     """
     machine = choose(device, precision)
     memory = psutil.virtual_memory()
-    folders = [catalogue.find(only)] if only else list(catalogue.known())
+    folders = [catalogue.find(only)] if only else list(catalogue.available().values())
     return Checkup(
         version=__version__,
         torch=torch.__version__,

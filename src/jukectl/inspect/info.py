@@ -168,7 +168,7 @@ def _published_facts(model: PublishedModel) -> dict[str, Any]:
 
 def list_models() -> list[dict[str, Any]]:
     """Every model at hand and every published one, a few facts each; one that cannot be read says so in its summary."""
-    models = catalogue.at_hand()
+    models = catalogue.available()
     missing = [published for name, published in PUBLISHED.items() if name not in models]
     return [_line(name, folder) for name, folder in models.items()] + [_published_line(model) for model in missing]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jukectl import __version__
 from jukectl.checkpoints import catalogue
-from jukectl.checkpoints.adapters import AdaptedModel, AdapterFile, Worn
+from jukectl.checkpoints.adapters import AdaptedModel, AdapterFile, AppliedAdapter
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
@@ -326,7 +326,7 @@ def check_codecs(song: Song, levels: Sequence[Level], folder: ModelFolder, reque
 
 def dressed(folder: ModelFolder, choices: Sequence[AdapterChoice]) -> AdaptedModel:
     """A model with adapters on, or with none. BadAdapter where one does not belong to it."""
-    return AdaptedModel.wear(folder, _given(choices))
+    return AdaptedModel.with_adapters(folder, _given(choices))
 
 
 def redressed(folder: ModelFolder, song: Song, recipe: Recipe, request: Request) -> ModelFolder:
@@ -337,21 +337,21 @@ def redressed(folder: ModelFolder, song: Song, recipe: Recipe, request: Request)
     """
     given = _given(request.adapters)
     strengths = {choice.path: choice.strength for choice in request.adapters}
-    places = {worn.adapter.fingerprint: worn for worn in given}
+    places = {applied.adapter.fingerprint: applied for applied in given}
     kept = {
         one.sha256: one
         for one in recipe.adapters
         if one.sha256 not in places or strengths[places[one.sha256].adapter.path] in (None, one.strength)
     }
-    others = [worn for worn in given if worn.adapter.fingerprint not in kept]
-    replaced = {worn.adapter.card.level for worn in others}
+    others = [applied for applied in given if applied.adapter.fingerprint not in kept]
+    replaced = {applied.adapter.card.level for applied in others}
     found = [_found(one, places, song, request) for one in kept.values() if one.level not in replaced]
-    return AdaptedModel.wear(folder, [*found, *others]) if found or others else folder
+    return AdaptedModel.with_adapters(folder, [*found, *others]) if found or others else folder
 
 
 def references(folder: ModelFolder) -> tuple[AdapterRef, ...]:
     """How a recipe names the adapters that a model wears."""
-    worn = folder.adapters if isinstance(folder, AdaptedModel) else ()
+    applied = folder.adapters if isinstance(folder, AdaptedModel) else ()
     return tuple(
         AdapterRef(
             level=one.adapter.card.level,
@@ -359,7 +359,7 @@ def references(folder: ModelFolder) -> tuple[AdapterRef, ...]:
             sha256=one.adapter.fingerprint,
             strength=one.strength,
         )
-        for one in worn
+        for one in applied
     )
 
 
@@ -369,16 +369,17 @@ def differ(some: Sequence[AdapterRef], others: Sequence[AdapterRef]) -> bool:
     return first != second
 
 
-def _given(choices: Sequence[AdapterChoice]) -> list[Worn]:
+def _given(choices: Sequence[AdapterChoice]) -> list[AppliedAdapter]:
     return [
-        Worn(AdapterFile.load(choice.path), 1.0 if choice.strength is None else choice.strength) for choice in choices
+        AppliedAdapter(AdapterFile.load(choice.path), 1.0 if choice.strength is None else choice.strength)
+        for choice in choices
     ]
 
 
-def _found(one: AdapterRef, places: dict[str, Worn], song: Song, request: Request) -> Worn:
+def _found(one: AdapterRef, places: dict[str, AppliedAdapter], song: Song, request: Request) -> AppliedAdapter:
     """An adapter of a recipe: from where the request says it is, or from where it lay."""
     if one.sha256 in places:
-        return Worn(places[one.sha256].adapter, one.strength)
+        return AppliedAdapter(places[one.sha256].adapter, one.strength)
     try:
         adapter = AdapterFile.load(Path(one.path))
     except BadAdapter as error:
@@ -388,4 +389,4 @@ def _found(one: AdapterRef, places: dict[str, Worn], song: Song, request: Reques
             f"{one.path} is not the adapter that {song.path} was begun with ({adapter.fingerprint[:12]} here, "
             f"{one.sha256[:12]} in the recipe). Say where that one is with --adapter, or use this one with --force"
         )
-    return Worn(adapter, one.strength)
+    return AppliedAdapter(adapter, one.strength)
