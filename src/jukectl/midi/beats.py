@@ -1,0 +1,329 @@
+"""The beats and bars of a recording: times in seconds, and the JSON file beside the audio that holds them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from jukectl.errors import BadInput
+from jukectl.files import atomic_write
+
+SUFFIX = ".beats.json"  # "song.beats.json" beside "song.flac"
+FORMAT = 1
+SLOWEST, FASTEST = 50.0, 210.0  # beats a minute; slower beats of a MIDI file are divided, faster ones are paired
+DEFAULT_METER = "4/4"
+
+Times = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BeatGrid:
+    """The beats of a recording. N beats.
+
+    Positions are counted in beats from the first downbeat. Times before the first beat and after the last one are
+    extrapolated with the tempo at that end.
+    """
+
+    beats: Times  # (N,) seconds, increasing, two or more
+    beats_per_bar: int
+    first_downbeat: int = 0  # index of the first beat that begins a bar
+    downbeats: npt.NDArray[np.int64] | None = None  # indices of all downbeats, where bars differ in length
+    meter: str = DEFAULT_METER  # time signature; in 6/8, 9/8 and 12/8 a beat is a dotted quarter note
+
+    def __post_init__(self) -> None:
+        if self.beats.ndim != 1 or len(self.beats) < 2:
+            raise ValueError(f"a beat grid needs two beats or more, got {self.beats.size}")
+        if not np.isfinite(self.beats).all() or not (np.diff(self.beats) > 0).all():
+            raise ValueError("the beats must be finite, each later than the one before")
+        if self.beats_per_bar < 1:
+            raise ValueError(f"a bar has one beat or more, got {self.beats_per_bar}")
+        if not 0 <= self.first_downbeat < max(len(self.beats), self.beats_per_bar):
+            raise ValueError(f"the first downbeat must be one of the {len(self.beats)} beats, got {self.first_downbeat}")
+        if self.downbeats is not None and not (
+            len(self.downbeats)
+            and self.downbeats[0] == self.first_downbeat
+            and self.downbeats[-1] < len(self.beats)
+            and (np.diff(self.downbeats) > 0).all()
+        ):
+            raise ValueError("the downbeats must be increasing indices of beats, from the first downbeat on")
+
+    @property
+    def tempo(self) -> float:
+        """Beats a minute, the median over the recording."""
+        return 60 / float(np.median(np.diff(self.beats)))
+
+    @classmethod
+    def from_tempo(cls, bpm: float, meter: str, seconds: float, *, start: float = 0.0) -> Self:
+        """Return a grid of constant tempo from a downbeat at `start` until `seconds`. BadInput for a wrong meter."""
+        if not (np.isfinite(bpm) and bpm > 0):
+            raise BadInput(f"the tempo must be more than 0 beats a minute, got {bpm}")
+        count = max(2, int(np.ceil((seconds - start) * bpm / 60)) + 1)
+        return cls(start + np.arange(count) * 60 / bpm, beats_of(meter), meter=meter)
+
+    @classmethod
+    def from_midi(cls, data: bytes, path: Path, *, pickup: float = 0.0) -> Self:
+        """Return the beats of a MIDI file by its tempo map and time signatures.
+
+        `pickup`: quarter notes before the first downbeat, for files whose first bar is short without saying so.
+        `path` is for messages. BadInput where the file cannot be read or has no notes.
+        """
+        import symusic
+
+        try:
+            score: Any = symusic.Score.from_midi(data, ttype="tick")
+        except (RuntimeError, ValueError) as error:
+            raise BadInput(f"{path} is no MIDI file: {error}") from error
+        end = max((note.time + note.duration for track in score.tracks for note in track.notes), default=0)
+        if not end:
+            raise BadInput(f"{path} holds no notes")
+        resolution = score.ticks_per_quarter
+        meters = [(sign.time / resolution, sign.numerator, sign.denominator) for sign in score.time_signatures]
+        places, downs, meter = _bars(meters, end / resolution, pickup)
+        seconds = _seconds([(tempo.time / resolution, tempo.qpm) for tempo in score.tempos], places)
+        return cls._of_bars(seconds, downs, meter)
+
+    @classmethod
+    def _of_bars(cls, beats: Times, downs: npt.NDArray[np.bool_], meter: str) -> Self:
+        """Return a grid of beats that are downbeats or not, at a tempo that people count in."""
+        tempo = 60 / float(np.median(np.diff(beats)))
+        per_bar = beats_of(meter)
+        downbeats = np.flatnonzero(downs)
+        if tempo > FASTEST and per_bar % 2 == 0 and (np.diff(downbeats) % 2 == 0).all() and len(beats) > 4:
+            phase = int(downbeats[0]) % 2
+            beats, downs, per_bar = beats[phase::2], downs[phase::2], per_bar // 2
+        elif tempo < SLOWEST:
+            parts = 3 if _is_compound(*_parse_meter(meter)) else 2
+            fine = np.arange(parts * (len(beats) - 1) + 1) / parts
+            beats = np.interp(fine, np.arange(len(beats)), beats)
+            downs = np.repeat(downs, parts)[: len(beats)] & (np.arange(len(beats)) % parts == 0)
+            per_bar *= parts
+        downbeats = np.flatnonzero(downs)
+        regular = bool((np.diff(downbeats) == per_bar).all())
+        return cls(beats, per_bar, int(downbeats[0]), None if regular else downbeats, meter)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a grid from JSON; BadInput names what is wrong."""
+        try:
+            table = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise BadInput(f"{path} holds no beats: {error}") from error
+        try:
+            if table["format"] > FORMAT:
+                raise ValueError(f"it is of format {table['format']}, newer than this jukectl reads ({FORMAT})")
+            downbeats = table.get("downbeats")
+            meter = table.get("meter", DEFAULT_METER)
+            beats_of(meter)
+            return cls(
+                np.array(table["beats"], np.float64),
+                _whole(table["beats_per_bar"]),
+                _whole(table.get("first_downbeat", 0)),
+                None if downbeats is None else np.array([_whole(one) for one in downbeats], np.int64),
+                meter,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, BadInput) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise BadInput(f"{path} holds no beats: {reason}") from error
+
+    def save(self, path: Path) -> None:
+        """Write the grid as JSON, with the tempo for people to read. Raises CannotWrite."""
+        table: dict[str, Any] = {
+            "format": FORMAT,
+            "tempo": round(self.tempo, 2),
+            "meter": self.meter,
+            "beats_per_bar": self.beats_per_bar,
+            "first_downbeat": self.first_downbeat,
+        }
+        if self.downbeats is not None:
+            table["downbeats"] = self.downbeats.tolist()
+        table["beats"] = [round(time, 4) for time in self.beats.tolist()]
+        with atomic_write(path) as file:
+            file.write((json.dumps(table) + "\n").encode())
+
+    def phase(self, times: Times) -> Times:
+        """Return the positions of times in beats, 0 at the first downbeat. Whole numbers are beats."""
+        return _interpolate(times, self.beats) - self.first_downbeat
+
+    def bars(self, times: Times) -> Times:
+        """Return the positions of times in bars, 0 at the first downbeat. Whole numbers are downbeats."""
+        position = self.phase(times)
+        if self.downbeats is None or len(self.downbeats) < 2:
+            return position / self.beats_per_bar
+        starts = (self.downbeats - self.first_downbeat).astype(np.float64)
+        inside = np.interp(position, starts, np.arange(len(starts)))
+        before = np.minimum(position, 0) / self.beats_per_bar
+        after = np.maximum(position - starts[-1], 0) / self.beats_per_bar
+        return inside + before + after
+
+    def moved(self, seconds: float) -> Self:
+        """Return the same beats so much later."""
+        return replace(self, beats=self.beats + seconds)
+
+    def between(self, start: float, stop: float) -> Self:
+        """Return the beats from `start` until `stop`, with the same bars. ValueError where fewer than two are left."""
+        kept = np.flatnonzero((self.beats >= start) & (self.beats <= stop))
+        if len(kept) < 2:
+            raise ValueError(f"there are {len(kept)} beats between {start:.2f} and {stop:.2f} seconds")
+        skipped = int(kept[0])
+        beats = self.beats[kept]
+        if self.downbeats is None:
+            first = (self.first_downbeat - skipped) % self.beats_per_bar if skipped > self.first_downbeat else None
+            return replace(self, beats=beats, first_downbeat=self.first_downbeat - skipped if first is None else first)
+        downbeats = self.downbeats[(self.downbeats >= skipped) & (self.downbeats <= kept[-1])] - skipped
+        if not len(downbeats):  # all beats lie within one long bar
+            return replace(self, beats=beats, first_downbeat=0, downbeats=None)
+        return replace(self, beats=beats, first_downbeat=int(downbeats[0]), downbeats=downbeats)
+
+
+def find_beats(song: Path) -> Path | None:
+    """Return the file of the beats beside a recording, None where there is none."""
+    path = song.with_suffix(SUFFIX)
+    return path if path.is_file() else None
+
+
+def beats_of(meter: str) -> int:
+    """Return the beats in a bar: 4 in 4/4, 2 in 6/8, 7 in 7/8. BadInput where it is no time signature."""
+    numerator, denominator = _parse_meter(meter)
+    return numerator // 3 if _is_compound(numerator, denominator) else numerator
+
+
+def _parse_meter(meter: str) -> tuple[int, int]:
+    top, _, bottom = meter.partition("/")
+    if not (top.isdecimal() and bottom.isdecimal()) or not 1 <= int(top) <= 64 or int(bottom) not in (1, 2, 4, 8, 16, 32):
+        raise BadInput(f"{meter!r} is no time signature such as 4/4, 3/4 or 6/8")
+    return int(top), int(bottom)
+
+
+def _is_compound(numerator: int, denominator: int) -> bool:
+    """Return whether beats are dotted notes, three of the signature's units each."""
+    return denominator >= 8 and numerator % 3 == 0
+
+
+def _interpolate(times: Times, beats: Times) -> Times:
+    """Return fractional indices of times among beats, extrapolated with the tempo at both ends."""
+    times = np.asarray(times, np.float64)
+    index = np.interp(times, beats, np.arange(len(beats), dtype=np.float64))
+    before = np.minimum(times - beats[0], 0) / (beats[1] - beats[0])
+    after = np.maximum(times - beats[-1], 0) / (beats[-1] - beats[-2])
+    return index + before + after
+
+
+def _seconds(tempos: Sequence[tuple[float, float]], quarters: Times) -> Times:
+    """Return the seconds at which quarter notes begin. `tempos`: quarter note, quarter notes a minute from there on."""
+    changes = {0.0: 120.0} | dict(sorted(tempos))
+    places = np.array(sorted(changes))
+    rates = np.array([60 / changes[place] for place in places])  # seconds a quarter note
+    starts = np.concatenate([[0.0], np.cumsum(np.diff(places) * rates[:-1])])
+    piece = np.searchsorted(places, quarters, side="right") - 1
+    piece = np.maximum(piece, 0)
+    times: Times = starts[piece] + (quarters - places[piece]) * rates[piece]
+    return times
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A stretch of one time signature. Lengths are in quarter notes."""
+
+    start: float
+    stop: float
+    numerator: int
+    denominator: int
+
+    @property
+    def bar(self) -> float:
+        return 4 * self.numerator / self.denominator
+
+    @property
+    def beat(self) -> float:
+        return (3 if _is_compound(self.numerator, self.denominator) else 1) * 4 / self.denominator
+
+
+def _sections(meters: Sequence[tuple[float, int, int]], end: float) -> list[_Section]:
+    """Return the stretches of one time signature; a signature that is repeated without need is left out."""
+    signs = {0.0: (4, 4)} | {start: (top, bottom) for start, top, bottom in sorted(meters) if top > 0 and start < end}
+    starts = sorted(signs)
+    sections: list[_Section] = []
+    for start, stop in zip(starts, [*starts[1:], end], strict=True):
+        last = sections[-1] if sections else None
+        whole = last is not None and abs((start - last.start) / last.bar % 1 - 0.5) > 0.49  # on the bars before it
+        if last is not None and whole and signs[start] == (last.numerator, last.denominator):
+            if not (stop - last.start > last.bar >= start - last.start and _is_short(sections, signs, starts, stop)):
+                sections[-1] = replace(last, stop=stop)
+                continue
+        sections.append(_Section(start, stop, *signs[start]))
+    return sections
+
+
+def _is_short(
+    sections: Sequence[_Section], signs: dict[float, tuple[int, int]], starts: Sequence[float], stop: float
+) -> bool:
+    """Return whether the last section is a short bar before another one, such as the two halves of a repeat."""
+    later = next((signs[start] for start in starts if start >= stop), None)
+    return later is not None and 4 * later[0] / later[1] > sections[-1].bar
+
+
+def _bars(meters: Sequence[tuple[float, int, int]], end: float, pickup: float) -> tuple[Times, Any, str]:
+    """Return the beats in quarter notes (N,), which of them are downbeats (N,), and the commonest time signature.
+
+    A bar that is shorter than the next one and stands at the beginning, or after another short bar, is a pickup: its
+    beats count back from its end. A short bar before such a pickup is cut off at its end.
+    """
+    sections = _sections(meters, end)
+    lasting: dict[str, float] = {}
+    for one in sections:
+        name = f"{one.numerator}/{one.denominator}"
+        lasting[name] = lasting.get(name, 0) + one.stop - one.start
+    places: list[float] = []
+    downs: list[bool] = []
+
+    def is_short(index: int, other: int) -> bool:
+        if not (0 <= index < len(sections) and 0 <= other < len(sections)):
+            return False
+        one = sections[index]
+        return one.stop - one.start <= one.bar + 1e-6 and one.bar < sections[other].bar - 1e-6
+
+    def short(index: int) -> bool:
+        near = [other for other in (index - 1, index + 1, index - 2, index + 2) if 0 <= other < len(sections)]
+        return any(is_short(index, other) for other in near)
+
+    for index, one in enumerate(sections):
+        ahead = short(index) and is_short(index, index + 1) and (index == 0 or short(index - 1))
+        unit, bar = one.beat, one.bar
+        if ahead:
+            unit = sections[index + 1].beat
+            back = np.arange(int((one.stop - one.start) / unit + 1e-6), 0, -1) * unit
+            places += (one.stop - back).tolist()
+            downs += [False] * len(back)
+            continue
+        if short(index) and is_short(index, index - 1):
+            unit, bar = sections[index - 1].beat, sections[index - 1].bar
+        first = one.start + (pickup if index == 0 else 0)
+        if first > one.start:
+            lead = np.arange(int((first - one.start) / unit + 1e-6), 0, -1) * unit
+            places += (first - lead).tolist()
+            downs += [False] * len(lead)
+        steps = np.arange(int(np.ceil((one.stop - first) / bar - 1e-6)))
+        inside = np.arange(round(bar / unit)) * unit
+        grid = (first + steps[:, None] * bar + inside[None]).ravel()
+        flags = np.tile(np.arange(len(inside)) == 0, len(steps))
+        kept = grid < one.stop - 1e-6
+        places += grid[kept].tolist()
+        downs += flags[kept].tolist()
+    meter = max(lasting, key=lambda name: lasting[name])
+    if len(places) < 2:  # music of one beat
+        places, downs = [0.0, max(end, 1.0)], [True, False]
+    if not any(downs):
+        downs[0] = True
+    return np.array(places), np.array(downs), meter
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no whole number")
+    return value
