@@ -80,6 +80,7 @@ def encode_manifest(
     for track in tracks:  # before hours of encoding, since they are small, and may be gone
         codes.keep_lyrics(track, manifest.folder / track.lyrics)
         codes.keep_midi(track, manifest.folder / track.midi)
+        codes.keep_beats(track, manifest.folder / track.beats)
     missing = {
         track: [level for level in levels if not _is_encoded(codes, track, level, fingerprint)] for track in tracks
     }

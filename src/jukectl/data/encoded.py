@@ -3,7 +3,7 @@
 A song is first written to its own archives, `SONG/<level>.npz`, so that a kill costs the song at hand. Some thousand
 seconds of them are then packed into `shards/<level>-<digest>.npz`, a level at a time. Both are found alike, and mapped
 into memory when they are read: a data set may be larger than memory, and lie in several folders. Lyrics are copied to
-`lyrics/SONG.<suffix>`, so that the folder is all that training needs.
+`lyrics/SONG.<suffix>`, notes and beats likewise, so that the folder is all that training needs.
 """
 
 import hashlib
@@ -19,11 +19,13 @@ from jukectl.codes.shard import SongCodes, read_shard, song_archive, write_shard
 from jukectl.data.manifest import Manifest, Track
 from jukectl.errors import BadManifest, NotCodes
 from jukectl.files import atomic_write, make_folder
+from jukectl.midi.beats import SUFFIX
 
 MANIFEST = "manifest.jsonl"
 SHARDS = "shards"
 LYRICS = "lyrics"
 MIDI = "midi"
+BEATS = "beats"
 
 
 class CodeFolder:
@@ -91,6 +93,10 @@ class CodeFolder:
         """Where the copy of a song's notes is; None where it has none."""
         return self.path / MIDI / f"{track.name}.mid" if track.midi else None
 
+    def beats_file(self, track: Track) -> Path | None:
+        """Return where the copy of a song's beats is, None where it has none."""
+        return self.path / BEATS / f"{track.name}{SUFFIX}" if track.beats else None
+
     def keep_lyrics(self, track: Track, source: Path) -> None:
         """Copy a song's lyrics, as they are, from a file; BadManifest where that cannot be read."""
         self._keep(self.lyrics_file(track), source, f"the lyrics {source} of {track.path}")
@@ -98,6 +104,10 @@ class CodeFolder:
     def keep_midi(self, track: Track, source: Path) -> None:
         """The same with its notes."""
         self._keep(self.midi_file(track), source, f"the notes {source} of {track.path}")
+
+    def keep_beats(self, track: Track, source: Path) -> None:
+        """Copy a song's beats from a file. Raises BadManifest where that cannot be read."""
+        self._keep(self.beats_file(track), source, f"the beats {source} of {track.path}")
 
     def _keep(self, copy: Path | None, source: Path, what: str) -> None:
         if copy is None:
@@ -182,6 +192,11 @@ class EncodedSongs:
         """The same of its notes."""
         home = self._homes.get(track, self.folders[0])
         return self._beside(track, home, home.midi_file(track), f"notes {track.midi}")
+
+    def beats(self, track: Track) -> Path | None:
+        """Return the file of a song's beats, None where it has none. Raises BadManifest where the file is gone."""
+        home = self._homes.get(track, self.folders[0])
+        return self._beside(track, home, home.beats_file(track), f"beats {track.beats}")
 
     def _beside(self, track: Track, home: CodeFolder, file: Path | None, what: str) -> Path | None:
         if file is None or file.is_file():

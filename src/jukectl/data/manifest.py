@@ -30,6 +30,7 @@ class Track:
     licence: str = ""
     lyrics: str = ""  # path of the file beside the song, relative to the manifest's folder
     midi: str = ""  # path of its notes beside it, likewise
+    beats: str = ""  # path of its beats beside it, likewise
     split: str = ""  # "train" or "validation", as the scan drew it
 
     @property

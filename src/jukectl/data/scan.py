@@ -20,6 +20,7 @@ from jukectl.data.duplicates import VERSION, Heard, find_duplicates, listen
 from jukectl.data.manifest import VALIDATION, Manifest, Track, side_of, song_key
 from jukectl.errors import BadAudio, BadInput, BadManifest, BadRecipe, MissingTool
 from jukectl.files import atomic_write, make_folder
+from jukectl.midi.beats import find_beats
 from jukectl.progress import Listener, Progress
 from jukectl.tables import build
 
@@ -227,7 +228,7 @@ def _track(path: Path, base: Path, heard: Heard, overrides: Overrides) -> Track:
     about = io.info(path)
     tags = read_tags(path)
     first = {key: tags[key][0] for key in tags}
-    lyrics, midi = find_lyrics(path), find_midi(path)
+    lyrics, midi, beats = find_lyrics(path), find_midi(path), find_beats(path)
     facts: dict[str, Any] = {
         "artist": first.get("artist", ""),
         "genres": tags.get("genre", ()),
@@ -241,6 +242,7 @@ def _track(path: Path, base: Path, heard: Heard, overrides: Overrides) -> Track:
         channels=about.channels,
         lyrics="" if lyrics is None else _relative(lyrics, base),
         midi="" if midi is None else _relative(midi, base),
+        beats="" if beats is None else _relative(beats, base),
         **(facts | overrides.facts()),
     )
 
