@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from jukectl.codes.level import Level
 from jukectl.data.encoded import EncodedSongs
-from jukectl.data.segments import SegmentSet
+from jukectl.data.segments import Dropout, SegmentSet
 from jukectl.prior.conditioning import NoteConditioner
 from jukectl.prior.config import MidiConfig
 from jukectl.training.starting import find_prior
@@ -56,7 +56,7 @@ def main(
     pace = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, steps, pct_start=WARM_UP / steps)
     generator = np.random.default_rng(0)
     for step in range(1, steps + 1):
-        labels = segments.draw(batch, 0.0, generator).labels
+        labels = segments.draw(batch, Dropout(), generator).labels
         with torch.no_grad():
             wanted = teacher(labels)
         loss = F.mse_loss(learner(labels), wanted)

@@ -9,7 +9,7 @@ from jukectl.data.manifest import Manifest, Track
 from jukectl.data.scan import scan
 from jukectl.errors import BadManifest
 from jukectl.midi.beats import BeatGrid
-from jukectl.progress import silent
+from jukectl.progress import ignore
 
 GRID = BeatGrid.from_tempo(120, "3/4", 10)
 
@@ -21,7 +21,7 @@ def test_a_scan_finds_the_beats_beside_a_song(tmp_path):
     for number, name in enumerate(("a/one 2.5.wav", "a/two.wav")):
         io.save(music / name, np.sin(2 * np.pi * (300 + 200 * number) * time).astype(np.float32) / 2, 8_000)
     GRID.save(music / "a/one 2.5.beats.json")
-    tracks = scan(music, music / "manifest.jsonl", silent).manifest.tracks
+    tracks = scan(music, music / "manifest.jsonl", ignore).manifest.tracks
     assert [track.beats for track in tracks] == ["a/one 2.5.beats.json", ""]
 
 

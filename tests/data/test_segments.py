@@ -10,7 +10,7 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.data.encoded import CodeFolder, EncodedSongs
 from jukectl.data.manifest import Manifest, Track
-from jukectl.data.segments import SegmentSet, Song, genres_of, vocabulary_of
+from jukectl.data.segments import Dropout, SegmentSet, Song, genres_of, vocabulary_of
 from jukectl.errors import BadManifest
 from jukectl.prior.labels import Conditioning
 
@@ -31,7 +31,7 @@ def load(*folders, level=Level.MIDDLE, context=32, slots=2, tracks=None):
 
 
 def draw(segments, count, dropout=0.0, seed=0):
-    return segments.draw(count, dropout, np.random.default_rng(seed))
+    return segments.draw(count, Dropout(labels=dropout), np.random.default_rng(seed))
 
 
 def track(**facts):
@@ -145,7 +145,7 @@ def test_ranks_that_take_their_rows_make_up_the_whole_batch(codes, ranks):
     whole = draw(segments, 8, 0.5)
     for rank in range(ranks):
         rows = slice(rank * 8 // ranks, (rank + 1) * 8 // ranks)
-        some = segments.draw(8, 0.5, np.random.default_rng(0), rows)
+        some = segments.draw(8, Dropout(labels=0.5), np.random.default_rng(0), rows)
         assert torch.equal(some.codes, whole.codes[rows])
         assert torch.equal(some.upper, whole.upper[rows])
         told = {field.name: getattr(whole.labels, field.name) for field in dataclasses.fields(whole.labels)}

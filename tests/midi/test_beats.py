@@ -43,7 +43,9 @@ def test_positions_at_constant_tempo_are_linear_also_outside_the_beats():
     assert one.beats[-1] >= 10.0
 
 
-@pytest.mark.parametrize(("meter", "beats"), [("4/4", 4), ("3/4", 3), ("6/8", 2), ("9/8", 3), ("12/8", 4), ("7/8", 7), ("2/2", 2)])
+@pytest.mark.parametrize(
+    ("meter", "beats"), [("4/4", 4), ("3/4", 3), ("6/8", 2), ("9/8", 3), ("12/8", 4), ("7/8", 7), ("2/2", 2)]
+)
 def test_beats_in_a_bar_follow_the_time_signature(meter, beats):
     assert beats_of(meter) == beats
 

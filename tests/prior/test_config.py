@@ -10,6 +10,7 @@ from jukectl.errors import UnknownName
 from jukectl.prior.config import (
     FACTORED,
     AttentionKind,
+    BeatConfig,
     ConditionerConfig,
     LyricsConfig,
     PriorConfig,
@@ -28,7 +29,9 @@ def test_a_config_goes_through_toml_unchanged(
         encoded,
         published_merged,
         replace(top, pattern=(AttentionKind.DENSE,), tied_head=False),
-        replace(top, pattern=(AttentionKind.DENSE, AttentionKind.WINDOW), window=8, positions="rotary"),
+        replace(
+            top, pattern=(AttentionKind.DENSE, AttentionKind.WINDOW), window=8, positions="rotary", beats=BeatConfig()
+        ),
     ):
         written = tomlkit.dumps(config.to_dict())
         assert PriorConfig.from_dict(tomllib.loads(written)) == config

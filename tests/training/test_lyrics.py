@@ -12,7 +12,7 @@ from jukectl.codes.level import Level
 from jukectl.data.encoded import CodeFolder
 from jukectl.data.lyrics_notes import NOTHING
 from jukectl.data.manifest import Manifest
-from jukectl.data.segments import with_other_lyrics
+from jukectl.data.segments import Dropout, with_other_lyrics
 from jukectl.errors import BadManifest, BadRecipe
 from jukectl.lyrics.value import Lyrics
 from jukectl.progress import ignore
@@ -120,27 +120,29 @@ def validation(folder):
 
 def test_segments_are_told_their_lyrics_and_a_share_of_them_none(grown):
     training = task_of(grown).training
-    drawn = training.draw(400, 0.0, np.random.default_rng(0), lyrics_dropout=0.25)
+    drawn = training.draw(400, Dropout(lyrics=0.25), np.random.default_rng(0))
     windows = [told(row) for row in drawn.labels.lyrics]
     assert set(windows) == {"...ab cd", "........"}
     assert 0.18 < windows.count("........") / 400 < 0.32
 
 
 def test_without_dropout_all_are_told(grown):
-    drawn = task_of(grown).training.draw(64, 0.0, np.random.default_rng(0))
+    drawn = task_of(grown).training.draw(64, Dropout(), np.random.default_rng(0))
     assert {told(row) for row in drawn.labels.lyrics} == {"...ab cd"}
 
 
 def test_a_song_without_lyrics_is_told_that_nothing_is_sung(grown, sung_codes):
     tracks = [replace(track, lyrics="") for track in CodeFolder(sung_codes).manifest().tracks]
     Manifest(sung_codes, tuple(tracks)).save(sung_codes / "manifest.jsonl")
-    drawn = task_of(grown).training.draw(8, 0.0, np.random.default_rng(0))
+    drawn = task_of(grown).training.draw(8, Dropout(), np.random.default_rng(0))
     assert not drawn.labels.lyrics.any() and (drawn.sung == NOTHING).all()
 
 
 def test_dropping_lyrics_leaves_the_rest_of_a_draw_as_it_is(grown):
     training = task_of(grown).training
-    some, none = (training.draw(16, 0.5, np.random.default_rng(3), lyrics_dropout=share) for share in (0.0, 1.0))
+    some, none = (
+        training.draw(16, Dropout(labels=0.5, lyrics=share), np.random.default_rng(3)) for share in (0.0, 1.0)
+    )
     assert torch.equal(some.codes, none.codes) and torch.equal(some.labels.artist, none.labels.artist)
     assert some.labels.lyrics.any() and not none.labels.lyrics.any()
 
@@ -151,7 +153,7 @@ def test_the_character_sung_at_a_code_is_that_of_the_times(grown):
     The blank begins where ab is over, at 0.2 s; before it all it is the a.
     """
     training = task_of(grown).training
-    drawn = training.draw(64, 0.0, np.random.default_rng(0))
+    drawn = training.draw(64, Dropout(), np.random.default_rng(0))
     begin = {"a": 0.0, "b": 0.15, " ": 0.2, "c": 0.3, "d": 0.4}
     seen = set()
     for ids, sung, offset in zip(drawn.labels.lyrics, drawn.sung, drawn.labels.offset.tolist(), strict=True):
@@ -257,7 +259,7 @@ def test_lyrics_are_added_to_a_prior_without_only(grown, tmp_path):
 
 def test_other_lyrics_are_as_many_characters_and_not_its_own(grown):
     training = task_of(grown).training
-    drawn = training.draw(2, 0.0, np.random.default_rng(0))
+    drawn = training.draw(2, Dropout(), np.random.default_rng(0))
     rows = torch.tensor([[0, 0, 1, 2, 3], [0, 5, 6, 7, 8], [0, 0, 0, 0, 0], [0, 0, 0, 0, 9]])
     batches = [replace(drawn, codes=drawn.codes[:1], labels=replace(drawn.labels, lyrics=row[None])) for row in rows]
     found = [batch.labels.lyrics[0].tolist() for batch in with_other_lyrics(batches)]

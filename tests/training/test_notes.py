@@ -14,7 +14,7 @@ from jukectl.codes.level import Level
 from jukectl.data.encoded import CodeFolder, EncodedSongs
 from jukectl.data.manifest import Manifest
 from jukectl.data.scan import scan
-from jukectl.data.segments import SegmentSet, notes_changed, vocabulary_of
+from jukectl.data.segments import Dropout, SegmentSet, notes_changed, vocabulary_of
 from jukectl.errors import BadManifest, BadRecipe
 from jukectl.midi.notes import Notes, read_midi, write_midi
 from jukectl.midi.roll import piano_roll
@@ -87,7 +87,7 @@ def test_notes_that_are_not_there_are_told(played):
 
 
 def test_a_segment_is_told_the_notes_at_its_place(played):
-    batch = segments_of(played).draw(32, 0.0, np.random.default_rng(0))
+    batch = segments_of(played).draw(32, Dropout(), np.random.default_rng(0))
     titles = {0: "b/plain.wav", 1: "a/short.flac", 2: "a/long.flac"}  # by artist: unlabelled, Ada, Björk B.
     told = 0
     for row in range(32):
@@ -102,7 +102,7 @@ def test_a_segment_is_told_the_notes_at_its_place(played):
 
 def test_a_share_of_segments_loses_its_notes_and_keeps_all_else(played):
     segments = segments_of(played)
-    whole, some, none = (segments.draw(64, 0.0, np.random.default_rng(1), midi_dropout=share) for share in (0, 0.5, 1))
+    whole, some, none = (segments.draw(64, Dropout(notes=share), np.random.default_rng(1)) for share in (0, 0.5, 1))
     told = [int(batch.labels.notes[:, 0, 0].sum()) for batch in (whole, some, none)]
     assert told[2] == 0 < told[1] < told[0]
     assert torch.equal(whole.codes, none.codes)
@@ -112,7 +112,8 @@ def test_a_share_of_segments_loses_its_notes_and_keeps_all_else(played):
 def test_rows_are_those_of_the_whole_batch(played):
     segments = segments_of(played)
     whole, rows = (
-        segments.draw(6, 0.2, np.random.default_rng(2), rows, midi_dropout=0.5) for rows in (slice(None), slice(2, 5))
+        segments.draw(6, Dropout(labels=0.2, notes=0.5), np.random.default_rng(2), rows)
+        for rows in (slice(None), slice(2, 5))
     )
     assert torch.equal(whole.labels.notes[2:5], rows.labels.notes)
 

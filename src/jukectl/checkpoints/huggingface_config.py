@@ -337,6 +337,10 @@ def _prior_values(config: PriorConfig, index: int, vqvae: VQVAEConfig) -> dict[s
         raise _unknown("prior that reads lyrics apart from the codes by the same blocks")
     if config.midi:
         raise _unknown("prior that follows notes")
+    if config.beats:
+        raise _unknown("prior that follows beats")
+    if config.positions != "learned":
+        raise _unknown(f"prior with {config.positions} positions")
     if config.scale_depth not in (None, config.depth) and config.scale_residuals:
         raise _unknown("prior whose blocks are scaled for fewer blocks than there are")
     if lyrics and not lyrics.encoder and not lyrics.drawable:

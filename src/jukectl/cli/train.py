@@ -53,6 +53,13 @@ AddMidi = Annotated[
         help="With --from: a prior learns to follow notes, song.mid beside song.flac, see docs/CONTROL.md.",
     ),
 ]
+AddBeats = Annotated[
+    bool,
+    typer.Option(
+        "--add-beats",
+        help="With --from: add conditioning on beat grids, song.beats.json beside song.flac, see docs/TRAINING.md.",
+    ),
+]
 OtherCodec = Annotated[
     bool, typer.Option("--force", help="With --from: begin although the codes are of another VQ-VAE than the model's.")
 ]
@@ -84,6 +91,7 @@ def prior(
     adapter_rank: AdapterRank = None,
     add_lyrics: AddLyrics = False,
     add_midi: AddMidi = False,
+    add_beats: AddBeats = False,
     force: OtherCodec = False,
     device: Device = "auto",
 ) -> None:
@@ -91,7 +99,7 @@ def prior(
 
     Example: jukectl train prior my.toml --from mini
     """
-    added = ["add_lyrics=true"] * add_lyrics + ["add_midi=true"] * add_midi
+    added = ["add_lyrics=true"] * add_lyrics + ["add_midi=true"] * add_midi + ["add_beats=true"] * add_beats
     _prior(context, recipe, [*(overrides or ()), *_starting(start, adapter_rank, force), *added], device)
 
 

@@ -1,4 +1,4 @@
-"""Lyrics and notes of encoded songs, as a prior learns them."""
+"""Lyrics, notes and beats of encoded songs, as a prior learns them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,9 @@ from jukectl.data.manifest import Track
 from jukectl.errors import BadInput, BadManifest, JukectlError
 from jukectl.lyrics.tokens import NO_LYRICS, LyricTokens, TokenWord, tokens_of
 from jukectl.lyrics.value import Lyrics
+from jukectl.midi.beats import BeatGrid
 from jukectl.midi.notes import read_midi
+from jukectl.midi.phases import NO_BEATS, Beats
 from jukectl.midi.roll import NO_NOTES, CoveredNotes
 from jukectl.prior.config import LyricsConfig
 from jukectl.prior.labels import LabelBatch, Place, WindowShape
@@ -79,6 +81,16 @@ def read_notes(path: Path | None) -> CoveredNotes:
         return NO_NOTES
     try:
         return CoveredNotes(read_midi(path))
+    except BadInput as error:
+        raise BadManifest(f"{error}. Remove it, and make the manifest and the codes' folder again") from error
+
+
+def read_beats(path: Path | None) -> Beats:
+    """Return the beats of a song from the file beside it; BadManifest if they cannot be read."""
+    if path is None:
+        return NO_BEATS
+    try:
+        return Beats(BeatGrid.load(path))
     except BadInput as error:
         raise BadManifest(f"{error}. Remove it, and make the manifest and the codes' folder again") from error
 

@@ -11,10 +11,11 @@ from torch import Tensor
 from jukectl.codes.level import Level
 from jukectl.codes.shard import Frames
 from jukectl.data.encoded import EncodedSongs
-from jukectl.data.lyrics_notes import read_lyrics, read_notes, sung_tokens, with_other_notes, words_within
+from jukectl.data.lyrics_notes import read_beats, read_lyrics, read_notes, sung_tokens, with_other_notes, words_within
 from jukectl.data.manifest import Track
 from jukectl.errors import BadManifest
 from jukectl.lyrics.tokens import NO_LYRICS, UNKNOWN, TokenWord
+from jukectl.midi.phases import NO_BEATS
 from jukectl.midi.roll import NO_NOTES
 from jukectl.prior.config import LyricsConfig
 from jukectl.prior.labels import (
@@ -46,6 +47,17 @@ class ByLength:
 
 NO_LABEL = "unlabelled"  # the name of the id UNLABELLED
 GOLDEN_RATIO = 0.618034  # its multiples, less their whole part, spread any number of points evenly over 0..1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropout:
+    """Shares of segments that lose a kind of conditioning in training, so that a prior also learns to do without."""
+
+    labels: float = 0.0  # artist and genre
+    lyrics: float = 0.0
+    notes: float = 0.0
+    beats: float = 0.0
+    bars: float = 0.0  # of the segments that keep their beats
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,7 @@ class SegmentSet:
         sample_rate: int = 44_100,
         characters: int = 0,
         midi: bool = False,
+        beats: bool = False,
     ) -> None:
         self.songs = [song for song in songs if len(song.codes) >= context]
         if not self.songs:
@@ -115,7 +128,13 @@ class SegmentSet:
         self.context = context
         self.ratio = ratio  # codes per upper code; 1 where there is no upper level
         self.shape = WindowShape(
-            context=context, hop=hop, sample_rate=sample_rate, genre_slots=slots, characters=characters, notes=midi
+            context=context,
+            hop=hop,
+            sample_rate=sample_rate,
+            genre_slots=slots,
+            characters=characters,
+            notes=midi,
+            beats=beats,
         )
         self._by_length = ByLength([len(song.codes) for song in self.songs])
 
@@ -132,11 +151,12 @@ class SegmentSet:
         slots: int,
         lyrics: LyricsConfig | None = None,
         midi: bool = False,
+        beats: bool = False,
     ) -> "SegmentSet":
         """Find the songs' codes, which are read when they are drawn. BadManifest where they are of different codecs.
 
         With `lyrics`, those of a prior, the songs' own are read too, in the vocabulary's characters; with `midi` their
-        notes.
+        notes, with `beats` their beats.
         """
         songs, codecs, hop, sample_rate = [], [], 1, 1
         for track in tracks:
@@ -160,6 +180,7 @@ class SegmentSet:
                 segments=(style,),
                 lyrics=NO_LYRICS if lyrics is None else read_lyrics(encoded, track, vocabulary, lyrics, sample_rate),
                 notes=read_notes(encoded.midi(track)) if midi else None,
+                beats=read_beats(encoded.beats(track)) if beats else None,
             )
             songs.append(Song(replace(codes, frames=frames), upper, conditioning))
         characters = 0 if lyrics is None else lyrics.characters
@@ -167,6 +188,11 @@ class SegmentSet:
             raise BadManifest(
                 "none of the songs has notes to learn from: put NAME.mid beside NAME.flac, or make them with "
                 "jukectl data transcribe; then scan and encode again"
+            )
+        if beats and all(song.conditioning.beats is NO_BEATS for song in songs):
+            raise BadManifest(
+                "none of the songs has beats to learn from: put NAME.beats.json beside NAME.flac; "
+                "then scan and encode again"
             )
         return cls(
             songs,
@@ -177,37 +203,29 @@ class SegmentSet:
             sample_rate=sample_rate,
             characters=characters,
             midi=midi,
+            beats=beats,
         )
 
-    def draw(
-        self,
-        count: int,
-        label_dropout: float,
-        generator: np.random.Generator,
-        rows: slice = ALL_ROWS,
-        *,
-        lyrics_dropout: float = 0.0,
-        midi_dropout: float = 0.0,
-    ) -> Segments:
-        """`count` random segments; a share of them loses artist and genre, to teach the model unlabelled music too.
+    def draw(self, count: int, dropout: Dropout, generator: np.random.Generator, rows: slice = ALL_ROWS) -> Segments:
+        """Return `count` random segments, shares of which lose their labels, lyrics, notes, beats or bars.
 
-        Other shares, drawn for themselves, lose the lyrics and the notes. With `rows` only those of the `count`
-        segments are read and returned; what is in them does not depend on it.
+        With `rows` only those of the `count` segments are read and returned; what is in them does not depend on it.
         """
         picks = self._by_length.draw(count, generator)
         places = [(int(pick), int(generator.integers(self._starts(pick))) * self.ratio) for pick in picks]
-        dropped = generator.random(count) < label_dropout
-        unsung = np.zeros(count, dtype=bool)
-        if self.shape.characters:  # a prior without lyrics draws the segments that it always drew
-            unsung = generator.random(count) < lyrics_dropout
-        unplayed = np.zeros(count, dtype=bool)
-        if self.shape.notes:
-            unplayed = generator.random(count) < midi_dropout
-        return self._gather(places[rows], dropped[rows], unsung[rows], unplayed[rows])
+        # Numbers are taken only for what the prior has, and new kinds come last: with the same seed and step, a prior
+        # without beats is trained on the segments that it was trained on before there were beats
+        shape, kinds = self.shape, {"labels": dropout.labels}
+        kinds |= {"lyrics": dropout.lyrics} if shape.characters else {}
+        kinds |= {"notes": dropout.notes} if shape.notes else {}
+        kinds |= {"beats": dropout.beats, "bars": dropout.bars} if shape.beats else {}
+        dropped = {kind: generator.random(count) < share for kind, share in kinds.items()}
+        lost = [frozenset(kind for kind, which in dropped.items() if which[row]) for row in range(count)]
+        return self._gather(places[rows], lost[rows])
 
     def spread(self, count: int) -> list[Segments]:
         """`count` fixed segments, one a batch, spread evenly over the songs and over each song's length."""
-        return [self._gather([place], *np.zeros((3, 1), dtype=bool)) for place in self._spread_places(count)]
+        return [self._gather([place], [frozenset()]) for place in self._spread_places(count)]
 
     def spread_words(self, count: int) -> list[tuple[TokenWord, ...]]:
         """The words that are sung, as far as is known, within each of the segments that `spread` gives.
@@ -232,10 +250,8 @@ class SegmentSet:
         """How many places in a song a segment can start at: whole upper codes only."""
         return (len(self.songs[pick].codes) - self.context) // self.ratio + 1
 
-    def _gather(
-        self, places: Sequence[tuple[int, int]], dropped: np.ndarray, unsung: np.ndarray, unplayed: np.ndarray
-    ) -> Segments:
-        """The segments at these songs and starts; which of them lose their labels, their lyrics, their notes."""
+    def _gather(self, places: Sequence[tuple[int, int]], lost: Sequence[frozenset[str]]) -> Segments:
+        """Return the segments at these songs and starts, each without the kinds of conditioning that it lost."""
         songs = [self.songs[pick] for pick, _ in places]
         starts = [start for _, start in places]
         pairs = list(zip(songs, starts, strict=True))
@@ -244,10 +260,7 @@ class SegmentSet:
         if self.ratio > 1:
             spans = [(song.upper, start // self.ratio, (start + self.context) // self.ratio) for song, start in pairs]
             upper = np.stack([above[first:last] for above, first, last in spans if above is not None])
-        known = [
-            _without(song.conditioning, labels=bool(drop), lyrics=bool(mute), notes=bool(free))
-            for song, drop, mute, free in zip(songs, dropped, unsung, unplayed, strict=True)
-        ]
+        known = [_without(song.conditioning, kinds) for song, kinds in zip(songs, lost, strict=True)]
         windows = [self._place(one, start) for one, start in zip(known, starts, strict=True)]
         labels = LabelBatch.of(windows, self.shape)
         sung = None
@@ -259,13 +272,17 @@ class SegmentSet:
         return Place(song=song, segment=song.segments[0], start=start, offset=start * self.shape.hop)
 
 
-def _without(song: Conditioning, *, labels: bool, lyrics: bool, notes: bool) -> Conditioning:
-    """Return a song's conditioning without some of it, as training drops it."""
+def _without(song: Conditioning, kinds: frozenset[str]) -> Conditioning:
+    """Return a song's conditioning without the kinds that training drops, by the names in `Dropout`."""
+    beats = song.beats
+    if beats is not None and "bars" in kinds:
+        beats = replace(beats, bars=False)
     return replace(
         song,
-        segments=(UNLABELLED_SEGMENT,) if labels else song.segments,
-        lyrics=NO_LYRICS if lyrics else song.lyrics,
-        notes=NO_NOTES if notes and song.notes is not None else song.notes,
+        segments=(UNLABELLED_SEGMENT,) if "labels" in kinds else song.segments,
+        lyrics=NO_LYRICS if "lyrics" in kinds else song.lyrics,
+        notes=NO_NOTES if "notes" in kinds and song.notes is not None else song.notes,
+        beats=NO_BEATS if "beats" in kinds and beats is not None else beats,
     )
 
 
@@ -304,6 +321,11 @@ def notes_changed(batches: Sequence[Segments]) -> dict[str, list[Segments]]:
         name: [replace(batch, labels=one) for batch, one in zip(batches, some, strict=True)]
         for name, some in changed.items()
     }
+
+
+def without_beats(batches: Sequence[Segments]) -> list[Segments]:
+    """Return the same batches without beats."""
+    return [replace(batch, labels=replace(batch.labels, beats=None)) for batch in batches]
 
 
 def _long(codes: np.ndarray) -> Tensor:

@@ -42,7 +42,9 @@ class BeatGrid:
         if self.beats_per_bar < 1:
             raise ValueError(f"a bar has one beat or more, got {self.beats_per_bar}")
         if not 0 <= self.first_downbeat < max(len(self.beats), self.beats_per_bar):
-            raise ValueError(f"the first downbeat must be one of the {len(self.beats)} beats, got {self.first_downbeat}")
+            raise ValueError(
+                f"the first downbeat must be one of the {len(self.beats)} beats, got {self.first_downbeat}"
+            )
         if self.downbeats is not None and not (
             len(self.downbeats)
             and self.downbeats[0] == self.first_downbeat
@@ -159,7 +161,8 @@ class BeatGrid:
         inside = np.interp(position, starts, np.arange(len(starts)))
         before = np.minimum(position, 0) / self.beats_per_bar
         after = np.maximum(position - starts[-1], 0) / self.beats_per_bar
-        return inside + before + after
+        bars: Times = inside + before + after
+        return bars
 
     def moved(self, seconds: float) -> Self:
         """Return the same beats so much later."""
@@ -195,7 +198,11 @@ def beats_of(meter: str) -> int:
 
 def _parse_meter(meter: str) -> tuple[int, int]:
     top, _, bottom = meter.partition("/")
-    if not (top.isdecimal() and bottom.isdecimal()) or not 1 <= int(top) <= 64 or int(bottom) not in (1, 2, 4, 8, 16, 32):
+    if (
+        not (top.isdecimal() and bottom.isdecimal())
+        or not 1 <= int(top) <= 64
+        or int(bottom) not in (1, 2, 4, 8, 16, 32)
+    ):
         raise BadInput(f"{meter!r} is no time signature such as 4/4, 3/4 or 6/8")
     return int(top), int(bottom)
 
@@ -211,12 +218,13 @@ def _interpolate(times: Times, beats: Times) -> Times:
     index = np.interp(times, beats, np.arange(len(beats), dtype=np.float64))
     before = np.minimum(times - beats[0], 0) / (beats[1] - beats[0])
     after = np.maximum(times - beats[-1], 0) / (beats[-1] - beats[-2])
-    return index + before + after
+    places: Times = index + before + after
+    return places
 
 
 def _seconds(tempos: Sequence[tuple[float, float]], quarters: Times) -> Times:
     """Return the seconds at which quarter notes begin. `tempos`: quarter note, quarter notes a minute from there on."""
-    changes = {0.0: 120.0} | dict(sorted(tempos))
+    changes = {0.0: 120.0} | dict(tempos)  # of two at one place the later one holds
     places = np.array(sorted(changes))
     rates = np.array([60 / changes[place] for place in places])  # seconds a quarter note
     starts = np.concatenate([[0.0], np.cumsum(np.diff(places) * rates[:-1])])
@@ -243,84 +251,81 @@ class _Section:
     def beat(self) -> float:
         return (3 if _is_compound(self.numerator, self.denominator) else 1) * 4 / self.denominator
 
+    def is_part_of(self, other: "_Section") -> bool:
+        """Return whether this is one bar, shorter than those of another section."""
+        return self.stop - self.start <= self.bar + 1e-6 and self.bar < other.bar - 1e-6
+
 
 def _sections(meters: Sequence[tuple[float, int, int]], end: float) -> list[_Section]:
-    """Return the stretches of one time signature; a signature that is repeated without need is left out."""
+    """Return the stretches of one time signature; a signature that is repeated on a bar line is no new stretch."""
     signs = {0.0: (4, 4)} | {start: (top, bottom) for start, top, bottom in sorted(meters) if top > 0 and start < end}
     starts = sorted(signs)
     sections: list[_Section] = []
     for start, stop in zip(starts, [*starts[1:], end], strict=True):
-        last = sections[-1] if sections else None
-        whole = last is not None and abs((start - last.start) / last.bar % 1 - 0.5) > 0.49  # on the bars before it
-        if last is not None and whole and signs[start] == (last.numerator, last.denominator):
-            if not (stop - last.start > last.bar >= start - last.start and _is_short(sections, signs, starts, stop)):
-                sections[-1] = replace(last, stop=stop)
-                continue
-        sections.append(_Section(start, stop, *signs[start]))
+        new = _Section(start, stop, *signs[start])
+        after = _Section(stop, end, *signs[stop]) if stop in signs else None
+        if sections and _goes_on(sections[-1], new, after):
+            sections[-1] = replace(sections[-1], stop=stop)
+        else:
+            sections.append(new)
     return sections
 
 
-def _is_short(
-    sections: Sequence[_Section], signs: dict[float, tuple[int, int]], starts: Sequence[float], stop: float
-) -> bool:
-    """Return whether the last section is a short bar before another one, such as the two halves of a repeat."""
-    later = next((signs[start] for start in starts if start >= stop), None)
-    return later is not None and 4 * later[0] / later[1] > sections[-1].bar
+def _goes_on(last: _Section, new: _Section, after: _Section | None) -> bool:
+    """Return whether a signature only repeats the one before.
 
-
-def _bars(meters: Sequence[tuple[float, int, int]], end: float, pickup: float) -> tuple[Times, Any, str]:
-    """Return the beats in quarter notes (N,), which of them are downbeats (N,), and the commonest time signature.
-
-    A bar that is shorter than the next one and stands at the beginning, or after another short bar, is a pickup: its
-    beats count back from its end. A short bar before such a pickup is cut off at its end.
+    A single short bar that is repeated before longer ones is the end of a bar and a pickup, as around a repeat sign.
     """
+    bars = (new.start - last.start) / last.bar
+    is_same = (last.numerator, last.denominator) == (new.numerator, new.denominator) and abs(bars - round(bars)) < 0.01
+    is_pickup = bars < 1.01 and after is not None and after.bar > last.bar
+    return is_same and not is_pickup
+
+
+def _bars(
+    meters: Sequence[tuple[float, int, int]], end: float, pickup: float
+) -> tuple[Times, npt.NDArray[np.bool_], str]:
+    """Return the beats in quarter notes (N,), which of them are downbeats (N,), and the commonest time signature."""
     sections = _sections(meters, end)
-    lasting: dict[str, float] = {}
-    for one in sections:
-        name = f"{one.numerator}/{one.denominator}"
-        lasting[name] = lasting.get(name, 0) + one.stop - one.start
     places: list[float] = []
     downs: list[bool] = []
-
-    def is_short(index: int, other: int) -> bool:
-        if not (0 <= index < len(sections) and 0 <= other < len(sections)):
-            return False
-        one = sections[index]
-        return one.stop - one.start <= one.bar + 1e-6 and one.bar < sections[other].bar - 1e-6
-
-    def short(index: int) -> bool:
-        near = [other for other in (index - 1, index + 1, index - 2, index + 2) if 0 <= other < len(sections)]
-        return any(is_short(index, other) for other in near)
-
     for index, one in enumerate(sections):
-        ahead = short(index) and is_short(index, index + 1) and (index == 0 or short(index - 1))
-        unit, bar = one.beat, one.bar
-        if ahead:
-            unit = sections[index + 1].beat
-            back = np.arange(int((one.stop - one.start) / unit + 1e-6), 0, -1) * unit
-            places += (one.stop - back).tolist()
-            downs += [False] * len(back)
-            continue
-        if short(index) and is_short(index, index - 1):
-            unit, bar = sections[index - 1].beat, sections[index - 1].bar
-        first = one.start + (pickup if index == 0 else 0)
-        if first > one.start:
-            lead = np.arange(int((first - one.start) / unit + 1e-6), 0, -1) * unit
-            places += (first - lead).tolist()
-            downs += [False] * len(lead)
-        steps = np.arange(int(np.ceil((one.stop - first) / bar - 1e-6)))
-        inside = np.arange(round(bar / unit)) * unit
-        grid = (first + steps[:, None] * bar + inside[None]).ravel()
-        flags = np.tile(np.arange(len(inside)) == 0, len(steps))
+        before = sections[index - 1] if index else None
+        after = sections[index + 1] if index + 1 < len(sections) else None
+        if _is_pickup(sections, index) and after is not None:
+            first, unit, bar = one.stop, after.beat, after.bar
+        elif before is not None and one.is_part_of(before):  # a bar that was cut off
+            first, unit, bar = one.start, before.beat, before.bar
+        else:
+            first, unit, bar = one.start + (0 if index else pickup), one.beat, one.bar
+        lead = np.arange(int((first - one.start) / unit + 1e-6), 0, -1)
+        bars = np.arange(int(np.ceil((one.stop - first) / bar - 1e-6)))
+        inside = np.arange(round(bar / unit))
+        grid = (first + bars[:, None] * bar + inside[None] * unit).ravel()
         kept = grid < one.stop - 1e-6
-        places += grid[kept].tolist()
-        downs += flags[kept].tolist()
-    meter = max(lasting, key=lambda name: lasting[name])
+        places += [*(first - lead * unit).tolist(), *grid[kept].tolist()]
+        downs += [False] * len(lead) + np.tile(inside == 0, len(bars))[kept].tolist()
     if len(places) < 2:  # music of one beat
         places, downs = [0.0, max(end, 1.0)], [True, False]
     if not any(downs):
         downs[0] = True
-    return np.array(places), np.array(downs), meter
+    return np.array(places), np.array(downs), _commonest(sections)
+
+
+def _is_pickup(sections: Sequence[_Section], index: int) -> bool:
+    """Return whether a short bar belongs to the bars after it: at the beginning, or after another short bar."""
+    if index + 1 >= len(sections) or not sections[index].is_part_of(sections[index + 1]):
+        return False
+    return index == 0 or (index > 1 and sections[index - 1].is_part_of(sections[index - 2]))
+
+
+def _commonest(sections: Sequence[_Section]) -> str:
+    """Return the time signature that lasts longest in all."""
+    lasting: dict[str, float] = {}
+    for one in sections:
+        name = f"{one.numerator}/{one.denominator}"
+        lasting[name] = lasting.get(name, 0) + one.stop - one.start
+    return max(lasting, key=lambda name: lasting[name])
 
 
 def _whole(value: Any) -> int:

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jukectl.midi.phases import CHANNELS as BEAT_CHANNELS
 from jukectl.midi.roll import CHANNELS
 from jukectl.nn.dilated import Conv1d, ResidualStack, UpsampleBlock, residual_scale, to_channels_last
-from jukectl.prior.config import ConditionerConfig, LyricsConfig, MidiConfig, TimingConfig
+from jukectl.prior.config import BeatConfig, ConditionerConfig, LyricsConfig, MidiConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.layers import Affine, LayerNorm
-from jukectl.prior.transformer import POSITION_STD, WEIGHT_STD, Transformer
+from jukectl.prior.transformer import POSITION_STD, WEIGHT_STD, Transformer, quick_gelu
 
 
 class Conditioner(nn.Module, ABC):
@@ -145,6 +146,27 @@ class NoteConditioner(Conditioner):
     def reach(self) -> int:
         """Codes to either side that a position hears of."""
         return 1 + int(self.stack.reach)
+
+
+class BeatConditioner(Conditioner):
+    """One hidden layer on the phases of beats and bars, and a projection.
+
+    The projection begins as zeros, as that of the notes does, and so do vectors of codes without a beat grid.
+    """
+
+    def __init__(self, config: BeatConfig, width: int) -> None:
+        super().__init__()
+        # sines and cosines fill the range of the activation from the beginning, so that pulses of any phase are near
+        self.hidden = Affine(BEAT_CHANNELS, config.width, std=0.5)
+        self.project = Affine(config.width, width, std=0.0)
+
+    def forward(self, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
+        """Phases (B, T, BEAT_CHANNELS) to (B, T, width)."""
+        if labels.beats is None:
+            raise ValueError("there is no beat grid to condition on")
+        phases = labels.beats.to(self.hidden.weight.dtype)
+        positions: Tensor = self.project(quick_gelu(self.hidden(phases)))
+        return positions * phases[:, :, :1]
 
 
 def bin_of(value: Tensor, low: float, high: float, bins: int) -> Tensor:

@@ -204,6 +204,16 @@ class MidiConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BeatConfig:
+    """Conditioning of a top prior on beats: the network that makes vectors of the phases of beats and bars."""
+
+    width: int = 64  # of its hidden layer
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "width")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PriorConfig:
     """One autoregressive model of codes: a top prior (with timing) or an upsampler (with a conditioner)."""
 
@@ -223,6 +233,7 @@ class PriorConfig:
     conditioner: ConditionerConfig | None = None
     lyrics: LyricsConfig | None = None
     midi: MidiConfig | None = None
+    beats: BeatConfig | None = None
     pattern: tuple[AttentionKind, ...] = FACTORED  # over the depth, started over where it is shorter
     attention_ratio: float = 0.25  # inner width of attention / width
     mlp_ratio: float = 1.0  # inner width of the MLP / width
@@ -249,6 +260,8 @@ class PriorConfig:
             )
         if self.midi and self.conditioner:
             raise ValueError("midi is for a top prior: an upsampler has its notes from the codes above")
+        if self.beats and self.conditioner:
+            raise ValueError("beats is for a top prior: an upsampler has its beat from the codes above")
         if self.conditioner and self.context % self.conditioner.ratio:
             raise ValueError(
                 f"context must be a multiple of the conditioner's ratio {self.conditioner.ratio}, got {self.context}"
@@ -362,6 +375,8 @@ class PriorConfig:
             given["conditioner"] = _make(ConditionerConfig, given["conditioner"])
         if "midi" in given:
             given["midi"] = _make(MidiConfig, given["midi"])
+        if "beats" in given:
+            given["beats"] = _make(BeatConfig, given["beats"])
         if "lyrics" in given:
             lyrics = dict(given["lyrics"])
             if "encoder" in lyrics:

@@ -16,6 +16,7 @@ from torch import Tensor
 from jukectl.codes.recipe import LevelSampling
 from jukectl.lyrics.tokens import NO_LYRICS, LyricTokens
 from jukectl.lyrics.window import LyricWindow, lyric_window
+from jukectl.midi.phases import NO_BEATS, Beats
 from jukectl.midi.roll import NO_NOTES, CoveredNotes
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.mixture import Mixture
@@ -51,6 +52,7 @@ class Conditioning:
     segments: tuple[Segment, ...] = (UNLABELLED_SEGMENT,)  # the first begins at code 0
     lyrics: LyricTokens = NO_LYRICS  # of the whole song
     notes: CoveredNotes | None = None  # in seconds since the level's first code
+    beats: Beats | None = None  # likewise
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -77,6 +79,7 @@ class WindowShape:
     genre_slots: int = 1
     characters: int = 0  # of the lyrics' window; 0 for a prior without lyrics
     notes: bool = False  # True for a prior that follows notes
+    beats: bool = False  # True for a prior that follows beats
 
     @classmethod
     def of(cls, config: PriorConfig) -> Self:
@@ -88,6 +91,7 @@ class WindowShape:
             genre_slots=config.genre_slots,
             characters=0 if config.lyrics is None else config.lyrics.characters,
             notes=config.midi is not None,
+            beats=config.beats is not None,
         )
 
 
@@ -130,6 +134,7 @@ class LabelBatch:
     sample_length: Tensor  # (B,) a full window, however few codes of it are asked for
     lyrics: Tensor | None = None  # (B, characters) the window of the lyrics; None: an instrumental
     notes: Tensor | None = None  # (B, T, channels) uint8 piano rolls at the codes' rate; None: without notes
+    beats: Tensor | None = None  # (B, T, channels) float32 phases at the codes' rate; None: without beats
     artist_weights: Tensor | None = None  # (B, n) float32, how much of each artist counts; None: the one in full
     genre_weights: Tensor | None = None  # (B, slots) float32; None: each in full
 
@@ -148,6 +153,8 @@ class LabelBatch:
             batch = replace(batch, lyrics=_lyric_windows(places, shape))
         if shape.notes and any(one.song.notes is not None for one in places):
             batch = replace(batch, notes=_piano_rolls(places, shape))
+        if shape.beats and any(one.song.beats is not None for one in places):
+            batch = replace(batch, beats=_beat_phases(places, shape))
         return batch.to(device)
 
     @classmethod
@@ -198,8 +205,8 @@ class LabelBatch:
         return self.styled([UNCONDITIONED] * len(self), [UNCONDITIONED] * len(self))
 
     def unconditioned(self) -> Self:
-        """Return what classifier-free guidance compares with: the same places and lyrics, without style and notes."""
-        return replace(self.unlabelled(), notes=None)
+        """Return what classifier-free guidance compares with: the same places and lyrics, without all else."""
+        return replace(self.unlabelled(), notes=None, beats=None)
 
     def row(self, index: int) -> Self:
         """Return a batch of that row alone."""
@@ -243,9 +250,22 @@ def _lyric_windows(places: Sequence[Place], shape: WindowShape) -> Tensor:
 def _piano_rolls(places: Sequence[Place], shape: WindowShape) -> Tensor:
     """The piano roll at each place, (B, context, channels); zeros for songs without notes."""
     rate = shape.sample_rate / shape.hop
+    return _each_once(places, lambda one: (one.song.notes or NO_NOTES).roll(one.start, shape.context, rate=rate))
+
+
+def _beat_phases(places: Sequence[Place], shape: WindowShape) -> Tensor:
+    """The phases of beats at each place, (B, context, channels); zeros for songs without beats."""
+    rate = shape.sample_rate / shape.hop
+    return _each_once(
+        places, lambda place: (place.song.beats or NO_BEATS).phases(place.start, shape.context, rate=rate)
+    )
+
+
+def _each_once(places: Sequence[Place], compute: Callable[[Place], np.ndarray]) -> Tensor:
+    """Arrays of places as one tensor, computed once for places that several samples of a song share."""
     found: dict[tuple[int, int], np.ndarray] = {}
     keys = [(id(one.song), one.start) for one in places]
     for key, place in zip(keys, places, strict=True):
         if key not in found:
-            found[key] = (place.song.notes or NO_NOTES).roll(place.start, shape.context, rate=rate)
+            found[key] = compute(place)
     return torch.from_numpy(np.stack([found[key] for key in keys]))

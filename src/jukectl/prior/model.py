@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from jukectl.prior.conditioning import (
     ArtistGenre,
+    BeatConditioner,
     Conditioner,
     LyricsApart,
     LyricsEncoder,
@@ -79,6 +80,7 @@ class Prior(nn.Module):
         self.artist_genre = ArtistGenre(config.artists, config.genres, width, std=std)
         self.place = _place_conditioner(config, std=std, position_std=position_std)
         self.midi = NoteConditioner(config.midi, width) if config.midi else None
+        self.beats = BeatConditioner(config.beats, width) if config.beats else None
         self.lyrics = lyrics_reader(config)
         self.transformer = Transformer(config.stack)
         self.head = None if config.tied_head else nn.Parameter(torch.empty(size, width).normal_(std=std))
@@ -195,15 +197,21 @@ class Prior(nn.Module):
         return ConditioningTensors(start, self._at_positions(labels, upper), heard), states
 
     def _at_positions(self, labels: LabelBatch, upper: Tensor | None) -> Tensor | None:
-        """What is added at the codes, (B, n, width): the place of each, and the notes where any are told."""
+        """Return what is added at the codes, (B, n, width): the place of each, notes and beats where they are given."""
         place = self.place(labels, upper) if self.place is not None else None
-        if self.midi is None:
+        if self.midi is None and self.beats is None:
             return place
-        if labels.notes is None:  # as of notes that are not told
-            shape = (len(labels), self.config.context, self.config.width)
-            return self.codes.weight.new_zeros(shape) if place is None else place
-        notes: Tensor = self.midi(labels)
-        return notes if place is None else place + notes
+        parts: list[Tensor] = [] if place is None else [place]
+        if self.midi is not None and labels.notes is not None:
+            parts.append(self.midi(labels))
+        if self.beats is not None and labels.beats is not None:
+            parts.append(self.beats(labels))
+        if not parts:  # zeros, as of notes and beats that are not given
+            return self.codes.weight.new_zeros(len(labels), self.config.context, self.config.width)
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
 
     def _read_lyrics(self, labels: LabelBatch) -> tuple[Tensor | None, Tensor | None]:
         """What the codes hear of the lyrics, and the states (B, characters, width) that foretell the characters."""

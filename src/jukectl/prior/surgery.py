@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from jukectl.prior.conditioning import NoteConditioner
-from jukectl.prior.config import AttentionKind, LyricsConfig, MidiConfig
+from jukectl.prior.conditioning import BeatConditioner, NoteConditioner
+from jukectl.prior.config import AttentionKind, BeatConfig, LyricsConfig, MidiConfig
 from jukectl.prior.model import Prior, lyrics_reader
 from jukectl.prior.transformer import Block
 from jukectl.prior.vocabulary import UNLABELLED
@@ -87,6 +87,19 @@ def add_midi(prior: Prior, midi: MidiConfig) -> None:
         raise ValueError("this prior follows notes already: leave add_midi out")
     config = replace(prior.config, midi=midi)
     prior.midi = NoteConditioner(midi, config.width).to(prior.device, prior.dtype)
+    prior.config = config
+
+
+@torch.no_grad()
+def add_beats(prior: Prior, beats: BeatConfig) -> None:
+    """Add conditioning on beat grids to a prior, in place; ValueError where it has that, or is an upsampler.
+
+    The new layers end in a projection of zeros, so the logits stay the same to the bit, with or without a grid.
+    """
+    if prior.beats is not None:
+        raise ValueError("this prior follows beats already: leave add_beats out")
+    config = replace(prior.config, beats=beats)
+    prior.beats = BeatConditioner(beats, config.width).to(prior.device, prior.dtype)
     prior.config = config
 
 

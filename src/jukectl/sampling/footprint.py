@@ -96,7 +96,7 @@ class Footprint:
         """Conditioning of one row, kept while its window is sampled."""
         config = self.config
         # timing, upper codes and notes are each added at every position; artist and genre are one vector (the 1 below)
-        positions = config.context if config.timing or config.conditioner or config.midi else 0
+        positions = config.context if config.timing or config.conditioner or config.midi or config.beats else 0
         lyrics = config.lyrics.characters if config.lyrics else 0
         if config.lyrics and config.lyrics.apart:  # states for each layer that attends to them
             lyrics *= config.kinds.count(AttentionKind.ENCODER)
@@ -138,6 +138,8 @@ class Footprint:
         if midi := config.midi:  # the roll as numbers, also in the network's layout; its channels; the result twice
             notes = 2 * CHANNELS * number + 6 * midi.width * number + 2 * config.width * number
             place += config.context * notes
+        if beats := config.beats:  # two forms of the hidden layer, and the result twice
+            place += config.context * (3 * beats.width + 2 * config.width) * number
         if upper := config.conditioner:
             last = 3 * config.context * config.width * 4  # some kernels compute in float32 at any precision
             place = max(last, 5 * upper.width * config.context // upper.stride * 4)

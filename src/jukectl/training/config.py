@@ -164,6 +164,9 @@ class PriorRecipe:
     label_dropout: float = 0.1  # share of segments that are trained without artist and genre
     lyrics_dropout: float = 0.1  # share of segments that are trained without lyrics, of a prior that takes them
     midi_dropout: float = 0.2  # share of segments that are trained without notes, of a prior that takes them
+    beat_dropout: float = 0.2  # share of segments that are trained without beats, of a prior that takes them
+    bar_dropout: float = 0.1  # share of the others that are trained with beats alone, without bars
+    add_beats: bool = False  # add conditioning on beats, by model.beats, to the model that is started from
     add_midi: bool = False  # what is started from knows no notes: it learns them, by model.midi
     add_lyrics: bool = False  # what is started from knows no lyrics: it learns them, by model.lyrics and new blocks
     lyrics_blocks: int = 3  # new blocks for them
@@ -180,7 +183,7 @@ class PriorRecipe:
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise ValueError(f"level is one of {', '.join(LEVELS)}, got {self.level!r}")
-        for name in ("label_dropout", "lyrics_dropout", "midi_dropout"):
+        for name in ("label_dropout", "lyrics_dropout", "midi_dropout", "beat_dropout", "bar_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, got {getattr(self, name)}")
         self._check_lyrics()
@@ -190,10 +193,22 @@ class PriorRecipe:
             raise ValueError(f"add_midi is for level top, which alone is told notes, got {self.level}")
         if self.add_midi and self.adapter is not None:
             raise ValueError("add_midi gives a prior new layers, which an adapter cannot hold: leave adapter out")
+        self._check_add_beats()
         if self.adapter is not None and self.start is None:
             raise ValueError("adapter needs a model that it adapts: give it with --from or as start")
         if self.codec is not None and self.start is not None:
             raise ValueError("codec is for a prior that starts from random weights: leave it out beside start")
+
+    def _check_add_beats(self) -> None:
+        """Raise ValueError where add_beats cannot be done."""
+        if not self.add_beats:
+            return
+        if self.start is None:
+            raise ValueError("add_beats needs a model that learns to follow beats: give it with --from or as start")
+        if self.level != Level.TOP.label:
+            raise ValueError(f"add_beats is for level top, which alone is conditioned on beats, got {self.level}")
+        if self.adapter is not None:
+            raise ValueError("add_beats gives a prior new layers, which an adapter cannot hold: leave adapter out")
 
     def _check_lyrics(self) -> None:
         """ValueError where what is asked of lyrics does not go together."""

@@ -10,13 +10,22 @@ from torch import Tensor, nn
 
 from jukectl.codes.level import Level
 from jukectl.data.encoded import EncodedSongs
-from jukectl.data.segments import ALL_ROWS, Segments, SegmentSet, notes_changed, vocabulary_of, with_other_lyrics
+from jukectl.data.segments import (
+    ALL_ROWS,
+    Dropout,
+    Segments,
+    SegmentSet,
+    notes_changed,
+    vocabulary_of,
+    with_other_lyrics,
+    without_beats,
+)
 from jukectl.errors import BadRecipe
 from jukectl.lyrics.tokens import V3
 from jukectl.prior.adapters import Adapter, attach
 from jukectl.prior.config import AttentionKind, PriorConfig
 from jukectl.prior.model import Prior
-from jukectl.prior.surgery import add_lyrics, add_midi, grow_vocabulary
+from jukectl.prior.surgery import add_beats, add_lyrics, add_midi, grow_vocabulary
 from jukectl.prior.vocabulary import Vocabulary
 from jukectl.progress import Listener, ignore, warn
 from jukectl.training.config import PriorRecipe
@@ -54,13 +63,23 @@ class PriorTask:
         self.ranks = ALONE
         kept, held = songs.manifest.split(recipe.data.held_out)
         level = self.config.level
-        shape = {"context": self.config.context, "ratio": self.config.ratio, "slots": self.config.genre_slots}
-        lyrics, midi = self.config.lyrics, self.config.midi is not None
-        self.training = SegmentSet.load(songs, kept, level, self.vocabulary, lyrics=lyrics, midi=midi, **shape)
-        held_out = SegmentSet.load(songs, held or kept, level, self.vocabulary, lyrics=lyrics, midi=midi, **shape)
+        midi, beats = self.config.midi is not None, self.config.beats is not None
+        shape: dict[str, Any] = {
+            "context": self.config.context,
+            "ratio": self.config.ratio,
+            "slots": self.config.genre_slots,
+            "lyrics": self.config.lyrics,
+            "midi": midi,
+            "beats": beats,
+        }
+        self.training = SegmentSet.load(songs, kept, level, self.vocabulary, **shape)
+        held_out = SegmentSet.load(songs, held or kept, level, self.vocabulary, **shape)
         self.validation = held_out.spread(recipe.data.validation_segments)
         self.other_lyrics = with_other_lyrics(self.validation)
-        self.other_notes = notes_changed(self.validation) if midi else {}
+        # the same segments with less or other conditioning: how many bits a code each kind of it saves
+        self.changed = notes_changed(self.validation) if midi else {}
+        if beats:
+            self.changed["bits_no_beats"] = without_beats(self.validation)
         self.guide = self._guide() if recipe.lyrics_guide else None
         self.copies: CopyWatch | None = None
         self._warned = False
@@ -84,6 +103,9 @@ class PriorTask:
             known = start.config
         if recipe.add_midi:
             recipe = self._following_notes(recipe, start)
+            known = start.config
+        if recipe.add_beats:
+            recipe = self._with_beats(recipe, start)
             known = start.config
         if warning := start.check_codec(self.codec, recipe.data.folders[0], anyway=recipe.other_codec):
             warn(self._listener, warning)
@@ -123,6 +145,17 @@ class PriorTask:
             raise BadRecipe(f"add_midi: {error}") from error
         return replace(recipe, model={name: value for name, value in recipe.model.items() if name != "midi"})
 
+    @staticmethod
+    def _with_beats(recipe: PriorRecipe, start: PriorStart) -> PriorRecipe:
+        """Add conditioning on beats to the start; return the recipe without the table of it."""
+        try:
+            wanted = PriorConfig.from_dict({**start.config.to_dict(), "beats": recipe.model.get("beats", {})}).beats
+            assert wanted is not None
+            add_beats(start.prior, wanted)
+        except ValueError as error:
+            raise BadRecipe(f"add_beats: {error}") from error
+        return replace(recipe, model={name: value for name, value in recipe.model.items() if name != "beats"})
+
     def _guide(self) -> AttentionGuide:
         """A head's attention is guided, and the config tells which."""
         layer = guided_layer(self.config)
@@ -142,14 +175,14 @@ class PriorTask:
         """Rows of a step's segments."""
         generator = np.random.default_rng((self.recipe.train.seed, step))
         recipe = self.recipe
-        return self.training.draw(
-            recipe.train.batch,
-            recipe.label_dropout,
-            generator,
-            rows,
-            lyrics_dropout=recipe.lyrics_dropout,
-            midi_dropout=recipe.midi_dropout,
+        dropout = Dropout(
+            labels=recipe.label_dropout,
+            lyrics=recipe.lyrics_dropout,
+            notes=recipe.midi_dropout,
+            beats=recipe.beat_dropout,
+            bars=recipe.bar_dropout,
         )
+        return self.training.draw(recipe.train.batch, dropout, generator, rows)
 
     def before_step(self, step: int) -> None:
         """Nothing is due."""
@@ -176,7 +209,7 @@ class PriorTask:
         bits = {self.objective: float(self.ranks.map(self._bits, self.validation).mean())}
         if self.other_lyrics is not None:
             bits["bits_other_lyrics"] = float(self.ranks.map(self._bits, self.other_lyrics).mean())
-        for name, batches in self.other_notes.items():
+        for name, batches in self.changed.items():
             bits[name] = float(self.ranks.map(self._bits, batches).mean())
         if self.copies is None or self.ranks.world > 1:  # a sharded prior cannot be sampled from
             return bits

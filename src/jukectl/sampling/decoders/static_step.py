@@ -100,7 +100,7 @@ class StaticStep:
         ]
         # made now: a graph cannot record what is copied from the host
         self._rotations = rotary_table(stack.length, stack.head_width, self._device) if stack.rotary else None
-        conditioned = prior.place is not None or prior.midi is not None
+        conditioned = any(part is not None for part in (prior.place, prior.midi, prior.beats))
         self._places = parameter.new_zeros((rows, config.context, config.width)) if conditioned else None
 
     def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> Tensor:
