@@ -21,7 +21,21 @@ def log_mel_distance(predicted: Tensor, target: Tensor, sample_rate: int) -> Ten
     """
     if predicted.shape != target.shape:
         raise ValueError(f"needs two signals of one shape, got {tuple(predicted.shape)} and {tuple(target.shape)}")
-    return (log_mel(predicted, sample_rate) - log_mel(target, sample_rate)).abs().mean()
+    return band_distance(log_mel(predicted, sample_rate), log_mel(target, sample_rate))
+
+
+def band_distance(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference of two log-mel spectra (B, M, frames), a scalar."""
+    return (predicted - target).abs().mean()
+
+
+def attack_distance(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference of how two log-mel spectra (B, M, frames) change in time, a scalar.
+
+    `band_distance` forgives an attack that is spread over several frames; its change from frame to frame is then far
+    too small, which counts here.
+    """
+    return band_distance(predicted.diff(dim=2), target.diff(dim=2))
 
 
 def log_mel(audio: Tensor, sample_rate: int) -> Tensor:

@@ -37,7 +37,9 @@ class VQVAETask(CodecTask):
             self.remember(level, result)
             parts = terms(result, batch, self.scale, weights.worst_samples, self.mel_rate)
             total = total + self.weighted(parts)
-            for name in ("spectral", "waveform", *(("mel",) if weights.mel else ()), "commitment"):
+            waveform = () if result.spectra is not None else ("spectral", "waveform")
+            bands = [name for name in ("mel", "attack") if getattr(weights, name)]
+            for name in (*waveform, *bands, "commitment"):
                 figures[f"{level.label}_{name}"] = getattr(parts, name).detach()
         return total, figures
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from jukectl.audio.mel import log_mel_distance
+from jukectl.audio.mel import attack_distance, band_distance, log_mel
 from jukectl.audio.spectral import multi_resolution_distance
 from jukectl.vqvae.model import Reconstruction
 
@@ -30,6 +30,7 @@ class Terms:
     waveform: Tensor
     worst: Tensor
     mel: Tensor
+    attack: Tensor
     commitment: Tensor
 
 
@@ -38,17 +39,30 @@ def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: i
 
     spectral: L2 distance of magnitudes at several resolutions, over the data's mean; waveform: mean squared error over
     the data's power; worst: the same over each clip's `worst_samples` worst samples; mel: distance of log mel bands at
-    the sample rate `mel_rate`, and 0 without one; commitment: mean square of latents less their codebook vectors.
+    the sample rate `mel_rate`, and attack: of their change in time, both 0 without it; commitment: mean square of
+    latents less their codebook vectors. A log-mel level has the last three alone, of its own spectra.
     """
+    if result.spectra is not None and result.target_spectra is not None:
+        nothing, spectra = target.new_zeros(()), result.spectra.float()
+        mel, attack = _band_terms(spectra, result.target_spectra)
+        return Terms(nothing, nothing, nothing, mel, attack, commitment(result))
     audio = result.audio.float()
     squares = (audio - target).square()
+    mel = attack = audio.new_zeros(())
+    if mel_rate:
+        mel, attack = _band_terms(log_mel(audio, mel_rate), log_mel(target, mel_rate))
     return Terms(
         multi_resolution_distance(audio, target) / scale.magnitude,
         squares.mean() / scale.power,
         squares.topk(min(worst_samples, squares.shape[-1]), dim=-1).values.mean() / scale.power,
-        log_mel_distance(audio, target, mel_rate) if mel_rate else audio.new_zeros(()),
+        mel,
+        attack,
         commitment(result),
     )
+
+
+def _band_terms(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    return band_distance(predicted, target), attack_distance(predicted, target)
 
 
 def commitment(result: Reconstruction) -> Tensor:

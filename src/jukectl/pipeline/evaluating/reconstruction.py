@@ -8,11 +8,14 @@ from typing import Any
 from jukectl.audio.mix import Samples
 from jukectl.checkpoints import catalogue
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.errors import BadAudio
+from jukectl.errors import BadAudio, BadInput, MissingTool
 from jukectl.evaluation import reconstruction, visqol
 from jukectl.evaluation.plots import Panel, draw_levels
-from jukectl.evaluation.reconstruction import ReconstructionScore
+from jukectl.evaluation.reconstruction import Recording, ReconstructionScore
 from jukectl.evaluation.reconstruction_plot import draw_reconstruction
+from jukectl.midi.notes import SUFFIXES as MIDI_FILES
+from jukectl.midi.notes import Notes, read_midi
+from jukectl.midi.transcribe import check_installed
 from jukectl.pipeline.encoding import hear
 from jukectl.pipeline.evaluating.inputs import CPU, middle, recordings, rounded, save_plot
 from jukectl.progress import Progress, Report, Warn, silent, unheard
@@ -37,6 +40,7 @@ def evaluate_reconstruction(
     model: str = catalogue.EMBEDDED,
     held_out: Path | None = None,
     seconds: float | None = None,
+    among: Sequence[Level] = TOP_DOWN,
     with_visqol: bool = False,
     plots: Path | None = None,
     report: Report = silent,
@@ -46,10 +50,12 @@ def evaluate_reconstruction(
 
     `audio` are files, or manifests (.jsonl), of which `held_out` (a file of globs) chooses songs. At most `seconds` of
     each are taken, from its middle, down-mixed as for encoding. Files that cannot be read are left out with a warning.
+    Where a MIDI file lies beside a recording and the transcription is installed, notes are compared too. `among` are
+    the levels that are judged.
     `plots` is a folder for pictures.
     """
     folder = catalogue.find(model)
-    config, vqvae = folder.card.vqvae, folder.vqvae(CPU)
+    config, vqvae = folder.card.vqvae, folder.vqvae(CPU, tuple(among))
     rate = visqol.load() if with_visqol else None
     files = recordings(audio, held_out)
     heard: list[_Heard] = []
@@ -65,13 +71,14 @@ def evaluate_reconstruction(
             skipped.append(str(error))
             warn(f"left out: {error}")
             continue
-        scores = {level: reconstruction.score(vqvae, samples, level, rate=rate) for level in TOP_DOWN}
+        recording = Recording(samples, config.sample_rate, _notes_beside(path, start, len(samples) / config.sample_rate))
+        scores = {level: reconstruction.score(vqvae, recording, level, rate=rate) for level in among}
         shown = samples if plots is not None and not heard else samples[:0]
         heard.append(_Heard(path=path, samples=shown, seconds=len(samples) / config.sample_rate, scores=scores))
     report(Progress("listening", len(files), len(files)))
     if not heard:
         raise BadAudio(f"none of the {len(files)} recordings can be used: {skipped[0]}")
-    together = {level: reconstruction.together([one.scores[level] for one in heard]) for level in TOP_DOWN}
+    together = {level: reconstruction.together([one.scores[level] for one in heard]) for level in among}
     facts: dict[str, Any] = {
         "model": folder.card.name,
         "levels": {
@@ -107,14 +114,33 @@ def evaluate_reconstruction(
     return facts
 
 
+def _notes_beside(recording: Path, start: float, seconds: float) -> Notes | None:
+    """Return the notes of a span of the MIDI file beside a recording; None without one, or without a transcription."""
+    file = next((one for end in sorted(MIDI_FILES) if (one := recording.with_suffix(end)).is_file()), None)
+    if file is None:
+        return None
+    try:
+        check_installed()
+        notes = read_midi(file).part(start, seconds)
+    except (MissingTool, BadInput):
+        return None
+    return notes if len(notes) else None
+
+
 def _figures(score: ReconstructionScore) -> dict[str, Any]:
     figures = {
+        "log_mel": rounded(score.log_mel),
+        "stable": rounded(score.stable),
+        "beat": rounded(score.beat),
+        "beat_share": rounded(score.beat_share),
         "spectral_convergence_db": rounded(score.spectral_convergence_db),
         "multi_resolution_stft": rounded(score.multi_resolution_stft),
         "si_sdr_db": rounded(score.si_sdr_db),
         "entropy_bits": rounded(score.entropy_bits),
         "used_codes": score.used_codes,
     }
+    if score.note_f1 is not None:
+        figures |= {"note_f1": rounded(score.note_f1), "note_f1_share": rounded(score.note_f1_share)}
     return figures if score.visqol_mos is None else {**figures, "visqol_mos": rounded(score.visqol_mos)}
 
 
@@ -133,7 +159,7 @@ def _panels(vqvae: VQVAE, heard: _Heard) -> list[Panel]:
     start = (len(heard.samples) - length) // 2
     samples = heard.samples[start : start + length]
     panels = [Panel(name=heard.path.name, about="as recorded", samples=samples, sample_rate=config.sample_rate)]
-    for level in reversed(TOP_DOWN):
+    for level in sorted(heard.scores):
         rendering = reconstruction.render(vqvae, samples, level)[1]
         about = f"{config.hop(level)} audio samples a code · {reconstruction.kbit_per_second(config, level):.2f} kbit/s"
         panels.append(
