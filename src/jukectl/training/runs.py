@@ -24,7 +24,7 @@ from jukectl.training.distributed import ALONE, Ranks
 from jukectl.training.hierarchical_task import HierarchicalTask
 from jukectl.training.loop import train
 from jukectl.training.prior_task import PriorTask
-from jukectl.training.starting import adapter_card, agreed_model, find_codec, find_prior
+from jukectl.training.starting import adapter_card, find_codec, find_prior
 from jukectl.training.vqvae_task import VQVAETask
 from jukectl.vqvae.config import VQVAEConfig
 
@@ -37,7 +37,8 @@ def train_vqvae(recipe_path: Path, overrides: Sequence[str], report: Report, ran
     recipe = load_recipe(recipe_path, VQVAERecipe, overrides)
     start = None if recipe.start is None else find_codec(recipe.start)
     with _naming(recipe_path):
-        model = recipe.model if start is None else agreed_model(recipe.model, start.config.to_dict(), start.name)
+        levels = [Level.parse(name) for name in recipe.levels]
+        model = recipe.model if start is None else start.agreed(recipe.model, levels)
     config = build(VQVAEConfig, model, str(recipe_path), inside="model")
     _set_threads(recipe.train.threads)
     with _alone_in(recipe.out, ranks), _naming(recipe_path):

@@ -135,8 +135,7 @@ def griffin_lim(magnitudes: Tensor, window: int, hop: int, iterations: int = ITE
     before = spectra
     for _ in range(iterations):
         again = _transform(_overlap_add(spectra, window, hop), window, hop)
-        pushed = again + MOMENTUM * (again - before)
-        spectra = magnitudes * pushed / pushed.abs().clamp(min=1e-6)
+        spectra = magnitudes * torch.sgn(again + MOMENTUM * (again - before))
         before = again
     return _overlap_add(spectra, window, hop)
 
