@@ -41,7 +41,9 @@ def onset_strength(audio: ArrayLike, sample_rate: int) -> Vector:
     """Return the onset strength (frames,) of audio (N,), a frame each HOP_SECONDS: mean rise of mel bands in dB."""
     samples = np.asarray(audio, dtype=np.float32)
     if samples.ndim != 1 or len(samples) < SHORTEST_SECONDS * sample_rate:
-        raise ValueError(f"needs audio (N,) of {SHORTEST_SECONDS:.2f} s or more, got {samples.shape} at {sample_rate} Hz")
+        raise ValueError(
+            f"needs audio (N,) of {SHORTEST_SECONDS:.2f} s or more, got {samples.shape} at {sample_rate} Hz"
+        )
     import librosa
 
     hop = max(1, round(HOP_SECONDS * sample_rate))

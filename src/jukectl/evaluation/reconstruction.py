@@ -28,6 +28,7 @@ from jukectl.vqvae.model import VQVAE
 
 SHIFT_SECONDS = 0.0015  # an eighth of a code of 256 samples at 22,050 Hz
 
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ReconstructionScore:
     """One level's reconstruction of one recording, or of several taken together."""
@@ -36,12 +37,14 @@ class ReconstructionScore:
     multi_resolution_stft: float  # lower is better
     si_sdr_db: float  # higher is better
     visqol_mos: float | None  # 1 to about 4.7, higher is better; None where it was not asked for
-    log_mel: float  # mean distance of log mel bands, lower is better
-    stable: float  # share of codes that stay the same when the recording is shifted by SHIFT_SECONDS
-    beat: float  # see `beat_strength`; nan of less than a few seconds
-    beat_recorded: float  # the same of the recording
-    note_f1: float | None  # of transcribed notes by those of a MIDI file; None where there is none to compare with
-    note_f1_recorded: float | None  # the same of the recording
+    log_mel: float = nan  # mean distance of log mel bands, lower is better
+    stable: float = nan  # share of codes that stay the same when the recording is shifted by SHIFT_SECONDS
+    beat: float = nan  # see `beat_strength`; nan of less than a few seconds
+    beat_recorded: float = nan  # the same of the recording
+    note_f1: float | None = (
+        None  # of transcribed notes by those of a MIDI file; None where there is none to compare with
+    )
+    note_f1_recorded: float | None = None  # the same of the recording
     counts: NDArray[np.int64]  # (codebook_size,) how often each code came
 
     @property
@@ -109,7 +112,9 @@ def score(
         multi_resolution_stft=multi_resolution_stft(audio, predicted),
         si_sdr_db=si_sdr_db(audio, predicted),
         visqol_mos=rate(audio, predicted, vqvae.config.sample_rate) if rate else None,
-        log_mel=float(log_mel_distance(*torch.from_numpy(np.stack([predicted, audio]))[:, None], recording.sample_rate)),
+        log_mel=float(
+            log_mel_distance(*torch.from_numpy(np.stack([predicted, audio]))[:, None], recording.sample_rate)
+        ),
         stable=stable_share(vqvae, audio, codes, level),
         beat=_beat(predicted, recording.sample_rate),
         beat_recorded=recording.beat,

@@ -43,7 +43,9 @@ class CodecTask(ABC):
         self.levels = [Level.parse(name) for name in recipe.levels]
         self._check_sizes(config)
         waveform = any(not config.is_log_mel(level) for level in self.levels)
-        self.objective = "convergence_db" if waveform else "log_mel"  # what held-out songs are judged by; less is better
+        self.objective = (
+            "convergence_db" if waveform else "log_mel"
+        )  # what held-out songs are judged by; less is better
         torch.manual_seed(recipe.train.seed)
         self.model: nn.Module = self.make()
         self.parts: Sequence[nn.Module] = self.wholes()
@@ -135,7 +137,8 @@ class CodecTask(ABC):
     @property
     def mel_rate(self) -> int:
         """The sample rate, where the recipe wants mel bands compared; else 0."""
-        return self.config.sample_rate if self.recipe.loss.mel or self.recipe.loss.attack else 0
+        loss = self.recipe.loss
+        return self.config.sample_rate if loss.mel or loss.attack or loss.peaks else 0
 
     def weighted(self, parts: Terms) -> Tensor:
         """The sum of the terms of a loss with the recipe's weights, a scalar."""
@@ -146,6 +149,7 @@ class CodecTask(ABC):
             + weights.worst * parts.worst
             + weights.mel * parts.mel
             + weights.attack * parts.attack
+            + weights.peaks * parts.peaks
             + weights.commitment * parts.commitment
         )
 
@@ -226,8 +230,8 @@ class CodecTask(ABC):
                 raise BadRecipe(
                     f"data.clip_samples must be a multiple of {hop}, the {level.label} hop, got {data.clip_samples}"
                 )
-            if config.is_log_mel(level) and not self.recipe.loss.mel:
-                raise BadRecipe("a log-mel front end learns from the distance of log mel bands alone: give loss.mel")
+            if config.is_log_mel(level) and not (self.recipe.loss.mel or self.recipe.loss.peaks):
+                raise BadRecipe("a log-mel front end learns from log mel bands alone: give loss.mel or loss.peaks")
             usage, threshold = self._usage(level), self.recipe.codebook.threshold
             if self.recipe.codebook.relative_threshold is None and threshold > usage:
                 raise BadRecipe(

@@ -94,10 +94,11 @@ class LossConfig:
     worst_samples: int = 2_048  # over so many of the worst samples of a clip
     mel: float = 0.0  # the distance of log mel bands, which words need; not in the paper
     attack: float = 0.0  # the distance of their change in time, so that attacks stay sharp; not in the paper
+    peaks: float = 0.0  # their squared distance by loudness, so that partials of notes are kept; not in the paper
     commitment: float = 0.02
 
     def __post_init__(self) -> None:
-        _check_least(self, 0, "spectral", "waveform", "worst", "mel", "attack", "commitment")
+        _check_least(self, 0, "spectral", "waveform", "worst", "mel", "attack", "peaks", "commitment")
         _check_least(self, 1, "worst_samples")
 
 

@@ -38,7 +38,7 @@ class VQVAETask(CodecTask):
             parts = terms(result, batch, self.scale, weights.worst_samples, self.mel_rate)
             total = total + self.weighted(parts)
             waveform = () if result.spectra is not None else ("spectral", "waveform")
-            bands = [name for name in ("mel", "attack") if getattr(weights, name)]
+            bands = [name for name in ("mel", "attack", "peaks") if getattr(weights, name)]
             for name in (*waveform, *bands, "commitment"):
                 figures[f"{level.label}_{name}"] = getattr(parts, name).detach()
         return total, figures

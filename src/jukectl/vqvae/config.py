@@ -15,6 +15,7 @@ POSITIVE = (
     "mel_window",
     "mel_hop",
     "mel_spacing",
+    "mel_latent_width",
     "mel_floor",
 )
 CHOICES = {"upsampling": ("transposed", "balanced"), "front_end": ("waveform", "log_mel")}
@@ -41,6 +42,7 @@ class VQVAEConfig:
     mel_window: int = 2_048  # audio samples of a spectrum of the log-mel front end
     mel_hop: int = 256  # audio samples from one spectrum to the next
     mel_spacing: float = 0.01  # of neighbouring bands, as a share of their frequency; never under a bin
+    mel_latent_width: int = 16  # of its codebook, in place of latent_width; few dimensions have all vectors used
     mel_floor: float = 0.3  # power of a band that counts as silent; a full-scale sine has (mel_window / 4)^2
 
     def __post_init__(self) -> None:
@@ -79,6 +81,10 @@ class VQVAEConfig:
         if self.front_end == "waveform":
             unused |= {name for name in values if name.startswith("mel_")} | {"front_end"}
         return {name: one for name, one in values.items() if one is not None and name not in unused}
+
+    def codebook_width(self, level: Level) -> int:
+        """Return the width D of a level's latents and codebook vectors."""
+        return self.mel_latent_width if self.is_log_mel(level) else self.latent_width
 
     def is_log_mel(self, level: Level) -> bool:
         """Return whether a level encodes and decodes log-mel spectra, not the waveform."""

@@ -41,7 +41,7 @@ class LogMelEncoder(nn.Module):
         self.expand = Conv1d(len(mel_filters(config)), width, 3, padding=1)
         self.stacks = nn.ModuleList(_stack(config, level) for _ in range(halvings + 1))
         self.downs = nn.ModuleList(Conv1d(width, width, 4, 2, 1) for _ in range(halvings))
-        self.project = Conv1d(width, config.latent_width, 3, padding=1)
+        self.project = Conv1d(width, config.codebook_width(level), 3, padding=1)
         self.reach = _reach(config, level)
 
     def forward(self, audio: Tensor) -> Tensor:
@@ -49,13 +49,17 @@ class LogMelEncoder(nn.Module):
         return self.latents(log_mel_spectra(audio, self.config))
 
     def latents(self, spectra: Tensor) -> Tensor:
-        """Log-mel spectra (B, M, S) to latents (B, T, D)."""
+        """Log-mel spectra (B, M, S) to latents (B, T, D), each of root mean square 1.
+
+        Without a bound they would outgrow the codebook, whose shorter vectors would be the nearest to nearly all.
+        """
         signal = self.expand(to_channels_last((spectra - CENTRE) / SPREAD))
         signal = self.stacks[0](signal)
         for down, stack in zip(self.downs, self.stacks[1:], strict=True):
             signal = stack(down(signal))
         latents: Tensor = self.project(signal)
-        return latents.squeeze(2).transpose(1, 2)
+        latents = latents.squeeze(2).transpose(1, 2).float()
+        return F.normalize(latents, dim=-1) * latents.shape[-1] ** 0.5
 
 
 class LogMelDecoder(nn.Module):
@@ -66,7 +70,7 @@ class LogMelDecoder(nn.Module):
         self.config = config
         width, halvings = config.widths[level], _halvings(config, level)
         transposed = BalancedConvTranspose1d if config.upsampling == "balanced" else ConvTranspose1d
-        self.project = Conv1d(config.latent_width, width, 3, padding=1)
+        self.project = Conv1d(config.codebook_width(level), width, 3, padding=1)
         self.stacks = nn.ModuleList(_stack(config, level, reverse=True) for _ in range(halvings + 1))
         self.ups = nn.ModuleList(transposed(width, width, 4, 2, 1) for _ in range(halvings))
         self.head = Conv1d(width, len(mel_filters(config)), 3, padding=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import log
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ class Reconstruction:
     codes: Tensor  # (B, T), or (B, 0) where it was passed by
     spectra: Tensor | None = None  # (B, M, S) log-mel, of a log-mel level
     target_spectra: Tensor | None = None  # (B, M, S) those of the audio that went in
+    floor: float = 0.0  # their value for silence
 
 
 class Autoencoder(nn.Module):
@@ -34,8 +36,10 @@ class Autoencoder(nn.Module):
     def __init__(self, config: VQVAEConfig, level: Level) -> None:
         super().__init__()
         log_mel = config.is_log_mel(level)
+        self.floor = log(config.mel_floor)
         self.encoder: Encoder | LogMelEncoder = (LogMelEncoder if log_mel else Encoder)(config, level)
-        self.codebook = Codebook(config.codebook_size, config.latent_width) if config.codebook_size else None
+        size = config.codebook_size
+        self.codebook = Codebook(size, config.codebook_width(level)) if size else None
         self.decoder: Decoder | LogMelDecoder = (LogMelDecoder if log_mel else Decoder)(config, level)
 
     def forward(self, audio: Tensor, *, quantize: bool = True) -> Reconstruction:
@@ -47,7 +51,9 @@ class Autoencoder(nn.Module):
         if isinstance(self.encoder, LogMelEncoder) and isinstance(self.decoder, LogMelDecoder):
             target = log_mel_spectra(audio, self.encoder.config)
             passed, latents, quantized, codes = self._quantized(self.encoder.latents(target).float(), quantize)
-            return Reconstruction(audio[:, :0], latents, quantized, codes, self.decoder.spectra(passed), target)
+            return Reconstruction(
+                audio[:, :0], latents, quantized, codes, self.decoder.spectra(passed), target, self.floor
+            )
         passed, latents, quantized, codes = self._quantized(self.encoder(audio).float(), quantize)
         return Reconstruction(self.decoder(passed), latents, quantized, codes)
 

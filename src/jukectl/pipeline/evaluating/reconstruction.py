@@ -71,7 +71,9 @@ def evaluate_reconstruction(
             skipped.append(str(error))
             warn(f"left out: {error}")
             continue
-        recording = Recording(samples, config.sample_rate, _notes_beside(path, start, len(samples) / config.sample_rate))
+        recording = Recording(
+            samples, config.sample_rate, _notes_beside(path, start, len(samples) / config.sample_rate)
+        )
         scores = {level: reconstruction.score(vqvae, recording, level, rate=rate) for level in among}
         shown = samples if plots is not None and not heard else samples[:0]
         heard.append(_Heard(path=path, samples=shown, seconds=len(samples) / config.sample_rate, scores=scores))
