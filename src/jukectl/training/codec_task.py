@@ -222,7 +222,7 @@ class CodecTask(ABC):
         return float(heard[:, 0].mean()), heard[:, 1:].sum(0)
 
     def _check_sizes(self, config: VQVAEConfig) -> None:
-        """Raise BadRecipe where clips are no whole codes, a level has no loss, or all its vectors would be restarted."""
+        """Raise BadRecipe where clips are no whole codes, a level has no loss, or would restart all its vectors."""
         data = self.recipe.data
         for level in self.levels:
             hop = config.hop(level)

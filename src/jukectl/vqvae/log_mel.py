@@ -9,7 +9,6 @@ B batch, N audio samples, S = N / mel_hop spectra, T = N / hop codes, M mel band
 """
 
 from functools import cache
-from math import log
 
 import torch
 from torch import Tensor, nn

@@ -11,7 +11,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadAudio, BadInput, MissingTool
 from jukectl.evaluation import reconstruction, visqol
 from jukectl.evaluation.plots import Panel, draw_levels
-from jukectl.evaluation.reconstruction import Recording, ReconstructionScore
+from jukectl.evaluation.reconstruction import ReconstructionScore, Recording
 from jukectl.evaluation.reconstruction_plot import draw_reconstruction
 from jukectl.midi.notes import SUFFIXES as MIDI_FILES
 from jukectl.midi.notes import Notes, read_midi
