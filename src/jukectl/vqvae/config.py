@@ -37,7 +37,7 @@ class VQVAEConfig:
     hidden_multiplier: float = 1.0
     scale_residuals: bool = False  # each residual block's branch by 1/sqrt(depth)
     audio_head: bool = True  # a convolution after the decoder; without it the last transposed one writes the audio
-    upsampling: Literal["transposed", "balanced"] = "transposed"  # balanced: a constant input gives a constant output
+    upsampling: Literal["transposed", "balanced"] = "transposed"  # balanced: no tones at the code rate
     front_end: Literal["waveform", "log_mel"] = "waveform"  # input of the top level; see `vqvae.log_mel`
     mel_window: int = 2_048  # audio samples of a spectrum of the log-mel front end
     mel_hop: int = 256  # audio samples from one spectrum to the next

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from jukectl.codes.level import Level
 from jukectl.nn.dilated import (
-    BalancedConvTranspose1d,
     Conv1d,
     ConvTranspose1d,
     ResidualStack,
@@ -68,10 +67,9 @@ class LogMelDecoder(nn.Module):
         super().__init__()
         self.config = config
         width, halvings = config.widths[level], _halvings(config, level)
-        transposed = BalancedConvTranspose1d if config.upsampling == "balanced" else ConvTranspose1d
         self.project = Conv1d(config.codebook_width(level), width, 3, padding=1)
         self.stacks = nn.ModuleList(_stack(config, level, reverse=True) for _ in range(halvings + 1))
-        self.ups = nn.ModuleList(transposed(width, width, 4, 2, 1) for _ in range(halvings))
+        self.ups = nn.ModuleList(ConvTranspose1d(width, width, 4, 2, 1) for _ in range(halvings))
         self.head = Conv1d(width, len(mel_filters(config)), 3, padding=1)
         overlap = config.mel_window // config.mel_hop - 1  # spectra to either side that share samples with one
         self.reach = _reach(config, level) + -(-(ITERATIONS + 1) * overlap * config.mel_hop // config.hop(level))
