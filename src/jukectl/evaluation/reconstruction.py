@@ -105,7 +105,7 @@ def score(
     """
     if not isinstance(recording, Recording):
         recording = Recording(recording, vqvae.config.sample_rate)
-    audio = recording.samples
+    audio, rate_hz = recording.samples, recording.sample_rate
     codes, predicted = render(vqvae, audio, level)
     return ReconstructionScore(
         spectral_convergence_db=spectral_convergence_db(audio, predicted),
@@ -116,7 +116,7 @@ def score(
             log_mel_distance(*torch.from_numpy(np.stack([predicted, audio]))[:, None], recording.sample_rate)
         ),
         stable=stable_share(vqvae, audio, codes, level),
-        beat=_beat(predicted, recording.sample_rate),
+        beat=_beat(predicted, rate_hz),
         beat_recorded=recording.beat,
         note_f1=recording.note_f1_of(predicted),
         note_f1_recorded=recording.note_f1,

@@ -57,7 +57,8 @@ class BalancedConvTranspose1d(ConvTranspose1d):
 
     def forward(self, signal: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(B, C_in, 1, T) to (B, C_out, 1, T * stride)."""
-        pairs = self.weight.unflatten(2, (2, self.stride[0])).sum(2)  # (C_in, C_out, stride)
+        first, second = self.weight.chunk(2, dim=2)  # (C_in, C_out, stride) each
+        pairs = first + second
         surplus = pairs - pairs.mean(2, keepdim=True)
         weight = self.weight - torch.cat([surplus, surplus], dim=2) / 2
         return F.conv_transpose2d(

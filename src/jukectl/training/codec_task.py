@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jukectl.audio.mel import band_distance
 from jukectl.audio.spectral import spectral_convergence_db
 from jukectl.codes.entropy import entropy_bits
 from jukectl.codes.level import Level
@@ -23,7 +22,7 @@ from jukectl.training.manifest import Manifest
 from jukectl.training.waveforms import Waveforms
 from jukectl.vqvae.codebook import Codebook, CodebookLearner
 from jukectl.vqvae.config import VQVAEConfig
-from jukectl.vqvae.loss import Scale, Terms
+from jukectl.vqvae.loss import Scale, Terms, terms
 from jukectl.vqvae.model import Reconstruction
 
 SCALE_CLIPS = 64  # clips that the data's loudness is measured on
@@ -147,11 +146,14 @@ class CodecTask(ABC):
             weights.spectral * parts.spectral
             + weights.waveform * parts.waveform
             + weights.worst * parts.worst
-            + weights.mel * parts.mel
-            + weights.attack * parts.attack
-            + weights.peaks * parts.peaks
+            + self._bands(parts)
             + weights.commitment * parts.commitment
         )
+
+    def _bands(self, parts: Terms) -> Tensor:
+        """Return the sum of the terms of log mel bands with the recipe's weights, a scalar."""
+        weights = self.recipe.loss
+        return weights.mel * parts.mel + weights.attack * parts.attack + weights.peaks * parts.peaks
 
     def remember(self, level: Level, result: Reconstruction) -> None:
         """Keep what a level made of a part of the batch until the codebook has learned from it, after the step."""
@@ -177,8 +179,8 @@ class CodecTask(ABC):
         """Judge the levels on held-out songs: the objective, a level and together, and how their codes are spread.
 
         The objective is the mean spectral convergence in dB of the levels that encode waveforms. Where no level does,
-        it is the mean distance of log-mel spectra. It is infinite as long as a codebook has not started: what the
-        levels do without it is no codec yet.
+        it is the distance of log-mel spectra, with the recipe's weights of mel, attack and peaks. It is infinite as
+        long as a codebook has not started: what the levels do without it is no codec yet.
         """
         figures, scores = {}, []
         for level in self.levels:
@@ -212,7 +214,7 @@ class CodecTask(ABC):
             target = song.to(self.ranks.device)
             result = self.heard(target[None], level)
             if result.spectra is not None and result.target_spectra is not None:
-                score = float(band_distance(result.spectra, result.target_spectra))
+                score = float(self._bands(terms(result, target[None], self.scale, 0)))
             else:
                 score = spectral_convergence_db(target, result.audio[0].float())
             counts = torch.bincount(result.codes[0], minlength=size).cpu()

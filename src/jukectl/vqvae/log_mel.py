@@ -9,6 +9,7 @@ B batch, N audio samples, S = N / mel_hop spectra, T = N / hop codes, M mel band
 """
 
 from functools import cache
+from math import sqrt
 
 import torch
 from torch import Tensor, nn
@@ -55,9 +56,9 @@ class LogMelEncoder(nn.Module):
         signal = self.stacks[0](signal)
         for down, stack in zip(self.downs, self.stacks[1:], strict=True):
             signal = stack(down(signal))
-        latents: Tensor = self.project(signal)
-        latents = latents.squeeze(2).transpose(1, 2).float()
-        return F.normalize(latents, dim=-1) * latents.shape[-1] ** 0.5
+        projected: Tensor = self.project(signal)  # (B, D, 1, T)
+        latents = projected.squeeze(2).transpose(1, 2).float()
+        return F.normalize(latents, dim=-1) * sqrt(latents.shape[-1])
 
 
 class LogMelDecoder(nn.Module):
@@ -97,7 +98,8 @@ def log_mel_spectra(audio: Tensor, config: VQVAEConfig) -> Tensor:
     with torch.autocast(audio.device.type, enabled=False):
         spectra = _transform(audio.float(), config.mel_window, config.mel_hop)  # (B, S, F)
         filters = mel_filters(config).to(audio.device)
-        return (spectra.abs().square() @ filters.T + config.mel_floor).log().transpose(1, 2)
+        powers: Tensor = spectra.abs().square() @ filters.T  # (B, S, M)
+        return (powers + config.mel_floor).log().transpose(1, 2)
 
 
 def linear_magnitudes(spectra: Tensor, config: VQVAEConfig) -> Tensor:
@@ -194,7 +196,7 @@ def _halvings(config: VQVAEConfig, level: Level) -> int:
 def _reach(config: VQVAEConfig, level: Level) -> int:
     """Return the codes to either side beyond which nothing changes a code's latent, or the spectra of a code's span."""
     depth = config.depths[level]
-    stack = sum(config.dilation_growth ** (index % (config.dilation_cycle or depth)) for index in range(depth))
+    stack: int = sum(config.dilation_growth ** (index % (config.dilation_cycle or depth)) for index in range(depth))
     reach = -(-(config.mel_window - config.mel_hop) // (2 * config.mel_hop)) + 1 + stack  # in spectra
     hop = 1
     for _ in range(_halvings(config, level)):
