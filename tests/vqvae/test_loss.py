@@ -107,6 +107,6 @@ def test_what_is_loud_weighs_more_among_peaks():
     softer[0, 1, 1:] -= 2
     noisier[0, 0, 1:] += 2
     assert band_distance(softer, target) == band_distance(noisier, target)
-    assert peak_distance(softer, target, 0.0) > 10 * peak_distance(noisier, target, 0.0)
+    assert peak_distance(softer, target, 0.0) > 4 * peak_distance(noisier, target, 0.0)
     assert peak_distance(target, target, 0.0) == 0
     assert peak_distance(bands(0.0), bands(0.0), 0.0) == 0  # of silence

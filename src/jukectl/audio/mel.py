@@ -10,6 +10,7 @@ from jukectl.audio.spectral import StftSetting, magnitudes
 
 BANDS = 40
 SETTING = StftSetting(n_fft=512, hop=128, window=256)  # too short at 22 kHz to tell the harmonics of a voice apart
+SILENCE_WEIGHT = 2.0  # of a silent band among peaks, of which a loud one has some 10
 FLOOR = 1e-2  # power; a full-scale sine has some 4,000. What is quieter counts as silence
 
 
@@ -35,8 +36,8 @@ def peak_distance(predicted: Tensor, target: Tensor, floor: float) -> Tensor:
     `floor` is the value of silence. The median that `band_distance` asks for leaves out partials whose places are not
     quite certain, and with them the notes; here the partials count most. Weights are 1 in the mean.
     """
-    weights = target - floor
-    return (weights * (predicted - target).square()).mean() / weights.mean().clamp(min=1e-3)
+    weights = target - floor + SILENCE_WEIGHT
+    return (weights * (predicted - target).square()).mean() / weights.mean()
 
 
 def attack_distance(predicted: Tensor, target: Tensor) -> Tensor:
