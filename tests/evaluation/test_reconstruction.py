@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import inf, isnan, nan
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 
 from jukectl.codes.level import Level
-from jukectl.evaluation.reconstruction import ReconstructionScore, kbit_per_second, score, together
+from jukectl.evaluation.reconstruction import SHIFT_SECONDS, ReconstructionScore, kbit_per_second, score, together
 from jukectl.vqvae.config import VQVAEConfig
 
 from .conftest import music
@@ -74,3 +75,25 @@ def test_silent_recordings_do_not_count_towards_the_mean():
 )
 def test_a_level_takes_eleven_bits_a_code_with_2048_codes(config, level, kbit):
     assert kbit_per_second(config, level) == pytest.approx(kbit, abs=1e-3)
+
+
+def test_the_share_of_stable_codes_is_that_of_codes_that_a_shift_leaves(codec):
+    level, shift = Level.MIDDLE, round(SHIFT_SECONDS * codec.config.sample_rate)
+    audio = music(4.0, seed=2)
+    audio = audio[: len(audio) // codec.config.hop(level) * codec.config.hop(level)]
+    codes = codec.encode(torch.from_numpy(audio)[None], level)[0].numpy()
+    rest = audio[shift:]
+    again = codec.encode(
+        torch.from_numpy(rest[: len(rest) // codec.config.hop(level) * codec.config.hop(level)])[None], level
+    )
+    equal = (again[0].numpy() == codes[: again.shape[1]]).mean()
+    assert score(codec, audio, level).stable == pytest.approx(equal)
+
+
+def test_beat_and_notes_are_given_as_shares_of_the_recordings_own():
+    one = replace(a_score(-10, 4, [1, 0]), beat=0.3, beat_recorded=0.6, note_f1=0.2, note_f1_recorded=0.8)
+    other = replace(one, beat=0.1, note_f1=None, note_f1_recorded=None)  # no MIDI file beside it
+    both = together([one, other])
+    assert (one.beat_share, one.note_f1_share) == (pytest.approx(0.5), pytest.approx(0.25))
+    assert (both.beat_share, both.note_f1_share) == (pytest.approx(0.2 / 0.6), pytest.approx(0.25))
+    assert together([other]).note_f1_share is None

@@ -55,6 +55,42 @@ def test_mel_bands_are_compared_where_the_recipe_weighs_them(codec_recipe):
     assert float(weighed.detach() - plain.detach()) == pytest.approx(2 * float(figures["top_mel"]), rel=1e-4)
 
 
+LOG_MEL = (
+    'levels=["top"]',
+    'model.front_end="log_mel"',
+    "model.downs=[1, 1, 1]",
+    "model.strides=[16, 4, 4]",
+    "data.clip_samples=1024",
+    "loss.mel=1.0",
+)
+
+
+def test_a_log_mel_level_learns_from_its_bands_alone(codec_recipe):
+    task = task_of(codec_recipe, *LOG_MEL, "loss.attack=2.0", "loss.peaks=0.5", "loss.commitment=3.0")
+    total, figures = step(task, 5)
+    assert set(figures) == {"top_mel", "top_attack", "top_peaks", "top_commitment"}
+    weighted = figures["top_mel"] + 2 * figures["top_attack"] + 0.5 * figures["top_peaks"]
+    assert float(total.detach()) == pytest.approx(float(weighted + 3 * figures["top_commitment"]), rel=1e-5)
+    task.after_step()
+    with torch.no_grad():
+        judged = task.evaluate()
+    assert task.objective == "log_mel"
+    assert judged["log_mel"] == judged["top_log_mel"] > 0
+
+
+def test_a_log_mel_level_without_a_loss_is_refused(codec_recipe):
+    with pytest.raises(BadRecipe, match=r"give loss\.mel"):
+        task_of(codec_recipe, *LOG_MEL[:-1])
+
+
+def test_a_relative_threshold_is_a_share_of_the_mean_uses(codec_recipe):
+    task = task_of(codec_recipe, "codebook.relative_threshold=0.25", "codebook.threshold=1000")
+    batch = task.batch(0).numel()
+    for level in Level:
+        mean = batch / task.config.hop(level) / task.config.codebook_size
+        assert task.learners[level.label].threshold == pytest.approx(mean / 4)
+
+
 def test_a_step_follows_from_the_seed_and_its_number_alone(codec_recipe):
     first, second = task_of(codec_recipe), task_of(codec_recipe)
     step(first, 1)

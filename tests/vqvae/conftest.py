@@ -20,6 +20,21 @@ MINI = VQVAEConfig(
     dilation_cycle=4,
     audio_head=False,
 )
+LOG_MEL = VQVAEConfig(
+    sample_rate=22_050,
+    downs=(1, 1, 1),
+    strides=(16, 4, 8),
+    widths=(4, 4, 8),
+    latent_width=4,
+    codebook_size=16,
+    depths=(2, 2, 2),
+    dilation_cycle=2,
+    audio_head=False,
+    upsampling="balanced",
+    front_end="log_mel",
+    mel_window=1_024,
+    mel_spacing=0.05,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +42,7 @@ def one_seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture(params=[PUBLISHED, MINI], ids=["published", "mini"])
+@pytest.fixture(params=[PUBLISHED, MINI, LOG_MEL], ids=["published", "mini", "log-mel"])
 def config(request: pytest.FixtureRequest) -> VQVAEConfig:
     """A shape that is in use, with tiny widths."""
     return request.param

@@ -2,6 +2,7 @@
 
 import pytest
 
+from jukectl.checkpoints.card import vqvae_config
 from jukectl.codes.level import Level
 from jukectl.vqvae.config import VQVAEConfig
 
@@ -51,3 +52,27 @@ def test_a_mistake_is_named_with_its_field_and_value(field, value):
 
 def test_a_codebook_may_be_left_out():
     assert VQVAEConfig(codebook_size=0).codebook_size == 0
+
+
+def test_a_codec_without_variants_is_written_as_it_was_before_there_were_any():
+    assert set(VQVAEConfig().to_dict()) == {
+        "sample_rate", "downs", "strides", "codebook_size", "latent_width", "widths", "depths", "dilation_growth",
+        "hidden_multiplier", "scale_residuals", "audio_head",
+    }  # fmt: skip
+
+
+def test_a_log_mel_codec_is_read_as_it_was_written():
+    config = VQVAEConfig(strides=(16, 4, 8), downs=(1, 1, 1), front_end="log_mel", mel_spacing=0.02)
+    written = config.to_dict()
+    assert (written["front_end"], written["mel_spacing"]) == ("log_mel", 0.02)
+    assert vqvae_config(written) == config
+    assert [config.is_log_mel(level) for level in Level] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("front_end", "cepstrum"), ("upsampling", "nearest"), ("mel_hop", 192), ("mel_window", 1_000), ("mel_floor", 0.0)],
+)
+def test_a_mistake_in_a_variant_is_named_too(field, value):
+    with pytest.raises(ValueError, match=field):
+        VQVAEConfig(**{"strides": (16, 4, 8), "downs": (1, 1, 1), "front_end": "log_mel", field: value})

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from jukectl.audio.mel import attack_distance, band_distance, peak_distance
 from jukectl.vqvae.loss import Scale, terms
 from jukectl.vqvae.model import Reconstruction
 
@@ -85,3 +86,27 @@ def test_the_scale_is_the_power_and_the_distance_to_silence(target):
     scale = Scale.of(target)
     assert scale.power == pytest.approx(float(target.double().square().mean()), rel=1e-5)
     assert Scale.of(2 * target).magnitude == pytest.approx(2 * scale.magnitude, rel=1e-5)
+
+
+def bands(*rises):
+    """Log-mel spectra (1, 2, frames) of two bands: one silent, one that rises in these steps."""
+    return torch.stack([torch.zeros(len(rises) + 1), torch.tensor([0.0, *rises]).cumsum(0)])[None]
+
+
+def test_a_late_attack_costs_the_same_however_it_is_smeared_but_its_change_in_time_does_not():
+    sharp, smeared = bands(0.0, 4.0, 0.0, 0.0), bands(0.0, 2.0, 2.0, 0.0)
+    far = bands(1.0, 4.0, 0.0, -1.0)  # as far away as the smeared one or farther, with the same attack
+    assert band_distance(far, sharp) >= band_distance(smeared, sharp)
+    assert attack_distance(far, sharp) < attack_distance(smeared, sharp)
+    assert attack_distance(sharp + 3, sharp) == 0
+
+
+def test_what_is_loud_weighs_more_among_peaks():
+    target = bands(8.0, 0.0, 0.0)
+    softer, noisier = target.clone(), target.clone()
+    softer[0, 1, 1:] -= 2
+    noisier[0, 0, 1:] += 2
+    assert band_distance(softer, target) == band_distance(noisier, target)
+    assert peak_distance(softer, target, 0.0) > 4 * peak_distance(noisier, target, 0.0)
+    assert peak_distance(target, target, 0.0) == 0
+    assert peak_distance(bands(0.0), bands(0.0), 0.0) == 0  # of silence

@@ -10,6 +10,7 @@ from jukectl.audio.spectral import StftSetting, magnitudes
 
 BANDS = 40
 SETTING = StftSetting(n_fft=512, hop=128, window=256)  # too short at 22 kHz to tell the harmonics of a voice apart
+SILENCE_WEIGHT = 2.0  # of a silent band among peaks, of which a loud one has some 10
 FLOOR = 1e-2  # power; a full-scale sine has some 4,000. What is quieter counts as silence
 
 
@@ -21,7 +22,31 @@ def log_mel_distance(predicted: Tensor, target: Tensor, sample_rate: int) -> Ten
     """
     if predicted.shape != target.shape:
         raise ValueError(f"needs two signals of one shape, got {tuple(predicted.shape)} and {tuple(target.shape)}")
-    return (log_mel(predicted, sample_rate) - log_mel(target, sample_rate)).abs().mean()
+    return band_distance(log_mel(predicted, sample_rate), log_mel(target, sample_rate))
+
+
+def band_distance(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference of two log-mel spectra (B, M, frames), a scalar."""
+    return (predicted - target).abs().mean()
+
+
+def peak_distance(predicted: Tensor, target: Tensor, floor: float) -> Tensor:
+    """Return the mean squared difference of two log-mel spectra (B, M, frames), weighted by how loud a band is.
+
+    `floor` is the value of silence. The median that `band_distance` asks for leaves out partials whose places are not
+    quite certain, and with them the notes; here the partials count most. Weights are 1 in the mean.
+    """
+    weights = target - floor + SILENCE_WEIGHT
+    return (weights * (predicted - target).square()).mean() / weights.mean()
+
+
+def attack_distance(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference of how two log-mel spectra (B, M, frames) change in time, a scalar.
+
+    `band_distance` forgives an attack that is spread over several frames; its change from frame to frame is then far
+    too small, which counts here.
+    """
+    return band_distance(predicted.diff(dim=2), target.diff(dim=2))
 
 
 def log_mel(audio: Tensor, sample_rate: int) -> Tensor:

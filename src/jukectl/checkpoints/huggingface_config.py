@@ -302,6 +302,8 @@ def _vqvae_values(config: VQVAEConfig) -> dict[str, Any]:
         raise _unknown("codec whose widths are to each other otherwise than its depths")
     if not config.audio_head:
         raise _unknown("codec without a last convolution")
+    if config.front_end != "waveform" or config.upsampling != "transposed":
+        raise _unknown("codec with a log-mel front end or balanced upsampling")
     return {
         "model_type": "jukebox_vqvae",
         "act_fn": "relu",

@@ -208,25 +208,30 @@ def originality(facts: Facts) -> list[str]:
 
 def _levels(facts: Facts) -> "Table":
     rated = any("visqol_mos" in level for level in facts["levels"].values())
-    made = table(
-        "level",
-        "hop",
-        "kbit/s",
-        "spectral convergence (dB)",
-        "MR-STFT",
-        "SI-SDR (dB)",
-        *(["ViSQOL (MOS)"] if rated else []),
-        "entropy (bits)",
-        "used codes",
-        text=1,
-    )
-    measures = ["spectral_convergence_db", "multi_resolution_stft", "si_sdr_db"]
+    noted = any("note_f1" in level for level in facts["levels"].values())
+    measures = {
+        "spectral_convergence_db": "spectral convergence (dB)",
+        "multi_resolution_stft": "MR-STFT",
+        "si_sdr_db": "SI-SDR (dB)",
+        "log_mel": "log-mel",
+        **({"visqol_mos": "ViSQOL (MOS)"} if rated else {}),
+        "beat": "beat",
+        **({"note_f1": "note F1"} if noted else {}),
+    }
+    shares = {
+        "beat_share": "of the recording's beat (%)",
+        **({"note_f1_share": "of its note F1 (%)"} if noted else {}),
+        "stable": "stable codes (%)",
+    }
+    headings = [*measures.values(), *shares.values()]
+    made = table("level", "hop", "kbit/s", *headings, "entropy (bits)", "used codes", text=1)
     for name, level in facts["levels"].items():
         made.add_row(
             name,
             str(level["hop"]),
             f"{level['kbit_per_second']:.2f}",
-            *(figure(level[measure]) for measure in [*measures, *(["visqol_mos"] if rated else [])]),
+            *(figure(level.get(measure)) for measure in measures),
+            *(_percent(level.get(share)) for share in shares),
             figure(level["entropy_bits"]),
             f"{level['used_codes']} of {level['codebook_size']}",
         )

@@ -57,6 +57,17 @@ class Notes:
             self.drums[kept],
         )
 
+    def part(self, start: float, seconds: float) -> Self:
+        """Return the notes that begin in this span, without drums, with times from its start."""
+        kept = (self.starts >= start) & (self.starts < start + seconds) & ~self.drums
+        return type(self)(
+            self.starts[kept] - start,
+            self.stops[kept] - start,
+            self.pitches[kept],
+            self.velocities[kept],
+            self.drums[kept],
+        )
+
 
 def read_midi(path: Path) -> Notes:
     """The notes of a MIDI file, by its own tempo map; BadInput where it is none, or holds no notes."""

@@ -47,6 +47,25 @@ class ConvTranspose1d(nn.ConvTranspose1d):
         )
 
 
+class BalancedConvTranspose1d(ConvTranspose1d):
+    """A transposed convolution that turns a constant input into a constant output.
+
+    A plain one may turn it into a pattern that repeats with every frame: a tone at the frame rate and its multiples.
+    The kernel is 2 * stride long, so two of its taps meet in every output sample; the sums of such pairs are made
+    equal. The parameters are those of the plain one, so its weights can be loaded.
+    """
+
+    def forward(self, signal: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, C_in, 1, T) to (B, C_out, 1, T * stride)."""
+        first, second = self.weight.chunk(2, dim=2)  # (C_in, C_out, stride) each
+        pairs = first + second
+        surplus = pairs - pairs.mean(2, keepdim=True)
+        weight = self.weight - torch.cat([surplus, surplus], dim=2) / 2
+        return F.conv_transpose2d(
+            signal, weight.unsqueeze(2), self.bias, stride=(1, self.stride[0]), padding=(0, int(self.padding[0]))
+        )
+
+
 class ResidualBlock(nn.Module):
     """One dilated convolution of kernel 3 and one of kernel 1, added to their input."""
 
@@ -152,8 +171,10 @@ class UpsampleBlock(nn.Module):
         reverse: bool = False,
         scale: float = 1.0,
         hidden_multiplier: float = 1.0,
+        balanced: bool = False,
     ) -> None:
         super().__init__()
+        transposed = BalancedConvTranspose1d if balanced else ConvTranspose1d
         self.project = Conv1d(width_in, width, 3, padding=1)
         self.stacks = nn.ModuleList(
             ResidualStack(
@@ -168,7 +189,7 @@ class UpsampleBlock(nn.Module):
             for _ in range(downs)
         )
         self.ups = nn.ModuleList(
-            ConvTranspose1d(width, width if index < downs - 1 else width_out, 2 * stride, stride, stride // 2)
+            transposed(width, width if index < downs - 1 else width_out, 2 * stride, stride, stride // 2)
             for index in range(downs)
         )
 

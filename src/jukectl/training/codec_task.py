@@ -33,7 +33,6 @@ class CodecTask(ABC):
     With `model.codebook_size = 0` there are no codebooks to learn, and the autoencoders are judged as they are.
     """
 
-    objective = "convergence_db"
     unit = "samples"
 
     def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, listener: Listener) -> None:
@@ -41,13 +40,17 @@ class CodecTask(ABC):
         self.config = config
         self.levels = [Level.parse(name) for name in recipe.levels]
         self._check_sizes(config)
+        waveform = any(not config.is_log_mel(level) for level in self.levels)
+        self.objective = (
+            "convergence_db" if waveform else "log_mel"
+        )  # what held-out songs are judged by; less is better
         torch.manual_seed(recipe.train.seed)
         self.model: nn.Module = self.make()
         self.parts: Sequence[nn.Module] = self.wholes()
         self.learners = nn.ModuleDict(
             {
                 level.label: CodebookLearner(
-                    self.codebook(level), decay=recipe.codebook.decay, threshold=recipe.codebook.threshold
+                    self.codebook(level), decay=recipe.codebook.decay, threshold=self._threshold(level)
                 )
                 for level in self.levels
                 if config.codebook_size
@@ -132,7 +135,8 @@ class CodecTask(ABC):
     @property
     def mel_rate(self) -> int:
         """The sample rate, where the recipe wants mel bands compared; else 0."""
-        return self.config.sample_rate if self.recipe.loss.mel else 0
+        loss = self.recipe.loss
+        return self.config.sample_rate if loss.mel or loss.attack or loss.peaks else 0
 
     def weighted(self, parts: Terms) -> Tensor:
         """The sum of the terms of a loss with the recipe's weights, a scalar."""
@@ -141,9 +145,14 @@ class CodecTask(ABC):
             weights.spectral * parts.spectral
             + weights.waveform * parts.waveform
             + weights.worst * parts.worst
-            + weights.mel * parts.mel
+            + self._bands(parts)
             + weights.commitment * parts.commitment
         )
+
+    def _bands(self, parts: Terms) -> Tensor:
+        """Return the sum of the terms of log mel bands with the recipe's weights, a scalar."""
+        weights = self.recipe.loss
+        return weights.mel * parts.mel + weights.attack * parts.attack + weights.peaks * parts.peaks
 
     def remember(self, level: Level, result: Reconstruction) -> None:
         """Keep what a level made of a part of the batch until the codebook has learned from it, after the step."""
@@ -166,14 +175,19 @@ class CodecTask(ABC):
         return figures
 
     def evaluate(self) -> Mapping[str, float]:
-        """Mean spectral convergence in dB of held-out songs, a level, and over the levels; how their codes are spread.
+        """Judge the levels on held-out songs: the objective, a level and together, and how their codes are spread.
 
-        The mean is infinite as long as a codebook has not started: what the levels do without it is no codec yet.
+        The objective is the mean spectral convergence in dB of the levels that encode waveforms. Where no level does,
+        it is the distance of log-mel spectra, with the recipe's weights of mel, attack and peaks. It is infinite as
+        long as a codebook has not started: what the levels do without it is no codec yet.
         """
         figures, scores = {}, []
         for level in self.levels:
-            figures[f"{level.label}_convergence_db"], counts = self._held_out(level)
-            scores.append(figures[f"{level.label}_convergence_db"])
+            measure = "log_mel" if self.config.is_log_mel(level) else "convergence_db"
+            score, counts = self._held_out(level)
+            figures[f"{level.label}_{measure}"] = score
+            if measure == self.objective:
+                scores.append(score)
             if self.config.codebook_size:
                 figures[f"{level.label}_held_out_entropy"] = entropy_bits(counts.numpy())
                 figures[f"{level.label}_held_out_codes"] = float(counts.count_nonzero())
@@ -191,14 +205,17 @@ class CodecTask(ABC):
         self.ranks.broadcast([codebook.vectors, learner.sums, learner.counts])
 
     def _held_out(self, level: Level) -> tuple[float, Tensor]:
-        """Mean spectral convergence in dB of the held-out songs, and how often each code came in them (K,)."""
+        """Return the mean score of the held-out songs, and how often each code came in them (K,)."""
         size = self.config.codebook_size
 
         def hear(song: Tensor) -> Tensor:
             """A song (n,) to its score and its counts, (1 + K,)."""
             target = song.to(self.ranks.device)
             result = self.heard(target[None], level)
-            score = spectral_convergence_db(target, result.audio[0].float())
+            if result.spectra is not None and result.target_spectra is not None:
+                score = float(self._bands(terms(result, target[None], self.scale, 0)))
+            else:
+                score = spectral_convergence_db(target, result.audio[0].float())
             counts = torch.bincount(result.codes[0], minlength=size).cpu()
             return torch.cat([torch.tensor([score], dtype=torch.float64), counts])
 
@@ -206,20 +223,32 @@ class CodecTask(ABC):
         return float(heard[:, 0].mean()), heard[:, 1:].sum(0)
 
     def _check_sizes(self, config: VQVAEConfig) -> None:
-        """BadRecipe where clips are no whole codes, or so few that every vector of the codebook would be restarted."""
-        data, batch, threshold = self.recipe.data, self.recipe.train.batch, self.recipe.codebook.threshold
+        """Raise BadRecipe where clips are no whole codes, a level has no loss, or would restart all its vectors."""
+        data = self.recipe.data
         for level in self.levels:
             hop = config.hop(level)
             if data.clip_samples % hop:
                 raise BadRecipe(
                     f"data.clip_samples must be a multiple of {hop}, the {level.label} hop, got {data.clip_samples}"
                 )
-            usage = batch * data.clip_samples / hop / config.codebook_size if config.codebook_size else inf
-            if threshold > usage:
+            if config.is_log_mel(level) and not (self.recipe.loss.mel or self.recipe.loss.peaks):
+                raise BadRecipe("a log-mel front end learns from log mel bands alone: give loss.mel or loss.peaks")
+            usage, threshold = self._usage(level), self.recipe.codebook.threshold
+            if self.recipe.codebook.relative_threshold is None and threshold > usage:
                 raise BadRecipe(
                     f"codebook.threshold {threshold} is over {usage:g}, the mean uses of a {level.label} vector a "
                     "batch, so every vector would be restarted all the time: lower it to a quarter of that"
                 )
+
+    def _usage(self, level: Level) -> float:
+        """Return the mean uses of a level's vectors a batch."""
+        size, data = self.config.codebook_size, self.recipe.data
+        return self.recipe.train.batch * data.clip_samples / self.config.hop(level) / size if size else inf
+
+    def _threshold(self, level: Level) -> float:
+        """Return the uses a batch under which a vector of this level is restarted."""
+        relative = self.recipe.codebook.relative_threshold
+        return self.recipe.codebook.threshold if relative is None else relative * self._usage(level)
 
     def _learner(self, level: Level) -> CodebookLearner:
         learner = self.learners[level.label]
@@ -256,7 +285,9 @@ class VQVAETask(CodecTask):
             self.remember(level, result)
             parts = terms(result, batch, self.scale, weights.worst_samples, self.mel_rate)
             total = total + self.weighted(parts)
-            for name in ("spectral", "waveform", *(("mel",) if weights.mel else ()), "commitment"):
+            waveform = () if result.spectra is not None else ("spectral", "waveform")
+            bands = [name for name in ("mel", "attack", "peaks") if getattr(weights, name)]
+            for name in (*waveform, *bands, "commitment"):
                 figures[f"{level.label}_{name}"] = getattr(parts, name).detach()
         return total, figures
 

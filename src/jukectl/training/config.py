@@ -93,10 +93,12 @@ class LossConfig:
     worst: float = 0.02  # the L-infinity-like term
     worst_samples: int = 2_048  # over so many of the worst samples of a clip
     mel: float = 0.0  # the distance of log mel bands, which words need; not in the paper
+    attack: float = 0.0  # the distance of their change in time, so that attacks stay sharp; not in the paper
+    peaks: float = 0.0  # their squared distance by loudness, so that partials of notes are kept; not in the paper
     commitment: float = 0.02
 
     def __post_init__(self) -> None:
-        _check_least(self, 0, "spectral", "waveform", "worst", "mel", "commitment")
+        _check_least(self, 0, "spectral", "waveform", "worst", "mel", "attack", "peaks", "commitment")
         _check_least(self, 1, "worst_samples")
 
 
@@ -106,10 +108,13 @@ class CodebookConfig:
 
     decay: float = 0.99
     threshold: float = 1.0  # mean uses a batch under which a vector is restarted; 0 never restarts
+    relative_threshold: float | None = None  # takes its place: share of the mean uses of all vectors
     start_step: int = 0  # steps that encoder and decoder learn alone first, which makes a far better first codebook
 
     def __post_init__(self) -> None:
-        _check_least(self, 0, "threshold", "start_step")
+        _check_least(self, 0, "threshold", "relative_threshold", "start_step")
+        if self.relative_threshold is not None and self.relative_threshold > 1:
+            raise ValueError(f"relative_threshold is a share from 0 to 1, got {self.relative_threshold}")
         if not 0 <= self.decay < 1:
             raise ValueError(f"decay is a number from 0 up to 1, got {self.decay}")
 

@@ -25,7 +25,7 @@ from jukectl.training.config import PriorRecipe, VQVAERecipe, load_recipe
 from jukectl.training.distributed import ALONE, Ranks
 from jukectl.training.loop import train
 from jukectl.training.prior_task import PriorTask
-from jukectl.training.starting import adapter_card, agreed_model, find_codec, find_prior
+from jukectl.training.starting import adapter_card, find_codec, find_prior
 from jukectl.vqvae.config import VQVAEConfig
 
 ADAPTER = "adapter.safetensors"
@@ -48,7 +48,8 @@ def train_vqvae(
     recipe = load_recipe(recipe_path, VQVAERecipe, overrides)
     start = None if recipe.start is None else find_codec(recipe.start)
     with _naming(recipe_path):
-        model = recipe.model if start is None else agreed_model(recipe.model, start.config.to_dict(), start.name)
+        levels = [Level.parse(name) for name in recipe.levels]
+        model = recipe.model if start is None else start.agreed(recipe.model, levels)
     if recipe.architecture not in tasks:
         raise BadRecipe(
             f"{recipe_path}: architecture {recipe.architecture} is for comparison only and cannot become a model: "

@@ -1,6 +1,7 @@
 """What a training run starts from instead of random weights: a trained prior or codec, or the codebooks of one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from jukectl.checkpoints.adapters import AdapterCard
 from jukectl.checkpoints.assemble import Run
 from jukectl.checkpoints.card import CARD, plain_names, vqvae_config
 from jukectl.checkpoints.fingerprints import fingerprint
+from jukectl.checkpoints.layout import shapes_of
 from jukectl.checkpoints.store import VQVAE_PART
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel, BadRecipe, WrongCodec
@@ -111,6 +113,18 @@ class CodecStart:
     config: VQVAEConfig
     tensors: Mapping[str, Tensor]
 
+    def agreed(self, given: Mapping[str, Any], levels: Iterable[Level]) -> dict[str, Any]:
+        """Return the [model] table of a recipe that trains these levels from here; BadRecipe where the two disagree.
+
+        A recipe may give another shape to the other levels, and a variant that has the same tensors.
+        """
+        own = self.config.to_dict()
+        with suppress(TypeError, ValueError):  # the message for these comes from below
+            wanted = vqvae_config({**own, **given})
+            if all(_alike(wanted, self.config, level) for level in levels):
+                return {**own, **given}
+        return agreed_model(given, own, self.name)
+
     def fill(self, vqvae: VQVAE, learners: nn.ModuleDict) -> None:
         """Give a codec the weights of its levels, and let codebooks be learned from where they are. Raises BadModel."""
         names = vqvae.state_dict().keys()
@@ -118,6 +132,19 @@ class CodecStart:
         for name, learner in learners.items():
             assert isinstance(learner, CodebookLearner)
             learner.take_up(vqvae.codebook(Level.parse(name)))
+
+
+def _alike(one: VQVAEConfig, other: VQVAEConfig, level: Level) -> bool:
+    """Return whether a level of two codecs has the same tensors and works at the same rates."""
+    if one.sample_rate != other.sample_rate or one.is_log_mel(level) != other.is_log_mel(level):
+        return False
+    if any(one.hop(below) != other.hop(below) for below in Level if below <= level):
+        return False
+    shapes = [
+        {name: shape for name, shape in shapes_of(config).items() if name.startswith(f"levels.{level.label}.")}
+        for config in (one, other)
+    ]
+    return shapes[0] == shapes[1]
 
 
 def find_codec(name: str) -> CodecStart:

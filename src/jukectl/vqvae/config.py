@@ -2,9 +2,23 @@
 
 from dataclasses import asdict, dataclass
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 from jukectl.codes.level import Level
+
+POSITIVE = (
+    "sample_rate",
+    "latent_width",
+    "dilation_growth",
+    "dilation_cycle",
+    "hidden_multiplier",
+    "mel_window",
+    "mel_hop",
+    "mel_spacing",
+    "mel_latent_width",
+    "mel_floor",
+)
+CHOICES = {"upsampling": ("transposed", "balanced"), "front_end": ("waveform", "log_mel")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,27 +37,58 @@ class VQVAEConfig:
     hidden_multiplier: float = 1.0
     scale_residuals: bool = False  # each residual block's branch by 1/sqrt(depth)
     audio_head: bool = True  # a convolution after the decoder; without it the last transposed one writes the audio
+    upsampling: Literal["transposed", "balanced"] = "transposed"  # balanced: no tones at the code rate
+    front_end: Literal["waveform", "log_mel"] = "waveform"  # input of the top level; see `vqvae.log_mel`
+    mel_window: int = 2_048  # audio samples of a spectrum of the log-mel front end
+    mel_hop: int = 256  # audio samples from one spectrum to the next
+    mel_spacing: float = 0.01  # of neighbouring bands, as a share of their frequency; never under a bin
+    mel_latent_width: int = 16  # of its codebook, in place of latent_width; few dimensions have all vectors used
+    mel_floor: float = 0.3  # power of a band that counts as silent; a full-scale sine has (mel_window / 4)^2
 
     def __post_init__(self) -> None:
         for name in ("downs", "strides", "widths", "depths"):
             values = getattr(self, name)
             if len(values) != len(Level) or min(values) < 1:
                 raise ValueError(f"{name} needs {len(Level)} whole numbers from 1, one a level, got {values}")
-        for name in ("sample_rate", "latent_width", "dilation_growth", "dilation_cycle", "hidden_multiplier"):
+        for name in POSITIVE:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be over 0, got {value}")
         if any(stride % 2 for stride in self.strides):
             raise ValueError(f"strides must be even, got {self.strides}")
+        for name, values in CHOICES.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} is one of {', '.join(values)}, got {getattr(self, name)!r}")
+        if self.front_end == "log_mel":
+            self._check_log_mel()
         if self.codebook_size and not 2 <= self.codebook_size <= 2**16:
             raise ValueError(
                 f"codebook_size must be 2 to 65536 (codes are kept as uint16), or 0 for none, got {self.codebook_size}"
             )
 
+    def _check_log_mel(self) -> None:
+        """Raise ValueError where the top level's spectra do not fit its hop."""
+        hop = self.hop(Level.TOP)
+        if self.mel_hop % 2 or hop % self.mel_hop or (hop // self.mel_hop) not in (1, 2, 4, 8):
+            raise ValueError(f"mel_hop must be a half, a quarter … or all of the top hop {hop}, got {self.mel_hop}")
+        if self.mel_window % self.mel_hop or self.mel_window < 2 * self.mel_hop:
+            raise ValueError(f"mel_window must be a multiple of mel_hop, at least twice it, got {self.mel_window}")
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for TOML, without the fields that are None."""
+        """Return plain values for TOML, without fields that are None and variants that are not in use."""
         values = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(self).items()}
-        return {name: one for name, one in values.items() if one is not None}
+        unused = {"upsampling"} if self.upsampling == "transposed" else set()
+        if self.front_end == "waveform":
+            unused |= {name for name in values if name.startswith("mel_")} | {"front_end"}
+        return {name: one for name, one in values.items() if one is not None and name not in unused}
+
+    def codebook_width(self, level: Level) -> int:
+        """Return the width D of a level's latents and codebook vectors."""
+        return self.mel_latent_width if self.is_log_mel(level) else self.latent_width
+
+    def is_log_mel(self, level: Level) -> bool:
+        """Return whether a level encodes and decodes log-mel spectra, not the waveform."""
+        return self.front_end == "log_mel" and level is Level.TOP
 
     def hop(self, level: Level) -> int:
         """Audio samples per code: 8, 32 and 128 by default."""

@@ -44,6 +44,7 @@ class Decoder(nn.Module):
                 config.widths[level],
                 config.latent_width if step > 0 or config.audio_head else 1,
                 reverse=True,
+                balanced=config.upsampling == "balanced",
                 **block_shape(config, level, step),
             )
             for step in reversed(range(level + 1))

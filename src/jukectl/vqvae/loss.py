@@ -1,10 +1,11 @@
 """What a reconstruction is judged by: waveform, spectrum and commitment (Jukebox, section 3.2 and appendix B)."""
 
 from dataclasses import dataclass
+from math import log
 
 from torch import Tensor
 
-from jukectl.audio.mel import log_mel_distance
+from jukectl.audio.mel import FLOOR, attack_distance, band_distance, log_mel, peak_distance
 from jukectl.audio.spectral import multi_resolution_distance
 from jukectl.vqvae.model import Reconstruction
 
@@ -30,6 +31,8 @@ class Terms:
     waveform: Tensor
     worst: Tensor
     mel: Tensor
+    attack: Tensor
+    peaks: Tensor
     commitment: Tensor
 
 
@@ -38,16 +41,34 @@ def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: i
 
     spectral: L2 distance of magnitudes at several resolutions, over the data's mean; waveform: mean squared error over
     the data's power; worst: the same over each clip's `worst_samples` worst samples; mel: distance of log mel bands at
-    the sample rate `mel_rate`, and 0 without one; commitment: mean square of latents less their codebook vectors.
+    the sample rate `mel_rate`, attack: of their change in time, peaks: squared, by loudness, all three 0 without it;
+    commitment: mean square of latents less their codebook vectors. A log-mel level has the last four alone, of its own
+    spectra.
     """
+    if result.spectra is not None and result.target_spectra is not None:
+        nothing, spectra = target.new_zeros(()), result.spectra.float()
+        bands = _band_terms(spectra, result.target_spectra, result.floor)
+        return Terms(nothing, nothing, nothing, *bands, commitment(result))
     audio = result.audio.float()
     squares = (audio - target).square()
+    bands = (audio.new_zeros(()),) * 3
+    if mel_rate:
+        bands = _band_terms(log_mel(audio, mel_rate), log_mel(target, mel_rate), log(FLOOR))
     return Terms(
         multi_resolution_distance(audio, target) / scale.magnitude,
         squares.mean() / scale.power,
         squares.topk(min(worst_samples, squares.shape[-1]), dim=-1).values.mean() / scale.power,
-        log_mel_distance(audio, target, mel_rate) if mel_rate else audio.new_zeros(()),
+        *bands,
         commitment(result),
+    )
+
+
+def _band_terms(predicted: Tensor, target: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mel, attack and peaks terms of log-mel spectra."""
+    return (
+        band_distance(predicted, target),
+        attack_distance(predicted, target),
+        peak_distance(predicted, target, floor),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import log
 
 import torch
 from torch import Tensor, nn
@@ -10,16 +11,20 @@ from jukectl.codes.level import Level
 from jukectl.vqvae.codebook import Codebook
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.convnet import Decoder, Encoder
+from jukectl.vqvae.log_mel import LogMelDecoder, LogMelEncoder, log_mel_spectra
 
 
 @dataclass(frozen=True)
 class Reconstruction:
     """One level's pass from audio to audio, with what its losses need."""
 
-    audio: Tensor  # (B, N)
+    audio: Tensor  # (B, N); (B, 0) of a log-mel level, whose losses need none
     latents: Tensor  # (B, T, D) before the codebook
     quantized: Tensor  # (B, T, D) after it; the latents themselves where it was passed by
     codes: Tensor  # (B, T), or (B, 0) where it was passed by
+    spectra: Tensor | None = None  # (B, M, S) log-mel, of a log-mel level
+    target_spectra: Tensor | None = None  # (B, M, S) those of the audio that went in
+    floor: float = 0.0  # their value for silence
 
 
 class Autoencoder(nn.Module):
@@ -30,22 +35,36 @@ class Autoencoder(nn.Module):
 
     def __init__(self, config: VQVAEConfig, level: Level) -> None:
         super().__init__()
-        self.encoder = Encoder(config, level)
-        self.codebook = Codebook(config.codebook_size, config.latent_width) if config.codebook_size else None
-        self.decoder = Decoder(config, level)
+        log_mel = config.is_log_mel(level)
+        self.floor = log(config.mel_floor)
+        self.encoder: Encoder | LogMelEncoder = (LogMelEncoder if log_mel else Encoder)(config, level)
+        size = config.codebook_size
+        self.codebook = Codebook(size, config.codebook_width(level)) if size else None
+        self.decoder: Decoder | LogMelDecoder = (LogMelDecoder if log_mel else Decoder)(config, level)
 
     def forward(self, audio: Tensor, *, quantize: bool = True) -> Reconstruction:
         """Audio (B, N) there and back; the gradient passes the codebook straight through.
 
-        Without `quantize`, or a codebook, the latents go to the decoder as they are, and there are no codes.
+        A log-mel level stops at its spectra, which its losses compare. Without `quantize`, or a codebook, the latents
+        go to the decoder as they are, and there are no codes.
         """
-        latents = self.encoder(audio).float()
+        if isinstance(self.encoder, LogMelEncoder) and isinstance(self.decoder, LogMelDecoder):
+            target = log_mel_spectra(audio, self.encoder.config)
+            passed, latents, quantized, codes = self._quantized(self.encoder.latents(target).float(), quantize)
+            return Reconstruction(
+                audio[:, :0], latents, quantized, codes, self.decoder.spectra(passed), target, self.floor
+            )
+        passed, latents, quantized, codes = self._quantized(self.encoder(audio).float(), quantize)
+        return Reconstruction(self.decoder(passed), latents, quantized, codes)
+
+    def _quantized(self, latents: Tensor, quantize: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Latents (B, T, D): what the decoder is given, the latents, their vectors (all alike), the codes (B, T)."""
         if self.codebook is None or not quantize:
-            no_codes = torch.zeros(len(audio), 0, dtype=torch.int64, device=audio.device)
-            return Reconstruction(self.decoder(latents), latents, latents, no_codes)
+            no_codes = torch.zeros(len(latents), 0, dtype=torch.int64, device=latents.device)
+            return latents, latents, latents, no_codes
         codes = self.codebook.encode(latents.detach())
         quantized = self.codebook.decode(codes)
-        return Reconstruction(self.decoder(latents + (quantized - latents).detach()), latents, quantized, codes)
+        return latents + (quantized - latents).detach(), latents, quantized, codes
 
 
 class VQVAE(nn.Module):

@@ -31,6 +31,10 @@ def codec_bytes(config: VQVAEConfig, level: Level, seconds: float) -> int:
     reach, parameters = _about(config, level)
     codes = round(seconds * config.codes_per_second(level)) + 2 * reach
     samples = codes * config.hop(level)
+    if config.is_log_mel(level):
+        spectra = samples // config.mel_hop
+        signals = 4 * spectra * config.mel_window + SIGNALS * spectra * config.widths[level]
+        return LIBRARIES + NUMBER * (parameters + max(signals, min(codes, ROWS) * config.codebook_size))
     widest = 2 * config.latent_width * codes
     for step in range(level + 1):  # from the waveform up, as the encoder goes; the decoder comes back the same way
         for _ in range(config.downs[step]):
