@@ -18,7 +18,7 @@ import typer
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jukectl.cli.options import parse_levels
+from jukectl.cli.values import parse_levels
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.data.encoded import EncodedSongs
 

@@ -13,7 +13,7 @@ import torch
 
 from jukectl.checkpoints.adapters import AdapterCard, save_adapter
 from jukectl.checkpoints.store import ModelFolder
-from jukectl.cli.options import parse_adapter
+from jukectl.cli.values import parse_adapter
 from jukectl.codes.level import Level
 from jukectl.prior.adapters import ARTISTS
 

@@ -41,7 +41,7 @@ def test_a_table_a_level_is_markdown(jukectl: Callable, tiny_model: Path) -> Non
         "tiny, middle: fp32 on cpu, samples: 1",
         "tiny, bottom: fp32 on cpu, samples: 1",
     ]
-    assert sum(line.startswith("| a code / the floor") for line in lines) == 2
+    assert sum(line.startswith("| time per code / floor") for line in lines) == 2
     assert lines[-1].startswith("a minute of music would take ")
 
 

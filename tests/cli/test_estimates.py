@@ -13,7 +13,7 @@ def listing(path):
 def test_a_dry_run_tells_of_every_level_and_writes_nothing(jukectl, style, riff, tmp_path):
     lines = jukectl("sample", "--out", tmp_path / "song", *style, "--dry-run").out.splitlines()
     assert [line.split(":")[0] for line in lines[:4]] == ["top", "middle", "bottom", "codes to audio"]
-    assert lines[0].startswith("top: 7 codes in 1 windows that know 0; 1 of 1 rows at a time in fp32: about ")
+    assert lines[0].startswith("top: 7 codes in 1 window, 0 prefix codes; 1 of 1 rows per batch in fp32: about ")
     assert lines[-1].startswith(f"{tmp_path / 'song'} with tiny on cpu: about ")
     lines = jukectl("continue", riff, "--out", tmp_path / "song", *style, "--dry-run").out.splitlines()
     assert lines[0].startswith("prompt to codes: about ")

@@ -105,9 +105,9 @@ def test_what_a_model_is_told_is_shown(jukectl, singing_model, tmp_path):
         "Caf{é→e}",
         "{♪→}",
         "",
-        "singer is told 5 characters, 16 a window.",
-        "told otherwise: é as 'e'",
-        "not told, or not all of it: ♪",
+        "singer reads 5 characters, 16 in each window.",
+        "replaced: é by 'e'",
+        "left out, at least in part: ♪",
     ]
     assert jukectl(*show, "--at", 1.5).out.splitlines()[-2] == "the window around 1.5 s:"
     found = jukectl("--json", *show).json

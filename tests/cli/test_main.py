@@ -218,7 +218,7 @@ def test_after_ctrl_c_the_command_to_go_on_is_printed(jukectl, song, monkeypatch
     monkeypatch.setattr("jukectl.api.upsample", raising(KeyboardInterrupt()))
     answer = jukectl("upsample", song, "--artist", "Björk B.", "--overwrite", status=130)
     assert answer.out == ""
-    assert answer.err.strip().endswith(f"Go on with: jukectl upsample {song} --artist 'Björk B.'")
+    assert answer.err.strip().endswith(f"Resume with: jukectl upsample {song} --artist 'Björk B.'")
 
 
 # Help

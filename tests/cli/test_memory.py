@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from jukectl.cli.options import parse_memory
+from jukectl.cli.values import parse_memory
 from jukectl.errors import BadInput
 
 

@@ -30,7 +30,7 @@ def test_draft_listen_choose_cut_go_on(jukectl, style, tmp_path):
 def test_what_there_is_already_is_left_and_told(jukectl, song):
     jukectl("pick", song, "--sample", 1)
     again = jukectl("pick", song, "--sample", 1)
-    assert "is there already: nothing to do" in again.err
+    assert "exists already: nothing to do" in again.err
     assert again.out.strip() == f"{song}-sample-1"
     assert jukectl("--json", "pick", song, "--sample", 1).json == {"song": f"{song}-sample-1", "new": False}
     assert jukectl("--json", "cut", song, "--at", 0.1).json == {"song": f"{song}-cut-0.1", "new": True}
@@ -53,8 +53,10 @@ def test_a_dry_run_of_a_tree_tells_of_every_step_and_writes_nothing(jukectl, fai
     options = ["--every", 0.1, "--branch", 2, "--depth", 2, "--levels", "top", "--out", tmp_path / "tree"]
     before = sorted(tmp_path.rglob("*"))
     lines = jukectl("tree", song, *options, "--dry-run").out.splitlines()
-    assert lines[0].startswith("step 1, 2 nodes, top: 6 codes in 1 windows that know 14; 2 of 2 rows at a time in fp32")
-    assert lines[1].startswith("step 2, 4 nodes, top: 12 codes in 1 windows that know 40; 4 of 4 rows at a time")
+    assert lines[0].startswith(
+        "step 1, 2 nodes, top: 6 codes in 1 window, 14 prefix codes; 2 of 2 rows per batch in fp32"
+    )
+    assert lines[1].startswith("step 2, 4 nodes, top: 12 codes in 1 window, 40 prefix codes; 4 of 4 rows per batch")
     assert lines[2].startswith("codes to audio: about ")
     assert lines[3].startswith(f"{tmp_path / 'tree'} with tiny on cpu: 6 nodes to grow, about ")
     facts = jukectl("--json", "tree", song, *options, "--guidance", 2, "--dry-run").json

@@ -73,8 +73,8 @@ def test_a_recording_is_continued_by_a_schedule_that_counts_from_its_beginning(j
 
 
 def test_a_schedule_that_is_none_is_an_error(fails, draft, duet, tmp_path):
-    assert "later.toml is not there" in fails(*draft, "--schedule", tmp_path / "later.toml")
-    assert f"{tmp_path} is none" in fails(*draft, "--schedule", tmp_path)
+    assert "later.toml does not exist" in fails(*draft, "--schedule", tmp_path / "later.toml")
+    assert f"{tmp_path} is not a file" in fails(*draft, "--schedule", tmp_path)
     duet.write_text("[[change]]\nat = 0.1\nvoice = 3")
     assert f"{duet}: a change has no 'voice'" in fails(*draft, "--schedule", duet)
     duet.write_bytes(b"caf\xe9")

@@ -179,7 +179,7 @@ def test_after_ctrl_c_the_exit_status_is_130_and_the_command_to_go_on_is_printed
     said = [line for line in err.splitlines() if line.startswith("jukectl: ")]
     assert len(said) == 1
     assert "Traceback" not in err
-    way_on = said[0].partition("Go on with: ")[2]
+    way_on = said[0].partition("Resume with: ")[2]
     assert way_on.startswith("jukectl continue")
     assert f"'{song.path}'" in way_on  # as a shell takes it
     assert "--overwrite" not in way_on  # which would begin anew

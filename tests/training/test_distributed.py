@@ -174,7 +174,7 @@ def test_together_a_full_disk_and_a_signal_leave_whole_checkpoints(codec_recipe,
         _, errors = launcher.communicate()
     (told,) = [line for line in errors.splitlines() if "jukectl: " in line]
     assert "jukectl: stopped after step" in told
-    assert "Go on with: jukectl train vqvae" in told
+    assert "Resume with: jukectl train vqvae" in told
     (kept,) = checkpoints(out)
     before = {path.name: path.read_bytes() for path in kept.iterdir()}
 

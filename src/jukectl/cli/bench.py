@@ -1,4 +1,4 @@
-"""`jukectl bench`: how fast a model is on this machine, and how fast it could be."""
+"""`jukectl bench`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +7,7 @@ import typer
 from jukectl.cli import options as o
 from jukectl.cli import tables
 from jukectl.cli.console import clock, progress, show_facts
+from jukectl.cli.values import parse_levels
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
 def bench(
     context: typer.Context,
     model: o.Model = None,
-    levels: Annotated[str, typer.Option("--levels", help="The levels to measure.")] = "top,middle,bottom",
-    samples: Annotated[int, typer.Option("--samples", help="How many songs are made at once.")] = 1,
+    levels: Annotated[str, typer.Option("--levels", metavar=o.ANY_LEVELS, help="Levels to measure.")] = o.ALL_LEVELS,
+    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Number of songs made at once.")] = 1,
     precision: o.Precision = "auto",
     device: o.Device = "auto",
-    codes: Annotated[int, typer.Option("--codes", help="How many codes a piece has that is timed.")] = 64,
+    codes: Annotated[int, typer.Option("--codes", metavar="N", help="Number of codes in each timed run.")] = 64,
 ) -> None:
-    """Measure how fast a model makes codes here, and how near that is to what the memory allows.
+    """Measure how fast a model generates codes, against the limit set by this machine's memory bandwidth.
 
-    The floor of a code is what a step must read, weights, keys and values, over how fast this machine reads memory.
-    Codes, reads and the plain way to do it take turns; the table has the median of each, and the least in brackets.
+    The floor is the time to read what a step needs, which is weights, keys and values, at the measured bandwidth. Runs
+    of jukectl, of memory reads and of naive PyTorch are interleaved. The table shows medians, and minima in brackets.
 
     Example: jukectl bench --model mini --levels top
     """
@@ -33,7 +34,7 @@ def bench(
     with progress(context) as listener:
         facts = api.bench(
             model,
-            levels=o.parse_levels(levels),
+            levels=parse_levels(levels),
             samples=samples,
             codes=codes,
             device=device,
@@ -45,27 +46,27 @@ def bench(
 
 
 def _level(name: str, level: dict[str, Any], facts: dict[str, Any]) -> "Table":
-    """What was measured at a level."""
+    """Return the table of one level."""
     made = tables.table(
         f"{facts['model']}, {name}: {facts['precision']} on {facts['device']}, samples: {facts['samples']}",
-        "median (least)",
+        "median (min)",
         text=1,
     )
     step, speed, read = level["bytes_a_step"], level["gigabytes_a_second"], level["prefill"]
     megabytes = tables.figure((step["weights"] + step["cache"]) / 1e6)
-    made.add_row(f"a code, {level['decoder']} (ms)", _both(level["decode_ms"]))
-    made.add_row(f"the floor: {megabytes} MB at {speed['median']:.1f} GB/s (ms)", _both(level["floor_ms"]))
+    made.add_row(f"time per code, {level['decoder']} (ms)", _both(level["decode_ms"]))
+    made.add_row(f"floor: {megabytes} MB at {speed['median']:.1f} GB/s (ms)", _both(level["floor_ms"]))
     if level["cached_floor_ms"]:
-        made.add_row("the same from the processor's cache (ms)", _both(level["cached_floor_ms"]))
-    made.add_row("a code / the floor", _both(level["against_floor"]))
-    made.add_row("naive torch (ms)", _both(level["naive_ms"]))
-    made.add_row("naive torch / a code", _both(level["against_naive"]))
-    made.add_row("codes a second, all samples", f"{level['codes_a_second']:.0f}")
+        made.add_row("floor, read from the CPU's cache (ms)", _both(level["cached_floor_ms"]))
+    made.add_row("time per code / floor", _both(level["against_floor"]))
+    made.add_row("time per code, naive PyTorch (ms)", _both(level["naive_ms"]))
+    made.add_row("naive PyTorch / jukectl", _both(level["against_naive"]))
+    made.add_row("codes per second, all samples", f"{level['codes_a_second']:.0f}")
     for part in ("half", "full"):
         one = read[part]
-        made.add_row(f"reading {one['codes']} known codes (ms)", tables.figure(one["ms"]))
-        made.add_row("a known code (ms)", f"{one['ms_a_code']:.4f}")
-    made.add_row("conditioning of a window (ms)", tables.figure(read["conditioning_ms"]))
+        made.add_row(f"prefill of {one['codes']} codes (ms)", tables.figure(one["ms"]))
+        made.add_row("time per code of the prefill (ms)", f"{one['ms_a_code']:.4f}")
+    made.add_row("conditioning of one window (ms)", tables.figure(read["conditioning_ms"]))
     made.add_row("audio decoded (s/s)", f"{level['codec']['seconds_a_second']:.0f}")
     minute = level["minute"]
     made.add_row(

@@ -1,4 +1,4 @@
-"""`jukectl data`: a music folder to a manifest, and a manifest to codes."""
+"""`jukectl data`: from a music folder to a manifest, and from a manifest to codes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,30 +6,34 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import emit, progress, warn
-from jukectl.cli.options import Model, parse_levels
+from jukectl.cli.options import ALL_LEVELS, ANY_LEVELS, Model, flag
+from jukectl.cli.values import parse_levels
 
-app = typer.Typer(help="Prepare music for training: scan a folder, encode it, hear its notes.", no_args_is_help=True)
+app = typer.Typer(
+    help="Prepare music for training: scan a folder, encode it, transcribe its notes.", no_args_is_help=True
+)
 
 
 @app.command()
 def scan(
     context: typer.Context,
-    music: Annotated[Path, typer.Argument(help="A folder of audio files, searched with all its subfolders.")],
+    music: Annotated[Path, typer.Argument(help="Folder of audio files, searched with its subfolders.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="The manifest to write. [default: MUSIC/manifest.jsonl]")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Manifest to write.", show_default="MUSIC/manifest.jsonl"),
     ] = None,
     held_out_share: Annotated[
-        float, typer.Option("--held-out-share", help="The share of songs to keep for validation.")
+        float, typer.Option("--held-out-share", metavar="X", help="Share of the songs to keep for validation.")
     ] = 0.1,
     keep_duplicates: Annotated[
-        bool, typer.Option("--keep-duplicates", help="List all copies of a recording, not only the best.")
+        bool, flag("--keep-duplicates", "Keep every copy of a recording, not only the best one.")
     ] = False,
 ) -> None:
-    """List the songs of a music folder, with artist, genre and title from their tags, and split them.
+    """List the songs of a music folder with artist, genre and title from their tags, and split them for training.
 
-    Beside song.flac may lie its lyrics, song.txt or song.lrc, and song.toml, which overrides artist, genres, title and
-    licence. Its key song ties versions of a song to one side of the split, and skip = true leaves the file out. Run it
-    again when there are new songs: only they are heard, and none moves to the other side.
+    Lyrics are read from song.txt or song.lrc next to song.flac. A song.toml there overrides artist, genres, title and
+    licence; its key song keeps versions of one song on the same side of the split, and skip = true leaves the file out.
+    Run it again after adding songs: only new files are read, and no song changes sides.
 
     Example: jukectl data scan ~/Music/band
 
@@ -70,19 +74,20 @@ def scan(
 @app.command()
 def encode(
     context: typer.Context,
-    manifest: Annotated[Path, typer.Argument(help="A manifest, as jukectl data scan makes it.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder for the codes.")],
+    manifest: Annotated[Path, typer.Argument(help="Manifest written by jukectl data scan.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write the codes to.")],
     levels: Annotated[
-        str, typer.Option("--levels", help="The levels to encode. Others can be added to the folder later.")
-    ] = "top,middle,bottom",
+        str,
+        typer.Option("--levels", metavar=ANY_LEVELS, help="Levels to encode. More can be added to the folder later."),
+    ] = ALL_LEVELS,
     model: Model = None,
     part: Annotated[
-        str, typer.Option("--part", help="Encode a share of the songs only: 2/4 is the second of four.")
+        str, typer.Option("--part", metavar="N/OF", help="Encode one part of the songs: 2/4 is the second of four.")
     ] = "1/1",
 ) -> None:
-    """Encode the songs of a manifest to shards of codes. Run it again to go on from where it stopped.
+    """Encode the songs of a manifest to shards of codes. Run it again to resume.
 
-    Several processes or machines share the work by --part; the folder may be the same, or one for each.
+    Several processes or machines can share the work with --part, into one folder or one each.
 
     Example: jukectl data encode ~/Music/band/manifest.jsonl --out codes
 
@@ -109,13 +114,13 @@ def transcribe(
     context: typer.Context,
     place: Annotated[
         Path,
-        typer.Argument(metavar="MANIFEST|MUSIC", help="A manifest, or a folder of audio files with its subfolders."),
+        typer.Argument(metavar="MANIFEST|MUSIC", help="Manifest, or folder of audio files with its subfolders."),
     ],
 ) -> None:
-    """Write the notes that are heard in songs to song.mid beside song.flac, where there is none yet.
+    """Transcribe the notes of songs, and write song.mid next to each song.flac that has none. Run it again to resume.
 
-    A prior learns from them to follow notes: jukectl train prior RECIPE.toml --add-midi. A manifest names them then; of
-    a folder make it again with jukectl data scan. Run it again to go on from where it stopped.
+    A prior learns from these files to follow notes: jukectl train prior RECIPE.toml --add-midi. A manifest is updated
+    with them; for a folder, run jukectl data scan again.
 
     Example: jukectl data transcribe ~/Music/band/manifest.jsonl
     """

@@ -12,13 +12,17 @@ from jukectl.codes.level import Level
 
 def decode(
     context: typer.Context,
-    song: Annotated[Path, typer.Argument(help="A song folder, or one of its .npz files.")],
+    song: Annotated[Path, typer.Argument(help="Song folder, or one of its .npz files.")],
     level: Annotated[
-        str | None, typer.Option("--level", help="top, middle or bottom. [default: the finest there is]")
+        str | None,
+        typer.Option("--level", metavar=o.LEVEL, help="Level to decode.", show_default="the finest that exists"),
     ] = None,
-    format: Annotated[str, typer.Option("--format", help="wav, flac, ogg or mp3.")] = "wav",  # noqa: A002
+    format: Annotated[  # noqa: A002 - the option's name
+        str, typer.Option("--format", metavar=o.FORMATS, help="Format of the audio files.")
+    ] = "wav",
     sample: Annotated[
-        int | None, typer.Option("--sample", help="One sample alone, counted from 0. [default: all]")
+        int | None,
+        typer.Option("--sample", metavar="N", help="Decode this sample alone, counted from 0.", show_default="all"),
     ] = None,
     loudness: o.Loudness = None,
     fade: o.Fade = 0.0,
@@ -26,7 +30,7 @@ def decode(
     device: o.Device = "auto",
     force: o.Force = False,
 ) -> None:
-    """Turn codes into audio: the bottom level into audio/, an upper one into previews/.
+    """Turn codes into audio: the bottom level into audio/, an upper level into previews/.
 
     Example: jukectl decode my-song --level top --format flac
     """

@@ -8,6 +8,7 @@ import typer
 from jukectl.checkpoints.published import size
 from jukectl.cli import options as o
 from jukectl.cli.console import clock, show_facts
+from jukectl.cli.values import parse_memory
 
 
 def doctor(
@@ -17,17 +18,17 @@ def doctor(
     precision: o.Precision = "auto",
     max_memory: o.MaxMemory = None,
 ) -> None:
-    """Look at this machine: devices, memory, which models fit, how long a minute of music would take.
+    """Show devices, memory, the models that fit, and the time that a minute of music would take.
 
     Example: jukectl doctor
     """
     from jukectl import api
 
-    facts = asdict(api.examine(device, precision, model, o.parse_memory(max_memory)))
+    facts = asdict(api.examine(device, precision, model, parse_memory(max_memory)))
     lines = [
         f"jukectl {facts['version']}, torch {facts['torch']}, devices: {', '.join(facts['devices'])}",
-        f"{facts['cpus']} processors, {_gib(facts['memory_free_bytes'])} of {_gib(facts['memory_bytes'])} GiB free",
-        f"ffmpeg: {'found' if facts['ffmpeg'] else 'not found; wav, flac, ogg and mp3 work without it'}",
+        f"{facts['cpus']} CPUs, {_gib(facts['memory_free_bytes'])} of {_gib(facts['memory_bytes'])} GiB free",
+        f"ffmpeg: {'found' if facts['ffmpeg'] else 'not found; not needed for wav, flac, ogg and mp3'}",
     ]
     show_facts(context, facts, lines + [_model_line(one) for one in facts["models"]])
 

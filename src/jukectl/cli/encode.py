@@ -7,20 +7,24 @@ import typer
 
 from jukectl.cli import options as o
 from jukectl.cli.console import emit, progress, say
+from jukectl.cli.values import parse_levels
 
 
 def encode(
     context: typer.Context,
-    audio: Annotated[Path, typer.Argument(help="The recording: wav, flac, ogg, mp3 …")],
+    audio: Annotated[Path, typer.Argument(help="Recording to encode: wav, flac, ogg, mp3 …")],
     out: o.Out,
-    levels: Annotated[str, typer.Option("--levels", help="The levels to encode.")] = "top,middle,bottom",
-    start: Annotated[float, typer.Option("--start", help="Where to begin, in seconds.")] = 0.0,
-    seconds: Annotated[float | None, typer.Option("--seconds", help="How much to encode. [default: all]")] = None,
+    levels: Annotated[str, typer.Option("--levels", metavar=o.ANY_LEVELS, help="Levels to encode.")] = o.ALL_LEVELS,
+    start: Annotated[float, typer.Option("--start", metavar="SECONDS", help="Time to begin at.")] = 0.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", metavar="SECONDS", help="Length of the part to encode.", show_default="all"),
+    ] = None,
     model: o.Model = None,
     device: o.Device = "auto",
     overwrite: o.Overwrite = False,
 ) -> None:
-    """Turn a recording into codes at all levels, in a song folder.
+    """Turn a recording into codes at every level, in a song folder.
 
     Example: jukectl encode riff.wav --out riff-codes
     """
@@ -30,7 +34,7 @@ def encode(
         result = api.encode(
             audio,
             out,
-            levels=o.parse_levels(levels),
+            levels=parse_levels(levels),
             start=start,
             seconds=seconds,
             model=model or "mini",

@@ -1,5 +1,6 @@
 """`jukectl eval`: models and songs judged."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +9,8 @@ import typer
 from jukectl.cli import options as o
 from jukectl.cli import tables
 from jukectl.cli.console import progress, show_facts
-from jukectl.cli.options import Model, parse_levels
-from jukectl.cli.requests import build_request
+from jukectl.cli.options import Model, SamplingOptions, sampling_command
+from jukectl.cli.values import parse_levels
 from jukectl.codes.level import Level
 
 app = typer.Typer(help="Judge a model on music it has not heard, and songs on the music around them.")
@@ -136,66 +137,59 @@ def lyrics(
     show_facts(context, facts, tables.lyrics(facts))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NotesOptions(SamplingOptions):
+    """Options of the songs that are made to measure how notes are followed."""
+
+    seconds: o.Seconds = 20.0
+    seed: o.Seed = 0
+    levels: o.Levels = "top"
+
+
 @app.command()
+@sampling_command(
+    only=(
+        *("artist", "genre", "seconds", "song_seconds", "seed", "levels", "temperature"),
+        *("device", "precision", "max_memory"),
+    ),
+    shown={
+        **dict.fromkeys(("artist", "genre"), "by the tags of a recording next to FILE.mid, if any"),
+        **{"seconds": "20", "song_seconds": "the length of the file", "seed": "0"},
+    },
+)
 def midi(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A model whose top prior follows notes, by name or folder.")],
+    model: Annotated[str, typer.Argument(help="Model whose top prior follows notes: its name or folder.")],
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE.mid...", help="MIDI files, best of songs that it did not learn."),
+        list[Path], typer.Argument(metavar="FILE.mid...", help="MIDI files, best of songs outside the training data.")
     ],
-    seconds: Annotated[float, typer.Option("--seconds", help="How much of each is made and judged.")] = 20.0,
+    options: NotesOptions,
     guidance: Annotated[
         list[float] | None,
-        typer.Option("--guidance", help="How strongly notes and labels count; may be repeated. [default: 1]"),
+        typer.Option("--guidance", metavar="X", help="Guidance to measure at; repeat for several.", show_default="1"),
     ] = None,
-    artist: Annotated[
-        str | None,
-        typer.Option("--artist", help="In whose style. [default: by a recording's tags, if beside FILE.mid]"),
-    ] = None,
-    genre: Annotated[
-        list[str] | None, typer.Option("--genre", help="In which genre; may be repeated. [default: likewise]")
-    ] = None,
-    song_seconds: Annotated[
-        float | None,
-        typer.Option("--song-seconds", help="Length of the song that the model is told. [default: that of the file]"),
-    ] = None,
-    temperature: o.Temperature = None,
-    levels: Annotated[
-        str, typer.Option("--levels", help="How far down it is made before it is heard: top, or top,middle,bottom.")
-    ] = "top",
-    seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same songs.")] = 0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Keep the songs in this folder; those that are there are not made again."),
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Keep the songs in this folder; songs that are already there are not made again.",
+            show_default="not kept",
+        ),
     ] = None,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    max_memory: o.MaxMemory = None,
 ) -> None:
-    """Measure how well a model follows notes: what it makes of MIDI files, transcribed, against what is in them.
+    """Measure how well a model follows notes: songs made from MIDI files are transcribed and compared with the files.
 
-    Note F1: of notes that begin within 50 ms of one of the same pitch, drums aside; higher is better. "Others' notes"
-    are those of the other files, so what is no more than them is chance. Without notes it is made once more. Where a
-    recording lies beside each file, FILE.flac or such, it is heard too, itself and its top codes: the ceiling of that
-    level. It needs what jukectl data transcribe needs.
+    The measure is note F1: a note counts if one of the same pitch begins within 50 ms of it; drums are left out; higher
+    is better. The F1 against the notes of the other files is the level of chance. Each song is also made without notes.
+    If a recording lies next to each file, such as FILE.flac, it is transcribed too, and so are its decoded top codes,
+    which are the most that this level can reach. It needs the packages of jukectl data transcribe.
 
     Example: jukectl eval midi build/midi/model tune.mid other.mid --seconds 10 --guidance 1 --guidance 3
     """
     from jukectl.evaluation.notes_followed import evaluate_midi
 
-    request = build_request(
-        seconds=seconds,
-        artist=artist,
-        genre=genre,
-        song_seconds=song_seconds,
-        temperature=temperature,
-        levels=levels,
-        seed=seed,
-        device=device,
-        precision=precision,
-        max_memory=max_memory,
-    )
+    request = options.request()
     with progress(context) as listener:
         facts = evaluate_midi(model, files, request, guidance=guidance or [1.0], out=out, listener=listener)
     show_facts(context, facts, tables.midi(facts))

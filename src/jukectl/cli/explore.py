@@ -14,23 +14,28 @@ if TYPE_CHECKING:
 
 def explore(
     context: typer.Context,
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Songs, trees, or folders of them.")],
-    out: Annotated[Path, typer.Option("--out", help="The site's folder; one that is there is brought up to date.")],
-    title: Annotated[str, typer.Option("--title", help="What the site is called.")] = "Songs",
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Songs, trees, or folders that contain them.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder of the site. An existing site is updated.")
+    ],
+    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="Title of the site.")] = "Songs",
     format: Annotated[  # noqa: A002 - the option's name
-        str | None, typer.Option("--format", help="Transcode audio to wav, flac, ogg or mp3. [default: as it is]")
+        str | None,
+        typer.Option("--format", metavar=o.FORMATS, help="Convert the audio to this format.", show_default="as it is"),
     ] = None,
-    link: Annotated[bool, typer.Option("--link", help="Link to files where they lie, in place of copies.")] = False,
+    link: Annotated[bool, o.flag("--link", "Link to the audio files instead of copying them.")] = False,
     decode: Annotated[
-        bool, typer.Option("--decode/--no-decode", help="Decode levels of which there are codes but no audio.")
+        bool, o.flag("--decode/--no-decode", "Decode the levels that have codes but no audio yet.")
     ] = True,
-    serve: Annotated[bool, typer.Option("--serve", help="Show it at a local address until Ctrl-C.")] = False,
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Of --serve; 0 takes a free one.")] = 0,
+    serve: Annotated[bool, o.flag("--serve", "Serve the site at a local address until Ctrl-C.")] = False,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65_535, help="Port for --serve; 0 picks a free one.")
+    ] = 0,
     device: o.Device = "auto",
 ) -> None:
-    """Make a site of songs: hear them level by level, see them, read along, and compare.
+    """Make a web page of songs: listen level by level, see spectrograms, follow lyrics, and compare.
 
-    It opens from disk and from any static host, and needs no network. Run again it takes up what has changed.
+    The site opens from disk or from any static host, and loads nothing from elsewhere. Run it again to update the site.
 
     Example: jukectl explore songs --out site --format ogg
     """
@@ -52,12 +57,12 @@ def explore(
         from jukectl.explorer.serving import serving
 
         with serving(made.site, port) as address:
-            say(context, f"{address} until Ctrl-C")
+            say(context, f"serving at {address} until Ctrl-C")
             _until_interrupted()
 
 
 def _until_interrupted() -> None:
-    """Wait for Ctrl-C, which is how a look ends."""
+    """Wait for Ctrl-C, the usual end of --serve and no error."""
     from threading import Event
 
     try:

@@ -10,9 +10,9 @@ from jukectl.cli.console import show_facts
 
 def info(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A song folder, one of its .npz files, a tree, or a model folder.")],
+    path: Annotated[Path, typer.Argument(help="Song folder, one of its .npz files, tree, or model folder.")],
 ) -> None:
-    """Tell what a song folder, a code file, a tree or a model holds, and what is left to do.
+    """Show what a song, a code file, a tree or a model contains, and what is left to do.
 
     Example: jukectl info my-song
     """
@@ -43,7 +43,7 @@ def _song_lines(facts: dict[str, Any]) -> list[str]:
 
 
 def _tree_lines(facts: dict[str, Any]) -> list[str]:
-    """A tree drawn, a line a node."""
+    """Return a drawing of a tree, with a line for each node."""
     style = ", ".join([facts["artist"] or "no artist", *facts["genres"]])
     names = list(facts["nodes"])
     lines = [

@@ -1,4 +1,4 @@
-"""`jukectl lyrics`: when words are sung, and what a model is told of them."""
+"""`jukectl lyrics`: the times of words, and the lyrics as a model reads them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,36 +8,38 @@ import typer
 from jukectl.cli import options as o
 from jukectl.cli.console import emit, progress, show_facts
 
-app = typer.Typer(help="Find when words are sung, and see what a model is told of them.")
+app = typer.Typer(help="Find when words are sung, and see lyrics as a model reads them.")
 
 
 @app.command()
 def align(
     context: typer.Context,
-    audio: Annotated[Path, typer.Argument(help="The recording.")],
-    text: Annotated[Path, typer.Argument(help="What is sung in it: plain text, or .lrc with times of lines.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to write: .lrc, .vtt or .json.")],
+    audio: Annotated[Path, typer.Argument(help="Recording of the song.")],
+    text: Annotated[Path, typer.Argument(help="Lyrics: plain text, or .lrc with times of lines.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write: .lrc, .vtt or .json.")],
     file_format: Annotated[
-        str | None, typer.Option("--format", help="lrc, vtt or json. [default: by the name of --out]")
+        str | None,
+        typer.Option("--format", metavar="lrc|vtt|json", help="Format of that file.", show_default="by its name"),
     ] = None,
     separator: Annotated[
         str | None,
         typer.Option(
             "--separator",
             metavar="PATH|NAME",
-            help="Weights of demucs: a file, a folder, or a name on the hub. [default: htdemucs from the hub]",
+            help="Weights of demucs: a file, a folder, or a name on the hub.",
+            show_default="htdemucs, from the hub",
         ),
     ] = None,
     separate: Annotated[
-        bool, typer.Option("--separate/--no-separate", help="Take the voice out of the mix first, by demucs.")
+        bool, o.flag("--separate/--no-separate", "Separate the voice from the mix first, with demucs.")
     ] = True,
     device: o.Device = "auto",
 ) -> None:
-    """Find when each word of lyrics is sung in a recording, and write it down, for --lyrics and for karaoke.
+    """Find when each word of lyrics is sung in a recording, and write the times to a file for --lyrics or karaoke.
 
-    The voice is separated by demucs, and the words, which are English, are found in it by pocketsphinx: both come with
-    pip install 'jukectl\\[align]'. A voice alone, or with little beside it, needs no separation. Lines in square
-    brackets are headings. In an .lrc the words of each line are looked for near its time.
+    demucs separates the voice from the mix, and pocketsphinx finds the words, which must be English. Both come with
+    pip install 'jukectl\\[align]'. A recording of little but a voice needs no separation. Lines in square brackets are
+    taken as headings. With an .lrc, the words of each line are searched near its time.
 
     Example: jukectl lyrics align song.flac words.txt --out song.lrc --no-separate
     """
@@ -59,17 +61,29 @@ def align(
 @app.command()
 def show(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The lyrics: plain text, or .lrc.")],
+    file: Annotated[Path, typer.Argument(help="Lyrics: plain text, or .lrc.")],
     model: o.Model = None,
     at: Annotated[
         float | None,
-        typer.Option("--at", min=0, help="Show what the window is told in whose middle this second of the song is."),
+        typer.Option(
+            "--at",
+            metavar="SECONDS",
+            min=0,
+            help="Also show the characters that the window around this time reads.",
+            show_default="not shown",
+        ),
     ] = None,
     song_seconds: Annotated[
-        float | None, typer.Option("--song-seconds", help="Length of the song, over which plain text is spread.")
+        float | None,
+        typer.Option(
+            "--song-seconds",
+            metavar="SECONDS",
+            help="Length of the song, over which plain text is spread.",
+            show_default="none; --at needs it for plain text",
+        ),
     ] = None,
 ) -> None:
-    """Show what a model is told of lyrics: {é→e} is told otherwise, {♪→} is not told at all.
+    """Show lyrics as a model reads them. {é→e} marks a character that is replaced, {♪→} one that is left out.
 
     Example: jukectl lyrics show song.lrc --model 1b-lyrics --at 12.5
     """
@@ -81,12 +95,12 @@ def show(
     lines = [
         about.marked.rstrip("\n"),
         "",
-        f"{about.model} is told {len(about.told)} characters, {about.reads} a window.",
+        f"{about.model} reads {len(about.told)} characters, {about.reads} in each window.",
     ]
     if about.otherwise:
-        lines.append("told otherwise: " + ", ".join(f"{one} as {told!r}" for one, told in about.otherwise.items()))
+        lines.append("replaced: " + ", ".join(f"{one} by {other!r}" for one, other in about.otherwise.items()))
     if about.left_out:
-        lines.append(f"not told, or not all of it: {', '.join(about.left_out)}")
+        lines.append(f"left out, at least in part: {', '.join(about.left_out)}")
     if about.window is not None:
         lines += ["", f"the window around {at:g} s:", about.window.strip("\n")]
     show_facts(context, asdict(about), lines)

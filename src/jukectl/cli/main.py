@@ -1,4 +1,4 @@
-"""The app: its commands in panels, global options, and the one place where errors become exit statuses."""
+"""The app: its commands in panels, the global options, and the only place where errors become exit statuses."""
 
 import shlex
 import sys
@@ -30,15 +30,14 @@ from jukectl.cli.upsample import upsample
 from jukectl.errors import JukectlError, Stopped, is_out_of_memory
 
 MAKE = "Make music"
-STEER = "Choose and steer"
-LOOK = "Look and listen"
+STEER = "Choose and vary"
+LOOK = "Listen and inspect"
 MODELS = "Models"
 TRAIN = "Train"
 INTERRUPTED = 130
 
 app = typer.Typer(
     name="jukectl",
-    help="Continue a recording, or make a new song, in an artist's and a genre's style.",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode="rich",
@@ -67,8 +66,8 @@ app.add_typer(train.app, name="train", rich_help_panel=TRAIN)
 app.add_typer(data.app, name="data", rich_help_panel=TRAIN)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"jukectl {__version__}")
         raise typer.Exit
 
@@ -77,13 +76,18 @@ def _version(asked: bool) -> None:
 def options(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print neither progress nor remarks; warnings and errors stay.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the traceback of an error.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, for scripts.")] = False,
 ) -> None:
-    """Continue a recording, or make a new song, in an artist's and a genre's style.
+    """Generate music as audio: continue a recording, or make a new song, in the style of an artist and a genre.
+
+    A song is a folder. Listen to it, make variants, keep the best and continue from any moment of it. Every command can
+    be stopped and run again. A small model is included, so no GPU, network or account is needed.
 
     Example: jukectl continue riff.wav --out my-song --artist Freedoom --genre Game
     """
@@ -91,22 +95,22 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; its exit status: 0 done, 2 wrong usage or bad input, 1 anything else, 130 after Ctrl-C."""
+    """Run the command line and return its exit status: 0 done, 2 bad input, 130 after Ctrl-C, 1 any other error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = app(args=given, prog_name="jukectl", standalone_mode=False)
     except typer.TyperException as error:  # wrong usage; without a message where the help was shown instead
         return _failed(_usage(error), error.exit_code, given) if error.format_message() else error.exit_code
     except JukectlError as error:
-        way_on = f" Go on with: jukectl {shlex.join(given)}" if isinstance(error, Stopped) else ""
-        return _failed(f"{error}{way_on}", error.exit_status, given)
+        resume = f" Resume with: jukectl {shlex.join(given)}" if isinstance(error, Stopped) else ""
+        return _failed(f"{error}{resume}", error.exit_status, given)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _failed(f"{where}{error.strerror or error}", 1, given)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        way_out = "Every finished window is saved: close other programs, or choose fewer --samples or a smaller model"
+        way_out = "Every finished window is saved: close other programs, or use fewer --samples or a smaller model"
         return _failed(f"out of memory. {way_out}", 1, given)
     if status == INTERRUPTED:
         return _interrupted(given)
@@ -114,33 +118,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _usage(error: typer.TyperException) -> str:
-    """What is wrong with a command line, and where to look."""
+    """Return what is wrong with a command line, and the help to read."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "jukectl"
     return f"{error.format_message().rstrip('. ')}. See: {command} --help"
 
 
 def _failed(message: str, status: int, given: Sequence[str]) -> int:
-    """One line on stderr; the traceback with --verbose."""
+    """Print an error as one line on stderr, after the traceback with --verbose, and return the exit status."""
     if {"--verbose", "-v"} & set(given):
         traceback.print_exc()
     message = " ".join(message.split())
-    if _asks_for_json_lines(given):
+    if _wants_json_lines(given):
         json_line({"error": message, "status": status})
     else:
         typer.echo(f"jukectl: {message}", err=True)
     return status
 
 
-def _asks_for_json_lines(given: Sequence[str]) -> bool:
-    """Whether all of stderr is to be JSON lines; known before the options are read, which may be what goes wrong."""
+def _wants_json_lines(given: Sequence[str]) -> bool:
+    """Return True if stderr is to be JSON lines. The options may be wrong, so they cannot be parsed for this."""
     return "--progress=json" in given or ("--progress", "json") in pairwise(given)
 
 
 def _interrupted(given: Sequence[str]) -> int:
-    again = [argument for argument in given if argument != "--overwrite"]  # which would throw away what is saved
-    message = f"interrupted; every finished window is saved. Go on with: jukectl {shlex.join(again)}"
-    if _asks_for_json_lines(given):
+    again = [argument for argument in given if argument != "--overwrite"]  # it would discard what is saved
+    message = f"interrupted; every finished window is saved. Resume with: jukectl {shlex.join(again)}"
+    if _wants_json_lines(given):
         return _failed(message, INTERRUPTED, given)
     typer.echo(f"\njukectl: {message}", err=True)
     return INTERRUPTED

@@ -8,7 +8,8 @@ import typer
 from jukectl.checkpoints.published import PUBLISHED, TERMS, size
 from jukectl.cli import tables
 from jukectl.cli.console import emit, progress, say, show_facts
-from jukectl.cli.options import Device, Precision, parse_adapter
+from jukectl.cli.options import Device, Precision
+from jukectl.cli.values import parse_adapter
 from jukectl.errors import CheckFailed
 
 if TYPE_CHECKING:

@@ -1,65 +1,110 @@
-"""Options that several commands share, and how their texts are read."""
+"""Options that several commands share, and `SamplingOptions`, which holds those of every command that samples."""
 
-import re
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from copy import copy
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 from jukectl.cli.console import Watching
-from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.schedule import Change, parse_schedule
-from jukectl.errors import BadInput
+from jukectl.cli.values import parse_adapter, parse_levels, parse_memory, parse_per_level, read_schedule
+from jukectl.codes.level import Level
 
-LONGEST_SCHEDULE = 2**20  # bytes
+if TYPE_CHECKING:
+    from jukectl.plan.request import Request
+
+ALL_LEVELS = "top,middle,bottom"
+LEVELS = "top[,middle[,bottom]]"  # for the help of options that take several levels
+ANY_LEVELS = "LEVEL[,LEVEL…]"
+LEVEL = "top|middle|bottom"
+FORMATS = "wav|flac|ogg|mp3"
+
+
+def flag(name: str, text: str) -> Any:
+    """Return an option without a value. Its metavar is empty, since typer would show "<bool>" in the help."""
+    return typer.Option(name, metavar="", help=text)
+
+
+def per_level(name: str, text: str, *, example: str, default: str) -> Any:
+    """Return an option that takes one value, or some for levels, such as the example."""
+    return typer.Option(name, metavar=f"X|{example}", help=text, show_default=f"the model's, or {default}")
+
 
 Model = Annotated[
-    str | None, typer.Option("--model", help="A model's name (jukectl models list) or its folder. [default: mini]")
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|FOLDER",
+        help="Model: a name from jukectl models list, or a folder.",
+        show_default="mini",
+    ),
 ]
 Adapter = Annotated[
     list[str] | None,
     typer.Option(
         "--adapter",
         metavar="FILE[:STRENGTH]",
-        help="Put on what jukectl train prior --adapter-rank has learned, with :0.5 at half its strength. "
-        "May be repeated: they add up.",
+        help="Adapter from jukectl train prior --adapter-rank; :0.5 halves its strength. Repeat to add several.",
+        show_default="none",
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="The song folder. One that was begun before is resumed.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps …")]
+Out = Annotated[
+    Path,
+    typer.Option("--out", metavar="FOLDER", help="Song folder to write. A folder from an earlier run is resumed."),
+]
+OutBeside = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="New song folder.", show_default="next to the song, named after it"),
+]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on; cuda:1 is the second GPU."),
+]
 Precision = Annotated[
-    str, typer.Option("--precision", help="auto, fp32, bf16, fp16 or, on processors, int8: of the priors.")
+    str,
+    typer.Option(
+        "--precision", metavar="auto|fp32|bf16|fp16|int8", help="Number format of the priors; int8 is for CPUs only."
+    ),
 ]
 MaxMemory = Annotated[
     str | None,
     typer.Option(
         "--max-memory",
         metavar="SIZE",
-        help="Plan as if the device had no more memory than this for models: 8GB, 7.5GiB, 800MB; a bare 8 is 8GB. "
-        "[default: all that is free]",
+        help="Plan with at most this much device memory: 8GB, 7.5GiB, 800MB; 8 means 8GB.",
+        show_default="all free memory",
     ),
 ]
 Artist = Annotated[
     str | None,
     typer.Option(
         "--artist",
-        help="In whose style; see jukectl models show. A:0.6+B:0.4 is between two, A:0.5 half as strong. "
-        "[default: nobody's]",
+        metavar="NAME",
+        help="Artist to sound like; jukectl models show lists them. A:0.6+B:0.4 mixes two, A:0.5 halves the effect.",
+        show_default="none",
     ),
 ]
 Genre = Annotated[
     list[str] | None,
     typer.Option(
         "--genre",
-        help="In which genre, or A:0.7+B:0.3; may be repeated where the model takes several. [default: none]",
+        metavar="NAME",
+        help="Genre, or a mix such as A:0.7+B:0.3. Repeat it for models that take several.",
+        show_default="none",
     ),
 ]
 Lyrics = Annotated[
     Path | None,
     typer.Option(
         "--lyrics",
-        help="A file of what is to be sung, for models that sing: plain text, or .lrc, whose times are followed. "
-        "[default: nothing]",
+        metavar="FILE",
+        help="Lyrics, for models that sing: a text file, or an .lrc file, whose times are followed.",
+        show_default="none",
     ),
 ]
 Midi = Annotated[
@@ -67,160 +112,300 @@ Midi = Annotated[
     typer.Option(
         "--midi",
         metavar="FILE",
-        help="Follow the notes of a MIDI file, or of a recording, which is transcribed: for models that were trained "
-        "to. [default: none]",
+        help="Notes to follow, for models trained on notes: a MIDI file, or a recording to transcribe.",
+        show_default="none",
     ),
 ]
 MidiAt = Annotated[
-    float, typer.Option("--midi-at", help="Where in the new music the notes begin, in seconds; -2 skips two of theirs.")
-]
-SecondsOrNotes = Annotated[
-    float | None, typer.Option("--seconds", help="Seconds of new music. [default: 20, or those of --midi]")
-]
-Seconds = Annotated[float, typer.Option("--seconds", help="Seconds of new music.")]
-SongSeconds = Annotated[
-    float | None,
+    float,
     typer.Option(
-        "--song-seconds", help="Length of the whole song that the model is told. [default: prompt and new music]"
+        "--midi-at", metavar="SECONDS", help="Time in the new music at which the notes begin; -2 skips the first 2 s."
     ),
-]
-StartAt = Annotated[
-    float | None,
-    typer.Option("--start-at", help="The second of that song at which this music begins. [default: 0]"),
-]
-Ending = Annotated[
-    bool, typer.Option("--ending", help="Make the end of that song: begin so that both are over at once.")
 ]
 Schedule = Annotated[
     Path | None,
     typer.Option(
         "--schedule",
         metavar="FILE.toml",
-        help="What changes at which second: artist, genre, temperature, lyrics; see docs/CONTROL.md. "
-        "[default: nothing]",
+        help="Changes of artist, genre, temperature or lyrics at given times; see docs/CONTROL.md.",
+        show_default="none",
     ),
 ]
-Samples = Annotated[int, typer.Option("--samples", help="How many different songs to make.")]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        "--seconds",
+        metavar="SECONDS",
+        help="Length of the new music.",
+        show_default="20, or the length of the notes of --midi",
+    ),
+]
+SongSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--song-seconds",
+        metavar="SECONDS",
+        help="Length of the whole song that the model is conditioned on.",
+        show_default="prompt and new music",
+    ),
+]
+StartAt = Annotated[
+    float | None,
+    typer.Option(
+        "--start-at", metavar="SECONDS", help="Time in the whole song at which this music begins.", show_default="0"
+    ),
+]
+Ending = Annotated[
+    bool, flag("--ending", "Make the end of the whole song: this music and the song end at the same time.")
+]
+Samples = Annotated[int, typer.Option("--samples", metavar="N", help="Number of different songs to make.")]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", help="The same seed makes the same song. [default: drawn, and kept in song.toml]"),
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Random seed; the same seed makes the same song.",
+        show_default="random, and kept in song.toml",
+    ),
 ]
-PerLevel = "One value, or one a level: top=0.99,bottom=0.9."
+Levels = Annotated[
+    str | None,
+    typer.Option("--levels", metavar=LEVELS, help="Levels to make, coarse to fine; top alone is a quick draft."),
+]
 Temperature = Annotated[
-    str | None, typer.Option("--temperature", help=f"Below 1 safer, above 1 wilder, 0 always the likeliest. {PerLevel}")
+    str | None,
+    per_level(
+        "--temperature",
+        "Randomness: lower is safer, higher is wilder, 0 takes the likeliest code. One value, or some for levels, such "
+        "as top=0.99,bottom=0.9.",
+        example="top=0.9",
+        default="0.98",
+    ),
+]
+Guidance = Annotated[
+    str | None,
+    per_level(
+        "--guidance",
+        "Strength of artist, genre and notes (classifier-free guidance); any value but 1 takes twice the work.",
+        example="top=3",
+        default="1",
+    ),
 ]
 TopP = Annotated[
     str | None,
-    typer.Option("--top-p", help=f"Draw from the likeliest codes that hold this much probability. {PerLevel}"),
-]
-TopK = Annotated[str | None, typer.Option("--top-k", help=f"Draw from so many likeliest codes; 0 from all. {PerLevel}")]
-Guidance = Annotated[
-    str | None,
-    typer.Option(
-        "--guidance",
-        help=f"How strongly artist and genre count: 1 as learned, 1.5 or 2 more, at twice the work. {PerLevel}",
+    per_level(
+        "--top-p",
+        "Sample from the likeliest codes that add up to this probability.",
+        example="top=0.95",
+        default="1, all codes",
     ),
+]
+TopK = Annotated[
+    str | None,
+    per_level("--top-k", "Sample from this many likeliest codes; 0 is all.", example="top=50", default="0"),
 ]
 Advance = Annotated[
     str | None,
-    typer.Option("--advance", help=f"How far a window moves on, in contexts; less is slower and smoother. {PerLevel}"),
+    per_level(
+        "--advance",
+        "Step from window to window, as a fraction of the context; less is slower and smoother.",
+        example="top=0.25",
+        default="0.5",
+    ),
 ]
 Parallel = Annotated[
     int | None,
     typer.Option(
         "--parallel",
         metavar="N",
-        help="Cut the middle and the bottom level into N spans and make them at once: sooner done, and other codes. "
-        "[default: 1, off]",
+        help="Sample the middle and bottom levels in N spans at once: faster, above all on GPUs; the codes differ.",
+        show_default="the model's, or 1",
     ),
 ]
-Levels = Annotated[str, typer.Option("--levels", help="Stop after these: top is the quick draft, then top,middle.")]
 Preview = Annotated[
-    str, typer.Option("--preview", help="Levels to decode to previews/ after every window, such as top.")
+    str,
+    typer.Option(
+        "--preview",
+        metavar=LEVELS,
+        help="Levels to decode to previews/ after every window, such as top.",
+        show_default="none",
+    ),
 ]
 Plots = Annotated[
     bool,
-    typer.Option(
-        "--plots",
-        help="With --lyrics, tell when each word is sung: a picture of what the model attends to, and karaoke files "
-        "(.lrc, .vtt), in the song's plots/.",
-    ),
+    flag("--plots", "Find when each word of --lyrics is sung: a plot and karaoke files (.lrc, .vtt) in plots/."),
 ]
 Loudness = Annotated[
-    float | None, typer.Option("--loudness", help="Bring the audio files to this loudness in LUFS, such as -16.")
+    float | None,
+    typer.Option(
+        "--loudness",
+        metavar="LUFS",
+        help="Bring the audio files to this loudness, such as -16.",
+        show_default="as generated",
+    ),
 ]
-Fade = Annotated[float, typer.Option("--fade", help="Seconds over which the audio files fade out at their end.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Begin anew where the folder holds another song.")]
-Force = Annotated[
-    bool, typer.Option("--force", help="Use codes and weights although they were made with another model.")
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Tell the time and the memory that it would take here, and begin nothing.")
-]
+Fade = Annotated[float, typer.Option("--fade", metavar="SECONDS", help="Length of a fade-out at the end of the audio.")]
+Overwrite = Annotated[bool, flag("--overwrite", "Start over if the folder holds another song.")]
+Force = Annotated[bool, flag("--force", "Accept codes and weights that were made with another model.")]
+DryRun = Annotated[bool, flag("--dry-run", "Estimate time and memory on this machine, and make nothing.")]
 ShowProgress = Annotated[
     Watching,
-    typer.Option("--progress", help="auto; json: an object a window, on stderr, for scripts; or none."),
+    typer.Option(
+        "--progress", help="Progress on stderr; json is for scripts, and prints one object for each saved window."
+    ),
 ]
 
 
-def parse_levels(text: str) -> tuple[Level, ...]:
-    """Levels named in "top,middle", top first; BadInput or UnknownName otherwise."""
-    named = {Level.parse(name) for name in text.split(",") if name.strip()}
-    return tuple(level for level in TOP_DOWN if level in named)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SamplingOptions:
+    """Options of the commands that sample. A command with another default or help text has a subclass."""
+
+    artist: Artist = None
+    genre: Genre = None
+    lyrics: Lyrics = None
+    midi: Midi = None
+    midi_at: MidiAt = 0.0
+    schedule: Schedule = None
+    model: Model = None
+    adapter: Adapter = None
+    seconds: Seconds = None
+    song_seconds: SongSeconds = None
+    start_at: StartAt = None
+    ending: Ending = False
+    samples: Samples = 1
+    seed: Seed = None
+    levels: Levels = ALL_LEVELS
+    temperature: Temperature = None
+    guidance: Guidance = None
+    top_p: TopP = None
+    top_k: TopK = None
+    advance: Advance = None
+    parallel: Parallel = None
+    preview: Preview = ""
+    plots: Plots = False
+    loudness: Loudness = None
+    fade: Fade = 0.0
+    overwrite: Overwrite = False
+    force: Force = False
+    device: Device = "auto"
+    precision: Precision = "auto"
+    max_memory: MaxMemory = None
+    dry_run: DryRun = False
+    show: ShowProgress = Watching.AUTO
+
+    def request(self, *, until: float | None = None) -> "Request":
+        """Return the request that these options make. Raise BadInput, which names the option that is wrong."""
+        from jukectl.lyrics.value import Lyrics
+        from jukectl.plan.request import AdapterChoice, Request
+
+        return Request(
+            model=self.model,
+            adapters=tuple(AdapterChoice(*parse_adapter(text)) for text in self.adapter or ()),
+            artist=self.artist,
+            genres=tuple(self.genre or ()),
+            lyrics=None if self.lyrics is None else Lyrics.read(self.lyrics),
+            midi=self.midi,
+            midi_at=self.midi_at,
+            seconds_of_midi=self.seconds is None and self.midi is not None,
+            seconds=20.0 if self.seconds is None else self.seconds,
+            song_seconds=self.song_seconds,
+            start_at=self.start_at,
+            ending=self.ending,
+            schedule=() if self.schedule is None else read_schedule(self.schedule),
+            samples=self.samples,
+            seed=self.seed,
+            levels=parse_levels(ALL_LEVELS if self.levels is None else self.levels),
+            until=until,
+            settings=self._settings(),
+            device=self.device,
+            precision=self.precision,
+            max_memory=parse_memory(self.max_memory),
+            preview=parse_levels(self.preview),
+            plots=self.plots,
+            loudness=self.loudness,
+            fade=self.fade,
+            overwrite=self.overwrite,
+            force=self.force,
+        )
+
+    def _settings(self) -> dict[str, dict[Level, float]]:
+        """Return the settings of the levels, by name."""
+        names = ("temperature", "top_p", "top_k", "advance", "guidance")
+        settings = {name: parse_per_level("--" + name.replace("_", "-"), getattr(self, name)) for name in names}
+        if self.parallel is not None:
+            settings["parallel"] = dict.fromkeys(Level, float(self.parallel))  # the sampler leaves the top level whole
+        return settings
 
 
-def parse_per_level(option: str, text: str | None) -> dict[Level, float]:
-    """Values of "0.98" (all levels) or "top=0.99,bottom=0.9" (those)."""
-    if text is None:
-        return {}
-    if "=" not in text:
-        return dict.fromkeys(Level, _number(option, text))
-    values = {}
-    for part in text.split(","):
-        name, equals, value = part.partition("=")
-        if not equals:
-            raise BadInput(f"{option} takes one value, or one a level such as top=0.99,bottom=0.9; got {text!r}")
-        values[Level.parse(name)] = _number(option, value)
-    return values
+PANELS = {
+    "Style": ("artist", "genre", "lyrics", "midi", "midi_at", "schedule", "model", "adapter"),
+    "Length": ("seconds", "prompt_seconds", "start", "song_seconds", "start_at", "ending"),
+    "Sampling": (*("samples", "seed", "levels", "temperature", "guidance", "top_p", "top_k", "advance", "parallel"),),
+    "Files": ("preview", "plots", "loudness", "fade", "overwrite", "force"),
+    "Machine": ("device", "precision", "max_memory", "dry_run", "show"),
+}
+"""Panels of the help, and the parameters in each, in order. All other options stand before them, in no panel."""
+
+PANEL_OF = {name: panel for panel, names in PANELS.items() for name in names}
+PLACE_OF = {name: place for place, name in enumerate(PANEL_OF)}
+
+THE_SONGS = dict.fromkeys(
+    (
+        *("artist", "genre", "lyrics", "schedule", "model", "adapter", "song_seconds"),
+        *("temperature", "guidance", "top_p", "top_k", "advance", "parallel"),
+    ),
+    "the song's",
+)
+"""Defaults, as the help shows them, of commands that start from a song."""
+
+Command = Callable[..., None]
 
 
-def parse_memory(text: str | None) -> int | None:
-    """The bytes of "8GB" (thousands), "8GiB" (1024s), "800MB" or "8" (GB), in any case; BadInput otherwise."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(?:([kmgt])(i?)b?)?", text.strip().lower())
-    if not found or not float(found[1]):
-        raise BadInput(f"--max-memory is a size over 0 such as 8GB, 7.5GiB or 800MB; got {text!r}")
-    steps = "kmgt".index(found[2] or "g") + 1
-    size: float = float(found[1]) * (1024 if found[3] else 1000) ** steps
-    return max(1, round(size))
+def sampling_command(
+    *, only: Collection[str] = (), without: Collection[str] = (), shown: Mapping[str, str] | None = None
+) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command the options of a dataclass, as parameters that typer sees.
+
+    The command has a parameter `options`, annotated with SamplingOptions or a subclass. Its fields take the place of
+    that parameter: all of them, `only` those named, or all `without` those named, which keep their defaults. `shown`
+    has the texts of defaults that the help shows in place of those of the fields. Parameters are sorted by PANELS.
+    """
+
+    def decorate(command: Command) -> Command:
+        own = dict(inspect.signature(command).parameters)
+        options = own.pop("options").annotation
+        unknown = {*only, *without} - {field.name for field in fields(options)}
+        assert not unknown, f"{options.__name__} has no {unknown}"
+        hints = get_type_hints(options, include_extras=True)
+        shared = {
+            field.name: inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            )
+            for field in fields(options)
+            if (field.name in only if only else field.name not in without)
+        }
+
+        @wraps(command)
+        def expanded(**given: Any) -> None:
+            chosen = options(**{name: given.pop(name) for name in shared})
+            command(**given, options=chosen)
+
+        parameters = sorted((own | shared).values(), key=lambda one: PLACE_OF.get(one.name, -1))
+        signature = inspect.Signature([_for_the_help(one, (shown or {}).get(one.name)) for one in parameters])
+        expanded.__signature__ = signature  # type: ignore[attr-defined]
+        expanded.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+        return expanded
+
+    return decorate
 
 
-def parse_adapter(text: str) -> tuple[Path, float | None]:
-    """The file and the strength of "FILE" or "FILE:STRENGTH"."""
-    path, colon, strength = text.rpartition(":")
-    try:
-        return (Path(path), float(strength)) if colon and not Path(text).exists() else (Path(text), None)
-    except ValueError:  # a colon of the path itself, as in C:\\adapters
-        return Path(text), None
-
-
-def read_schedule(path: Path) -> tuple[Change, ...]:
-    """The changes in a schedule's file; BadInput where it has none."""
-    try:
-        if not path.is_file():
-            raise BadInput(f"--schedule takes a TOML file, and {path} is {'none' if path.exists() else 'not there'}")
-        if path.stat().st_size > LONGEST_SCHEDULE:
-            raise BadInput(f"{path} is no schedule: it has {path.stat().st_size} bytes")
-        return parse_schedule(path.read_text(encoding="utf-8-sig"), str(path))
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the schedule as UTF-8 text") from error
-    except OSError as error:
-        raise BadInput(f"cannot read the schedule {path}: {error.strerror or error}") from error
-
-
-def _number(option: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise BadInput(f"{option} takes a number, or one a level such as top=0.99,bottom=0.9; got {text!r}") from None
+def _for_the_help(parameter: inspect.Parameter, shown: str | None) -> inspect.Parameter:
+    """Return a parameter with its panel and the text of its default."""
+    if get_origin(parameter.annotation) is Annotated:
+        kind, info = get_args(parameter.annotation)
+        if isinstance(info, OptionInfo):
+            info = copy(info)  # other commands use the same one without a panel
+            info.rich_help_panel = PANEL_OF.get(parameter.name)
+            info.show_default = shown or info.show_default
+            parameter = parameter.replace(annotation=Annotated[kind, info])
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)  # so that one without a default may come last

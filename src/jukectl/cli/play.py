@@ -6,25 +6,35 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import emit
+from jukectl.cli.options import LEVEL
 from jukectl.codes.level import Level
 
 
 def play(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A song folder, one that is in progress too; a tree; or an audio file.")],
-    sample: Annotated[int, typer.Option("--sample", help="Which of its samples, counted from 0.")] = 0,
+    path: Annotated[Path, typer.Argument(help="Song folder, finished or not, tree, or audio file.")],
+    sample: Annotated[int, typer.Option("--sample", metavar="N", help="Sample to play, counted from 0.")] = 0,
     level: Annotated[
-        str | None, typer.Option("--level", help="top, middle or bottom. [default: the finest that was decoded]")
+        str | None,
+        typer.Option("--level", metavar=LEVEL, help="Level to play.", show_default="the finest that is decoded"),
     ] = None,
     leaf: Annotated[
-        str | None, typer.Option("--leaf", metavar="2.3", help="Of a tree: the music on the way to this leaf.")
+        str | None,
+        typer.Option(
+            "--leaf", metavar="2.3", help="Leaf of a tree: plays the music from the root to it.", show_default="none"
+        ),
     ] = None,
     player: Annotated[
         str | None,
-        typer.Option("--player", help="A command that plays a file. [default: ffplay, mpv, afplay … as there is]"),
+        typer.Option(
+            "--player",
+            metavar="COMMAND",
+            help="Command that plays a file.",
+            show_default="ffplay, mpv, afplay …, whichever is installed",
+        ),
     ] = None,
 ) -> None:
-    """Play a song in the terminal: its final audio, or the preview of what is there so far.
+    """Play a song in the terminal: its audio, or the previews of an unfinished song.
 
     Example: jukectl play my-song --sample 1
     """

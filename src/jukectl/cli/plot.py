@@ -11,23 +11,27 @@ from jukectl.cli.console import emit, progress
 
 def plot(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A song folder, or an audio file.")],
+    path: Annotated[Path, typer.Argument(help="Song folder, or audio file.")],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="The picture, .png or .svg. [default: SONG/plots/spectrogram.png, or beside the audio file]",
+            metavar="FILE",
+            help="Picture to write, .png or .svg.",
+            show_default="SONG/plots/spectrogram.png, or next to the audio file",
         ),
     ] = None,
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
-    sample: Annotated[int, typer.Option("--sample", min=0, help="Which of a song's samples, counted from 0.")] = 0,
+    dark: Annotated[bool, o.flag("--dark", "Draw light on dark.")] = False,
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=0, help="Sample of a song to draw, counted from 0.")
+    ] = 0,
     model: o.Model = None,
     device: o.Device = "auto",
     force: o.Force = False,
 ) -> None:
-    """Draw spectrograms of a song's levels under one another, or a recording's waveform and spectrogram.
+    """Draw the spectrogram of each level of a song, or the waveform and spectrogram of a recording.
 
-    Of a song with lyrics it also tells when each word is sung, in plots/: a picture and karaoke files.
+    For a song with lyrics, plots/ also gets a picture of when each word is sung, and karaoke files.
 
     Example: jukectl plot my-song --dark
     """
@@ -37,6 +41,6 @@ def plot(
         picture = plotting.plot(
             path, out=out, dark=dark, sample=sample, model=model, device=device, force=force, listener=listener
         )
-        told = plotting.plot_lyrics(path, dark=dark, sample=sample, model=model, device=device, listener=listener)
-    lyrics = {"lyrics": [str(one) for one in told]} if told else {}
-    emit(context, [picture, *told], {"plot": str(picture), **lyrics})
+        aligned = plotting.plot_lyrics(path, dark=dark, sample=sample, model=model, device=device, listener=listener)
+    lyrics = {"lyrics": [str(one) for one in aligned]} if aligned else {}
+    emit(context, [picture, *aligned], {"plot": str(picture), **lyrics})

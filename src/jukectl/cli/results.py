@@ -1,0 +1,97 @@
+"""Results of the commands that make songs, on stdout."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from jukectl.cli.console import Watching, emit, say, show_facts
+from jukectl.codes.level import Level
+
+if TYPE_CHECKING:
+    from jukectl.api import Estimate, Rendered, Taken, TreeEstimate
+    from jukectl.plan.dry_run import LevelEstimate
+
+
+def show_rendered(context: typer.Context, result: "Rendered", show: Watching) -> None:
+    """Print the audio paths; say on stderr if nothing was left to do, unless --progress is set."""
+    if not result.new and show is Watching.AUTO:
+        say(context, f"{result.song} is finished already: nothing to do.")
+    emit(
+        context,
+        result.audio,
+        {
+            "song": str(result.song),
+            "audio": [str(path) for path in result.audio],
+            "new": result.new,
+            **({"plots": [str(path) for path in result.plots]} if result.plots else {}),
+        },
+    )
+
+
+def show_taken(context: typer.Context, taken: "Taken") -> None:
+    """Print the folder of a new song."""
+    if not taken.new:
+        say(context, f"{taken.song} exists already: nothing to do.")
+    emit(context, [taken.song], {"song": str(taken.song), "new": taken.new})
+
+
+def show_estimate(context: typer.Context, estimate: "Estimate") -> None:
+    """Print what a song would take: lines for people, or with --json one object."""
+    lines = _around(estimate, "prompt to codes", _level_lines(estimate.levels))
+    total = f"{estimate.song} with {estimate.model} on {estimate.device}: {_total(estimate)}"
+    if not lines:
+        total = f"{estimate.song} is finished already: nothing to do."
+    show_facts(context, estimate.to_dict(), [*lines, total])
+
+
+def show_tree_estimate(context: typer.Context, estimate: "TreeEstimate") -> None:
+    """Print what a tree would take to grow: lines for people, or with --json one object."""
+    steps = []
+    for step in estimate.steps:
+        nodes = "1 node" if step.nodes == 1 else f"{step.nodes} nodes"
+        name = f"step {step.step}, {nodes}" if step.step else "root"
+        steps += [f"{name}, {line}" for line in _level_lines(step.levels)]
+    lines = _around(estimate, "recording to codes", steps)
+    total = (
+        f"{estimate.tree} with {estimate.model} on {estimate.device}: {estimate.nodes} nodes to grow, "
+        f"{_total(estimate)}"
+    )
+    if not lines:
+        total = f"{estimate.tree} is grown already: nothing to do."
+    show_facts(context, estimate.to_dict(), [*lines, total])
+
+
+def _around(estimate: "Estimate | TreeEstimate", encoding: str, lines: list[str]) -> list[str]:
+    """Return the lines of sampling, after that of encoding and before that of decoding, if there are any."""
+    from jukectl.plan.eta import duration
+
+    before = [f"{encoding}: about {duration(estimate.encoding_seconds)}"] if estimate.encoding_seconds else []
+    after = [f"codes to audio: about {duration(estimate.decoding_seconds)}"] if estimate.decoding_seconds else []
+    return [*before, *lines, *after]
+
+
+def _total(estimate: "Estimate | TreeEstimate") -> str:
+    """Return the time and the memory of all together."""
+    from jukectl.checkpoints.published import size
+    from jukectl.plan.eta import duration
+
+    memory = f"{size(estimate.memory_bytes)} of {size(estimate.memory_free_bytes)} available memory"
+    return f"about {duration(estimate.seconds)}, {memory}"
+
+
+def _level_lines(levels: "Mapping[Level, LevelEstimate]") -> list[str]:
+    """Return a line for each level."""
+    from jukectl.checkpoints.published import size
+    from jukectl.plan.eta import duration
+
+    return [
+        f"{level.label}: {one.codes} codes in {_counted(one.windows, 'window')}, {one.known} prefix codes; "
+        f"{one.at_a_time} of {one.rows} rows per batch in {one.precision}: "
+        f"about {duration(one.seconds)} and {size(one.memory_bytes)}"
+        for level, one in levels.items()
+    ]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,82 @@
+"""Values of options that arrive as text: levels, settings by level, sizes of memory, adapters and schedules."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.errors import BadInput
+
+if TYPE_CHECKING:
+    from jukectl.codes.schedule import Change
+
+LONGEST_SCHEDULE = 2**20  # bytes
+
+
+def parse_levels(text: str) -> tuple[Level, ...]:
+    """Return the levels named in "top,middle", top first. Raise UnknownName for any other name."""
+    named = {Level.parse(name) for name in text.split(",") if name.strip()}
+    return tuple(level for level in TOP_DOWN if level in named)
+
+
+def parse_per_level(option: str, text: str | None) -> dict[Level, float]:
+    """Return the values of "0.98", for all levels, or of "top=0.99,bottom=0.9", for those named."""
+    if text is None:
+        return {}
+    if "=" not in text:
+        return dict.fromkeys(Level, _number(option, text))
+    values = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise BadInput(f"{option} takes one value, or one for each level such as top=0.99,bottom=0.9; got {text!r}")
+        values[Level.parse(name)] = _number(option, value)
+    return values
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadInput(
+            f"{option} takes a number, or one for each level such as top=0.99,bottom=0.9; got {text!r}"
+        ) from None
+
+
+def parse_memory(text: str | None) -> int | None:
+    """Return the bytes of "8GB" (powers of 1000), "8GiB" (of 1024), "800MB" or "8" (GB), in upper or lower case."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(?:([kmgt])(i?)b?)?", text.strip().lower())
+    if not found or not float(found[1]):
+        raise BadInput(f"--max-memory is a size over 0 such as 8GB, 7.5GiB or 800MB; got {text!r}")
+    steps = "kmgt".index(found[2] or "g") + 1
+    size: float = float(found[1]) * (1024 if found[3] else 1000) ** steps
+    return max(1, round(size))
+
+
+def parse_adapter(text: str) -> tuple[Path, float | None]:
+    """Return the file and the strength of "FILE" or "FILE:STRENGTH"."""
+    path, colon, strength = text.rpartition(":")
+    try:
+        return (Path(path), float(strength)) if colon and not Path(text).exists() else (Path(text), None)
+    except ValueError:  # the colon is part of the path, as in C:\\adapters
+        return Path(text), None
+
+
+def read_schedule(path: Path) -> "tuple[Change, ...]":
+    """Read the changes in a schedule's file. Raise BadInput for a file that is not a schedule."""
+    from jukectl.codes.schedule import parse_schedule
+
+    try:
+        if not path.is_file():
+            raise BadInput(
+                f"--schedule takes a TOML file, and {path} {'is not a file' if path.exists() else 'does not exist'}"
+            )
+        if path.stat().st_size > LONGEST_SCHEDULE:
+            raise BadInput(f"{path} is not a schedule: it has {path.stat().st_size} bytes")
+        return parse_schedule(path.read_text(encoding="utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the schedule as UTF-8 text") from error
+    except OSError as error:
+        raise BadInput(f"cannot read the schedule {path}: {error.strerror or error}") from error
