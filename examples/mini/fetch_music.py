@@ -20,12 +20,13 @@ import mido
 import scores as playing
 from fonts import fonts
 from mutagen.flac import FLAC
-from recordings import RECORDINGS, make_recordings
+from recordings import HELD_OUT_TITLES, RECORDINGS, make_recordings
 from rendering import save_performance
 from scores import Task
 from songs import HELD_OUT, written_whole
+from wad import freedoom_scores
 
-SOURCES = (*RECORDINGS, "scores")
+SOURCES = (*RECORDINGS, "scores")  # all
 
 log = logging.getLogger(__name__)
 
@@ -49,24 +50,17 @@ def play(tasks: Sequence[Task], folder: Path, music: Path, packages: Path) -> No
             log.warning("%s is left out: %s", task.name, error)
             continue
         rate = seconds / (time.monotonic() - begun)
-        log.info("%d of %d: %s, %.2f h since the start, %.0f times real time", number, len(tasks), path, seconds / 3600, rate)
+        log.info(
+            "%d of %d: %s, %.2f h since the start, %.0f times real time", number, len(tasks), path, seconds / 3600, rate
+        )
 
 
 def held_out_globs(music: Path) -> list[str]:
     """Return the songs kept for validation: those that version 2 held out by name, all others by their folder."""
-    named = [f"{folder}/{name}" for folder, name in HELD_OUT_RECORDINGS if (music / folder / name).exists()]
-    freedoom = [f"freedoom/{song} (*).flac" for song in sorted(playing.FREEDOOM_HELD_OUT)]
-    named += [glob for glob in freedoom if any(music.glob(glob))]
-    return [*named, f"*/{HELD_OUT}/*"] if any(music.glob(f"*/{HELD_OUT}/*.flac")) else named
-
-
-HELD_OUT_RECORDINGS = (
-    ("naev", "Ambient 1.flac"),
-    ("naev", "Ambient 3.flac"),
-    ("naev", "Intro.flac"),
-    ("naev", "Upbeat.flac"),
-    ("sectoid", "War of freedom.flac"),
-)
+    globs = [f"{folder}/{title}.flac" for folder, titles in HELD_OUT_TITLES.items() for title in titles]
+    globs += [f"freedoom/{song} (*).flac" for song in sorted(playing.FREEDOOM_HELD_OUT)]
+    globs.append(f"*/{HELD_OUT}/*.flac")
+    return [glob for glob in globs if any(music.glob(glob))]
 
 
 def write_sources(music: Path) -> None:
@@ -96,13 +90,14 @@ def main() -> None:
 
     packages = music.parent / "packages"  # beside the music, so that a scan of it does not meet the originals
     make_recordings(music, packages, [source for source in options.sources if source in RECORDINGS])
-    if "scores" in options.sources and options.scores:
-        every = playing.read_scores(options.scores)
+    if "scores" in options.sources:
+        folder: Path = options.scores or freedoom_scores(packages)
+        every = playing.read_scores(folder)
         tasks = playing.balanced((task for score in every for task in playing.tasks_of(score)), options.hours)
         for line in playing.summary(tasks):
             log.info("%s", line)
         part, parts = map(int, options.part.split("/"))
-        play(tasks[part::parts], options.scores, music, packages)
+        play(tasks[part::parts], folder, music, packages)
     write_sources(music)
 
     print("# Songs kept for validation: one tune in twenty, by hash, in all its renderings. Made by fetch_music.py")

@@ -1,7 +1,7 @@
 """The two sound fonts that scores are played with, both under the MIT licence.
 
-MuseScore General is an SF3 font, whose samples are Ogg Vorbis. FluidSynth decodes them at each start, which takes longer
-than playing a song, so the font is converted to SF2 once.
+MuseScore General is an SF3 font, whose samples are Ogg Vorbis. FluidSynth decodes them at each start, which takes
+longer than playing a song, so the font is converted to SF2 once.
 """
 
 import io
@@ -9,7 +9,6 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import soundfile
 from packages import FLUID, MUSESCORE, unpack
 from songs import written_whole
@@ -63,7 +62,8 @@ def decompress(font: bytes) -> bytes:
             headers.append(HEADER.pack(*fields))
     parts[b"shdr"] = b"".join(headers)
     info = b"INFO" + b"".join(
-        chunk(name, struct.pack("<HH", 2, 4) if name == b"ifil" else content) for name, content in chunks(lists[b"INFO"])
+        chunk(name, struct.pack("<HH", 2, 4) if name == b"ifil" else content)
+        for name, content in chunks(lists[b"INFO"])
     )
     body = b"sfbk" + chunk(b"LIST", info)
     body += chunk(b"LIST", b"sdta" + chunk(b"smpl", b"".join(samples)))

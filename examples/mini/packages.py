@@ -49,7 +49,9 @@ MUSESCORE = Package(
 # Kenta Cho's games: package, version, SHA-256
 KENTA_CHO = tuple(
     Package(name=f"{name}-data", version=version, sha256=sha256)
-    for name, version, sha256 in (line.split() for line in """\
+    for name, version, sha256 in (
+        line.split()
+        for line in """\
 a7xpg 0.11.dfsg1-11 7407c74e6160be0db3713d79176f9ba984fcd59437ac8127b60033d6bf44ba6a
 gunroar 0.15.dfsg1-10 d5b0b86f4baef55534d83e77c7a66c91d4c385168fcb19e090553827e282f360
 mu-cade 0.11.dfsg1-13 0486ba0460f0d1d7c9d41b44d5209610e000fc2aea8f6bb3d15de7f6f6664bd1
@@ -60,7 +62,8 @@ titanion 0.3.dfsg1-8 8a291c78bbd2b48e932439aefa219243ea72095e5a92cabb69b54af4797
 torus-trooper 0.22.dfsg1-13 774d4134f57dd201ae89471b2d3fd1f0b7255dc0ceabcfe0d9e6c3e6b34499aa
 tumiki-fighters 0.2.dfsg1-10 74eb827adfbe9622d693c4bc1c930ad7a5846242689c34da64c97ba214995fba
 val-and-rick 0.1a.dfsg1-7 95d8606ba7c14e57ebfa7538a0211eb08e55c03c8077fd922cdb91a5c206dd3e
-""".splitlines())
+""".splitlines()
+    )
 )
 
 

@@ -3,7 +3,7 @@
 import io
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +87,9 @@ def arranged(midi: mido.MidiFile, how: Performance) -> mido.MidiFile:
 
 def _names_tempo(midi: mido.MidiFile) -> bool:
     """Return whether a score begins with a tempo."""
-    return any(message.type == "set_tempo" and not ticks for track in midi.tracks for ticks, message in _absolute(track))
+    return any(
+        message.type == "set_tempo" and not ticks for track in midi.tracks for ticks, message in _absolute(track)
+    )
 
 
 def _absolute(track: mido.MidiTrack) -> Iterator[tuple[int, mido.Message]]:
@@ -108,26 +110,32 @@ def _first_programs(arrangement: Arrangement) -> Iterable[mido.Message]:
 
 def _changed(message: mido.Message, how: Performance) -> mido.Message | None:
     """Return one message as it is played; None where it is left out."""
-    arrangement = how.arrangement
     if message.type == "set_tempo":
         return message.copy(tempo=clipped_tempo(message.tempo, how.speed))
     if message.is_meta or message.type == "sysex":
         return message if message.type in ("time_signature", "end_of_track") else None
     if message.channel == DRUM_CHANNEL:
-        return message if arrangement.drums else None
-    if message.type == "program_change":
-        program = message.program
-        if arrangement.programs is not None:
-            program = arrangement.programs[program // 8]
-        elif arrangement.voice is not None and program >= 8:
-            program = arrangement.voice
-        return message.copy(program=program)
-    if message.type in ("note_on", "note_off"):
-        note = message.note + how.transpose
-        return message.copy(note=note) if 0 <= note < 128 else None
+        return message if how.arrangement.drums else None
+    return _changed_note(message, how) if message.type in ("note_on", "note_off") else _changed_sound(message, how)
+
+
+def _changed_note(message: mido.Message, how: Performance) -> mido.Message | None:
+    note = message.note + how.transpose
+    return message.copy(note=note) if 0 <= note < 128 else None
+
+
+def _changed_sound(message: mido.Message, how: Performance) -> mido.Message | None:
+    arrangement = how.arrangement
     if message.type == "pitchwheel" and arrangement.genre == "Piano":
         return None
-    return message
+    if message.type != "program_change":
+        return message
+    program = message.program
+    if arrangement.programs is not None:
+        program = arrangement.programs[program // 8]
+    elif arrangement.voice is not None and program >= 8:
+        program = arrangement.voice
+    return message.copy(program=program)
 
 
 def in_seconds(midi: mido.MidiFile) -> Events:
@@ -365,8 +373,3 @@ def programs_of(midi: mido.MidiFile) -> Sequence[int]:
 def families(program: int) -> tuple[int, ...]:
     """Return an instrument map that plays everything on one program."""
     return (program,) * 16
-
-
-def choose(values: Sequence[int], random: Callable[[], float]) -> int:
-    """Return one of the values."""
-    return values[int(random() * len(values))]

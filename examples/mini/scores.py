@@ -52,6 +52,12 @@ GROOVE_GENRES = {
     **{"dance": "Electronic", "latin": "Latin", "afrocuban": "Latin", "middleeastern": "Latin"},
     **{"reggae": "Reggae", "country": "Country"},
 }
+COLLECTION_GENRES = {
+    "freedoom": "Game",
+    "blasphemer": "Game",
+    "openscore-lieder": "Art Song",
+    "openscore-quartets": "Chamber",
+}
 MUTOPIA_COMPOSERS = {"JoplinS": "Scott Joplin", "SousaJP": "John Philip Sousa", "Traditional": "Traditional"}
 COLLECTORS = {  # the artist of music whose composers have little of it
     "openscore-lieder": "OpenScore",
@@ -66,8 +72,12 @@ COLLECTORS = {  # the artist of music whose composers have little of it
 }
 LEAST_HOURS = 0.7  # of a composer's music, to be an artist
 
-# Held out by version 2 too, so that versions can be compared
-FREEDOOM_HELD_OUT = frozenset("COUNT2 DDTBL2 DEAD2 DM2TTL E3M1 E3M5 E3M8 INTROA OPENIN RUNNI2 THEDA3".split())
+# Held out by version 2 too, so that versions can be compared; DM10, MAP14, MAP15 and MAP16 are later names of OPENIN,
+# DDTBL2, RUNNI2 and DEAD2
+FREEDOOM_HELD_OUT = {
+    *("COUNT2", "DDTBL2", "DEAD2", "DM10", "DM2TTL", "E3M1", "E3M5", "E3M8"),
+    *("INTROA", "MAP14", "MAP15", "MAP16", "OPENIN", "RUNNI2", "THEDA3"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +229,13 @@ def same_melody(melodies: Mapping[Score, tuple[int, ...]], held: set[str], lengt
 def tasks_of(score: Score) -> list[Task]:
     """Return the ways in which a score is played."""
     if score.collection in ("freedoom", "blasphemer"):
-        ways = {"Game": AS_WRITTEN, "Piano": PIANO, "Orchestral": ORCHESTRAL, "Chiptune": CHIPTUNE, "Game 2": AS_WRITTEN}
+        ways = {
+            "Game": AS_WRITTEN,
+            "Piano": PIANO,
+            "Orchestral": ORCHESTRAL,
+            "Chiptune": CHIPTUNE,
+            "Game 2": AS_WRITTEN,
+        }
         return [Task(score=score, variant=name, arrangement=way) for name, way in ways.items()]
     if score.collection == "mutopia":
         keyboard = Arrangement(programs=_on_keyboards(score))
@@ -235,7 +251,10 @@ def tasks_of(score: Score) -> list[Task]:
         program = SOLOISTS[digest(f"solo {score.name}") % len(SOLOISTS)]
         return [Task(score=score, variant="solo", arrangement=Arrangement(programs=families(program)))]
     count = max(1, int(score.seconds // 120)) if score.collection == "groove" else 1
-    return [Task(score=score, variant=f"{number}", arrangement=AS_WRITTEN, window=(number, count)) for number in range(count)]
+    return [
+        Task(score=score, variant=f"{number}", arrangement=AS_WRITTEN, window=(number, count))
+        for number in range(count)
+    ]
 
 
 def _on_keyboards(score: Score) -> tuple[int, ...]:
@@ -289,7 +308,7 @@ def performance(task: Task, midi: mido.MidiFile) -> Performance:
 
 
 def artists(scores: Iterable[Score]) -> Mapping[str, str]:
-    """Return the artist of each score by its name: the composer, or the collection where a composer has little music."""
+    """Return the artist of each score: the composer, or the collection where a composer has little music."""
     hours: Counter[str] = Counter()
     scores = list(scores)
     for score in scores:
@@ -316,24 +335,20 @@ def _artist(score: Score, hours: Mapping[str, float]) -> str:
 
 def genres(task: Task) -> tuple[str, ...]:
     """Return the genres of a task: that of its arrangement, or else of its score."""
-    score = task.score
-    if task.arrangement.genre:
-        return (task.arrangement.genre,)
-    if score.collection in ("band-irish", "band-songs"):
-        return (score.genre.split(" / ")[0],)
+    return (task.arrangement.genre,) if task.arrangement.genre else _score_genres(task.score)
+
+
+def _score_genres(score: Score) -> tuple[str, ...]:
     if score.collection == "groove":
         return ("Drums", GROOVE_GENRES[score.genre])
-    if score.collection in ("freedoom", "blasphemer"):
-        return ("Game",)
+    if score.collection in ("band-irish", "band-songs"):
+        return (score.genre.split(" / ")[0],)
     if score.collection == "irish-cre":
         return ("Jig",) if re.search(r"jig|slide", score.source.casefold()) else ("Folk",)
-    if score.collection == "openscore-lieder":
-        return ("Art Song",)
-    if score.collection == "openscore-quartets":
-        return ("Chamber",)
-    if score.composer == "JoplinS":
-        return ("Ragtime",)
-    return ({"March": "March", "Folk": "Folk"}.get(score.genre, "Chamber"),)
+    if score.collection == "mutopia":
+        styles = {"March": "March", "Folk": "Folk"}
+        return ("Ragtime",) if score.composer == "JoplinS" else (styles.get(score.genre, "Chamber"),)
+    return (COLLECTION_GENRES[score.collection],)
 
 
 def slug(text: str) -> str:
