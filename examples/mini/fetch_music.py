@@ -56,9 +56,8 @@ def play(tasks: Sequence[Task], folder: Path, music: Path, packages: Path) -> No
 
 
 def held_out_globs(music: Path) -> list[str]:
-    """Return the songs kept for validation: those that version 2 held out by name, all others by their folder."""
+    """Return the songs kept for validation: recordings that version 2 held out by name, all others by their folder."""
     globs = [f"{folder}/{title}.flac" for folder, titles in HELD_OUT_TITLES.items() for title in titles]
-    globs += [f"freedoom/{song} (*).flac" for song in sorted(playing.FREEDOOM_HELD_OUT)]
     globs.append(f"*/{HELD_OUT}/*.flac")
     return [glob for glob in globs if any(music.glob(glob))]
 

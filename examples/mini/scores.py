@@ -358,14 +358,11 @@ def slug(text: str) -> str:
 
 
 def path_of(task: Task, is_held: bool) -> Path:
-    """Return where a task's FLAC file goes, relative to the music folder.
-
-    Freedoom's songs have the names of version 2.
-    """
+    """Return where a task's FLAC file goes, relative to the music folder."""
     score = task.score
-    if score.collection == "freedoom":
-        return Path("freedoom", f"{lump(score)} ({task.variant}).flac")
     name = f"{slug(Path(score.file).stem)}--{task.variant.replace(' ', '-')}.flac"
+    if score.collection == "freedoom":  # as in version 2
+        name = f"{lump(score)} ({task.variant}).flac"
     return Path(score.collection, HELD_OUT, name) if is_held else Path(score.collection, name)
 
 
