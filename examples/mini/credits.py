@@ -17,7 +17,7 @@ from pathlib import Path
 from mutagen.flac import FLAC
 
 GROOVE = "Groove MIDI Dataset by Gillick, Roberts, Engel, Eck and Bamman (Google)"
-POLIFONIA = "Polifonia CRE corpus, transcribed by Bill Black"
+POLIFONIA = "Polifonia CRE corpus and Bill Black"
 
 # Folder: what it is, who is to be credited
 COLLECTIONS = {
@@ -60,6 +60,8 @@ class Credit:
     artist: str
     licence: str
     package: str  # or repository and commit
+    songs: int = 0
+    hours: float = 0.0
 
 
 def song_of(path: Path) -> str:
@@ -88,22 +90,31 @@ def _lines(groups: dict[tuple[str, str, str, str], list[tuple[str, float]]]) -> 
     for (folder, artist, licence, package), files in sorted(groups.items()):
         about, _ = COLLECTIONS[folder]
         songs, hours = len({song for song, _ in files}), sum(seconds for _, seconds in files) / 3600
-        yield Credit(f"{about}: {songs} songs, {hours:.1f} hours", artist, licence, package)
+        yield Credit(about, artist, licence, package, songs, hours)
 
 
 def card(some: Iterable[Credit]) -> str:
     """Return the credits as tables of card.toml."""
-    return "\n".join(
-        "[[sources]]\n"
-        + "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in vars(one).items())
-        for one in some
-    )
+    return "\n".join("[[sources]]\n" + "".join(_settings(one)) for one in some)
+
+
+def _settings(one: Credit) -> Iterator[str]:
+    for name in ("title", "artist", "licence", "package"):
+        yield f"{name} = {json.dumps(getattr(one, name), ensure_ascii=False)}\n"
 
 
 def table(some: Iterable[Credit]) -> str:
     """Return the credits as a table of Markdown."""
-    rows = [f"| {one.title} | {one.artist} | {one.licence} | {one.package} |" for one in some]
-    return "\n".join(["| music | credit | licence | source |", "| --- | --- | --- | --- |", *rows]) + "\n"
+    heads = ["| music | credit | licence | source | songs | hours |", "| --- | --- | --- | --- | --- | --- |"]
+    rows = [
+        f"| {one.title} | {one.artist} | {one.licence} | {one.package} | {one.songs or ''} | {_hours(one)} |"
+        for one in some
+    ]
+    return "\n".join([*heads, *rows]) + "\n"
+
+
+def _hours(one: Credit) -> str:
+    return f"{one.hours:.1f}" if one.hours else ""
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "examples" / "mini"
-MODULES = ("songs", "packages", "fonts", "rendering", "scores", "tracking", "recordings", "wad", "fetch_music")
+MODULES = ("songs", "packages", "fonts", "rendering", "scores", "tracking", "recordings", "wad", "credits", "fetch_music")
 
 mido = pytest.importorskip("mido")
 
@@ -357,3 +357,17 @@ def test_the_script_shows_help_with_its_options():
         [sys.executable, FOLDER / "fetch_music.py", "--help"], capture_output=True, text=True, check=True
     )
     assert "--scores" in done.stdout
+
+
+def test_credits_name_each_collection_once_for_each_licence(mini, tmp_path):
+    import tomllib
+
+    for name, license in (("a--1", "CC0-1.0"), ("a--2", "CC0-1.0"), ("b--1", "Public Domain")):
+        path = tmp_path / "mutopia" / f"{name}.flac"
+        tags = mini.songs.Tags(artist="X", genres=("Y",), title=name, license=license, source="mutopia r/r 12")
+        mini.songs.save_song(path, np.zeros(22_050 * 36, np.float32), 22_050, tags)
+    found = mini.credits.credits_of(tmp_path)
+    assert [(one.licence, one.songs) for one in found[:2]] == [("CC0-1.0", 1), ("public domain", 1)]
+    assert "| Mutopia Project | CC0-1.0 | r/r 12 | 1 | 0.0 |" in mini.credits.table(found)
+    sources = tomllib.loads(mini.credits.card(found))["sources"]
+    assert [source["licence"] for source in sources[:2]] == ["CC0-1.0", "public domain"]
