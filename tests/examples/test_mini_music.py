@@ -12,7 +12,18 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "examples" / "mini"
-MODULES = ("songs", "packages", "fonts", "rendering", "scores", "tracking", "recordings", "wad", "credits", "fetch_music")
+MODULES = (
+    "songs",
+    "packages",
+    "fonts",
+    "rendering",
+    "scores",
+    "tracking",
+    "recordings",
+    "wad",
+    "credits",
+    "fetch_music",
+)
 
 mido = pytest.importorskip("mido")
 
@@ -362,9 +373,9 @@ def test_the_script_shows_help_with_its_options():
 def test_credits_name_each_collection_once_for_each_licence(mini, tmp_path):
     import tomllib
 
-    for name, license in (("a--1", "CC0-1.0"), ("a--2", "CC0-1.0"), ("b--1", "Public Domain")):
+    for name, licence in (("a--1", "CC0-1.0"), ("a--2", "CC0-1.0"), ("b--1", "Public Domain")):
         path = tmp_path / "mutopia" / f"{name}.flac"
-        tags = mini.songs.Tags(artist="X", genres=("Y",), title=name, license=license, source="mutopia r/r 12")
+        tags = mini.songs.Tags(artist="X", genres=("Y",), title=name, license=licence, source="mutopia r/r 12")
         mini.songs.save_song(path, np.zeros(22_050 * 36, np.float32), 22_050, tags)
     found = mini.credits.credits_of(tmp_path)
     assert [(one.licence, one.songs) for one in found[:2]] == [("CC0-1.0", 1), ("public domain", 1)]
