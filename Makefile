@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 INSTALLED := .venv/.installed
 
 MINI := build/mini
+SCORES ?= # folder of scores for `make mini-music`, with a manifest.tsv; without it Freedoom's alone are played
+HOURS ?= 100
 RECIPES := examples/mini
 LEVELS := bottom middle top
 CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
@@ -101,15 +103,13 @@ mini: $(LEVELS:%=mini-prior-%) ## train the embedded model again, hours long (ne
 	@$(JUKECTL) models assemble $(MINI)/model $(CODEC_RUNS) $(PRIOR_RUNS) --card $(RECIPES)/card.toml
 	@echo 'The model is in $(MINI)/model. Try it with --model $(MINI)/model, take it into the package with: make mini-embed'
 
-mini-music: setup
+mini-music: setup ## make the music that mini learns from (SCORES=scores HOURS=100)
 	@command -v fluidsynth >/dev/null || { echo 'MIDI files are played by fluidsynth: apt install fluidsynth' >&2; exit 1; }
 	@echo 'Fetching the music'
 	@$(PIP) install -r $(RECIPES)/requirements.txt
 	@mkdir -p $(MINI)
-	@$(BIN)/python $(RECIPES)/fetch_music.py $(MINI)/music > $(MINI)/held_out.txt
-	@cmp -s $(MINI)/held_out.txt $(RECIPES)/held_out.txt \
-		|| { echo '$(MINI)/held_out.txt names other songs than $(RECIPES)/held_out.txt and the recipes' >&2; exit 1; }
-	@$(JUKECTL) data scan $(MINI)/music
+	@$(BIN)/python $(RECIPES)/fetch_music.py $(MINI)/music --hours $(HOURS) $(if $(SCORES),--scores $(SCORES)) > $(MINI)/held_out.txt
+	@$(JUKECTL) data scan $(MINI)/music --keep-duplicates
 
 mini-codec-%: mini-music
 	@echo 'Training the $* level of the codec'
