@@ -173,7 +173,8 @@ def _added(frames: Tensor, hop: int) -> Tensor:
 @cache
 def _hann(window: int, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
-        return torch.hann_window(window, device=device)
+        taper: Tensor = torch.hann_window(window, device=device)
+    return taper
 
 
 def _stack(config: VQVAEConfig, level: Level, *, reverse: bool = False) -> ResidualStack:
