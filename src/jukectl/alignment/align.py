@@ -19,7 +19,7 @@ NAMED = 8  # words that a warning names
 
 @dataclass(frozen=True)
 class Separation:
-    """How the voice is had: apart from the rest by a separator, or as it is."""
+    """Source of the vocals: a separator, or the recording as it is."""
 
     wanted: bool = True
     weights: str | None = None  # a file, a folder or a name on the hub; None: the usual one from there

@@ -33,7 +33,7 @@ _VOWELS = {"AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW
 
 
 def sounds(word: str) -> tuple[str, ...]:
-    """The sounds of a word in small Latin letters, digits and apostrophes: at least one if any of these is in it."""
+    """Return the phonemes of a word of lower-case letters, digits and apostrophes; at least one unless it is empty."""
     found: list[str] = []
     place = 0
     mute = _MUTE_E.search(word)
@@ -58,5 +58,5 @@ def sounds(word: str) -> tuple[str, ...]:
 
 
 def _has_vowel(found: list[str], said: str) -> bool:
-    """Whether an ending is one: there is a vowel before it or in it."""
+    """Return True if an ending counts as one: a vowel is in it or before it."""
     return bool(_VOWELS & {*found, *said.split()})

@@ -19,13 +19,13 @@ WITHOUT = "or leave the separation out with --no-separate, which is right for a 
 
 
 class Separator(Protocol):
-    """What leaves the voice of a recording."""
+    """Interface of vocal separation."""
 
     sample_rate: int
-    """Hz, of what it gives."""
+    """Hz, of the vocals returned."""
 
     def vocals(self, samples: Samples, sample_rate: int) -> Samples:
-        """The voice (M,) of samples (C, N)."""
+        """Return the vocals (M,) of samples (C, N)."""
 
 
 class DemucsSeparator:
@@ -59,7 +59,7 @@ class DemucsSeparator:
         return cls(model, apply_model, device)
 
     def vocals(self, samples: Samples, sample_rate: int) -> Samples:
-        """The voice (M,) of samples (C, N), the same each time: demucs's random shifts are left out."""
+        """Return the vocals (M,) of samples (C, N). Deterministic: demucs's random shifts are off."""
         import torch
 
         channels = int(self._model.audio_channels)
@@ -75,7 +75,7 @@ class DemucsSeparator:
 
 
 def _from_hub(name: str) -> Any:
-    """A model that demucs has on the hub."""
+    """Load a model of demucs from the hub."""
     from demucs.hf import get_hf_model
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -90,7 +90,7 @@ def _from_hub(name: str) -> Any:
 
 
 def _from_folder(folder: Path) -> Any:
-    """What a folder has: the models that its one .yaml names, averaged, or else its one file of weights."""
+    """Load the bag of models named by a folder's only .yaml, or its only file of weights."""
     bags = sorted(folder.glob("*.yaml"))
     files = sorted(path for path in folder.iterdir() if path.suffix in (".th", ".safetensors"))
     if len(bags) == 1:
@@ -122,7 +122,7 @@ def _bag(bag: Path, files: list[Path]) -> Any:
 
 
 def _from_file(path: Path) -> Any:
-    """A model in safetensors as on the hub, or in the .th of earlier times, of which only plain values are read."""
+    """Load a model from safetensors, or from an older .th file without executing code."""
     try:
         package = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
         from demucs.states import load_model
@@ -154,7 +154,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
 
 
 def _pickled(path: Path) -> dict[str, Any]:
-    """A .th file, read without running anything that is in it."""
+    """Load a .th file without executing anything in it."""
     from fractions import Fraction
 
     import torch

@@ -57,7 +57,7 @@ def align_text(samples: Samples, sample_rate: int, text: str, aligner: Aligner, 
 
 
 def align_lines(samples: Samples, sample_rate: int, lyrics: TimedLyrics, aligner: Aligner, watch: Watch) -> Found:
-    """The same for lyrics whose lines have times: the words of each are looked for near it."""
+    """Align lyrics whose lines have times: search the words of each line near its time."""
     lines = [(first, stop, words[0].start) for first, stop, words in lyrics.lines() if words]
     found: list[TimedWord] = []
     silent: list[str] = []
@@ -75,14 +75,14 @@ def align_lines(samples: Samples, sample_rate: int, lyrics: TimedLyrics, aligner
 
 
 def _words(text: str, first: int, aligner: Aligner) -> tuple[list[TimedWord], list[str]]:
-    """The words of a text that begins at the place `first`, as yet without times; and those that cannot be heard."""
+    """Return the words of a text that starts at offset `first`, without times, and those that cannot be pronounced."""
     found = [TimedWord(one[0], 0.0, first=first + one.start()) for one in _WORD.finditer(text)]
     said = [word for word in found if aligner.can_say(word.text)]
     return said, [word.text for word in found if not aligner.can_say(word.text)]
 
 
 def _line_ends(text: str, words: Sequence[TimedWord]) -> list[int]:
-    """How many words there are up to the end of each line that has any."""
+    """Return the number of words up to the end of each line that has any."""
     return [
         number for number, (one, other) in enumerate(pairwise(words), 1) if "\n" in text[one.stop : other.first]
     ] + [len(words)]
@@ -113,7 +113,7 @@ class _Sung:
         self._loud = loud_frames(samples, sample_rate)
 
     def words(self, piece: _Piece) -> list[TimedWord]:
-        """The words of a piece with their times: heard, or in halves, or in the end spread over where it is loud."""
+        """Return the words of a piece with times: aligned whole, in halves, or finally spread over its loud parts."""
         words = self._words[piece.first : piece.stop]
         if not words:
             return []
@@ -146,7 +146,7 @@ class _Sung:
         ]
 
     def _halves(self, piece: _Piece) -> tuple[_Piece, _Piece] | None:
-        """A piece cut in two at the longest quiet about its middle, and its words by how much is sung before that."""
+        """Split a piece at the longest quiet passage near its middle, and its words in proportion."""
         frames = self._frames(piece)
         loud = self._loud[frames.start : frames.stop]
         if piece.stop - piece.first < 2 * FEWEST or loud.sum() < 2:
@@ -185,6 +185,6 @@ def loud_frames(samples: Samples, sample_rate: int) -> npt.NDArray[np.bool_]:
 
 
 def _runs(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """The first frame and the one after the last of each run that is set."""
+    """Return the start and stop frame of each run of set values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

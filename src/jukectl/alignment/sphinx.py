@@ -30,10 +30,10 @@ class Aligner(Protocol):
     """Hz, of what it hears."""
 
     def can_say(self, word: str) -> bool:
-        """Whether there is anything in a word that is heard when it is sung."""
+        """Return True if a word has any sound."""
 
     def unsure(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Those whose sound it has to guess, each once."""
+        """Return the words whose pronunciation is guessed, each once."""
 
     def align(self, samples: Samples, words: Sequence[str]) -> list[Span] | None:
         """When each of the words, all of which it can say, is sung in samples (N,): one after the other, none left out.
@@ -77,7 +77,7 @@ class SphinxAligner:
         self._spelt: set[str] = set()  # words whose sounds follow from their letters
 
     def can_say(self, word: str) -> bool:
-        """Whether there are letters or digits in it."""
+        """Return True if the word has letters or digits."""
         return bool(_said(word))
 
     def unsure(self, words: Sequence[str]) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ class SphinxAligner:
         return found
 
     def _unevenness(self, way: Times, parts: Sequence[str]) -> float:
-        """How much the lengths of a sound differ from word to word, as the variance of their logarithms."""
+        """Return how much the durations per phoneme vary between words, as the variance of their logarithms."""
         counts = np.array([len((self._sounds(part) or part).split()) for part in parts])
         lengths = np.log((way[:, 1] - way[:, 0]) / counts)
         return float(np.square(lengths - np.median(lengths)).mean())
@@ -141,7 +141,7 @@ class SphinxAligner:
 
 
 def _said(word: str) -> list[str]:
-    """The parts of a word as they are in a dictionary: small letters, digits, apostrophes."""
+    """Return the parts of a word as a dictionary lists them: lower-case letters, digits, apostrophes."""
     from anyascii import anyascii
 
     plain = anyascii(word).casefold()

@@ -1,4 +1,4 @@
-"""What libsndfile cannot read or write, through pydub and the ffmpeg program."""
+"""Formats that libsndfile cannot read or write, through pydub and the ffmpeg program."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ LONGEST_SPAN = 10**7  # seconds; ffmpeg takes no number
 
 
 def available() -> bool:
-    """Whether ffmpeg and ffprobe are on the PATH."""
+    """Return True if ffmpeg and ffprobe are on the PATH."""
     return shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None
 
 
@@ -36,7 +36,7 @@ def probe(path: Path) -> tuple[float, int, int]:
 
 
 def read(path: Path, start: float, seconds: float | None) -> tuple[Samples, int]:
-    """Samples (C, N) of a span of the first audio stream, and the sample rate; N is 0 where the file ends before it.
+    """Return samples (C, N) of a span of the first audio stream and the sample rate; N is 0 past the end of the file.
 
     The start is exact in m4a files; in containers with coarse or shifted time stamps (webm, wma) it may be some
     hundredths of a second off. Raises BadAudio where ffmpeg cannot read the file, MissingTool where there is none.
@@ -83,7 +83,7 @@ def stream(path: Path, frames: int) -> Iterator[Samples]:
 
 
 def encode(pcm: np.ndarray, sample_rate: int, file_format: str) -> bytes:
-    """The bytes of a file that holds int16 samples (C, N); MissingTool where there is no ffmpeg."""
+    """Encode int16 samples (C, N) to the bytes of a file. Raise MissingTool without ffmpeg."""
     pydub = _pydub(f"writing {file_format}")
     segment = pydub.AudioSegment(pcm.T.tobytes(), sample_width=2, frame_rate=sample_rate, channels=pcm.shape[0])
     encoded = BytesIO()
@@ -92,7 +92,7 @@ def encode(pcm: np.ndarray, sample_rate: int, file_format: str) -> bytes:
 
 
 def _audio_stream(path: Path) -> dict[str, Any]:
-    """What ffprobe says of a file's first audio stream."""
+    """Return the description that ffprobe gives of a file's first audio stream."""
     pydub = _pydub(f"reading {path}")
     try:
         probed = pydub.utils.mediainfo_json(_unmistakable(path))
@@ -103,7 +103,7 @@ def _audio_stream(path: Path) -> dict[str, Any]:
 
 
 def _unmistakable(path: Path) -> str:
-    """The path as ffmpeg cannot take for anything else: "-x.m4a" would be an option, "a:b.m4a" a protocol."""
+    """Return the path in a form that ffmpeg cannot misread: "-x.m4a" would be an option, "a:b.m4a" a protocol."""
     return str(path.absolute())
 
 
@@ -112,7 +112,7 @@ def _not_audio(path: Path) -> BadAudio:
 
 
 def _pydub(purpose: str) -> Any:
-    """The pydub package, with ffmpeg behind it; MissingTool where either is absent."""
+    """Import pydub. Raise MissingTool if it or ffmpeg is missing."""
     if not available():
         raise MissingTool(
             f"{purpose} needs ffmpeg, and there is none on the PATH. Install it (apt install ffmpeg, "

@@ -53,18 +53,18 @@ class Audio:
 
     @property
     def channels(self) -> int:
-        """How many channels there are: 1 for mono, 2 for stereo."""
+        """Number of channels: 1 for mono, 2 for stereo."""
         return len(self.samples)
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Length in seconds."""
         return len(self.samples[0]) / self.sample_rate
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioInfo:
-    """What a file's header says."""
+    """Properties from a file's header."""
 
     seconds: float
     sample_rate: int  # Hz
@@ -83,7 +83,7 @@ class AudioStream:
 def load(
     path: str | PathLike[str], *, sample_rate: int | None = None, start: float = 0.0, seconds: float | None = None
 ) -> Audio:
-    """The audio of a file, from `start` for `seconds` (or to its end), resampled to `sample_rate` where one is given.
+    """Load audio from `start` for `seconds` (default: to the end), resampled to `sample_rate` if given.
 
     Only that span is read. Near the end of the file there may be less of it than asked for. Wav, flac, ogg, mp3 and
     all else that libsndfile knows is read by it; the rest (m4a, wma, video, ...) by ffmpeg. Samples over full scale,
@@ -117,7 +117,7 @@ def load(
 
 
 def stream(path: str | PathLike[str]) -> AudioStream:
-    """The audio of a file, block by block: the samples that `load` gives, without holding them all.
+    """Yield the samples that `load` returns block by block, in constant memory.
 
     What ffmpeg reads comes in floating point here, in `load` at the depth of the file.
     """
@@ -187,7 +187,7 @@ def save(
 
 
 def _opened(path: Path) -> BinaryIO:
-    """The file, open; BadAudio where it is not one that can be opened, or is empty."""
+    """Open the file. Raise BadAudio if it cannot be opened or is empty."""
     try:
         if not path.exists():
             raise BadAudio(f"there is no file {path}")
@@ -206,7 +206,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _recognised(file: BinaryIO, path: Path) -> "SoundFile | None":
-    """The file as libsndfile reads it; None where ffmpeg should."""
+    """Open the file with libsndfile; return None if ffmpeg should read it."""
     import soundfile
 
     try:
@@ -226,7 +226,7 @@ def _recognised(file: BinaryIO, path: Path) -> "SoundFile | None":
 
 
 def _tells_its_length(file: BinaryIO) -> bool:
-    """Whether an mp3 file opens with a Xing, Info or VBRI header."""
+    """Return True if an mp3 file opens with a Xing, Info or VBRI header."""
     from mutagen import MutagenError
     from mutagen.mp3 import MP3, BitrateMode
 
@@ -249,7 +249,7 @@ def _check_header(sound: "SoundFile", path: Path) -> None:
 
 
 def _read(sound: "SoundFile", path: Path, start: float, seconds: float | None) -> tuple[Samples, int] | None:
-    """Samples (C, N) of a span and their rate, N 0 where the file ends before it; None where ffmpeg should try."""
+    """Return samples (C, N) of a span and their rate, N 0 past the end; None if ffmpeg should try."""
     import soundfile
 
     rate = sound.samplerate
@@ -310,7 +310,7 @@ def _all_blocks(path: Path) -> Iterator[Samples]:
 
 
 def _in_order(samples: Samples, sound: "SoundFile") -> Samples:
-    """Samples (C, N) as libsndfile gives them, in the channel order of WAV."""
+    """Return samples (C, N) from libsndfile in the channel order of WAV."""
     if sound.subtype in ("VORBIS", "OPUS") and sound.channels in OGG_ORDER:
         return samples[list(OGG_ORDER[sound.channels])]
     return samples
@@ -351,7 +351,7 @@ def _first_not_finite(samples: Samples) -> int | None:
 
 
 def _encode_wav(samples: Samples, sample_rate: int, subtype: Subtype) -> bytes:
-    """The bytes of a wav file. Written here because libsndfile stamps float files with the time of writing."""
+    """Return the bytes of a wav file. Not by libsndfile, which stamps float files with the time of writing."""
     is_float = subtype == "float"
     data = (samples.astype("<f4") if is_float else _to_int16(samples).astype("<i2")).T  # (N, C)
     count, channels = data.shape
@@ -371,7 +371,7 @@ def _encode_wav(samples: Samples, sample_rate: int, subtype: Subtype) -> bytes:
 
 
 def _encode(samples: Samples, sample_rate: int, file_format: str) -> bytes:
-    """The bytes of a flac, ogg or mp3 file."""
+    """Return the bytes of a flac, ogg or mp3 file."""
     import soundfile
 
     channels = len(samples)

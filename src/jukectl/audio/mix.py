@@ -57,7 +57,7 @@ def blend(samples: Samples, left: float) -> Samples:
 
 
 def _weighted(samples: Samples, weights: tuple[float, ...]) -> Samples:
-    """The mean (N,) of the channels of samples (C, N) with these weights."""
+    """Return the weighted mean (N,) of the channels of samples (C, N)."""
     # Not by a matrix product: its rounding may depend on the machine and on where in the array a sample stands
     parts = (channel * np.float32(weight / sum(weights)) for channel, weight in zip(samples, weights, strict=True))
     total: Samples = sum(parts, start=np.zeros(samples.shape[1], dtype=np.float32))
@@ -65,7 +65,7 @@ def _weighted(samples: Samples, weights: tuple[float, ...]) -> Samples:
 
 
 def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
-    """Samples (..., N) at `from_rate` Hz, as (..., round(N * to_rate / from_rate)) at `to_rate` Hz."""
+    """Resample (..., N) at `from_rate` Hz to (..., round(N * to_rate / from_rate)) at `to_rate` Hz."""
     if from_rate <= 0 or to_rate <= 0:
         raise ValueError(f"sample rates are positive, got {from_rate} and {to_rate}")
     if from_rate == to_rate:
@@ -108,12 +108,12 @@ def resample_blocks(blocks: Iterable[Samples], from_rate: int, to_rate: int) -> 
 
 
 def peak(samples: Samples) -> float:
-    """The largest absolute value; 0 of nothing."""
+    """Return the largest absolute value; 0 for empty samples."""
     return float(max(samples.max(initial=0), -samples.min(initial=0)))  # no copy, as abs would make
 
 
 def limit_peak(samples: Samples, ceiling: float = 0.999) -> Samples:
-    """The same samples, scaled down as a whole where their peak is over `ceiling`, and untouched where it is not."""
+    """Scale samples down so that their peak is at most `ceiling`; return them unchanged if it already is."""
     highest = peak(samples)
     if highest <= ceiling:
         return samples
@@ -121,7 +121,7 @@ def limit_peak(samples: Samples, ceiling: float = 0.999) -> Samples:
 
 
 def normalise_loudness(samples: Samples, sample_rate: int, lufs: float) -> Samples:
-    """Samples (C, N) or (N,) at the integrated loudness `lufs` (ITU-R BS.1770), or as near as the peak limit lets them.
+    """Bring samples (C, N) or (N,) to the integrated loudness `lufs` (ITU-R BS.1770) as far as the peak limit allows.
 
     Silence, and what is so quiet that BS.1770 hears nothing in it, stays as it is.
     """
@@ -132,7 +132,7 @@ def normalise_loudness(samples: Samples, sample_rate: int, lufs: float) -> Sampl
 
 
 def fade_out(samples: Samples, length: int) -> Samples:
-    """Samples (C, N) or (N,) whose last `length`, or all, fall to silence along a quarter of a cosine."""
+    """Fade out the last `length` of samples (C, N) or (N,) along a quarter of a cosine."""
     length = min(length, samples.shape[-1])
     faded = samples.copy()
     faded[..., samples.shape[-1] - length :] *= np.cos(np.linspace(0, np.pi / 2, length, dtype=samples.dtype))

@@ -20,7 +20,7 @@ class Player:
     suffixes: tuple[str, ...] = ()  # it plays these alone; none: all that we write
 
     def plays(self, path: Path) -> bool:
-        """Whether it knows the file's format."""
+        """Return True if the player supports the file's format."""
         return not self.suffixes or path.suffix.lower() in self.suffixes
 
 
@@ -40,7 +40,7 @@ WINDOWS = Player(("winsound",), (".wav",))
 
 
 def find_player(path: Path, named: str | None = None) -> Player:
-    """The player `named` by a command, or the first of the known ones that is here and plays a file like `path`.
+    """Return the player `named` by a command, or the first installed one that plays files like `path`.
 
     MissingTool where there is none; BadInput where the command is none.
     """

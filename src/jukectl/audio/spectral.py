@@ -55,7 +55,7 @@ def magnitudes(audio: Tensor, setting: StftSetting) -> Tensor:
 def multi_resolution_distance(
     predicted: Tensor, target: Tensor, settings: tuple[StftSetting, ...] = SETTINGS
 ) -> Tensor:
-    """The spectral loss between predicted and target (both (B, N)), a scalar: SPEC 1, arXiv 2005.00341 section 3.3.
+    """Return the spectral loss of predicted and target audio (both (B, N)), a scalar (arXiv 2005.00341, section 3.3).
 
     For each setting and each item the L2 norm over all frequencies and frames of the difference of magnitudes; summed
     over the settings, averaged over the batch. The norm is not divided by the signal's: a nearly silent clip would blow

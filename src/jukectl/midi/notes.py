@@ -28,7 +28,7 @@ class Notes:
 
     @classmethod
     def of(cls, rows: Sequence[tuple[float, float, int, int, bool]]) -> Self:
-        """Notes from rows of start, stop, pitch, velocity, drum."""
+        """Make notes from rows of start, stop, pitch, velocity, drum."""
         starts, stops, pitches, velocities, drums = zip(*sorted(rows), strict=True) if rows else ((),) * 5
         return cls(
             np.array(starts, np.float64),
@@ -47,7 +47,7 @@ class Notes:
         return float(self.stops.max(initial=0.0))
 
     def moved(self, seconds: float) -> Self:
-        """The same notes so much later; what would begin before 0 is left out."""
+        """Shift the notes in time; drop those that would start before 0."""
         kept = self.starts + seconds >= 0
         return type(self)(
             self.starts[kept] + seconds,
@@ -70,7 +70,7 @@ class Notes:
 
 
 def read_midi(path: Path) -> Notes:
-    """The notes of a MIDI file, by its own tempo map; BadInput where it is none, or holds no notes."""
+    """Read the notes of a MIDI file with its tempo map. Raise BadInput if it is no MIDI file or has no notes."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -79,7 +79,7 @@ def read_midi(path: Path) -> Notes:
 
 
 def parse_midi(data: bytes, path: Path) -> Notes:
-    """The same of a file's content; `path` is for messages."""
+    """Read notes from a file's content; `path` is for messages."""
     import symusic
 
     try:
@@ -99,7 +99,7 @@ def parse_midi(data: bytes, path: Path) -> Notes:
 
 
 def midi_of(notes: Notes) -> bytes:
-    """A MIDI file of a piano and drums, exact to a millisecond."""
+    """Write a MIDI file with a piano and drums, exact to a millisecond."""
     import symusic
 
     score: Any = symusic.Score(TICKS_PER_BEAT)  # its stubs know no attributes

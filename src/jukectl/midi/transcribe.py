@@ -38,13 +38,13 @@ class Listening:
 
 
 def transcribe(samples: npt.NDArray[np.float32], listening: Listening | None = None) -> Notes:
-    """The notes of samples (n,), mono at SAMPLE_RATE. MissingTool where the model is not installed."""
+    """Transcribe samples (n,), mono at SAMPLE_RATE, to notes. Raise MissingTool without the model."""
     sounding, beginning = activations(samples)
     return notes_of(sounding, beginning, listening or Listening())
 
 
 def activations(samples: npt.NDArray[np.float32]) -> tuple[Activations, Activations]:
-    """What the model hears in samples (n,): pitches that sound, and that begin; frame t is at t * HOP samples."""
+    """Return the model's activations for samples (n,): sounding pitches and onsets; frame t is at t * HOP samples."""
     session = _session()
     frames = len(samples) // HOP + 1
     windows = -(-frames // STEP)
@@ -60,7 +60,7 @@ def activations(samples: npt.NDArray[np.float32]) -> tuple[Activations, Activati
 
 
 def notes_of(sounding: Activations, beginning: Activations, listening: Listening) -> Notes:
-    """Notes from activations (frames, 88), two of a kind: what begins is followed for as long as it sounds.
+    """Return notes from activations (frames, 88) of onsets and frames: follow each onset while the pitch sounds.
 
     Of what sounds after that and has no beginning, the loudest moments are followed both ways.
     """
@@ -106,7 +106,7 @@ def _beginnings(sounding: Activations, beginning: Activations, threshold: float)
 
 
 def _end(left: npt.NDArray[np.float32], start: int, listening: Listening) -> int:
-    """The frame at which a pitch (frames,) that sounds before `start` has faded, gaps bridged."""
+    """Return the frame at which a pitch (frames,) sounding before `start` has faded, bridging gaps."""
     loud = np.flatnonzero(left[start:] >= listening.frame)
     steps = np.diff(loud, prepend=-1)
     gaps = np.flatnonzero(steps > listening.gap)
@@ -124,7 +124,7 @@ def _velocity(sounding: npt.NDArray[np.float32]) -> int:
 
 
 def check_installed() -> Path:
-    """Where the model is. MissingTool where it, or what runs it, is not installed."""
+    """Return the path of the model. Raise MissingTool if it or its runtime is not installed."""
     package = find_spec("basic_pitch")  # which does not import it
     folders = list(package.submodule_search_locations or ()) if package else []
     path = next((model for folder in folders if (model := Path(folder) / MODEL).is_file()), None)

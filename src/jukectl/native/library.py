@@ -18,7 +18,7 @@ _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 
 
 def path_of(variant: str) -> Path:
-    """Where the library of a variant lies, if it was built."""
+    """Return the path of a variant's library, built or not."""
     return Path(__file__).parent / f"_step_{variant}.so"
 
 
@@ -37,12 +37,12 @@ def _loaded() -> ctypes.CDLL | None:
 
 
 def library() -> ctypes.CDLL | None:
-    """The library, or None where it was not built, does not load, or is not wanted."""
+    """Return the library, or None if it was not built, does not load, or is switched off."""
     return None if os.environ.get(OFF) == "0" else _loaded()
 
 
 def declared(found: ctypes.CDLL) -> ctypes.CDLL:
-    """A library that was loaded, with the types of its functions."""
+    """Declare the argument and result types of a loaded library's functions."""
     found.jukectl_scratch.argtypes = (_POINTER, _INT)
     found.jukectl_scratch.restype = _LONG
     found.jukectl_read.argtypes = (_POINTER, _INT, _POINTER, _INT, _LONG, _POINTER, _POINTER)

@@ -115,7 +115,7 @@ class ResidualStack(nn.Module):
 
 
 def residual_scale(depth: int, scaled: bool) -> float:
-    """The factor on each residual branch: 1/sqrt(depth) keeps a deep stack's variance, 1 is plain."""
+    """Return the factor on each residual branch: 1/sqrt(depth) keeps a deep stack's variance, 1 is plain."""
     return 1 / math.sqrt(depth) if scaled else 1.0
 
 

@@ -64,7 +64,7 @@ class StreamEncoder:
     """
 
     def __init__(self, vqvae: VQVAE, level: Level, *, multiple: int, chunk_seconds: float = CHUNK_SECONDS) -> None:
-        """The audio is cut to a `multiple` of samples at its end, itself a multiple of the hop."""
+        """Prepare to encode audio, truncated at its end to a `multiple` of samples (a multiple of the hop)."""
         self._vqvae = vqvae
         self._level = level
         self._hop = vqvae.config.hop(level)
@@ -77,7 +77,7 @@ class StreamEncoder:
         self._codes: list[np.ndarray] = []
 
     def push(self, audio: Tensor) -> None:
-        """The next samples (n,)."""
+        """Add the next samples (n,)."""
         self._audio = torch.cat([self._audio, audio])
         total = self._known()
         while self._frames + self._size + self._reach <= total:
@@ -109,7 +109,7 @@ class StreamEncoder:
 
 @torch.inference_mode()
 def decode(vqvae: VQVAE, codes: Tensor, level: Level, *, chunk_seconds: float = CHUNK_SECONDS) -> Iterator[Tensor]:
-    """The audio of codes (B, T), piece by piece: tensors (B, n) on the CPU that follow one another without a seam."""
+    """Yield the audio of codes (B, T) piece by piece: tensors (B, n) on the CPU that join without a seam."""
     hop = vqvae.config.hop(level)
     reach = vqvae.autoencoder(level).decoder.reach
     for chunk in plan_chunks(codes.shape[-1], size=_frames(vqvae, level, chunk_seconds), reach=reach):

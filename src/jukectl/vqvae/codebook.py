@@ -46,7 +46,7 @@ class Codebook(nn.Module):
 
 @dataclass(frozen=True)
 class CodebookUsage:
-    """How a batch used the codebook."""
+    """Codebook usage of a batch."""
 
     entropy: float  # bits, of the codes of this batch
     used: int  # vectors used at least a quarter as often as they would be if all were used alike
@@ -63,11 +63,11 @@ class Peers(Protocol):
 
     @property
     def world(self) -> int:
-        """How many there are."""
+        """Number of processes."""
         ...
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum of everybody's tensor, the same bits for all."""
+        """Return the sum of the tensors of all processes, bit-identical on each."""
         ...
 
 
@@ -78,7 +78,7 @@ class NoPeers:
     world = 1
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The tensor itself."""
+        """Return the tensor unchanged."""
         return tensor
 
 
@@ -148,7 +148,7 @@ class CodebookLearner(nn.Module):
         return CodebookUsage(entropy_bits(numbers.cpu().numpy()), used, int(dead.sum()))
 
     def _picks(self, codebook: Codebook, latents: Tensor, generator: torch.Generator, peers: Peers) -> Tensor:
-        """A random latent for every vector (K, D), with a little noise where there are fewer latents than vectors."""
+        """Pick a random latent for every vector (K, D), with a little noise if there are fewer latents than vectors."""
         size, width = codebook.vectors.shape
         flat = latents.reshape(-1, width).to(self.sums.dtype)
         total = len(flat) * peers.world

@@ -62,7 +62,7 @@ class Decoder(nn.Module):
 
 
 def block_shape(config: VQVAEConfig, level: Level, step: int) -> dict[str, Any]:
-    """What the encoder's and the decoder's block number `step` have in common."""
+    """Return the settings shared by block `step` of the encoder and the decoder."""
     return {
         "depth": config.depths[level],
         "downs": config.downs[step],

@@ -1,4 +1,4 @@
-"""What a reconstruction is judged by: waveform, spectrum and commitment (Jukebox, section 3.2 and appendix B)."""
+"""Terms of the reconstruction loss: waveform, spectrum and commitment (Jukebox, section 3.2 and appendix B)."""
 
 from dataclasses import dataclass
 from math import log
@@ -12,14 +12,14 @@ from jukectl.vqvae.model import Reconstruction
 
 @dataclass(frozen=True)
 class Scale:
-    """What the music is like on average, so that loud and soft data sets weigh the terms alike."""
+    """Average level of the music, which makes the weights of the terms independent of loudness."""
 
     power: float  # mean square of a sample
     magnitude: float  # mean over clips of the spectral distance to silence
 
     @classmethod
     def of(cls, audio: Tensor) -> "Scale":
-        """The scale of clips (B, N)."""
+        """Measure the scale of clips (B, N)."""
         return cls(float(audio.square().mean()), float(multi_resolution_distance(audio, 0 * audio)))
 
 

@@ -76,13 +76,13 @@ class VQVAE(nn.Module):
         self.levels = nn.ModuleDict({level.label: Autoencoder(config, level) for level in levels})
 
     def autoencoder(self, level: Level) -> Autoencoder:
-        """The autoencoder of one level."""
+        """Return the autoencoder of one level."""
         module = self.levels[level.label]
         assert isinstance(module, Autoencoder)
         return module
 
     def codebook(self, level: Level) -> Codebook:
-        """The codebook of one level, of a codec that has codebooks."""
+        """Return the codebook of one level; the codec must have codebooks."""
         codebook = self.autoencoder(level).codebook
         assert codebook is not None
         return codebook

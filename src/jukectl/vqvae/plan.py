@@ -1,4 +1,4 @@
-"""How much audio goes through the codec at a time: what that takes of the memory, and the most that fits."""
+"""Chunk length of the codec: memory for a length, and the longest that fits."""
 
 from functools import cache
 
@@ -19,7 +19,7 @@ SIGNALS = 20
 
 
 def settle_chunk(config: VQVAEConfig, level: Level, memory: int) -> float:
-    """The most seconds at a time for which `memory` bytes do: `CHUNK_SECONDS`, half of that …, at least `SMALLEST`."""
+    """Return the longest chunk in seconds that fits in `memory` bytes, from `CHUNK_SECONDS` by halves to `SMALLEST`."""
     seconds = CHUNK_SECONDS
     while seconds > SMALLEST and codec_bytes(config, level, seconds) > memory:
         seconds = max(seconds / 2, SMALLEST)
@@ -27,7 +27,7 @@ def settle_chunk(config: VQVAEConfig, level: Level, memory: int) -> float:
 
 
 def codec_bytes(config: VQVAEConfig, level: Level, seconds: float) -> int:
-    """What a level of the codec takes at the most, weights included, for so many seconds of audio at a time."""
+    """Return the peak bytes of a level of the codec, weights included, for chunks of `seconds`."""
     reach, parameters = _about(config, level)
     codes = round(seconds * config.codes_per_second(level)) + 2 * reach
     samples = codes * config.hop(level)
@@ -46,7 +46,7 @@ def codec_bytes(config: VQVAEConfig, level: Level, seconds: float) -> int:
 
 @cache
 def _about(config: VQVAEConfig, level: Level) -> tuple[int, int]:
-    """The reach in codes, and the numbers that the level consists of."""
+    """Return the reach in codes and the number of parameters of a level."""
     with torch.device("meta"):
         vqvae = VQVAE(config, (level,))
     tensors = vqvae.state_dict().values()
