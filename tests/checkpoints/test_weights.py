@@ -43,15 +43,15 @@ NAMES = {"ours": ("other", "table"), "ours.bias": ("bias",)}
 
 
 @pytest.mark.parametrize("first_row", [0, 1, 20, 49])
-@pytest.mark.parametrize("portion", [1, 1_000, 10**6])
-def test_pieces_are_the_tensor_in_our_order_of_rows(first_row, portion, found, tensors, monkeypatch):
-    monkeypatch.setattr(module, "SMALLEST_PORTION", portion)
-    monkeypatch.setattr(module, "PORTIONS", 10**9)
+@pytest.mark.parametrize("budget", [1, 1_000, 10**6])
+def test_pieces_are_the_tensor_in_our_order_of_rows(first_row, budget, found, tensors, monkeypatch):
+    monkeypatch.setattr(module, "SMALLEST_BUDGET", budget)
+    monkeypatch.setattr(module, "BUDGETS", 10**9)
     weights = matched(WANTED, found, NAMES.__getitem__, "misfit", {"ours": first_row})
     expected = tensors["table"].roll(-first_row, 0)
     read, pieces = whole(weights, "ours")
     assert torch.equal(read, expected)
-    assert pieces == {1: 50, 1_000: -(-first_row // 7) + -(-(50 - first_row) // 7), 10**6: 1 + (first_row > 0)}[portion]
+    assert pieces == {1: 50, 1_000: -(-first_row // 7) + -(-(50 - first_row) // 7), 10**6: 1 + (first_row > 0)}[budget]
     skipped, _ = whole(weights, "ours", skipped=9)
     assert torch.equal(skipped, expected.roll(-9, 0))
     for dtype in (torch.float32, torch.float16):

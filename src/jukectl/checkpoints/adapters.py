@@ -1,4 +1,4 @@
-"""Adapters on disk, and a model folder that wears some: merged into its priors as they are loaded."""
+"""Adapters on disk, and a model with adapters: merged into its priors when they are loaded."""
 
 import hashlib
 import json
@@ -24,28 +24,28 @@ from jukectl.prior.surgery import grow_vocabulary
 from jukectl.prior.vocabulary import place_of
 
 FORMAT = 1
-METADATA = "jukectl.adapter"  # where in a safetensors file the card is, as JSON
+METADATA = "jukectl.adapter"  # key of the card in the metadata of a safetensors file, as JSON
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterCard:
-    """What an adapter is made for, and what it adds."""
+    """Description of an adapter: the prior that it was trained for, and the names that it adds."""
 
     model: str  # name of the model that was adapted
     level: Level
-    base: str  # fingerprint of that level's prior
+    base: str  # fingerprint of that level's prior: low-rank terms are meaningless for any other weights
     rank: int
     alpha: float
-    artists: tuple[str, ...] = ()  # names that are new to the model, in the order of their rows
+    artists: tuple[str, ...] = ()  # names that the model lacks, in the order of their embedding rows
     genres: tuple[str, ...] = ()
 
     @property
     def scale(self) -> float:
-        """What the low-rank terms are multiplied by."""
+        """Factor of the low-rank terms (LoRA, Hu et al. 2021, section 4.1)."""
         return self.alpha / self.rank
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON takes them."""
+        """Return plain values for JSON."""
         return {
             "format": FORMAT,
             "model": self.model,
@@ -59,9 +59,10 @@ class AdapterCard:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises KeyError, TypeError, ValueError or UnknownName where they are none."""
+        """Make a card from the result of `to_dict`. Raise KeyError, TypeError, ValueError or UnknownName if invalid."""
         if int(values["format"]) > FORMAT:
             raise ValueError(f"format {values['format']} is newer than this jukectl reads ({FORMAT}): update jukectl")
+        # converted, not trusted: a wrong type raises here, and not where it is used
         return cls(
             model=str(values["model"]),
             level=Level.parse(values["level"]),
@@ -75,7 +76,7 @@ class AdapterCard:
 
 @dataclass(frozen=True, eq=False)
 class AdapterFile:
-    """An adapter as it lies on disk."""
+    """An adapter file."""
 
     path: Path
     card: AdapterCard
@@ -84,11 +85,12 @@ class AdapterFile:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read one; BadAdapter where the file is none, or damaged."""
+        """Load an adapter. Raise BadAdapter if the file is damaged or something else."""
         try:
-            content = path.read_bytes()
+            content = path.read_bytes()  # once: tensors, card and fingerprint are then those of one state of the file
             tensors = load(content)
-            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])  # as safetensors lays it out
+            # safetensors: 8 bytes of the header's length, then the header; the library returns no metadata from bytes
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
             card = AdapterCard.from_dict(json.loads(header["__metadata__"][METADATA]))
         except OSError as error:
             raise BadAdapter(f"cannot read the adapter {path}: {error.strerror or error}") from error
@@ -100,7 +102,8 @@ class AdapterFile:
 
 
 def save_adapter(path: Path, card: AdapterCard, tensors: Mapping[str, Tensor]) -> None:
-    """Write an adapter, in float32."""
+    """Write an adapter in float32."""
+    # a few megabytes at any rank, so precision costs nothing
     kept = {name: tensor.float().contiguous() for name, tensor in tensors.items()}
     with atomic_write(path) as file:
         file.write(save(kept, metadata={METADATA: json.dumps(card.to_dict(), ensure_ascii=False)}))
@@ -108,7 +111,7 @@ def save_adapter(path: Path, card: AdapterCard, tensors: Mapping[str, Tensor]) -
 
 @dataclass(frozen=True, eq=False)
 class AppliedAdapter:
-    """An adapter, and how strongly it changes the layers: 1 as it was trained, 0 not at all."""
+    """An adapter and the strength of its terms: 1 as trained, 0 without effect."""
 
     adapter: AdapterFile
     strength: float = 1.0
@@ -116,17 +119,17 @@ class AppliedAdapter:
 
 @dataclass(frozen=True, eq=False)
 class AdaptedModel(ModelFolder):
-    """A model folder whose priors wear adapters, several on top of each other where there are several for a level.
+    """A model with adapters. Those of one level are added up.
 
-    Names that they add come after the model's own, in the order of the adapters. Where two of them teach one level
-    the same name, the row of the last one holds.
+    New names come after the model's own, in the order of the adapters. Where two adapters have the same new name at one
+    level, the embedding row of the last one is used.
     """
 
     adapters: tuple[AppliedAdapter, ...] = ()
 
     @classmethod
     def with_adapters(cls, folder: ModelFolder, adapters: Sequence[AppliedAdapter]) -> Self:
-        """`folder` with these adapters; BadAdapter where one was made for another prior than it has."""
+        """Return `folder` with adapters. Raise BadAdapter for an adapter of another prior than the folder's."""
         for applied in adapters:
             card = applied.adapter.card
             where = (
@@ -134,6 +137,7 @@ class AdaptedModel(ModelFolder):
             )
             if card.level not in folder.card.priors:
                 raise BadAdapter(f"{where}, and {folder.card.name} has no {card.level.label} prior")
+            # by fingerprint, not by name: a model that was trained further keeps its name
             if (here := folder.fingerprint(card.level.label)) != card.base:
                 raise BadAdapter(
                     f"{where}, and that of {folder.card.name} in {folder.path} is another ({here[:12]}): "
@@ -143,11 +147,12 @@ class AdaptedModel(ModelFolder):
 
     @cached_property
     def card(self) -> ModelCard:
-        """The folder's own, with the names that the adapters add."""
-        card = ModelFolder(self.path).card
+        """Card of the folder, with the names that the adapters add."""
+        card = ModelFolder(self.path).card  # of a plain folder: this property must not call itself
         if not self.adapters:
-            return card
+            return card  # unchanged, without placeholders for missing names
         priors = dict(card.priors)
+        # names without a text get placeholders, so that a new name's place in the list is its embedding row
         names = card.vocabulary.named(
             max((config.artists for config in priors.values()), default=0),
             max((config.genres for config in priors.values()), default=0),
@@ -157,21 +162,24 @@ class AdaptedModel(ModelFolder):
             config = priors[new.level]
             artists = [place_of(name, names.artists) + 1 for name in new.artists]
             genres = [place_of(name, names.genres) + 1 for name in new.genres]
+            # a level without this name keeps its size: its prior learned nothing of it
             priors[new.level] = replace(
                 config, artists=max(config.artists, *artists, 0), genres=max(config.genres, *genres, 0)
             )
         return replace(card, vocabulary=names, priors=priors)
 
     def prior(self, level: Level, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
-        """One level's prior on `device`, with its adapters merged into the weights."""
+        """Load one level's prior to `device` with its adapters merged into the weights."""
+        # merged, since sampling then costs nothing more, and every decoder works as it does without adapters
         prior = ModelFolder(self.path).prior(level, device, dtype)
         config, names = self.card.priors[level], self.card.vocabulary
         grow_vocabulary(prior, artists=config.artists, genres=config.genres)
         for applied in self.adapters:
             adapter = applied.adapter
-            if adapter.card.level is not level:
+            if adapter.card.level is not level:  # an adapter changes one prior
                 continue
             try:
+                # in the order of the list, since the last row of a name replaces the others
                 merge(prior, adapter.tensors, applied.strength * adapter.card.scale)
                 _set_rows(prior.artist_genre.artist, adapter.tensors, ARTISTS, names.artists, adapter.card.artists)
                 _set_rows(prior.artist_genre.genre, adapter.tensors, GENRES, names.genres, adapter.card.genres)
@@ -184,7 +192,7 @@ class AdaptedModel(ModelFolder):
 def _set_rows(
     embedding: nn.Embedding, tensors: Mapping[str, Tensor], name: str, known: Sequence[str], new: Sequence[str]
 ) -> None:
-    """Put the rows that an adapter learned for its names where the model has these names."""
+    """Copy the embedding rows that an adapter learned to the places of its names in the model."""
     if new:
         places = [place_of(one, known) for one in new]
         embedding.weight[places] = tensors[f"{name}.rows"].to(embedding.weight)

@@ -1,4 +1,4 @@
-"""A model folder from training runs or from a model and adapters: weights rounded to fp16, with one model.toml."""
+"""Model folders from training runs, or from a model and adapters: weights in fp16 and one model.toml."""
 
 import shutil
 import tomllib
@@ -23,18 +23,18 @@ from jukectl.files import atomic_write
 Tensors = Mapping[str, Tensor]
 
 NAMES = ("artists", "genres")
-"""What a [vocabulary] table has of names."""
+"""Keys of names in a [vocabulary] table."""
 
 CHARACTERS = ("characters", "character_numbers")
-"""What it has of lyrics."""
+"""Keys of lyrics in it."""
 
 OF_PRIORS = ("priors", "vocabulary", "label_dropout", "sampling")
-"""What a card tells of priors."""
+"""Keys of a card that describe priors."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training run: what it made, and its weights."""
+    """A finished training run: its description and its weights."""
 
     path: Path
     about: Mapping[str, Any]
@@ -42,12 +42,13 @@ class Run:
 
     @classmethod
     def load(cls, path: Path, weights: str = "best") -> "Run":
-        """Read a run's folder; BadModel where it has no weights yet."""
+        """Load a run from its folder. Raise BadModel if it has no weights yet, or cannot become part of a model."""
         try:
             about = tomllib.loads((path / CARD).read_text(encoding="utf-8"))
             run = cls(path, about, load_file(path / f"{weights}.safetensors"))
         except (OSError, UnicodeDecodeError, SafetensorError, tomllib.TOMLDecodeError) as error:
             raise BadModel(f"{path} holds no training run with {weights} weights: {error}") from error
+        # each kind of run that has weights but cannot become a part gets its own message with the way out
         if "adapter" in about:
             raise BadModel(
                 f"{path} has learned an adapter, not a whole prior. "
@@ -70,39 +71,43 @@ def assemble(
     base: ModelFolder | None = None,
     codec_only: bool = False,
 ) -> ModelFolder:
-    """Write the parts that `runs` hold into the model folder `out`; parts it has from before stay.
+    """Write the parts of `runs` into the model folder `out`, which keeps its other parts.
 
     `card` is the hand-written part of model.toml (name, version, licence, summary, sampling, sources). With a `base`,
-    all parts that no run holds are copies of its own, and the card tells its settings and sources; `codec_only` leaves
-    its priors out, which know nothing of the codes of a codec that has learned on. Raises BadModel, and leaves the
-    folder as it was, where the parts do not belong together.
+    parts without a run are copied from it, with its settings and sources. `codec_only` leaves out its priors, which are
+    useless with a codec that was trained further. Raise BadModel, and leave the folder unchanged, if the parts do not
+    belong together.
     """
-    runs = list(runs)
+    runs = list(runs)  # walked twice
     if base is not None:
         _check_native(base)
+    # the description to start from: the base's, or that of the model in `out`, whose parts are added to
     before = base.path if base is not None else out
     described = read_card(before / CARD) if (before / CARD).exists() else {}
-    if base is not None:  # what was learned since is not under its name
+    if base is not None:  # the result is not that version of the base, nor under its licence
         described = {key: value for key, value in described.items() if key not in ("version", "licence", "summary")}
-    if codec_only:
+    if codec_only:  # the base's priors model codes that the new codec does not produce
         described = {key: value for key, value in described.items() if key not in OF_PRIORS}
         described["fingerprints"] = {VQVAE_PART: described.get("fingerprints", {}).get(VQVAE_PART, "")}
+    # from here on `table` is the card being assembled: old description, then the hand-written part, then the runs
     table = {**described, "format": FORMAT, **card}
     parts: dict[str, Tensors] = {}
     priors = dict(table.get("priors", {}))
     for run in runs:
-        if "vqvae" in run.about:
+        if "vqvae" in run.about:  # runs of single levels add up to one codec
             _agree(table, "vqvae", run)
             parts[VQVAE_PART] = {**parts.get(VQVAE_PART, {}), **rounded(run.tensors, dtype, str(run.path))}
         else:
             _agree(table, "vocabulary", run)
             _take_characters(table, run)
             level = run.about["prior"]["level"]
+            # absent means 0: guidance then warns that the prior never saw music without labels
             dropout = {**table.get("label_dropout", {}), level: run.about.get("label_dropout", 0.0)}
             table["label_dropout"] = {one: share for one, share in dropout.items() if share}
             priors[level] = run.about["prior"]
             parts[level] = rounded(run.tensors, dtype, str(run.path))
     codec = before / f"{VQVAE_PART}.safetensors"
+    # a codec keeps the levels that no run replaces, unless a prior that stays depends on a level that changes
     if VQVAE_PART in parts and codec.exists():
         try:
             old = load_file(codec)
@@ -110,7 +115,9 @@ def assemble(
             raise BadModel(f"{codec} is damaged, remove it to make it anew: {error}") from error
         _check_old_priors(old, parts[VQVAE_PART], [level for level in priors if level not in parts], before)
         parts[VQVAE_PART] = {**old, **parts[VQVAE_PART]}
+    # of the rounded weights, since these are the ones that songs are made with
     fingerprints = {**table.get("fingerprints", {}), **{part: _fingerprint(one) for part, one in parts.items()}}
+    # parsed and written again: a hand-written card is checked before any file is touched
     described_now = ModelCard.from_dict({**table, "priors": priors, "fingerprints": fingerprints}, out / CARD)
     return write_model(out, described_now, parts, base)
 
@@ -118,23 +125,26 @@ def assemble(
 def merge_adapters(
     model: AdaptedModel, out: Path, card: Mapping[str, Any], dtype: torch.dtype = torch.float16
 ) -> ModelFolder:
-    """Write a model with its adapters merged into its priors as a model folder that needs no adapters any more.
+    """Write a model with its adapters merged into the weights as a model folder that needs no adapters.
 
-    `card` is laid over the model's own, as with `assemble`.
+    `card` replaces entries of the model's own, as in `assemble`.
     """
     _check_native(model)
     parts: dict[str, Tensors] = {}
+    # only priors with adapters are written; the other parts are copied byte for byte
     for level in {applied.adapter.card.level for applied in model.adapters}:
         tensors = model.prior(level, torch.device("cpu")).state_dict()
+        # rounded once, after merging: rounding the model and the adapter apart would add an error
         parts[level.label] = rounded(tensors, dtype, str(model.path))
     fingerprints = {**model.card.fingerprints, **{part: _fingerprint(one) for part, one in parts.items()}}
+    # through TOML: the card of a model with adapters has the new names, which a file must hold as a native card does
     table = tomllib.loads(replace(model.card, version="", licence="", summary="", fingerprints=fingerprints).to_toml())
     described = ModelCard.from_dict({**table, **card}, out / CARD)
     return write_model(out, described, parts, ModelFolder(model.path))
 
 
 def _check_native(base: ModelFolder) -> None:
-    """BadModel for a model in another format, whose parts cannot be copied."""
+    """Raise BadModel for a model in another format, whose parts cannot be copied."""
     if not (base.path / CARD).exists():
         raise BadModel(
             f"{base.path} is in another format than ours. Convert it first: jukectl models convert {base.path} FOLDER"
@@ -142,7 +152,7 @@ def _check_native(base: ModelFolder) -> None:
 
 
 def write_model(out: Path, card: ModelCard, parts: Mapping[str, Tensors], base: ModelFolder | None) -> ModelFolder:
-    """A model folder with these parts, and with copies of those of `base` that are not among them."""
+    """Write a model folder with these parts, and with copies of the other parts of `base`."""
     if base is not None and out.resolve() == base.path.resolve():
         raise BadModel(f"{out} is the model to begin from: write the new one to a folder of its own")
     try:
@@ -151,6 +161,7 @@ def write_model(out: Path, card: ModelCard, parts: Mapping[str, Tensors], base: 
         raise CannotWrite(f"cannot make the model folder {out}: {error.strerror or error}") from error
     names = (VQVAE_PART, *(level.label for level in card.priors))
     copied = [base.part(name) for name in names if name not in parts and base.part(name).exists()] if base else []
+    # weights before model.toml: a folder becomes a model with its last file, so a kill leaves no half of one
     for source in copied:
         with source.open("rb") as original, atomic_write(out / source.name) as file:
             shutil.copyfileobj(original, file)
@@ -163,11 +174,12 @@ def write_model(out: Path, card: ModelCard, parts: Mapping[str, Tensors], base: 
 
 
 def _agree(table: dict[str, Any], key: str, run: Run) -> None:
-    """Take `key` from a run, which must agree with what is there."""
+    """Add `key` of a run to the card's table. Raise BadModel if the table has another value."""
     mine, theirs = run.about[key], table.setdefault(key, run.about[key])
-    try:  # what one leaves out and the other says may be the same: a default
+    try:  # compared as configurations: one table may leave out a default that the other has
         same = vqvae_config(mine) == vqvae_config(theirs) if key == "vqvae" else _one_grew(mine, theirs)
         if key == "vocabulary":
+            # the longer list of names: priors trained later may know more, never others
             table[key] = {**theirs, **{kind: max(mine[kind], theirs[kind], key=len) for kind in NAMES}}
     except (TypeError, ValueError, AttributeError) as error:
         raise BadModel(f"{run.path / CARD} or {CARD} beside it describes no {key}: {error}") from error
@@ -176,23 +188,24 @@ def _agree(table: dict[str, Any], key: str, run: Run) -> None:
 
 
 def _take_characters(table: dict[str, Any], run: Run) -> None:
-    """The characters of lyrics are those of the latest prior that is told lyrics."""
-    if "lyrics" in run.about["prior"]:
+    """Take the lyric characters of a run whose prior is conditioned on lyrics."""
+    if "lyrics" in run.about["prior"]:  # one prior of a model has lyrics, so the last run decides
         names = {kind: table["vocabulary"][kind] for kind in NAMES}
         more = {kind: run.about["vocabulary"][kind] for kind in CHARACTERS if kind in run.about["vocabulary"]}
         table["vocabulary"] = {**names, **more}
 
 
 def _one_grew(mine: Mapping[str, list[str]], theirs: Mapping[str, list[str]]) -> bool:
-    """Whether of two vocabularies one begins with the other: names are only ever added, and at the end."""
+    """Return True if one vocabulary starts with the other: names are only added, at the end."""
     pairs = [(mine[kind], theirs[kind]) for kind in NAMES]
     return all(one[: len(other)] == other[: len(one)] for one, other in pairs)
 
 
 def _check_old_priors(before: Tensors, after: Tensors, levels: Iterable[str], out: Path) -> None:
-    """Refuse a codec that has changed at a level whose codes a prior that stays has learned, or is conditioned on."""
+    """Raise BadModel if a level of the codec changed whose codes a remaining prior models or is conditioned on."""
     for name, tensor in after.items():
-        changed = Level.parse(name.split(".")[1])
+        changed = Level.parse(name.split(".")[1])  # levels.LEVEL...
+        # a prior depends on its own codes, and an upsampler on those of the level above it
         stale = [level for level in levels if Level.parse(level) in (changed, changed - 1)]
         if stale and name in before and not torch.equal(before[name].float(), tensor.float()):
             raise BadModel(
@@ -202,8 +215,9 @@ def _check_old_priors(before: Tensors, after: Tensors, levels: Iterable[str], ou
 
 
 def rounded(tensors: Tensors, dtype: torch.dtype, where: str) -> Tensors:
-    """Tensors of what is in `where`, in the precision that a model is kept in; BadModel where they do not fit it."""
+    """Convert tensors to the type of a model's files. Raise BadModel if a number of `where` becomes infinite."""
     fitted = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
+    # fp16 ends at 65,504; also refuses a run that diverged
     for name, tensor in fitted.items():
         if not torch.isfinite(tensor).all():
             raise BadModel(f"{name} of {where} does not fit {dtype}: its numbers are too large, or not finite")
@@ -215,7 +229,7 @@ def _fingerprint(tensors: Tensors) -> str:
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The hand-written part of a model.toml; BadModel where it cannot be read."""
+    """Read the hand-written part of a model.toml. Raise BadModel if it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -32,7 +32,7 @@ CARD = "model.toml"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What model.toml says."""
+    """Content of model.toml."""
 
     name: str
     version: str = ""
@@ -40,37 +40,41 @@ class ModelCard:
     summary: str = ""
     vqvae: VQVAEConfig
     priors: Mapping[Level, PriorConfig] = field(default_factory=dict)
-    vocabulary: Vocabulary = field(default_factory=Vocabulary)  # of all levels that have none of their own
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)  # of levels without their own
     vocabularies: Mapping[Level, Vocabulary] = field(default_factory=dict)
-    sampling: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # what sounds best, level by level
-    label_dropout: Mapping[str, float] = field(default_factory=dict)  # share of music each prior learned unlabelled
+    sampling: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # recommended settings by level
+    # share of each prior's training windows without labels: guidance needs a prior that has seen such windows
+    label_dropout: Mapping[str, float] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # of the parts
     sources: tuple[Mapping[str, str], ...] = ()  # the music it was trained on: artist, title, licence
 
     @property
     def names(self) -> Vocabulary:
-        """The names that a user may give: those of the top, where the model has one."""
+        """Names that a user may give: those of the top prior if the model has one."""
         return self.vocabulary_at(Level.TOP) if Level.TOP in self.priors else self.vocabulary
 
     def labels(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
-        """The ids of names at one level; UnknownName lists the nearest where no level knows one.
+        """Return the ids of an artist and genres at one level. Raise UnknownName if no level knows a name.
 
-        A level that does not know a name goes without: its prior learned before the name was added, or has another set
-        of names. See `unknown_at`.
+        A level that lacks a name is not conditioned on it: its prior was trained before the name was added, or has
+        another set of names. See `unknown_at`.
         """
         names = self._known(level, artist, genres)
+        # checked against all levels first, so that a typing error is an error and not music without the artist
         return names.found_artist(artist).ids[0], names.found_genres(genres, f"the {level.label} prior").ids
 
     def mixtures(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[Mixture, Mixture]:
-        """The same with weights: of an artist and genres that may be mixtures, such as "A:0.6+B:0.4"."""
+        """Return weighted ids of an artist and genres that may be mixtures, such as "A:0.6+B:0.4"."""
         names, (artists, kinds) = self.vocabulary_at(level), self._terms(artist, genres)
-        told = mixed_genres(names, kinds, f"the {level.label} prior")
-        return mixed_artist(names, artists) if artist is not None else Mixture.of(UNLABELLED), told
+        mixed = mixed_genres(names, kinds, f"the {level.label} prior")
+        return mixed_artist(names, artists) if artist is not None else Mixture.of(UNLABELLED), mixed
 
     def unknown_at(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the model's names that one level's prior does not know."""
+        """Return the given names that one level's prior lacks."""
         names, (artists, kinds) = self.vocabulary_at(level), self._terms(artist, genres)
+        # levels of published models spell names in their own ways: report them as the model's main set does
         spelt = {name.casefold(): name for name in (*self.vocabulary.artists, *self.vocabulary.genres)}
+        # of a published model the words of a genre are looked up one by one, so some of them may be unknown
         unknown = [one for name, _ in artists for one in names.found_artist(name).unknown]
         unknown += names.unknown_genres([name for terms in kinds for name, _ in terms])
         return tuple(spelt.get(name.casefold(), name) for name in unknown)
@@ -78,6 +82,7 @@ class ModelCard:
     def spell(self, level: Level, lyrics: Lyrics) -> LyricTokens:
         """Return lyrics in the characters of one level's prior; BadInput if it takes none, or has none of these."""
         config = self._prior(level)
+        # at most one level of a model has lyrics, the top one in all published models
         if config.lyrics is None:
             raise BadInput(f"{self.name} takes no lyrics, only artist and genre: leave --lyrics out")
         tokens = tokens_of(lyrics, self.vocabulary_at(level).alphabet(config.lyrics.alphabet), config.sample_rate)
@@ -86,7 +91,7 @@ class ModelCard:
         return tokens
 
     def vocabulary_at(self, level: Level) -> Vocabulary:
-        """The names that one level's prior knows: its own set, or the first of the model's, as names are only added."""
+        """Return the names of one level's prior: its own set, or the first ones of the model's."""
         self._prior(level)
         return self._sets[level]
 
@@ -95,6 +100,7 @@ class ModelCard:
         return {level: self._set_of(config, self.vocabularies.get(level)) for level, config in self.priors.items()}
 
     def _set_of(self, config: PriorConfig, own: Vocabulary | None) -> Vocabulary:
+        # names are only ever added, at the end: a prior trained earlier knows the first ones, as many as it has rows
         names = own or replace(
             self.vocabulary,
             artists=self.vocabulary.artists[: config.artists],
@@ -103,14 +109,16 @@ class ModelCard:
         return replace(names, artist_ids=config.artists, genre_ids=config.genres, genre_slots=config.genre_slots)
 
     def check_numbers(self) -> None:
-        """ValueError where a set of names has an id that its prior has not."""
+        """Raise ValueError if a set of names has an id for which its prior has no embedding."""
         characters = Vocabulary(
             characters=self.vocabulary.characters, character_numbers=self.vocabulary.character_numbers
         )
-        heard = {level: characters for level, config in self.priors.items() if config.lyrics is not None}
-        for level, names in {**heard, **self.vocabularies}.items():
+        # the model's own lists of artists and genres are cut to each prior's size, but characters are not
+        shared = {level: characters for level, config in self.priors.items() if config.lyrics is not None}
+        for level, names in {**shared, **self.vocabularies}.items():
             config = self._prior(level)
             counts = {"artist": config.artists, "genre": config.genres}
+            # `last` is the largest id in the set: no smaller one can be out of range
             if config.lyrics is not None:
                 counts["character"] = config.lyrics.alphabet
             for kind, count in counts.items():
@@ -118,7 +126,7 @@ class ModelCard:
                     raise ValueError(f"the {level.label} prior has no {kind} #{last}, only #0 to #{count - 1}")
 
     def _known(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> Vocabulary:
-        """A level's names, once it is certain that each of those given is known at one level or another."""
+        """Return a level's names. Raise UnknownName for a given name that no level knows."""
         names = self.vocabulary_at(level)
         check_known(list(self._sets.values()), artist, genres)
         return names
@@ -126,8 +134,9 @@ class ModelCard:
     def _terms(
         self, artist: str | None, genres: tuple[str, ...]
     ) -> tuple[tuple[Term, ...], tuple[tuple[Term, ...], ...]]:
-        """The names in an artist and in each genre, once it is certain that each is known at one level or another."""
+        """Split an artist and genres into names. Raise UnknownName for a name that no level knows."""
         sets = list(self._sets.values())
+        # a name may itself contain "+" or ":", so the sets decide where a text is split
         artists = artist_terms(sets, artist) if artist is not None else ()
         kinds = tuple(genre_terms(sets, text) for text in genres)
         for name, _ in artists:
@@ -143,7 +152,7 @@ class ModelCard:
 
     @classmethod
     def parse(cls, text: str, where: Path) -> "ModelCard":
-        """Read the TOML; BadModel names what is wrong."""
+        """Parse the TOML. Raise BadModel with what is wrong."""
         try:
             return cls.from_dict(tomllib.loads(text), where)
         except tomllib.TOMLDecodeError as error:
@@ -151,12 +160,13 @@ class ModelCard:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], where: Path) -> "ModelCard":
-        """Read the table that is in model.toml; BadModel names what is wrong."""
+        """Make a card from the table in model.toml. Raise BadModel with what is wrong."""
         try:
-            if table["format"] > FORMAT:
+            if table["format"] > FORMAT:  # before anything else: other keys may have changed their meaning
                 raise BadModel(
                     f"{where} is of format {table['format']}, newer than this jukectl reads ({FORMAT}): update jukectl"
                 )
+            # every key but the name, the codec and the format has a default: models of earlier versions lack some
             names = table.get("vocabulary", {})
             card = cls(
                 name=table["name"],
@@ -164,7 +174,7 @@ class ModelCard:
                 licence=table.get("licence", ""),
                 summary=table.get("summary", ""),
                 vqvae=vqvae_config(table["vqvae"]),
-                priors={
+                priors={  # the level is the key of a prior's table, and a field of its configuration
                     Level.parse(label): PriorConfig.from_dict({**values, "level": label})
                     for label, values in table.get("priors", {}).items()
                 },
@@ -177,13 +187,14 @@ class ModelCard:
             )
             card.check_numbers()
             return card
+        # a table in place of a number, or a text in place of a table, raises any of these where it is used
         except (KeyError, TypeError, ValueError, AttributeError, UnknownName) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise BadModel(f"{where} is no model description: {reason}") from error
 
     def to_toml(self) -> str:
-        """The text of model.toml."""
-        import tomlkit
+        """Return the text of model.toml."""
+        import tomlkit  # here, since reading a model does not need it
 
         table: dict[str, Any] = {
             "format": FORMAT,
@@ -196,9 +207,10 @@ class ModelCard:
             **({"label_dropout": dict(self.label_dropout)} if self.label_dropout else {}),
             "vqvae": self.vqvae.to_dict(),
             "priors": {level.label: config.to_dict() for level, config in self.priors.items()},
+            # last of the tables, since it is the longest: a reader finds the settings first
             "sources": [dict(source) for source in self.sources],
         }
-        if self.vocabulary.artists or self.vocabulary.genres:  # a codec alone has none, and priors may join it later
+        if self.vocabulary.artists or self.vocabulary.genres:  # a codec alone has none
             names = self.vocabulary
             table["vocabulary"] = {"artists": list(names.artists), "genres": list(names.genres)}
             if names.characters:
@@ -207,16 +219,17 @@ class ModelCard:
 
 
 def vqvae_config(table: Mapping[str, Any]) -> VQVAEConfig:
-    """A codec's shape from plain values. Raises ValueError or TypeError where they do not fit."""
+    """Make a codec's configuration from plain values. Raise ValueError or TypeError for wrong ones."""
     return VQVAEConfig(**{key: _tuple(value) for key, value in table.items()})
 
 
 def _tuple(value: Any) -> Any:
+    # frozen dataclasses with tuples are hashable, and so can be keys of caches
     return tuple(value) if isinstance(value, list) else value
 
 
 def plain_names(table: Mapping[str, Any]) -> Vocabulary:
-    """The names and characters of a [vocabulary] table, as models and runs of our own have it."""
+    """Return the names and characters of a [vocabulary] table of a native model or a training run."""
     return Vocabulary(
         artists=_tuple(table.get("artists", [])),
         genres=_tuple(table.get("genres", [])),
@@ -226,20 +239,23 @@ def plain_names(table: Mapping[str, Any]) -> Vocabulary:
 
 
 def characters_table(alphabet: Mapping[str, int]) -> dict[str, Any]:
-    """What a [vocabulary] table says of the characters of lyrics: their ids too, where those are not 1, 2, 3 ..."""
+    """Return the entries of a [vocabulary] table for lyric characters, with their ids unless these are 1, 2, 3 ..."""
     numbers = list(alphabet.values())
+    # id 0 stands for characters outside of the alphabet
     in_order = numbers == list(range(1, len(numbers) + 1))
     return {"characters": "".join(alphabet), **({} if in_order else {"character_numbers": numbers})}
 
 
 LISTS = ("artists", "artist_numbers", "genres", "genre_numbers", "character_numbers")
-"""The lists of a set of names."""
+"""Lists in a set of names."""
 
 
 def _written_sets(sets: Mapping[Level, Vocabulary]) -> str:
-    """Sets of names as tables of TOML, one for all levels that share it. tomlkit takes seconds for so many names."""
+    """Return sets of names as TOML, each once for all levels that share it."""
+    # by hand: tomlkit takes seconds for the 12,000 names of a published model
     lines = []
     for names in dict.fromkeys(sets.values()):
+        # 1b-lyrics has one set at the top and one for both upsamplers
         levels = [level.label for level in TOP_DOWN if sets.get(level) == names]
         values: dict[str, Any] = {"levels": levels, "style": str(names.style), "characters": names.characters}
         values |= {key: list(getattr(names, key)) for key in LISTS}
@@ -248,18 +264,20 @@ def _written_sets(sets: Mapping[Level, Vocabulary]) -> str:
 
 
 def _toml(value: str | int | list[Any]) -> str:
-    """A text, a number or a list of them as TOML; texts are as in JSON but for one control character."""
+    """Format a text, a number or a list of them as TOML."""
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
+    # a TOML text is a JSON text, except that TOML forbids a raw DEL
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _read_sets(tables: Any) -> dict[Level, Vocabulary]:
-    """The sets of names of levels. Raises KeyError, TypeError, ValueError or UnknownName where they are none."""
+    """Return the sets of names by level. Raise KeyError, TypeError, ValueError or UnknownName if invalid."""
     sets: dict[Level, Vocabulary] = {}
     for table in tables:
         lists = {key: _tuple(table.get(key, [])) for key in LISTS}
         for key, values in lists.items():
+            # `type(...) is`, since True would pass as the number 1; a wrong id would select another artist
             kind: type = int if key.endswith("numbers") else str
             if not isinstance(values, tuple) or any(type(value) is not kind for value in values):
                 raise ValueError(f"{key} of vocabularies is a list of {'whole numbers' if kind is int else 'names'}")

@@ -1,4 +1,4 @@
-"""Model name -> folder: the embedded one, the user's own, what was pulled, or any folder given by path."""
+"""Models by name: the embedded one, the user's own, pulled ones, or any folder by its path."""
 
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -16,29 +16,31 @@ EMBEDDED = "mini"
 
 
 def assets() -> Path:
-    """The models shipped inside the package."""
+    """Return the folder of models inside the package."""
     return Path(__file__).parent.parent / "assets"
 
 
 def user_models() -> Path:
-    """Where the user's own models lie: a folder of model folders."""
+    """Return the folder of the user's own model folders."""
     return platformdirs.user_data_path("jukectl") / "models"
 
 
 def available() -> dict[str, ModelFolder]:
-    """Every model at hand, by the name that finds it: the embedded ones, the user's, the published ones pulled."""
+    """Return every model on this machine by its name: embedded, the user's own, and pulled published ones."""
     places = [place for place in (assets(), user_models()) if place.is_dir()]
+    # the user's folder comes second and replaces an embedded model of the same name
     folders = {path.parent.name: path.parent for place in places for path in sorted(place.glob(f"*/{CARD}"))}
     for name in PUBLISHED:
+        # a converted copy of that name is preferred to the download
         if name not in folders and (pulled := find_pulled(name)) is not None:
             folders[name] = pulled
     return {name: ModelFolder(path) for name, path in folders.items()}
 
 
 def find(name: str) -> ModelFolder:
-    """The model called `name`, or in the folder `name`; BadModel tells how to get it, or lists what is at hand."""
+    """Return the model called `name`, or in the folder `name`. Raise BadModel with the way to get it, or near names."""
     folder = Path(name)
-    if is_model(folder):
+    if is_model(folder):  # a folder that is no model does not hide a model of that name
         return ModelFolder(folder.resolve())
     models = available()
     if name in models:
@@ -49,6 +51,7 @@ def find(name: str) -> ModelFolder:
         raise BadModel(f"{name} is not here. {PUBLISHED[name].how_to_get}")
     if folder.is_dir():
         raise BadModel(f"{name} is a folder without a {CARD}. {_at_hand(name, models)}")
+    # the spelling of a published model comes before that of local ones: it has an instruction, and those a list
     if near := get_close_matches(name, set(PUBLISHED) - set(models)):
         published = PUBLISHED[near[0]]
         raise BadModel(f"there is no model or model folder {name!r}; {published.name} is one. {published.how_to_get}")
@@ -56,7 +59,7 @@ def find(name: str) -> ModelFolder:
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a folder looks like a model: ours, one in Hugging Face layout, or original files."""
+    """Return True for a folder that looks like a model: native, in Hugging Face layout, or original files."""
     return holds_model(folder)
 
 

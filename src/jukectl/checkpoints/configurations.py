@@ -16,8 +16,10 @@ from jukectl.prior.config import (
 from jukectl.vqvae.config import VQVAEConfig
 
 CODEC = VQVAEConfig()
-"""The codec of all of them."""
+"""Codec of all published models: hops of 8, 32 and 128 samples at 44.1 kHz."""
 
+# Both upsamplers are shared by all models. Their timing labels are stored in the files but not used: an upsampler is
+# conditioned on artist, genre and the codes above, so these configurations have no `timing`.
 BOTTOM = PriorConfig(
     level=Level.BOTTOM,
     context=8_192,
@@ -32,6 +34,7 @@ BOTTOM = PriorConfig(
     conditioner=ConditionerConfig(width=1_024, depth=16, downs=2, growth=3, cycle=8),
     init_scale=0.4,
 )
+# The middle upsampler scales the residuals of its conditioner; the bottom one does not. Nothing else differs.
 MIDDLE = replace(
     BOTTOM,
     level=Level.MIDDLE,
@@ -39,6 +42,8 @@ MIDDLE = replace(
     conditioner=ConditionerConfig(width=1_024, depth=16, downs=2, growth=3, cycle=8, scale_residuals=True),
 )
 
+# One stack: 384 lyric tokens and 6,144 codes in one sequence with a merged vocabulary, whose head may therefore sample
+# a lyric token in place of a code (`drawable`). It has its own set of names: one genre of 604, and 7,898 artists.
 TOP_1B_LYRICS = PriorConfig(
     level=Level.TOP,
     context=6_144,
@@ -50,11 +55,13 @@ TOP_1B_LYRICS = PriorConfig(
     artists=7_898,
     genres=604,
     genre_slots=1,
+    # The minimum is just above one window of 17.83 s. A song must be longer than that, and shorter than 600 s.
     timing=TimingConfig(bins=64, min_seconds=17.84, max_seconds=600.0),
     lyrics=LyricsConfig(characters=384, alphabet=79, drawable=True, alignment_layer=63, alignment_head=0),
     pattern=in_one_sequence(72),
     init_scale=0.2,
 )
+# The 5B priors have the names of the upsamplers: 4,111 artists, and up to five words of 120 as a genre.
 TOP_5B = PriorConfig(
     level=Level.TOP,
     context=8_192,
@@ -69,6 +76,7 @@ TOP_5B = PriorConfig(
     timing=TimingConfig(bins=128, min_seconds=60.0, max_seconds=600.0),
     init_scale=0.1,
 )
+# The 72 layers of the 5B prior, and seven more that attend to the lyrics' encoder.
 TOP_5B_LYRICS = replace(
     TOP_5B,
     depth=79,
@@ -77,30 +85,31 @@ TOP_5B_LYRICS = replace(
         characters=512,
         alphabet=80,
         encoder=EncoderConfig(width=1_280, depth=18, heads=4, blocks=32, init_scale=0.7),
+        # the head that follows the words, for karaoke subtitles; found by inspection when the model was published
         alignment_layer=68,
         alignment_head=2,
     ),
     pattern=with_encoder(79),
-    tied_head=False,
+    tied_head=False,  # with an encoder, embedding and head are two tensors in the published file
 )
 
 TOPS: Mapping[str, PriorConfig] = {"1b-lyrics": TOP_1B_LYRICS, "5b-lyrics": TOP_5B_LYRICS, "5b": TOP_5B}
-"""The top prior of each model, by the model's name. All share codec and upsamplers.
+"""Top prior of each model, by the model's name. All models share codec and upsamplers.
 
-Whether a top prior's head is tied to its embedding is seen from its weights, whatever is said here.
+Whether a head is tied to the embedding is determined from the weights of a file, whatever these configurations say.
 """
 
 ADVANCE: Mapping[Level, float] = {Level.TOP: 0.125, Level.MIDDLE: 0.5, Level.BOTTOM: 0.5}
-"""How far a window moves on, in contexts, as it was at release."""
+"""Advance of a window at release, as a fraction of the context; smaller at the top, where coherence matters most."""
 
 
 def published_priors(name: str) -> dict[Level, PriorConfig]:
-    """The priors of a published model."""
+    """Return the priors of a published model."""
     return {Level.TOP: TOPS[name], Level.MIDDLE: MIDDLE, Level.BOTTOM: BOTTOM}
 
 
 def published_as(priors: Mapping[Level, PriorConfig]) -> str | None:
-    """The published model whose top prior is of the same size as that of these; None where none is."""
+    """Return the published model whose top prior has the size of these priors' top; None if there is none."""
     top = priors.get(Level.TOP)
     return next((name for name, one in TOPS.items() if top is not None and _size(top) == _size(one)), None)
 

@@ -1,7 +1,7 @@
-"""A model from one format to another, tensor by tensor, in little memory.
+"""Conversion of models between formats, tensor by tensor, in little memory.
 
-What describes the result is written last, so a folder where a conversion broke off is no model; a note of what is done
-lies there meanwhile, and the same conversion goes on from it.
+The file that describes the result is written last, so the folder of an interrupted conversion is no model. Until then a
+note in the folder lists the finished files, and the same conversion resumes from it.
 """
 
 import json
@@ -34,22 +34,22 @@ from jukectl.prior.config import PriorConfig
 from jukectl.progress import Listener, Progress, ignore
 
 NOTE = ".conversion.json"
-VERSION = 1  # of how files are written
-ONE_FILE = 5 * 10**9  # bytes, up to which the parts of a model in Hugging Face layout share a file
+VERSION = 1  # of the files' layout; part of the key, so that no conversion resumes from another version's files
+ONE_FILE = 5 * 10**9  # bytes up to which all parts share a file in Hugging Face layout, as the library shards
 MEGABYTE = 10**6
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Format(StrEnum):
-    """What a model may be converted to."""
+    """Formats that a model can be converted to."""
 
     NATIVE = "native"
     HUGGINGFACE = "huggingface"
 
 
 def source_of(path: Path, config: Path | None = None) -> Layout:
-    """A folder with a model of any format. `config` describes original files that are of no published model."""
+    """Return the layout of a folder. `config` describes original files of an unpublished model."""
     if config is not None:
         if (path / CARD).exists() or not is_original(path):
             raise BadInput(f"--config describes original files (*.pth.tar), and {path} holds none")
@@ -63,7 +63,7 @@ def source_of(path: Path, config: Path | None = None) -> Layout:
 
 @dataclass(frozen=True)
 class _File:
-    """A file to write, with the parts that go into it."""
+    """A file to write, and its parts."""
 
     name: str
     parts: Mapping[str, Weights]
@@ -78,28 +78,33 @@ def convert(
     overwrite: bool = False,
     listener: Listener = ignore,
 ) -> None:
-    """Write the model into the folder `out`. Every tensor keeps its precision, or all get another one.
+    """Write the model into the folder `out`. Tensors keep their types, or all are converted to `precision`.
 
-    BadInput where `out` holds anything but this very conversion, broken off, which then goes on. BadModel where the
-    model fits the format or the precision badly. CannotWrite where the disk is too full.
+    An interrupted conversion is resumed. Raise BadInput if `out` holds anything else, BadModel if the model does not
+    fit the format or the precision, CannotWrite if the disk is too full.
     """
     if out.resolve() == source.path.resolve():
         raise BadInput(f"{out} is the model to convert: write the new one to a folder of its own")
     if precision is not None and precision not in PRECISIONS:
         raise BadInput(f"--precision is one of {', '.join(PRECISIONS)}, got {precision!r}")
     dtype = PRECISIONS[precision] if precision else None
+    # the name in the card is how users call the model, and `models list` shows folders by it
     card = replace(source.card, name=out.resolve().name)
-    config = _port_config(card) if to is Format.HUGGINGFACE else None  # what the format has not, is refused early
+    # first, so that a model that the format cannot express is refused before gigabytes are read
+    config = _port_config(card) if to is Format.HUGGINGFACE else None
     weights = {part: part_weights(source, part) for part in PARTS if source.has(part)}
     for one in weights.values():
-        one.check_twins()
+        one.check_twins()  # only one of two tied tensors is written, so they must be equal
     files = _files(weights, to, dtype)
+    # the key of the conversion: the same sources in the same state, to the same format
     states = [(str(path), *identity(path)) for part in weights for path in source.files(part)]
     note = Note.begin(out, sha256(repr((VERSION, states, precision, to)).encode()).hexdigest(), overwrite=overwrite)
+    # a file is in the note once it is complete, so an interruption costs one file at most
     left = [file for file in files if file.name not in note.done]
     _check_space(out, sum(one.bytes(dtype) for file in left for one in file.parts.values()))
     for file in left:
         note.add(file.name, _write(file, out, card, dtype, to, listener))
+    # descriptions after the weights, since they make the folder a model
     for name, text in _texts(card, files, note.fingerprints, config, dtype).items():
         with atomic_write(out / name) as written:
             written.write(text.encode())
@@ -111,14 +116,16 @@ def _files(weights: Mapping[str, Weights], to: Format, dtype: torch.dtype | None
         return [_File(f"{part}.safetensors", {part: one}) for part, one in weights.items()]
     if sum(one.bytes(dtype) for one in weights.values()) <= ONE_FILE:
         return [_File("model.safetensors", weights)]
+    # one shard for each part: each can then be loaded alone, without reading the others
     shards = enumerate(weights.items(), 1)
     return [_File(f"model-{number:05}-of-{len(weights):05}.safetensors", {part: one}) for number, (part, one) in shards]
 
 
 def _names(card: ModelCard, part: str, to: Format) -> Callable[[str], Sequence[str]]:
-    """The names in the new file of one of our tensors: of tied ones, the port wants both."""
+    """Return the names of our tensors in the new file; the port expects both names of tied tensors."""
     if to is Format.NATIVE:
         return lambda ours: (ours,)
+    # one of our tensors may have two names there, and each name gets a copy
     names, prefix = port_names(config_of(card, part)), port_prefix(part)
     return lambda ours: [prefix + name for name in names(ours)]
 
@@ -126,8 +133,9 @@ def _names(card: ModelCard, part: str, to: Format) -> Callable[[str], Sequence[s
 def _write(
     file: _File, out: Path, card: ModelCard, dtype: torch.dtype | None, to: Format, listener: Listener
 ) -> dict[str, str]:
-    """Write one file; the fingerprint of each part in it, where its tensors lie in our order."""
+    """Write one file and return the fingerprints of its parts whose tensors are in our order."""
     total, written = sum(one.bytes() for one in file.parts.values()), 0
+    # the header needs shapes and types of all tensors, which are known without reading a number
     tensors = {
         name: Described(one.shape(ours), dtype or one.dtype(ours))
         for part, one in file.parts.items()
@@ -140,24 +148,27 @@ def _write(
         for part, one in file.parts.items():
             names, digest, last_rows = _names(card, part, to), Digest(), _last_rows(card, part, to)
             with one.reading(dtype) as reading:
+                # by name: this is the order of fingerprints, so they are computed while the numbers pass by
                 for ours in sorted(one.places):
                     digest.begin(ours, one.shape(ours))
                     for piece in reading.pieces(ours, skipped=last_rows.get(ours, 0)):
                         numbers = narrowed(piece, dtype or piece.dtype, ours)
+                        # of the converted numbers: a fingerprint is that of what the new file holds
                         digest.add(numbers.float().numpy())
+                        # twice for tied tensors of the port, from one read
                         for name in names(ours):
                             writer.add(name, numbers)
                         written += piece.nbytes
                         done = Progress(f"writing {file.name} (MB)", -(-written // MEGABYTE), -(-total // MEGABYTE))
                         listener(done)
-            if not last_rows:
+            if not last_rows:  # with rotated rows the digest saw another order; it is computed when first asked for
                 fingerprints[part] = digest.hexdigest()
-        writer.finish()
+        writer.finish()  # before the file gets its name
     return fingerprints
 
 
 def _last_rows(card: ModelCard, part: str, to: Format) -> dict[str, int]:
-    """Of tensors whose rows are in another order there, how many of our first rows come last: the codes."""
+    """Return, for tensors whose rows are in another order there, how many of our first rows come last: the codes."""
     config = config_of(card, part)
     if to is Format.NATIVE or not isinstance(config, PriorConfig):
         return {}
@@ -171,11 +182,11 @@ def _texts(
     config: dict[str, Any] | None,
     dtype: torch.dtype | None,
 ) -> dict[str, str]:
-    """What describes the model, the file that makes the folder a model last."""
+    """Return the descriptions by file name; the last one makes the folder a model."""
     if config is None:
         return {CARD: replace(card, fingerprints=fingerprints).to_toml()}
     texts = {name: json.dumps(one, ensure_ascii=False) for name, one in vocabulary_files(card).items()}
-    if len(files) > 1:
+    if len(files) > 1:  # an index exists only where there are shards; readers take its presence for a sign of them
         listed = {
             name: file.name
             for file in files
@@ -183,6 +194,7 @@ def _texts(
             for ours in one.places
             for name in _names(card, part, Format.HUGGINGFACE)(ours)
         }
+        # the size of the tensors without headers, as the library counts it
         total = sum(one.bytes(dtype) for file in files for one in file.parts.values())
         index = {"metadata": {"total_size": total}, "weight_map": listed}
         texts["model.safetensors.index.json"] = json.dumps(index, indent=2)
@@ -190,12 +202,14 @@ def _texts(
 
 
 def _port_config(card: ModelCard) -> dict[str, Any]:
+    # the port knows one sampling setting, the advance; levels without one get its default
     advance = {level: card.sampling.get(level.label, {}).get("advance") for level in card.priors}
-    told = {level: value for level, value in advance.items() if value is not None}
-    return write_config(PortConfig(card.vqvae, card.priors, told))
+    known = {level: value for level, value in advance.items() if value is not None}
+    return write_config(PortConfig(card.vqvae, card.priors, known))
 
 
 def _check_space(out: Path, needed: int) -> None:
+    # before the first byte: a conversion writes for minutes
     free = shutil.disk_usage(out).free
     if needed > free:
         raise CannotWrite(f"{out} has room for {free / 1e9:.1f} GB, and the model takes {needed / 1e9:.1f} GB")
@@ -203,19 +217,20 @@ def _check_space(out: Path, needed: int) -> None:
 
 @dataclass(frozen=True)
 class Note:
-    """Which files of a conversion are whole, kept beside them until all are."""
+    """List of the finished files of a conversion, kept in its folder until all are finished."""
 
     path: Path
-    key: str  # of the conversion: what is made of what
-    done: dict[str, dict[str, str]]  # files, and the fingerprints of the parts in them
+    key: str  # hash of the source's state and of the options
+    done: dict[str, dict[str, str]]  # finished files, and the fingerprints of their parts
 
     @classmethod
     def begin(cls, out: Path, key: str, *, overwrite: bool) -> Self:
-        """Begin a conversion, or go on with it. BadInput where the folder holds anything else, unless `overwrite`."""
+        """Start or resume a conversion. Raise BadInput if the folder holds anything else, unless `overwrite`."""
         make_folder(out)
         note = cls(out / NOTE, key, {})
-        for litter in out.glob(".*.part"):  # of a process that was killed
+        for litter in out.glob(".*.part"):  # left by a process that was killed
             litter.unlink()
+        # a note makes the folder's files ours; without one they may be the user's
         there = {path.name for path in out.iterdir()}
         if NOTE in there:
             try:
@@ -224,12 +239,13 @@ class Note:
                     note.done.update({name: dict(one) for name, one in kept["done"].items() if name in there})
                     return note
             except (BadModel, KeyError, TypeError, ValueError, AttributeError):
-                pass  # damaged: nothing is known to be whole
+                pass  # a damaged note: no file counts as finished
             if not overwrite:
                 raise BadInput(f"{out} holds another conversion, which broke off. To begin anew: --overwrite")
         if there and not overwrite:
             raise BadInput(f"{out} is not empty. Name another folder, or replace the model in it with --overwrite")
-        for name in (CARD, CONFIG, *WEIGHTS, *(f"{part}.safetensors" for part in PARTS)):  # what describes it first
+        # descriptions first, so that a kill in between leaves no model with missing weights
+        for name in (CARD, CONFIG, *WEIGHTS, *(f"{part}.safetensors" for part in PARTS)):
             (out / name).unlink(missing_ok=True)
         for shard in out.glob("model-*-of-*.safetensors"):
             shard.unlink()
@@ -238,19 +254,20 @@ class Note:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """Of all parts that are written."""
+        """Fingerprints of all finished parts."""
         return {part: one for parts in self.done.values() for part, one in parts.items()}
 
     def add(self, name: str, fingerprints: dict[str, str]) -> None:
-        """A file is whole."""
+        """Add a finished file."""
         self.done[name] = fingerprints
         self._save()
 
     def remove(self) -> None:
-        """All is done."""
+        """Remove the note of a finished conversion."""
         self.path.unlink()
 
     def _save(self) -> None:
+        # atomic: a kill while the note is written leaves the note before it
         with atomic_write(self.path) as file:
             file.write(json.dumps({"key": self.key, "done": self.done}).encode())
 
@@ -265,10 +282,10 @@ def convert_model(
     overwrite: bool = False,
     listener: Listener = ignore,
 ) -> dict[str, Any]:
-    """Write a model, by name or folder, into the folder `out`; facts of the result.
+    """Convert a model, by name or folder, into the folder `out`; return facts about the result.
 
-    `precision` is fp32, fp16 or bf16, None leaves all as it is; `to` is native or huggingface; `config` is the
-    config.json that describes original files of no published model. A conversion that broke off goes on.
+    `precision` is fp32, fp16 or bf16, None keeps the types; `to` is native or huggingface; `config` is a config.json
+    for original files of an unpublished model. An interrupted conversion is resumed.
     """
     if to not in list(Format):
         raise BadInput(f"--to is one of {', '.join(Format)}, got {to!r}")

@@ -52,6 +52,7 @@ def pull(
     """
     from huggingface_hub import constants
 
+    # all names are checked before the network and the disk are touched
     cached = CachedRepository(_repository(name), cache_dir or default_cache())
     revision = revision or NEWEST
     if not _REVISION.fullmatch(revision) or ".." in revision:  # it becomes a path in the cache
@@ -59,6 +60,7 @@ def pull(
     if offline or constants.HF_HUB_OFFLINE:
         return _check_offline(name, cached, revision, listener)
     hub = Remote(cached.name, revision, (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/"))
+    # the lock spans checks and downloads: two processes would append to the same partial file
     with cached.lock(), _quiet_library():
         return _Pull(name, hub, cached, listener).run()
 
@@ -70,13 +72,14 @@ def find_pulled(name: str, *, cache_dir: Path | None = None, revision: str | Non
     """
     try:
         cached = CachedRepository(_repository(name), cache_dir or default_cache())
-    except JukectlError:
+    except JukectlError:  # no published model and no repository: then it was not pulled either
         return None
     return cached.find_any() if revision is None else cached.find(revision)
 
 
 def _repository(name: str) -> str:
     """Return the repository of a published model, or `name` itself if it is a repository."""
+    # short names first; none of them is a valid repository, since it has no owner
     published = PUBLISHED.get(name)
     if published and not published.repository:
         raise BadModel(f"{name} is not on the hub. {published.how_to_get}")
@@ -100,6 +103,7 @@ def _check_offline(name: str, cached: CachedRepository, revision: str, listener:
             f"{name} is not complete in {cached.cache} at revision {revision}, and nothing is fetched offline. "
             f"{way_out}"
         )
+    # without links and without a record of an earlier check nothing is known of a file: it is accepted as it is
     known = {one: cached.known_digest(folder / one) for one in names}
     files = [HubFile(one, folder.name, hash_, (folder / one).stat().st_size) for one, hash_ in known.items() if hash_]
     for file, seen in _metered(files, f"checking {name}", listener):
@@ -119,6 +123,7 @@ def _metered(files: Sequence[HubFile], stage: str, listener: Listener) -> Iterat
 
         def seen(count: int, name: str = file.name, before: int = before) -> None:
             nonlocal shown
+            # sizes may be unknown, so the sum may be too small: never report more than the total
             megabytes = min(round((before + count) / 1e6), total)
             if (megabytes, name) != shown:  # a call for each piece that arrives, but a report for each megabyte
                 shown = megabytes, name
@@ -148,6 +153,7 @@ class _Pull:
             )
         # all other files are those of this commit, even if the branch moves on in the meantime
         commit = config.commit
+        # each repository has some of these names; a missing one is no error
         vocabulary = [file for name in VOCABULARY if (file := self.hub.look_up(name, commit))]
         weights = next((file for name in WEIGHTS if (file := self.hub.look_up(name, commit))), None)
         if weights is None:
@@ -177,6 +183,7 @@ class _Pull:
         """Download those of the files that are missing or damaged."""
         checked = _metered(files, f"checking {self.name}", listener)
         missing = [file for file, seen in checked if not self.cached.check(file, seen)]
+        # before the first byte, instead of an error after hours
         self._check_room(missing)
         for file, seen in _metered(missing, f"fetching {self.name}", listener):
             self._fetch_one(file, seen)
@@ -193,6 +200,7 @@ class _Pull:
 
     def _fetch_one(self, file: HubFile, seen: Seen) -> None:
         """Download one file, trying again as long as there is progress; keep it only with the right hash."""
+        # bytes of an earlier run are in this file already; a wrong start is found out by the hash at the end
         partial = self.cached.partial(file)
         listener = self.listener if (file.size or 0) > _LARGE else ignore
         _, checking = next(_metered([file], f"checking {file.name}", listener))
@@ -212,6 +220,7 @@ class _Pull:
                 if digest(partial, file.digest, checking) == file.digest:
                     self.cached.place(file)
                     return
+                # nothing of it can be trusted, since a hash does not tell which bytes are wrong: start from zero
                 partial.unlink()
                 left -= 1
                 if not left:

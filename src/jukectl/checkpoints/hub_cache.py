@@ -80,6 +80,7 @@ def digest(path: Path, like: str, seen: Seen) -> str:
     if len(like) == 64:  # a large file, stored by Git LFS
         sha = hashlib.sha256()
     else:
+        # git prefixes the content with its kind and length; SHA-1 is the hub's choice, and detects damage at least
         sha = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as file:
         while piece := file.read(_READ):
@@ -174,6 +175,7 @@ class CachedRepository:
 
     def files(self, snapshot: Path) -> tuple[str, ...] | None:
         """Return the names of a snapshot's files; None if one is missing or has another size than when verified."""
+        # sizes only: this runs at each start, and hashing a model takes a minute
         weights = next((name for name in WEIGHTS if (snapshot / name).is_file()), None)
         if weights is None:
             return None
@@ -191,6 +193,7 @@ class CachedRepository:
 
     def known_digest(self, path: Path) -> str | None:
         """Return the hash that a file should have according to the cache itself."""
+        # a blob's name is its hash, so a link tells it
         linked = path.readlink().name if path.is_symlink() else ""
         mark = self._marks.get(f"{path.parent.name}/{path.name}")
         return linked if is_digest(linked) else mark and mark.digest
@@ -212,6 +215,7 @@ class CachedRepository:
             if digest(path, file.digest, seen) == file.digest:
                 self._note(file, mark)
                 return True
+        # both names: a link without its blob would look like a missing file, and a blob would be linked again
         path.unlink(missing_ok=True)
         blob.unlink(missing_ok=True)
         return False
@@ -227,6 +231,7 @@ class CachedRepository:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         try:
+            # relative, so that the cache may be moved or mounted elsewhere
             path.symlink_to(os.path.relpath(blob, path.parent))
         except OSError:  # Windows allows links to few users: then the file itself is the snapshot's, as in the library
             blob.replace(path)

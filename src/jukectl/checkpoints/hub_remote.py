@@ -43,9 +43,11 @@ class Remote:
         """Return a file's hash and size; None if the repository has no such file."""
         from huggingface_hub import constants, get_hf_file_metadata
 
+        # an error that a user can mend ends the loop at once; only Trouble is tried again
         for left in reversed(range(TRIES)):
             try:
                 with self._translated_errors():
+                    # by revision for the first file, which tells the commit; by commit for all others
                     url = self._url(name, commit or self.revision)
                     about = get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT, **_WHO)
                 break
@@ -73,7 +75,7 @@ class Remote:
 
         have = length(partial)
         if have and have == file.size:
-            return
+            return  # complete, but killed before its hash was computed
         # identity: hash and ranges are those of the uncompressed bytes
         headers = {**build_hf_headers(**_WHO), "Accept-Encoding": "identity"}
         if have:
@@ -98,8 +100,10 @@ class Remote:
                     seen(have)
                     if len(wanted) < len(piece):
                         break
+                # on disk before the next request asks for the rest
                 out.flush()
                 os.fsync(out.fileno())
+        # a connection that closes in the middle is no error of the client's where no length was announced
         if file.size is not None and have < file.size:
             raise Trouble("the connection closed early")
 
@@ -116,6 +120,7 @@ class Remote:
         where = f"{self.repository} on {self.endpoint}"
         try:
             yield
+        # from the specific to the general: the library's errors are subclasses of HfHubHTTPError, and that of OSError
         except errors.GatedRepoError as error:
             raise BadModel(
                 f"{where} wants its terms accepted first: do so on its page, then log in with: hf auth login"
@@ -129,7 +134,7 @@ class Remote:
             raise BadModel(f"{where} has no revision {self.revision!r}. Leave out --revision for the newest") from error
         except errors.HfHubHTTPError as error:
             status = error.response.status_code
-            if status == 404:
+            if status == 404:  # neither repository nor revision is missing, as those have errors of their own
                 raise FileNotFoundError from error
             if status in _TRY_AGAIN:
                 raise Trouble(f"it answers with status {status}") from error
@@ -137,7 +142,7 @@ class Remote:
                 f"{where} is refused: it answers with status {status}. A login may be out of date: hf auth login"
             ) from error
         except OSError as error:
-            if error.errno in _DISK:
+            if error.errno in _DISK:  # of the disk; all other OSErrors in these blocks are of the network
                 raise CannotWrite(
                     f"cannot write {error.filename or 'the download'}: {error.strerror}. What has arrived is kept: "
                     "make room and run the same again, or choose another place with --cache-dir"

@@ -1,4 +1,7 @@
-"""A model in Hugging Face layout: config.json, and all parts' tensors in one file or in shards with an index."""
+"""Models in Hugging Face layout: config.json, and the tensors of all parts in one file or in shards with an index.
+
+"The port" is the Jukebox model of transformers 4, which defines the names and configurations of this layout.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,55 +27,56 @@ from jukectl.vqvae.config import VQVAEConfig
 
 
 def is_huggingface(folder: Path) -> bool:
-    """Whether a folder looks like one."""
+    """Return True for a folder that looks like a model in this layout."""
     return (folder / CONFIG).is_file() and any((folder / name).exists() for name in WEIGHTS)
 
 
 @dataclass(frozen=True)
 class HuggingFaceLayout(Layout):
-    """A folder as the port saves a model, or as the hub's cache holds it."""
+    """A folder as the port saves a model, or a snapshot in the hub's cache."""
 
     path: Path
 
     @cached_property
     def config(self) -> PortConfig:
-        """What config.json says."""
+        """Configuration in config.json."""
         return read_config(self.path / CONFIG)
 
     @cached_property
     def card(self) -> ModelCard:
-        """From config.json, and the word lists where there are any."""
+        """Card from config.json, with the word lists beside it."""
         config = self.config
         return card_of(_name(self.path), config, self.path)
 
     def has(self, part: str) -> bool:
-        """Whether config.json has it."""
+        """Return True if config.json has the part."""
         return part == VQVAE_PART or Level.parse(part) in self.config.priors
 
     def files(self, part: str) -> tuple[Path, ...]:
-        """Config, index, and the shards that hold something of the part."""
+        """Return config, index, and the shards that hold tensors of the part."""
         prefix = port_prefix(part)
         shards = {file.path for name, file in self._files.items() if name.startswith(prefix)}
+        # the fingerprint of one prior must not change with the shards of another
         return (self.path / CONFIG, self._listed, *sorted(shards))
 
     def weights(self, part: str, wanted: Mapping[str, Shape], others: Collection[str] = ()) -> Weights:
-        """By the port's names, less the part's prefix."""
+        """Return tensors found by the port's names, without the part's prefix."""
         prefix, config = port_prefix(part), config_of(self.card, part)
-        self._check_prefixes()
+        self._check_prefixes()  # for the whole file, since a tensor of no part would otherwise never be noticed
         names = port_names(config)
         left_out = {prefix + name for ours in others for name in names(ours)}
         found = {
             name.removeprefix(prefix): Place(file, name, file_content[name])
             for file, file_content in self._content(prefix).items()
             for name in file_content
-            if name.startswith(prefix) and name not in left_out
+            if name.startswith(prefix) and name not in left_out  # other parts share the files
         }
         misfit = f"{self._listed} does not fit its {CONFIG}, in {prefix.rstrip('.')}"
         return matched(wanted, found, names, misfit, first_rows_of(config))
 
     @cached_property
     def _listed(self) -> Path:
-        """The index, or the one file."""
+        """Index, or the only weight file."""
         for name in WEIGHTS:
             if (self.path / name).exists():
                 return self.path / name
@@ -80,30 +84,35 @@ class HuggingFaceLayout(Layout):
 
     @cached_property
     def _files(self) -> Mapping[str, TensorFile]:
-        """The file of each tensor, as the index has it."""
-        if not is_index(self._listed.name):
+        """File of each tensor according to the index."""
+        if not is_index(self._listed.name):  # a single file is its own index
             file = _file(self._listed)
             return dict.fromkeys(file.describe(), file)
+        # a large file of thousands of names: read once, as a cached property
         listed = read_json(self._listed).get("weight_map")
         if not isinstance(listed, dict) or not listed:
             raise BadModel(f"{self._listed} is no index of weights: it has no weight_map")
+        # dict.fromkeys: an index of thousands of tensors names a few shards, each of which is checked once
         files = {shard: _file(self._shard(shard)) for shard in dict.fromkeys(map(str, listed.values()))}
         return {name: files[str(shard)] for name, shard in listed.items()}
 
     def _shard(self, name: str) -> Path:
-        """A shard's path; BadModel for a name that leads out of the folder, or to nothing."""
+        """Return a shard's path. Raise BadModel for a name that leads out of the folder, or to no file."""
+        # names of files beside the index only: an index must not make jukectl read any other file of the user's
         if not name.endswith((".bin", ".safetensors")) or any(one in name for one in '/\\:\0"'):
             raise BadModel(f"{self._listed} is refused: it names {name[:80]!r}, which is no weight file beside it")
+        # before any tensor is looked for, so that an incomplete download is called by its name
         if not (self.path / name).is_file():
             raise BadModel(f"{self._listed} names {name}, which is missing: the model is incomplete")
         return self.path / name
 
     def _content(self, prefix: str) -> Mapping[TensorFile, Mapping[str, Described]]:
-        """What is in each file that has something of a part; BadModel where that is not what the index says."""
+        """Return the content of each file with tensors of a part. Raise BadModel if the index disagrees."""
         content = {}
         for file in dict.fromkeys(file for name, file in self._files.items() if name.startswith(prefix)):
             described = file.describe()
             indexed = {name for name, one in self._files.items() if one == file}
+            # both directions: an incomplete shard, and one of another model, would otherwise surface as odd tensors
             if missing := sorted(indexed - described.keys()):
                 raise BadModel(f"{file.path} is without {missing[0]}, which {self._listed.name} says is in it")
             if spare := sorted(described.keys() - indexed):
@@ -112,7 +121,7 @@ class HuggingFaceLayout(Layout):
         return content
 
     def _check_prefixes(self) -> None:
-        """BadModel for a tensor of no part."""
+        """Raise BadModel for a tensor that belongs to no part."""
         known = (port_prefix(VQVAE_PART), *(port_prefix(level.label) for level in self.config.priors))
         for name in self._files:
             if not name.startswith(known):
@@ -120,7 +129,8 @@ class HuggingFaceLayout(Layout):
 
 
 def card_of(name: str, config: PortConfig, folder: Path) -> ModelCard:
-    """A model's card from a config.json, with the word lists that lie in `folder`."""
+    """Make a model's card from a config.json and the word lists in `folder`."""
+    # config.json has neither licence nor summary: a model of a published size is taken for that model
     published = PUBLISHED.get(published_as(config.priors) or "")
     return ModelCard(
         name=name,
@@ -128,33 +138,37 @@ def card_of(name: str, config: PortConfig, folder: Path) -> ModelCard:
         summary=published.summary if published else "",
         vqvae=config.vqvae,
         priors=config.priors,
+        # a set for each level: the top of 1b-lyrics has other names than its upsamplers
         vocabularies=read_vocabularies(folder, config.priors),
         sampling={level.label: {"advance": advance} for level, advance in config.advance.items()},
     )
 
 
 def port_prefix(part: str) -> str:
-    """What the names of a part's tensors begin with: the port counts its priors from the top."""
+    """Return the prefix of a part's tensors; the port counts its priors from the top, our levels from the bottom."""
     return "vqvae." if part == VQVAE_PART else f"priors.{TOP_DOWN.index(Level.parse(part))}."
 
 
 def port_names(config: VQVAEConfig | PriorConfig) -> Callable[[str], Sequence[str]]:
-    """The port's names for a part's tensors, after its prefix; of tied ones a file may hold either."""
+    """Return the port's names for a part's tensors, after its prefix; of tied ones a file may hold either or both."""
     if isinstance(config, VQVAEConfig):
         of_vqvae = port_of_vqvae(config)
         return lambda ours: (of_vqvae(ours),)
     if not config.tied_head:
         return lambda ours: (port_of_prior(ours),)
+    # without merged vocabularies the port ties embedding and head, and saves one of the two or both
     tied = (port_of_prior("codes.weight"), port_of_prior("head"))
     return lambda ours: tied if ours == "codes.weight" else (port_of_prior(ours),)
 
 
 def _file(path: Path) -> TensorFile:
+    # by suffix, as the index names them: the content is then checked by the reader of that format
     return SafetensorsFile(path) if path.suffix == ".safetensors" else TorchFile(path)
 
 
 def _name(folder: Path) -> str:
-    """What to call a model: by its folder, or in the hub's cache by its repository."""
+    """Return a model's name: that of its folder, or of its repository in the hub's cache."""
+    # .../models--owner--name/snapshots/COMMIT: the folder's own name is a hash
     if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
         return folder.parent.parent.name.rpartition("--")[2]
     return folder.resolve().name

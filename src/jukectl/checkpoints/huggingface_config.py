@@ -1,7 +1,7 @@
-"""The config.json of a Hugging Face folder to our configs, and back.
+"""Translation between the config.json of a Hugging Face folder and our configurations.
 
-Its priors count from the top: `prior_0` is the top prior. What is absent has the default of the port's own classes.
-What our models cannot be is refused, with its key.
+Its priors count from the top: `prior_0` is the top prior. Missing keys have the defaults of the port's classes. Values
+that our models do not support are refused with their key.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +29,10 @@ from jukectl.vqvae.config import VQVAEConfig
 
 MODEL_TYPE = "jukebox"
 DEEPEST = 1_024  # layers; the largest published model has 79
-HOP_FRACTIONS = (0.125, 0.5, 0.5)  # from the top down
+HOP_FRACTIONS = (0.125, 0.5, 0.5)  # from the top down; other code lists them from the bottom up
 DENSE = "full_dense_attention"
+# Orders of attention layers by the port's names: factored attention alone (2 in the originals), with attention to an
+# encoder (10), with attention to lyric tokens in the same sequence (12).
 PATTERNS: Mapping[str, Callable[[int], tuple[AttentionKind, ...]]] = {  # by depth
     DENSE: lambda depth: (AttentionKind.DENSE,),
     "raw_column_previous_row_attention": lambda depth: FACTORED,
@@ -43,25 +45,29 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True)
 class PortConfig:
-    """What a config.json says of a model."""
+    """Configuration of a model, as in a config.json."""
 
     vqvae: VQVAEConfig
     priors: Mapping[Level, PriorConfig]
-    advance: Mapping[Level, float]  # how far a window moves on, in contexts
+    advance: Mapping[Level, float]  # of a window, as a fraction of the context
 
 
 def read_config(path: Path) -> PortConfig:
-    """What a config.json says; BadModel names what is wrong in it, or what our models cannot be."""
+    """Read a config.json. Raise BadModel with the key that is wrong or unsupported."""
     fields = Fields(read_json(path), str(path))
+    # a file without `model_type` counts if it has one of the keys that only Jukebox models have
     kind = fields.values.get("model_type", MODEL_TYPE)
     if kind != MODEL_TYPE or not {"vqvae_config", "prior_config_list", "prior_0"} & fields.values.keys():
         raise BadModel(f"{path} describes no Jukebox model")
+    # without it priors have no labels at all, and so no tensors for artist, genre and timing
     if not fields.flag("metadata_conditioning", True):
         raise fields.wrong("metadata_conditioning", "true")
     codec = fields.object("vqvae_config")
     vqvae = _made(codec, lambda: _vqvae(codec, fields.whole("sampling_rate", 44_100)))
     count = fields.whole("nb_priors", len(Level), least=0, most=len(Level))
+    # fewer than three priors are a model too: the missing ones are the lowest levels
     levels = {level: _prior_fields(fields, index) for index, level in enumerate(TOP_DOWN[:count])}
+    # it may be at the top level, in the codec's part, or in both
     advance = _fractions(fields if "hop_fraction" in fields else codec)
     return PortConfig(
         vqvae,
@@ -71,7 +77,7 @@ def read_config(path: Path) -> PortConfig:
 
 
 def _made(fields: Fields, make: Callable[[], _Made]) -> _Made:
-    """A config, with what it says of its values told as BadModel."""
+    """Make a configuration. Raise what its checks report as BadModel."""
     try:
         return make()
     except (ValueError, OverflowError) as error:
@@ -79,7 +85,7 @@ def _made(fields: Fields, make: Callable[[], _Made]) -> _Made:
 
 
 def _prior_fields(fields: Fields, index: int) -> Fields:
-    """Those of one prior, from a list or from a key of its own: the port writes the one, and also reads the other."""
+    """Return the fields of one prior, from a list or from its own key: the port writes one form and reads the other."""
     listed = fields.values.get("prior_config_list")
     if listed is None:
         return fields.object(f"prior_{index}")
@@ -98,19 +104,22 @@ def _fractions(fields: Fields) -> list[float]:
 
 
 def _only(fields: Fields, key: str, value: Any, why: str) -> None:
-    """BadModel where a key has another value than the only one that our models can be."""
+    """Raise BadModel if a key has any value but the only one that our models support."""
     if fields.values.get(key, value) != value:
         raise BadModel(f"{fields.where}: {key} is {fields.values[key]!r:.80}, but {why}")
 
 
 def _vqvae(fields: Fields, sample_rate: int) -> VQVAEConfig:
     levels = len(Level)
+    # each check names the key and the only value, instead of a misfit of tensors later
     _only(fields, "levels", levels, f"models here have {levels} levels")
-    _only(fields, "conv_input_shape", 1, "models here hear one channel")
+    _only(fields, "conv_input_shape", 1, "models here are mono")
     _only(fields, "act_fn", "relu", "codecs here have relu alone")
+    # width and depth of the residual stacks at each level are multiples of a common one; null stands for 1
     unscaled = fields.values.get("multipliers", (2, 1, 1)) is None
     multipliers = (1,) * levels if unscaled else fields.wholes("multipliers", (2, 1, 1), count=levels, most=64)
     width, depth = fields.whole("res_conv_width", 32, most=2**14), fields.whole("res_conv_depth", 4, most=64)
+    # the limits on sizes are far above any model: they keep a forged file from describing terabytes
     return VQVAEConfig(
         sample_rate=sample_rate,
         downs=fields.wholes("res_downs_t", (3, 2, 2), count=levels, most=16),
@@ -127,18 +136,21 @@ def _vqvae(fields: Fields, sample_rate: int) -> VQVAEConfig:
 
 
 def _cycle(fields: Fields) -> int | None:
+    # null: dilation grows through the whole stack
     if fields.values.get("res_dilation_cycle") is None:
         return None
     return fields.whole("res_dilation_cycle", 1, most=DEEPEST)
 
 
 def _prior(fields: Fields, level: Level, vqvae: VQVAEConfig, model: Fields) -> PriorConfig:
-    """One prior's config. What `model`, the whole file, says of rate, times and genres holds for all priors."""
+    """Return one prior's configuration. Timing and genre slots are those of `model`, the whole file."""
     codes = fields.whole("music_vocab_size", 2_048, most=2**16)
+    # two keys for one number; a difference would make codes without an embedding
     if codes != vqvae.codebook_size:
         raise BadModel(
             f"{fields.where}: music_vocab_size is {codes}, but the codec has {vqvae.codebook_size} (nb_discrete_codes)"
         )
+    # genres first, then artists
     genres, artists = fields.wholes("metadata_dims", (604, 7_898), count=2)
     width, depth = fields.whole("hidden_size", 2_048, most=2**17), fields.whole("num_layers", 72, most=DEEPEST)
     return PriorConfig(
@@ -154,23 +166,25 @@ def _prior(fields: Fields, level: Level, vqvae: VQVAEConfig, model: Fields) -> P
         artists=artists,
         genres=genres,
         genre_slots=model.whole("max_nb_genres", 5, most=1_024),
+        # the port ignores the timing labels of upsamplers, as the original does
         timing=_timing(model) if level is Level.TOP else None,
         conditioner=None if level is Level.TOP else _conditioner(fields, level, vqvae),
         lyrics=_lyrics(fields),
         pattern=_pattern(fields, depth),
+        # without merged vocabularies the port ties the head to the embedding
         tied_head=not fields.flag("merged_decoder", True),
         **_stack(fields),
     )
 
 
 def _stack(fields: Fields) -> dict[str, Any]:
-    """What a prior and its lyrics encoder have in common."""
+    """Return the fields that a prior and its lyrics encoder share."""
     _only(fields, "act_fn", "quick_gelu", "priors here have quick_gelu alone")
     return {
         "attention_ratio": fields.number("attention_multiplier", 0.25, most=64),
         "mlp_ratio": fields.number("mlp_multiplier", 1.0, most=64),
         "scale_residuals": fields.flag("attn_res_scale", False),
-        "init_scale": fields.number("init_scale", 0.2) or 1.0,  # of no account once the model is trained
+        "init_scale": fields.number("init_scale", 0.2) or 1.0,  # no effect on trained weights, but must be above 0
     }
 
 
@@ -179,10 +193,12 @@ def _pattern(fields: Fields, depth: int) -> tuple[AttentionKind, ...]:
     if not isinstance(name, str) or name not in PATTERNS:
         raise fields.wrong("attention_pattern", f"one of {', '.join(PATTERNS)}")
     pattern = PATTERNS[name](depth)
+    # a model too shallow for its first special layer equals plain factored attention: then the configurations are equal
     return FACTORED if all(kind is FACTORED[layer % 3] for layer, kind in enumerate(pattern)) else pattern
 
 
 def _timing(model: Fields) -> TimingConfig:
+    # min_duration 0, as in some files, shifts the bins of the total length: it must be kept as it is
     return TimingConfig(
         bins=model.whole("timing_dims", 64),
         min_seconds=model.number("min_duration", 0),
@@ -191,7 +207,7 @@ def _timing(model: Fields) -> TimingConfig:
 
 
 def _conditioner(fields: Fields, level: Level, vqvae: VQVAEConfig) -> ConditionerConfig:
-    index = TOP_DOWN.index(level)  # the port takes the entry of its own level's number
+    index = TOP_DOWN.index(level)  # the port uses the entry of the prior's own number, counted from the top
     config = ConditionerConfig(
         width=fields.whole("res_conv_width", 128, most=2**14),
         depth=fields.whole("res_conv_depth", 3, most=64),
@@ -203,6 +219,7 @@ def _conditioner(fields: Fields, level: Level, vqvae: VQVAEConfig) -> Conditione
         hidden_multiplier=fields.whole("res_convolution_multiplier", 1, most=64),
         codebook_size=vqvae.codebook_size,
     )
+    # the conditioner must upsample by exactly the ratio of the codec's levels, or its output has another length
     if config.ratio != vqvae.ratio(level):
         raise BadModel(
             f"{fields.where}: res_downs_t[{index}] and res_strides_t[{index}] make {config.ratio} {level.label} codes "
@@ -212,12 +229,15 @@ def _conditioner(fields: Fields, level: Level, vqvae: VQVAEConfig) -> Conditione
 
 
 def _lyrics(fields: Fields) -> LyricsConfig | None:
+    # 0 lyric tokens: no lyrics. Otherwise `is_encoder_decoder` selects one stack (true) or a separate encoder (false),
+    # contrary to what its name says
     characters = fields.whole("nb_relevant_lyric_tokens", 384, least=0)
     merged = fields.flag("is_encoder_decoder", True)
     if not characters:
         if merged:
             raise fields.wrong("nb_relevant_lyric_tokens", "over 0 where is_encoder_decoder is true")
         return None
+    # defaults would describe an encoder of 2,048 x 72, which is in no file: better to name the missing key
     if not merged and fields.values.get("encoder_config") is None:
         raise BadModel(f"{fields.where}: encoder_config is missing, where there are lyrics beside the codes")
     encoder = fields.object("encoder_config")
@@ -227,14 +247,15 @@ def _lyrics(fields: Fields) -> LyricsConfig | None:
         alphabet=fields.whole("lyric_vocab_size", 80),
         encoder=None if merged else _made(encoder, lambda: _encoder(encoder)),
         loss_share=fields.number("encoder_loss_fraction", 0.4),
-        drawable=merged,
+        drawable=merged,  # one stack: the head covers both vocabularies, and nothing masks the lyric part
         alignment_layer=layer,
         alignment_head=head,
     )
 
 
 def _shown(fields: Fields) -> tuple[int | None, int]:
-    """The layer and head that show the alignment; none where the model has no such layer."""
+    """Return the layer and head whose attention follows the words; None if the model has no such layer."""
+    # the defaults are those of 5b-lyrics, which files of smaller models may hold although they have no such layer
     layer = fields.whole("alignment_layer", 68, least=0)
     head = fields.whole("alignment_head", 2, least=0)
     depth, heads = fields.whole("num_layers", 72, most=DEEPEST), fields.whole("n_heads", 2)
@@ -258,19 +279,22 @@ def _encoder(fields: Fields) -> EncoderConfig:
 
 
 def write_config(config: PortConfig) -> dict[str, Any]:
-    """A config.json for the port; BadModel where the port has nothing like this model."""
+    """Return a config.json for the port. Raise BadModel if the port has no such model."""
     count = len(config.priors)
+    # the port numbers priors from the top without gaps
     if set(config.priors) != set(TOP_DOWN[:count]):
         raise _unknown("a prior without the ones above it")
+    # one number for all priors there; unused slots are empty, so the largest serves all
     if len({prior.genre_slots for prior in config.priors.values()}) > 1:
         slots = max(prior.genre_slots for prior in config.priors.values())
     else:
         slots = next((prior.genre_slots for prior in config.priors.values()), 1)
-    top = config.priors.get(Level.TOP)
+    top = config.priors.get(Level.TOP)  # absent from a codec alone, which is a model too
     if top is not None and top.timing is None:
-        raise _unknown("a top prior that is not told its place in the song")
+        raise _unknown("a top prior without timing")
     timing = top.timing if top is not None and top.timing is not None else TimingConfig()
     fractions = [config.advance.get(level, default) for level, default in zip(TOP_DOWN, HOP_FRACTIONS, strict=True)]
+    # `hop_fraction` is in two places of the port's own files
     return {
         "architectures": ["JukeboxModel"],
         "model_type": MODEL_TYPE,
@@ -295,6 +319,7 @@ def _unknown(what: str) -> BadModel:
 
 
 def _vqvae_values(config: VQVAEConfig) -> dict[str, Any]:
+    # the port scales widths and depths by common multipliers: find them from the depths, and check the widths
     unit = gcd(*config.depths)
     multipliers = [depth // unit for depth in config.depths]
     width = config.widths[0] // multipliers[0]
@@ -323,6 +348,7 @@ def _vqvae_values(config: VQVAEConfig) -> dict[str, Any]:
 
 
 def _convolutions(growth: int, cycle: int | None, hidden: float, scaled: bool) -> dict[str, Any]:
+    # ours may be fractions, as in small codecs; the port multiplies channels by a whole number
     if hidden != int(hidden):
         raise _unknown(f"convolutions whose inner width is {hidden} of the outer one: it must be a whole number of it")
     return {
@@ -335,6 +361,7 @@ def _convolutions(growth: int, cycle: int | None, hidden: float, scaled: bool) -
 
 def _prior_values(config: PriorConfig, index: int, vqvae: VQVAEConfig) -> dict[str, Any]:
     conditioner, lyrics = config.conditioner, config.lyrics
+    # what our own models have and the port has not is refused with a sentence each
     if lyrics and lyrics.apart:
         raise _unknown("prior that reads lyrics apart from the codes by the same blocks")
     if config.midi:
@@ -347,6 +374,7 @@ def _prior_values(config: PriorConfig, index: int, vqvae: VQVAEConfig) -> dict[s
         raise _unknown("prior whose blocks are scaled for fewer blocks than there are")
     if lyrics and not lyrics.encoder and not lyrics.drawable:
         raise _unknown("prior in one sequence with lyrics that draws no characters for codes")
+    # all levels' values stand in each prior's part, and each conditioner's replaces the entry of its own number
     downs, strides = list(vqvae.downs), list(vqvae.strides)
     values: dict[str, Any] = {}
     if conditioner is not None:
@@ -364,13 +392,14 @@ def _prior_values(config: PriorConfig, index: int, vqvae: VQVAEConfig) -> dict[s
         values |= {"alignment_layer": lyrics.alignment_layer, "alignment_head": lyrics.alignment_head}
     return {
         "model_type": "jukebox_prior",
-        "level": index,
+        "level": index,  # from the top, unlike the numbers in original file names
         "music_vocab_size": config.codebook_size,
         "metadata_dims": [config.genres, config.artists],
         "n_ctx": config.context,
         "res_downs_t": downs,
         "res_strides_t": strides,
         "merged_decoder": not config.tied_head,
+        # true for one stack, see `_lyrics`
         "is_encoder_decoder": lyrics is not None and lyrics.encoder is None,
         "nb_relevant_lyric_tokens": lyrics.characters if lyrics else 0,
         **({"lyric_vocab_size": lyrics.alphabet, "encoder_loss_fraction": lyrics.loss_share} if lyrics else {}),
@@ -382,6 +411,7 @@ def _prior_values(config: PriorConfig, index: int, vqvae: VQVAEConfig) -> dict[s
 
 def _encoder_values(lyrics: LyricsConfig, config: PriorConfig) -> dict[str, Any]:
     assert lyrics.encoder is not None
+    # the encoder is a prior too in the port, of lyric tokens in place of codes
     return {
         "model_type": "jukebox_prior",
         "n_ctx": lyrics.characters,
@@ -396,7 +426,7 @@ def _encoder_values(lyrics: LyricsConfig, config: PriorConfig) -> dict[str, Any]
 def _stack_values(config: PriorConfig | EncoderConfig, stack: StackConfig) -> dict[str, Any]:
     return {
         "act_fn": "quick_gelu",
-        "mask": True,  # without which its attention would see what comes
+        "mask": True,  # causal; the port's default is not
         "hidden_size": config.width,
         "num_layers": config.depth,
         "n_heads": config.heads,
@@ -410,9 +440,9 @@ def _stack_values(config: PriorConfig | EncoderConfig, stack: StackConfig) -> di
 
 
 def _named(kinds: Sequence[AttentionKind]) -> str:
-    """The pattern that gives these kinds of attention."""
+    """Return the port's name of an order of attention layers."""
     for name, pattern in PATTERNS.items():
         order = pattern(len(kinds))
         if name != DENSE and all(kind is order[layer % len(order)] for layer, kind in enumerate(kinds)):
-            return name  # the dense one has a name, but the port cannot make it
+            return name  # never the dense one: it has a name, but constructing it fails in the port
     raise _unknown(f"prior with this order of attention: {', '.join(dict.fromkeys(map(str, kinds)))}")

@@ -1,4 +1,4 @@
-"""How a folder holds a model: what every format of them has in common, and our own."""
+"""Layouts of model folders: the interface that all formats share, and the native format."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
@@ -19,44 +19,45 @@ from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
 
 VQVAE_PART = "vqvae"
+# levels from the bottom up, as files are listed; the codec first, since every command needs it
 PARTS = (VQVAE_PART, *(level.label for level in Level))
 
 
 class Layout(ABC):
-    """A folder with a model in one of the formats. Nothing is read before it is asked for."""
+    """A folder with a model in one of the formats. Files are read on request."""
 
     path: Path
 
     @property
     @abstractmethod
     def card(self) -> ModelCard:
-        """What the model is; BadModel where the folder does not tell."""
+        """Description of the model. Raises BadModel if the folder has none."""
 
     @abstractmethod
     def has(self, part: str) -> bool:
-        """Whether the model has a part: vqvae, top, middle or bottom."""
+        """Return True if the model has a part: vqvae, top, middle or bottom."""
 
     @abstractmethod
     def files(self, part: str) -> tuple[Path, ...]:
-        """The files that a part is made of, those that describe it among them."""
+        """Return the files of a part, including those that describe it: its fingerprint depends on all of them."""
 
     @abstractmethod
     def weights(self, part: str, wanted: Mapping[str, Shape], others: Collection[str] = ()) -> Weights:
-        """The wanted tensors of a part, by our names, strictly: BadModel where one is missing, or misshapen.
+        """Return the wanted tensors of a part, by our names. Raise BadModel if one is missing or has another shape.
 
-        `others` are tensors that may be there besides. Any more than these is BadModel too.
+        `others` are tensors that may also be there; any further one is BadModel too.
         """
 
 
 @dataclass(frozen=True)
 class NativeLayout(Layout):
-    """`model.toml` and one safetensors file a part, with our own names."""
+    """`model.toml` and one safetensors file for each part, with our own names."""
 
     path: Path
 
     @cached_property
     def card(self) -> ModelCard:
-        """What model.toml says; BadModel where there is none."""
+        """Content of model.toml. Raises BadModel if there is none."""
         file = self.path / CARD
         try:
             return ModelCard.parse(file.read_text(encoding="utf-8"), file)
@@ -66,53 +67,57 @@ class NativeLayout(Layout):
             ) from error
 
     def has(self, part: str) -> bool:
-        """Whether its file is there."""
+        """Return True if the part's file exists."""
         return self.file(part).exists()
 
     def file(self, part: str) -> Path:
-        """The weight file of a part."""
+        """Return the weight file of a part."""
         return self.path / f"{part}.safetensors"
 
     def files(self, part: str) -> tuple[Path, ...]:
-        """That file alone: the names in it are our own."""
+        """Return the weight file alone: names and shapes are in it."""
         return (self.file(part),)
 
     def weights(self, part: str, wanted: Mapping[str, Shape], others: Collection[str] = ()) -> Weights:
-        """As they are."""
+        """Return the tensors by the names that they have in the file."""
         file = SafetensorsFile(self.file(part))
-        left_out = set(others)
+        left_out = set(others)  # known tensors that this call does not load, so they do not count as unexpected
         found = {name: Place(file, name, one) for name, one in file.describe().items() if name not in left_out}
+        # native files hold one of two tied tensors, under the one name that we have for both
         return matched(wanted, found, lambda name: (name,), f"{file.path} does not fit its {CARD}")
 
 
 @lru_cache(maxsize=64)
 def shapes_of(config: VQVAEConfig | PriorConfig) -> Mapping[str, Shape]:
-    """The tensors of a part, by our names, from its config alone."""
-    with torch.device("meta"):
+    """Return the shapes of a part's tensors by our names, from its config alone."""
+    with torch.device("meta"):  # without memory; cached, since constructing 79 layers takes time all the same
         module = VQVAE(config) if isinstance(config, VQVAEConfig) else Prior(config)
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
 def config_of(card: ModelCard, part: str) -> VQVAEConfig | PriorConfig:
-    """The config of a part."""
+    """Return the config of a part."""
     if part == VQVAE_PART:
         return card.vqvae
-    level = Level.parse(part)
+    level = Level.parse(part)  # parts of priors are called by their levels
     if level not in card.priors:
         raise BadModel(f"the model {card.name} has no {part} prior")
     return card.priors[level]
 
 
 def part_weights(layout: Layout, part: str) -> Weights:
-    """All tensors of a part, unread, all seen to fit."""
+    """Return all tensors of a part, unread, after checking names and shapes."""
     return layout.weights(part, shapes_of(config_of(layout.card, part)))
 
 
 def first_rows_of(config: VQVAEConfig | PriorConfig) -> dict[str, int]:
-    """Of the tensors whose rows are in another order in foreign formats, the row there that is our first.
+    """Return, for tensors whose rows are in another order in foreign formats, the row there that is our first.
 
-    Where lyrics and codes share a table of ids, characters are the first there, and codes are here.
+    In the published one-stack model lyric tokens and codes share a table of ids. Its lyric tokens come first; ours come
+    last, so that codes have the same ids in every prior.
     """
+    # a separate encoder has its own table of characters: then there is nothing to reorder
     if isinstance(config, VQVAEConfig) or not config.lead or config.lyrics is None:
         return {}
+    # the embedding and the head; all other tensors have no rows for ids
     return dict.fromkeys(("codes.weight", "head"), config.lyrics.alphabet)

@@ -1,4 +1,4 @@
-"""A model as OpenAI published it: one .pth.tar file a part, which tells its tensors but not its configuration.
+"""Models as OpenAI published them: one .pth.tar file for each part, with tensors but without a usable configuration.
 
 The configuration is the published one whose tensors have these shapes, or that of a config.json beside the files.
 """
@@ -23,17 +23,18 @@ from jukectl.errors import BadModel
 from jukectl.prior.config import PriorConfig
 from jukectl.vqvae.config import VQVAEConfig
 
-SHARED = "5b"  # the folder of the codec and the upsamplers, which serve all models
-FOLDERS = {"1b_lyrics": "1b-lyrics", "5b_lyrics": "5b-lyrics", SHARED: "5b"}  # under one base folder, and the models
+SHARED = "5b"  # folder of the codec and the upsamplers, which all models share
+FOLDERS = {"1b_lyrics": "1b-lyrics", "5b_lyrics": "5b-lyrics", SHARED: "5b"}  # in the base folder, and their models
 
 
 def file_name(part: str) -> str:
-    """What a part's file is called: level 0 is the bottom."""
+    """Return the file name of a part; level 0 is the bottom."""
     return "vqvae.pth.tar" if part == VQVAE_PART else f"prior_level_{int(Level.parse(part))}.pth.tar"
 
 
 def is_original(folder: Path) -> bool:
-    """Whether a folder holds original files, or folders of them."""
+    """Return True for a folder of original files, or of folders with them."""
+    # directly in the folder, or one level below in a base folder as published
     places = (folder, *(folder / name for name in FOLDERS))
     return any((place / file_name(part)).is_file() for place in places for part in PARTS)
 
@@ -42,7 +43,7 @@ def is_original(folder: Path) -> bool:
 class OriginalLayout(Layout):
     """A folder of original files, or a base folder with those of one model.
 
-    `config` is a config.json that describes it, where it is none of the published models.
+    `config` is a config.json that describes an unpublished model.
     """
 
     path: Path
@@ -50,31 +51,33 @@ class OriginalLayout(Layout):
 
     @cached_property
     def card(self) -> ModelCard:
-        """From the shapes of the tensors, or from config.json; with the word lists that lie beside the files."""
+        """Card from the shapes of the tensors, or from config.json, with the word lists beside the files."""
         name, config = self._config
         return card_of(name, config, self.path)
 
     def has(self, part: str) -> bool:
-        """Whether its file is there."""
+        """Return True if the part's file exists."""
         return part in self._parts
 
     def files(self, part: str) -> tuple[Path, ...]:
-        """Its file, and what describes it."""
+        """Return the part's file and the config.json that describes it, if any."""
         return (*([self._described] if self._described else []), self._part(part))
 
     def weights(self, part: str, wanted: Mapping[str, Shape], others: Collection[str] = ()) -> Weights:
-        """By the original names."""
+        """Return tensors found by their original names."""
+        # the message differs: a user's config.json may be wrong, and a published configuration cannot
         misfit = f"does not fit {self._described}" if self._described else f"is not that of {self._config[0]}"
         return _weights(self._part(part), config_of(self.card, part), misfit, wanted, others)
 
     @cached_property
     def _parts(self) -> Mapping[str, Path]:
-        """The file of each part that is there. BadModel where there are several top priors to choose from."""
+        """File of each part. Raises BadModel if there are several top priors to choose from."""
         top = file_name(Level.TOP.label)
+        # a model's own folder has its top prior alone: the shared parts are in the folder beside it, as published
         places = [self.path, self.path.resolve().parent / SHARED]
         if not any((self.path / file_name(part)).is_file() for part in PARTS):  # a base folder
             models = [self.path / name for name in FOLDERS if (self.path / name / top).is_file()]
-            if len(models) > 1:
+            if len(models) > 1:  # any choice of ours would be a guess
                 names = ", ".join(map(str, models))
                 raise BadModel(f"{self.path} holds several models: give the folder of one of them: {names}")
             places = [*models, self.path / SHARED]
@@ -82,7 +85,7 @@ class OriginalLayout(Layout):
         for part in PARTS:
             there = [place / file_name(part) for place in places if (place / file_name(part)).is_file()]
             if there:
-                found[part] = there[0]
+                found[part] = there[0]  # the folder itself before the shared one
         return found
 
     def _part(self, part: str) -> Path:
@@ -92,18 +95,20 @@ class OriginalLayout(Layout):
 
     @property
     def _described(self) -> Path | None:
-        """The file that tells the configuration, where there is one."""
+        """The config.json that describes the files, if there is one."""
         beside = self.path / CONFIG
         return self.config or (beside if beside.is_file() else None)
 
     @cached_property
     def _config(self) -> tuple[str, PortConfig]:
-        """The model's name and configuration."""
+        """Name and configuration of the model."""
         if self._described:
             config = read_config(self._described)
+            # a config.json describes three priors, and the folder may hold fewer
             priors = {level: one for level, one in config.priors.items() if self.has(level.label)}
             return self.path.resolve().name, replace(config, priors=priors)
         name, priors = self.path.resolve().name, {}
+        # checked although there is one candidate: another codec's codes would be meaningless to these priors
         _recognised(self._part(VQVAE_PART), {"the published codec": CODEC})
         for level in TOP_DOWN:
             if not self.has(level.label):
@@ -120,10 +125,12 @@ _Config = TypeVar("_Config", VQVAEConfig, PriorConfig)
 
 
 def _recognised(path: Path, candidates: Mapping[str, _Config]) -> tuple[str, _Config]:
-    """The one of some configs, and its name, whose tensors are in a file. BadModel tells how it is not the nearest.
+    """Return the name and configuration of the candidate whose tensors are in a file.
 
-    Whether a prior's head is tied to its embedding is seen from whether they are the same there.
+    A prior's head counts as tied to its embedding if both are equal in the file. Raise BadModel, with the difference to
+    the nearest candidate, if none fits.
     """
+    # shapes alone: no number is read to tell models of 1 and 5 billion parameters apart
     found = {name: described.shape for name, described in TorchFile(path).describe().items()}
 
     def fitting(name: str) -> int:
@@ -133,11 +140,13 @@ def _recognised(path: Path, candidates: Mapping[str, _Config]) -> tuple[str, _Co
 
     name = max(candidates, key=fitting)
     config = candidates[name]
+    # as tied first, which accepts either tensor or both, and then by comparing the two
     tied = replace(config, tied_head=True) if isinstance(config, PriorConfig) else config
     try:
         weights = _weights(path, tied, f"is not that of {name}", shapes_of(tied))
     except BadModel as error:
         raise BadModel(f"{error}. Where it is of another model, --config FILE, a config.json, describes it") from error
+    # both tensors in the file and different: a head of its own
     if isinstance(config, PriorConfig) and not all(one.same(other) for one, other in weights.twins):
         return name, replace(config, tied_head=False)
     return name, tied
@@ -150,15 +159,16 @@ def _weights(
     wanted: Mapping[str, Shape],
     others: Collection[str] = (),
 ) -> Weights:
-    """The wanted tensors in a file, strictly."""
+    """Return the wanted tensors of a file, strictly matched."""
     file, names = TorchFile(path), original_names(config)
+    # tensors of levels that are not loaded, by all the names that they may have
     left_out = {name for ours in others for name in names(ours)}
     found = {name: Place(file, name, one) for name, one in file.describe().items() if name not in left_out}
     return matched(wanted, found, names, f"{path} {misfit}", first_rows_of(config))
 
 
 def original_names(config: VQVAEConfig | PriorConfig) -> Callable[[str], Sequence[str]]:
-    """The names that a part's tensors may have in an original file; of tied ones it may hold either."""
+    """Return the names that a part's tensors may have in an original file; of tied ones it may hold either."""
     if isinstance(config, VQVAEConfig):
         return originals_of_vqvae(config)
     if not config.tied_head:

@@ -1,4 +1,4 @@
-"""The models that OpenAI published: where they are, how large they are, and on what terms. Facts, no network."""
+"""Facts about the models that OpenAI published: location, size and terms. No network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ TERMS = (
     "with them too. jukectl itself is MIT. Read the terms before you use the weights."
 )
 
+# parameters; stated here, since a model's size is shown before anything of it has been downloaded
 _VQVAE = 1_878_979
 _UPSAMPLER = 981_298_176
 _SHARED_FILES = ("5b/vqvae.pth.tar", "5b/prior_level_0.pth.tar", "5b/prior_level_1.pth.tar")
@@ -16,32 +17,32 @@ _SHARED_FILES = ("5b/vqvae.pth.tar", "5b/prior_level_0.pth.tar", "5b/prior_level
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedModel:
-    """One published model: a codec, two upsamplers that all of them share, and a top prior of its own."""
+    """One published model: a top prior, and the codec and two upsamplers that all models share."""
 
     name: str
     summary: str
-    repository: str | None  # on the hub, owner/name; None where there is none
+    repository: str | None  # on the hub, owner/name; None if it is not there
     top_file: str  # the original file of the top prior
     top_parameters: int
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The original files that it consists of, as they lie under one folder."""
+        """Original files of the model, relative to one base folder."""
         return (*_SHARED_FILES, self.top_file)
 
     @property
     def parameters(self) -> Mapping[str, int]:
-        """Numbers in each part."""
+        """Parameters of each part."""
         return {"vqvae": _VQVAE, "bottom": _UPSAMPLER, "middle": _UPSAMPLER, "top": self.top_parameters}
 
     @property
     def bytes(self) -> int:
-        """About what it takes to fetch: it is kept in float32."""
+        """Approximate size of the download, which is in float32."""
         return 4 * sum(self.parameters.values())
 
     @property
     def how_to_get(self) -> str:
-        """The way to it: the end of a message."""
+        """Instructions to get the model, as the end of a message."""
         if self.repository:
             return f"Fetch it with: jukectl models pull {self.name} ({size(self.bytes)})"
         return (
@@ -76,25 +77,28 @@ PUBLISHED = {
         ),
     )
 }
-"""By name."""
+"""Published models by name."""
 
 
 PRECISIONS = {"fp32": 4, "bf16": 2, "fp16": 2}  # bytes a number
 
 
 def memory(parts: Mapping[str, int]) -> dict[str, int]:
-    """Bytes that the weights of the largest part take, by precision, from the numbers in each part.
+    """Return the bytes of the largest part's weights by precision, from the parameters of each part.
 
-    One part is in memory at a time, and the codec is in fp32 at any precision. Sampling takes more beside that, for
-    each sample and its window.
+    One part is in memory at a time, and the codec is in fp32 at any precision. Sampling takes more, for each sample and
+    its window.
     """
+    # reconstructions suffer audibly from half precision, and the codec is small
     codec = 4 * parts.get("vqvae", 0)
+    # the largest of the three, since a level's prior is loaded when its turn comes
     prior = max((count for name, count in parts.items() if name != "vqvae"), default=0)
     return {name: max(width * prior, codec) for name, width in PRECISIONS.items()}
 
 
 def size(count: int) -> str:
-    """A number of bytes as people say it: 12 GB, 1.5 GB, 340 MB."""
+    """Format a number of bytes: 12 GB, 1.5 GB, 340 MB."""
+    # limits at which rounding changes the unit or the digits: 999.5 MB would otherwise print as 1000 MB
     if count >= 999_500_000:
         return f"{count / 1e9:.1f} GB" if count < 9_950_000_000 else f"{count / 1e9:.0f} GB"
     return f"{count / 1e6:.0f} MB" if count >= 999_500 else f"{max(count // 1_000, 1)} kB"

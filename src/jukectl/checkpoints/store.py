@@ -1,4 +1,4 @@
-"""A model folder, whatever its format: its description, and its parts, loaded strictly, one part at a time."""
+"""A model folder of any format: its description, and its parts, loaded strictly, one part at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,81 +27,89 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def layout_of(path: Path) -> Layout:
-    """How a folder holds its model; as ours, where it seems to hold none."""
+    """Return the layout of a folder; a native one if it holds no model, for the error message."""
+    # a native folder may also have a config.json, if somebody converted into it; model.toml decides
     if (path / CARD).exists():
         return NativeLayout(path)
     if is_huggingface(path):
         return HuggingFaceLayout(path)
+    # last, since original files may lie in a folder together with a conversion of them
     return OriginalLayout(path) if is_original(path) else NativeLayout(path)
 
 
 def holds_model(path: Path) -> bool:
-    """Whether a folder looks like a model of any format."""
+    """Return True for a folder that looks like a model of any format."""
     return path.is_dir() and ((path / CARD).exists() or is_huggingface(path) or is_original(path))
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model on disk: a folder of ours, one in Hugging Face layout, or original files. Nothing is loaded unasked."""
+    """A model on disk: a native folder, one in Hugging Face layout, or original files. Parts are loaded on request."""
 
     path: Path
 
     @cached_property
     def layout(self) -> Layout:
-        """How the folder holds it."""
+        """Layout of the folder."""
         return layout_of(self.path)
 
     @cached_property
     def card(self) -> ModelCard:
-        """What it is; BadModel where the folder holds no model."""
+        """Description of the model. Raises BadModel if the folder holds none."""
         return self.layout.card
 
     def part(self, name: str) -> Path:
-        """The weight file of a part of a native model: vqvae, top, middle or bottom."""
+        """Return the weight file of a part of a native model: vqvae, top, middle or bottom."""
         return NativeLayout(self.path).file(name)
 
     def has(self, name: str) -> bool:
-        """Whether a part is there."""
+        """Return True if the model has a part."""
         return self.layout.has(name)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts that are there."""
+        """Parts that the model has."""
         return tuple(filter(self.has, PARTS))
 
     def weights(self, name: str) -> Weights:
-        """A part's tensors, unread, all seen to fit."""
+        """Return a part's tensors, unread, after checking names and shapes."""
         return part_weights(self.layout, name)
 
     def fingerprint(self, name: str) -> str:
-        """A part's fingerprint, from its tensors: the same for the same ones in every format."""
+        """Return a part's fingerprint, computed from its tensors: the same in every format."""
         states = [(str(path), *identity(path)) for path in self.layout.files(name)]
+        # by the state of the files, so that a model of 20 GB is not read at each start
         return cached_fingerprint(name, tuple(states), lambda: self.weights(name))
 
     def parameters(self) -> int:
-        """Numbers in all parts that are there."""
+        """Return the number of parameters in all parts."""
         return sum(self.weights(name).numbers() for name in self.parts)
 
     def vqvae(self, device: torch.device, levels: tuple[Level, ...] = tuple(Level)) -> VQVAE:
-        """The codec's levels, in float32 on `device`."""
+        """Load levels of the codec to `device` in float32."""
         config = self.card.vqvae
+        # a preview decodes one level: the tensors of the others are known, so that they count as used, but not loaded
         others = tuple(f"levels.{level.label}." for level in Level if level not in levels)
         shapes = shapes_of(config)
+        # checked against the whole codec's shapes, of which a part is read
         wanted = {name: shape for name, shape in shapes.items() if not name.startswith(others)}
         weights = self.layout.weights(VQVAE_PART, wanted, shapes.keys() - wanted)
         return _filled(lambda: VQVAE(config, levels), weights, device, torch.float32)
 
     def prior(self, level: Level, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
-        """One level's prior on `device`."""
+        """Load one level's prior to `device`."""
         if level not in self.card.priors:
             raise BadModel(f"the model in {self.path} has no {level.label} prior")
         config = self.card.priors[level]
+        # fp32 for tests and CPUs, bf16 or fp16 where a device has them; layer norms compute in fp32 all the same
         return _filled(lambda: Prior(config), self.weights(level.label), device, dtype)
 
 
 def _filled(make: Callable[[], Module], weights: Weights, device: torch.device, dtype: torch.dtype) -> Module:
-    """A module with these weights: built on the meta device, filled tensor by tensor."""
+    """Make a module on the meta device and assign the loaded weights."""
+    # on the meta device construction allocates and initialises nothing, which for 5B parameters takes minutes
     with torch.device("meta"):
         module = make()
+    # assign: the loaded tensors, which may be views of the mapped file, become the parameters themselves
     module.load_state_dict(weights.load(device, dtype), strict=True, assign=True)
     return module.requires_grad_(False).eval()

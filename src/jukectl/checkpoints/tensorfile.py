@@ -1,4 +1,4 @@
-"""Files of named tensors, whatever their format: what is in them is known before any number is read."""
+"""Files of named tensors of any format: their content is known before any number is read."""
 
 import json
 import os
@@ -17,60 +17,62 @@ from torch import Tensor
 from jukectl.errors import BadModel
 
 FLOATING = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-"""The types of numbers that weights may have, as safetensors calls them."""
+"""Data types that weights may have, by their names in safetensors."""
 
 
 @dataclass(frozen=True)
 class Described:
-    """A tensor that was not read yet."""
+    """Shape and type of a tensor that has not been read."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
 
 
 Reader = Callable[[str], Tensor]
-"""Gives the tensors of an open file by name: views of the file, whose pages are read when they are."""
+"""Returns a tensor of an open file by name: a view of the mapped file, whose pages are read when they are used."""
 
 
 class TensorFile(ABC):
-    """A file of named tensors. BadModel is raised wherever it is missing, damaged, or no such file."""
+    """A file of named tensors. Methods raise BadModel if it is missing, damaged, or of another format."""
 
     path: Path
 
     @property
     @abstractmethod
     def lasting(self) -> bool:
-        """Whether its tensors can be calculated with as they are; else they have to be copied."""
+        """True if its tensors can be used as they are; else they must be copied."""
 
     @abstractmethod
     def describe(self) -> Mapping[str, Described]:
-        """What is in the file, in the order of the file where it has one."""
+        """Return the content of the file, in its order if it has one."""
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[Reader]:
-        """The file, memory-mapped. A tensor of it stays valid when the file is closed, and keeps it in memory."""
+        """Map the file into memory. Its tensors stay valid after it is closed, and keep the mapping alive."""
 
     def same(self, one: str, other: str) -> bool:
-        """Whether two tensors of one shape hold the same numbers."""
+        """Return True if two tensors of one shape hold the same numbers."""
         with self.opened() as read:
+            # clones, since tensors of an old file may lie at addresses that are not aligned for comparison
             return torch.equal(read(one).clone(), read(other).clone())
 
 
 @dataclass(frozen=True)
 class SafetensorsFile(TensorFile):
-    """A safetensors file. Its library checks the whole header before a tensor is to be had."""
+    """A safetensors file. The library checks the whole header before it returns a tensor."""
 
     path: Path
 
     @property
     def lasting(self) -> bool:
-        """They can."""
+        """True: the format aligns tensors."""
         return True
 
     def describe(self) -> dict[str, Described]:
-        """What the header says."""
+        """Return the content of the header."""
         with self._handle() as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            # integers and booleans have no place among weights; reading them as floats would hide a wrong file
             for name, part in slices.items():
                 if part.get_dtype() not in FLOATING:
                     raise BadModel(f"{name} in {self.path} holds no weights: its numbers are {part.get_dtype()}")
@@ -80,12 +82,13 @@ class SafetensorsFile(TensorFile):
 
     @contextmanager
     def opened(self) -> Iterator[Reader]:
-        """Memory-mapped."""
+        """Map the file into memory."""
         with self._handle() as file:
             yield file.get_tensor
 
     @contextmanager
     def _handle(self) -> Iterator[Any]:
+        # first, since the library's errors do not tell a missing file from a damaged one
         identity(self.path)
         try:
             opened: Any = safe_open(os.fspath(self.path), framework="pt")
@@ -96,7 +99,7 @@ class SafetensorsFile(TensorFile):
 
 
 def identity(path: Path) -> tuple[int, int]:
-    """Size and time of the last change, in nanoseconds: another state of the file has another. BadModel if missing."""
+    """Return a file's size and modification time in ns, which identify its state. Raise BadModel if it is missing."""
     try:
         about = path.stat()
     except OSError as error:
@@ -106,40 +109,44 @@ def identity(path: Path) -> tuple[int, int]:
     return about.st_size, about.st_mtime_ns
 
 
-ALIGNMENT = 8  # bytes, of where the numbers begin
+ALIGNMENT = 8  # bytes; the numbers start at a multiple, as the library writes them, so that maps of them are aligned
 
 _CODES = {dtype: code for code, dtype in FLOATING.items()}
 
 
 class SafetensorsWriter:
-    """Writes into a file that can be sought. What is in it is said first; then the numbers come, tensor by tensor.
+    """Writes a safetensors file tensor by tensor: the header first, then numbers in any order of tensors.
 
-    The file is whole when every tensor was written: `finish` makes sure.
+    The library's own writer needs all tensors in memory at once, which is too much for a model of 20 GB. The file is
+    complete when every tensor has been written; `finish` checks that.
     """
 
     def __init__(
         self, file: BinaryIO, tensors: Mapping[str, Described], metadata: Mapping[str, str] | None = None
     ) -> None:
         self.file = file
-        self.missing: dict[str, int] = {}  # bytes still to come, of each tensor
+        self.missing: dict[str, int] = {}  # bytes that each tensor still lacks
         header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
         places, start = {}, 0
-        # the wider numbers first, so that each tensor begins at a multiple of the width of its own
+        # wide types first: then each tensor starts at a multiple of its item size without padding, which is not allowed
         for name in sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name)):
             shape, dtype = tensors[name].shape, tensors[name].dtype
             size = prod(shape) * dtype.itemsize
             header[name] = {"dtype": _CODES[dtype], "shape": list(shape), "data_offsets": [start, start + size]}
             places[name], self.missing[name] = start, size
             start += size
+        # layout: 8 bytes of the header's length, little-endian, the header as JSON padded with spaces, the numbers
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % ALIGNMENT)
         self.file.write(len(text).to_bytes(8, "little") + text)
         begin = 8 + len(text)
+        # the full length at once, so that tensors may be written in any order and in parts
         self.file.truncate(begin + start)
-        self.places = {name: begin + place for name, place in places.items()}  # where the next numbers of each go
+        self.places = {name: begin + place for name, place in places.items()}  # position of each tensor's next number
 
     def add(self, name: str, numbers: Tensor) -> None:
-        """The next numbers of a tensor, one-dimensional and of its type, on the CPU."""
+        """Append numbers to a tensor, one-dimensional and of its type, on the CPU."""
+        # bytes through uint8, since numpy has no bfloat16
         content = numbers.contiguous().view(torch.uint8).numpy()
         self.file.seek(self.places[name])
         self.file.write(content.data)
@@ -147,19 +154,21 @@ class SafetensorsWriter:
         self.missing[name] -= len(content)
 
     def finish(self) -> None:
-        """ValueError where a tensor was left out, or is too short or too long."""
+        """Raise ValueError if a tensor is missing, too short or too long."""
         if wrong := [name for name, count in self.missing.items() if count]:
             raise ValueError(f"{wrong[0]} was not written as it was announced")
 
 
 def narrowed(numbers: Tensor, dtype: torch.dtype, name: str) -> Tensor:
-    """Numbers in another type; BadModel where they are too large for it."""
+    """Convert numbers to another type. Raise BadModel if they are too large for it."""
     result = numbers.to(dtype)
+    # fp16 ends at 65,504: larger numbers silently become infinite
     if dtype.itemsize < numbers.dtype.itemsize and not _finite(result) and _finite(numbers):
         raise BadModel(f"{name} does not fit {str(dtype).removeprefix('torch.')}: its numbers are too large")
     return result
 
 
 def _finite(numbers: Tensor) -> bool:
-    """Whether all are."""
+    """Return True if all numbers are finite."""
+    # minimum and maximum carry every infinity and NaN, without a mask as large as the tensor
     return bool(torch.stack(torch.aminmax(numbers)).isfinite().all())

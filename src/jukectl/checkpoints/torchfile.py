@@ -1,8 +1,8 @@
-"""Files that `torch.save` wrote, foreign ones among them: a pickle may ask to run code, so nothing is taken on trust.
+"""Files of `torch.save` from untrusted sources: a pickle can run code, so each file is checked before torch reads it.
 
-Before torch reads a file, its archive and the names in its pickles are looked at; then it reads with `weights_only`,
-and memory-mapped. Files from before torch 1.6, which the originals may be, are no archives, and torch cannot map them:
-there it reads the names and shapes, and the numbers are mapped here.
+The archive and the names in its pickles are checked first. Then torch reads the file with `weights_only` and memory
+mapping. Files from before torch 1.6, which the published ones may be, are no archives, and torch cannot map them: it
+reads their names and shapes, and the numbers are mapped here.
 """
 
 import pickle
@@ -24,9 +24,9 @@ from jukectl.errors import BadModel
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file from before torch 1.6
-LEGACY_PICKLES = 4  # that number, the protocol, the machine, the object; the tensors' numbers come after
-COUNT = 8  # bytes of the count that stands before a storage's numbers in such a file
-LARGEST_PICKLE = 64 * 2**20  # bytes; that of the largest published model has less than one of these
+LEGACY_PICKLES = 4  # that number, the protocol, the machine, the object; a fifth lists the storages
+COUNT = 8  # bytes of the element count before the numbers of a storage in such a file
+LARGEST_PICKLE = 64 * 2**20  # bytes; that of the largest published model is below 1 MiB
 
 STORAGES = ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 HARMLESS = {
@@ -38,46 +38,50 @@ HARMLESS = {
     "torch.storage UntypedStorage",
     *(f"torch {kind}Storage" for kind in STORAGES),
 }
-"""All that a pickle of weights has to name. torch would let it name some more, such as what takes memory."""
+"""All that a pickle of weights needs. `weights_only` allows more, such as functions that allocate memory at will."""
 
 
 @dataclass(frozen=True)
 class TorchFile(TensorFile):
-    """A dict of tensors as `torch.save` writes it, or one that has such a dict under `model`, as the originals do."""
+    """A dict of tensors as `torch.save` writes it, or one with such a dict under `model`, as in the published files."""
 
     path: Path
 
     @property
     def lasting(self) -> bool:
-        """Whether it is an archive, as torch writes since 1.6: in older files numbers lie at any byte."""
+        """True for an archive, as torch writes since 1.6; in older files the numbers are not aligned."""
         return _checked(self.path, *identity(self.path))
 
     def describe(self) -> Mapping[str, Described]:
-        """What the pickle says. No number is read."""
+        """Return the content of the pickle. No number is read."""
         return _described(self.path, *identity(self.path))
 
     @contextmanager
     def opened(self) -> Iterator[Reader]:
-        """Memory-mapped."""
+        """Map the file into memory."""
         state = (self.path, *identity(self.path))
         tensors = _archived(self.path, "cpu") if _checked(*state) else _legacy(*state)
         yield tensors.__getitem__
 
     def same(self, one: str, other: str) -> bool:
-        """As above; two names for the same piece of the file are seen to be the same without reading."""
+        """Return True if two tensors hold the same numbers; two names of one piece of the file need no reading."""
         skeleton = _skeleton(self.path, *identity(self.path)).tensors
         return _piece(skeleton[one]) == _piece(skeleton[other]) or super().same(one, other)
 
 
 def _piece(tensor: Tensor) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
-    """Which piece of the file a tensor is."""
+    """Return what identifies a tensor's piece of the file."""
     return tensor.untyped_storage()._cdata, int(tensor.storage_offset()), tuple(tensor.shape), tuple(tensor.stride())
+
+
+# The caches below are keyed by size and time too: a file that changes is checked again, and an unchanged one is checked
+# once, although a part may be opened a hundred times while it is read within its budget.
 
 
 @lru_cache(maxsize=64)
 def _checked(path: Path, size: int, changed: int) -> bool:
-    """Whether a file is an archive, once it is seen to be harmless; for each state of the file looked at once."""
-    with _damage_told(path), path.open("rb") as file:
+    """Check that a file is harmless, and return True for an archive."""
+    with _damage_as_bad_model(path), path.open("rb") as file:
         archived = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
         file.seek(0)
         if archived:
@@ -88,15 +92,16 @@ def _checked(path: Path, size: int, changed: int) -> bool:
 
 
 def _check_archive(file: BinaryIO, size: int, path: Path) -> None:
-    """BadModel for an archive that is larger unpacked than packed, or whose pickle names more than weights need."""
+    """Raise BadModel for an archive that may exhaust memory, or whose pickle names more than weights need."""
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
+        # torch.save stores without compression, so its files cannot be zip bombs; anything else is not its file
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise BadModel(f"{path} is refused: its content is compressed, which that of no file of torch.save is")
         if sum(entry.file_size for entry in entries) > size:
             raise BadModel(f"{path} is refused: it claims to hold more than the {size} bytes it has")
         pickles = [entry for entry in entries if entry.filename.rpartition("/")[2] == "data.pkl"]
-        if len(pickles) != 1:
+        if len(pickles) != 1:  # with two, the one that is checked need not be the one that torch reads
             raise BadModel(f"{path} is damaged, or no file of torch.save: it holds {len(pickles)} pickles")
         if pickles[0].file_size > LARGEST_PICKLE:
             raise BadModel(f"{path} is refused: its pickle is larger than any list of tensors")
@@ -104,28 +109,28 @@ def _check_archive(file: BinaryIO, size: int, path: Path) -> None:
 
 
 class _Head:
-    """The beginning of a file, as `pickletools` reads it: as far as pickles may reach, and not a byte more."""
+    """The start of a file for `pickletools`, with a limit: a forged length cannot make it read gigabytes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.tell = file.tell
 
     def read(self, count: int) -> bytes:
-        """So many bytes."""
+        """Read `count` bytes."""
         if self.tell() + count > LARGEST_PICKLE:
             raise ValueError("its pickle is larger than any list of tensors")
         return self.file.read(count)
 
     def readline(self) -> bytes:
-        """As many as there are to the end of the line."""
+        """Read to the end of the line."""
         return self.file.readline(LARGEST_PICKLE - self.tell())
 
 
 def _storage_keys(file: BinaryIO, path: Path) -> tuple[list[str], list[str], int]:
-    """The same for a file from before torch 1.6: pickles after one another, the first of them a certain number.
+    """Check a file from before torch 1.6: a sequence of pickles, the first of which is a magic number.
 
-    Returns the keys of its storages in the order in which the tensors need them, the same in the order in which they
-    lie in the file, and where the first of them begins.
+    Return the keys of its storages in the order in which the tensors need them, the same keys in the order of the file,
+    and the position of the first storage.
     """
     if file.read(1) != pickle.PROTO:
         raise ValueError("it begins neither as an archive nor as a pickle")
@@ -136,16 +141,18 @@ def _storage_keys(file: BinaryIO, path: Path) -> tuple[list[str], list[str], int
     texts: list[str] = []
     for _ in range(LEGACY_PICKLES - 1):
         texts = _check_names(head, path)
-    lying = _check_names(head, path)
-    return list(dict.fromkeys(text for text in texts if text in set(lying))), lying, file.tell()
+    in_file = _check_names(head, path)  # the fifth pickle: a list of keys
+    # the object's pickle has these keys among its texts, each where the first tensor of its storage is described
+    return list(dict.fromkeys(text for text in texts if text in set(in_file))), in_file, file.tell()
 
 
 def _check_names(pickled: Any, path: Path) -> list[str]:
-    """BadModel where the pickle at hand names anything but what weights are made of; the texts in it."""
+    """Return the texts of the next pickle. Raise BadModel if it names anything that weights do not need."""
     texts = []
-    for operation, argument, _ in pickletools.genops(pickled):
+    for operation, argument, _ in pickletools.genops(pickled):  # reads the operations and runs none
         if operation.name in ("GLOBAL", "INST") and argument not in HARMLESS:
             raise _refused(path, str(argument).replace(" ", "."))
+        # these take a name from the stack or a registry, where it could be composed to escape the check
         if operation.name in ("STACK_GLOBAL", "EXT1", "EXT2", "EXT4"):
             raise _refused(path, "something that it names in a way that torch.save does not")
         if isinstance(argument, str):
@@ -166,8 +173,8 @@ def _damaged(path: Path, error: Exception) -> BadModel:
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    """Whatever goes wrong in the block is the file's fault: damage makes torch raise half a dozen kinds of error."""
+def _damage_as_bad_model(path: Path) -> Iterator[None]:
+    """Raise any error in the block as BadModel: for damaged files torch raises half a dozen kinds."""
     try:
         yield
     except BadModel:
@@ -188,10 +195,10 @@ def _described(path: Path, size: int, changed: int) -> Mapping[str, Described]:
 
 @dataclass(frozen=True)
 class _Skeleton:
-    """What a file holds, without the numbers."""
+    """Content of a file without the numbers."""
 
     tensors: Mapping[str, Tensor]  # on the meta device
-    storages: tuple[torch.UntypedStorage, ...] = ()  # of an old file: what the tensors are views of, in its order
+    storages: tuple[torch.UntypedStorage, ...] = ()  # of an old file, in the order of its pickle; the tensors are views
 
 
 @lru_cache(maxsize=16)
@@ -200,26 +207,28 @@ def _skeleton(path: Path, size: int, changed: int) -> _Skeleton:
         return _Skeleton(_archived(path, "meta"))
     storages: list[torch.UntypedStorage] = []
 
+    # torch calls this for each storage in the order of the pickle: it records the order, and allocates nothing
     def place(storage: torch.UntypedStorage, location: str) -> torch.UntypedStorage:
         storages.append(torch.UntypedStorage(storage.nbytes(), device="meta"))  # type: ignore[no-untyped-call]
         return storages[-1]
 
-    with _damage_told(path), torch.serialization.skip_data():
+    with _damage_as_bad_model(path), torch.serialization.skip_data():
         content = torch.load(path, map_location=place, weights_only=True)  # type: ignore[arg-type]
     return _Skeleton(_named(content, path), tuple(storages))
 
 
 def _archived(path: Path, device: str) -> dict[str, Tensor]:
-    """The tensors of an archive, memory-mapped."""
-    with _damage_told(path):
+    """Return the tensors of an archive, memory-mapped."""
+    with _damage_as_bad_model(path):
         return _named(torch.load(path, map_location=device, weights_only=True, mmap=True), path)
 
 
 def _legacy(path: Path, size: int, changed: int) -> dict[str, Tensor]:
-    """The tensors of a file from before torch 1.6, memory-mapped, which torch itself cannot do."""
+    """Return the tensors of a file from before torch 1.6, memory-mapped, which torch itself cannot do."""
     places = _places(path, size, changed)
     found = {}
-    with _damage_told(path):
+    with _damage_as_bad_model(path):
+        # one private map of the whole file, and each tensor a view of its storage's bytes
         whole = torch.UntypedStorage.from_file(str(path), False, size)
         for name, tensor in _skeleton(path, size, changed).tensors.items():
             start, stop = places[tensor.untyped_storage()._cdata]
@@ -230,20 +239,21 @@ def _legacy(path: Path, size: int, changed: int) -> dict[str, Tensor]:
 
 @lru_cache(maxsize=16)
 def _places(path: Path, size: int, changed: int) -> Mapping[int, tuple[int, int]]:
-    """Where in such a file the numbers of each storage begin and end.
+    """Return the positions (start, stop) of the numbers of each storage in such a file.
 
-    After the pickles the storages lie one after another, each the count of its numbers and then these.
+    After the pickles the storages follow one after another, each as the count of its numbers and then the numbers.
     """
     skeleton = _skeleton(path, size, changed)
     places = {}
-    with _damage_told(path), path.open("rb") as file:
-        needed, lying, start = _storage_keys(file, path)
+    with _damage_as_bad_model(path), path.open("rb") as file:
+        needed, in_file, start = _storage_keys(file, path)
         storages = dict(zip(needed, skeleton.storages, strict=True))
-        for key in lying:
+        for key in in_file:
             length = storages[key].nbytes()
             file.seek(start)
             count = int.from_bytes(file.read(COUNT), "little")
             start += COUNT
+            # the count is of numbers and the length of bytes: 1, 2, 4 or 8 bytes each, whatever the type
             if start + length > size or count not in (length, length // 2, length // 4, length // 8):
                 raise ValueError("it ends too early, or its numbers are not where they should be")
             places[storages[key]._cdata] = (start, start + length)
@@ -252,7 +262,7 @@ def _places(path: Path, size: int, changed: int) -> Mapping[int, tuple[int, int]
 
 
 def _named(content: object, path: Path) -> dict[str, Tensor]:
-    """The named tensors of what torch read: strided and dense ones alone, each within the numbers that the file has."""
+    """Return the named tensors of what torch read. Raise BadModel for anything but plain tensors within the file."""
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         content = content["model"]
     if not isinstance(content, Mapping) or not content:
@@ -263,10 +273,11 @@ def _named(content: object, path: Path) -> dict[str, Tensor]:
             raise BadModel(f"{path} holds something else than named tensors: {str(name)[:80]!r}")
         if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_complex():
             raise BadModel(f"{name[:80]} in {path} is no plain tensor")
+        # strides of 0 would let a few bytes stand for a tensor of any size, which a copy would then allocate
         if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
             raise BadModel(f"{name[:80]} in {path} claims to hold {tensor.numel()} numbers, which the file has not")
         found[name] = tensor.detach()
-    prefix = "module."  # of a model that was trained on several devices
+    prefix = "module."  # as DistributedDataParallel names them
     if all(name.startswith(prefix) for name in found):
         found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
     return found

@@ -1,8 +1,7 @@
-"""The tensors of one part of a model by our names, whatever files they lie in: checked before they are read, and read
-in little memory.
+"""Tensors of one part of a model by our names, in any files: checked before they are read, and read in little memory.
 
-A page of a mapped file that was touched counts as memory until the file is let go. So what has to be copied, into
-another type of number or to another device, is read in portions, and the file is opened again after each.
+A page of a mapped file that has been touched counts as memory until the file is closed. So whatever has to be copied,
+to another type or device, is read within a budget of bytes, after which the file is closed and opened again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,30 +17,30 @@ from torch import Tensor
 from jukectl.checkpoints.tensorfile import Described, Reader, TensorFile
 from jukectl.errors import BadModel
 
-PORTIONS = 30  # of a part: one of them is in memory besides what was made of the others
-SMALLEST_PORTION = 2**20  # bytes
-LARGEST_PORTION = 2**28
-PIECES = 4  # of a portion, which are handed on one by one
+BUDGETS = 30  # of a part's bytes: this fraction is in memory in addition to what has been converted
+SMALLEST_BUDGET = 2**20  # bytes; below, opening the file takes longer than reading
+LARGEST_BUDGET = 2**28  # bytes; above, more memory makes reading no faster
+PIECES = 4  # into which a budget is divided, since a piece exists twice while it is converted
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor lies."""
+    """File and name of a tensor."""
 
     file: TensorFile
-    name: str  # there
+    name: str  # in the file
     described: Described
-    first_row: int = 0  # the row there that is our first; those before it come last
+    first_row: int = 0  # row in the file that is our first; the rows before it are our last
 
     @property
     def numbers(self) -> int:
-        """How many it holds."""
+        """Number of elements."""
         return prod(self.described.shape)
 
     def same(self, other: "Place") -> bool:
-        """Whether another place holds the same numbers."""
+        """Return True if another tensor of this shape holds the same numbers."""
         if self.file == other.file:
             return self.file.same(self.name, other.name)
         with self.file.opened() as mine, other.file.opened() as theirs:
@@ -50,29 +49,29 @@ class Place:
 
 @dataclass(frozen=True)
 class Weights:
-    """The tensors of a part by our names."""
+    """Tensors of a part by our names."""
 
     places: Mapping[str, Place]
-    twins: Sequence[tuple[Place, Place]] = ()  # tensors that are one and the same in our model
+    twins: Sequence[tuple[Place, Place]] = ()  # pairs in the files that are a single tensor in our model
 
     def shape(self, name: str) -> Shape:
-        """Of a tensor."""
+        """Return the shape of a tensor."""
         return self.places[name].described.shape
 
     def dtype(self, name: str) -> torch.dtype:
-        """Its type of number, as it is kept."""
+        """Return the type of a tensor in its file."""
         return self.places[name].described.dtype
 
     def numbers(self) -> int:
-        """In all tensors together."""
+        """Return the number of parameters."""
         return sum(place.numbers for place in self.places.values())
 
     def bytes(self, dtype: torch.dtype | None = None) -> int:
-        """What the tensors take, as they are kept or in another type of number."""
+        """Return the bytes of all tensors, in their own types or in another one."""
         return sum(place.numbers * (dtype or place.described.dtype).itemsize for place in self.places.values())
 
     def check_twins(self) -> None:
-        """BadModel where tensors differ that are to be the same."""
+        """Raise BadModel if tied tensors differ, such as an embedding and a head that are stored apart."""
         for one, other in self.twins:
             if not one.same(other):
                 raise BadModel(
@@ -81,22 +80,23 @@ class Weights:
                 )
 
     def load(self, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
-        """All tensors, on a device and in a type of number.
+        """Load all tensors to a device in one type.
 
-        Besides them, a thirtieth of what they take is in memory. Those that need no change are views of a mapped file.
+        Memory in addition to the result is a thirtieth of it. Tensors that need no change are views of a mapped file.
         """
         self.check_twins()
 
-        def as_it_is(name: str) -> bool:
+        def is_usable(name: str) -> bool:
             place = self.places[name]
             unchanged = device.type == "cpu" and place.described.dtype == dtype and not place.first_row
             return unchanged and place.file.lasting
 
         loaded: dict[str, Tensor] = {}
+        # views first, with each file opened once: several processes then share these pages of the file
         with ExitStack() as stack:
             kept: dict[TensorFile, Reader] = {}
             for name, place in self.places.items():
-                if as_it_is(name):
+                if is_usable(name):
                     if place.file not in kept:
                         kept[place.file] = stack.enter_context(place.file.opened())
                     loaded[name] = kept[place.file](place.name).contiguous()
@@ -104,25 +104,26 @@ class Weights:
             for name in [name for name in self.places if name not in loaded]:
                 target, done = torch.empty(self.shape(name), dtype=dtype, device=device), 0
                 for piece in reading.pieces(name):
+                    # `copy_` converts the type on the way, so no tensor exists in both types at once
                     target.view(-1)[done : done + len(piece)].copy_(piece)
                     done += len(piece)
                 loaded[name] = target
         return loaded
 
     def reading(self, dtype: torch.dtype | None = None) -> "Reading":
-        """To read them piece by piece, with a thirtieth of what they take, all in all, in memory."""
-        return Reading(self, min(max(self.bytes(dtype) // PORTIONS, SMALLEST_PORTION), LARGEST_PORTION))
+        """Return a reader of pieces that keeps a thirtieth of the tensors' bytes in memory."""
+        return Reading(self, min(max(self.bytes(dtype) // BUDGETS, SMALLEST_BUDGET), LARGEST_BUDGET))
 
 
 class Reading:
-    """Reads tensors piece by piece, and lets go of what was read as it goes. A context manager."""
+    """Context manager that reads tensors piece by piece and releases what has been read."""
 
-    def __init__(self, weights: Weights, portion: int) -> None:
+    def __init__(self, weights: Weights, budget: int) -> None:
         self.weights = weights
-        self.portion = portion  # bytes
-        self.read = 0  # bytes, of the files that are open
+        self.budget = budget  # bytes
+        self.read = 0  # bytes of the files that are open
         self.readers: dict[TensorFile, Reader] = {}
-        self.stack = ExitStack()  # closes them
+        self.stack = ExitStack()  # closes the files
 
     def __enter__(self) -> Self:
         return self
@@ -133,26 +134,27 @@ class Reading:
         self._close()
 
     def pieces(self, name: str, *, skipped: int = 0) -> Iterator[Tensor]:
-        """A tensor's numbers one after another, as one-dimensional pieces. Each is to be used before the next.
+        """Yield a tensor's numbers in one-dimensional pieces, each valid until the next one is requested.
 
-        Our first `skipped` rows come last.
+        The first `skipped` of our rows come last, as in the other formats.
         """
         place = self.weights.places[name]
         shape = place.described.shape
         rows = shape[0] if shape else 1
         row_bytes = prod(shape[1:]) * place.described.dtype.itemsize
-        step = max(1, self.portion // PIECES // max(1, row_bytes))
+        step = max(1, self.budget // PIECES // max(1, row_bytes))
+        # a rotation of the rows: from the first one wanted to the end, then those before it
         begin = (place.first_row + skipped) % max(1, rows)
         for first, last in ((begin, rows), (0, begin)):
             for start in range(first, last, step):
                 stop = min(start + step, last)
                 tensor = self._reader(place.file, (stop - start) * row_bytes)(place.name)
                 yield (tensor[start:stop] if shape else tensor).reshape(-1)
-                del tensor
+                del tensor  # otherwise it would keep the mapping alive when the file is closed
 
     def _reader(self, file: TensorFile, needed: int) -> Reader:
-        """Of a file, opened again where a portion was read."""
-        if self.read + needed > self.portion:
+        """Return the reader of a file, opened again when the budget is used up."""
+        if self.read + needed > self.budget:
             self._close()
         if file not in self.readers:
             self.readers[file] = self.stack.enter_context(file.opened())
@@ -171,11 +173,11 @@ def matched(
     misfit: str,
     first_rows: Mapping[str, int] | None = None,
 ) -> Weights:
-    """The places of the tensors that a module takes, strictly: no number is read before all is seen to fit.
+    """Match the tensors of a module with those of files, strictly, before any number is read.
 
-    `names` gives the names that one of ours may have in the files. Where several of them are there, they must hold the
-    same. Everything found must be in use. `first_rows` is of those of our tensors whose rows are in another order in
-    the files. BadModel names the first tensor that is missing, misshapen or too much, after the words of `misfit`.
+    `names` returns the names that one of our tensors may have in the files; if there are several, they are twins. Every
+    tensor found must be used. `first_rows` is for tensors whose rows are in another order in the files. Raise BadModel
+    for the first tensor that is missing, has another shape, or is not needed, with `misfit` as the message's start.
     """
     places, twins, used = {}, [], set()
     for ours, shape in wanted.items():
@@ -191,6 +193,7 @@ def matched(
         places[ours] = Place(first.file, first.name, first.described, first_row)
         twins += [(first, other) for other in others]
         used.update(there)
+    # strict: a tensor without a use means another architecture, whose results would be wrong without an error
     if spare := sorted(found.keys() - used):
         raise BadModel(f"{misfit}: {spare[0]} is not known")
     return Weights(places, tuple(twins))
