@@ -42,7 +42,7 @@ def weight(model, level=Level.TOP):
     return model.prior(level, CPU).get_parameter(f"{QKV}.weight")
 
 
-def test_a_file_gives_back_what_was_put_in(make, model):
+def test_an_adapter_file_round_trips(make, model):
     card = {"artists": ("Zoë", "Ümit"), "genres": ("Tango",)}
     adapter = make("new.safetensors", **card)
     assert adapter.card == AdapterCard(
@@ -58,7 +58,7 @@ def test_a_file_gives_back_what_was_put_in(make, model):
     assert adapter.fingerprint != make("other.safetensors", seed=1, **card).fingerprint
 
 
-def test_an_adapter_is_merged_as_strongly_as_asked(make, model):
+def test_an_adapter_is_merged_with_its_strength(make, model):
     adapter = make("a.safetensors")
     product = adapter.tensors[f"{QKV}.down"] @ adapter.tensors[f"{QKV}.up"]
     for strength in (1.0, 0.5, 0.0):
@@ -66,7 +66,7 @@ def test_an_adapter_is_merged_as_strongly_as_asked(make, model):
         torch.testing.assert_close(weight(adapted), weight(model) + strength * 4.0 / 2 * product)
 
 
-def test_several_add_up_each_at_its_own_level(make, model):
+def test_several_adapters_add_up_at_their_own_levels(make, model):
     first, second, lower = make("a", seed=1), make("b", seed=2), make("c", Level.MIDDLE, seed=3)
     adapted = AdaptedModel.with_adapters(
         model, [AppliedAdapter(first), AppliedAdapter(second, 0.5), AppliedAdapter(lower)]
@@ -77,7 +77,7 @@ def test_several_add_up_each_at_its_own_level(make, model):
     assert torch.equal(weight(adapted, Level.BOTTOM), weight(model, Level.BOTTOM))
 
 
-def test_new_names_have_the_rows_that_were_learned(make, model):
+def test_new_names_have_the_embedding_rows_of_their_adapter(make, model):
     first = make("a", artists=("Zoë",), genres=("Tango",))
     second = make("b", artists=("Ümit", "ZOË"), seed=1)
     adapted = AdaptedModel.with_adapters(model, [AppliedAdapter(first), AppliedAdapter(second)])
@@ -90,7 +90,7 @@ def test_new_names_have_the_rows_that_were_learned(make, model):
     assert torch.equal(rows[4], second.tensors[f"{ARTISTS}.rows"][0])
 
 
-def test_a_level_without_the_adapter_takes_the_new_name_for_none(make, model):
+def test_a_level_without_the_adapter_is_unconditioned_by_its_new_name(make, model):
     adapted = AdaptedModel.with_adapters(model, [AppliedAdapter(make("a", artists=("Zoë",), genres=("Tango",)))])
     assert adapted.card.labels(Level.MIDDLE, "Zoë", ("Tango", "Jazz")) == (0, (1,))
     assert adapted.card.labels(Level.MIDDLE, "Zoë", ("Tango",)) == (0, (0,))
@@ -102,7 +102,7 @@ def test_a_level_without_the_adapter_takes_the_new_name_for_none(make, model):
         adapted.card.labels(Level.TOP, "Zoe B.", ())
 
 
-def test_names_of_adapters_of_other_levels_in_between_are_none(make, model):
+def test_new_names_of_adapters_of_other_levels_have_no_effect(make, model):
     """The middle level learned the second name alone: the first has a place there, and means nothing."""
     adapted = AdaptedModel.with_adapters(
         model, [AppliedAdapter(make("a", artists=("Zoë",))), AppliedAdapter(make("b", Level.MIDDLE, artists=("Ümit",)))]
@@ -113,13 +113,13 @@ def test_names_of_adapters_of_other_levels_in_between_are_none(make, model):
     assert adapted.card.labels(Level.TOP, "Ümit", ()) == (0, (0,))
 
 
-def test_an_adapter_of_another_model_is_refused_with_both_named(make, model):
+def test_an_adapter_of_another_model_is_refused_and_both_are_named(make, model):
     with pytest.raises(BadAdapter) as caught:
         AdaptedModel.with_adapters(model, [AppliedAdapter(make("a", base="0123456789abcdef", model="mini"))])
     assert all(text in str(caught.value) for text in ("mini", "0123456789ab", "tiny", model.fingerprint("top")[:12]))
 
 
-def test_an_adapter_that_does_not_fit_its_own_card_is_refused(make, model, tmp_path):
+def test_an_adapter_whose_tensors_do_not_fit_its_card_is_refused(make, model, tmp_path):
     adapter = make("a", artists=("Zoë",))
     for left_out in (f"{ARTISTS}.rows", f"{QKV}.up"):
         some = {name: tensor for name, tensor in adapter.tensors.items() if name != left_out}
@@ -128,7 +128,7 @@ def test_an_adapter_that_does_not_fit_its_own_card_is_refused(make, model, tmp_p
             AdaptedModel.with_adapters(model, [AppliedAdapter(AdapterFile.load(tmp_path / "b"))]).prior(Level.TOP, CPU)
 
 
-def test_what_is_no_adapter_is_refused(make, tmp_path, tiny_model):
+def test_a_file_that_is_not_an_adapter_is_refused(make, tmp_path, tiny_model):
     whole = make("a").path.read_bytes()
     size = struct.unpack("<Q", whole[:8])[0]
     header = json.loads(whole[8 : 8 + size])
@@ -141,9 +141,9 @@ def test_what_is_no_adapter_is_refused(make, tmp_path, tiny_model):
     for number, content in enumerate([b"", whole[:100], whole[:-1], with_card(level="attic"), with_card(rank="x")]):
         path = tmp_path / f"{number}.safetensors"
         path.write_bytes(content)
-        with pytest.raises(BadAdapter, match="damaged, or no adapter"):
+        with pytest.raises(BadAdapter, match="damaged, or not an adapter"):
             AdapterFile.load(path)
-    with pytest.raises(BadAdapter, match="damaged, or no adapter"):
+    with pytest.raises(BadAdapter, match="damaged, or not an adapter"):
         AdapterFile.load(tiny_model / "top.safetensors")
     with pytest.raises(BadAdapter, match="cannot read"):
         AdapterFile.load(tmp_path / "none.safetensors")
@@ -152,7 +152,7 @@ def test_what_is_no_adapter_is_refused(make, tmp_path, tiny_model):
         AdapterFile.load(tmp_path / "newer")
 
 
-def test_a_model_without_word_lists_gets_names_after_its_ids(make, tiny_model, tmp_path):
+def test_new_names_of_a_model_without_word_lists_come_after_its_ids(make, tiny_model, tmp_path):
     folder = tmp_path / "nameless"
     shutil.copytree(tiny_model, folder)
     card = (folder / "model.toml").read_text(encoding="utf-8")

@@ -41,7 +41,7 @@ def state(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_runs_make_a_model_that_can_be_loaded(runs, tmp_path):
+def test_a_model_assembled_from_runs_can_be_loaded(runs, tmp_path):
     folder = assemble(tmp_path / "model", loaded(runs), {"name": "mine", "licence": "CC0-1.0"})
     assert sorted(path.name for path in folder.path.iterdir()) == [
         "bottom.safetensors",
@@ -56,7 +56,7 @@ def test_runs_make_a_model_that_can_be_loaded(runs, tmp_path):
         folder.prior(level, CPU)
 
 
-def test_a_model_says_how_much_music_each_prior_learned_without_labels(runs, tmp_path):
+def test_an_assembled_model_records_the_label_dropout_of_each_prior(runs, tmp_path):
     describe(runs / "top", label_dropout=0.1)
     describe(runs / "bottom", label_dropout=0.0)
     folder = assemble(tmp_path / "model", loaded(runs), {"name": "mine"})
@@ -67,7 +67,7 @@ def test_a_model_says_how_much_music_each_prior_learned_without_labels(runs, tmp
     assert assemble(tmp_path / "model", loaded(runs, "top"), {"name": "mine"}).card.label_dropout == {}
 
 
-def test_rounding_to_half_precision_leaves_the_fingerprint_the_same_after_a_reload(runs, tmp_path):
+def test_the_fingerprint_is_that_of_the_rounded_weights(runs, tmp_path):
     folder = assemble(tmp_path / "model", loaded(runs), {"name": "mine"})
     models = {"vqvae": folder.vqvae(CPU), **{level.label: folder.prior(level, CPU) for level in Level}}
     for part, model in models.items():
@@ -78,13 +78,13 @@ def test_rounding_to_half_precision_leaves_the_fingerprint_the_same_after_a_relo
         assert all(torch.equal(trained[name].half().float(), one) for name, one in model.state_dict().items())
 
 
-def test_another_precision_may_be_asked_for(runs, tmp_path):
+def test_a_model_can_be_assembled_in_another_precision(runs, tmp_path):
     folder = assemble(tmp_path / "model", loaded(runs, "top", "vqvae"), {"name": "mine"}, dtype=torch.float32)
     trained = load_file(runs / "top" / "best.safetensors")
     assert all(torch.equal(trained[name], one) for name, one in load_file(folder.part("top")).items())
 
 
-def test_levels_of_a_codec_may_come_from_a_run_each(runs, tmp_path):
+def test_a_codec_can_be_assembled_from_one_run_for_each_level(runs, tmp_path):
     whole = load_file(runs / "vqvae" / "best.safetensors")
     parts = []
     for level in Level:
@@ -101,7 +101,7 @@ def test_levels_of_a_codec_may_come_from_a_run_each(runs, tmp_path):
     assert one.fingerprint("vqvae") == three.fingerprint("vqvae") == last.fingerprint("vqvae")
 
 
-def test_parts_that_a_folder_has_from_before_stay(runs, tmp_path):
+def test_assembling_keeps_the_other_parts_of_a_folder(runs, tmp_path):
     assemble(tmp_path / "model", loaded(runs, "vqvae", "top"), {"name": "mine", "summary": "first"})
     before = state(tmp_path / "model")
     folder = assemble(tmp_path / "model", loaded(runs, "middle"), {"name": "mine", "version": "2"})
@@ -114,14 +114,14 @@ def test_parts_that_a_folder_has_from_before_stay(runs, tmp_path):
     assert (folder.card.summary, folder.card.version) == ("first", "2")
 
 
-def test_a_damaged_codec_from_before_is_told(runs, tmp_path):
+def test_a_damaged_codec_in_the_folder_is_reported(runs, tmp_path):
     codec = assemble(tmp_path / "model", loaded(runs, "vqvae"), {"name": "mine"}).part("vqvae")
     codec.write_bytes(codec.read_bytes()[:-9])
-    with pytest.raises(BadModel, match=r"vqvae\.safetensors is damaged, remove it to make it anew"):
+    with pytest.raises(BadModel, match=r"vqvae\.safetensors is damaged: remove it to have it written again"):
         assemble(tmp_path / "model", loaded(runs, "vqvae"), {"name": "mine"})
 
 
-def test_weights_that_do_not_fit_half_precision_are_named_and_nothing_is_written(runs, tmp_path):
+def test_weights_too_large_for_half_precision_are_named_and_nothing_is_written(runs, tmp_path):
     top = runs / "top" / "best.safetensors"
     tensors = load_file(top)
     tensors["positions"][0, 0] = 1e6
@@ -131,7 +131,7 @@ def test_weights_that_do_not_fit_half_precision_are_named_and_nothing_is_written
     assert not (tmp_path / "model").exists()
 
 
-def test_parts_that_do_not_belong_together_are_refused_and_nothing_is_written(runs, tmp_path):
+def test_parts_of_different_models_are_refused_and_nothing_is_written(runs, tmp_path):
     describe(runs / "middle", vocabulary={"artists": ["unlabelled", "Zoë"], "genres": ["unlabelled"]})
     with pytest.raises(BadModel, match=r"middle was trained with another vocabulary than the parts beside it"):
         assemble(tmp_path / "model", loaded(runs), {"name": "mine"})
@@ -147,14 +147,14 @@ def test_a_new_codec_under_the_priors_of_an_old_one_is_refused(runs, tmp_path):
     save_file(tensors, weights)
 
     for given, stale in ((("top", "bottom"), "middle"), (("top", "middle"), "bottom")):
-        message = f"holds a {stale} prior that knows the middle codes as they were: give a new {stale} run"
+        message = f"holds a {stale} prior that was trained on other middle codes: give a new {stale} run"
         with pytest.raises(BadModel, match=message):
             assemble(tmp_path / "model", loaded(runs, "vqvae", *given), {"name": "mine"})
         assert state(tmp_path / "model") == before
     assemble(tmp_path / "model", loaded(runs, "vqvae", "middle", "bottom"), {"name": "mine"})  # the top's are the same
 
 
-def test_a_codec_that_has_learned_on_leaves_the_priors_of_its_base_behind(runs, tmp_path):
+def test_a_codec_trained_further_is_assembled_without_the_priors_of_its_base(runs, tmp_path):
     base = assemble(tmp_path / "model", loaded(runs), {"name": "mine", "sampling": {"top": {"temperature": 0.9}}})
     weights = runs / "vqvae" / "best.safetensors"
     tensors = load_file(weights)
@@ -177,16 +177,16 @@ def test_a_codec_that_has_learned_on_leaves_the_priors_of_its_base_behind(runs, 
         (lambda run: (run / "best.safetensors").write_bytes(b"no"), "holds no training run with best weights"),
         (lambda run: (run / "model.toml").unlink(), "holds no training run"),
         (lambda run: (run / "model.toml").write_text("="), "holds no training run"),
-        (lambda run: (run / "model.toml").write_text("x = 1"), "does not tell what was trained"),
+        (lambda run: (run / "model.toml").write_text("x = 1"), "does not say what was trained"),
     ],
 )
-def test_a_folder_that_is_no_finished_run_is_refused(runs, damage, message):
+def test_an_unfinished_run_or_another_folder_is_refused(runs, damage, message):
     damage(runs / "top")
     with pytest.raises(BadModel, match=message):
         Run.load(runs / "top")
 
 
-def test_the_last_weights_may_be_asked_for(runs):
+def test_the_last_weights_can_be_loaded_instead_of_the_best(runs):
     tensors = {name: 0 * one for name, one in load_file(runs / "top" / "best.safetensors").items()}
     save_file(tensors, runs / "top" / "last.safetensors")
     assert not any(one.any() for one in Run.load(runs / "top", "last").tensors.values())
@@ -199,13 +199,13 @@ def test_the_last_weights_may_be_asked_for(runs):
         ({"vqvae": {"codebook_size": 0}}, "has no codebook, so it makes no codes to build a model on"),
     ],
 )
-def test_codecs_for_comparison_make_no_model(runs, changes, message):
+def test_codecs_for_comparison_cannot_become_a_model(runs, changes, message):
     describe(runs / "vqvae", **changes)
     with pytest.raises(BadModel, match=message):
         Run.load(runs / "vqvae")
 
 
-def test_a_card_is_read_from_its_file(tmp_path):
+def test_a_hand_written_card_is_read_from_its_file(tmp_path):
     (tmp_path / "card.toml").write_text('name = "mine"\n[sampling.top]\ntemperature = 0.9\n', encoding="utf-8")
     assert read_card(tmp_path / "card.toml") == {"name": "mine", "sampling": {"top": {"temperature": 0.9}}}
     for path in (tmp_path / "none.toml", tmp_path):

@@ -53,14 +53,14 @@ def make_card(**changes):
     return ModelCard(**{**values, **changes})
 
 
-def test_every_level_has_its_own_ids_for_a_name():
+def test_each_level_has_its_own_id_for_a_name():
     card = make_card()
     assert card.labels(Level.TOP, "Ada", ("Pop Rock",)) == (3, (1,))
     assert card.labels(Level.MIDDLE, "Ada", ("Pop Rock",)) == (5, (1, 2))
     assert all(card.unknown_at(level, "Ada", ("Pop Rock",)) == () for level in TOP_DOWN)
 
 
-def test_a_name_that_one_level_has_not_is_id_0_there_and_told():
+def test_a_name_that_one_level_lacks_is_id_0_there_and_reported():
     card = make_card()
     assert card.labels(Level.MIDDLE, "Zoë", ("polka",)) == (0, (0,))
     assert card.unknown_at(Level.MIDDLE, "Zoë", ("polka",)) == ("Zoë", "polka")
@@ -69,12 +69,12 @@ def test_a_name_that_one_level_has_not_is_id_0_there_and_told():
     assert card.unknown_at(Level.TOP, None, ("rock",)) == ("rock",)
 
 
-def test_a_name_that_no_level_has_is_an_error_with_the_nearest_of_all():
+def test_a_name_that_no_level_has_is_refused_with_the_nearest_names():
     with pytest.raises(UnknownName, match=r"'Byörk'\. The nearest: björk"):
         make_card().labels(Level.TOP, "Byörk", ())
 
 
-def test_an_id_is_each_levels_own_and_an_error_where_no_level_has_it():
+def test_an_id_is_valid_if_any_level_has_it():
     card = make_card()
     assert card.labels(Level.TOP, "#8", ("#5",)) == (0, (5,))
     assert card.unknown_at(Level.TOP, "#8", ("#5",)) == ("#8",)
@@ -86,29 +86,29 @@ def test_an_id_is_each_levels_own_and_an_error_where_no_level_has_it():
     assert bare.unknown_at(Level.TOP, "#8", ("#5",)) == ("#8",)
 
 
-def test_more_genres_than_a_level_takes_name_the_level():
+def test_too_many_genres_are_refused_with_the_name_of_the_level():
     with pytest.raises(BadInput, match="2 genres given, but the top prior takes up to 1 a song"):
         make_card().labels(Level.TOP, None, ("polka", "pop rock"))
     with pytest.raises(BadInput, match="3 genre words given, but the middle prior takes up to 2 a song: leave out pop"):
         make_card().labels(Level.MIDDLE, None, ("pop rock pop",))
 
 
-def test_the_names_that_it_offers_are_those_of_the_top():
+def test_a_card_offers_the_names_of_the_top_prior():
     assert make_card().names.artists == ("unknown", "ada", "zoë")
     assert make_card(priors={Level.MIDDLE: prior(Level.MIDDLE)}, vocabularies={}, vocabulary=SECOND).names == SECOND
 
 
-def test_lyrics_are_spelled_in_the_alphabet_of_their_model():
+def test_lyrics_are_spelled_in_the_alphabet_of_the_model():
     assert make_card().spell(Level.TOP, Lyrics("a b\n")).ids == (4, 1, 2, 3)
     assert make_card().spell(Level.TOP, Lyrics("àüb")).left_out == "ü"
     with pytest.raises(BadInput, match="sung takes no lyrics, only artist and genre"):
         make_card().spell(Level.MIDDLE, Lyrics("a"))
-    with pytest.raises(BadInput, match=r"none of the lyrics' characters is one that sung knows: x, Y"):
+    with pytest.raises(BadInput, match=r"sung has none of the lyrics' characters: x, Y"):
         make_card().spell(Level.TOP, Lyrics("xxYx"))
     assert make_card(vocabularies={}).spell(Level.TOP, Lyrics("aBED")).ids == (1, 2, 4)  # A to D, as it does not tell
 
 
-def test_it_is_read_as_it_was_written_and_a_set_of_two_levels_is_written_once():
+def test_a_card_round_trips_and_writes_a_shared_set_of_names_once():
     card = make_card()
     text = card.to_toml()
     assert ModelCard.parse(text, WHERE) == card
@@ -116,7 +116,7 @@ def test_it_is_read_as_it_was_written_and_a_set_of_two_levels_is_written_once():
     assert text.startswith("format = 1\n")
 
 
-def test_lyrics_that_were_added_are_read_as_they_were_written():
+def test_an_added_alphabet_of_lyrics_round_trips():
     sung = LyricsConfig(characters=8, alphabet=5, apart=True, alignment_layer=1)
     top = replace(prior(Level.TOP), depth=2, pattern=("row", "encoder"), lyrics=sung, scale_residuals=True)
     top = replace(top, pattern=tuple(map(AttentionKind, top.pattern)), scale_depth=1)
@@ -124,14 +124,14 @@ def test_lyrics_that_were_added_are_read_as_they_were_written():
     assert ModelCard.parse(card.to_toml(), WHERE) == card
 
 
-def test_any_name_is_read_as_it_was_written():
+def test_any_name_round_trips_through_a_card():
     artists = ("", 'Who "?"', "back\\slash", "\x00\x07\t\r\n\x1f\x7f\x80\u2028", "漢字 🎵", "[[vocabularies]]", "# no")
     names = Vocabulary(artists=artists, style=Style.V3)
     card = make_card(priors={Level.MIDDLE: prior(Level.MIDDLE)}, vocabularies={Level.MIDDLE: names})
     assert ModelCard.parse(card.to_toml(), WHERE) == card
 
 
-def test_as_many_names_as_the_published_models_have_take_no_time():
+def test_a_card_with_as_many_names_as_the_published_models_is_fast():
     names = Vocabulary(artists=tuple(map(str, range(12_000))), style=Style.V3)
     top = replace(prior(Level.TOP), artists=12_000)
     began = time.process_time()
@@ -154,8 +154,8 @@ def test_as_many_names_as_the_published_models_have_take_no_time():
         ('levels = ["top"]', "", "no 'levels'"),
     ],
 )
-def test_names_that_cannot_be_right_are_no_description(old, new, reason):
+def test_invalid_sets_of_names_are_refused(old, new, reason):
     text = make_card().to_toml()
     assert text.count(old) == 1
-    with pytest.raises(BadModel, match=rf"model.toml is no model description: .*{reason}"):
+    with pytest.raises(BadModel, match=rf"model.toml is not a model description: .*{reason}"):
         ModelCard.parse(text.replace(old, new), WHERE)

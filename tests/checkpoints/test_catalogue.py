@@ -24,7 +24,7 @@ def at_hand(tmp_path, tiny_model, monkeypatch):
     return tmp_path
 
 
-def test_models_at_hand_are_the_embedded_ones_and_the_users(at_hand):
+def test_available_models_are_the_embedded_and_the_users_own(at_hand):
     assert [model.path.name for model in catalogue.available().values()] == ["mini", "piano", "mine"]
 
 
@@ -35,12 +35,12 @@ def test_a_model_is_found_by_its_name_or_by_its_folder(at_hand, name, place):
     assert catalogue.find(name).path == at_hand / place
 
 
-def test_a_folder_of_the_user_comes_before_an_embedded_model_of_the_same_name(at_hand):
+def test_a_users_model_replaces_an_embedded_one_of_the_same_name(at_hand):
     shutil.copytree(at_hand / "user" / "mine", at_hand / "user" / "mini")
     assert catalogue.find("mini").path == at_hand / "user" / "mini"
 
 
-def test_a_folder_that_is_no_model_does_not_hide_one(at_hand):
+def test_a_folder_without_a_model_does_not_hide_a_model_of_its_name(at_hand):
     (at_hand / "mini").mkdir()
     assert catalogue.find("mini").path == at_hand / "assets" / "mini"
 
@@ -53,12 +53,12 @@ def test_a_folder_that_is_no_model_does_not_hide_one(at_hand):
         ("assets/litter", r"assets/litter is a folder without a model\.toml"),
     ],
 )
-def test_an_unknown_model_lists_near_names_or_all_there_are(at_hand, name, message):
+def test_an_unknown_model_is_refused_with_near_names_or_all_names(at_hand, name, message):
     with pytest.raises(BadModel, match=message):
         catalogue.find(name)
 
 
-def test_where_there_are_no_models_it_is_said(tmp_path, monkeypatch):
+def test_the_message_for_an_unknown_model_says_if_there_are_none(tmp_path, monkeypatch):
     monkeypatch.setattr(catalogue, "assets", lambda: tmp_path / "a")
     monkeypatch.setattr(catalogue, "user_models", lambda: tmp_path / "b")
     with pytest.raises(BadModel, match="At hand: none"):
@@ -75,13 +75,13 @@ def test_a_published_model_is_found_once_it_is_pulled(at_hand, hub):
     assert list(catalogue.available()) == ["mini", "piano", "mine", "1b-lyrics"]
 
 
-def test_a_pulled_repository_of_someone_is_found_by_its_name(at_hand, hub):
+def test_a_pulled_repository_is_found_by_its_owner_and_name(at_hand, hub):
     hub.add("someone/jukebox", REPOSITORY)
     folder = pull("someone/jukebox")
     assert catalogue.find("someone/jukebox").path == folder
 
 
-def test_a_model_of_the_user_comes_before_a_pulled_one_of_the_same_name(at_hand, hub):
+def test_a_users_model_replaces_a_pulled_one_of_the_same_name(at_hand, hub):
     hub.add("openai/jukebox-1b-lyrics", REPOSITORY)
     pull("1b-lyrics")
     shutil.copytree(at_hand / "user" / "mine", at_hand / "user" / "1b-lyrics")
@@ -98,6 +98,6 @@ def test_a_model_of_the_user_comes_before_a_pulled_one_of_the_same_name(at_hand,
         ),
     ],
 )
-def test_a_published_model_that_is_not_here_tells_the_way_to_it(at_hand, name, message):
+def test_a_missing_published_model_is_reported_with_the_way_to_get_it(at_hand, name, message):
     with pytest.raises(BadModel, match=message):
         catalogue.find(name)

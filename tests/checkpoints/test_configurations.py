@@ -18,7 +18,7 @@ SIZES = {"1b-lyrics": 942_643_200, "5b-lyrics": 5_640_506_800, "5b": 5_050_622_4
 
 
 @pytest.mark.parametrize("name", TOPS)
-def test_they_have_as_many_numbers_as_the_published_ones(name):
+def test_published_configurations_have_the_published_numbers_of_parameters(name):
     parts = {"vqvae": CODEC, **{level.label: config for level, config in published_priors(name).items()}}
     assert {part: numbers(config) for part, config in parts.items()} == {
         "vqvae": 1_878_979,
@@ -28,7 +28,7 @@ def test_they_have_as_many_numbers_as_the_published_ones(name):
     }
 
 
-def test_windows_and_rates_are_the_published_ones():
+def test_published_configurations_have_the_published_windows_and_rates():
     assert [CODEC.hop(level) for level in Level] == [8, 32, 128]
     assert [config.hop for config in (BOTTOM, MIDDLE)] == [8, 32]
     for top in TOPS.values():
@@ -38,7 +38,7 @@ def test_windows_and_rates_are_the_published_ones():
     assert [config.conditioner.scale_residuals for config in (MIDDLE, BOTTOM)] == [True, False]
 
 
-def test_the_layers_that_show_the_alignment_attend_to_lyrics():
+def test_published_alignment_layers_attend_to_lyrics():
     for name, kind in (("1b-lyrics", AttentionKind.LYRICS), ("5b-lyrics", AttentionKind.ENCODER)):
         top = TOPS[name]
         assert top.kinds[top.lyrics.alignment_layer] is kind
@@ -47,6 +47,6 @@ def test_the_layers_that_show_the_alignment_attend_to_lyrics():
 
 
 @pytest.mark.parametrize("name", TOPS)
-def test_a_published_model_is_known_by_its_sizes(name):
+def test_a_published_model_is_recognized_by_its_sizes(name):
     assert published_as(published_priors(name)) == name
     assert published_as({Level.BOTTOM: BOTTOM}) is None

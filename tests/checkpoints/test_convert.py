@@ -68,7 +68,7 @@ def native(tmp_path):
 
 @pytest.mark.parametrize("kind", ["pytorch_model.bin", "model.safetensors"])
 @pytest.mark.parametrize("style", STYLES)
-def test_from_the_port_to_ours_and_back_nothing_changes(style, kind, tmp_path):
+def test_conversion_from_the_port_and_back_changes_no_tensor(style, kind, tmp_path):
     model = random_model(STYLES[style])
     port = write_huggingface(model, tmp_path / "port", kind, 2)
     convert(source_of(port), tmp_path / "ours")
@@ -85,7 +85,7 @@ def test_from_the_port_to_ours_and_back_nothing_changes(style, kind, tmp_path):
 
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_shape_comes_back_as_it_was(data, tmp_path_factory):
+def test_any_configuration_round_trips_through_the_port(data, tmp_path_factory):
     place = tmp_path_factory.mktemp("shapes")
     downs = data.draw(st.tuples(*[st.integers(1, 2)] * 3))
     unit, multipliers = data.draw(st.integers(1, 3)), data.draw(st.tuples(*[st.integers(1, 3)] * 3))
@@ -131,7 +131,7 @@ def test_any_shape_comes_back_as_it_was(data, tmp_path_factory):
 
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("style", STYLES)
-def test_original_files_become_the_same_tensors(style, old, tmp_path):
+def test_conversion_of_original_files_keeps_all_tensors(style, old, tmp_path):
     model = random_model(STYLES[style])
     files = write_originals(model, tmp_path / "files", old=old)
     (tmp_path / "config.json").write_text(json.dumps(model.config_json))
@@ -143,7 +143,7 @@ def test_original_files_become_the_same_tensors(style, old, tmp_path):
     ("precision", "dtype"), [("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)]
 )
 @pytest.mark.parametrize("to", Format)
-def test_all_numbers_get_the_precision_that_is_asked_for(precision, dtype, to, tmp_path):
+def test_conversion_changes_all_tensors_to_the_given_precision(precision, dtype, to, tmp_path):
     model = random_model(MERGED)
     convert(source_of(write_originals_of(model, tmp_path)), tmp_path / "out", precision=precision, to=to)
     expected = model.state if to is Format.NATIVE else {"model": port_state(model)}
@@ -165,14 +165,14 @@ def is_half(name):
     return re.search(r"(attention\.\w+|mlp_in|mlp_out|c_attn|c_proj|c_fc)\.weight$", name) is not None
 
 
-def test_precisions_are_kept_where_none_is_asked_for(tmp_path):
+def test_conversion_without_a_precision_keeps_the_types(tmp_path):
     model = random_model(TOP)
     convert(source_of(write_originals_of(model, tmp_path)), tmp_path / "out")
     for name, tensor in load_file(tmp_path / "out" / "top.safetensors").items():
         assert tensor.dtype == (torch.float16 if is_half(name) else torch.float32)
 
 
-def test_fingerprints_in_the_card_are_those_of_the_tensors(tmp_path):
+def test_a_converted_card_has_the_fingerprints_of_its_tensors(tmp_path):
     model = random_model(ENCODED)
     port = write_huggingface(model, tmp_path / "port")
     convert(source_of(port), tmp_path / "out")
@@ -182,7 +182,7 @@ def test_fingerprints_in_the_card_are_those_of_the_tensors(tmp_path):
     assert folder.card.name == "out"
 
 
-def test_numbers_too_large_for_a_precision_are_refused_and_no_model_is_left(tmp_path):
+def test_conversion_refuses_numbers_too_large_for_the_precision_and_leaves_no_model(tmp_path):
     model = random_model()
     model.state["middle"]["positions"][3, 5] = 7e4
     port = write_huggingface(model, tmp_path / "port")
@@ -194,7 +194,7 @@ def test_numbers_too_large_for_a_precision_are_refused_and_no_model_is_left(tmp_
     assert ModelFolder(tmp_path / "out").prior(Level.MIDDLE, CPU).positions[3, 5] == 70_144
 
 
-def test_a_large_model_has_a_file_a_part_and_an_index(tmp_path, monkeypatch):
+def test_a_large_model_is_converted_to_one_shard_for_each_part(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ONE_FILE", 1_000)
     model = random_model()
     convert(source_of(write_huggingface(model, tmp_path / "port")), tmp_path / "out", to=Format.HUGGINGFACE)
@@ -216,7 +216,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("written", [1, 3, 6])
-def test_a_conversion_that_broke_off_is_no_model_and_goes_on(written, port, tmp_path, monkeypatch):
+def test_an_interrupted_conversion_is_not_a_model_and_can_be_resumed(written, port, tmp_path, monkeypatch):
     out = tmp_path / "out"
     real, count = module.atomic_write, []
 
@@ -229,12 +229,12 @@ def test_a_conversion_that_broke_off_is_no_model_and_goes_on(written, port, tmp_
     monkeypatch.setattr(module, "atomic_write", failing)
     with pytest.raises(Killed):
         convert(source_of(port), out)
-    with pytest.raises(BadModel, match="is no model folder"):
+    with pytest.raises(BadModel, match="is not a model folder"):
         _ = ModelFolder(out).card
     (out / ".top.safetensors.123.part").write_bytes(b"litter")
     whole = {path.name: path.stat().st_mtime_ns for path in out.glob("*.safetensors")}
 
-    with pytest.raises(BadInput, match="holds another conversion, which broke off"):
+    with pytest.raises(BadInput, match="holds another, interrupted conversion"):
         convert(source_of(port), out, precision="fp16")
     monkeypatch.setattr(module, "atomic_write", real)
     convert(source_of(port), out)
@@ -248,18 +248,18 @@ def test_a_conversion_that_broke_off_is_no_model_and_goes_on(written, port, tmp_
     ]  # fmt: skip
 
 
-def test_a_damaged_note_counts_as_another_conversion(port, tmp_path):
+def test_a_conversion_with_a_damaged_note_is_not_resumed(port, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     for note in ("{", "[]", '{"key": 3}', '{"key": "a", "done": 3}'):
         (out / NOTE).write_text(note)
-        with pytest.raises(BadInput, match="broke off"):
+        with pytest.raises(BadInput, match="interrupted conversion"):
             convert(source_of(port), out)
     convert(source_of(port), out, overwrite=True)
     assert equal(numbers(out), random_model(MERGED).state)
 
 
-def test_what_is_there_is_replaced_only_when_asked(port, tmp_path):
+def test_conversion_replaces_an_existing_model_only_with_overwrite(port, tmp_path):
     out = tmp_path / "out"
     convert(source_of(port), out)
     (out / "notes.txt").write_text("mine")
@@ -273,20 +273,20 @@ def test_what_is_there_is_replaced_only_when_asked(port, tmp_path):
     assert (out / "notes.txt").read_text() == "mine"
 
 
-def test_a_model_is_not_written_over_itself(port):
+def test_a_model_is_not_converted_onto_itself(port):
     with pytest.raises(BadInput, match="is the model to convert"):
         convert(source_of(port), port / ".." / "port", overwrite=True)
     assert ModelFolder(port).prior(Level.TOP, CPU)
 
 
-def test_a_full_disk_is_told_before_anything_is_written(port, tmp_path, monkeypatch):
+def test_conversion_checks_the_free_disk_space_before_writing(port, tmp_path, monkeypatch):
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 100})())
     with pytest.raises(CannotWrite, match="has room for"):
         convert(source_of(port), tmp_path / "out")
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
-def test_what_holds_no_model_cannot_be_converted(make, tmp_path):
+def test_a_folder_without_a_model_cannot_be_converted(make, tmp_path):
     make(tmp_path / "empty")
     with pytest.raises(BadModel, match="holds no model"):
         source_of(tmp_path / "empty")
@@ -302,7 +302,7 @@ NAMED = {
 }
 
 
-def test_names_go_with_a_model_to_the_port_and_back(native, tmp_path):
+def test_names_round_trip_through_the_port(native, tmp_path):
     sets = {**NAMED, Level.BOTTOM: NAMED[Level.MIDDLE]}
     folder = native(random_model(TOP), vocabularies=sets)
     convert(source_of(folder), tmp_path / "port", to=Format.HUGGINGFACE)
@@ -322,7 +322,7 @@ def test_names_go_with_a_model_to_the_port_and_back(native, tmp_path):
 @pytest.mark.parametrize(
     ("top", "vqvae", "message"),
     [
-        (replace(TOP, timing=None), {}, "top prior that is not told its place"),
+        (replace(TOP, timing=None), {}, "top prior without timing"),
         (replace(TOP, pattern=("column",)), {}, "prior with this order of attention: column"),
         (replace(MERGED, lyrics=replace(MERGED.lyrics, drawable=False)), {}, "draws no characters"),
         (
@@ -337,16 +337,16 @@ def test_names_go_with_a_model_to_the_port_and_back(native, tmp_path):
         (TOP, {"hidden_multiplier": 1.5}, "convolutions whose inner width is 1.5"),
     ],
 )
-def test_what_the_port_has_not_is_refused_before_anything_is_written(top, vqvae, message, native, tmp_path):
+def test_a_model_that_the_port_lacks_is_refused_before_writing(top, vqvae, message, native, tmp_path):
     top = replace(top, pattern=tuple(map(AttentionKind, top.pattern)))
     model = random_model(TOP, lower=False)
     folder = native(model, priors={Level.TOP: top}, vqvae=replace(model.vqvae, **vqvae))
-    with pytest.raises(BadModel, match=f"the Hugging Face format has no model like this: it knows no .*{message}"):
+    with pytest.raises(BadModel, match=f"the Hugging Face format has no model like this: it has no .*{message}"):
         convert(source_of(folder), tmp_path / "out", to=Format.HUGGINGFACE)
     assert not (tmp_path / "out").exists()
 
 
-def test_an_upsampler_alone_has_no_place_in_the_port(native, tmp_path):
+def test_an_upsampler_without_a_top_cannot_be_converted_to_the_port(native, tmp_path):
     folder = native(random_model(TOP), priors=LOWER)
     (folder / "top.safetensors").unlink()
     with pytest.raises(BadModel, match="prior without the ones above it"):

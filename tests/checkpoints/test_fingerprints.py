@@ -41,7 +41,7 @@ def again(monkeypatch, *, computed=True):
         monkeypatch.setattr(module, "fingerprint_of", lambda weights: pytest.fail("it was read again"))
 
 
-def test_what_was_computed_is_not_computed_again(port, cache, monkeypatch):
+def test_a_cached_fingerprint_is_not_computed_again(port, cache, monkeypatch):
     expected = fingerprint((name, one.numpy()) for name, one in random_model().state["top"].items())
     assert port.fingerprint("top") == expected
     assert len(list(cache.iterdir())) == 1
@@ -49,11 +49,11 @@ def test_what_was_computed_is_not_computed_again(port, cache, monkeypatch):
     assert ModelFolder(port.path).fingerprint("top") == expected
 
 
-def test_parts_of_one_file_have_their_own(port):
+def test_parts_in_one_file_have_separate_cached_fingerprints(port):
     assert len({port.fingerprint(part) for part in port.parts}) == 4
 
 
-def test_another_state_of_the_file_has_another(port, monkeypatch):
+def test_a_changed_file_has_another_fingerprint(port, monkeypatch):
     before = port.fingerprint("top")
     path = port.path / "model.safetensors"
     tensors = load_file(path)
@@ -64,7 +64,7 @@ def test_another_state_of_the_file_has_another(port, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"0" * 63, b"../" * 30, b"0" * 65])
-def test_a_damaged_note_is_made_anew(port, cache, damage, monkeypatch):
+def test_a_damaged_cached_fingerprint_is_computed_again(port, cache, damage, monkeypatch):
     expected = port.fingerprint("top")
     (note,) = cache.iterdir()
     note.write_bytes(damage)
@@ -73,18 +73,18 @@ def test_a_damaged_note_is_made_anew(port, cache, damage, monkeypatch):
     assert note.read_text().strip() == expected
 
 
-def test_a_file_that_has_just_changed_is_not_trusted_to_stay(tmp_path, cache):
+def test_the_fingerprint_of_a_file_changed_seconds_ago_is_not_cached(tmp_path, cache):
     ModelFolder(write_huggingface(random_model(), tmp_path / "new")).fingerprint("top")
     assert not cache.exists()
 
 
-def test_small_parts_are_not_kept(port, cache, monkeypatch):
+def test_fingerprints_of_small_parts_are_not_cached(port, cache, monkeypatch):
     monkeypatch.setattr(module, "SMALLEST_KEPT", 10**9)
     port.fingerprint("top")
     assert not cache.exists()
 
 
-def test_without_a_cache_it_is_computed_all_the_same(port, cache):
+def test_a_fingerprint_is_computed_without_a_writable_cache(port, cache):
     cache.parent.mkdir(parents=True)
     cache.write_text("in the way")
     assert len(port.fingerprint("top")) == 64

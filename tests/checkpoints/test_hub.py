@@ -394,7 +394,7 @@ def test_pull_does_not_retry_a_refusal(hub, repository):
 )
 def test_a_server_without_valid_hashes_is_refused(repository, headers, tmp_path):
     repository.headers = headers
-    with pytest.raises(CannotFetch, match=r"does not tell the hash of config\.json"):
+    with pytest.raises(CannotFetch, match=r"does not report the hash of config\.json"):
         pull(NAME)
     assert not list(tmp_path.rglob("escaped"))
 

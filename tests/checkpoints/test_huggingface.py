@@ -30,7 +30,7 @@ def same(model, folder):
 @pytest.mark.parametrize("kind", [BIN, SAFE])
 @pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("style", STYLES)
-def test_every_tensor_is_read_as_it_is(style, shards, kind, tmp_path):
+def test_every_tensor_of_a_hugging_face_folder_is_read_unchanged(style, shards, kind, tmp_path):
     model = random_model(STYLES[style])
     folder = ModelFolder(write_huggingface(model, tmp_path / "port", kind, shards))
     assert folder.card.vqvae == model.vqvae
@@ -38,26 +38,26 @@ def test_every_tensor_is_read_as_it_is(style, shards, kind, tmp_path):
     assert same(model, folder)
 
 
-def test_the_card_tells_how_far_windows_move_on_and_counts_ids(tmp_path):
+def test_the_card_of_a_hugging_face_folder_has_advances_and_numbers_of_ids(tmp_path):
     card = ModelFolder(write_huggingface(random_model(MERGED), tmp_path / "port")).card
     assert card.name == "port"
     assert card.sampling == {"top": {"advance": 0.5}, "middle": {"advance": 0.5}, "bottom": {"advance": 0.5}}
     assert card.labels(Level.TOP, "#4", ("#3",)) == (4, (3,))
 
 
-def test_a_snapshot_of_the_hub_is_called_by_its_repository(tmp_path):
+def test_a_snapshot_of_the_hub_is_named_after_its_repository(tmp_path):
     path = tmp_path / "models--someone--small" / "snapshots" / ("0" * 40)
     assert ModelFolder(write_huggingface(random_model(), path)).card.name == "small"
 
 
-def test_levels_are_read_apart(tmp_path):
+def test_single_levels_of_a_hugging_face_codec_are_loaded(tmp_path):
     model = random_model()
     codec = ModelFolder(write_huggingface(model, tmp_path / "port", BIN, 2)).vqvae(CPU, (Level.MIDDLE,)).state_dict()
     assert codec.keys() == {name for name in model.state["vqvae"] if ".middle." in name}
     assert all(torch.equal(tensor, model.state["vqvae"][name]) for name, tensor in codec.items())
 
 
-def test_a_top_prior_alone_makes_a_model(tmp_path):
+def test_a_hugging_face_folder_with_a_top_prior_alone_is_a_model(tmp_path):
     folder = ModelFolder(write_huggingface(random_model(lower=False), tmp_path / "port"))
     assert folder.parts == ("vqvae", "top")
     with pytest.raises(BadModel, match="has no bottom prior"):
@@ -65,13 +65,13 @@ def test_a_top_prior_alone_makes_a_model(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_numbers_are_rounded_to_the_precision_that_is_asked_for(dtype, tmp_path):
+def test_hugging_face_weights_are_rounded_to_the_given_precision(dtype, tmp_path):
     model = random_model(MERGED)
     loaded = ModelFolder(write_huggingface(model, tmp_path / "port", BIN)).prior(Level.TOP, CPU, dtype).state_dict()
     assert all(torch.equal(loaded[name], tensor.to(dtype)) for name, tensor in model.state["top"].items())
 
 
-def test_the_fingerprint_is_that_of_the_same_tensors_in_our_own_format(tmp_path):
+def test_fingerprints_are_equal_in_both_formats(tmp_path):
     model = random_model(MERGED)
     native = tmp_path / "native"
     native.mkdir()
@@ -100,18 +100,18 @@ EMBEDDING, HEAD = "priors.0.prior.embed_tokens.weight", "priors.0.prior.fc_proj_
 @pytest.mark.parametrize("kind", [BIN, SAFE])
 @pytest.mark.parametrize("left_out", [EMBEDDING, HEAD])
 @pytest.mark.parametrize("style", ["no lyrics", "one sequence, tied"])
-def test_of_tied_tensors_either_is_enough(style, left_out, kind, tmp_path):
+def test_one_of_two_tied_tensors_is_enough(style, left_out, kind, tmp_path):
     model = random_model(STYLES[style])
     assert same(model, rewritten(model, tmp_path / "port", lambda tensors: tensors.pop(left_out), kind))
 
 
-def test_tied_tensors_that_differ_are_refused(tmp_path):
+def test_different_tied_tensors_are_refused(tmp_path):
     folder = rewritten(random_model(), tmp_path / "port", lambda tensors: tensors[HEAD].add_(1))
     with pytest.raises(BadModel, match=rf"both {re.escape(EMBEDDING)} and {re.escape(HEAD)}.*but they differ"):
         folder.prior(Level.TOP, CPU)
 
 
-def test_a_head_of_its_own_must_be_there(tmp_path):
+def test_an_untied_head_must_be_in_the_file(tmp_path):
     folder = rewritten(random_model(MERGED), tmp_path / "port", lambda tensors: tensors.pop(HEAD))
     with pytest.raises(BadModel, match=r"in priors\.0: prior\.fc_proj_out\.weight is missing"):
         folder.prior(Level.TOP, CPU)
@@ -136,7 +136,7 @@ LAYER = "priors.0.encoder.transformer._attn_mods.1.mlp.c_fc.weight"
     ],
     ids=["missing", "misshapen", "extra", "of no part", "of no prior", "whole numbers"],
 )
-def test_the_first_tensor_that_does_not_fit_is_named(edit, message, kind, tmp_path):
+def test_the_first_tensor_that_does_not_fit_the_config_is_named(edit, message, kind, tmp_path):
     folder = rewritten(random_model(ENCODED), tmp_path / "port", edit, kind)
     with pytest.raises(BadModel, match=message) as caught:
         folder.prior(Level.TOP, CPU)
@@ -152,7 +152,7 @@ def test_the_first_tensor_that_does_not_fit_is_named(edit, message, kind, tmp_pa
     ],
     ids=["giant", "sparse", "complex"],
 )
-def test_tensors_that_are_no_plain_tables_of_numbers_are_refused(spoil, tmp_path):
+def test_tensors_of_other_types_than_weights_are_refused(spoil, tmp_path):
     folder = rewritten(random_model(), tmp_path / "port", lambda tensors: tensors.update({EMBEDDING: spoil}), BIN)
     with pytest.raises(BadModel, match=r"embed_tokens|is refused"):
         folder.prior(Level.TOP, CPU)
@@ -183,7 +183,7 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(sharded, tmp_path, nam
     folder, index = sharded
     torch.save({}, tmp_path / "outside.bin")
     index["weight_map"][EMBEDDING] = name
-    assert "which is no weight file beside it" in refused(folder, index)
+    assert "which is not a weight file beside it" in refused(folder, index)
 
 
 def test_an_index_that_does_not_agree_with_its_shards_is_refused(sharded):
@@ -200,15 +200,15 @@ def test_an_index_that_does_not_agree_with_its_shards_is_refused(sharded):
 
 
 @pytest.mark.parametrize("index", ["", "[]", "{}", '{"weight_map": []}', '{"weight_map": {}}', "[" * 100_000, "\x00"])
-def test_an_index_that_is_none_is_refused(sharded, index):
+def test_a_file_that_is_not_an_index_is_refused(sharded, index):
     assert f"{BIN}.index.json" in refused(sharded[0], index)
 
 
-def test_a_config_without_weights_is_no_model(tmp_path):
+def test_a_config_without_weights_is_not_a_model(tmp_path):
     folder = write_huggingface(random_model(), tmp_path / "port")
     (folder / SAFE).unlink()
     assert not holds_model(folder)
-    with pytest.raises(BadModel, match="is no model folder"):
+    with pytest.raises(BadModel, match="is not a model folder"):
         _ = ModelFolder(folder).card
 
 
@@ -264,7 +264,7 @@ def changed(tmp_path, edit, model=None):
         (("prior_1",), "is_encoder_decoder", True, "nb_relevant_lyric_tokens must be over 0"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_in_a_config_or_cannot_be_is_named(where, key, value, message, tmp_path):
+def test_wrong_and_unsupported_values_of_a_config_are_named(where, key, value, message, tmp_path):
     def edit(config):
         for step in where:
             config = config[step]
@@ -278,14 +278,14 @@ def test_what_is_wrong_in_a_config_or_cannot_be_is_named(where, key, value, mess
     assert "\n" not in str(caught.value)
 
 
-def test_a_list_of_priors_and_keys_of_their_own_say_the_same(tmp_path):
+def test_both_forms_of_priors_in_a_config_are_equivalent(tmp_path):
     def listed(config):
         config["prior_config_list"] = [config.pop(f"prior_{index}") for index in range(3)]
 
     assert changed(tmp_path, listed).priors == random_model(ENCODED).priors
 
 
-def test_what_is_absent_has_the_defaults_of_the_port(tmp_path):
+def test_missing_keys_of_a_config_have_the_defaults_of_the_port(tmp_path):
     def bare(config):
         config["nb_priors"] = 1
         config["vqvae_config"] = {"embed_dim": 64}
@@ -304,14 +304,14 @@ def test_what_is_absent_has_the_defaults_of_the_port(tmp_path):
     assert card.sampling == {"top": {"advance": 0.125}}
 
 
-def test_what_holds_for_the_whole_model_overrides_what_a_prior_says(tmp_path):
+def test_model_wide_keys_of_a_config_override_those_of_a_prior(tmp_path):
     def edit(config):
         config["prior_0"] |= {"timing_dims": 99, "max_nb_genres": 9, "sampling_rate": 1, "max_duration": 1}
 
     assert changed(tmp_path, edit).priors[Level.TOP] == ENCODED
 
 
-def test_multipliers_may_be_none_and_a_pattern_dense(tmp_path):
+def test_a_config_may_have_no_multipliers_and_a_dense_pattern(tmp_path):
     def edit(config):
         config["vqvae_config"]["multipliers"] = None
         config["prior_0"]["attention_pattern"] = "full_dense_attention"
@@ -321,7 +321,7 @@ def test_multipliers_may_be_none_and_a_pattern_dense(tmp_path):
     assert set(map(str, card.priors[Level.TOP].kinds)) == {"dense"}
 
 
-def test_an_alignment_that_no_layer_shows_is_none(tmp_path):
+def test_an_alignment_layer_that_does_not_attend_to_lyrics_is_ignored(tmp_path):
     model = random_model(
         replace(ENCODED, depth=12, pattern=TOP.pattern, lyrics=replace(ENCODED.lyrics, alignment_layer=None))
     )

@@ -10,19 +10,19 @@ from jukectl.errors import BadModel
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is damaged, or no JSON"),
-        (b"{", "is damaged, or no JSON"),
-        (b"[1]", "it holds no JSON object"),
-        (b"\xff{}", "is damaged, or no JSON"),
+        (b"", "is damaged, or not JSON"),
+        (b"{", "is damaged, or not JSON"),
+        (b"[1]", "it is not a JSON object"),
+        (b"\xff{}", "is damaged, or not JSON"),
         (b'{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' is there twice"),
-        (b'{"a": NaN}', "NaN is no number of JSON"),
-        (b'{"a": -Infinity}', "Infinity is no number of JSON"),
-        (b'{"a": ' + b"9" * 10_000 + b"}", "is damaged, or no JSON"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b'{"a": -Infinity}', "Infinity is not a JSON number"),
+        (b'{"a": ' + b"9" * 10_000 + b"}", "is damaged, or not JSON"),
         (b"[" * 200_000, "it is nested too deeply"),
         (b'{"a":' * 200_000, "it is nested too deeply"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(content, message, tmp_path):
+def test_invalid_json_is_reported_in_one_line(content, message, tmp_path):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(BadModel, match=rf"a\.json .*{message}") as caught:
         read_json(tmp_path / "a.json")
@@ -30,7 +30,7 @@ def test_what_is_wrong_is_told_in_one_line(content, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_a_folder_and_a_giant_are_told(tmp_path, monkeypatch):
+def test_missing_folder_and_oversized_json_files_are_reported(tmp_path, monkeypatch):
     for path in (tmp_path / "a.json", tmp_path):
         with pytest.raises(BadModel, match="cannot be read"):
             read_json(path)
@@ -43,7 +43,7 @@ def test_a_missing_file_a_folder_and_a_giant_are_told(tmp_path, monkeypatch):
 FIELDS = Fields({"whole": 4.0, "half": 0.5, "no": None, "yes": 1, "list": [1, 2], "text": "4", "far": 1e999}, "a.json")
 
 
-def test_values_are_of_the_type_that_is_asked_for_or_the_default():
+def test_json_values_have_the_requested_type_or_the_default():
     assert FIELDS.whole("whole", 1) == 4
     assert FIELDS.whole("absent", 7) == 7
     assert FIELDS.wholes("list", (), count=2) == (1, 2)
@@ -67,6 +67,6 @@ def test_values_are_of_the_type_that_is_asked_for_or_the_default():
         (lambda: FIELDS.object("list"), "list must be an object"),
     ],
 )
-def test_a_value_of_another_type_is_named(ask, message):
+def test_a_json_value_of_the_wrong_type_is_named(ask, message):
     with pytest.raises(BadModel, match=rf"^a\.json: {message}"):
         ask()

@@ -9,14 +9,14 @@ from jukectl.codes.level import Level
 
 
 @pytest.mark.parametrize("config", [ENCODED, MERGED, *LOWER.values()])
-def test_every_tensor_of_a_prior_has_its_own_name(config):
+def test_every_tensor_of_a_prior_has_a_unique_name_in_each_format(config):
     ours = shapes_of(config)
     assert len({port_of_prior(name) for name in ours}) == len(ours)
     theirs = [other for name in ours for other in originals_of_prior(name)]
     assert len(set(theirs)) == len(theirs) >= len(ours)
 
 
-def test_every_tensor_of_a_codec_has_its_own_name():
+def test_every_tensor_of_a_codec_has_a_unique_name_in_each_format():
     ours = shapes_of(CODEC)
     assert len(set(map(port_of_vqvae(CODEC), ours))) == len(ours)
     theirs = [other for name in ours for other in originals_of_vqvae(CODEC)(name)]
@@ -45,7 +45,7 @@ def test_every_tensor_of_a_codec_has_its_own_name():
         ("lyrics.project.weight", "encoder.proj_in.weight", "prime_state_proj.w"),
     ],
 )
-def test_some_names_of_priors(ours, port, original):
+def test_names_of_prior_tensors_are_the_published_ones(ours, port, original):
     assert port_of_prior(ours) == port
     assert originals_of_prior(ours)[0] == original
 
@@ -71,12 +71,12 @@ def test_some_names_of_priors(ours, port, original):
         ("codebook.vectors", "bottleneck.level_blocks.2.codebook", "bottleneck.level_blocks.2.k"),
     ],
 )
-def test_some_names_of_codecs(rest, port, original):
+def test_names_of_codec_tensors_are_the_published_ones(rest, port, original):
     ours = f"levels.{Level.TOP.label}.{rest}"
     assert port_of_vqvae(CODEC)(ours) == port
     assert originals_of_vqvae(CODEC)(ours)[0] == original
 
 
-def test_what_has_no_other_name_is_told():
+def test_a_tensor_without_a_foreign_name_is_an_error():
     with pytest.raises(KeyError, match=r"artist_genre\.mood has no other name"):
         port_of_prior("artist_genre.mood")

@@ -50,7 +50,7 @@ def same(model, folder, rounded=lambda name, tensor: tensor):
 
 @pytest.mark.parametrize("written", [{}, {"prefix": "module."}, {"old": True}, {"blocks": True}], ids=str)
 @pytest.mark.parametrize("name", TOPS)
-def test_a_model_is_recognised_by_the_shapes_of_its_tensors(name, written, tmp_path, published):
+def test_original_files_are_recognized_by_the_shapes_of_their_tensors(name, written, tmp_path, published):
     model = random_model(TOPS[name])
     folder = ModelFolder(write_originals(model, tmp_path / "files", **written))
     assert folder.card.name == name
@@ -60,7 +60,7 @@ def test_a_model_is_recognised_by_the_shapes_of_its_tensors(name, written, tmp_p
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_matrices_in_half_precision_are_widened(old, tmp_path, published):
+def test_original_matrices_in_half_precision_are_loaded_in_float32(old, tmp_path, published):
     model = random_model(ENCODED)
     folder = ModelFolder(write_originals(model, tmp_path / "files", half=True, old=old))
     matrices = re.compile(r".*\.(attention\.\w+|mlp_in|mlp_out|project)\.weight")
@@ -75,7 +75,7 @@ def test_matrices_in_half_precision_are_widened(old, tmp_path, published):
 
 @pytest.mark.parametrize(("top", "tied"), [(MERGED, True), (MERGED, False), (TOP, True), (TOP, False)])
 @pytest.mark.parametrize("left_out", [None, "prior.x_emb.weight", "prior.x_out.weight"])
-def test_whether_a_head_is_the_embedding_is_seen_from_the_weights(top, tied, left_out, tmp_path, published):
+def test_a_head_counts_as_tied_if_it_equals_the_embedding(top, tied, left_out, tmp_path, published):
     model = random_model(replace(top, tied_head=tied))
     write_originals(model, tmp_path)
     tensors = original_state(model, "top")
@@ -88,7 +88,7 @@ def test_whether_a_head_is_the_embedding_is_seen_from_the_weights(top, tied, lef
     assert same(model, folder)
 
 
-def test_equal_heads_in_other_places_of_the_file_are_seen_to_be_one(tmp_path, published):
+def test_equal_copies_of_head_and_embedding_count_as_tied(tmp_path, published):
     model = random_model(TOP)
     write_originals(model, tmp_path)
     tensors = original_state(model, "top")
@@ -110,14 +110,14 @@ def base(tmp_path, published):
 
 
 @pytest.mark.parametrize("folder", openai.FOLDERS)
-def test_models_under_one_base_folder_share_codec_and_upsamplers(base, folder):
+def test_original_models_in_one_base_folder_share_codec_and_upsamplers(base, folder):
     model = ModelFolder(base / folder)
     assert model.card.name == openai.FOLDERS[folder]
     assert model.parts == ("vqvae", "bottom", "middle", "top")
     assert torch.equal(model.prior(Level.MIDDLE, CPU).positions, random_model(TOP).state["middle"]["positions"])
 
 
-def test_a_base_folder_with_several_models_asks_for_one_of_them(base):
+def test_a_base_folder_with_several_models_is_refused_with_the_choices(base):
     assert holds_model(base)
     with pytest.raises(BadModel, match=r"holds several models: give the folder of one of them: .*1b_lyrics, .*/5b$"):
         _ = ModelFolder(base).card
@@ -126,13 +126,13 @@ def test_a_base_folder_with_several_models_asks_for_one_of_them(base):
     assert ModelFolder(base).card.name == "5b"
 
 
-def test_a_model_without_its_codec_is_incomplete(base):
+def test_original_files_without_a_codec_are_incomplete(base):
     (base / "5b" / "vqvae.pth.tar").unlink()
     with pytest.raises(BadModel, match=r"is incomplete: vqvae\.pth\.tar is missing"):
         _ = ModelFolder(base / "1b_lyrics").card
 
 
-def test_a_model_without_its_upsamplers_has_none(base):
+def test_original_files_without_upsamplers_are_a_model_of_the_top_level(base):
     for level in (0, 1):
         (base / "5b" / f"prior_level_{level}.pth.tar").unlink()
     folder = ModelFolder(base / "1b_lyrics")
@@ -141,7 +141,7 @@ def test_a_model_without_its_upsamplers_has_none(base):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_any_other_model_is_described_by_a_config(style, tmp_path):
+def test_an_unpublished_model_is_described_by_a_config(style, tmp_path):
     model = random_model(STYLES[style])
     files = write_originals(model, tmp_path / "files", half=False, old=True)
     config = tmp_path / "config.json"
@@ -152,7 +152,7 @@ def test_any_other_model_is_described_by_a_config(style, tmp_path):
     assert same(model, ModelFolder(files))
 
 
-def test_what_is_none_of_the_published_models_says_how_it_differs_and_what_to_do(tmp_path):
+def test_an_unrecognized_original_file_is_refused_with_the_difference_and_the_way_out(tmp_path):
     write_originals(random_model(TOP), tmp_path)
     with pytest.raises(BadModel, match=r"vqvae\.pth\.tar is not that of the published codec: .*--config FILE"):
         _ = ModelFolder(tmp_path).card
@@ -173,7 +173,7 @@ PLACE = "prior.transformer._attn_mods.1.attn.c_attn.w"
     ],
     ids=["missing", "misshapen", "extra"],
 )
-def test_the_first_tensor_that_does_not_fit_is_named(edit, message, tmp_path, published):
+def test_the_first_original_tensor_that_does_not_fit_is_named(edit, message, tmp_path, published):
     model = random_model(ENCODED)
     write_originals(model, tmp_path)
     tensors = original_state(model, "top")
@@ -184,7 +184,7 @@ def test_the_first_tensor_that_does_not_fit_is_named(edit, message, tmp_path, pu
     assert "\n" not in str(caught.value)
 
 
-def test_tied_tensors_that_differ_are_refused_where_a_config_ties_them(tmp_path):
+def test_different_tensors_that_a_config_ties_are_refused(tmp_path):
     model = random_model(TOP)
     write_originals(model, tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(model.config_json))

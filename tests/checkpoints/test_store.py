@@ -52,11 +52,11 @@ def change(path, edit):
 
 
 @pytest.mark.parametrize("card", [CARD, ModelCard(name="codec", vqvae=VQVAEConfig())], ids=["full", "codec alone"])
-def test_a_card_reads_back_as_it_was(card):
+def test_a_model_card_round_trips(card):
     assert ModelCard.parse(card.to_toml(), Path("model.toml")) == card
 
 
-def test_the_card_of_a_folder_is_what_was_assembled(tiny_model):
+def test_a_model_folder_has_the_card_that_was_assembled(tiny_model):
     card = ModelFolder(tiny_model).card
     assert (card.name, card.licence) == ("tiny", "CC0-1.0")
     assert [card.vqvae.hop(level) for level in Level] == [16, 64, 256]
@@ -67,7 +67,7 @@ def test_the_card_of_a_folder_is_what_was_assembled(tiny_model):
     assert card.sources == ({"artist": "Ada", "title": "Sines", "licence": "CC0-1.0"},)
 
 
-def test_labels_are_ids_of_the_level_that_is_asked():
+def test_label_ids_are_those_of_the_given_level():
     assert CARD.labels(Level.TOP, "björk b.", ("jazz",)) == (1, (1,))
     assert CARD.labels(Level.MIDDLE, None, ()) == (0, (0,))
     assert CARD.labels(Level.TOP, "#2", ()) == (2, (0,))
@@ -82,19 +82,19 @@ def test_labels_are_ids_of_the_level_that_is_asked():
     [
         ('name = "mine"\n', "", "no 'name'"),
         ("format = 1", "format = 2", r"is of format 2, newer than this jukectl reads \(1\): update"),
-        ("format = 1", 'format = "1"', "is no model description"),
+        ("format = 1", 'format = "1"', "is not a model description"),
         ("format = 1\n", "", "no 'format'"),
         ("[vqvae]", "[codec]", "no 'vqvae'"),
-        ("downs = [3, 2, 2]", "downs = 3", "is no model description"),
+        ("downs = [3, 2, 2]", "downs = 3", "is not a model description"),
         ("downs = [3, 2, 2]", "down = [3, 2, 2]", "down"),
         ("codebook_size = 2048\nlatent", "codebook_size = 1\nlatent", "codebook_size must be 2 to 65536"),
         ("[priors.top]", "[priors.tip]", "no level is called 'tip'"),
         ("context = 32", "context = 33", "context must be a multiple of blocks"),
         ("bins = 8", "bin = 8", "TimingConfig has no field bin"),
-        ('name = "mine"', "name = mine", "is no TOML"),
+        ('name = "mine"', "name = mine", "is not TOML"),
     ],
 )
-def test_a_mistake_in_a_card_is_told_with_the_file(old, new, message):
+def test_a_mistake_in_a_card_is_reported_with_the_file(old, new, message):
     text = CARD.to_toml()
     assert old in text
     with pytest.raises(BadModel, match=rf"^some/model\.toml .*{message}"):
@@ -102,14 +102,14 @@ def test_a_mistake_in_a_card_is_told_with_the_file(old, new, message):
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
-def test_a_folder_without_a_readable_card_is_no_model(tmp_path, content):
+def test_a_folder_without_a_readable_card_is_not_a_model(tmp_path, content):
     if content is not None:
         (tmp_path / "model.toml").write_bytes(content)
-    with pytest.raises(BadModel, match="is no model folder"):
+    with pytest.raises(BadModel, match="is not a model folder"):
         _ = ModelFolder(tmp_path).card
 
 
-def test_parts_come_with_the_very_numbers_that_are_in_their_files(tiny_model):
+def test_loaded_parts_have_the_numbers_of_their_files(tiny_model):
     folder = ModelFolder(tiny_model)
     for name, model in [
         ("vqvae", folder.vqvae(CPU)),
@@ -128,7 +128,7 @@ def test_a_prior_can_be_loaded_in_another_precision(tiny_model):
     assert {one.dtype for one in prior.state_dict().values()} == {torch.bfloat16}
 
 
-def test_some_levels_of_a_codec_are_those_levels_of_the_whole(tiny_model):
+def test_single_levels_of_a_codec_are_loaded_unchanged(tiny_model):
     folder = ModelFolder(tiny_model)
     part, whole = folder.vqvae(CPU, (Level.MIDDLE,)), folder.vqvae(CPU)
     assert all(".middle." in name for name in part.state_dict())
@@ -136,7 +136,7 @@ def test_some_levels_of_a_codec_are_those_levels_of_the_whole(tiny_model):
     assert torch.equal(part.encode(audio, Level.MIDDLE), whole.encode(audio, Level.MIDDLE))
 
 
-def test_a_loaded_model_works(tiny_model):
+def test_a_loaded_model_encodes_and_predicts(tiny_model):
     folder = ModelFolder(tiny_model)
     codes = folder.vqvae(CPU).encode(torch.randn(1, 64 * 256), Level.TOP)
     logits = folder.prior(Level.TOP, CPU)(codes, LabelBatch.repeat(1, slots=2))
@@ -144,14 +144,14 @@ def test_a_loaded_model_works(tiny_model):
     assert torch.isfinite(logits).all()
 
 
-def test_the_numbers_of_a_model_are_counted_without_loading_it(tiny_model):
+def test_parameters_are_counted_without_loading_a_model(tiny_model):
     folder = ModelFolder(tiny_model)
     expected = sum(one.numel() for path in tiny_model.glob("*.safetensors") for one in load_file(path).values())
     assert folder.parameters() == expected > 10_000
 
 
 @pytest.mark.parametrize("part", ["vqvae", "top"])
-def test_a_missing_an_extra_and_a_misshapen_tensor_are_named(model, part):
+def test_missing_extra_and_misshapen_tensors_are_named(model, part):
     path = model / f"{part}.safetensors"
     name = sorted(load_file(path))[3]
 
@@ -178,14 +178,14 @@ def test_a_missing_an_extra_and_a_misshapen_tensor_are_named(model, part):
     assert "\n" not in str(caught.value)
 
 
-def test_a_tensor_that_no_level_knows_is_named_even_when_one_level_is_asked_for(model):
+def test_an_unknown_tensor_is_named_when_a_single_level_is_loaded(model):
     change(model / "vqvae.safetensors", lambda tensors: tensors.update({"levels.attic.x": torch.zeros(2)}))
     with pytest.raises(BadModel, match=r"levels\.attic\.x is not known"):
         ModelFolder(model).vqvae(CPU, (Level.TOP,))
 
 
 @pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[:-1], lambda whole: b"\xff" * 8 + whole[8:]])
-def test_a_damaged_file_is_told_wherever_it_is_read(model, damage):
+def test_a_damaged_weight_file_is_reported_by_every_reader(model, damage):
     path = model / "top.safetensors"
     path.write_bytes(damage(path.read_bytes()))
     folder = ModelFolder(model)
@@ -195,7 +195,7 @@ def test_a_damaged_file_is_told_wherever_it_is_read(model, damage):
     folder.prior(Level.MIDDLE, CPU)  # the other parts are none the worse
 
 
-def test_a_part_that_is_not_there_is_told(model):
+def test_a_missing_part_is_reported(model):
     (model / "top.safetensors").unlink()
     folder = ModelFolder(model)
     for read in (lambda: folder.prior(Level.TOP, CPU), lambda: folder.fingerprint("top")):
@@ -204,7 +204,7 @@ def test_a_part_that_is_not_there_is_told(model):
     assert folder.parameters() > 0
 
 
-def test_a_level_that_the_model_does_not_have_is_told(model):
+def test_a_missing_level_is_reported(model):
     folder = ModelFolder(model)
     text = replace(folder.card, priors={Level.TOP: folder.card.priors[Level.TOP]}).to_toml()
     (model / "model.toml").write_text(text, encoding="utf-8")
@@ -212,7 +212,7 @@ def test_a_level_that_the_model_does_not_have_is_told(model):
         ModelFolder(model).prior(Level.BOTTOM, CPU)
 
 
-def test_a_fingerprint_is_the_hash_that_the_design_describes(tiny_model):
+def test_a_fingerprint_is_the_documented_hash(tiny_model):
     digest = hashlib.sha256()
     for name, tensor in sorted(load_file(tiny_model / "vqvae.safetensors").items()):
         values = tensor.float().numpy()
@@ -224,14 +224,14 @@ def test_a_fingerprint_is_the_hash_that_the_design_describes(tiny_model):
     }
 
 
-def test_a_fingerprint_is_computed_again_when_the_file_has_changed(model):
+def test_a_fingerprint_is_computed_again_after_a_change_of_the_file(model):
     folder = ModelFolder(model)
     before = folder.fingerprint("top")
     change(model / "top.safetensors", lambda tensors: tensors["positions"].mul_(2))
     assert folder.fingerprint("top") != before
 
 
-def test_the_same_numbers_in_another_precision_have_the_same_fingerprint(model):
+def test_equal_numbers_in_another_precision_have_the_same_fingerprint(model):
     folder = ModelFolder(model)
     before = folder.fingerprint("vqvae")
     tensors = load_file(model / "vqvae.safetensors")

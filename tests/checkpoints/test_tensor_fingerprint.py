@@ -8,7 +8,7 @@ import numpy as np
 from jukectl.checkpoints.fingerprints import fingerprint, fingerprint_one_by_one
 
 
-def test_it_is_the_hash_of_names_shapes_and_float32_bytes_sorted_by_name():
+def test_a_fingerprint_hashes_names_shapes_and_float32_bytes_sorted_by_name():
     digest = hashlib.sha256()
     digest.update(b"a.weight" + b"(2, 3)" + struct.pack("<6f", 0, 1, 2, 3, 4, 5))
     digest.update(b"b" + b"(1,)" + struct.pack("<f", -0.5))
@@ -21,13 +21,13 @@ def test_it_is_the_hash_of_names_shapes_and_float32_bytes_sorted_by_name():
     assert fingerprint(tensors) == digest.hexdigest()
 
 
-def test_it_does_not_depend_on_order_precision_or_layout_in_memory():
+def test_a_fingerprint_is_independent_of_order_precision_and_memory_layout():
     values = np.array([[1.5, -2.0], [0.25, 3.0]])
     one = fingerprint([("x", values.astype(np.float16)), ("y", values.astype(np.float32))])
     assert fingerprint([("y", values.astype(">f8")), ("x", np.asfortranarray(values))]) == one
 
 
-def test_it_tells_names_shapes_and_values_apart():
+def test_a_fingerprint_depends_on_names_shapes_and_values():
     zeros = np.zeros((2, 3))
     prints = {
         fingerprint([("x", zeros)]),
@@ -39,7 +39,7 @@ def test_it_tells_names_shapes_and_values_apart():
     assert len(prints) == 5
 
 
-def test_tensors_may_be_read_one_at_a_time():
+def test_a_fingerprint_can_be_computed_one_tensor_at_a_time():
     tensors = {name: np.full(3, number, np.float32) for number, name in enumerate("cab")}
     read = []
 

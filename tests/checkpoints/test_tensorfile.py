@@ -22,7 +22,7 @@ def tensor(start, stop, shape=(4,), dtype="F32"):
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, stop]}
 
 
-def test_what_is_in_a_file_is_told_and_read(tmp_path):
+def test_a_safetensors_file_is_described_and_read(tmp_path):
     tensors = {"a": torch.randn(2, 3), "b": torch.randn(4).bfloat16(), "c": torch.randn(()).half()}
     save_file(tensors, tmp_path / "a.safetensors")
     file = SafetensorsFile(tmp_path / "a.safetensors")
@@ -55,9 +55,9 @@ def test_what_is_in_a_file_is_told_and_read(tmp_path):
         (b"", None),
     ],
 )
-def test_a_header_that_lies_is_refused(header, length, tmp_path):
+def test_an_inconsistent_safetensors_header_is_refused(header, length, tmp_path):
     file = written(tmp_path / "a.safetensors", header, length=length)
-    with pytest.raises(BadModel, match=r"a\.safetensors is damaged or no safetensors file") as caught:
+    with pytest.raises(BadModel, match=r"a\.safetensors is damaged or not a safetensors file") as caught:
         file.describe()
     assert "\n" not in str(caught.value)
     with pytest.raises(BadModel), file.opened():
@@ -65,14 +65,14 @@ def test_a_header_that_lies_is_refused(header, length, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["I64", "U8", "BOOL", "F8_E4M3"])
-def test_numbers_that_are_no_weights_are_refused(dtype, tmp_path):
+def test_safetensors_of_integers_are_refused(dtype, tmp_path):
     shape = {"I64": (2,), "U8": (16,), "BOOL": (16,), "F8_E4M3": (16,)}[dtype]
     with pytest.raises(BadModel, match=f"a in .* holds no weights: its numbers are {dtype}"):
         written(tmp_path / "a.safetensors", {"a": tensor(0, 16, shape, dtype)}).describe()
 
 
-def test_a_missing_file_and_a_folder_are_told(tmp_path):
+def test_a_missing_safetensors_file_and_a_folder_are_reported(tmp_path):
     with pytest.raises(BadModel, match="is missing"):
         SafetensorsFile(tmp_path / "a.safetensors").describe()
-    with pytest.raises(BadModel, match="is no file"):
+    with pytest.raises(BadModel, match="is not a file"):
         SafetensorsFile(tmp_path).describe()

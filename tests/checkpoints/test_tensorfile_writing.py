@@ -21,7 +21,7 @@ def write(path, tensors, order, pieces=1, finish=True):
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
-def test_the_library_reads_what_was_written_in_any_order(pieces, tmp_path):
+def test_safetensors_written_in_any_order_are_read_by_the_library(pieces, tmp_path):
     tensors = {
         "odd": torch.randn(7).half(),  # an odd number of short numbers, before the wider ones by name
         "wide": torch.randn(3, 5),
@@ -38,13 +38,13 @@ def test_the_library_reads_what_was_written_in_any_order(pieces, tmp_path):
         assert file.metadata() == {"format": "pt"}
 
 
-def test_a_tensor_that_was_left_out_is_noticed(tmp_path):
+def test_the_writer_refuses_to_finish_with_a_missing_tensor(tmp_path):
     with pytest.raises(ValueError, match="b was not written as it was announced"):
         write(tmp_path / "a.safetensors", {"a": torch.ones(2), "b": torch.ones(3)}, ["a"])
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(7e4, torch.float16), (-7e4, torch.float16), (3.4e38, torch.bfloat16)])
-def test_numbers_that_are_too_large_are_refused(value, dtype):
+def test_numbers_too_large_for_a_narrower_type_are_refused(value, dtype):
     with pytest.raises(BadModel, match=r"^big does not fit b?float16: its numbers are too large"):
         narrowed(torch.tensor([0.0, value]), dtype, "big")
     assert narrowed(torch.tensor([float("inf")]), dtype, "big").isinf()  # as it was

@@ -47,7 +47,7 @@ def put(tmp_path):
     return write
 
 
-def test_one_file_holds_both_sets_and_names_of_the_second_end_in_v2(put):
+def test_one_file_with_both_sets_of_names_is_read_by_suffix(put):
     sets = read_vocabularies(put(vocab={"artists": ARTISTS, "genres": GENRES, "lyrics": LYRICS}), PRIORS)
     assert [sets[level].style for level in TOP_DOWN] == [Style.V3, Style.V2, Style.V2]
     assert sets[Level.TOP].artists == ("unknown", "ada", "zoë", "the foos")
@@ -66,7 +66,7 @@ def test_one_file_holds_both_sets_and_names_of_the_second_end_in_v2(put):
         {"vocab": {"artists_encoder": ARTISTS, "genres_encoder": GENRES, "lyrics_encoder": LYRICS}},
     ],
 )
-def test_three_files_and_other_names_of_the_lists_are_the_same(put, tmp_path, files):
+def test_three_files_and_other_keys_of_the_lists_are_equivalent(put, tmp_path, files):
     (tmp_path / "one").mkdir()
     (tmp_path / "one/vocab.json").write_text(json.dumps({"artists": ARTISTS, "genres": GENRES, "lyrics": LYRICS}))
     assert read_vocabularies(put(**files), PRIORS) == read_vocabularies(tmp_path / "one", PRIORS)
@@ -76,49 +76,49 @@ def test_a_folder_without_lists_has_no_names(tmp_path):
     assert read_vocabularies(tmp_path, PRIORS) == {}
 
 
-def test_a_list_that_is_missing_leaves_its_names_out(put):
+def test_a_missing_word_list_leaves_its_names_out(put):
     sets = read_vocabularies(put(artists=ARTISTS), PRIORS)
     assert sets[Level.TOP].artists
     assert sets[Level.TOP].genres == ()
 
 
-def test_the_tokenizers_settings_tell_the_set_of_each_level(put):
+def test_the_tokenizers_settings_decide_the_set_of_each_level(put):
     settings = {"version": ["v2", "v3", "v2"]}
     sets = read_vocabularies(put(artists=ARTISTS, tokenizer_config=settings), PRIORS)
     assert [sets[level].style for level in TOP_DOWN] == [Style.V2, Style.V3, Style.V2]
 
 
-def test_published_sizes_tell_it_more_surely(put):
+def test_published_sizes_override_the_tokenizers_settings(put):
     priors = {Level.TOP: prior(artists=4_111, genres=120), Level.MIDDLE: prior(Level.MIDDLE, 7_898, 604)}
     sets = read_vocabularies(put(artists=ARTISTS, tokenizer_config={"version": ["v3", "v3", "v3"]}), priors)
     assert [names.style for names in sets.values()] == [Style.V2, Style.V3]
 
 
-def test_names_of_the_second_set_alone_need_no_suffix(put):
+def test_v2_names_alone_need_no_suffix(put):
     settings = {"version": ["v2"] * 3}
     sets = read_vocabularies(put(artists={"ada": 1, "the_foos": 2}, tokenizer_config=settings), PRIORS)
     assert sets[Level.MIDDLE].artists == ("ada", "the_foos")
 
 
-def test_a_plain_list_is_numbered(put):
+def test_names_of_a_plain_list_are_numbered(put):
     sets = read_vocabularies(put(genres=["none", "pop"]), PRIORS)
     assert sets[Level.TOP].found_genres(["Pop"]).ids == (1,)
 
 
-def test_the_characters_are_those_of_the_file_in_the_order_of_their_ids(put):
+def test_characters_of_a_file_are_in_the_order_of_their_ids(put):
     shuffled = {character: 79 - number for number, character in enumerate(V3, 1)}
     top = read_vocabularies(put(lyrics=shuffled), PRIORS)[Level.TOP]
     assert top.alphabet(79) == shuffled
     assert read_vocabularies(put(lyrics=LYRICS), PRIORS)[Level.TOP].alphabet(79)["A"] == 1
 
 
-def test_an_alphabet_of_its_own_size_may_leave_ids_out(put):
+def test_an_unpublished_alphabet_may_leave_ids_out(put):
     lyrics = {"<unk>": 0, "b": 3, "a": 7, "c": 3}
     top = read_vocabularies(put(lyrics=lyrics), {Level.TOP: prior(alphabet=10)})[Level.TOP]
     assert top.alphabet(10) == {"a": 7, "b": 3, "c": 3}
 
 
-def test_a_file_of_the_smaller_alphabet_goes_with_a_prior_of_the_larger_one_too(put):
+def test_a_file_of_the_79_alphabet_serves_a_prior_of_80_characters(put):
     top = read_vocabularies(put(lyrics=LYRICS), {Level.TOP: prior(alphabet=80)})[Level.TOP]
     assert top.alphabet(80) == {character: number for number, character in enumerate(V2, 1)}
 
@@ -129,17 +129,17 @@ DEEP = "[" * 100_000
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"vocab": "{"}, "vocab.json is no JSON"),
-        ({"vocab": DEEP}, "vocab.json is no JSON"),
-        ({"vocab": "[]"}, "vocab.json is no table"),
+        ({"vocab": "{"}, "vocab.json is not JSON"),
+        ({"vocab": DEEP}, "vocab.json is not JSON"),
+        ({"vocab": "[]"}, "vocab.json is not a table"),
         ({"vocab": {"model": {}}}, "vocab.json holds no artists"),
         ({"vocab": {"artists": 3}}, "vocab.json holds no table of artists"),
-        ({"artists": '{"a": 1' + "0" * 5_000 + "}"}, "artists.json is no JSON"),
-        ({"artists": "7"}, "artists.json is no table"),
-        ({"artists": {"a": -1}}, "artists.json gives 'a' of the artists no id"),
-        ({"artists": {"a": True}}, "artists.json gives 'a' of the artists no id"),
-        ({"artists": {"a": 1.0}}, "artists.json gives 'a' of the artists no id"),
-        ({"artists": {"a": "1"}}, "artists.json gives 'a' of the artists no id"),
+        ({"artists": '{"a": 1' + "0" * 5_000 + "}"}, "artists.json is not JSON"),
+        ({"artists": "7"}, "artists.json is not a table"),
+        ({"artists": {"a": -1}}, "artists.json gives 'a' of the artists an invalid id"),
+        ({"artists": {"a": True}}, "artists.json gives 'a' of the artists an invalid id"),
+        ({"artists": {"a": 1.0}}, "artists.json gives 'a' of the artists an invalid id"),
+        ({"artists": {"a": "1"}}, "artists.json gives 'a' of the artists an invalid id"),
         ({"artists": '{"\\ud800": 1}'}, "artists.json holds no table of artists"),
         ({"genres": {"a": 7}}, "genres in .* are not those of its top prior: it has ids up to 6, and 'a' has 7"),
         ({"artists": {"a.v2": 1, "a": 2, "b.v2": 9}}, "artists in .* not those of its middle prior"),
@@ -149,7 +149,7 @@ DEEP = "[" * 100_000
         ({"artists": ARTISTS, "tokenizer_config": {"version": [[], {}, None]}}, "version in .*tokenizer_config"),
     ],
 )
-def test_a_file_that_cannot_be_right_is_refused_in_one_line(put, files, reason):
+def test_an_invalid_word_list_is_refused_in_one_line(put, files, reason):
     with pytest.raises(BadModel, match=reason) as caught:
         read_vocabularies(put(**files), PRIORS)
     assert "\n" not in str(caught.value)
@@ -161,10 +161,10 @@ def test_characters_beyond_the_alphabet_are_refused(put):
         read_vocabularies(put(lyrics={"a": 12}), {Level.TOP: prior(alphabet=10)})
 
 
-def test_bytes_that_are_no_text_a_folder_and_a_giant_are_refused(tmp_path):
+def test_undecodable_folder_and_oversized_word_lists_are_refused(tmp_path):
     path = tmp_path / "vocab.json"
     path.write_bytes(b'{"artists": {"\xff": 1}}')
-    with pytest.raises(BadModel, match="no JSON"):
+    with pytest.raises(BadModel, match="not JSON"):
         read_vocabularies(tmp_path, PRIORS)
     with path.open("wb") as file:
         file.truncate(LARGEST + 1)
@@ -172,5 +172,5 @@ def test_bytes_that_are_no_text_a_folder_and_a_giant_are_refused(tmp_path):
         read_vocabularies(tmp_path, PRIORS)
     path.unlink()
     path.mkdir()
-    with pytest.raises(BadModel, match="is no file"):
+    with pytest.raises(BadModel, match="is not a file"):
         read_vocabularies(tmp_path, PRIORS)

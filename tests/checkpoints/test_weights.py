@@ -44,7 +44,7 @@ NAMES = {"ours": ("other", "table"), "ours.bias": ("bias",)}
 
 @pytest.mark.parametrize("first_row", [0, 1, 20, 49])
 @pytest.mark.parametrize("budget", [1, 1_000, 10**6])
-def test_pieces_are_the_tensor_in_our_order_of_rows(first_row, budget, found, tensors, monkeypatch):
+def test_pieces_have_the_rows_of_a_tensor_in_our_order(first_row, budget, found, tensors, monkeypatch):
     monkeypatch.setattr(module, "SMALLEST_BUDGET", budget)
     monkeypatch.setattr(module, "BUDGETS", 10**9)
     weights = matched(WANTED, found, NAMES.__getitem__, "misfit", {"ours": first_row})
@@ -60,7 +60,7 @@ def test_pieces_are_the_tensor_in_our_order_of_rows(first_row, budget, found, te
         assert torch.equal(loaded["ours.bias"], tensors["bias"].to(dtype))
 
 
-def test_what_needs_no_change_is_the_file_itself(found, tensors):
+def test_unchanged_tensors_are_views_of_the_file(found, tensors):
     weights = matched(WANTED, found, NAMES.__getitem__, "misfit")
     path = found["table"].file.path
     loaded = weights.load(CPU, torch.float32)
@@ -80,12 +80,12 @@ def test_what_needs_no_change_is_the_file_itself(found, tensors):
         ({"ours": (50, 8)}, NAMES, "misfit: bias is not known"),
     ],
 )
-def test_the_first_tensor_that_does_not_fit_is_named(wanted, names, message, found):
+def test_matching_names_the_first_tensor_that_does_not_fit(wanted, names, message, found):
     with pytest.raises(BadModel, match=message):
         matched(wanted, found, names.__getitem__, "misfit")
 
 
-def test_sizes_are_those_of_the_tensors(found):
+def test_sizes_of_weights_are_those_of_their_tensors(found):
     weights = matched(WANTED, found, NAMES.__getitem__, "misfit")
     assert (weights.numbers(), weights.bytes(), weights.bytes(torch.bfloat16)) == (403, 1_612, 806)
 
@@ -95,7 +95,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are told by Linux alone")
 @pytest.mark.parametrize(("how_much", "count"), [([], 2), pytest.param(["all"], 18, marks=pytest.mark.slow)])
-def test_loading_takes_little_more_than_what_is_loaded(how_much, count, tmp_path):
+def test_loading_takes_little_memory_besides_the_result(how_much, count, tmp_path):
     command = [sys.executable, SUPPORT / "measure_loading.py", tmp_path, *how_much]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ def plain(signal):
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding", "dilation"), [(3, 1, 9, 9), (4, 2, 1, 1), (32, 16, 8, 1)])
-def test_a_convolution_is_the_one_dimensional_one(kernel, stride, padding, dilation):
+def test_a_convolution_equals_torchs_conv1d(kernel, stride, padding, dilation):
     layer = Conv1d(3, 5, kernel, stride, padding, dilation).double()
     signal = torch.randn(2, 3, 96, dtype=torch.float64)
 
@@ -36,7 +36,7 @@ def test_a_convolution_is_the_one_dimensional_one(kernel, stride, padding, dilat
 
 
 @pytest.mark.parametrize("stride", [2, 4, 16])
-def test_a_transposed_convolution_is_the_one_dimensional_one_and_multiplies_the_length(stride):
+def test_a_transposed_convolution_equals_torchs_and_multiplies_the_length(stride):
     layer = ConvTranspose1d(3, 5, 2 * stride, stride, stride // 2).double()
     signal = torch.randn(2, 3, 10, dtype=torch.float64)
 
@@ -46,18 +46,18 @@ def test_a_transposed_convolution_is_the_one_dimensional_one_and_multiplies_the_
     torch.testing.assert_close(result, expected)
 
 
-def test_weights_keep_the_shapes_of_one_dimensional_convolutions():
+def test_convolution_weights_have_the_shapes_of_conv1d():
     assert Conv1d(3, 5, 4).weight.shape == (5, 3, 4)
     assert ConvTranspose1d(3, 5, 4).weight.shape == (3, 5, 4)
 
 
-def test_a_block_begins_as_the_identity():
+def test_a_residual_block_is_initialized_to_the_identity():
     signal = torch.randn(2, 4, 1, 30)
     assert torch.equal(ResidualBlock(4, 8, 3, 1.0)(signal), signal)
 
 
 @pytest.mark.parametrize("cast", [False, True])
-def test_a_block_without_a_gradient_gives_the_same_bits_and_leaves_its_input_alone(cast):
+def test_a_residual_block_without_gradients_gives_the_same_bits(cast):
     block, signal = ResidualBlock(4, 8, 3, 0.7), torch.randn(2, 4, 1, 30)
     torch.nn.init.normal_(block.project.weight)
     before = signal.clone()
@@ -72,7 +72,7 @@ def test_a_block_without_a_gradient_gives_the_same_bits_and_leaves_its_input_alo
     assert not torch.equal(expected, before)
 
 
-def test_a_block_adds_its_branch_by_its_scale():
+def test_a_residual_block_scales_its_branch():
     whole, half = ResidualBlock(4, 8, 3, 1.0), ResidualBlock(4, 8, 3, 0.5)
     torch.nn.init.normal_(whole.project.weight)
     half.load_state_dict(whole.state_dict())
@@ -90,13 +90,13 @@ def test_a_block_adds_its_branch_by_its_scale():
         ({"depth": 3, "growth": 2}, [1, 2, 4]),
     ],
 )
-def test_dilations_grow_from_block_to_block(options, dilations):
+def test_dilations_grow_through_a_stack(options, dilations):
     stack = ResidualStack(2, **options)
     assert [block.dilated.dilation[0] for block in stack.blocks] == dilations
     assert stack.reach == sum(dilations)
 
 
-def test_a_stack_sees_as_far_as_it_says_and_no_further():
+def test_the_reach_of_a_stack_is_exact():
     stack = ResidualStack(2, 3, growth=2).double()
     with torch.no_grad():
         for parameter in stack.parameters():  # all positive, so that no ReLU hides a path

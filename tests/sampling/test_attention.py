@@ -57,7 +57,7 @@ def by_hand(job: LevelJob, codes: np.ndarray, start: int, known: int, lyrics_fro
     return attention_of(job.prior, window, replace(labels, lyrics=sung), 3, 1)[0, known:].numpy()
 
 
-def test_each_code_is_looked_up_in_the_window_that_added_it(job, codes, monkeypatch):
+def test_attention_of_a_code_is_that_in_the_window_that_added_it(job, codes, monkeypatch):
     monkeypatch.setattr(attention, "SHORTEST_ROW", 0.0)
     found = song_attention(job, codes, 0, layer=3, head=1)
     assert found.weights.shape == (60, 37)
@@ -71,7 +71,7 @@ def test_each_code_is_looked_up_in_the_window_that_added_it(job, codes, monkeypa
     np.testing.assert_allclose(found.weights, expected, atol=1e-5)
 
 
-def test_codes_are_taken_together_where_they_are_short_or_many(job, codes, monkeypatch):
+def test_attention_rows_average_codes_of_short_hops_and_long_songs(job, codes, monkeypatch):
     monkeypatch.setattr(attention, "SHORTEST_ROW", 0.0)
     each = song_attention(job, codes, 0, layer=3, head=1)
     monkeypatch.setattr(attention, "SHORTEST_ROW", 0.033)
@@ -82,7 +82,7 @@ def test_codes_are_taken_together_where_they_are_short_or_many(job, codes, monke
     assert song_attention(job, codes, 0, layer=3, head=1).weights.shape == (9, 37)
 
 
-def test_an_unfinished_song_and_lyrics_shorter_than_a_window(job, codes):
+def test_attention_of_unfinished_songs_and_short_lyrics(job, codes):
     short = replace(job, conditioning=replace(job.conditioning, lyrics=LyricTokens(SUNG[:7])))
     found = song_attention(short, codes[:31], 1, layer=3, head=0)
     assert found.weights.shape == (16, 7)  # of two codes each

@@ -111,7 +111,7 @@ KINDS = ("top", "middle", "lyrics")
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("samples", [1, 2, 3, SAMPLES, 9])
-def test_codes_do_not_depend_on_how_many_samples_are_made_at_a_time(kind, samples):
+def test_codes_are_independent_of_the_batch_size(kind, samples):
     job = make_job(kind)
     whole = fill_all(job)
     assert len(np.unique(whole, axis=0)) == SAMPLES  # each sample is a song of its own, so a mixed-up row shows
@@ -120,13 +120,13 @@ def test_codes_do_not_depend_on_how_many_samples_are_made_at_a_time(kind, sample
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chunk", [1, 2, 6, 8, 12])
-def test_the_likeliest_codes_are_the_same_in_whatever_pieces_the_known_ones_are_read(kind, chunk):
+def test_greedy_codes_are_independent_of_the_prefix_chunk(kind, chunk):
     job = make_job(kind, sampling=LevelSampling(temperature=0, advance=0.5))
     assert np.array_equal(fill_all(job, BatchPlan(SAMPLES, chunk)), fill_all(job))
 
 
 @pytest.mark.parametrize("samples", [1, 2, 4, SAMPLES])
-def test_what_is_done_grows_to_the_end_in_any_portion(samples, monkeypatch):
+def test_progress_rises_to_the_end_for_any_batch_plan(samples, monkeypatch):
     monkeypatch.setattr("jukectl.sampling.level.REPORT_INTERVAL", 0.0)
     told = []
     fill_all(make_job("top"), BatchPlan(samples), on_progress=told.append)
@@ -137,7 +137,7 @@ def test_what_is_done_grows_to_the_end_in_any_portion(samples, monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("room", "tried"), [(4, [2]), (2, [2]), (1, [2, 1])])
-def test_where_memory_runs_out_half_as_many_are_made_at_a_time_to_the_same_codes(kind, room, tried):
+def test_running_out_of_memory_halves_the_batch_and_keeps_the_codes(kind, room, tried):
     job, less = make_job(kind), []
     whole = fill_all(job)
     job.prior.rows = room
@@ -146,7 +146,7 @@ def test_where_memory_runs_out_half_as_many_are_made_at_a_time_to_the_same_codes
     assert all(batch.chunk is None for batch in less)
 
 
-def test_a_single_sample_reads_what_is_known_in_smaller_pieces():
+def test_running_out_of_memory_with_one_sample_shrinks_the_prefix_chunk():
     job, less = make_job("lyrics", sampling=LevelSampling(temperature=0, advance=0.5)), []
     whole = fill_all(job)
     job.prior.rows, job.prior.longest = 1, 7
@@ -154,7 +154,7 @@ def test_a_single_sample_reads_what_is_known_in_smaller_pieces():
     assert less == [BatchPlan(2), BatchPlan(1), BatchPlan(1, 12), BatchPlan(1, 6)]
 
 
-def test_where_nothing_smaller_is_left_the_error_comes_out_and_what_was_saved_stays():
+def test_out_of_memory_with_the_smallest_plan_is_raised_and_saved_windows_stay():
     job = make_job("top")
     job.prior.rows = 1
     windows = fill(job, make_codes(job), lambda done: None)
@@ -165,7 +165,7 @@ def test_where_nothing_smaller_is_left_the_error_comes_out_and_what_was_saved_st
     assert first.done == 16
 
 
-def test_memory_that_runs_out_in_a_later_window_costs_that_window_alone():
+def test_out_of_memory_in_a_later_window_repeats_that_window_alone():
     job, less, told = make_job("top"), [], []
     whole = fill_all(job)
     windows = fill(job, make_codes(job), told.append, None, less.append)
@@ -177,7 +177,7 @@ def test_memory_that_runs_out_in_a_later_window_costs_that_window_alone():
     assert min(told[told.index(16) :]) == 16  # the first window was not made again
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
+def test_other_errors_are_not_treated_as_out_of_memory(monkeypatch):
     job = make_job("top")
 
     def fail(*rest, **options):
@@ -218,7 +218,7 @@ print([batch.samples for batch in less])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
-def test_a_process_that_hits_a_real_limit_goes_on_with_fewer_samples_to_the_same_codes(tmp_path):
+def test_a_process_at_a_real_memory_limit_continues_with_fewer_samples(tmp_path):
     from pathlib import Path
 
     folder = Path(__file__).parent

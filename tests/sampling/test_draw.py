@@ -59,7 +59,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_codes_come_as_often_as_their_probability_says(settings):
+def test_sampled_frequencies_match_the_probabilities(settings):
     count = 20_000
     found = np.bincount(draw_many(LOGITS, stratified(count), **settings), minlength=len(LOGITS))
     expected = probabilities_of(LOGITS, **settings) * count
@@ -71,7 +71,7 @@ def test_codes_come_as_often_as_their_probability_says(settings):
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_random_numbers_give_that_distribution_too(settings):
+def test_sampled_frequencies_match_with_random_numbers(settings):
     count = 20_000
     found = np.bincount(draw_many(LOGITS, np.random.default_rng(0).random(count), **settings), minlength=len(LOGITS))
     expected = probabilities_of(LOGITS, **settings) * count
@@ -83,12 +83,12 @@ def test_random_numbers_give_that_distribution_too(settings):
 
 @pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"top_k": 1}], ids=str)
 @pytest.mark.parametrize("uniform", [0.0, 0.5, LAST])
-def test_temperature_zero_and_top_k_one_take_the_likeliest(settings, uniform):
+def test_temperature_zero_and_top_k_one_are_greedy(settings, uniform):
     assert draw_one(LOGITS, uniform, **settings) == np.argmax(LOGITS)
 
 
 @pytest.mark.parametrize("temperature", [1e-3, 1e-30, 5e-324])
-def test_a_tiny_temperature_takes_the_likeliest_as_well(temperature):
+def test_a_tiny_temperature_is_greedy(temperature):
     assert set(draw_many(LOGITS, stratified(50), temperature=temperature)) == {np.argmax(LOGITS)}
 
 
@@ -105,7 +105,7 @@ def test_the_code_is_the_first_whose_cumulative_probability_exceeds_the_number()
     ]
 
 
-def test_a_code_without_probability_is_never_drawn():
+def test_a_code_with_zero_probability_is_never_sampled():
     logits = [-np.inf, 0.0, -np.inf, 0.0, -np.inf]
     assert [draw_one(logits, uniform) for uniform in (0.0, 0.4999, 0.5, LAST)] == [1, 1, 3, 3]
 
@@ -116,7 +116,7 @@ def test_a_code_without_probability_is_never_drawn():
     st.integers(0, 70),
     st.floats(0.01, 1),
 )
-def test_the_largest_number_below_one_is_no_code_past_the_last_and_none_that_was_cut(logits, temperature, top_k, top_p):
+def test_the_largest_uniform_number_samples_a_kept_code(logits, temperature, top_k, top_p):
     code = draw_one(logits, LAST, temperature, top_k, top_p)
     assert 0 <= code < len(logits)
     likelier = sum(other > logits[code] for other in logits)
@@ -124,24 +124,24 @@ def test_the_largest_number_below_one_is_no_code_past_the_last_and_none_that_was
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 3, 4])
-def test_top_k_keeps_so_many_even_of_equals_the_first_ones(top_k):
+def test_top_k_keeps_exactly_k_codes_even_with_ties(top_k):
     logits = [0.0, 1.0, 1.0, 1.0, 0.0]
     assert set(draw_many(logits, stratified(500), top_k=top_k)) == set([1, 2, 3, 0][:top_k])
 
 
 @pytest.mark.parametrize(("top_p", "kept"), [(0.1, 1), (0.39, 1), (0.41, 2), (0.69, 2), (0.71, 3), (0.95, 4), (1.0, 4)])
-def test_the_nucleus_is_the_fewest_likeliest_codes_that_hold_that_much(top_p, kept):
+def test_the_nucleus_is_the_smallest_set_of_likeliest_codes(top_p, kept):
     logits = np.log([0.1, 0.4, 0.2, 0.3])
     assert set(draw_many(logits, stratified(1000), top_p=top_p)) == set([1, 3, 2, 0][:kept])
 
 
-def test_the_nucleus_is_that_of_what_top_k_leaves():
+def test_the_nucleus_is_taken_after_top_k():
     # of 0.4 and 0.3 the first holds 0.57: enough for 0.5, but not of the whole distribution
     assert set(draw_many(np.log([0.1, 0.4, 0.2, 0.3]), stratified(1000), top_k=2, top_p=0.5)) == {1}
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_a_row_is_drawn_alike_in_every_batch(settings):
+def test_a_sampled_code_is_independent_of_the_batch(settings):
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(32, 2048, generator=generator).round(decimals=1)  # with ties
     uniforms = torch.rand(32, generator=generator, dtype=torch.float64)
@@ -152,7 +152,7 @@ def test_a_row_is_drawn_alike_in_every_batch(settings):
     assert torch.equal(whole[5:12], draw(logits[5:12], uniforms[5:12], **arguments))
 
 
-def test_half_precision_logits_are_taken_as_they_are():
+def test_half_precision_logits_are_sampled_without_rounding():
     logits = torch.randn(8, 100, generator=torch.Generator().manual_seed(0)).bfloat16()
     uniforms = torch.linspace(0, 0.99, 8, dtype=torch.float64)
     arguments = {"temperature": 0.9, "top_k": 20, "top_p": 0.9}

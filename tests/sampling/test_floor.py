@@ -41,13 +41,13 @@ def parameters(given):
     ],
     ids=["factored", "encoder", "apart", "one sequence", "characters drawn"],
 )
-def test_the_weights_of_a_step_are_those_of_all_blocks_and_of_the_rows_of_the_head(given):
+def test_step_bytes_count_all_blocks_and_the_head_for_codes(given):
     matrices, vectors = parameters(given)
     assert step_bytes(given, "fp32").weights == 4 * (matrices + vectors)
     assert step_bytes(given, "bf16").weights == 2 * (matrices + vectors)
 
 
-def test_int8_has_a_byte_a_weight_and_a_scale_an_output():
+def test_step_bytes_of_int8_are_one_byte_a_weight_and_a_scale_an_output():
     given = config(depth=1)
     matrices, vectors = parameters(given)
     outputs = 3 * 8 + 16 + 32 + 16 + 40  # of queries, keys and values; of attention; of the MLP; codes
@@ -55,14 +55,14 @@ def test_int8_has_a_byte_a_weight_and_a_scale_an_output():
 
 
 @pytest.mark.parametrize("kind", [*FACTORED, AttentionKind.DENSE])
-def test_the_keys_that_are_seen_are_those_of_the_mask(kind):
+def test_keys_seen_agree_with_the_attention_mask(kind):
     given = config(pattern=(kind,))
     seen = pattern_mask(kind, 24, 6).float().sum(dim=1)
     assert keys_seen(given.stack, kind, range(24)) == pytest.approx(float(seen.mean()))
     assert keys_seen(given.stack, kind, range(7, 19)) == pytest.approx(float(seen[7:19].mean()))
 
 
-def test_keys_of_lyrics_and_the_places_of_codes_after_them():
+def test_keys_seen_count_lyrics_before_the_codes():
     merged = config(pattern=(AttentionKind.LYRICS,), lyrics=MERGED)
     seen = pattern_mask(AttentionKind.LYRICS, 32, 8, merged.stack.lyric_keys).float().sum(dim=1)
     read = step_bytes(merged, "fp32")
@@ -72,13 +72,13 @@ def test_keys_of_lyrics_and_the_places_of_codes_after_them():
         assert step_bytes(states, "fp32").cache == 4 * 2 * 8 * 4 * 8
 
 
-def test_each_sample_has_keys_of_its_own_and_all_share_the_weights():
+def test_step_bytes_grow_with_samples_by_their_cache_alone():
     one, four = (step_bytes(config(), "fp32", range(5, 9), samples) for samples in (1, 4))
     assert four.weights == one.weights
     assert four.cache == pytest.approx(4 * one.cache)
     assert four.total == four.weights + four.cache
 
 
-def test_the_published_top_of_five_billion_reads_nearly_all_of_its_weights():
+def test_a_step_of_the_published_5b_top_reads_nearly_all_weights():
     everything = 2 * parameters_of(TOP_5B)
     assert 0.95 < step_bytes(TOP_5B, "bf16", range(4096, 4160)).weights / everything < 1

@@ -130,7 +130,7 @@ print(memory("VmHWM") - before)
         ("rotary", "fp32", 1, None, False),
     ],
 )
-def test_sampling_takes_the_memory_that_was_reckoned_and_not_much_less(name, precision, samples, chunk, retains_freed):
+def test_measured_memory_of_sampling_is_just_below_the_estimate(name, precision, samples, chunk, retains_freed):
     folder = Path(__file__).parent
     child = CHILD.format(folder=str(folder), support=str(folder.parent / "support"))
     command = [sys.executable, "-c", child, name, precision, str(samples), str(chunk or 0)]
@@ -146,7 +146,7 @@ def test_sampling_takes_the_memory_that_was_reckoned_and_not_much_less(name, pre
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_weights_and_cache_are_those_of_the_model(name):
+def test_estimated_weights_and_cache_are_those_of_the_model(name):
     config = KINDS[name]
     footprint = Footprint(config, "bf16")
     with torch.device("meta"):
@@ -156,7 +156,7 @@ def test_weights_and_cache_are_those_of_the_model(name):
     assert footprint.cache == 2 * sum(layer.numel() for layer in cache.layers)
 
 
-def test_the_largest_published_model_takes_what_others_measured():
+def test_the_estimate_for_5b_agrees_with_published_measurements():
     half = Footprint(PUBLISHED_TOP, "fp16")
     assert 11 * GB < half.weights < 11.5 * GB
     assert 0.9 * GB < half.cache < 1.2 * GB  # about 1 GB a sample
@@ -166,7 +166,7 @@ def test_the_largest_published_model_takes_what_others_measured():
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("row_by_row", [False, True])
-def test_more_at_a_time_takes_more_memory(name, row_by_row):
+def test_larger_batch_plans_take_more_memory(name, row_by_row):
     footprint = Footprint(KINDS[name], "fp32", row_by_row=row_by_row)
     totals = [
         [footprint.total(BatchPlan(samples, chunk)) for chunk in chunk_sizes(KINDS[name])] for samples in range(1, 9)
@@ -182,7 +182,7 @@ def test_more_at_a_time_takes_more_memory(name, row_by_row):
 @pytest.mark.parametrize("memory", [0.17, 0.2, 0.3, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("row_by_row", [False, True])
-def test_the_plan_makes_as_many_samples_at_a_time_as_fit_and_then_reads_as_much_at_once(name, memory, row_by_row):
+def test_the_memory_plan_prefers_samples_and_then_larger_chunks(name, memory, row_by_row):
     footprint, room = Footprint(KINDS[name], "fp32", row_by_row=row_by_row), round(memory * GB)
     fitting = [
         BatchPlan(samples, chunk)
@@ -200,7 +200,7 @@ def test_the_plan_makes_as_many_samples_at_a_time_as_fit_and_then_reads_as_much_
     assert (plan.batch, plan.precision, plan.bytes) == (best, "fp32", footprint.total(best))
 
 
-def test_a_lower_precision_is_taken_only_where_one_sample_does_not_fit():
+def test_a_lower_precision_is_chosen_only_if_one_sample_does_not_fit():
     full, half = (Footprint(PLAIN, precision) for precision in ("fp32", "bf16"))
     barely = choose_memory_plan([full, half], 8, minimum_bytes(full))
     assert barely is not None
@@ -211,7 +211,7 @@ def test_a_lower_precision_is_taken_only_where_one_sample_does_not_fit():
     assert choose_memory_plan([full, half], 8, minimum_bytes(half) - 1) is None
 
 
-def test_what_lies_beside_the_prior_is_taken_off_the_memory():
+def test_reserved_memory_is_subtracted_from_the_available():
     footprint = Footprint(PLAIN, "fp32")
     alone, beside = choose_memory_plan([footprint], 9, GB), choose_memory_plan([footprint], 9, GB + 100, reserved=100)
     assert alone is not None
@@ -220,7 +220,7 @@ def test_what_lies_beside_the_prior_is_taken_off_the_memory():
     assert minimum_bytes(footprint, reserved=100) == minimum_bytes(footprint) + 100
 
 
-def test_a_limit_holds_where_more_would_fit():
+def test_the_memory_plan_does_not_exceed_its_limit():
     footprint = Footprint(PLAIN, "fp32")
     held = choose_memory_plan([footprint], 8, 100 * GB, limit=BatchPlan(3, 1_024))
     assert held is not None
@@ -236,7 +236,7 @@ def test_a_limit_holds_where_more_would_fit():
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_pieces_are_whole_blocks_each_about_half_of_the_one_before(name):
+def test_prefix_chunks_are_whole_blocks_halved_each_time(name):
     config = KINDS[name]
     whole, *pieces = chunk_sizes(config)
     assert whole is None
@@ -246,7 +246,7 @@ def test_pieces_are_whole_blocks_each_about_half_of_the_one_before(name):
     assert all(long / 2 <= short < long for long, short in zip(lengths, pieces, strict=False))
 
 
-def test_a_portion_is_halved_to_the_end():
+def test_halving_a_batch_plan_ends_with_one_sample_and_the_smallest_chunk():
     batch, seen = BatchPlan(9), []
     while batch is not None:
         seen.append(batch)
@@ -257,7 +257,7 @@ def test_a_portion_is_halved_to_the_end():
 
 @pytest.mark.parametrize("samples", [1, 4, 5])
 @pytest.mark.parametrize("at_a_time", [1, 2, 4, 9])
-def test_groups_hold_every_sample_once(samples, at_a_time):
+def test_groups_of_a_batch_plan_hold_every_sample_once(samples, at_a_time):
     groups = list(BatchPlan(at_a_time).groups(samples))
     assert [sample for group in groups for sample in group] == list(range(samples))
     assert max(map(len, groups)) <= at_a_time

@@ -115,7 +115,7 @@ def sampled_slowly(job, codes):
 
 @pytest.mark.parametrize("level", Level)
 @pytest.mark.parametrize(("total", "done"), [(8, 0), (16, 0), (40, 0), (44, 20), (36, 5)])
-def test_codes_are_those_of_the_plain_recipe_without_cache_and_batch(level, total, done):
+def test_level_codes_equal_sampling_without_cache_and_batch(level, total, done):
     job, codes = make_job(level, total), make_codes(level, done, prompt=done)
     assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
 
@@ -123,7 +123,7 @@ def test_codes_are_those_of_the_plain_recipe_without_cache_and_batch(level, tota
 @pytest.mark.parametrize("level", Level)
 @pytest.mark.parametrize("total", [12, 16, 40])
 @pytest.mark.parametrize("prompt", [0, 4, 10, 15, 16, 30])
-def test_what_exists_is_never_sampled_again_and_every_window_adds_to_it(level, total, prompt):
+def test_existing_codes_are_never_sampled_again(level, total, prompt):
     codes = make_codes(level, prompt, prompt=prompt)
     job = make_job(level, total)
     grown = list(fill(job, codes, lambda done: None))
@@ -135,7 +135,7 @@ def test_what_exists_is_never_sampled_again_and_every_window_adds_to_it(level, t
 
 
 @pytest.mark.parametrize("level", Level)
-def test_a_run_resumed_at_any_window_ends_in_the_same_codes(level):
+def test_a_level_resumed_after_any_window_has_the_same_codes(level):
     job, codes = make_job(level, 52), make_codes(level, 6, prompt=6)
     grown = list(fill(job, codes, lambda done: None))
     assert len(grown) > 3
@@ -145,14 +145,14 @@ def test_a_run_resumed_at_any_window_ends_in_the_same_codes(level):
 
 @pytest.mark.parametrize("level", Level)
 @pytest.mark.parametrize("samples", [1, 2, 5])
-def test_a_sample_is_the_same_song_however_many_are_made_beside_it(level, samples):
+def test_a_sample_is_independent_of_the_number_of_samples(level, samples):
     job = make_job(level, 40, samples=8)
     whole = fill_all(job, make_codes(level, samples=8))
     few = make_job(level, 40, samples=samples, upper=None if job.upper is None else job.upper[:samples])
     assert np.array_equal(fill_all(few, make_codes(level, samples=samples)), whole[:samples])
 
 
-def test_samples_seeds_and_levels_have_songs_of_their_own():
+def test_samples_seeds_and_levels_have_different_codes():
     one = fill_all(make_job(Level.TOP), make_codes(Level.TOP))
     assert not np.array_equal(one[0], one[1])
     assert not np.array_equal(one, fill_all(make_job(Level.TOP, seed=SEED + 1), make_codes(Level.TOP)))
@@ -161,12 +161,12 @@ def test_samples_seeds_and_levels_have_songs_of_their_own():
 @pytest.mark.parametrize(
     "change", [{"artist": 1}, {"genres": (2,)}, {"sampling": LevelSampling(temperature=0.5)}, {"song_samples": 55_000}]
 )
-def test_what_the_prior_is_told_makes_a_difference(change):
+def test_codes_depend_on_the_conditioning(change):
     codes = make_codes(Level.TOP)
     assert not np.array_equal(fill_all(make_job(Level.TOP), codes), fill_all(make_job(Level.TOP, **change), codes))
 
 
-def test_other_upper_codes_make_other_codes_from_their_place_on():
+def test_changed_upper_codes_change_codes_from_their_position_on():
     job = make_job(Level.MIDDLE, 64)
     upper = job.upper.copy()
     upper[:, 12:] = (upper[:, 12:] + 1) % SIZE  # beyond the first windows
@@ -179,7 +179,7 @@ def test_other_upper_codes_make_other_codes_from_their_place_on():
 
 @pytest.mark.parametrize("level", [Level.TOP, Level.BOTTOM])
 @pytest.mark.parametrize("done", [0, 13])
-def test_the_prior_sees_the_windows_of_the_plan_and_their_upper_codes(level, done, monkeypatch):
+def test_the_prior_is_called_with_the_planned_windows_and_their_upper_codes(level, done, monkeypatch):
     total = 44
     job, seen, steps = make_job(level, total), [], []
     # which calls what is watched here
@@ -218,13 +218,13 @@ def test_the_prior_sees_the_windows_of_the_plan_and_their_upper_codes(level, don
         assert positions == list(range(window.prefix + 1, window.prefix + window.new))
 
 
-def test_a_short_last_window_of_an_upsampler_makes_do_with_the_upper_codes_there_are():
+def test_a_short_last_window_is_conditioned_on_fewer_upper_codes():
     job = make_job(Level.MIDDLE, total=8)
     assert job.upper.shape[1] * RATIO < CONTEXT
     assert fill_all(job, make_codes(Level.MIDDLE)).shape == (2, 8)
 
 
-def test_the_watcher_is_told_how_far_it_is_up_to_the_end_of_every_window():
+def test_progress_is_reported_up_to_the_end_of_every_window():
     told = []
     fill_all(make_job(Level.TOP, 20), make_codes(Level.TOP, 3), told.append)
     assert told == sorted(set(told))
@@ -232,7 +232,7 @@ def test_the_watcher_is_told_how_far_it_is_up_to_the_end_of_every_window():
     assert {16, 20} <= set(told)
 
 
-def test_the_watcher_of_slow_codes_is_told_of_every_one(monkeypatch):
+def test_progress_is_reported_for_every_code_of_a_slow_decoder(monkeypatch):
     monkeypatch.setattr("jukectl.sampling.level.REPORT_INTERVAL", 0.0)
     told = []
     fill_all(make_job(Level.TOP, 20), make_codes(Level.TOP, 3), told.append)
@@ -240,12 +240,12 @@ def test_the_watcher_of_slow_codes_is_told_of_every_one(monkeypatch):
 
 
 @pytest.mark.parametrize(("advance", "starts"), [(0.25, [0, 4, 8, 12, 16]), (0.5, [0, 8, 16]), (1.0, [0, 16])])
-def test_advance_is_how_far_a_window_moves_on(advance, starts):
+def test_the_advance_changes_the_windows(advance, starts):
     job = make_job(Level.TOP, 32, sampling=LevelSampling(advance=advance))
     assert [window.start for window in job.windows(0)] == starts
 
 
-def test_temperature_zero_needs_no_numbers_so_all_seeds_are_alike():
+def test_temperature_zero_gives_the_same_codes_for_all_seeds():
     still = LevelSampling(temperature=0)
     one, other = (fill_all(make_job(sampling=still, seed=seed), make_codes()) for seed in (1, 2))
     assert np.array_equal(one, other)

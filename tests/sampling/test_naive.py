@@ -50,7 +50,7 @@ def prior(**changes):
 
 @pytest.mark.parametrize("known", [0, 3, 11])
 @pytest.mark.parametrize("case", CASES)
-def test_the_naive_decoder_makes_the_codes_of_the_eager_one(case, known):
+def test_the_naive_decoder_samples_the_codes_of_the_eager_one(case, known):
     model, settings = prior(**CASES[case]), LevelSampling(temperature=0.9, top_k=12)
     told = conditioning(model, 2)
     codes = torch.randint(20, (2, known), generator=torch.Generator().manual_seed(3))
@@ -63,7 +63,7 @@ def test_the_naive_decoder_makes_the_codes_of_the_eager_one(case, known):
     assert len(made[0].unique()) > 3
 
 
-def test_pieces_lie_in_the_second_half_of_a_context_and_fit_there():
+def test_timed_pieces_fit_into_the_second_half_of_a_context():
     assert Rounds.plan(2048, 64) == Rounds(prefix=1024, codes=64, rounds=7)
     small = Rounds.plan(24, 64)
     assert (small.prefix, small.codes) == (12, 1)
@@ -73,7 +73,7 @@ def test_pieces_lie_in_the_second_half_of_a_context_and_fit_there():
         Rounds.plan(4, 64)
 
 
-def test_everything_is_measured_once_a_round_and_memory_before_every_piece():
+def test_each_decoder_is_timed_once_a_round_after_a_read_of_memory():
     model, settings, rounds = prior(), LevelSampling(), Rounds(prefix=8, codes=2, rounds=3)
     memory = Memory(torch.device("cpu"), 1e6)
     cached = Memory(torch.device("cpu"), 1e6, beyond_caches=False)
@@ -87,7 +87,7 @@ def test_everything_is_measured_once_a_round_and_memory_before_every_piece():
         assert 0 < one.minimum <= one.median
 
 
-def test_the_buffer_is_larger_than_the_caches_and_than_what_is_read(tmp_path):
+def test_the_buffer_of_memory_reads_is_larger_than_the_caches(tmp_path):
     assert Memory(torch.device("cpu"), 1).bytes >= min(2 * last_cache(), 2**30)
     assert Memory(torch.device("cpu"), 1e6, beyond_caches=False).bytes == pytest.approx(1e6, rel=1e-4)
     for number, size in enumerate(("48K", "1024K", "32M")):
@@ -98,7 +98,7 @@ def test_the_buffer_is_larger_than_the_caches_and_than_what_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("sort", [NaiveDecoder, EagerDecoder])
-def test_without_numbers_no_code_is_drawn(sort):
+def test_decoding_without_uniform_numbers_returns_no_codes(sort):
     model, settings = prior(), LevelSampling()
     decoder = sort(model, settings) if sort is NaiveDecoder else sort(model, 2, settings)
     decoder.begin(torch.zeros(2, 3, dtype=torch.int64), conditioning(model, 2))

@@ -104,15 +104,15 @@ def plainly(guidance=1.0):
     return row
 
 
-def test_every_window_is_told_its_own_part_of_the_notes():
+def test_every_window_is_conditioned_on_its_own_notes():
     assert made(job())[0].tolist() == plainly()
 
 
-def test_guidance_weighs_notes_against_none():
+def test_guidance_compares_notes_with_none():
     assert made(job(sampling=replace(FREE, guidance=2.0)))[0].tolist() == plainly(guidance=2.0)
 
 
-def test_codes_before_the_notes_are_as_without_them_but_for_what_is_foreseen():
+def test_codes_before_the_lookahead_of_notes_are_as_without_them():
     """The conditioner reaches 5 codes to either side, and nothing is told before code 4."""
     late = CoveredNotes(TUNE.moved(25 / RATE), 25 / RATE, 40 / RATE)
     with_notes, without = made(job(notes=late)), made(job(notes=None))
@@ -120,7 +120,7 @@ def test_codes_before_the_notes_are_as_without_them_but_for_what_is_foreseen():
     assert not np.array_equal(with_notes, without)
 
 
-def test_a_run_resumed_at_any_window_ends_in_the_same_codes():
+def test_a_level_with_notes_resumed_after_any_window_has_the_same_codes():
     whole = list(fill(job(), Codes(**EMPTY), lambda done: None))
     for state in whole[:-1]:
         *_, last = fill(job(), state, lambda done: None)
@@ -145,7 +145,7 @@ def conditioning():
 
 
 @pytest.mark.skipif(library() is None, reason="there was no compiler when jukectl was installed")
-def test_the_compiled_step_follows_the_same_notes():
+def test_the_compiled_step_samples_the_same_codes_with_notes():
     uniform = torch.rand(2, CONTEXT, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     drawn = []
     for decoder in (EagerDecoder(PRIOR, 2, FREE), NativeDecoder(PRIOR, 2, FREE, Precision.FP32)):
@@ -154,7 +154,7 @@ def test_the_compiled_step_follows_the_same_notes():
     assert torch.equal(*drawn)
 
 
-def test_the_step_of_fixed_shapes_follows_the_same_notes():
+def test_the_static_step_samples_the_same_codes_with_notes():
     told, codes = conditioning(), torch.arange(2 * CONTEXT).view(2, CONTEXT) * 5 % 24
     cache, static = PRIOR.new_cache(2), StaticStep(PRIOR, 2)
     pairs = [(PRIOR.prefill(codes[:, :3], told, cache), static.begin(codes[:, :3], told))]

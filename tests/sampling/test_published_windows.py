@@ -76,12 +76,12 @@ def test_a_prompt_is_whole_top_codes_and_the_seconds_are_new_music_at_every_leve
     assert wanted[Level.BOTTOM] == 16 * wanted[Level.TOP]
 
 
-def test_a_level_that_is_longer_already_stays():
+def test_a_level_that_is_already_longer_is_kept():
     assert frames_wanted(recipe(0.1), CODEC, {Level.TOP: 99})[Level.TOP] == 99
 
 
 @pytest.mark.parametrize(("level", "advance"), [(Level.BOTTOM, 4_096), (Level.MIDDLE, 4_096), (Level.TOP, 1_024)])
-def test_a_window_moves_on_by_the_published_fraction_of_the_context(level, advance):
+def test_the_advance_is_the_published_fraction_of_the_context(level, advance):
     assert advance_codes(8_192, FRACTIONS[level], 1 if level is Level.TOP else 4) == advance
 
 
@@ -118,7 +118,7 @@ def planned(asked, context, hop, have=0, ratio=1):
 
 
 @pytest.mark.parametrize("context", [1, 2, 5, 8])
-def test_from_a_context_on_the_windows_are_those_of_the_published_sampler_whatever_is_there(context):
+def test_windows_of_a_context_or_more_are_those_of_the_published_sampler(context):
     for hop in range(1, context + 1):
         for asked in range(context, 4 * context + 1):
             for have in range(asked + 1):
@@ -135,11 +135,11 @@ def test_a_full_window_is_skipped_and_the_grid_does_not_shift_to_the_end_of_the_
     assert planned(20, 8, 4, have=9) == [(4, 5, 3), (8, 4, 4), (12, 4, 4)]
 
 
-def test_what_is_asked_counts_the_prompt():
+def test_the_length_of_a_level_includes_the_prompt():
     assert sum(new for *_, new in planned(20, 8, 4, have=9)) == 20 - 9
 
 
-def test_shorter_than_a_context_it_is_one_window_of_what_is_asked_and_never_more():
+def test_a_level_shorter_than_a_context_is_one_window_of_that_length():
     # the published routine takes 38 for new codes there, and makes 25 + 38 of them
     assert planned(38, 64, 8, have=25) == [(0, 25, 13)]
     assert planned(64, 64, 8) == [(0, 0, 64)]  # and no number of a call before stops this one early
@@ -156,7 +156,7 @@ def test_a_window_is_conditioned_on_a_quarter_of_a_context_of_upper_codes_aligne
         assert upper_span(window, 32, 4, asked // 4 + 50) == (window.start // 4, (window.start + 32) // 4)
 
 
-def test_a_window_shorter_than_its_context_takes_a_whole_slice_too_where_there_is_one():
+def test_a_short_window_is_conditioned_on_upper_codes_of_a_whole_context():
     window = Window(0, 0, 12)
     assert upper_span(window, 32, 4, 8) == upper_span(window, 32, 4, 90) == (0, 8)
     with pytest.raises(ValueError, match="reach to 8"):
@@ -192,12 +192,12 @@ def test_lyrics_shorter_than_the_window_stand_whole_at_its_right_end_in_every_wi
         ]
 
 
-def test_no_lyrics_are_all_zeros():
+def test_without_lyrics_a_window_has_zeros():
     assert not lyric_window([], 8, total_length=100, offset=0, sample_length=10).ids.any()
 
 
 @given(st.data())
-def test_longer_ones_are_cut_around_the_middle_of_the_window_in_the_song(data):
+def test_long_lyrics_are_cut_around_the_middle_of_the_window_in_the_song(data):
     characters = 2 * data.draw(st.integers(1, 300))
     count = data.draw(st.integers(0, 4_000))
     total = data.draw(st.integers(1, 26_460_000))
@@ -206,26 +206,26 @@ def test_longer_ones_are_cut_around_the_middle_of_the_window_in_the_song(data):
     assert places(count, characters, total, offset, length) == in_torch(count, characters, total, offset, length)
 
 
-def test_all_windows_of_a_song_of_the_published_size_are_those_of_the_label_vector():
+def test_lyric_windows_of_a_song_of_published_size_follow_the_label_vector():
     for context, characters, count in ((6_144, 384, 2_011), (8_192, 512, 3_179)):
         for start in range(0, 168_820 - context, context // 8):
             where = count, characters, 21_609_000, start * 128, context * 128
             assert places(*where) == in_torch(*where)
 
 
-def test_the_middle_is_computed_in_float32_where_it_may_be_one_character_further():
+def test_the_middle_of_a_lyric_window_is_computed_in_float32():
     exact = 3_179 * (5_505_024 + 8_192 * 128 / 2) / 21_609_000
     assert int(exact) == 886
     assert places(3_179, 512, 21_609_000, 5_505_024, 8_192 * 128) == list(range(887 - 256, 887 + 256))
 
 
-def test_the_cut_is_taken_back_from_the_ends():
+def test_a_lyric_window_is_clamped_to_the_text():
     assert places(20, 8, 100, 0, 10) == list(range(8))
     assert places(20, 8, 100, 99, 10) == list(range(12, 20))
 
 
 @pytest.mark.parametrize("offset", [-1, 100, 101])
-def test_lyrics_as_long_as_the_window_need_a_window_that_begins_in_the_song(offset):
+def test_lyrics_as_long_as_the_window_need_a_window_that_starts_in_the_song(offset):
     for count in (8, 9):
         with pytest.raises(ValueError, match="outside of a song of 100"):
             lyric_window([1] * count, 8, total_length=100, offset=offset, sample_length=10)
@@ -309,7 +309,7 @@ def told(job, codes):
 
 
 @pytest.mark.parametrize(("total", "have"), [(40, 0), (43, 0), (43, 21), (9, 0), (9, 5)])
-def test_a_window_is_told_length_place_and_labels_of_its_song_and_its_part_of_the_lyrics(total, have):
+def test_a_window_is_conditioned_on_length_offset_labels_and_its_lyrics(total, have):
     """Counted from the first code of the sample, prompt included; a short window is told as a whole one."""
     job = make_job(make_prior(), total)
     seen, _ = told(job, begun(job.prior, have))
@@ -320,13 +320,13 @@ def test_a_window_is_told_length_place_and_labels_of_its_song_and_its_part_of_th
         assert rows == [row, row]
 
 
-def test_where_nothing_is_sung_a_model_with_lyrics_is_told_zeros():
+def test_a_model_with_lyrics_is_conditioned_on_zeros_without_a_text():
     job = make_job(make_prior(), 9, lyrics=())
     [rows], _ = told(job, begun(job.prior))
     assert rows[0][7:] == [0] * CHARACTERS
 
 
-def test_upsamplers_are_told_no_lyrics_and_make_nothing_of_the_songs_length():
+def test_upsamplers_ignore_lyrics_and_the_length_of_the_song():
     job = make_job(make_prior(Level.MIDDLE), 40)
     seen, codes = told(job, begun(job.prior))
     assert {len(row) for rows in seen for row in rows} == {4 + 3}
@@ -351,7 +351,7 @@ def test_an_unknown_word_counts_as_a_genre_and_an_empty_slot_does_not():
     assert fill_slots(names.found_genres([]).ids, 3) == [0, -1, -1]
 
 
-def test_more_words_than_slots_are_an_error():
+def test_more_genre_words_than_slots_are_an_error():
     with pytest.raises(BadInput, match="leave out d"):
         Vocabulary(genres=tuple("abcd"), genre_slots=3, style=Style.V2).found_genres(["a b", "c_d"])
 
@@ -369,14 +369,14 @@ def test_the_shortest_song_passes_and_the_longest_does_not(config):
 
 
 @pytest.mark.parametrize("config", [ONE_B, FIVE_B])
-def test_a_song_of_exactly_one_window_is_shorter_than_any_they_know_and_told_as_the_shortest(config):
+def test_a_song_of_exactly_one_window_is_conditioned_on_the_minimum_length(config):
     window = config.window_samples / RATE
     assert window < config.timing.min_seconds < window + 0.05
     assert song_samples(window, config) == round(config.timing.min_seconds * RATE)
 
 
 @pytest.mark.parametrize("config", [ONE_B, FIVE_B])
-def test_no_window_is_told_to_end_after_the_longest_song(config):
+def test_no_window_is_conditioned_to_end_after_the_maximum_length(config):
     longest = 600 * RATE
     fitting = longest // 128 - config.context  # the last start at which a window ends in time
     assert song_offset(fitting, config) == fitting * 128
@@ -385,7 +385,7 @@ def test_no_window_is_told_to_end_after_the_longest_song(config):
 
 
 @pytest.mark.parametrize("config", [ONE_B, FIVE_B])
-def test_the_last_window_must_begin_before_the_song_ends_but_may_end_after_it(config):
+def test_the_last_window_must_start_before_the_end_of_the_song(config):
     total = config.context + 5_000
     begins = 5_000 * 128 / RATE + 30  # seconds, at a length that they know
     total += round(30 * RATE / 128)
@@ -395,7 +395,7 @@ def test_the_last_window_must_begin_before_the_song_ends_but_may_end_after_it(co
         check_length(begins - 0.01, config, total)
 
 
-def test_past_the_songs_end_its_relative_place_stops_at_1_and_the_absolute_one_goes_on():
+def test_beyond_the_end_of_the_song_the_relative_position_is_clamped_to_1():
     timing = make_prior().place
     labels = LabelBatch.repeat(1, total_length=2_000, offset=1_000, sample_length=2_048)
     _, absolute, relative = timing.bins_of(labels)
@@ -407,7 +407,7 @@ def test_past_the_songs_end_its_relative_place_stops_at_1_and_the_absolute_one_g
 # Smaller things
 
 
-def test_a_character_drawn_for_a_code_is_itself_in_its_window_and_code_0_to_all_later_ones():
+def test_a_lyric_token_sampled_for_a_code_is_code_0_for_later_windows():
     """Every window begins anew with its prefix, at position 0; nothing is hidden from the head that both share."""
     prior = make_prior()
     job = make_job(prior, 43, sampling=LevelSampling(temperature=2.0, advance=0.25))

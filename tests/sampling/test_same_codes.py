@@ -19,7 +19,7 @@ ROUNDING = 1e-4  # of probability: what float32 logits may be off by
 @pytest.mark.slow
 @pytest.mark.skipif(library() is None, reason="there was no compiler when jukectl was installed")
 @pytest.mark.parametrize("level", [Level.TOP, Level.BOTTOM])
-def test_ten_thousand_codes_are_the_same_but_where_two_meet_within_rounding(level):
+def test_compiled_step_and_torch_agree_on_ten_thousand_codes_up_to_rounding(level):
     prior = catalogue.find("mini").prior(level, torch.device("cpu"))
     config, settings = prior.config, LevelSampling(temperature=0.95)
     eager = EagerDecoder(prior, 1, settings)

@@ -149,14 +149,14 @@ def sampled_slowly(job, codes):
 
 @pytest.mark.parametrize("level", PRIORS)
 @pytest.mark.parametrize("done", [0, 22, 37])
-def test_codes_are_those_of_the_plain_recipe_under_the_labels_and_settings_of_their_section(level, done):
+def test_codes_follow_labels_and_settings_of_their_segment(level, done):
     job, codes = make_job(level), make_codes(level, done)
     assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
 
 
 @pytest.mark.parametrize("level", PRIORS)
 @pytest.mark.parametrize("cut", [4, 16, 20, 40])
-def test_before_a_change_nothing_changes_and_its_own_code_is_the_first_that_does(level, cut):
+def test_a_change_affects_codes_from_its_position_on(level, cut):
     unchanged = fill_all(make_job(level, segments=(FIRST,), samples=8), make_codes(level, samples=8))
     job = make_job(level, segments=(FIRST, replace(OTHER, start=cut)), samples=8)
     changed = fill_all(job, make_codes(level, samples=8))
@@ -164,7 +164,7 @@ def test_before_a_change_nothing_changes_and_its_own_code_is_the_first_that_does
     assert (changed[:, cut] != unchanged[:, cut]).any()
 
 
-def test_a_window_ends_at_each_change_and_a_run_stopped_there_goes_on_to_the_same_codes():
+def test_a_run_resumed_at_a_change_has_the_same_codes():
     job, codes = make_job(), make_codes()
     stops = [window.stop for window in job.windows(0)]
     assert {20, 28, 32} <= set(stops)
@@ -174,7 +174,7 @@ def test_a_window_ends_at_each_change_and_a_run_stopped_there_goes_on_to_the_sam
         assert np.array_equal(fill_all(job, resumed), whole)
 
 
-def test_one_section_is_what_plain_labels_are():
+def test_one_segment_equals_plain_labels():
     job = make_job(segments=(FIRST,))
     plain = level_job(prior=job.prior, total=44, seed=11, sampling=CHANCE, song_samples=20_000, artist=1, genres=(1, 3))
     assert np.array_equal(fill_all(job, make_codes()), fill_all(plain, make_codes()))
@@ -189,7 +189,7 @@ def test_weights_of_0_and_1_are_the_pure_labels():
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
-def test_codes_do_not_depend_on_how_many_samples_are_made_at_a_time(rows):
+def test_codes_with_segments_are_independent_of_the_batch_size(rows):
     whole = fill_all(make_job(samples=3), make_codes(samples=3))
     assert np.array_equal(fill_all(make_job(samples=3), make_codes(samples=3), BatchPlan(rows)), whole)
 
@@ -209,7 +209,7 @@ def in_spans(total=100, **changes):
     return make_job(Level.MIDDLE, total=total, segments=segments, sampling=settings, **changes)
 
 
-def test_spans_heed_changes_too():
+def test_spans_follow_labels_and_settings_of_their_segments():
     job, codes = in_spans(), make_codes(Level.MIDDLE)
     spans = job.spans(0)
     assert len(spans.starts) == 4
@@ -230,21 +230,21 @@ def test_spans_heed_changes_too():
             assert made[sample, start:stop].tolist() == [row[place] for place in range(start, stop)]
 
 
-def test_spans_resumed_after_any_round_end_in_the_same_codes():
+def test_spans_with_segments_resumed_after_any_round_have_the_same_codes():
     job, codes = in_spans(), make_codes(Level.MIDDLE)
     rounds = spanned(job, codes)
     for _, unfinished in rounds[:-1]:
         assert np.array_equal(spanned(job, codes, unfinished)[-1][0].array, rounds[-1][0].array)
 
 
-def test_where_a_piece_begins_in_its_song_is_told():
+def test_codes_depend_on_the_offset_of_the_piece_in_its_song():
     job = make_job(segments=(FIRST,), start_samples=9_000)
     codes = make_codes()
     assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
     assert not np.array_equal(fill_all(job, codes), fill_all(make_job(segments=(FIRST,)), codes))
 
 
-def test_lyrics_told_move_with_their_shift():
+def test_the_lyrics_of_a_window_move_with_their_shift():
     lyrics = LyricsConfig(characters=4, alphabet=11, apart=True)
     prior = make_prior(Level.TOP, lyrics=lyrics, pattern=(AttentionKind.ROW, AttentionKind.ENCODER))
     values = {"prior": prior, "lyrics": tuple(range(1, 11)) * 4, "song_samples": 40 * 512}
@@ -263,27 +263,27 @@ def test_lyrics_told_move_with_their_shift():
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 2.0])
-def test_guidance_weighs_logits_with_labels_against_those_without(strength):
+def test_guidance_extrapolates_from_unconditional_to_conditional_logits(strength):
     told, untold = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(0))
     weighed = guided(torch.cat([told, untold]), strength)
     assert torch.allclose(weighed, strength * told + (1 - strength) * untold, atol=1e-6)
 
 
-def test_without_guidance_logits_are_left_alone():
+def test_guidance_of_1_returns_the_logits():
     logits = torch.randn(4, 7)
     assert guided(logits, 1.0) is logits
 
 
 @pytest.mark.parametrize("make", [EagerDecoder, GraphDecoder])
 @pytest.mark.parametrize("level", PRIORS)
-def test_every_decoder_is_guided_alike_and_takes_other_settings_for_the_next_window(make, level, monkeypatch):
+def test_every_decoder_applies_guidance_and_new_settings(make, level, monkeypatch):
     job, codes = make_job(level), make_codes(level, 10)
     expected = fill_all(job, codes)  # by the fastest that there is here
     monkeypatch.setattr("jukectl.sampling.level.decoder_for", lambda *given, **_: make(*given))
     assert np.array_equal(fill_all(job, codes), expected)
 
 
-def test_guidance_takes_the_memory_of_as_many_rows_again():
+def test_guidance_doubles_the_rows_in_the_memory_estimate():
     config = PRIORS[Level.TOP].config
     twice = Footprint(config, "fp32", rows_per_sample=2)
     assert [twice.total(BatchPlan(count)) for count in (1, 3)] == [

@@ -41,7 +41,7 @@ def levels(draw):
 
 
 @given(levels())
-def test_spans_give_every_code_of_the_level_once_and_none_that_was_there(level):
+def test_spans_contribute_every_missing_code_exactly_once(level):
     if spans := plan_spans(**level):
         given_codes = [code for start, stop in spans.kept() for code in range(start, stop)]
         assert given_codes == list(range(level["prefix"], level["total"]))
@@ -50,7 +50,7 @@ def test_spans_give_every_code_of_the_level_once_and_none_that_was_there(level):
 
 
 @given(levels())
-def test_rounds_make_every_row_from_its_lead_in_to_its_end_without_a_gap(level):
+def test_rounds_fill_every_row_from_warm_up_to_end_without_a_gap(level):
     spans = plan_spans(**level)
     if spans is None:
         return
@@ -70,7 +70,7 @@ def test_rounds_make_every_row_from_its_lead_in_to_its_end_without_a_gap(level):
 
 
 @given(levels())
-def test_all_windows_of_a_round_have_one_shape_but_for_a_first_lead_in_that_is_known_in_part(level):
+def test_windows_of_a_round_have_one_shape_except_in_the_first_span(level):
     if spans := plan_spans(**level):
         rounds = [[(window.prefix, window.new) for window in windows] for windows in spans.rounds()]
         lead_in = rounds.pop(0) if spans.warmup else [(0, 0)]
@@ -81,7 +81,7 @@ def test_all_windows_of_a_round_have_one_shape_but_for_a_first_lead_in_that_is_k
 
 
 @given(levels(), st.data())
-def test_rounds_go_on_where_a_run_stopped(level, data):
+def test_rounds_resume_where_a_run_stopped(level, data):
     if spans := plan_spans(**level):
         rounds = list(spans.rounds())
         done = data.draw(st.integers(0, len(rounds)))
@@ -90,12 +90,12 @@ def test_rounds_go_on_where_a_run_stopped(level, data):
 
 
 @given(levels())
-def test_spans_shorter_than_an_advance_are_not_made(level):
+def test_spans_are_at_least_one_advance_long(level):
     if spans := plan_spans(**level):
         assert spans.length >= level["advance"]
 
 
-def test_a_level_between_two_upper_codes_is_refused_before_anything_is_sampled():
+def test_spans_that_start_between_upper_codes_are_refused():
     with pytest.raises(ValueError, match="total is 102, no multiple of 4"):
         plan_spans(102, prefix=0, context=16, advance=8, ratio=4, most=4)
 
@@ -174,14 +174,14 @@ def labels(job, window):
 
 
 @pytest.mark.parametrize(("total", "done", "parallel"), [(64, 0, 2), (100, 0, 4), (100, 5, 3), (108, 30, 4)])
-def test_codes_are_those_of_every_span_made_for_itself_at_its_place(total, done, parallel):
+def test_span_codes_equal_sampling_each_span_alone(total, done, parallel):
     job, codes = make_job(total, parallel=parallel), make_codes(done)
     assert len(job.spans(done).starts) == parallel
     assert np.array_equal(rounds_of(job, codes)[-1][0].array, made_slowly(job, codes))
 
 
 @pytest.mark.parametrize("done", [0, 5, 30])
-def test_the_first_span_is_what_one_span_makes_where_their_windows_are_the_same(done):
+def test_the_first_span_equals_a_single_span_in_equal_windows(done):
     job, codes = make_job(), make_codes(done)
     spans = job.spans(done)
     whole = [*fill(job, codes, lambda done: None)][-1].array
@@ -192,12 +192,12 @@ def test_the_first_span_is_what_one_span_makes_where_their_windows_are_the_same(
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 8, 50])
-def test_codes_do_not_depend_on_how_many_rows_are_made_at_a_time(rows):
+def test_span_codes_are_independent_of_the_batch_size(rows):
     job, codes = make_job(), make_codes(5)
     assert np.array_equal(rounds_of(job, codes, BatchPlan(rows))[-1][0].array, rounds_of(job, codes)[-1][0].array)
 
 
-def test_what_is_there_without_a_gap_grows_and_never_changes():
+def test_contiguous_codes_of_spans_grow_and_never_change():
     told = []
     grown = [codes for codes, _ in rounds_of(make_job(), make_codes(5), on_progress=told.append)]
     assert [codes.done for codes in grown] == sorted({codes.done for codes in grown})
@@ -209,7 +209,7 @@ def test_what_is_there_without_a_gap_grows_and_never_changes():
     assert told[-1] == 100
 
 
-def test_a_run_resumed_after_any_round_ends_in_the_same_codes(tmp_path):
+def test_spans_resumed_after_any_round_have_the_same_codes(tmp_path):
     job, codes = make_job(), make_codes(5)
     spans = job.spans(codes.done)
     rounds = rounds_of(job, codes)
@@ -222,7 +222,7 @@ def test_a_run_resumed_after_any_round_ends_in_the_same_codes(tmp_path):
         assert np.array_equal([grown, *rest][-1].array, rounds[-1][0].array)
 
 
-def test_where_memory_runs_out_half_the_rows_are_made_at_a_time_to_the_same_codes(monkeypatch):
+def test_running_out_of_memory_in_spans_halves_the_rows_and_keeps_the_codes(monkeypatch):
     job, codes, less = make_job(), make_codes(5), []
     whole = rounds_of(job, codes)[-1][0].array
     conditioning = Prior.conditioning
@@ -237,7 +237,7 @@ def test_where_memory_runs_out_half_the_rows_are_made_at_a_time_to_the_same_code
     assert less == [BatchPlan(4), BatchPlan(2)]
 
 
-def test_a_top_level_a_single_span_and_a_short_level_are_made_in_one():
+def test_top_levels_single_spans_and_short_levels_have_no_spans():
     assert make_job(parallel=1).spans(0) is None
     assert make_job(total=20, parallel=8).spans(0) is None
     top = replace(PRIOR.config, level=Level.TOP, conditioner=None)

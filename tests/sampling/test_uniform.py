@@ -24,7 +24,7 @@ def philox(counter, key):
     return a, b, c, d
 
 
-def test_our_reading_of_the_paper_gives_its_known_answers():
+def test_philox_reference_reproduces_the_papers_known_answers():
     # kat_vectors of the authors' Random123 library
     assert philox((0, 0, 0, 0), (0, 0)) == (
         0x16554D9ECA36314C,
@@ -43,14 +43,14 @@ def test_our_reading_of_the_paper_gives_its_known_answers():
 @given(seeds, st.sampled_from(Level), st.integers(0, 10_000), st.integers(0, 10_000_000))
 @example(LARGEST_SEED, Level.TOP, 0, 0)
 @example(2**53 + 1, Level.BOTTOM, 7, 12_345)
-def test_a_number_is_the_top_53_bits_of_philox_at_its_own_counter(seed, level, sample, position):
+def test_uniform_numbers_are_the_top_53_bits_of_philox_at_their_counter(seed, level, sample, position):
     # numpy counts one on before it draws
     word = philox((position + 1, sample, int(level), 0), (seed, 0))[0]
     assert uniforms(seed, level, sample, position, position + 1).tolist() == [(word >> 11) / 2**53]
 
 
 @given(seeds, st.sampled_from(Level), st.integers(0, 100), st.integers(0, 10_000), st.lists(st.integers(0, 40)))
-def test_any_split_into_spans_draws_the_same_numbers(seed, level, sample, start, lengths):
+def test_uniform_numbers_are_independent_of_the_split_into_ranges(seed, level, sample, start, lengths):
     stop = start + sum(lengths)
     parts = []
     position = start
@@ -60,14 +60,14 @@ def test_any_split_into_spans_draws_the_same_numbers(seed, level, sample, start,
     assert np.array_equal(np.concatenate([*parts, []]), uniforms(seed, level, sample, start, stop))
 
 
-def test_numbers_are_float64_from_0_and_below_1():
+def test_uniform_numbers_are_float64_in_0_to_1():
     numbers = uniforms(3, Level.TOP, 0, 0, 100_000)
     assert (numbers.shape, numbers.dtype) == ((100_000,), np.float64)
     assert numbers.min() >= 0
     assert numbers.max() < 1
 
 
-def test_seeds_levels_samples_and_positions_all_draw_other_numbers():
+def test_seeds_levels_samples_and_positions_have_different_uniform_numbers():
     drawn = [
         uniforms(seed, level, sample, 0, 50)
         for seed in (0, 1, 2**32, 2**63 - 1)
@@ -77,7 +77,7 @@ def test_seeds_levels_samples_and_positions_all_draw_other_numbers():
     assert len(np.unique(np.concatenate(drawn))) == 4 * 3 * 8 * 50
 
 
-def test_numbers_are_spread_evenly_and_neighbours_know_nothing_of_each_other():
+def test_uniform_numbers_are_uniform_and_uncorrelated():
     across = np.stack([uniforms(5, Level.MIDDLE, sample, 0, 2000) for sample in range(100)])  # (sample, position)
     counts, _ = np.histogram(across, bins=64, range=(0, 1))
     chi_square = ((counts - across.size / 64) ** 2 / (across.size / 64)).sum()
@@ -87,13 +87,13 @@ def test_numbers_are_spread_evenly_and_neighbours_know_nothing_of_each_other():
         assert abs(correlation) < 0.01  # four standard deviations of 200,000 pairs
 
 
-def test_no_positions_draw_no_numbers():
+def test_an_empty_range_has_no_uniform_numbers():
     assert uniforms(0, Level.TOP, 0, 7, 7).shape == (0,)
 
 
 @pytest.mark.parametrize(
     ("seed", "sample", "start", "stop"), [(-1, 0, 0, 1), (2**63, 0, 0, 1), (0, -1, 0, 1), (0, 0, -1, 1), (0, 0, 2, 1)]
 )
-def test_what_has_no_number_is_a_mistake(seed, sample, start, stop):
+def test_invalid_seeds_samples_and_positions_are_refused(seed, sample, start, stop):
     with pytest.raises(ValueError, match=r"got|no such positions"):
         uniforms(seed, Level.TOP, sample, start, stop)

@@ -25,7 +25,7 @@ def plans(draw):
     return total, context, advance, draw(st.integers(0, total)), ratio
 
 
-def test_starts_move_on_by_the_advance_and_the_last_window_is_moved_left_to_a_full_context():
+def test_windows_start_every_advance_and_the_last_one_moves_left():
     assert plan(total=22, context=8, advance=4) == [
         Window(start=0, prefix=0, stop=8),
         Window(start=4, prefix=4, stop=12),
@@ -35,12 +35,12 @@ def test_starts_move_on_by_the_advance_and_the_last_window_is_moved_left_to_a_fu
     ]
 
 
-def test_exactly_one_context_is_one_window():
+def test_a_level_of_one_context_is_one_window():
     assert plan(total=8, context=8, advance=2) == [Window(0, 0, 8)]
 
 
 @pytest.mark.parametrize("count", range(5))
-def test_a_whole_number_of_advances_has_no_moved_window_and_no_window_twice(count):
+def test_a_whole_number_of_advances_has_no_moved_or_repeated_window(count):
     assert starts(8 + 4 * count, context=8, advance=4) == [4 * index for index in range(count + 1)]
 
 
@@ -50,16 +50,16 @@ def test_the_published_top_level_is_sampled_in_the_windows_of_the_original():
 
 
 @pytest.mark.parametrize("total", range(1, 8))
-def test_less_than_a_context_is_one_window_of_that_length(total):
+def test_a_level_below_one_context_is_one_window_of_its_length(total):
     assert plan(total, context=8, advance=4) == [Window(0, 0, total)]
 
 
 @pytest.mark.parametrize(("total", "done"), [(0, 0), (16, 16), (16, 20), (5, 5)])
-def test_where_nothing_is_missing_there_is_no_window(total, done):
+def test_a_complete_level_has_no_windows(total, done):
     assert plan(total, context=8, advance=4, done=done) == []
 
 
-def test_the_first_window_has_no_prefix_and_each_other_but_the_last_the_context_less_the_advance():
+def test_prefixes_are_the_context_less_the_advance_except_in_first_and_last_windows():
     first, *others, last = plan(total=1000, context=64, advance=24)
     assert first.prefix == 0
     assert {window.prefix for window in others} == {64 - 24}
@@ -72,7 +72,7 @@ def test_resuming_adds_every_missing_code_once(done):
     assert added == list(range(done, 16))
 
 
-def test_a_prompt_does_not_shift_the_grid_so_the_first_window_has_any_prefix():
+def test_a_prompt_does_not_shift_the_window_starts():
     assert plan(total=22, context=8, advance=4, done=10) == [
         Window(start=4, prefix=6, stop=12),  # 0..8 is full: skipped
         Window(start=8, prefix=4, stop=16),
@@ -100,14 +100,14 @@ def reference(asked, context, hop, have):
 
 
 @given(plans())
-def test_the_plan_is_the_loop_of_the_published_sampler(arguments):
+def test_planned_windows_equal_the_loop_of_the_published_sampler(arguments):
     total, context, advance, done, _ = arguments
     planned = [(window.start, window.prefix, window.new) for window in plan(total, context, advance, done)]
     assert planned == (reference(total, context, advance, done) if total else [])
 
 
 @given(plans())
-def test_every_missing_code_is_added_once_by_a_window_that_sees_no_more_than_a_context_and_resamples_nothing(arguments):
+def test_every_missing_code_is_added_once_within_one_context(arguments):
     total, context, advance, done, ratio = arguments
     there = done
     for window in plan(total, context, advance, done, ratio):
@@ -121,7 +121,7 @@ def test_every_missing_code_is_added_once_by_a_window_that_sees_no_more_than_a_c
 
 
 @given(plans(), st.data())
-def test_a_job_stopped_after_any_window_goes_on_with_the_windows_it_would_have_had(arguments, data):
+def test_a_plan_resumed_after_any_window_has_the_remaining_windows(arguments, data):
     total, context, advance, done, _ = arguments
     whole = plan(total, context, advance, done)
     finished = data.draw(st.integers(0, len(whole)))
@@ -130,26 +130,26 @@ def test_a_job_stopped_after_any_window_goes_on_with_the_windows_it_would_have_h
 
 
 @given(plans())
-def test_the_grid_depends_on_the_total_alone(arguments):
+def test_window_starts_depend_on_the_total_alone(arguments):
     total, context, advance, done, _ = arguments
     grid = starts(total, context, advance)
     assert {window.start for window in plan(total, context, advance, done)} <= set(grid)
 
 
 @pytest.mark.parametrize("advance", [0, -4, 9])
-def test_an_advance_that_would_stand_still_or_leave_gaps_is_a_mistake(advance):
+def test_an_advance_outside_1_to_the_context_is_refused(advance):
     with pytest.raises(ValueError, match="advance is 1 to the context of 8 codes"):
         plan_windows(16, context=8, advance=advance)
 
 
 @pytest.mark.parametrize(("total", "done"), [(-1, 0), (8, -1)])
-def test_negative_counts_are_a_mistake(total, done):
+def test_negative_numbers_of_codes_are_refused(total, done):
     with pytest.raises(ValueError, match="count codes"):
         plan_windows(total, context=8, advance=4, done=done)
 
 
 @pytest.mark.parametrize(("total", "advance"), [(22, 4), (24, 6)])
-def test_a_start_between_two_upper_codes_is_found_before_the_first_window(total, advance):
+def test_a_start_between_two_upper_codes_is_refused_at_once(total, advance):
     with pytest.raises(ValueError, match="no multiple of 4"):
         plan_windows(total, context=8, advance=advance, ratio=4)
 
@@ -158,11 +158,11 @@ def test_a_length_under_one_context_needs_no_alignment():
     assert plan(total=7, context=8, advance=4, ratio=4) == [Window(0, 0, 7)]
 
 
-def test_a_window_is_conditioned_on_a_quarter_as_many_upper_codes_from_its_start_on():
+def test_upper_codes_of_a_window_are_those_of_its_context_from_its_start():
     assert upper_span(Window(start=16, prefix=8, stop=48), context=32, ratio=4, have=100) == (4, 12)
 
 
-def test_a_window_shorter_than_the_context_takes_a_whole_contexts_slice_too():
+def test_a_short_window_has_upper_codes_of_a_whole_context():
     assert upper_span(Window(start=0, prefix=0, stop=12), context=32, ratio=4, have=100) == (0, 8)
 
 
@@ -171,12 +171,12 @@ def test_surplus_upper_codes_are_not_used():
     assert upper_span(window, context=32, ratio=4, have=12) == upper_span(window, context=32, ratio=4, have=1000)
 
 
-def test_the_slice_ends_with_the_upper_codes_of_a_song_shorter_than_a_context():
+def test_upper_codes_end_with_the_level_above():
     assert upper_span(Window(start=0, prefix=0, stop=12), context=32, ratio=4, have=3) == (0, 3)
 
 
 @given(plans(), st.integers(0, 10))
-def test_every_new_code_has_its_upper_code_in_the_slice_and_no_slice_is_longer_than_a_context(arguments, surplus):
+def test_upper_codes_cover_every_new_code_within_one_context(arguments, surplus):
     total, context, advance, done, ratio = arguments
     have = total // ratio + surplus
     for window in plan(total, context, advance, done, ratio):
@@ -196,13 +196,13 @@ def test_every_new_code_has_its_upper_code_in_the_slice_and_no_slice_is_longer_t
         (Window(8, 0, 16), 8, 0, 3, "no multiple of 0"),
     ],
 )
-def test_a_slice_that_cannot_be_right_is_a_mistake(window, context, ratio, have, reason):
+def test_invalid_spans_of_upper_codes_are_refused(window, context, ratio, have, reason):
     with pytest.raises(ValueError, match=reason):
         upper_span(window, context, ratio, have)
 
 
 @given(plans(), st.data())
-def test_no_window_adds_codes_on_both_sides_of_a_cut_and_every_code_is_added_once(arguments, data):
+def test_no_window_adds_codes_on_both_sides_of_a_cut(arguments, data):
     total, context, advance, done, ratio = arguments
     cuts = data.draw(st.lists(st.integers(0, 110).map(lambda cut: cut * ratio), max_size=5))
     windows = list(plan_windows(total, context=context, advance=advance, done=done, ratio=ratio, cuts=cuts))
@@ -217,7 +217,7 @@ def test_no_window_adds_codes_on_both_sides_of_a_cut_and_every_code_is_added_onc
 
 
 @given(plans(), st.data())
-def test_a_job_stopped_after_any_window_goes_on_with_the_windows_that_were_left_cut_or_not(arguments, data):
+def test_a_plan_with_cuts_resumed_after_any_window_has_the_remaining_windows(arguments, data):
     total, context, advance, done, ratio = arguments
     cuts = data.draw(st.lists(st.integers(0, 110).map(lambda cut: cut * ratio), max_size=5))
     windows = list(plan_windows(total, context=context, advance=advance, done=done, ratio=ratio, cuts=cuts))
@@ -227,12 +227,12 @@ def test_a_job_stopped_after_any_window_goes_on_with_the_windows_that_were_left_
     assert list(left) == windows[stopped:]
 
 
-def test_the_pieces_of_a_cut_window_see_from_its_start_on():
+def test_pieces_of_a_cut_window_have_its_start():
     pieces = list(cut_window(Window(start=4, prefix=4, stop=12), cuts=[4, 8, 9, 11, 12, 9]))
     assert pieces == [Window(4, 4, 9), Window(4, 5, 11), Window(4, 7, 12)]
 
 
-def test_a_cut_between_two_upper_codes_is_refused_before_anything_is_sampled():
+def test_a_cut_between_two_upper_codes_is_refused_at_once():
     with pytest.raises(ValueError, match="a cut at 6 is no multiple of 4"):
         plan_windows(16, context=8, advance=4, ratio=4, cuts=[4, 6])
 
@@ -243,12 +243,12 @@ def test_the_advance_is_a_fraction_of_the_context(fraction, codes):
 
 
 @pytest.mark.parametrize(("fraction", "ratio", "codes"), [(0.3, 1, 19), (0.3, 4, 16), (0.01, 4, 4), (0.01, 1, 1)])
-def test_the_advance_is_rounded_down_to_whole_upper_codes_but_never_to_none(fraction, ratio, codes):
+def test_the_advance_is_rounded_down_to_whole_upper_codes_at_least_one(fraction, ratio, codes):
     assert advance_codes(64, fraction, ratio) == codes
 
 
 @given(st.sampled_from([1, 4]), st.integers(1, 3000), st.floats(0, 1, exclude_min=True))
-def test_any_fraction_gives_an_advance_that_plan_windows_takes(ratio, upper, fraction):
+def test_any_fraction_gives_a_valid_advance(ratio, upper, fraction):
     context = ratio * upper
     advance = advance_codes(context, fraction, ratio)
     assert advance % ratio == 0
@@ -257,12 +257,12 @@ def test_any_fraction_gives_an_advance_that_plan_windows_takes(ratio, upper, fra
 
 
 @pytest.mark.parametrize("fraction", [0.0, -0.5, 1.01, float("nan"), float("inf")])
-def test_a_fraction_outside_0_to_1_is_a_mistake(fraction):
+def test_an_advance_fraction_outside_0_to_1_is_refused(fraction):
     with pytest.raises(ValueError, match="fraction of the context"):
         advance_codes(64, fraction, 4)
 
 
 @pytest.mark.parametrize(("context", "ratio"), [(6, 4), (0, 1), (8, 0)])
-def test_a_context_that_holds_no_whole_number_of_upper_codes_is_a_mistake(context, ratio):
+def test_a_context_without_a_whole_number_of_upper_codes_is_refused(context, ratio):
     with pytest.raises(ValueError, match="no multiple"):
         advance_codes(context, 0.5, ratio)

@@ -12,7 +12,7 @@ levels = pytest.mark.parametrize("level", Level)
 
 
 @given(st.integers(0, 200), st.integers(1, 60), st.integers(0, 80))
-def test_chunks_cover_every_frame_once_with_all_the_neighbours_there_are(total, size, reach):
+def test_chunks_cover_every_frame_once_with_all_available_neighbours(total, size, reach):
     plan = list(chunks.plan_chunks(total, size=size, reach=reach))
 
     assert [frame for chunk in plan for frame in range(chunk.start, chunk.stop)] == list(range(total))
@@ -28,7 +28,7 @@ def music(config, seconds):
 
 @levels
 @pytest.mark.parametrize("chunk_seconds", [0.02, 0.15])
-def test_codes_in_chunks_are_the_codes_of_the_whole(vqvae, level, chunk_seconds):
+def test_encoding_in_chunks_gives_the_codes_of_the_whole(vqvae, level, chunk_seconds):
     hop = vqvae.config.hop(level)
     audio = music(vqvae.config, 0.5)
     whole = vqvae.encode(audio[:, : audio.shape[1] // hop * hop], level)
@@ -39,7 +39,7 @@ def test_codes_in_chunks_are_the_codes_of_the_whole(vqvae, level, chunk_seconds)
 
 @levels
 @pytest.mark.parametrize("chunk_seconds", [0.02, 0.15])
-def test_audio_in_chunks_is_the_audio_of_the_whole(vqvae, level, chunk_seconds):
+def test_decoding_in_chunks_gives_the_audio_of_the_whole(vqvae, level, chunk_seconds):
     codes = torch.randint(vqvae.config.codebook_size, (2, round(0.5 * vqvae.config.codes_per_second(level))))
     with torch.inference_mode():
         whole = vqvae.decode(codes, level)
@@ -52,20 +52,20 @@ def test_audio_in_chunks_is_the_audio_of_the_whole(vqvae, level, chunk_seconds):
 
 
 @levels
-def test_samples_past_the_last_whole_code_are_left_out(vqvae, level):
+def test_samples_after_the_last_whole_code_are_dropped(vqvae, level):
     hop = vqvae.config.hop(level)
     audio = music(vqvae.config, 0.1)
     short = audio[:, : 5 * hop + hop - 1]
     assert torch.equal(chunks.encode(vqvae, short, level), chunks.encode(vqvae, audio[:, : 5 * hop], level))
 
 
-def test_less_than_a_code_of_audio_gives_no_codes_and_no_codes_give_no_audio(vqvae):
+def test_audio_below_one_code_has_no_codes_and_no_codes_have_no_audio(vqvae):
     codes = chunks.encode(vqvae, torch.zeros(2, vqvae.config.hop(Level.TOP) - 1), Level.TOP)
     assert codes.shape == (2, 0)
     assert list(chunks.decode(vqvae, codes, Level.TOP)) == []
 
 
-def test_whoever_watches_is_told_how_far_it_is(vqvae):
+def test_encoding_reports_its_progress(vqvae):
     told = []
     audio = music(vqvae.config, 0.3)
     codes = chunks.encode(vqvae, audio, Level.MIDDLE, chunk_seconds=0.1, watch=told.append)
@@ -76,7 +76,7 @@ def test_whoever_watches_is_told_how_far_it_is(vqvae):
 
 @levels
 @pytest.mark.parametrize("block", [1, 333, 5_000, 100_000])
-def test_codes_of_audio_that_comes_in_blocks_are_those_of_the_whole(vqvae, level, block):
+def test_streamed_audio_has_the_codes_of_the_whole(vqvae, level, block):
     audio = music(vqvae.config, 0.5 if block > 1 else 0.05)[0]
     top = vqvae.config.hop(Level.TOP)
     encoder = chunks.StreamEncoder(vqvae, level, multiple=top, chunk_seconds=0.02)
@@ -90,7 +90,7 @@ def test_codes_of_audio_that_comes_in_blocks_are_those_of_the_whole(vqvae, level
     assert encoder.finish().tolist() == whole[0].tolist()
 
 
-def test_a_stream_that_ends_before_a_whole_code_has_none(vqvae):
+def test_a_stream_shorter_than_one_code_has_no_codes(vqvae):
     encoder = chunks.StreamEncoder(vqvae, Level.BOTTOM, multiple=vqvae.config.hop(Level.TOP))
     encoder.push(torch.zeros(vqvae.config.hop(Level.TOP) - 1))
     assert encoder.finish().tolist() == []

@@ -40,18 +40,18 @@ def nearest(latents, vectors):
     return ((latents[:, :, None, :] - vectors) ** 2).sum(-1).argmin(-1)
 
 
-def test_a_code_is_the_number_of_the_nearest_vector(codebook):
+def test_a_code_is_the_index_of_the_nearest_vector(codebook):
     latents = torch.randn(3, 50, WIDTH)
     assert np.array_equal(codebook.encode(latents).numpy(), nearest(latents, codebook.vectors))
 
 
-def test_more_latents_than_are_compared_at_once_make_no_difference(codebook, monkeypatch):
+def test_encoding_is_independent_of_the_batch_of_comparisons(codebook, monkeypatch):
     latents = torch.randn(3, 50, WIDTH)
     monkeypatch.setattr("jukectl.vqvae.codebook.ROWS", 7)
     assert np.array_equal(codebook.encode(latents).numpy(), nearest(latents, codebook.vectors))
 
 
-def test_half_precision_around_it_does_not_change_what_is_nearest():
+def test_autocast_does_not_change_the_nearest_vector():
     codebook = Codebook(256, WIDTH)
     codebook.vectors.copy_(5 + 0.01 * torch.randn(256, WIDTH))  # nearer to each other than bfloat16 can tell
     latents = 5 + 0.01 * torch.randn(2, 200, WIDTH)
@@ -66,7 +66,7 @@ def test_decoding_gives_the_vectors_of_the_codes(codebook):
     assert torch.equal(codebook.decode(codes), codebook.vectors[codes])
 
 
-def test_vectors_are_their_own_codes(codebook):
+def test_every_vector_encodes_to_its_own_code(codebook):
     assert torch.equal(codebook.encode(codebook.vectors[None]), torch.arange(SIZE)[None])
 
 
@@ -120,7 +120,7 @@ def test_a_dead_vector_restarts_as_a_latent_of_the_batch_and_a_used_one_does_not
     assert torch.all(learner.counts[dead] == codes.numel() / SIZE)  # it begins again with the mean usage
 
 
-def test_without_restarts_a_vector_that_nobody_uses_stays_where_it_is(codebook):
+def test_without_restarts_an_unused_vector_does_not_move(codebook):
     learner = started(codebook, decay=0.5, threshold=0.0)
     before = codebook.vectors.clone()
     for step in range(200):  # until both averages of it have all but vanished
@@ -129,7 +129,7 @@ def test_without_restarts_a_vector_that_nobody_uses_stays_where_it_is(codebook):
     assert not torch.allclose(codebook.vectors[0], before[0])
 
 
-def test_a_codebook_starts_as_different_latents_of_the_batch(codebook):
+def test_a_codebook_starts_with_distinct_latents_of_the_batch(codebook):
     latents = torch.randn(2, SIZE, WIDTH)
     learner = CodebookLearner(codebook)
     assert not learner.started
@@ -144,7 +144,7 @@ def test_a_codebook_starts_as_different_latents_of_the_batch(codebook):
     torch.testing.assert_close(learner.sums / learner.counts[:, None], codebook.vectors)
 
 
-def test_a_codebook_that_is_larger_than_the_batch_starts_near_its_latents(codebook):
+def test_a_codebook_larger_than_the_batch_starts_near_its_latents(codebook):
     latents = torch.randn(1, 5, WIDTH)
     CodebookLearner(codebook).start(codebook, latents, generator())
     gaps = torch.cdist(codebook.vectors, latents[0]).min(dim=1).values
@@ -153,7 +153,7 @@ def test_a_codebook_that_is_larger_than_the_batch_starts_near_its_latents(codebo
 
 
 @pytest.mark.parametrize("decay", [0.99, 0.97])
-def test_a_vector_that_is_never_used_after_the_start_lives_for_the_time_of_the_average(codebook, decay):
+def test_an_unused_vector_is_restarted_after_the_time_of_the_average(codebook, decay):
     learner = CodebookLearner(codebook, decay=decay, threshold=0.5)
     learner.start(codebook, torch.randn(2, SIZE, WIDTH), generator())
     steps = 0
@@ -165,7 +165,7 @@ def test_a_vector_that_is_never_used_after_the_start_lives_for_the_time_of_the_a
 
 
 @pytest.mark.parametrize(("codes", "bits"), [(torch.arange(SIZE), math.log2(SIZE)), (torch.tensor([7] * 9), 0.0)])
-def test_the_entropy_of_a_batch_is_told_in_bits(codebook, codes, bits):
+def test_the_usage_entropy_is_in_bits(codebook, codes, bits):
     usage = started(codebook).update(codebook, torch.randn(1, len(codes), WIDTH), codes[None], generator())
     assert usage.entropy == pytest.approx(bits, abs=1e-5)
 
@@ -188,7 +188,7 @@ def clusters(step, far):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_restarts_bring_every_vector_into_use_where_without_them_few_are(seed):
+def test_restarts_bring_every_vector_into_use(seed):
     """Latents that move away from the codebook, as they do in training: the nearest few vectors take them all."""
     used = {}
     for threshold in (2.5, 0.0):  # an even codebook has 10 uses a vector and batch
@@ -203,7 +203,7 @@ def test_restarts_bring_every_vector_into_use_where_without_them_few_are(seed):
     assert used[2.5] >= 0.8 * SIZE
 
 
-def test_a_vector_counts_as_used_from_a_quarter_of_the_mean_usage_on_restarts_or_not(codebook):
+def test_a_vector_counts_as_used_from_a_quarter_of_the_mean_usage(codebook):
     for threshold in (0.0, 1.0):
         learner = started(codebook, decay=0.0, threshold=threshold)
         codes = torch.tensor([0] * (4 * SIZE - 3) + [1] * 1 + [2] * 2)[None]  # the mean is 4 uses
@@ -228,7 +228,7 @@ class Pair:
 
 
 @pytest.mark.parametrize("frames", [30, 4])  # more latents than vectors, and fewer
-def test_peers_that_share_a_batch_have_the_codebook_of_one_that_has_it_all(codebook, frames):
+def test_distributed_updates_equal_those_of_one_process(codebook, frames):
     latents = torch.randn(4, frames, WIDTH, generator=generator(7))
     alone, *shares = (started(codebook, decay=0.5, threshold=3.0) for _ in range(3))
     books = [copy.deepcopy(codebook) for _ in range(3)]

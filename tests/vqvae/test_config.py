@@ -7,7 +7,7 @@ from jukectl.codes.level import Level
 from jukectl.vqvae.config import VQVAEConfig
 
 
-def test_the_defaults_are_the_published_model():
+def test_vqvae_defaults_are_the_published_codec():
     config = VQVAEConfig()
     assert [config.hop(level) for level in Level] == [8, 32, 128]
     assert [config.ratio(level) for level in Level] == [4, 4, 1]
@@ -44,13 +44,13 @@ def test_a_hop_is_the_product_of_the_strides_up_to_its_level(downs, strides, hop
         ("hidden_multiplier", 0.0),
     ],
 )
-def test_a_mistake_is_named_with_its_field_and_value(field, value):
+def test_an_invalid_vqvae_field_is_named_with_its_value(field, value):
     with pytest.raises(ValueError, match=field) as caught:
         VQVAEConfig(**{field: value})
     assert str(value).strip("()").split(",")[0] in str(caught.value)
 
 
-def test_a_codebook_may_be_left_out():
+def test_a_vqvae_may_have_no_codebook():
     assert VQVAEConfig(codebook_size=0).codebook_size == 0
 
 

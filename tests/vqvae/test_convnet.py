@@ -24,14 +24,14 @@ def all_paths_open(network):
 
 @levels
 @pytest.mark.parametrize("frames", [1, 2, 7])
-def test_lengths_are_hops_whatever_the_number_of_codes(config, level, frames):
+def test_encoder_and_decoder_change_lengths_by_the_hop(config, level, frames):
     latents = Encoder(config, level)(torch.randn(2, frames * config.hop(level)))
     assert latents.shape == (2, frames, config.latent_width)
     assert Decoder(config, level)(latents).shape == (2, frames * config.hop(level))
 
 
 @levels
-def test_the_reach_of_the_encoder_is_enough_and_not_much_more(config, level):
+def test_the_encoders_reach_is_sufficient_and_tight(config, level):
     encoder, hop = all_paths_open(Encoder(config, level)), config.hop(level)
     frame = encoder.reach + 2
     audio = torch.rand(1, (2 * frame + 1) * hop, dtype=torch.float64, requires_grad=True)
@@ -44,7 +44,7 @@ def test_the_reach_of_the_encoder_is_enough_and_not_much_more(config, level):
 
 
 @levels
-def test_the_reach_of_the_decoder_is_enough_and_not_much_more(config, level):
+def test_the_decoders_reach_is_sufficient_and_tight(config, level):
     decoder, hop = all_paths_open(Decoder(config, level)), config.hop(level)
     frame = decoder.reach + 2
     latents = torch.rand(1, 2 * frame + 1, config.latent_width, dtype=torch.float64, requires_grad=True)
@@ -57,7 +57,7 @@ def test_the_reach_of_the_decoder_is_enough_and_not_much_more(config, level):
 
 @levels
 @pytest.mark.parametrize("network", [Encoder, Decoder])
-def test_scaled_residuals_are_plain_ones_with_smaller_branches(network, level):
+def test_scaled_residuals_equal_plain_ones_with_scaled_weights(network, level):
     config = VQVAEConfig(widths=(4, 4, 4), latent_width=4, depths=(8, 4, 4), downs=(1, 1, 1), scale_residuals=True)
     scaled, plain = network(config, level), network(replace(config, scale_residuals=False), level)
     weights = {name: torch.randn_like(tensor) for name, tensor in scaled.state_dict().items()}

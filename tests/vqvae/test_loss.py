@@ -21,12 +21,12 @@ def target():
     return 0.3 * torch.randn(3, 4_096, generator=torch.Generator().manual_seed(1))
 
 
-def test_an_exact_reconstruction_costs_nothing(target):
+def test_the_loss_of_an_exact_reconstruction_is_zero(target):
     parts = terms(reconstruction(target), target, Scale.of(target), 100)
     assert [float(one) for one in (parts.spectral, parts.waveform, parts.worst, parts.commitment)] == [0, 0, 0, 0]
 
 
-def test_silence_costs_one_in_waveform_and_in_spectrum_however_loud_the_music(target):
+def test_silence_has_a_loss_of_one_at_any_loudness(target):
     for gain in (1.0, 0.01):
         loud = gain * target
         parts = terms(reconstruction(0 * loud), loud, Scale.of(loud), 100)
@@ -44,12 +44,12 @@ def test_the_waveform_terms_are_mean_squares_over_the_power(target):
     assert float(parts.worst) == pytest.approx(np.sort(squares, axis=1)[:, -10:].mean() / 0.09, rel=1e-5)
 
 
-def test_the_worst_samples_of_a_clip_that_has_fewer_are_all_of_it(target):
+def test_the_worst_samples_of_a_short_clip_are_all_samples(target):
     parts = terms(reconstruction(0.5 * target), target, Scale.of(target), worst_samples=10**6)
     torch.testing.assert_close(parts.worst, parts.waveform)
 
 
-def test_mel_bands_are_compared_where_a_sample_rate_is_given_for_them(target):
+def test_mel_bands_are_compared_if_a_sample_rate_is_given(target):
     result = reconstruction(0.5 * target)
     assert float(terms(result, target, Scale.of(target), 100).mel) == 0
     assert float(terms(result, target, Scale.of(target), 100, mel_rate=22_050).mel) == pytest.approx(
@@ -71,7 +71,7 @@ def test_the_spectral_term_is_the_distance_of_magnitudes_at_three_resolutions(ta
     assert float(parts.spectral) == pytest.approx(expected / 5, rel=1e-4)
 
 
-def test_the_commitment_term_draws_latents_to_their_vectors_and_leaves_those(target):
+def test_the_commitment_term_has_gradients_for_latents_only(target):
     latents = torch.randn(3, 5, 2, requires_grad=True)
     vectors = torch.randn(3, 5, 2)
     parts = terms(reconstruction(target, latents, vectors), target, Scale.of(target), 100)
@@ -82,7 +82,7 @@ def test_the_commitment_term_draws_latents_to_their_vectors_and_leaves_those(tar
     torch.testing.assert_close(latents.grad, 2 * (latents - vectors).detach() / latents.numel())
 
 
-def test_the_scale_is_the_power_and_the_distance_to_silence(target):
+def test_the_loss_scale_is_the_power_and_the_distance_to_silence(target):
     scale = Scale.of(target)
     assert scale.power == pytest.approx(float(target.double().square().mean()), rel=1e-5)
     assert Scale.of(2 * target).magnitude == pytest.approx(2 * scale.magnitude, rel=1e-5)

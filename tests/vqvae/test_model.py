@@ -14,7 +14,7 @@ levels = pytest.mark.parametrize("level", Level)
 
 @levels
 @pytest.mark.parametrize("batch", [1, 3])
-def test_audio_becomes_codes_and_codes_become_audio_of_the_same_length(vqvae, level, batch):
+def test_decoding_the_codes_of_audio_keeps_its_length(vqvae, level, batch):
     samples = 3 * vqvae.config.hop(Level.TOP)
     codes = vqvae.encode(torch.randn(batch, samples), level)
 
@@ -25,7 +25,7 @@ def test_audio_becomes_codes_and_codes_become_audio_of_the_same_length(vqvae, le
 
 
 @levels
-def test_a_pass_there_and_back_is_encoding_and_decoding(vqvae, level):
+def test_the_forward_pass_is_encoding_and_decoding(vqvae, level):
     audio = torch.randn(2, 2 * vqvae.config.hop(Level.TOP))
     result = vqvae.autoencoder(level)(audio)
 
@@ -37,7 +37,7 @@ def test_a_pass_there_and_back_is_encoding_and_decoding(vqvae, level):
     assert torch.equal(result.quantized, vqvae.autoencoder(level).codebook.vectors[result.codes])
 
 
-def test_without_the_codebook_latents_go_straight_to_the_decoder(vqvae):
+def test_without_quantization_latents_go_straight_to_the_decoder(vqvae):
     autoencoder = vqvae.autoencoder(Level.MIDDLE)
     audio = torch.randn(2, 2 * vqvae.config.hop(Level.TOP))
     result = autoencoder(audio, quantize=False)
@@ -47,7 +47,7 @@ def test_without_the_codebook_latents_go_straight_to_the_decoder(vqvae):
     assert torch.equal(result.latents, result.quantized)
 
 
-def test_the_gradient_passes_the_codebook_straight_through(vqvae):
+def test_gradients_pass_the_codebook_straight_through(vqvae):
     autoencoder = vqvae.autoencoder(Level.BOTTOM)
     audio = torch.randn(2, 4 * vqvae.config.hop(Level.TOP))
     target = torch.randn_like(audio)
@@ -64,7 +64,7 @@ def test_the_gradient_passes_the_codebook_straight_through(vqvae):
 
 
 @levels
-def test_the_loss_of_a_level_moves_that_level_alone(vqvae, level):
+def test_the_loss_of_a_level_has_gradients_in_that_level_alone(vqvae, level):
     audio = torch.randn(2, 4 * vqvae.config.hop(Level.TOP))
     parts = terms(vqvae.autoencoder(level)(audio), audio, Scale.of(audio), 100)
     (parts.spectral + parts.waveform + parts.worst + parts.mel + parts.commitment).backward()
@@ -74,7 +74,7 @@ def test_the_loss_of_a_level_moves_that_level_alone(vqvae, level):
     assert all(one.grad is not None for one in vqvae.autoencoder(level).parameters())
 
 
-def test_a_codec_may_hold_some_of_its_levels(config):
+def test_a_codec_may_hold_a_subset_of_levels(config):
     vqvae = VQVAE(config, (Level.TOP,))
     assert {name.split(".")[1] for name in vqvae.state_dict()} == {"top"}
     assert vqvae.decode(torch.zeros(1, 2, dtype=torch.int64), Level.TOP).shape == (1, 2 * config.hop(Level.TOP))
@@ -83,7 +83,7 @@ def test_a_codec_may_hold_some_of_its_levels(config):
 
 
 @levels
-def test_a_codec_without_codebooks_passes_latents_on_and_holds_no_vectors(config, level):
+def test_a_codec_without_codebooks_passes_latents_on(config, level):
     autoencoder = VQVAE(replace(config, codebook_size=0)).autoencoder(level)
     audio = torch.randn(2, 2 * config.hop(Level.TOP))
     result = autoencoder(audio)

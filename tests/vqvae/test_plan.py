@@ -17,7 +17,7 @@ PUBLISHED = VQVAEConfig()
 
 
 @pytest.mark.parametrize("level", Level)
-def test_the_largest_chunk_that_fits_is_taken(level):
+def test_the_largest_fitting_chunk_is_chosen(level):
     assert settle_chunk(PUBLISHED, level, 10**12) == CHUNK_SECONDS
     needed = [codec_bytes(PUBLISHED, level, seconds) for seconds in (1.0, 2.0, 4.0, 8.0)]
     assert needed == sorted(needed)
@@ -26,7 +26,7 @@ def test_the_largest_chunk_that_fits_is_taken(level):
     assert settle_chunk(PUBLISHED, level, 0) == SMALLEST
 
 
-def test_the_published_codec_takes_about_a_gigabyte_at_the_most():
+def test_the_published_codec_takes_about_a_gigabyte_at_most():
     assert codec_bytes(PUBLISHED, Level.BOTTOM, CHUNK_SECONDS) < 1.2e9
 
 
@@ -59,7 +59,7 @@ print(memory("VmHWM") - before, reckoned)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read as Linux gives them")
 @pytest.mark.parametrize(("level", "seconds"), [("top", 8), ("bottom", 2)])
-def test_the_codec_takes_no_more_memory_than_was_reckoned(level, seconds, monkeypatch):
+def test_measured_memory_of_the_codec_is_below_the_estimate(level, seconds, monkeypatch):
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(2**20))  # as the pipeline sets it where memory is short
     command = [sys.executable, "-c", CHILD, level, str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)

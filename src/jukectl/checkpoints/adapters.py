@@ -96,7 +96,7 @@ class AdapterFile:
             raise BadAdapter(f"cannot read the adapter {path}: {error.strerror or error}") from error
         except (SafetensorError, KeyError, TypeError, ValueError, UnknownName) as error:
             raise BadAdapter(
-                f"{path} is damaged, or no adapter as jukectl train prior --adapter-rank writes it: {error}"
+                f"{path} is damaged, or not an adapter of jukectl train prior --adapter-rank: {error}"
             ) from error
         return cls(path, card, tensors, hashlib.sha256(content).hexdigest())
 

@@ -51,11 +51,11 @@ class Run:
         # each kind of run that has weights but cannot become a part gets its own message with the way out
         if "adapter" in about:
             raise BadModel(
-                f"{path} has learned an adapter, not a whole prior. "
-                f"Give a model it: jukectl models merge MODEL --adapter {path / 'adapter.safetensors'} --out FOLDER"
+                f"{path} holds an adapter, not a whole prior. Merge it into a model with: "
+                f"jukectl models merge MODEL --adapter {path / 'adapter.safetensors'} --out FOLDER"
             )
         if not ("vqvae" in about or {"prior", "vocabulary"} <= about.keys()):
-            raise BadModel(f"{path / CARD} does not tell what was trained: it is no run of jukectl train")
+            raise BadModel(f"{path / CARD} does not say what was trained: it is not a run of jukectl train")
         if about.get("architecture") == "hierarchical":
             raise BadModel(f"{path} is one autoencoder of all levels, for comparison only: a model has separate ones")
         if "vqvae" in about and about["vqvae"].get("codebook_size") == 0:
@@ -112,7 +112,7 @@ def assemble(
         try:
             old = load_file(codec)
         except SafetensorError as error:
-            raise BadModel(f"{codec} is damaged, remove it to make it anew: {error}") from error
+            raise BadModel(f"{codec} is damaged: remove it to have it written again: {error}") from error
         _check_old_priors(old, parts[VQVAE_PART], [level for level in priors if level not in parts], before)
         parts[VQVAE_PART] = {**old, **parts[VQVAE_PART]}
     # of the rounded weights, since these are the ones that songs are made with
@@ -154,7 +154,7 @@ def _check_native(base: ModelFolder) -> None:
 def write_model(out: Path, card: ModelCard, parts: Mapping[str, Tensors], base: ModelFolder | None) -> ModelFolder:
     """Write a model folder with these parts, and with copies of the other parts of `base`."""
     if base is not None and out.resolve() == base.path.resolve():
-        raise BadModel(f"{out} is the model to begin from: write the new one to a folder of its own")
+        raise BadModel(f"{out} is the base model: write the new one to another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -209,7 +209,7 @@ def _check_old_priors(before: Tensors, after: Tensors, levels: Iterable[str], ou
         stale = [level for level in levels if Level.parse(level) in (changed, changed - 1)]
         if stale and name in before and not torch.equal(before[name].float(), tensor.float()):
             raise BadModel(
-                f"{out} holds a {stale[0]} prior that knows the {changed.label} codes as they were: "
+                f"{out} holds a {stale[0]} prior that was trained on other {changed.label} codes: "
                 f"give a new {stale[0]} run too, or another folder"
             )
 

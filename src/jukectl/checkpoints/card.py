@@ -87,7 +87,7 @@ class ModelCard:
             raise BadInput(f"{self.name} takes no lyrics, only artist and genre: leave --lyrics out")
         tokens = tokens_of(lyrics, self.vocabulary_at(level).alphabet(config.lyrics.alphabet), config.sample_rate)
         if not tokens.ids:
-            raise BadInput(f"none of the lyrics' characters is one that {self.name} knows: {tokens.remark}")
+            raise BadInput(f"{self.name} has none of the lyrics' characters: {tokens.remark}")
         return tokens
 
     def vocabulary_at(self, level: Level) -> Vocabulary:
@@ -156,7 +156,7 @@ class ModelCard:
         try:
             return cls.from_dict(tomllib.loads(text), where)
         except tomllib.TOMLDecodeError as error:
-            raise BadModel(f"{where} is no TOML: {error}") from error
+            raise BadModel(f"{where} is not TOML: {error}") from error
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], where: Path) -> "ModelCard":
@@ -190,7 +190,7 @@ class ModelCard:
         # a table in place of a number, or a text in place of a table, raises any of these where it is used
         except (KeyError, TypeError, ValueError, AttributeError, UnknownName) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise BadModel(f"{where} is no model description: {reason}") from error
+            raise BadModel(f"{where} is not a model description: {reason}") from error
 
     def to_toml(self) -> str:
         """Return the text of model.toml."""

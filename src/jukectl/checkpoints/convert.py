@@ -241,7 +241,7 @@ class Note:
             except (BadModel, KeyError, TypeError, ValueError, AttributeError):
                 pass  # a damaged note: no file counts as finished
             if not overwrite:
-                raise BadInput(f"{out} holds another conversion, which broke off. To begin anew: --overwrite")
+                raise BadInput(f"{out} holds another, interrupted conversion. To replace it: --overwrite")
         if there and not overwrite:
             raise BadInput(f"{out} is not empty. Name another folder, or replace the model in it with --overwrite")
         # descriptions first, so that a kill in between leaves no model with missing weights

@@ -226,7 +226,7 @@ class _Pull:
                 if not left:
                     raise CannotFetch(
                         f"{file.name} of {self.hub.repository} came {TRIES} times, each time with another hash than "
-                        f"{self.hub.endpoint} tells; none of it is kept. Try again later, or another network"
+                        f"{self.hub.endpoint} reports; none of it is kept. Try again later, or another network"
                     )
             pause(left)
 

@@ -63,13 +63,13 @@ def shards(index: Path) -> tuple[str, ...]:
     """Return the weight files that an index lists, sorted. Raise BadModel for a file that is no index."""
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not listed:
-        raise BadModel(f"{index} is no index of weights: it has no weight_map")
+        raise BadModel(f"{index} is not an index of weights: it has no weight_map")
     names = []
     for name in listed.values():
         # the names become paths: without this check a repository could have any file of the user's overwritten
         if not isinstance(name, str) or not _SHARD.fullmatch(name):
             raise BadModel(
-                f"{index} names {name!r}, which is no weight file beside it: such a file is not to be trusted"
+                f"{index} names {name!r}, which is not a weight file beside it: such a file is not to be trusted"
             )
         names.append(name)
     return tuple(sorted(set(names)))

@@ -60,7 +60,7 @@ class Remote:
         # both become parts of paths in the cache, so they must be plain hashes
         if not is_commit(about.commit_hash or "") or not is_digest(about.etag or ""):
             raise CannotFetch(
-                f"{self.endpoint} does not tell the hash of {name} in {self.repository}, so that it could not be "
+                f"{self.endpoint} does not report the hash of {name} in {self.repository}, so that it cannot be "
                 "checked. Is it a hub? See HF_ENDPOINT"
             )
         return HubFile(name, str(about.commit_hash), str(about.etag), about.size)

@@ -91,7 +91,7 @@ class HuggingFaceLayout(Layout):
         # a large file of thousands of names: read once, as a cached property
         listed = read_json(self._listed).get("weight_map")
         if not isinstance(listed, dict) or not listed:
-            raise BadModel(f"{self._listed} is no index of weights: it has no weight_map")
+            raise BadModel(f"{self._listed} is not an index of weights: it has no weight_map")
         # dict.fromkeys: an index of thousands of tensors names a few shards, each of which is checked once
         files = {shard: _file(self._shard(shard)) for shard in dict.fromkeys(map(str, listed.values()))}
         return {name: files[str(shard)] for name, shard in listed.items()}
@@ -100,7 +100,7 @@ class HuggingFaceLayout(Layout):
         """Return a shard's path. Raise BadModel for a name that leads out of the folder, or to no file."""
         # names of files beside the index only: an index must not make jukectl read any other file of the user's
         if not name.endswith((".bin", ".safetensors")) or any(one in name for one in '/\\:\0"'):
-            raise BadModel(f"{self._listed} is refused: it names {name[:80]!r}, which is no weight file beside it")
+            raise BadModel(f"{self._listed} is refused: it names {name[:80]!r}, which is not a weight file beside it")
         # before any tensor is looked for, so that an incomplete download is called by its name
         if not (self.path / name).is_file():
             raise BadModel(f"{self._listed} names {name}, which is missing: the model is incomplete")

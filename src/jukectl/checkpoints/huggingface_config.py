@@ -315,7 +315,7 @@ def write_config(config: PortConfig) -> dict[str, Any]:
 
 
 def _unknown(what: str) -> BadModel:
-    return BadModel(f"the Hugging Face format has no model like this: it knows no {what.removeprefix('a ')}")
+    return BadModel(f"the Hugging Face format has no model like this: it has no {what.removeprefix('a ')}")
 
 
 def _vqvae_values(config: VQVAEConfig) -> dict[str, Any]:

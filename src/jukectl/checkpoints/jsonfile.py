@@ -24,9 +24,9 @@ def read_json(path: Path) -> dict[str, Any]:
     # RecursionError for deep nesting; ValueError also for bytes that are not UTF-8 and for numbers of too many digits
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BadModel(f"{path} is damaged, or no JSON: {reason}") from error
+        raise BadModel(f"{path} is damaged, or not JSON: {reason}") from error
     if not isinstance(content, dict):
-        raise BadModel(f"{path} is damaged: it holds no JSON object")
+        raise BadModel(f"{path} is damaged: it is not a JSON object")
     return content
 
 
@@ -41,7 +41,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 @dataclass(frozen=True)

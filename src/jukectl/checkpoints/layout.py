@@ -63,7 +63,7 @@ class NativeLayout(Layout):
             return ModelCard.parse(file.read_text(encoding="utf-8"), file)
         except (OSError, UnicodeDecodeError) as error:
             raise BadModel(
-                f"{self.path} is no model folder: {CARD} cannot be read. See: jukectl models list"
+                f"{self.path} is not a model folder: {CARD} cannot be read. See: jukectl models list"
             ) from error
 
     def has(self, part: str) -> bool:

@@ -93,7 +93,7 @@ class SafetensorsFile(TensorFile):
         try:
             opened: Any = safe_open(os.fspath(self.path), framework="pt")
         except (SafetensorError, OSError, ValueError) as error:
-            raise BadModel(f"{self.path} is damaged or no safetensors file: {error}") from error
+            raise BadModel(f"{self.path} is damaged or not a safetensors file: {error}") from error
         with opened as file:
             yield file
 
@@ -105,7 +105,7 @@ def identity(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise BadModel(f"{path} is missing: the model is incomplete") from error
     if not path.is_file():
-        raise BadModel(f"{path} is no file")
+        raise BadModel(f"{path} is not a file")
     return about.st_size, about.st_mtime_ns
 
 

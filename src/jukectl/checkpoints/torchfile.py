@@ -97,12 +97,12 @@ def _check_archive(file: BinaryIO, size: int, path: Path) -> None:
         entries = archive.infolist()
         # torch.save stores without compression, so its files cannot be zip bombs; anything else is not its file
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise BadModel(f"{path} is refused: its content is compressed, which that of no file of torch.save is")
+            raise BadModel(f"{path} is refused: its content is compressed, which torch.save never does")
         if sum(entry.file_size for entry in entries) > size:
-            raise BadModel(f"{path} is refused: it claims to hold more than the {size} bytes it has")
+            raise BadModel(f"{path} is refused: it declares more than the {size} bytes that it has")
         pickles = [entry for entry in entries if entry.filename.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1:  # with two, the one that is checked need not be the one that torch reads
-            raise BadModel(f"{path} is damaged, or no file of torch.save: it holds {len(pickles)} pickles")
+            raise BadModel(f"{path} is damaged, or not a file of torch.save: it holds {len(pickles)} pickles")
         if pickles[0].file_size > LARGEST_PICKLE:
             raise BadModel(f"{path} is refused: its pickle is larger than any list of tensors")
         _check_names(BytesIO(archive.read(pickles[0])), path)
@@ -162,14 +162,14 @@ def _check_names(pickled: Any, path: Path) -> list[str]:
 
 def _refused(path: Path, what: str) -> BadModel:
     return BadModel(
-        f"{path} is refused: to read it would be to run {what}, which is no part of a model's weights. Nothing was "
+        f"{path} is refused: reading it would run {what}, which is not part of a model's weights. Nothing was "
         "run. Take the file from where the model was published"
     )
 
 
 def _damaged(path: Path, error: Exception) -> BadModel:
     reason = str(error).strip() or type(error).__name__
-    return BadModel(f"{path} is damaged, or no file of torch.save: {reason.splitlines()[0].rstrip('.')}")
+    return BadModel(f"{path} is damaged, or not a file of torch.save: {reason.splitlines()[0].rstrip('.')}")
 
 
 @contextmanager
@@ -266,16 +266,16 @@ def _named(content: object, path: Path) -> dict[str, Tensor]:
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         content = content["model"]
     if not isinstance(content, Mapping) or not content:
-        raise BadModel(f"{path} holds no table of tensors")
+        raise BadModel(f"{path} is not a table of tensors")
     found = {}
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise BadModel(f"{path} holds something else than named tensors: {str(name)[:80]!r}")
+            raise BadModel(f"{path} holds something other than named tensors: {str(name)[:80]!r}")
         if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_complex():
-            raise BadModel(f"{name[:80]} in {path} is no plain tensor")
+            raise BadModel(f"{name[:80]} in {path} is not a plain tensor")
         # strides of 0 would let a few bytes stand for a tensor of any size, which a copy would then allocate
         if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
-            raise BadModel(f"{name[:80]} in {path} claims to hold {tensor.numel()} numbers, which the file has not")
+            raise BadModel(f"{name[:80]} in {path} declares {tensor.numel()} numbers, which the file does not have")
         found[name] = tensor.detach()
     prefix = "module."  # as DistributedDataParallel names them
     if all(name.startswith(prefix) for name in found):

@@ -84,7 +84,7 @@ def _read_lists(folder: Path) -> _Lists | None:
         # tokenizers saved by the port call their tables artists_encoder and so on
         lists = {kind: table.get(kind, table.get(f"{kind}_encoder")) for kind in SEPARATE}
         if all(values is None for values in lists.values()):
-            raise BadModel(f"{together} holds no artists, genres and lyrics: take it away to do without names")
+            raise BadModel(f"{together} holds no artists, genres and lyrics: remove it to use the model without names")
         return _Lists(**{kind: _numbers(together, kind, {} if one is None else one) for kind, one in lists.items()})
     files = {kind: folder / name for kind, name in SEPARATE.items()}
     found = {kind: _numbers(path, kind, _read(path)) if path.exists() else {} for kind, path in files.items()}
@@ -95,7 +95,7 @@ def _read(path: Path) -> Any:
     """Read the JSON of a file: a table, or a list in a file of one kind of names."""
     try:
         if not path.is_file():
-            raise BadModel(f"{path} is no file")
+            raise BadModel(f"{path} is not a file")
         if path.stat().st_size > LARGEST:
             raise BadModel(f"{path} is larger than any list of names: {path.stat().st_size} bytes")
         # utf-8-sig: lists edited on Windows begin with a byte order mark, which json refuses
@@ -103,9 +103,9 @@ def _read(path: Path) -> Any:
     except OSError as error:
         raise BadModel(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, no JSON, 10,000 digits, deep nesting
-        raise BadModel(f"{path} is no JSON: {' '.join(str(error).split())[:100]}") from error
+        raise BadModel(f"{path} is not JSON: {' '.join(str(error).split())[:100]}") from error
     if not isinstance(value, dict) and not (isinstance(value, list) and path.name in SEPARATE.values()):
-        raise BadModel(f"{path} is no table of names")
+        raise BadModel(f"{path} is not a table of names")
     return value
 
 
@@ -113,11 +113,13 @@ def _numbers(path: Path, kind: str, names: Any) -> Numbers:
     """Return ids by name, in the order of the ids; names of a plain list are numbered from 0."""
     table = dict(zip(names, range(len(names)), strict=True)) if _are_texts(names) else names
     if not isinstance(table, dict) or not _are_texts(list(table)):
-        raise BadModel(f"{path} holds no table of {kind}: it takes the id of each name")
+        raise BadModel(f"{path} holds no table of {kind}, with an id for each name")
     for name, number in table.items():
         # `type(...) is`, since True would pass as 1
         if type(number) is not int or number < 0:
-            raise BadModel(f"{path} gives {name[:60]!r} of the {kind} no id: it is a whole number, 0 or more")
+            raise BadModel(
+                f"{path} gives {name[:60]!r} of the {kind} an invalid id: it must be a whole number, 0 or more"
+            )
     return dict(sorted(table.items(), key=lambda item: item[1]))
 
 
@@ -231,4 +233,4 @@ def _join(numbers: Numbers, more: Numbers, kind: str) -> None:
     for name, number in more.items():
         # v2 and v3 names differ by their suffix, so only two levels of one set can collide
         if numbers.setdefault(name, number) != number:
-            raise BadModel(f"two levels have {name!r} of the {kind} by two ids, which one list cannot tell")
+            raise BadModel(f"two levels have {name!r} of the {kind} with two ids, which one list cannot express")
