@@ -46,7 +46,7 @@ GOOD = {"path": "a.flac", "seconds": 1.0, "sample_rate": RATE, "channels": 1}
     ("line", "message"),
     [
         ("{", "is not JSON"),
-        ("[1, 2]", "is not a JSON object"),
+        ("[1, 2]", "it must be a table, got"),
         (json.dumps(GOOD | {"genres": "Rock"}), "genres must be a list"),  # not R, o, c, k
         (json.dumps(GOOD | {"seconds": "long"}), "seconds must be a number"),
         (json.dumps(GOOD | {"path": 5}), "path must be text"),

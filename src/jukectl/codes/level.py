@@ -1,9 +1,9 @@
 """The three levels of the hierarchy, bottom to top."""
 
 from enum import IntEnum
-from typing import Self
+from typing import Any, Self
 
-from jukectl.errors import UnknownName
+from jukectl.errors import BadInput, UnknownName
 
 
 class Level(IntEnum):
@@ -15,17 +15,24 @@ class Level(IntEnum):
 
     @property
     def label(self) -> str:
-        """The name users and files know: bottom, middle or top."""
+        """Name that users and files know: bottom, middle or top."""
         return self.name.lower()
 
     @property
     def above(self) -> "Level":
-        """The next coarser level; asking it of the top is a mistake of ours."""
+        """Next coarser level; an error for the top, which has none."""
         return Level(self + 1)
 
     @classmethod
+    def from_plain(cls, value: Any) -> Self:
+        """Return the level with the name that a file holds; BadInput if it is no name."""
+        if not isinstance(value, str):
+            raise BadInput(f"a level is called top, middle or bottom, got {value!r}")
+        return cls.parse(value)
+
+    @classmethod
     def parse(cls, name: str) -> Self:
-        """The level called `name` in any case; UnknownName otherwise."""
+        """Return the level called `name` in any case; UnknownName otherwise."""
         try:
             return cls[name.strip().upper()]
         except KeyError:

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from jukectl.errors import BadManifest, BadRecipe
+from jukectl.errors import BadManifest
 from jukectl.files import atomic_write
-from jukectl.tables import build
+from jukectl.tables import build, parse_json
 
 VALIDATION = "validation"
 
@@ -91,15 +91,10 @@ class Manifest:
 
 def _parse(line: str, where: str) -> Track:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError as error:
         raise BadManifest(f"{where} is not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise BadManifest(f"{where} is not a JSON object")
-    try:
-        return build(Track, row, where)
-    except BadRecipe as error:
-        raise BadManifest(str(error)) from error
+    return build(Track, row, where, error=BadManifest)
 
 
 TRAIN = "train"

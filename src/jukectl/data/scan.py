@@ -6,7 +6,6 @@ folder that has grown hears the new files alone.
 
 import hashlib
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import floor
@@ -22,7 +21,7 @@ from jukectl.errors import BadAudio, BadInput, BadManifest, BadRecipe, MissingTo
 from jukectl.files import atomic_write, make_folder
 from jukectl.midi.beats import find_beats
 from jukectl.progress import Listener, Progress
-from jukectl.tables import build
+from jukectl.tables import build, parse_toml, read_text
 
 LYRICS = (".lrc", ".txt")  # with times first
 MIDI = (".mid", ".midi")
@@ -61,9 +60,9 @@ def read_overrides(song: Path) -> tuple[Overrides, list[str]]:
     if not path.is_file():
         return Overrides(), []
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        return Overrides(), [f"cannot read {path}: {error.strerror}"]
+        table = parse_toml(read_text(path, BadInput))
+    except BadInput as error:
+        return Overrides(), [str(error)]
     except ValueError as error:
         return Overrides(), [f"{path} is not TOML: {error}"]
     good, wrong = {}, []

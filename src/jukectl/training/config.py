@@ -1,6 +1,5 @@
 """Training recipes: TOML in, frozen dataclasses out, every mistake named with its file and key."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Literal
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
 from jukectl.prior.config import AdapterConfig
-from jukectl.tables import RecipeType, build
+from jukectl.tables import T, build, parse_toml, read_text
 
 LEVELS = tuple(level.label for level in Level)
 
@@ -251,16 +250,15 @@ def _check_positive(config: object, *names: str) -> None:
             raise ValueError(f"{name} must be over 0, got {getattr(config, name)}")
 
 
-def load_recipe(path: Path, kind: type[RecipeType], overrides: Sequence[str] = ()) -> RecipeType:
+def load_recipe(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
     """The recipe in a TOML file, with `overrides` like "train.steps=100" laid over it.
 
     Paths in it are relative to the working folder. Raises BadRecipe naming the file and the key.
     """
+    text = read_text(path, BadRecipe, "recipe")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadRecipe(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = parse_toml(text)
+    except ValueError as error:
         raise BadRecipe(f"{path} is not a TOML recipe: {error}") from error
     for override in overrides:
         _lay_over(table, override)
@@ -272,8 +270,8 @@ def _lay_over(table: dict[str, Any], override: str) -> None:
     if not equals:
         raise BadRecipe(f"--set takes key=value, such as train.steps=100; got {override!r}")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}")["value"]
+    except ValueError:
         value = text.strip()  # a bare word is text
     *tables, last = (name.strip() for name in key.split("."))
     for name in tables:

@@ -1,6 +1,5 @@
 """A training run from its recipe file: what `jukectl train` does."""
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from jukectl.errors import BadRecipe, CannotWrite, RunBusy
 from jukectl.files import atomic_write
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Listener, ignore
-from jukectl.tables import build
+from jukectl.tables import build, parse_toml
 from jukectl.training.checkpointing import checkpoints, remove
 from jukectl.training.codec_task import CodecTask, VQVAETask
 from jukectl.training.config import PriorRecipe, VQVAERecipe, load_recipe
@@ -112,7 +111,7 @@ def _describe(out: Path, table: Mapping[str, Any], ranks: Ranks) -> None:
 def _meaning(file: Path) -> object:
     """What a model.toml says, or None where it cannot be read."""
     try:
-        return _parsed(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
+        return _parsed(parse_toml(file.read_text(encoding="utf-8")), str(file))
     except (OSError, ValueError, KeyError, TypeError, BadRecipe):
         return None
 
