@@ -114,9 +114,9 @@ def test_a_file_that_lacks_a_tool_is_skipped_too(music, monkeypatch):
     def info(path):
         if path.name == "two.mp3":
             raise MissingTool("two.mp3 needs ffmpeg")
-        return honest(path)
+        return genuine(path)
 
-    honest = io.info
+    genuine = io.info
     monkeypatch.setattr(io, "info", info)
     found = scan(music, music / "manifest.jsonl", ignore)
     assert len(found.manifest.tracks) == 3
@@ -177,7 +177,7 @@ def test_a_file_name_need_not_be_utf8(tmp_path):
 
 
 def test_the_share_held_out_is_a_share(music):
-    with pytest.raises(BadInput, match="from 0 up to 1, got 1"):
+    with pytest.raises(BadInput, match=r"must be in \[0, 1\), got 1"):
         scan(music, music / "manifest.jsonl", ignore, held_out_share=1)
 
 
@@ -199,7 +199,7 @@ def test_a_toml_beside_a_song_overrides_its_tags_or_leaves_it_out(music):
     one = found.manifest.tracks[0]
     assert (one.artist, one.genres, one.title, one.licence) == ("Ada", ("Folk",), "Já", "CC0-1.0")
     assert "a/two.mp3" not in [track.path for track in found.manifest.tracks]
-    assert [line for line in found.skipped if "two.mp3: two.toml says so" in line]
+    assert [line for line in found.skipped if "two.mp3: skip is set in two.toml" in line]
 
 
 def test_what_makes_no_sense_in_a_toml_is_told_and_the_rest_holds(music):
@@ -218,22 +218,22 @@ def test_what_makes_no_sense_in_a_toml_is_told_and_the_rest_holds(music):
 
 
 @pytest.fixture
-def listened(monkeypatch):
+def decoded(monkeypatch):
     """The names of the files that are decoded."""
     names = []
-    honest = scanning.listen
-    monkeypatch.setattr(scanning, "listen", lambda path: names.append(path.name) or honest(path))
+    genuine = scanning.fingerprint_of
+    monkeypatch.setattr(scanning, "fingerprint_of", lambda path: names.append(path.name) or genuine(path))
     return names
 
 
-def test_files_that_did_not_change_are_not_heard_again(music, listened):
+def test_unchanged_files_are_not_decoded_again(music, decoded):
     first = scan(music, music / "manifest.jsonl", ignore)
-    assert {"one.flac", "two.mp3", "three.ogg", "untagged.wav"} < set(listened)
-    listened.clear()
+    assert {"one.flac", "two.mp3", "three.ogg", "untagged.wav"} < set(decoded)
+    decoded.clear()
     write(music / "b" / "new.wav", samples=tone(0.7))
     write(music / "b" / "untagged.wav", samples=tone(0.9))
     again = scan(music, music / "manifest.jsonl", ignore).manifest.tracks
-    assert {name for name in listened if "." in name} - {"corrupt.flac", "empty.mp3", "silent.wav", "nan.wav"} == {
+    assert {name for name in decoded if "." in name} - {"corrupt.flac", "empty.mp3", "silent.wav", "nan.wav"} == {
         "new.wav",
         "untagged.wav",
     }
@@ -241,29 +241,29 @@ def test_files_that_did_not_change_are_not_heard_again(music, listened):
     assert again[-1].seconds == 0.9
 
 
-def test_a_scan_that_was_interrupted_goes_on(music, listened, monkeypatch):
+def test_an_interrupted_scan_resumes(music, decoded, monkeypatch):
     def stop(progress):
         if progress.note == "three.ogg":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         scan(music, music / "manifest.jsonl", stop)
-    listened.clear()
+    decoded.clear()
     scan(music, music / "manifest.jsonl", ignore)
-    assert "three.ogg" in listened
-    assert "one.flac" not in listened
+    assert "three.ogg" in decoded
+    assert "one.flac" not in decoded
 
 
-def test_what_was_heard_of_files_that_are_gone_is_dropped_and_damage_is_heard_again(music, listened):
+def test_fingerprints_of_removed_files_are_dropped_and_damaged_ones_computed_again(music, decoded):
     scan(music, music / "manifest.jsonl", ignore)
     cache = music / ".manifest-heard"
     assert len(list(cache.iterdir())) == 4
     for kept in cache.iterdir():
         kept.write_bytes(kept.read_bytes()[:50])
     (music / "a" / "one.flac").unlink()
-    listened.clear()
+    decoded.clear()
     scan(music, music / "manifest.jsonl", ignore)
-    assert "two.mp3" in listened
+    assert "two.mp3" in decoded
     assert len(list(cache.iterdir())) == 3
 
 

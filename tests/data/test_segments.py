@@ -198,7 +198,7 @@ def of_another_codec(codes, track, level):
 def test_songs_of_different_codecs_are_refused(codes, level):
     of_another_codec(codes, tracks_of(codes)[1], level)
     with pytest.raises(
-        BadManifest, match=r"a/short.flac .* of another VQ-VAE than those of a/long.flac. Make them again"
+        BadManifest, match=r"a/short.flac .* of another VQ-VAE than those of a/long.flac. Encode them again"
     ):
         load(codes)
 
@@ -213,7 +213,7 @@ def test_codes_that_are_missing_or_damaged_tell_how_to_make_them(codes):
     path = own_archive(codes, tracks_of(codes)[2], Level.MIDDLE)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(
-        BadManifest, match=r"no usable middle codes of b/plain.wav. Make them with: jukectl data encode"
+        BadManifest, match=r"no usable middle codes of b/plain.wav. Encode them with: jukectl data encode"
     ):
         load(codes)
     path.unlink()

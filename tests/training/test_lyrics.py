@@ -167,7 +167,7 @@ def test_the_character_sung_at_a_code_is_that_of_the_times(grown):
 
 def test_lyrics_that_did_not_travel_with_the_codes_are_missed(grown, sung_codes):
     (sung_codes / "lyrics/a/long.flac.lrc").unlink()
-    with pytest.raises(BadManifest, match=r"has the codes of a/long.flac, and not its lyrics a/long.lrc. Copy them"):
+    with pytest.raises(BadManifest, match=r"holds the codes of a/long.flac, but not its lyrics a/long.lrc. Copy them"):
         task_of(grown)
 
 

@@ -1,7 +1,7 @@
-"""Recordings that sound the same: once as mp3 and once as flac, louder, cut at the start, at another rate.
+"""Duplicate recordings: copies that differ in file format, loudness, start or sample rate.
 
-Frames with equal fingerprints (`training.listening`) vote for a pair of songs and the offset between them; a pair with
-votes is then compared bit by bit over all that the two have in common.
+Frames with equal fingerprint bits vote for a pair of songs and the offset between them. A pair with enough votes is
+then compared bit by bit over the whole overlap.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,31 +14,31 @@ from jukectl.audio import io, mix
 from jukectl.audio.mix import Samples
 from jukectl.errors import BadAudio
 
-VERSION = 1  # of the numbers below; what was heard with others is heard again
-RATE = 5_512  # Hz, enough for the bands
-FRAME = 2_048  # samples, 0.37 s: long frames change slowly, so it does not matter where exactly they begin
+VERSION = 1  # of the constants below; cached fingerprints of another version are computed again
+RATE = 5_512  # Hz, sufficient for the bands below
+FRAME = 2_048  # samples, 0.37 s: long frames change slowly, so the exact frame offset matters little
 HOP = 128  # samples, 23 ms
-LAG = 4  # frames between the two moments of a difference
+LAG = 4  # frames between the two spectra of a difference
 BITS = 32
 BAND_EDGES = np.geomspace(300, 2_000, BITS + 2)  # Hz
 TIMBRE_FRAMES = 64  # 1.5 s
 FRAMES_PER_SECOND = RATE / HOP
-SILENT = 1e-4  # peak, -80 dBFS: what is softer is noise of the converter
-FAINT = 1e-8  # mean square of a frame under which its bits would be noise
+SILENT = 1e-4  # peak, -80 dBFS: below it is converter noise
+FAINT = 1e-8  # mean square of a frame below which its bits would be noise
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """What a song sounds like."""
+class Fingerprint:
+    """Acoustic fingerprint of a song."""
 
-    seconds: float  # as decoded: headers err
+    seconds: float  # as decoded: headers can be wrong
     peak: float
-    prints: np.ndarray  # (frames,) uint32, 0 where there is next to nothing to hear
+    prints: np.ndarray  # (frames,) uint32, 0 for near-silent frames
     timbre: np.ndarray  # (frames / TIMBRE_FRAMES, bands) float32, mean energies
 
 
-def listen(path: Path) -> Heard:
-    """Decode a song once, in blocks. BadAudio where it is damaged, or silent."""
+def fingerprint_of(path: Path) -> Fingerprint:
+    """Compute the fingerprint of a recording in one pass; raise BadAudio if it is damaged or silent."""
     stream = io.stream(path)
     peak, samples = 0.0, 0
 
@@ -53,11 +53,11 @@ def listen(path: Path) -> Heard:
         printer.push(block[0])
     if peak < SILENT:
         raise BadAudio(f"{path} is silent: its peak is {20 * np.log10(max(peak, 1e-10)):.0f} dBFS")
-    return Heard(samples / stream.sample_rate, peak, *printer.finish())
+    return Fingerprint(samples / stream.sample_rate, peak, *printer.finish())
 
 
 class _Printer:
-    """Fingerprints of audio that comes in blocks."""
+    """Fingerprints of streamed audio."""
 
     def __init__(self) -> None:
         self._rest = np.zeros(0, dtype=np.float32)
@@ -68,7 +68,7 @@ class _Printer:
         self._starts = edges[:-1] - edges[0]
 
     def push(self, samples: np.ndarray) -> None:
-        """The next samples (n,) at RATE."""
+        """Add the next samples (n,) at RATE."""
         samples = np.concatenate([self._rest, samples])
         count = max(0, (len(samples) - FRAME) // HOP + 1)
         self._rest = samples[count * HOP :]
@@ -78,7 +78,7 @@ class _Printer:
             self._energies.append(np.add.reduceat(power, self._starts, axis=1).astype(np.float32))
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
-        """The bits (frames,) uint32 of all of it, and its timbre."""
+        """Return the fingerprint bits (frames,) uint32 of the whole recording, and its timbre."""
         energies = np.concatenate([np.zeros((0, BITS + 1), dtype=np.float32), *self._energies])
         slope = np.diff(energies, axis=1)  # over the bands
         bits = slope[LAG:] > slope[:-LAG]
@@ -88,36 +88,36 @@ class _Printer:
         return prints, energies[:whole].reshape(-1, TIMBRE_FRAMES, BITS + 1).mean(axis=1)
 
 
-MOST_ERRORS = 1 / 8  # of the bits may differ: coding changes up to 0.11, another rendering 0.35, other music 0.5
-SHORTEST = round(5 * FRAMES_PER_SECOND)  # frames in common: short sounds resemble each other
-LEAST_COVERED = 0.6  # of the shorter song that has to be in common
-SAMPLED = 4  # one in so many fingerprints votes; which ones depends on their bits alone, so it is the same in all songs
-MOST_COMMON = 24  # how often a fingerprint may come up in all: what is everywhere is no evidence
-MOST_TIMBRE = (
-    2.0  # dB by which the bands may differ, apart from loudness and tilt: coding 1.4, other instruments 2 to 5
-)
+MOST_ERRORS = (
+    1 / 8
+)  # share of bits that may differ: lossy coding changes up to 0.11, another rendering 0.35, other music 0.5
+SHORTEST = round(5 * FRAMES_PER_SECOND)  # frames of overlap: short sounds are too similar to compare
+LEAST_COVERED = 0.6  # share of the shorter song that must overlap
+SAMPLED = 4  # one fingerprint in 4 votes, selected by its bits alone, so that all songs select the same
+MOST_COMMON = 24  # occurrences of a fingerprint in all songs: frequent ones are no evidence
+MOST_TIMBRE = 2.0  # dB by which the bands may differ, without loudness and tilt: coding 1.4, other instruments 2 to 5
 LEAST_VOTES = 3
-OFFSET_STEP = 4  # frames by which votes for one offset may disagree
-MOST_OFFSETS = 3  # that a pair is compared at
-TINY = 1e-9  # energy that no audible band is under
-SONGS, STEPS = 1 << 20, 1 << 22  # more than there are, so that a vote fits in 62 bits
+OFFSET_STEP = 4  # frames, the resolution of the votes for an offset
+MOST_OFFSETS = 3  # compared for each pair
+TINY = 1e-9  # energy, below that of any audible band
+SONGS, STEPS = 1 << 20, 1 << 22  # upper bounds, so that a vote fits in 62 bits
 
 
-def find_duplicates(songs: Sequence[Heard]) -> list[list[int]]:
-    """Groups of two songs or more that are one recording, by their index."""
+def find_duplicates(songs: Sequence[Fingerprint]) -> list[list[int]]:
+    """Return the groups of two or more songs that are one recording, as indices."""
     groups = {index: [index] for index in range(len(songs))}
     home = list(range(len(songs)))
     for (first, second), offsets in _candidates([song.prints for song in songs]).items():
         if home[first] != home[second] and any(_is_same(songs[first], songs[second], one) for one in offsets):
-            kept, gone = sorted((home[first], home[second]))
-            for index in groups[gone]:
+            kept, merged = sorted((home[first], home[second]))
+            for index in groups[merged]:
                 home[index] = kept
-            groups[kept] += groups.pop(gone)
+            groups[kept] += groups.pop(merged)
     return [sorted(group) for group in groups.values() if len(group) > 1]
 
 
 def _candidates(prints: Sequence[np.ndarray]) -> Mapping[tuple[int, int], list[int]]:
-    """Pairs of songs with enough votes, and the offsets voted for: frames of the first before the second begins."""
+    """Return the pairs of songs with enough votes, and the offsets voted for: frames of the first before the second."""
     chosen = [np.flatnonzero(_votes(song)) for song in prints]
     if not sum(map(len, chosen)):
         return {}
@@ -140,14 +140,14 @@ def _candidates(prints: Sequence[np.ndarray]) -> Mapping[tuple[int, int], list[i
 
 
 def _rare(bits: np.ndarray) -> np.ndarray:
-    """Which of the sorted fingerprints come up no more often than evidence does."""
+    """Return a mask of the sorted fingerprints that are rare enough to be evidence."""
     _, inverse, counts = np.unique(bits, return_inverse=True, return_counts=True)
     rare: np.ndarray = counts[inverse] <= MOST_COMMON
     return rare
 
 
 def _votes(song: np.ndarray) -> np.ndarray:
-    """Which fingerprints vote: a sample of those that are neither silence nor the same as just before."""
+    """Return a mask of the fingerprints that vote: a sample of those not silent and not equal to the previous."""
     mixed = song * np.uint32(2_654_435_761) >> np.uint32(16)  # multiplicative hashing, Knuth 6.4
     changed = np.ones(len(song), dtype=bool)
     changed[1:] = song[1:] != song[:-1]
@@ -156,7 +156,7 @@ def _votes(song: np.ndarray) -> np.ndarray:
 
 
 def _pairs(bits: np.ndarray, places: np.ndarray, songs: np.ndarray, lag: int) -> np.ndarray:
-    """Votes (n,) of equal fingerprints `lag` apart in the sorted list: a pair and a step of offset in one number."""
+    """Return votes (n,) of equal fingerprints `lag` apart in the sorted list: pair and offset step as one int64."""
     same = np.flatnonzero((bits[lag:] == bits[:-lag]) & (songs[lag:] != songs[:-lag]))
     first, second = same, same + lag
     steps = np.round((places[first] - places[second]) / OFFSET_STEP).astype(np.int64)
@@ -164,24 +164,24 @@ def _pairs(bits: np.ndarray, places: np.ndarray, songs: np.ndarray, lag: int) ->
     return votes
 
 
-def _is_same(first: Heard, second: Heard, offset: int) -> bool:
-    """Whether two songs agree where they overlap, the second beginning about `offset` frames after the first."""
+def _is_same(first: Fingerprint, second: Fingerprint, offset: int) -> bool:
+    """Return whether two songs match in their overlap, the second starting about `offset` frames after the first."""
     near = range(offset - OFFSET_STEP, offset + OFFSET_STEP + 1)
     errors = [_errors(first.prints, second.prints, one) for one in near]
-    return min(errors) <= MOST_ERRORS and _timbre_differs(first, second, offset) <= MOST_TIMBRE
+    return min(errors) <= MOST_ERRORS and _timbre_difference(first, second, offset) <= MOST_TIMBRE
 
 
 def _errors(first: np.ndarray, second: np.ndarray, offset: int) -> float:
-    """The share of bits that differ in what two songs have in common; 1 where that is too little."""
+    """Return the bit error rate in the overlap of two songs; 1 if the overlap is too short."""
     one, other = _overlap(first, second, offset)
-    heard = (one != 0) & (other != 0)
-    if len(one) < LEAST_COVERED * min(len(first), len(second)) or np.count_nonzero(heard) < SHORTEST:
+    audible = (one != 0) & (other != 0)
+    if len(one) < LEAST_COVERED * min(len(first), len(second)) or np.count_nonzero(audible) < SHORTEST:
         return 1.0
-    return float(np.unpackbits((one[heard] ^ other[heard]).view(np.uint8)).mean())
+    return float(np.unpackbits((one[audible] ^ other[audible]).view(np.uint8)).mean())
 
 
-def _timbre_differs(first: Heard, second: Heard, offset: int) -> float:
-    """By how many dB the bands of two songs differ in what they have in common, apart from loudness and tilt."""
+def _timbre_difference(first: Fingerprint, second: Fingerprint, offset: int) -> float:
+    """Return the difference of the bands of two songs in their overlap, in dB, without loudness and tilt."""
     one, other = _overlap(first.timbre, second.timbre, round(offset / TIMBRE_FRAMES))
     ratio = 10 * np.log10((one.mean(axis=0) + TINY) / (other.mean(axis=0) + TINY))
     bands = np.arange(len(ratio))
@@ -189,6 +189,6 @@ def _timbre_differs(first: Heard, second: Heard, offset: int) -> float:
 
 
 def _overlap(first: np.ndarray, second: np.ndarray, offset: int) -> tuple[np.ndarray, np.ndarray]:
-    """What two songs have in common, where the second begins `offset` after the first."""
+    """Return the overlap of two songs, the second starting `offset` frames after the first."""
     start, stop = max(0, offset), max(0, offset, min(len(first), len(second) + offset))
     return first[start:stop], second[start - offset : stop - offset]

@@ -1,4 +1,4 @@
-"""A manifest's songs to a folder of codes that priors learn from."""
+"""Encode the songs of a manifest into a code folder for training priors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,40 +21,40 @@ from jukectl.render.encode import new_codes
 from jukectl.vqvae.chunks import StreamEncoder
 from jukectl.vqvae.model import VQVAE
 
-SHARD_SECONDS = 4_000.0  # of music after which songs are packed into a shard
+SHARD_SECONDS = 4_000.0  # of music in a shard
 STAGE = "encoding seconds of music"
 
 
 @dataclass(frozen=True)
 class Part:
-    """The share of a manifest that one of several processes encodes: its songs number k, k + n, k + 2n ..."""
+    """Share of a manifest that one of several processes encodes: songs k, k + n, k + 2n ..."""
 
     number: int = 1
     of: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.of:
-            raise BadInput(f"a part is 1/4, 2/4, 3/4 or 4/4 where there are four, got {self.number}/{self.of}")
+            raise BadInput(f"a part is K/N with 1 <= K <= N, such as 2/4, got {self.number}/{self.of}")
 
     @classmethod
     def parse(cls, text: str) -> "Part":
-        """From "2/4"; raises BadInput."""
+        """Parse "2/4"; raise BadInput if it has another form."""
         number, slash, of = text.partition("/")
         if not (slash and number.strip().isdecimal() and of.strip().isdecimal()):
             raise BadInput(f"a part is written as 2/4, the second of four, got {text!r}")
         return cls(int(number), int(of))
 
     def tracks(self, manifest: Manifest) -> Sequence[Track]:
-        """The songs of this part."""
+        """Return the songs of this part."""
         return manifest.tracks[self.number - 1 :: self.of]
 
 
 @dataclass(frozen=True)
 class EncodedManifest:
-    """What `encode_manifest` did."""
+    """Result of `encode_manifest`."""
 
-    encoded: int  # songs of this part that have codes now
-    skipped: tuple[str, ...]  # a line for each that could not be read
+    encoded: int  # songs of this part that now have codes
+    skipped: tuple[str, ...]  # a message for each song that could not be read
 
 
 def encode_manifest(
@@ -67,17 +67,17 @@ def encode_manifest(
     part: Part | None = None,
     listener: Listener = ignore,
 ) -> EncodedManifest:
-    """Encode the songs of a manifest, or of a part of it, into one code folder; codes that are there stay.
+    """Encode the songs of a manifest, or of a part of it, into one code folder; existing codes are kept.
 
-    Killed at any moment, it goes on with the song that it was at. Memory does not grow with the length of a song, but
-    for its codes. Lyrics are copied beside them. Raises WrongCodec where the folder has shards of another codec, and
-    BadManifest where lyrics of the manifest are gone.
+    A killed run resumes at the song that it was encoding. Audio is streamed: only the codes of a song are held in
+    memory. Lyrics, notes and beats are copied beside the codes. Raise WrongCodec if the folder has shards of another
+    codec, and BadManifest if a lyrics file of the manifest is missing.
     """
     manifest, folder, machine = Manifest.load(manifest_path), catalogue.find(model), choose(device)
     codes, fingerprint = CodeFolder(out), folder.fingerprint(VQVAE_PART)
     _check_codec(codes, levels, fingerprint, folder)
     tracks = (part or Part()).tracks(manifest)
-    for track in tracks:  # before hours of encoding, since they are small, and may be gone
+    for track in tracks:  # first, so that a missing file is reported before hours of encoding
         codes.keep_lyrics(track, manifest.folder / track.lyrics)
         codes.keep_midi(track, manifest.folder / track.midi)
         codes.keep_beats(track, manifest.folder / track.beats)
@@ -112,26 +112,26 @@ def encode_manifest(
 def codes_of_file(
     vqvae: VQVAE, path: Path, levels: Sequence[Level], machine: Machine, watch: Callable[[float], None]
 ) -> dict[Level, np.ndarray]:
-    """The codes (frames,) uint16 of a recording, as `pipeline.encode` gives them, in one pass through the file."""
+    """Encode a recording in one pass through the file: codes (frames,) uint16, equal to those of `render.encode`."""
     config = vqvae.config
     multiple = config.hop(Level.TOP)
     encoders = {level: StreamEncoder(vqvae, level, multiple=multiple) for level in levels}
     stream = io.stream(path)
-    heard = 0
+    samples = 0
     mono = (mix.to_mono(block)[None] for block in stream.blocks)
     with single_thread(machine):
         for block in mix.resample_blocks(mono, stream.sample_rate, config.sample_rate):
-            heard += block.shape[1]
+            samples += block.shape[1]
             for encoder in encoders.values():
                 encoder.push(torch.from_numpy(block[0]))
-            watch(heard / config.sample_rate)
-        if heard < multiple:
-            raise too_short(path, heard / config.sample_rate, config)
+            watch(samples / config.sample_rate)
+        if samples < multiple:
+            raise too_short(path, samples / config.sample_rate, config)
         return {level: encoder.finish() for level, encoder in encoders.items()}
 
 
 class _Packer:
-    """Gathers encoded songs and packs them when there are enough for a shard."""
+    """Collects encoded songs and packs them into a shard once they are long enough."""
 
     def __init__(self, codes: CodeFolder, levels: Sequence[Level]) -> None:
         self.codes = codes
@@ -140,7 +140,7 @@ class _Packer:
         self.seconds = 0.0
 
     def add(self, track: Track) -> None:
-        """A song that has codes at all levels, in its own archives or in shards."""
+        """Add a song that has codes at all levels, in its own archives or in shards."""
         if all(self.codes.is_packed(track.name, level) for level in self.levels):
             return
         self.waiting.append(track.name)
@@ -149,7 +149,7 @@ class _Packer:
             self.finish()
 
     def finish(self) -> None:
-        """Pack what has gathered."""
+        """Pack the collected songs."""
         if self.waiting:
             for level in self.levels:
                 self.codes.pack(self.waiting, level)
@@ -157,15 +157,15 @@ class _Packer:
 
 
 class _Within:
-    """Progress in seconds of music, also inside a long song."""
+    """Progress in seconds of music, also within a song."""
 
     def __init__(self, listener: Listener, done: float, total: float, track: Track) -> None:
         self._listener, self.done, self.total, self.track = listener, done, total, track
         self.seconds(0.0)
 
-    def seconds(self, heard: float) -> None:
-        """So much of the song is encoded."""
-        done = self.done + min(heard, self.track.seconds)
+    def seconds(self, encoded: float) -> None:
+        """Report that this many seconds of the song are encoded."""
+        done = self.done + min(encoded, self.track.seconds)
         self._listener(Progress(STAGE, round(done), round(self.total), self.track.path))
 
 
@@ -174,14 +174,14 @@ def _check_codec(codes: CodeFolder, levels: Sequence[Level], fingerprint: str, f
         for song in codes.packed(level).values():
             if song.archive.vqvae != fingerprint:
                 raise WrongCodec(
-                    f"{song.archive.path} holds codes of the VQ-VAE {song.archive.vqvae[:12]}, and "
-                    f"{folder.card.name}'s is {fingerprint[:12]}. Give another --out, or delete that folder's "
-                    f"{level.label} shards to encode all songs again"
+                    f"{song.archive.path} holds codes of the VQ-VAE {song.archive.vqvae[:12]}, but "
+                    f"{folder.card.name} has the VQ-VAE {fingerprint[:12]}. Give another --out, or delete the "
+                    f"{level.label} shards of that folder to encode all songs again"
                 )
 
 
 def _is_encoded(codes: CodeFolder, track: Track, level: Level, fingerprint: str) -> bool:
-    """Whether a song's codes are there, whole and from this very codec."""
+    """Return whether the codes of a song exist, are complete and come from this codec."""
     if codes.is_packed(track.name, level):
         return True
     try:

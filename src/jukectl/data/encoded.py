@@ -1,9 +1,9 @@
 """Folders of encoded songs, as `jukectl data encode` writes them and training reads them.
 
-A song is first written to its own archives, `SONG/<level>.npz`, so that a kill costs the song at hand. Some thousand
-seconds of them are then packed into `shards/<level>-<digest>.npz`, a level at a time. Both are found alike, and mapped
-into memory when they are read: a data set may be larger than memory, and lie in several folders. Lyrics are copied to
-`lyrics/SONG.<suffix>`, notes and beats likewise, so that the folder is all that training needs.
+A song is first written to its own archives, `SONG/<level>.npz`, so that a kill loses at most the current song. Every
+few thousand seconds of music are then packed into `shards/<level>-<digest>.npz`, one level at a time. Readers accept
+both and map them into memory: a data set may exceed memory and span several folders. Lyrics are copied to
+`lyrics/SONG.<suffix>`, notes and beats likewise, so that training needs nothing outside the folder.
 """
 
 import hashlib
@@ -29,24 +29,24 @@ BEATS = "beats"
 
 
 class CodeFolder:
-    """One folder of encoded songs, by their `Track.name`."""
+    """Folder of encoded songs, addressed by `Track.name`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._shards: dict[Level, dict[str, SongCodes]] = {}
 
     def manifest(self) -> Manifest:
-        """The songs that are encoded; BadManifest where there is no list of them."""
+        """Return the list of encoded songs; raise BadManifest if it is missing."""
         try:
             return Manifest.load(self.path / MANIFEST)
         except BadManifest as error:
             raise BadManifest(
-                f"{self.path} is no finished folder of codes: {error}. "
-                f"Make or finish it with: jukectl data encode MANIFEST --out {self.path}"
+                f"{self.path} is not a complete code folder: {error}. "
+                f"Create or complete it with: jukectl data encode MANIFEST --out {self.path}"
             ) from error
 
     def keep(self, manifest: Manifest, levels: Sequence[Level]) -> None:
-        """Write the list of the songs that are encoded at these levels, whichever process did it."""
+        """Write the list of songs that are encoded at these levels, by this or any other process."""
         with self._alone():
             self._shards.clear()
             there = [one for one in manifest.tracks if all(self._is_there(one.name, level) for level in levels)]
@@ -54,7 +54,7 @@ class CodeFolder:
                 Manifest(self.path, tuple(there)).save(self.path / MANIFEST)
 
     def packed(self, level: Level) -> dict[str, SongCodes]:
-        """The songs that are in shards; NotCodes where a shard is damaged."""
+        """Return the songs that are in shards; raise NotCodes if a shard is damaged."""
         if level not in self._shards:
             self._shards[level] = {}
             for path in sorted((self.path / SHARDS).glob(f"{level.label}-*.npz")):
@@ -62,51 +62,51 @@ class CodeFolder:
                     self._shards[level].update(read_shard(path))
                 except NotCodes as error:
                     raise NotCodes(
-                        f"{error}. Delete it, and make its songs again with: "
+                        f"{error}. Delete it, and encode its songs again with: "
                         f"jukectl data encode MANIFEST --out {self.path}"
                     ) from error
         return self._shards[level]
 
     def find(self, name: str, level: Level) -> SongCodes:
-        """A song's codes; NotCodes where there are none, or they are damaged."""
+        """Return the codes of a song; raise NotCodes if they are missing or damaged."""
         packed = self.packed(level).get(name)
         return packed if packed is not None else song_archive(self.own_archive(name, level))
 
     def own_archive(self, name: str, level: Level) -> Path:
-        """Where a song's codes are before they are packed."""
+        """Return the path of a song's codes before they are packed."""
         return self.path / name / f"{level.label}.npz"
 
     def write(self, name: str, codes: Codes) -> None:
-        """Keep a song's codes of one level, to be packed later. No other process may write this song."""
+        """Write the codes of a song at one level, to be packed later. No other process may write this song."""
         path = self.own_archive(name, codes.level)
         make_folder(path.parent)
         _sweep(path.parent)
         codes.save(path)
 
     def lyrics_file(self, track: Track) -> Path | None:
-        """Where the copy of a song's lyrics is; None where it has none."""
+        """Return the path of the copied lyrics; None if the song has no lyrics."""
         if not track.lyrics:
             return None
         return self.path / LYRICS / f"{track.name}{PurePosixPath(track.lyrics).suffix}"
 
     def midi_file(self, track: Track) -> Path | None:
-        """Where the copy of a song's notes is; None where it has none."""
+        """Return the path of the copied notes; None if the song has no notes."""
         return self.path / MIDI / f"{track.name}.mid" if track.midi else None
 
     def beats_file(self, track: Track) -> Path | None:
-        """Return where the copy of a song's beats is, None where it has none."""
+        """Return the path of the copied beats; None if the song has no beats."""
         return self.path / BEATS / f"{track.name}{SUFFIX}" if track.beats else None
 
     def keep_lyrics(self, track: Track, source: Path) -> None:
-        """Copy a song's lyrics, as they are, from a file; BadManifest where that cannot be read."""
+        """Copy a lyrics file unchanged into the folder; raise BadManifest if it cannot be read."""
         self._keep(self.lyrics_file(track), source, f"the lyrics {source} of {track.path}")
 
     def keep_midi(self, track: Track, source: Path) -> None:
-        """The same with its notes."""
+        """Copy a MIDI file unchanged into the folder; raise BadManifest if it cannot be read."""
         self._keep(self.midi_file(track), source, f"the notes {source} of {track.path}")
 
     def keep_beats(self, track: Track, source: Path) -> None:
-        """Copy a song's beats from a file. Raises BadManifest where that cannot be read."""
+        """Copy a beats file unchanged into the folder; raise BadManifest if it cannot be read."""
         self._keep(self.beats_file(track), source, f"the beats {source} of {track.path}")
 
     def _keep(self, copy: Path | None, source: Path, what: str) -> None:
@@ -117,7 +117,7 @@ class CodeFolder:
         except OSError as error:
             raise BadManifest(
                 f"cannot read {what}: {error.strerror}. "
-                "If they have gone, make the manifest again with: jukectl data scan MUSIC --out MANIFEST"
+                "If the file was removed, write the manifest again with: jukectl data scan MUSIC --out MANIFEST"
             ) from error
         if copy.is_file() and copy.read_bytes() == text:
             return
@@ -128,7 +128,7 @@ class CodeFolder:
                 file.write(text)
 
     def pack(self, names: Sequence[str], level: Level) -> None:
-        """Move the codes of these songs into one shard; those that are in one already lose their own archive."""
+        """Move the codes of these songs into one shard; songs already in a shard only lose their own archive."""
         with self._alone():
             self._shards.pop(level, None)
             packed = self.packed(level)
@@ -145,24 +145,24 @@ class CodeFolder:
             own = self.own_archive(name, level)
             own.unlink(missing_ok=True)
             for folder in own.relative_to(self.path).parents:
-                with suppress(OSError):  # it holds other levels or other songs, or is gone
+                with suppress(OSError):  # not empty, or already removed
                     (self.path / folder).rmdir()
 
     def is_packed(self, name: str, level: Level) -> bool:
-        """Whether a song's codes are in a shard, and in no archive of their own any more."""
+        """Return whether the codes of a song are in a shard and its own archive is removed."""
         return name in self.packed(level) and not self.own_archive(name, level).exists()
 
     def _is_there(self, name: str, level: Level) -> bool:
         return name in self.packed(level) or self.own_archive(name, level).exists()
 
     def _alone(self) -> FileLock:
-        """For the moment that a process changes what others look at."""
+        """Return the lock for changes to files that several processes read."""
         make_folder(self.path)
         return FileLock(self.path / ".lock")
 
 
 class EncodedSongs:
-    """The songs of one or several code folders. A song that is in two of them is taken from the first."""
+    """Songs of one or several code folders; a song in two of them is read from the first."""
 
     def __init__(self, *folders: Path) -> None:
         self.folders = [CodeFolder(folder) for folder in folders]
@@ -173,28 +173,28 @@ class EncodedSongs:
         self.manifest = Manifest(folders[0], tuple(self._homes))
 
     def find(self, track: Track, level: Level) -> SongCodes:
-        """A song's codes of a level; BadManifest where there are none."""
+        """Return the codes of a song at a level; raise BadManifest if they are missing or damaged."""
         home = self._homes.get(track, self.folders[0])
         try:
             return home.find(track.name, level)
         except NotCodes as error:
             raise BadManifest(
                 f"{home.path} holds no usable {level.label} codes of {track.path}. "
-                f"Make them with: jukectl data encode MANIFEST --out {home.path}"
+                f"Encode them with: jukectl data encode MANIFEST --out {home.path}"
             ) from error
 
     def lyrics(self, track: Track) -> Path | None:
-        """The file of a song's lyrics, None where it has none; BadManifest where the file is not in the folder."""
+        """Return the lyrics file of a song, None if it has no lyrics; raise BadManifest if the file is missing."""
         home = self._homes.get(track, self.folders[0])
         return self._beside(track, home, home.lyrics_file(track), f"lyrics {track.lyrics}")
 
     def midi(self, track: Track) -> Path | None:
-        """The same of its notes."""
+        """Return the MIDI file of a song, None if it has no notes; raise BadManifest if the file is missing."""
         home = self._homes.get(track, self.folders[0])
         return self._beside(track, home, home.midi_file(track), f"notes {track.midi}")
 
     def beats(self, track: Track) -> Path | None:
-        """Return the file of a song's beats, None where it has none. Raises BadManifest where the file is gone."""
+        """Return the beats file of a song, None if it has no beats; raise BadManifest if the file is missing."""
         home = self._homes.get(track, self.folders[0])
         return self._beside(track, home, home.beats_file(track), f"beats {track.beats}")
 
@@ -202,12 +202,12 @@ class EncodedSongs:
         if file is None or file.is_file():
             return file
         raise BadManifest(
-            f"{home.path} has the codes of {track.path}, and not its {what}. "
+            f"{home.path} holds the codes of {track.path}, but not its {what}. "
             f"Copy them there with: jukectl data encode MANIFEST --out {home.path}"
         )
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process had begun to write."""
+    """Remove the partial files of a killed process."""
     for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)

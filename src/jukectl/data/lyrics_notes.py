@@ -1,4 +1,4 @@
-"""Lyrics, notes and beats of encoded songs, as a prior learns them."""
+"""Lyrics, notes and beats of encoded songs, as conditioning for training."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,13 +21,13 @@ from jukectl.prior.labels import LabelBatch, Place, WindowShape
 from jukectl.prior.vocabulary import Vocabulary
 
 NOTHING = -1
-"""Stands for the token that is sung where none is, or the lyrics have no times."""
+"""Sung token of a code without one: outside the window, or of lyrics without times."""
 
 
 def words_within(place: Place, shape: WindowShape) -> tuple[TokenWord, ...]:
-    """Return the words that are sung within a window of codes, and are whole in its window of the lyrics.
+    """Return the words that are sung within a window of codes and lie completely in its window of the lyrics.
 
-    Their tokens are counted in that window, their times from the start of the codes.
+    Token indices are relative to that window, times to the start of the codes.
     """
     window = place.lyric_window(shape)
     first = int(window.places[-1]) - shape.characters + 1  # the window's last place is never padding
@@ -43,10 +43,10 @@ def words_within(place: Place, shape: WindowShape) -> tuple[TokenWord, ...]:
 
 
 def sung_tokens(place: Place, shape: WindowShape) -> npt.NDArray[np.int64]:
-    """Return which token of the window of the lyrics is sung at each of its codes (T,): the last that has begun.
+    """Return the index in the lyrics window of the token sung at each code (T,): the last one that has begun.
 
-    Between words that is the token between them, before the first word the first token. NOTHING if the token is outside
-    the window, or the lyrics have no times.
+    Between two words it is the token between them, before the first word the first token. NOTHING if the token is
+    outside the window, or if the lyrics have no times.
     """
     found = np.full(shape.context, NOTHING, dtype=np.int64)
     lyrics = place.song.lyrics
@@ -64,7 +64,7 @@ def sung_tokens(place: Place, shape: WindowShape) -> npt.NDArray[np.int64]:
 def read_lyrics(
     encoded: EncodedSongs, track: Track, vocabulary: Vocabulary, lyrics: LyricsConfig, sample_rate: int
 ) -> LyricTokens:
-    """Return a song's lyrics in the vocabulary's characters; BadManifest if they cannot be read."""
+    """Return the lyrics of a song as tokens of the vocabulary; raise BadManifest if they cannot be read."""
     path = encoded.lyrics(track)
     if path is None:
         return NO_LYRICS
@@ -76,23 +76,23 @@ def read_lyrics(
 
 
 def read_notes(path: Path | None) -> CoveredNotes:
-    """Return the notes in a MIDI file, which cover the whole song; BadManifest if they cannot be read."""
+    """Return the notes in a MIDI file, which cover the whole song; raise BadManifest if they cannot be read."""
     if path is None:
         return NO_NOTES
     try:
         return CoveredNotes(read_midi(path))
     except BadInput as error:
-        raise BadManifest(f"{error}. Remove it, and make the manifest and the codes' folder again") from error
+        raise BadManifest(f"{error}. Remove it, and make the manifest and the code folder again") from error
 
 
 def read_beats(path: Path | None) -> Beats:
-    """Return the beats of a song from the file beside it; BadManifest if they cannot be read."""
+    """Return the beats in a beats file; raise BadManifest if they cannot be read."""
     if path is None:
         return NO_BEATS
     try:
         return Beats(BeatGrid.load(path))
     except BadInput as error:
-        raise BadManifest(f"{error}. Remove it, and make the manifest and the codes' folder again") from error
+        raise BadManifest(f"{error}. Remove it, and make the manifest and the code folder again") from error
 
 
 def with_other_notes(batches: Sequence[LabelBatch]) -> list[LabelBatch] | None:

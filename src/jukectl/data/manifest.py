@@ -1,4 +1,4 @@
-"""The manifest of a music folder: one JSON line a song."""
+"""Manifest of a music folder: one JSON line per song."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ VALIDATION = "validation"
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """One song of a music folder."""
+    """Song of a music folder."""
 
     path: str  # relative to the manifest's folder
     seconds: float
@@ -29,15 +29,15 @@ class Track:
     title: str = ""
     licence: str = ""
     lyrics: str = ""  # path of the file beside the song, relative to the manifest's folder
-    midi: str = ""  # path of its notes beside it, likewise
-    beats: str = ""  # path of its beats beside it, likewise
-    split: str = ""  # "train" or "validation", as the scan drew it
+    midi: str = ""  # path of the MIDI file, likewise
+    beats: str = ""  # path of the beats file, likewise
+    split: str = ""  # "train" or "validation", assigned by the scan
 
     @property
     def name(self) -> str:
-        """What its code folder is called: the path, kept inside that folder wherever the song lies.
+        """Return the name of the song in a code folder: its path, without the parts that lead out of that folder.
 
-        With its suffix, because a folder may hold both "song.wav" and "song.mp3".
+        The suffix is kept, because a folder may hold both "song.wav" and "song.mp3".
         """
         path = PurePosixPath(self.path)
         return "/".join("_" if part == ".." else part for part in path.parts if part != path.anchor)
@@ -45,15 +45,15 @@ class Track:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The songs of a folder, in the order of their paths."""
+    """Songs of a folder, sorted by path."""
 
     folder: Path
     tracks: tuple[Track, ...]
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":
-        """Read a manifest file; BadManifest names the line that is wrong."""
-        way_out = f"Make one with: jukectl data scan MUSIC --out {path}"
+        """Read a manifest file; raise BadManifest, with the line number, if a line is invalid."""
+        way_out = f"Create one with: jukectl data scan MUSIC --out {path}"
         try:
             text = path.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError as error:
@@ -65,16 +65,16 @@ class Manifest:
         return cls(path.parent, tuple(_parse(line, f"{path}, line {number}") for number, line in lines))
 
     def save(self, path: Path) -> None:
-        """Write it, one JSON object a line."""
+        """Write the manifest, one JSON object per line."""
         with atomic_write(path) as file:
             for track in self.tracks:
                 line = json.dumps(asdict(track), ensure_ascii=False) + "\n"
                 file.write(line.encode("utf-8", "surrogateescape"))  # file names need not be UTF-8
 
     def split(self, held_out: Sequence[str]) -> tuple[list[Track], list[Track]]:
-        """Training and validation songs: `held_out` names the latter by their paths, or by globs over them.
+        """Return training and validation songs; `held_out` lists the latter as paths or globs.
 
-        Where it is empty they are those that the scan held out.
+        An empty `held_out` means the songs that the scan held out.
         """
         held: set[Track] = set()
         for pattern in held_out:
@@ -104,9 +104,9 @@ GUESTS = re.compile(r"\b(?:feat|ft|featuring)\b.*")
 
 
 def song_key(track: Track, song: str | None = None) -> str:
-    """What the recordings of one song have in common: its artist and title, whatever their case, accents and versions.
+    """Return a key shared by the recordings of one song: artist and title without case, accents and version remarks.
 
-    Without an artist it is the folder and the title. `song`, from a sidecar, says it outright.
+    Without an artist it is folder and title. `song`, from a sidecar file, replaces both.
     """
     if song:
         return f"song {_plain(song)}"
@@ -117,13 +117,13 @@ def song_key(track: Track, song: str | None = None) -> str:
 
 
 def side_of(key: str, held_out_share: float) -> str:
-    """The side of a song; a larger share takes songs from training and gives none back."""
+    """Return the side of the split for a song; a larger share only moves songs from training to validation."""
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
     return VALIDATION if int.from_bytes(digest[:8], "big") < held_out_share * 2**64 else TRAIN
 
 
 def _plain(text: str) -> str:
-    """Letters and digits of a name, without case, accents and what is in brackets, if any are left without that."""
+    """Return the words of a name without case and accents, and without guests and brackets if words remain."""
     folded = unicodedata.normalize("NFKD", text.casefold())
     for rough in (GUESTS.sub("", VERSIONS.sub(" ", folded)), folded):
         words = re.findall(r"\w+", "".join(one for one in rough if not unicodedata.combining(one)))

@@ -1,7 +1,7 @@
-"""A music folder to its manifest: every file heard once, its tags and sidecars read, copies found, the split drawn.
+"""Scan a music folder into a manifest: decode each file once, read tags and sidecars, find copies, split.
 
-What was heard of a file is kept in a hidden folder beside the manifest, so a scan that was killed goes on, and one of a
-folder that has grown hears the new files alone.
+Fingerprints are cached in a hidden folder beside the manifest, so that a killed scan resumes and a repeated scan
+decodes only new files.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jukectl.audio import io
-from jukectl.data.duplicates import VERSION, Heard, find_duplicates, listen
+from jukectl.data.duplicates import VERSION, Fingerprint, find_duplicates, fingerprint_of
 from jukectl.data.manifest import VALIDATION, Manifest, Track, side_of, song_key
 from jukectl.errors import BadAudio, BadInput, BadManifest, BadRecipe, MissingTool
 from jukectl.files import atomic_write, make_folder
@@ -23,39 +23,39 @@ from jukectl.midi.beats import find_beats
 from jukectl.progress import Listener, Progress
 from jukectl.tables import build, parse_toml, read_text
 
-LYRICS = (".lrc", ".txt")  # with times first
+LYRICS = (".lrc", ".txt")  # timed lyrics first
 MIDI = (".mid", ".midi")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """`song.toml`, beside `song.flac`: what is said here holds, whatever the tags say."""
+    """Corrections in `song.toml` beside `song.flac`; they take precedence over the tags."""
 
     artist: str | None = None
     genres: tuple[str, ...] | None = None
     title: str | None = None
     licence: str | None = None
-    song: str | None = None  # files with the same are one song, and on the same side of the split
+    song: str | None = None  # files with the same value count as one song, on one side of the split
     skip: bool = False
 
     def facts(self) -> dict[str, Any]:
-        """The fields of a track that are laid over."""
+        """Return the fields of a track that the corrections override."""
         table = asdict(self)
         return {name: table[name] for name in ("artist", "genres", "title", "licence") if table[name] is not None}
 
 
 def find_lyrics(song: Path) -> Path | None:
-    """The lyrics beside a song, timed ones where there are both."""
+    """Return the lyrics file beside a song, the timed one if there are two; None if there is none."""
     return next((path for suffix in LYRICS if (path := song.with_suffix(suffix)).is_file()), None)
 
 
 def find_midi(song: Path) -> Path | None:
-    """The notes beside a song."""
+    """Return the MIDI file beside a song; None if there is none."""
     return next((path for suffix in MIDI if (path := song.with_suffix(suffix)).is_file()), None)
 
 
 def read_overrides(song: Path) -> tuple[Overrides, list[str]]:
-    """The corrections beside a song, and a line for each that makes no sense and is passed over."""
+    """Return the corrections beside a song, and a message for each invalid one, which is ignored."""
     path = song.with_suffix(".toml")
     if not path.is_file():
         return Overrides(), []
@@ -79,23 +79,23 @@ def read_overrides(song: Path) -> tuple[Overrides, list[str]]:
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma"})
 LOSSLESS = frozenset({".wav", ".flac", ".aif", ".aiff"})
 HELD_OUT_SHARE = 0.1
-NEARLY_WHOLE = 0.85  # of the longest copy: that much is enough for the better sound to decide
+NEARLY_WHOLE = 0.85  # of the longest copy: from this length on, sound quality decides between copies
 
 
 @dataclass(frozen=True)
 class Scanned:
-    """What a scan found. Lines name files."""
+    """Result of a scan."""
 
     manifest: Manifest
-    skipped: tuple[str, ...]  # files that are no use, with the reason
-    warnings: tuple[str, ...]  # sidecars that make no sense in part
-    copies: tuple[str, ...]  # recordings that are there twice
+    skipped: tuple[str, ...]  # unusable files, with the reason
+    warnings: tuple[str, ...]  # invalid fields of sidecar files
+    copies: tuple[str, ...]  # duplicate recordings, one message each
 
 
 @dataclass(frozen=True)
 class _Song:
     track: Track
-    heard: Heard
+    fingerprint: Fingerprint
     key: str
 
 
@@ -107,13 +107,13 @@ def scan(
     held_out_share: float = HELD_OUT_SHARE,
     keep_duplicates: bool = False,
 ) -> Scanned:
-    """Every song under `folder`; paths as from `manifest`, which is not written.
+    """Scan every song under `folder`; paths are relative to the folder of `manifest`, which is not written.
 
-    Of the copies of one recording the best is listed alone, unless `keep_duplicates`. Raises BadManifest where no file
-    can be read, or there is none.
+    Only the best copy of a recording is listed, unless `keep_duplicates`. Raise BadManifest if no file is found or can
+    be read.
     """
     if not 0 <= held_out_share < 1:
-        raise BadInput(f"the share of songs to hold out is from 0 up to 1, got {held_out_share}")
+        raise BadInput(f"the share of songs to hold out must be in [0, 1), got {held_out_share}")
     files = sorted(music_files(folder))
     if not files:
         raise BadManifest(f"no music under {folder} (looked for {', '.join(sorted(SUFFIXES))})")
@@ -127,15 +127,15 @@ def scan(
         overrides, wrong = read_overrides(path)
         warnings += wrong
         if overrides.skip:
-            skipped.append(f"{path}: {path.with_suffix('.toml').name} says so")
+            skipped.append(f"{path}: skip is set in {path.with_suffix('.toml').name}")
             continue
         try:
-            heard = cache.heard(path)
-            track = _track(path, manifest.parent, heard, overrides)
+            fingerprint = cache.fingerprint(path)
+            track = _track(path, manifest.parent, fingerprint, overrides)
         except (BadAudio, MissingTool) as error:
             skipped.append(str(error))
             continue
-        songs.append(_Song(track, heard, song_key(track, overrides.song)))
+        songs.append(_Song(track, fingerprint, song_key(track, overrides.song)))
     cache.drop_others()
     if not songs:
         raise BadManifest(f"none of the {len(files)} files under {folder} could be used: {skipped[0]}")
@@ -147,13 +147,13 @@ def scan(
 def _settle(
     songs: Sequence[_Song], held_out_share: float, keep_duplicates: bool
 ) -> tuple[tuple[Track, ...], tuple[str, ...]]:
-    """The tracks with their sides, and a line for each copy.
+    """Return the tracks with their sides of the split, and a message for each copy.
 
-    Copies are on one side, also under different names: where one of them is held out, all are.
+    Copies are on one side even under different names: if one of them is held out, all are.
     """
     sides = [side_of(song.key, held_out_share) for song in songs]
     copy_of: dict[int, int] = {}
-    for group in find_duplicates([song.heard for song in songs]):
+    for group in find_duplicates([song.fingerprint for song in songs]):
         best = group[_best([songs[index].track for index in group])]
         side = VALIDATION if any(sides[index] == VALIDATION for index in group) else sides[best]
         for index in group:
@@ -167,7 +167,7 @@ def _settle(
 
 
 def _best(copies: Sequence[Track]) -> int:
-    """Which copy to keep: of those that are as good as whole the lossless one, then that of the highest rate."""
+    """Return the index of the copy to keep: a nearly complete one, then lossless, then the highest sample rate."""
     longest = max(track.seconds for track in copies)
 
     def merit(index: int) -> tuple[Any, ...]:
@@ -175,18 +175,18 @@ def _best(copies: Sequence[Track]) -> int:
         lossless = Path(track.path).suffix.lower() in LOSSLESS
         return track.seconds >= NEARLY_WHOLE * longest, lossless, track.sample_rate, track.channels, track.seconds
 
-    return max(range(len(copies)), key=merit)  # the first of equals
+    return max(range(len(copies)), key=merit)  # the first one on a tie
 
 
 class _Cache:
-    """What was heard of files, by their path, size and time of change."""
+    """Cached fingerprints of files, by path, size and modification time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._used: set[str] = set()
 
-    def heard(self, path: Path) -> Heard:
-        """From the cache, or else from the file itself; raises what `listen` does."""
+    def fingerprint(self, path: Path) -> Fingerprint:
+        """Return the fingerprint of a file, computed if not cached; raise BadAudio if the file cannot be decoded."""
         try:
             about = path.stat()
         except OSError as error:
@@ -196,23 +196,23 @@ class _Cache:
         self._used.add(name)
         try:
             with (self.folder / name).open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                return Heard(float(kept["seconds"]), float(kept["peak"]), kept["prints"], kept["timbre"])
-        except Exception:  # not there, or damaged in one of half a dozen ways
-            heard = listen(path)
+                return Fingerprint(float(kept["seconds"]), float(kept["peak"]), kept["prints"], kept["timbre"])
+        except Exception:  # missing, or damaged: numpy and zipfile raise many types
+            found = fingerprint_of(path)
         make_folder(self.folder)
         with atomic_write(self.folder / name) as new:
-            np.savez(new, seconds=heard.seconds, peak=heard.peak, prints=heard.prints, timbre=heard.timbre)
-        return heard
+            np.savez(new, seconds=found.seconds, peak=found.peak, prints=found.prints, timbre=found.timbre)
+        return found
 
     def drop_others(self) -> None:
-        """Remove what this scan has not used: files that changed or went away, and what a kill left half written."""
+        """Remove entries that this scan has not used: those of changed or removed files, and partial files."""
         for path in self.folder.glob("*"):
             if path.name not in self._used:
                 path.unlink(missing_ok=True)
 
 
 def music_files(folder: Path) -> Iterator[Path]:
-    """The audio files under a folder, hidden ones apart, in any order. BadManifest where it is none."""
+    """Find the audio files under a folder, except hidden ones, in any order; raise BadManifest if it is no folder."""
     if not folder.is_dir():
         raise BadManifest(f"{folder} is not a folder")
     found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
@@ -223,7 +223,7 @@ def _megabytes(path: Path) -> float:
     return path.stat().st_size / 1e6
 
 
-def _track(path: Path, base: Path, heard: Heard, overrides: Overrides) -> Track:
+def _track(path: Path, base: Path, fingerprint: Fingerprint, overrides: Overrides) -> Track:
     about = io.info(path)
     tags = read_tags(path)
     first = {key: tags[key][0] for key in tags}
@@ -236,7 +236,7 @@ def _track(path: Path, base: Path, heard: Heard, overrides: Overrides) -> Track:
     }
     return Track(
         path=_relative(path, base),
-        seconds=round(heard.seconds, 3),
+        seconds=round(fingerprint.seconds, 3),
         sample_rate=about.sample_rate,
         channels=about.channels,
         lyrics="" if lyrics is None else _relative(lyrics, base),
@@ -247,7 +247,7 @@ def _track(path: Path, base: Path, heard: Heard, overrides: Overrides) -> Track:
 
 
 def read_tags(path: Path) -> Mapping[str, tuple[str, ...]]:
-    """The tags of a file that say something, by their Vorbis names; none where they cannot be read."""
+    """Return the non-empty tags of a file by their Vorbis names; none if they cannot be read."""
     import mutagen
 
     try:
@@ -262,6 +262,6 @@ def read_tags(path: Path) -> Mapping[str, tuple[str, ...]]:
 
 
 def _relative(path: Path, base: Path) -> str:
-    """`path` as the manifest keeps it: relative to the manifest's folder, with forward slashes."""
-    # Links to folders are followed, since ".." goes up from where they lead; a song's own link keeps its name
+    """Return `path` as stored in the manifest: relative to its folder, with forward slashes."""
+    # Links to folders are resolved, since ".." refers to their targets; a link to the song itself keeps its name
     return Path(os.path.relpath(path.parent.resolve() / path.name, base.resolve())).as_posix()

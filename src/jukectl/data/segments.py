@@ -1,4 +1,4 @@
-"""Segments of encoded songs for priors: a level's codes, those of the level above, and the labels of their place."""
+"""Segments of encoded songs for priors: codes of a level, codes of the level above, and conditioning labels."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -34,24 +34,24 @@ ALL_ROWS = slice(None)
 
 
 class ByLength:
-    """Draws songs at random, the longer the more often, so that every second of music is as likely as any other."""
+    """Samples songs in proportion to their length, so that every second of music is equally likely."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
         total = np.cumsum(np.asarray(lengths, dtype=np.float64))
-        self._shares = total / total[-1]  # of all music, up to the end of each song
+        self._shares = total / total[-1]  # cumulative, up to the end of each song
 
     def draw(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        """`count` indices of songs (count,)."""
+        """Return `count` random indices of songs (count,)."""
         return np.searchsorted(self._shares, generator.random(count), side="right")
 
 
 NO_LABEL = "unlabelled"  # the name of the id UNLABELLED
-GOLDEN_RATIO = 0.618034  # its multiples, less their whole part, spread any number of points evenly over 0..1
+GOLDEN_RATIO = 0.618034  # the fractional parts of its multiples are evenly spread over [0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dropout:
-    """Shares of segments that lose a kind of conditioning in training, so that a prior also learns to do without."""
+    """Shares of training segments that lose a kind of conditioning, so that a prior also learns without it."""
 
     labels: float = 0.0  # artist and genre
     lyrics: float = 0.0
@@ -62,7 +62,7 @@ class Dropout:
 
 @dataclass(frozen=True)
 class Song:
-    """An encoded song."""
+    """Encoded song."""
 
     codes: Frames  # (frames,) uint16
     upper: Frames | None  # (frames / ratio,) uint16
@@ -71,22 +71,24 @@ class Song:
 
 @dataclass(frozen=True)
 class Segments:
-    """A batch for a prior. B segments of T codes."""
+    """Batch for a prior: B segments of T codes."""
 
     codes: Tensor  # (B, T) int64
     upper: Tensor | None  # (B, T / ratio) int64
     labels: LabelBatch
-    sung: Tensor | None = None  # (B, T) int64, which character of the window it is at a code; NOTHING: nobody knows
+    sung: Tensor | None = (
+        None  # (B, T) int64, index in the lyrics window of the character sung at each code; NOTHING if unknown
+    )
 
 
 def genres_of(track: Track) -> tuple[str, ...]:
-    """The genres of a song. A tag may hold several, with commas or semicolons between, as on the command line."""
+    """Return the genres of a song. A tag may list several, separated by commas or semicolons."""
     parts = (part.strip() for tag in track.genres for part in re.split("[,;]", tag))
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
 def vocabulary_of(tracks: Sequence[Track]) -> Vocabulary:
-    """The artists and genres of all songs, in alphabetical order after "unlabelled"."""
+    """Return the artists and genres of all songs, in alphabetical order after "unlabelled"."""
     return Vocabulary(
         artists=_names(track.artist.strip() for track in tracks),
         genres=_names(genre for track in tracks for genre in genres_of(track)),
@@ -94,7 +96,7 @@ def vocabulary_of(tracks: Sequence[Track]) -> Vocabulary:
 
 
 def _names(found: Iterable[str]) -> tuple[str, ...]:
-    """ "unlabelled", and the names that differ by more than their case, each as it is written first."""
+    """Return "unlabelled" and the names that differ by more than case, each in its first spelling."""
     names = {NO_LABEL: NO_LABEL}
     for name in found:
         names.setdefault(name.casefold(), name)
@@ -103,7 +105,7 @@ def _names(found: Iterable[str]) -> tuple[str, ...]:
 
 
 class SegmentSet:
-    """The songs of one side of the split, at one level."""
+    """Songs of one side of the split, at one level."""
 
     def __init__(
         self,
@@ -123,10 +125,10 @@ class SegmentSet:
             longest = max((len(song.codes) for song in songs), default=0)
             raise BadManifest(
                 f"none of {len(songs)} songs is as long as a context of {context} codes, the longest has {longest}: "
-                "give a smaller model.context, or longer songs"
+                "set a smaller model.context, or use longer songs"
             )
         self.context = context
-        self.ratio = ratio  # codes per upper code; 1 where there is no upper level
+        self.ratio = ratio  # codes per upper code; 1 at the top level
         self.shape = WindowShape(
             context=context,
             hop=hop,
@@ -153,10 +155,10 @@ class SegmentSet:
         midi: bool = False,
         beats: bool = False,
     ) -> "SegmentSet":
-        """Find the songs' codes, which are read when they are drawn. BadManifest where they are of different codecs.
+        """Find the codes of the songs, which are read when sampled; raise BadManifest if their codecs differ.
 
-        With `lyrics`, those of a prior, the songs' own are read too, in the vocabulary's characters; with `midi` their
-        notes, with `beats` their beats.
+        With `lyrics`, the lyrics settings of the prior, the lyrics of the songs are read as well, as tokens of the
+        vocabulary; with `midi` their notes, with `beats` their beats.
         """
         songs, codecs, hop, sample_rate = [], [], 1, 1
         for track in tracks:
@@ -164,10 +166,10 @@ class SegmentSet:
             upper = encoded.find(track, level.above) if ratio > 1 else None
             hop, sample_rate = codes.archive.hop, codes.archive.sample_rate
             codecs.append((codes.archive.vqvae, "" if upper is None else upper.archive.vqvae))
-            if codecs[-1] != codecs[0]:  # the two levels may differ, where a level joined its codec later
+            if codecs[-1] != codecs[0]:  # the levels of one song may differ, if a level joined its codec later
                 raise BadManifest(
                     f"the codes of {track.path} in {codes.archive.path} are of another VQ-VAE than those of "
-                    f"{tracks[0].path}. Make them again with: jukectl data encode MANIFEST --out FOLDER"
+                    f"{tracks[0].path}. Encode them again with: jukectl data encode MANIFEST --out FOLDER"
                 )
             frames = len(codes) if upper is None else min(len(codes), len(upper) * ratio)
             genres = tuple(one for genre in genres_of(track) for one in vocabulary.found_tag(genre).ids)
@@ -186,12 +188,12 @@ class SegmentSet:
         characters = 0 if lyrics is None else lyrics.characters
         if midi and all(song.conditioning.notes is NO_NOTES for song in songs):
             raise BadManifest(
-                "none of the songs has notes to learn from: put NAME.mid beside NAME.flac, or make them with "
+                "none of the songs has notes to train on: put NAME.mid beside NAME.flac, or transcribe them with "
                 "jukectl data transcribe; then scan and encode again"
             )
         if beats and all(song.conditioning.beats is NO_BEATS for song in songs):
             raise BadManifest(
-                "none of the songs has beats to learn from: put NAME.beats.json beside NAME.flac; "
+                "none of the songs has beats to train on: put NAME.beats.json beside NAME.flac; "
                 "then scan and encode again"
             )
         return cls(
@@ -207,14 +209,14 @@ class SegmentSet:
         )
 
     def draw(self, count: int, dropout: Dropout, generator: np.random.Generator, rows: slice = ALL_ROWS) -> Segments:
-        """Return `count` random segments, shares of which lose their labels, lyrics, notes, beats or bars.
+        """Return `count` random segments, without the labels, lyrics, notes, beats or bars that `dropout` removes.
 
-        With `rows` only those of the `count` segments are read and returned; what is in them does not depend on it.
+        With `rows` only these of the `count` segments are read and returned; their contents do not depend on `rows`.
         """
         picks = self._by_length.draw(count, generator)
         places = [(int(pick), int(generator.integers(self._starts(pick))) * self.ratio) for pick in picks]
-        # Numbers are taken only for what the prior has, and new kinds come last: with the same seed and step, a prior
-        # without beats is trained on the segments that it was trained on before there were beats
+        # Random numbers are used only for kinds that the prior has, and new kinds come last, so that a seed and
+        # step give a prior without beats the same segments as in versions before beats existed
         shape, kinds = self.shape, {"labels": dropout.labels}
         kinds |= {"lyrics": dropout.lyrics} if shape.characters else {}
         kinds |= {"notes": dropout.notes} if shape.notes else {}
@@ -224,34 +226,34 @@ class SegmentSet:
         return self._gather(places[rows], lost[rows])
 
     def spread(self, count: int) -> list[Segments]:
-        """`count` fixed segments, one a batch, spread evenly over the songs and over each song's length."""
+        """Return `count` fixed segments, one per batch, spread evenly over the songs and their lengths."""
         return [self._gather([place], [frozenset()]) for place in self._spread_places(count)]
 
     def spread_words(self, count: int) -> list[tuple[TokenWord, ...]]:
-        """The words that are sung, as far as is known, within each of the segments that `spread` gives.
+        """Return the words that are sung in each segment of `spread`; none without timed lyrics.
 
-        Their characters are counted in the segment's window of the lyrics, their times from the segment's start.
+        Character indices are relative to the lyrics window of the segment, times to its start.
         """
         places = [self._place(self.songs[pick].conditioning, start) for pick, start in self._spread_places(count)]
         return [words_within(place, self.shape) if place.song.lyrics.ids else () for place in places]
 
     def _spread_places(self, count: int) -> list[tuple[int, int]]:
-        """Song and first code of each of the segments."""
+        """Return song and first code of each segment."""
         places = []
         for index, pick in enumerate(self.spread_songs(count)):
             places.append((pick, int(self._starts(pick) * (index * GOLDEN_RATIO % 1)) * self.ratio))
         return places
 
     def spread_songs(self, count: int) -> list[int]:
-        """Which song each of the segments is of that `spread` gives."""
+        """Return the index of the song of each segment of `spread`."""
         return [index * len(self.songs) // count for index in range(count)]
 
     def _starts(self, pick: int) -> int:
-        """How many places in a song a segment can start at: whole upper codes only."""
+        """Return the number of segment starts in a song, which lie at whole upper codes."""
         return (len(self.songs[pick].codes) - self.context) // self.ratio + 1
 
     def _gather(self, places: Sequence[tuple[int, int]], lost: Sequence[frozenset[str]]) -> Segments:
-        """Return the segments at these songs and starts, each without the kinds of conditioning that it lost."""
+        """Return the segments at these songs and starts, each without its dropped kinds of conditioning."""
         songs = [self.songs[pick] for pick, _ in places]
         starts = [start for _, start in places]
         pairs = list(zip(songs, starts, strict=True))
@@ -260,8 +262,8 @@ class SegmentSet:
         if self.ratio > 1:
             spans = [(song.upper, start // self.ratio, (start + self.context) // self.ratio) for song, start in pairs]
             upper = np.stack([above[first:last] for above, first, last in spans if above is not None])
-        known = [_without(song.conditioning, kinds) for song, kinds in zip(songs, lost, strict=True)]
-        windows = [self._place(one, start) for one, start in zip(known, starts, strict=True)]
+        conditionings = [_without(song.conditioning, kinds) for song, kinds in zip(songs, lost, strict=True)]
+        windows = [self._place(one, start) for one, start in zip(conditionings, starts, strict=True)]
         labels = LabelBatch.of(windows, self.shape)
         sung = None
         if self.shape.characters:
@@ -273,7 +275,7 @@ class SegmentSet:
 
 
 def _without(song: Conditioning, kinds: frozenset[str]) -> Conditioning:
-    """Return a song's conditioning without the kinds that training drops, by the names in `Dropout`."""
+    """Return the conditioning of a song without these kinds, named as in `Dropout`."""
     beats = song.beats
     if beats is not None and "bars" in kinds:
         beats = replace(beats, bars=False)
@@ -287,13 +289,13 @@ def _without(song: Conditioning, kinds: frozenset[str]) -> Conditioning:
 
 
 def with_other_lyrics(batches: Sequence[Segments]) -> list[Segments] | None:
-    """The same batches, each row told the lyrics of another, the nearest before it whose are not the same.
+    """Return the same batches, each row with the lyrics of the nearest earlier row that has different ones.
 
-    As many characters as its own has, so that nothing but the words tells the two apart: the other's, from their
-    beginning, over and over where they are fewer. A row with nothing to sing stays so. None where all lyrics are equal.
+    The other lyrics, from their beginning and repeated if shorter, fill as many characters as the row had, so that the
+    two differ in the words alone. A row without lyrics keeps none. Return None if all lyrics are equal.
     """
-    told = [batch.labels.lyrics for batch in batches]
-    rows = [row for lyrics in told if lyrics is not None for row in lyrics]
+    own = [batch.labels.lyrics for batch in batches]
+    rows = [row for lyrics in own if lyrics is not None for row in lyrics]
     filled = [row[row != UNKNOWN] for row in rows]
     if len({tuple(one.tolist()) for one in filled if len(one)}) < 2:
         return None
@@ -301,9 +303,9 @@ def with_other_lyrics(batches: Sequence[Segments]) -> list[Segments] | None:
     for number, row in enumerate(rows):
         before = (filled[number - shift] for shift in range(1, len(rows) + 1))
         other = next(one for one in before if len(one) and not torch.equal(one, filled[number]))
-        told_now = row.clone()
-        told_now[row != UNKNOWN] = other.repeat(len(row) // len(other) + 1)[: len(filled[number])]
-        changed.append(told_now)
+        swapped = row.clone()
+        swapped[row != UNKNOWN] = other.repeat(len(row) // len(other) + 1)[: len(filled[number])]
+        changed.append(swapped)
     lyrics = torch.split(torch.stack(changed), [len(batch.codes) for batch in batches])
     return [
         replace(batch, labels=replace(batch.labels, lyrics=one), sung=None)
@@ -312,7 +314,7 @@ def with_other_lyrics(batches: Sequence[Segments]) -> list[Segments] | None:
 
 
 def notes_changed(batches: Sequence[Segments]) -> dict[str, list[Segments]]:
-    """The same batches told no notes, and told those of others where there are several: by the name of the figure."""
+    """Return the same batches without notes and, if several have notes, with those of others, by name of the metric."""
     labels = [batch.labels for batch in batches]
     changed = {"bits_no_notes": [replace(one, notes=None) for one in labels]}
     if (others := with_other_notes(labels)) is not None:

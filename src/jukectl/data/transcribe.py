@@ -1,4 +1,4 @@
-"""Notes beside the songs of a folder or a manifest that have none, transcribed, for priors to learn from."""
+"""Transcribe the songs of a folder or a manifest that have no notes, for training priors."""
 
 import os
 from dataclasses import dataclass, replace
@@ -17,18 +17,18 @@ STAGE = "transcribing songs"
 
 @dataclass(frozen=True)
 class Transcribed:
-    """What `transcribe_songs` did."""
+    """Result of `transcribe_songs`."""
 
     written: tuple[Path, ...]
-    there: int  # songs that had notes before
-    skipped: tuple[str, ...]  # a line for each that could not be heard
+    there: int  # songs that already had notes
+    skipped: tuple[str, ...]  # a message for each song that could not be transcribed
 
 
 def transcribe_songs(place: Path, *, listener: Listener = ignore) -> Transcribed:
-    """Write NAME.mid beside every song of a manifest, or of a folder, that has no notes; a manifest names them then.
+    """Write NAME.mid beside every song of a manifest or folder that has no notes, and list it in the manifest.
 
-    Killed at any moment, it goes on with the song that it was at. MissingTool where the model is not installed,
-    BadManifest where there are no songs.
+    A killed run resumes at the song that it was transcribing. Raise MissingTool if the model is not installed, and
+    BadManifest if there are no songs.
     """
     check_installed()
     manifest = None if place.is_dir() else Manifest.load(place)

@@ -1,4 +1,4 @@
-"""Clips of music for the codec: songs decoded once to memory-mapped int16, crops drawn by step."""
+"""Training clips for the codec: songs decoded once to memory-mapped int16, and random crops of them."""
 
 import hashlib
 import os
@@ -18,12 +18,12 @@ from jukectl.files import atomic_write, make_folder
 from jukectl.progress import Listener, Progress
 
 FULL_SCALE = 32_767
-CEILING = 0.999  # songs with a higher peak are scaled down to it
-LONGEST_STEM = 150  # bytes of a song's name that its cache file keeps: file systems allow 255 in all
+CEILING = 0.999  # peak; louder songs are scaled down to it
+LONGEST_STEM = 150  # bytes of a song's name in its cache file's name: file systems allow 255 in all
 
 
 class Waveforms:
-    """Songs as (channels, samples) int16 memory maps at one sample rate; at most two channels are kept."""
+    """Songs as (channels, samples) int16 memory maps at one sample rate, with at most two channels."""
 
     def __init__(self, songs: Sequence[np.ndarray], sample_rate: int) -> None:
         self.songs = list(songs)
@@ -34,7 +34,7 @@ class Waveforms:
     def load(
         cls, folder: Path, tracks: Sequence[Track], sample_rate: int, cache: Path, listener: Listener
     ) -> "Waveforms":
-        """Decode what is not in the cache yet; a song that cannot be read is reported and left out."""
+        """Decode the songs that are not cached; a song that cannot be read is reported and left out."""
         songs, reasons = [], []
         for number, track in enumerate(tracks):
             listener(Progress("decoding songs", number, len(tracks), track.path))
@@ -49,10 +49,10 @@ class Waveforms:
         return cls(songs, sample_rate)
 
     def clips(self, count: int, samples: int, generator: np.random.Generator, rows: slice = ALL_ROWS) -> Tensor:
-        """`count` random mono clips (count, samples), float32; the longer a song, the more often it comes up.
+        """Return `count` random mono clips (count, samples), float32; songs are sampled in proportion to length.
 
-        Left and right are mixed at random. A song that is shorter than a clip is followed by silence. With `rows` only
-        those of the `count` clips are read and returned; what is in them does not depend on it.
+        Left and right are mixed with random weights. A song shorter than a clip is padded with silence. With `rows`
+        only these of the `count` clips are read and returned; their contents do not depend on `rows`.
         """
         places = []
         for pick in self._by_length.draw(count, generator):
@@ -61,14 +61,14 @@ class Waveforms:
         return torch.from_numpy(np.stack([_clip(song, start, samples, left) for song, start, left in places[rows]]))
 
     def middle(self, index: int, samples: int) -> Tensor:
-        """The middle of a song, down-mixed as for encoding (n,), at most `samples` long."""
+        """Return the middle of a song (n,), down-mixed as for encoding, at most `samples` long."""
         song = self.songs[index]
         start = max(0, (song.shape[-1] - samples) // 2)
         return torch.from_numpy(mix.to_mono(_as_float(song[:, start : start + samples])))
 
 
 def _clip(song: np.ndarray, start: int, samples: int, left: float) -> np.ndarray:
-    """Samples (n,) of a song (C, N) from `start` on, left with the weight `left`."""
+    """Return mono samples (samples,) of a song (C, N) from `start` on; `left` is the weight of the left channel."""
     clip = _as_float(song[:, start : start + samples])
     if clip.shape[-1] < samples:
         clip = np.pad(clip, ((0, 0), (0, samples - clip.shape[-1])))
@@ -80,10 +80,10 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
 
 
 def _decoded(path: Path, sample_rate: int, cache: Path) -> np.ndarray:
-    """The cached int16 decode (channels, samples) of a file, made anew where the file has changed.
+    """Return the cached int16 samples (channels, samples) of a file, decoded again if the file has changed.
 
-    It is written block by block, one frame of samples after another, so a song of any length takes little memory. A
-    cache of an earlier version, channel after channel, is read as well.
+    The cache is written block by block with interleaved channels, so memory does not grow with the song's length.
+    Caches of earlier versions, with one channel after the other, are read as well.
     """
     try:
         about = path.stat()
@@ -96,16 +96,16 @@ def _decoded(path: Path, sample_rate: int, cache: Path) -> np.ndarray:
         make_folder(cache)
         with atomic_write(kept) as file:
             highest = _write_samples(file, path, sample_rate, gain=1.0)
-            if highest > CEILING:  # the whole song is scaled down, and how far is known at its end only
+            if highest > CEILING:  # decoded a second time, because the gain depends on the peak of the whole song
                 _write_samples(file, path, sample_rate, gain=CEILING / highest)
     song: np.ndarray = np.load(kept, mmap_mode="r", allow_pickle=False)
     return song
 
 
 def _write_samples(file: BinaryIO, path: Path, sample_rate: int, *, gain: float) -> float:
-    """Decode a song into a .npy file, (channels, samples) int16 in Fortran's order; returns its peak.
+    """Decode a song into a .npy file, (channels, samples) int16 in Fortran order, and return its peak.
 
-    Raises BadAudio and MissingTool, also for less than one sample.
+    Raise BadAudio if it cannot be decoded or has no samples, and MissingTool if its decoder is missing.
     """
     stream = io.stream(path)
     channels = stream.channels if stream.channels <= 2 else 1
@@ -123,7 +123,7 @@ def _write_samples(file: BinaryIO, path: Path, sample_rate: int, *, gain: float)
 
 
 def _write_header(file: BinaryIO, channels: int, samples: int) -> None:
-    """The header of the .npy file, which numpy pads so that it may be written again with another length."""
+    """Write the header of the .npy file; numpy pads it, so it can be written again with the final length."""
     file.seek(0)
     shape = {"descr": "<i2", "fortran_order": True, "shape": (channels, samples)}
     np.lib.format.write_array_header_1_0(file, shape)
