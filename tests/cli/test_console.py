@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from jukectl.cli import console
-from jukectl.cli.console import Console, Watching, clock, progress, warnings_only
+from jukectl.cli.console import Console, ProgressStyle, clock, progress, warnings_only
 from jukectl.progress import LevelProgress, Progress, Remark, WarningEvent
 
 
@@ -73,13 +73,13 @@ def test_what_is_foreseen_is_shown_with_the_window(time, capsys):
 
 
 def test_json_progress_is_an_object_a_saved_window_and_nothing_else(capsys):
-    with progress(Context(quiet=True), Watching.JSON) as listener:
+    with progress(Context(quiet=True), ProgressStyle.JSON) as listener:
         listener(Remark("plan", "top level"))
         listener(LevelProgress("top", 1, 2, 30, 100, 10.0, 7.0))
         listener(LevelProgress("top", 1, 2, 50, 100, 10.0, None, seconds_saved=3.2))
         listener(Progress("decoding bottom", 0, 1))
         listener(WarningEvent("memory is short"))
-    warnings_only(Watching.JSON)(WarningEvent("a dry run"))
+    warnings_only(ProgressStyle.JSON)(WarningEvent("a dry run"))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert lines == [
         {
@@ -98,7 +98,7 @@ def test_json_progress_is_an_object_a_saved_window_and_nothing_else(capsys):
 
 
 def test_no_progress_is_silence_but_for_warnings(capsys):
-    with progress(Context(), Watching.NONE) as listener:
+    with progress(Context(), ProgressStyle.NONE) as listener:
         listener(Progress("top codes", 0, 2))
         listener(WarningEvent("memory is short"))
     assert capsys.readouterr().err == "jukectl: warning: memory is short\n"

@@ -139,7 +139,7 @@ def test_prior_tells_what_labels_save_over_the_first_codes(run, codes, held_out,
         saved = level["shuffled_bits"] - level["bits"]
         assert whole["gains"]["shuffled"]["bits"] == pytest.approx(saved, abs=2e-4)
         assert whole["most_gain"] == pytest.approx(1 / 64, abs=1e-4)  # two styles, 64 codes
-    assert "over none" in run("--quiet", *arguments)
+    assert "vs. no labels" in run("--quiet", *arguments)
 
 
 def test_visqol_says_how_to_install_it(run, tmp_path, tiny_model, monkeypatch):

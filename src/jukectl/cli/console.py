@@ -1,4 +1,4 @@
-"""What every command shares with the shell: results on stdout, everything else on stderr."""
+"""Output of all commands: results on stdout, everything else on stderr."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from jukectl.progress import Event, LevelProgress, Listener, Progress, Remark, W
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
-class Watching(StrEnum):
+class ProgressStyle(StrEnum):
     """Choices of --progress."""
 
     AUTO = "auto"  # bars on a terminal, lines now and then elsewhere, nothing with --quiet
@@ -27,20 +27,19 @@ class Watching(StrEnum):
 
 @dataclass(frozen=True)
 class Console:
-    """The global options, as the commands need them."""
+    """Global options that the commands need."""
 
     quiet: bool = False
-    verbose: bool = False
     json: bool = False
 
 
 def console(context: typer.Context) -> Console:
-    """The global options given before the command."""
+    """Return the global options given before the command."""
     return context.obj if isinstance(context.obj, Console) else Console()
 
 
 def emit(context: typer.Context, paths: Sequence[Path], result: Mapping[str, Any]) -> None:
-    """The result on stdout: paths one a line, or with --json one object."""
+    """Print the result: a path on each line, or with --json one object."""
     if console(context).json:
         typer.echo(json.dumps(result, ensure_ascii=False))
         return
@@ -49,37 +48,36 @@ def emit(context: typer.Context, paths: Sequence[Path], result: Mapping[str, Any
 
 
 def say(context: typer.Context, text: str) -> None:
-    """A remark on stderr, unless --quiet."""
+    """Print a remark on stderr, unless --quiet is given."""
     if not console(context).quiet:
         typer.echo(text, err=True)
 
 
 def warn(text: str) -> None:
-    """A warning on stderr, even with --quiet."""
+    """Print a warning on stderr, even with --quiet."""
     typer.echo(f"jukectl: warning: {text}", err=True)
 
 
-def warnings_only(watching: Watching) -> WarningsOnly:
+def warnings_only(style: ProgressStyle) -> WarningsOnly:
     """Return a listener that shows warnings alone on stderr, in --progress json as objects."""
-    return WarningsOnly(warn if watching is not Watching.JSON else _json_warning)
+    return WarningsOnly(warn if style is not ProgressStyle.JSON else _json_warning)
 
 
 def json_line(fields: Mapping[str, Any]) -> None:
-    """An object on a line of stderr, at once."""
+    """Print an object on a line of stderr."""
     typer.echo(json.dumps(fields, ensure_ascii=False), err=True)
-    sys.stderr.flush()
 
 
 @contextmanager
-def progress(context: typer.Context, watching: Watching = Watching.AUTO) -> Iterator[Listener]:
+def progress(context: typer.Context, style: ProgressStyle = ProgressStyle.AUTO) -> Iterator[Listener]:
     """Yield a listener that shows progress on stderr while the block runs: bars on a terminal, elsewhere lines.
 
     With --quiet it shows warnings alone. JSON is an explicit request, so it comes with --quiet too.
     """
-    if watching is Watching.JSON:
+    if style is ProgressStyle.JSON:
         yield _json_event
-    elif console(context).quiet or watching is Watching.NONE:
-        yield warnings_only(watching)
+    elif console(context).quiet or style is ProgressStyle.NONE:
+        yield warnings_only(style)
     elif sys.stderr.isatty():
         with _bars() as listener:
             yield listener
@@ -230,12 +228,12 @@ def _remark(remark: Remark) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A duration as people read it: 0:42, 12:05, 3:07:00."""
+    """Return a duration as on a clock: 0:42, 12:05, 3:07:00."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def show_facts(context: typer.Context, facts: Mapping[str, Any], lines: Sequence[str]) -> None:
-    """Facts on stdout: lines for people, or with --json one object."""
+    """Print facts: lines for people, or with --json one object."""
     typer.echo(json.dumps(facts, ensure_ascii=False) if console(context).json else "\n".join(lines))

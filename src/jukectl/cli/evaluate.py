@@ -1,8 +1,8 @@
-"""`jukectl eval`: models and songs judged."""
+"""`jukectl eval`: measures of models and of songs."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,45 +13,56 @@ from jukectl.cli.options import Model, SamplingOptions, sampling_command
 from jukectl.cli.values import parse_levels
 from jukectl.codes.level import Level
 
-app = typer.Typer(help="Judge a model on music it has not heard, and songs on the music around them.")
+app = typer.Typer(help="Measure a model on held-out music, and songs against their prompts and the training data.")
 
-HeldOut = Annotated[
-    Path | None,
-    typer.Option("--held-out", metavar="FILE", help="Which songs: a file of globs over the manifest, one a line."),
-]
+
+def held_out_songs(default: str) -> Any:
+    """Return the option --held-out of a measure with its own default."""
+    return typer.Option(
+        "--held-out",
+        metavar="FILE",
+        help="Songs held out from training: a file of glob patterns for paths of the manifest, one per line.",
+        show_default=default,
+    )
+
+
+HeldOut = Annotated[Path | None, held_out_songs("all songs")]
 Songs = Annotated[list[Path], typer.Argument(help="Song folders.")]
 Plots = Annotated[
-    Path | None, typer.Option("--plots", metavar="DIR", file_okay=False, help="Draw pictures into this folder.")
+    Path | None,
+    typer.Option(
+        "--plots", metavar="FOLDER", file_okay=False, help="Draw plots into this folder.", show_default="none"
+    ),
 ]
 
 
 @app.command()
 def reconstruction(
     context: typer.Context,
-    audio: Annotated[
-        list[Path], typer.Argument(help="Audio files, or a manifest.jsonl as jukectl data scan makes it.")
-    ],
+    audio: Annotated[list[Path], typer.Argument(help="Audio files, or a manifest.jsonl from jukectl data scan.")],
     model: Model = None,
     held_out: HeldOut = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", help="At most this much of each file, from its middle. [default: all]")
+        float | None,
+        typer.Option(
+            "--seconds", metavar="SECONDS", help="Longest part of each file, from its middle.", show_default="all"
+        ),
     ] = None,
     levels: Annotated[str, typer.Option("--levels", help="Which levels.")] = "top,middle,bottom",
     visqol: Annotated[
         bool,
-        typer.Option(
-            "--visqol",
-            help="Add ViSQOL, how listeners would rate it: slow, and it needs pip install 'visqol-python[accel]'.",
+        o.flag(
+            "--visqol", "Add ViSQOL, a predicted listener rating: slow, needs pip install 'visqol-python\\[accel]'."
         ),
     ] = False,
     plots: Plots = None,
 ) -> None:
-    """Encode recordings, decode them again, and measure what is left of them at each level.
+    """Encode and decode recordings, and measure how close each level comes to the original.
 
-    Spectral convergence, multi-resolution STFT and log-mel distance: lower is better. SI-SDR and ViSQOL: higher is
-    better. Beat: mean autocorrelation of onset strength at the beat and twice it. Note F1: transcribed notes against
-    those of a MIDI file beside the recording, with basic-pitch installed. Stable codes: the share that stay the same
-    when the recording begins 1.5 ms later. Entropy: of the codes of all recordings together.
+    Spectral convergence, multi-resolution STFT and log-mel distances: lower is better. SI-SDR and ViSQOL: higher is
+    better. Beat: mean autocorrelation of the onset strength at one and two beats. Note F1: transcribed notes against a
+    MIDI file next to the recording, if basic-pitch is installed. Stable codes: the share that stays the same if the
+    recording begins 1.5 ms later. Entropy: of the codes of all recordings together.
 
     Example: jukectl eval reconstruction riff.wav --seconds 10
     """
@@ -74,21 +85,26 @@ def reconstruction(
 @app.command()
 def prior(
     context: typer.Context,
-    codes: Annotated[Path, typer.Argument(help="A folder of codes, as jukectl data encode makes it.")],
+    codes: Annotated[Path, typer.Argument(help="Folder of codes from jukectl data encode.")],
     model: Model = None,
     held_out: HeldOut = None,
     segments: Annotated[
-        int, typer.Option("--segments", min=1, help="Segments to score a level on, spread over the songs.")
+        int,
+        typer.Option(
+            "--segments", metavar="N", min=1, help="Segments to measure each level on, spread over the songs."
+        ),
     ] = 48,
-    levels: Annotated[str, typer.Option("--levels", help="Which priors.")] = "top,middle,bottom",
+    levels: Annotated[
+        str, typer.Option("--levels", metavar=o.ANY_LEVELS, help="Levels whose priors are measured.")
+    ] = o.ALL_LEVELS,
     plots: Plots = None,
 ) -> None:
-    """Measure what a code costs each prior in bits, beside baselines and the prior with wrong labels or none.
+    """Measure the bits per code of each prior, against n-gram baselines and against wrong labels or none.
 
-    Less is better. Unigram and bigram are counted in the songs that are not held out. The second table tells what
-    true labels save, in bits a code over the first codes of a segment and over all, with an interval that holds the
-    mean over songs 95 times in 100. Over the best prior without labels it is no more than the last column: later the
-    music itself tells its style.
+    Lower is better. Unigrams and bigrams are counted in the songs that are not held out. The second table has the bits
+    per code that the true labels save, over the first codes of a segment and over all of it, with a 95 % confidence
+    interval of the mean over songs. The last column is the most that labels can save against the best prior without
+    them, since the music itself soon shows its style.
 
     Example: jukectl eval prior codes --held-out examples/mini/held_out.txt
     """
@@ -111,22 +127,24 @@ def prior(
 def lyrics(
     context: typer.Context,
     model: Annotated[
-        str, typer.Argument(help="A model whose top prior is told lyrics, by name or folder, or a training run.")
+        str, typer.Argument(help="Model whose top prior reads lyrics: its name, folder, or training run.")
     ],
     codes: Annotated[
-        Path, typer.Option("--codes", help="A folder of codes with lyrics, as jukectl data encode makes it.")
+        Path,
+        typer.Option("--codes", metavar="FOLDER", help="Folder of codes with lyrics, from jukectl data encode."),
     ],
-    held_out: HeldOut = None,
+    held_out: Annotated[Path | None, held_out_songs("the validation songs of jukectl data scan")] = None,
     segments: Annotated[
-        int, typer.Option("--segments", min=1, help="Segments to score, spread over the held-out songs.")
+        int,
+        typer.Option("--segments", metavar="N", min=1, help="Segments to measure, spread over the held-out songs."),
     ] = 48,
     plots: Plots = None,
 ) -> None:
-    """Measure what lyrics save a top prior in bits a code, and how near its attention comes to when words are sung.
+    """Measure the bits per code that lyrics save a top prior, and how well its attention finds the onsets of words.
 
-    Other lyrics are those of another held-out song, as many characters; the interval holds the mean over songs 95 times
-    in 100. Word onsets need songs with .lrc lyrics that have times for words. The layer and the head that are looked at
-    are chosen on songs that are not held out. Without --held-out the scan's validation songs are.
+    The right lyrics are compared with as many characters of another held-out song, with a 95 % confidence interval of
+    the mean over songs. Word onsets need .lrc lyrics with times of words. The layer and head of the attention are
+    chosen on songs that are not held out.
 
     Example: jukectl eval lyrics build/singing/runs/lyrics-encoder --codes build/singing/codes
     """
@@ -201,17 +219,21 @@ def continuation(
     songs: Songs,
     reference: Annotated[
         list[Path] | None,
-        typer.Option("--reference", help="Recordings or a manifest.jsonl to compare with. May be given several times."),
+        typer.Option(
+            "--reference",
+            metavar="FILE",
+            help="Recording or manifest.jsonl to compare with; repeat for several.",
+            show_default="none",
+        ),
     ] = None,
     held_out: HeldOut = None,
     plots: Plots = None,
 ) -> None:
-    """Measure how far the new part of songs is from their prompts.
+    """Measure how much the new part of a song differs from its prompt.
 
-    Key: steps between signatures on the circle of fifths. Tempo: percent, doubled or halved time aside. Chroma: one
-    less the cosine. Timbre: distance of mean MFCC. Loudness: LU. Then the share of half seconds that come again, and of
-    silence, in the new music. With --reference the same is measured in recordings, for as many seconds: how they go on
-    themselves, and how a stranger would go on.
+    Key: steps on the circle of fifths. Tempo: percent, ignoring double and half time. Chroma: cosine distance. Timbre:
+    distance of mean MFCCs. Loudness: LU. The last columns are the shares of half seconds that repeat or are silent.
+    With --reference, recordings are measured over as many seconds, continued by themselves and by another recording.
 
     Example: jukectl eval continuation my-song --reference build/mini/music/manifest.jsonl
     """
@@ -228,16 +250,18 @@ def continuation(
 def originality(
     context: typer.Context,
     songs: Songs,
-    codes: Annotated[Path, typer.Option("--codes", help="The code folder that the song's model learned from.")],
-    held_out: HeldOut = None,
-    level: Annotated[str, typer.Option("--level", help="The codes to compare: top, middle or bottom.")] = "top",
+    codes: Annotated[
+        Path, typer.Option("--codes", metavar="FOLDER", help="Folder of the codes that the model was trained on.")
+    ],
+    held_out: Annotated[Path | None, held_out_songs("none to compare with")] = None,
+    level: Annotated[str, typer.Option("--level", metavar=o.LEVEL, help="Level of the codes to compare.")] = "top",
     plots: Plots = None,
 ) -> None:
-    """Find the longest runs of codes that new music shares with the training songs, and where they come from.
+    """Find the longest runs of codes that new music shares with the training songs, and their sources.
 
-    A near copy is a stretch in which four codes of five are equal. Prompts take no part. The columns behind them tell
-    what held-out songs, which nobody learned from, share with the training songs in as many seconds, and the
-    percentile of the song among them: 50 is as usual, near 100 looks copied.
+    A near copy is a run in which four of five codes are equal. Prompts are left out. The last columns have the same for
+    held-out songs, which were not in the training data, over as many seconds, and the percentile of the song among
+    them: 50 is normal, and near 100 the music looks copied.
 
     Example: jukectl eval originality my-song --codes codes --held-out examples/mini/held_out.txt
     """

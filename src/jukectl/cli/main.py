@@ -91,7 +91,7 @@ def options(
 
     Example: jukectl continue riff.wav --out my-song --artist Freedoom --genre Game
     """
-    context.obj = Console(quiet=quiet, verbose=verbose, json=json)
+    context.obj = Console(quiet=quiet, json=json)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""`jukectl models`: the models at hand, and those that were published."""
+"""`jukectl models`: local models, and published ones."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +8,7 @@ import typer
 from jukectl.checkpoints.published import PUBLISHED, TERMS, size
 from jukectl.cli import tables
 from jukectl.cli.console import emit, progress, say, show_facts
-from jukectl.cli.options import Device, Precision
+from jukectl.cli.options import Device, Precision, flag
 from jukectl.cli.values import parse_adapter
 from jukectl.errors import CheckFailed
 
@@ -16,16 +16,26 @@ if TYPE_CHECKING:
     from jukectl.checkpoints.store import ModelFolder
 
 Card = Annotated[
-    Path | None, typer.Option("--card", help="A TOML file with name, licence, summary, sampling and sources.")
+    Path | None,
+    typer.Option(
+        "--card",
+        metavar="FILE.toml",
+        help="File with the name, licence, summary, sampling settings and sources of the model.",
+        show_default="none, named after the folder",
+    ),
 ]
+ELSEWHERE = ("sources", "fingerprints")
+"""Facts of a model that `models show` prints below the others, or not at all."""
+
+ModelName = Annotated[str, typer.Argument(help="Model name, or its folder.")]
 app = typer.Typer(
-    help="The models at hand and the published ones: list, show, pull, convert, assemble, merge.", no_args_is_help=True
+    help="Local and published models: list, show, pull, convert, assemble, merge, check.", no_args_is_help=True
 )
 
 
 @app.command("list")
 def list_(context: typer.Context) -> None:
-    """List the models at hand, and the published ones that could be.
+    """List the local models, and the published ones that can be fetched.
 
     Example: jukectl models list
     """
@@ -37,15 +47,15 @@ def list_(context: typer.Context) -> None:
 
 def _line(model: dict[str, Any]) -> str:
     head = f"{model['name']}  {model['state']}"
-    if "parameters" not in model:  # it cannot be read
+    if "parameters" not in model:  # the model cannot be read
         return f"{head}  {model['summary']}"
-    about = f"{model['parameters'] / 1e6:.1f} M numbers, {size(model['bytes'])}, {model['sample_rate']} Hz"
+    about = f"{model['parameters'] / 1e6:.1f} M parameters, {size(model['bytes'])}, {model['sample_rate']} Hz"
     return "  ".join(filter(None, [head, f"{about}, {model['licence']}", model["summary"], model.get("get")]))
 
 
 @app.command()
-def show(context: typer.Context, name: Annotated[str, typer.Argument(help="A model's name, or its folder.")]) -> None:
-    """Show a model: its artists and genres, sizes, memory, licence, and the music it learned from.
+def show(context: typer.Context, name: ModelName) -> None:
+    """Show a model: artists and genres, sizes, memory, licence, and the music it was trained on.
 
     Example: jukectl models show mini
     """
@@ -58,36 +68,46 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(help="A mod
         "bytes": size(facts["bytes"]),
         "memory": {precision: size(needed) for precision, needed in facts["memory"].items()},
     }
-    lines = [f"{key}: {_plain(value)}" for key, value in shown.items() if value and key not in _APART]
+    lines = [f"{key}: {_plain(value)}" for key, value in shown.items() if value and key not in ELSEWHERE]
     if facts["sources"]:
-        lines.append("learned from:")
+        lines.append("trained on:")
         lines += [f"  {' · '.join(str(value) for value in source.values())}" for source in facts["sources"]]
     show_facts(context, facts, lines)
 
 
-_APART = ("sources", "fingerprints")
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {one}" for key, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
 
 
 @app.command()
 def pull(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="1b-lyrics or 5b-lyrics, or a repository of the hub as owner/name.")],
+    name: Annotated[str, typer.Argument(help="1b-lyrics, 5b-lyrics, or a repository of the hub as owner/name.")],
     revision: Annotated[
-        str | None, typer.Option("--revision", help="A branch, tag or commit of the repository; the newest by default.")
+        str | None,
+        typer.Option(
+            "--revision", metavar="NAME", help="Branch, tag or commit of the repository.", show_default="the newest"
+        ),
     ] = None,
     cache_dir: Annotated[
         Path | None,
         typer.Option(
             "--cache-dir",
+            metavar="FOLDER",
             file_okay=False,
-            help="Where to keep it; then name it by the folder printed, or set HF_HUB_CACHE to find it by name.",
+            help="Folder to keep it in. Use the printed folder as --model, or set HF_HUB_CACHE to find it by name.",
+            show_default="the cache of huggingface_hub",
         ),
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Fetch nothing: check what is here, and print its folder.")
+        bool, flag("--offline", "Fetch nothing: check the files that are here, and print their folder.")
     ] = False,
 ) -> None:
-    """Fetch a published model from the Hugging Face hub, check it, and print its folder. It goes on where it broke off.
+    """Fetch a published model from the Hugging Face hub, check it, and print its folder. Run it again to resume.
 
     Example: jukectl models pull 1b-lyrics
     """
@@ -102,33 +122,36 @@ def pull(
     emit(context, [folder], result)
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {one}" for key, one in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
-
-
 @app.command()
 def convert(
     context: typer.Context,
     source: Annotated[
-        str, typer.Argument(help="A model's name; or a folder: of ours, in Hugging Face layout, of original files.")
+        str,
+        typer.Argument(help="Model name, or a folder of jukectl, of the Hugging Face port, or of original files."),
     ],
-    out: Annotated[Path, typer.Argument(help="The model folder to write.")],
+    out: Annotated[Path, typer.Argument(help="Model folder to write.")],
     precision: Annotated[
         str | None,
-        typer.Option("--precision", help="fp32, fp16 or bf16, of all numbers. [default: as they are]"),
+        typer.Option(
+            "--precision", metavar="fp32|fp16|bf16", help="Number format of the weights.", show_default="unchanged"
+        ),
     ] = None,
-    to: Annotated[str, typer.Option("--to", help="native, or huggingface for its port of Jukebox.")] = "native",
+    to: Annotated[
+        str, typer.Option("--to", metavar="native|huggingface", help="Layout of the model folder to write.")
+    ] = "native",
     config: Annotated[
         Path | None,
-        typer.Option("--config", dir_okay=False, help="A config.json, for original files of no published model."),
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            dir_okay=False,
+            help="config.json of original files that are not a published model.",
+            show_default="none",
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model that is there.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace an existing model.")] = False,
 ) -> None:
-    """Convert a model to another format or precision. Run it again to go on where it broke off.
+    """Convert a model to another layout or precision. Run it again to resume.
 
     Example: jukectl models convert jukebox-1b-lyrics my-model --precision fp16
     """
@@ -138,24 +161,26 @@ def convert(
         facts = api.convert_model(
             source, out, precision=precision, to=to, config=config, overwrite=overwrite, listener=listener
         )
-    say(context, f"{facts['parameters'] / 1e6:.2f} M numbers in {out}")
+    say(context, f"{facts['parameters'] / 1e6:.2f} M parameters in {out}")
     emit(context, [out], facts)
 
 
 @app.command()
 def assemble(
     context: typer.Context,
-    out: Annotated[Path, typer.Argument(help="The model folder to write.")],
-    runs: Annotated[list[Path], typer.Argument(help="Training runs: the folders that jukectl train wrote.")],
+    out: Annotated[Path, typer.Argument(help="Model folder to write.")],
+    runs: Annotated[list[Path], typer.Argument(help="Training runs: folders written by jukectl train.")],
     card: Card = None,
-    weights: Annotated[str, typer.Option("--weights", help="best or last.")] = "best",
+    weights: Annotated[
+        str, typer.Option("--weights", metavar="best|last", help="Checkpoint of each run to take.")
+    ] = "best",
     base: Annotated[
         str | None,
-        typer.Option("--base", help="A model, by name or folder, that the other parts are copied from."),
+        typer.Option("--base", metavar="NAME|FOLDER", help="Model to copy all other parts from.", show_default="none"),
     ] = None,
-    codec_only: Annotated[bool, typer.Option("--codec-only", help="Copy no priors from the base.")] = False,
+    codec_only: Annotated[bool, flag("--codec-only", "Copy no priors from --base.")] = False,
 ) -> None:
-    """Put the weights of training runs together into a model folder, in half precision.
+    """Assemble the weights of training runs into a model folder, in half precision.
 
     Example: jukectl models assemble my-model runs/vqvae runs/top runs/middle runs/bottom --card card.toml
 
@@ -165,21 +190,24 @@ def assemble(
     from jukectl.checkpoints.assemble import Run, assemble, read_card
 
     about = {"name": out.name, **(read_card(card) if card else {})}
-    begun = None if base is None else catalogue.find(base)
-    _told(context, assemble(out, [Run.load(run, weights) for run in runs], about, base=begun, codec_only=codec_only))
+    other_parts = None if base is None else catalogue.find(base)
+    _show_written(
+        context, assemble(out, [Run.load(run, weights) for run in runs], about, base=other_parts, codec_only=codec_only)
+    )
 
 
 @app.command()
 def merge(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A model's name, or its folder.")],
+    name: ModelName,
     adapters: Annotated[
-        list[str], typer.Option("--adapter", metavar="FILE[:STRENGTH]", help="What to put on it; may be repeated.")
+        list[str],
+        typer.Option("--adapter", metavar="FILE[:STRENGTH]", help="Adapter to merge. Repeat to merge several."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The model folder to write.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write.")],
     card: Card = None,
 ) -> None:
-    """Make a model of its own from a model and adapters, which it then no longer needs.
+    """Merge adapters into the weights of a model, and write the result as a new model.
 
     Example: jukectl models merge mini --adapter runs/adapter/adapter.safetensors --out my-model
     """
@@ -190,29 +218,31 @@ def merge(
 
     about = {"name": out.name, **(read_card(card) if card else {})}
     choices = [AdapterChoice(*parse_adapter(text)) for text in adapters]
-    _told(context, merge_adapters(dressed(catalogue.find(name), choices), out, about))
+    _show_written(context, merge_adapters(dressed(catalogue.find(name), choices), out, about))
 
 
-def _told(context: typer.Context, folder: "ModelFolder") -> None:
-    """A model that was written: how large it is, and where."""
-    say(context, f"{folder.parameters() / 1e6:.2f} M numbers in {folder.path}")
+def _show_written(context: typer.Context, folder: "ModelFolder") -> None:
+    """Print the folder of a model that was written, and its size on stderr."""
+    say(context, f"{folder.parameters() / 1e6:.2f} M parameters in {folder.path}")
     emit(context, [folder.path], {"model": str(folder.path), "parameters": folder.parameters()})
 
 
 @app.command()
 def check(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A model's name, or its folder.")],
+    name: ModelName,
     audio: Annotated[
-        Path | None, typer.Option("--audio", help="A recording of music to check it on. [default: some chords]")
+        Path | None,
+        typer.Option("--audio", metavar="FILE", help="Recording of music to check with.", show_default="some chords"),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
-    """Check that a model's weights are whole and were read rightly, part by part.
+    """Check each part of a model for damaged, untrained or misread weights.
 
-    The codec must render music, no logit may be other than a number, and each prior must find a recording's codes
-    likelier than chance and than the same codes in disorder. A figure out of its bound ends in exit status 1.
+    The codec must reconstruct music, all logits must be finite, and each prior must give the codes of a recording a
+    higher probability than chance, and than the same codes in random order. The exit status is 1 if a value is out of
+    its bound.
 
     Example: jukectl models check 1b-lyrics --audio song.flac
     """
@@ -220,13 +250,13 @@ def check(
 
     with progress(context) as listener:
         facts = check_model(name, audio=audio, device=device, precision=precision, listener=listener)
-    table = tables.table("part", "what", "value", "at most", "", text=2)
+    table = tables.table("part", "measure", "value", "at most", "", text=2)
     for one in facts["findings"]:
         cells = (tables.figure(one["value"]), f"{tables.figure(one['bound'])} {one['unit']}")
         table.add_row(one["part"], one["what"], *cells, "ok" if one["good"] else "BAD")
     show_facts(context, facts, tables.lines([table]))
     if bad := [f"{one['part']}: {one['what']}" for one in facts["findings"] if not one["good"]]:
         raise CheckFailed(
-            f"{facts['model']} does not work as it should ({'; '.join(bad)}): its weights are not trained, or damaged. "
+            f"{facts['model']} does not work as it should ({'; '.join(bad)}): its weights are untrained or damaged. "
             "Fetch or convert it again"
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 import typer
 from typer.models import OptionInfo
 
-from jukectl.cli.console import Watching
+from jukectl.cli.console import ProgressStyle
 from jukectl.cli.values import parse_adapter, parse_levels, parse_memory, parse_per_level, read_schedule
 from jukectl.codes.level import Level
 
@@ -249,7 +249,7 @@ Overwrite = Annotated[bool, flag("--overwrite", "Start over if the folder holds 
 Force = Annotated[bool, flag("--force", "Accept codes and weights that were made with another model.")]
 DryRun = Annotated[bool, flag("--dry-run", "Estimate time and memory on this machine, and make nothing.")]
 ShowProgress = Annotated[
-    Watching,
+    ProgressStyle,
     typer.Option(
         "--progress", help="Progress on stderr; json is for scripts, and prints one object for each saved window."
     ),
@@ -291,7 +291,7 @@ class SamplingOptions:
     precision: Precision = "auto"
     max_memory: MaxMemory = None
     dry_run: DryRun = False
-    show: ShowProgress = Watching.AUTO
+    show: ShowProgress = ProgressStyle.AUTO
 
     def request(self, *, until: float | None = None) -> "Request":
         """Return the request that these options make. Raise BadInput, which names the option that is wrong."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jukectl.cli.console import Watching, emit, say, show_facts
+from jukectl.cli.console import ProgressStyle, emit, say, show_facts
 from jukectl.codes.level import Level
 
 if TYPE_CHECKING:
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from jukectl.plan.dry_run import LevelEstimate
 
 
-def show_rendered(context: typer.Context, result: "Rendered", show: Watching) -> None:
+def show_rendered(context: typer.Context, result: "Rendered", show: ProgressStyle) -> None:
     """Print the audio paths; say on stderr if nothing was left to do, unless --progress is set."""
-    if not result.new and show is Watching.AUTO:
+    if not result.new and show is ProgressStyle.AUTO:
         say(context, f"{result.song} is finished already: nothing to do.")
     emit(
         context,

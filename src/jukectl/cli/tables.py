@@ -1,4 +1,4 @@
-"""Tables on stdout, which are Markdown as well."""
+"""Tables on stdout, which are valid Markdown too: the layout, and the tables of `jukectl eval`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,9 +8,12 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+Facts = Mapping[str, Any]
+"""Figures of a measure, as `--json` prints them."""
+
 
 def table(*headings: str, text: int) -> "Table":
-    """A table that is Markdown as well; numbers, all but the first `text` columns, are set to the right."""
+    """Return an empty table in Markdown layout: the first `text` columns aligned left, numbers in the rest right."""
     from rich import box
     from rich.table import Table
 
@@ -21,7 +24,7 @@ def table(*headings: str, text: int) -> "Table":
 
 
 def lines(tables: Sequence["Table"]) -> list[str]:
-    """Tables as plain lines, as wide as they need to be, an empty one between two."""
+    """Return tables as plain lines, as wide as they need to be, with an empty line between two tables."""
     from io import StringIO
 
     from rich.console import Console
@@ -31,46 +34,52 @@ def lines(tables: Sequence["Table"]) -> list[str]:
         terminal = Console(file=StringIO(), width=1_000, color_system=None)
         with terminal.capture() as captured:
             terminal.print(one)
-        texts.append(captured.get().strip())  # the box has blank edges
+        texts.append(captured.get().strip())  # the layout has blank edges
     return [line.rstrip() for line in "\n\n".join(texts).split("\n")]
 
 
 def figure(value: float | None) -> str:
-    """Two decimals; a dash for what has none, such as the decibels of silence."""
+    """Return a number with two decimals, or a dash if it is not defined, such as the decibels of silence."""
     return "-" if value is None else f"{value:.2f}"
 
 
 def cell(text: str) -> "Text":
-    """Text of a user's own for a cell: no [markup] is read in it, and a bar is no border."""
+    """Return a cell of text from outside, in which [markup] has no effect and a bar does not end the cell."""
     from rich.text import Text
 
     return Text(text.replace("|", "\\|"))
 
 
-if TYPE_CHECKING:
-    from rich.table import Table
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
 
-Facts = Mapping[str, Any]
 
 GAINS = {
     "shuffled": "wrong labels",
-    "unlabelled": "none",
-    "artist": "a wrong artist",
-    "genre": "a wrong genre",
-    "timing": "a wrong place",
+    "unlabelled": "no labels",
+    "artist": "wrong artist",
+    "genre": "wrong genre",
+    "timing": "wrong timing",
 }
+"""Conditioning that the true one is compared with."""
 
 
 def reconstruction(facts: Facts) -> list[str]:
-    """A table of the levels, and one of the files where there are several."""
+    """Return a table of the levels, and one of the files if there are several."""
     return lines([_levels(facts), _files(facts)] if len(facts["files"]) > 1 else [_levels(facts)])
 
 
 def prior(facts: Facts) -> list[str]:
-    """A table of the levels, and one of what labels save in each of them."""
+    """Return a table of the levels, and one of the bits per code that labels save in each of them."""
     made = table("level", "prior", "unigram", "bigram", "wrong labels", "no labels", "codes", "segments", text=1)
     saved = table(
-        "level", "first codes", "prior", "unigram", *(f"over {name}" for name in GAINS.values()), "at most", text=1
+        "level",
+        "first codes",
+        "prior",
+        "unigram",
+        *(f"vs. {name}" for name in GAINS.values()),
+        "at most",
+        text=1,
     )
     for name, level in facts["levels"].items():
         keys = ("bits", "unigram_bits", "bigram_bits", "shuffled_bits", "unlabelled_bits")
@@ -83,51 +92,53 @@ def prior(facts: Facts) -> list[str]:
 
 
 ONSETS = {
-    "attention": "by attention",
+    "attention": "from the attention",
     "even_song": "spread evenly over the song",
-    "even_sung": "spread evenly over what is sung",
+    "even_sung": "spread evenly over the singing",
 }
+"""Ways to place words in time."""
 
 
 def lyrics(facts: Facts) -> list[str]:
-    """A table of what lyrics save, and one of how far word onsets are from the truth."""
-    bits = table("lyrics told", "bits a code", "the right ones save", text=1)
-    bits.add_row("the right ones", figure(facts["bits"]["right"]), "")
-    for name, told in (("other", "another song's"), ("none", "none")):
+    """Return a table of the bits per code that lyrics save, and one of the errors of word onsets."""
+    bits = table("lyrics", "bits per code", "saved by the right lyrics", text=1)
+    bits.add_row("the right lyrics", figure(facts["bits"]["right"]), "")
+    for name, shown in (("other", "another song's lyrics"), ("none", "no lyrics")):
         gain = facts["bits"]["saved"][name]
         if gain is not None:
             span = "" if gain["low"] is None else f" ({gain['low']:+.4f} to {gain['high']:+.4f})"
-            bits.add_row(told, figure(facts["bits"][name]), f"{gain['bits']:+.4f}{span}")
+            bits.add_row(shown, figure(facts["bits"][name]), f"{gain['bits']:+.4f}{span}")
     found = facts["alignment"]
     if found is None:
         return lines([bits])
-    errors = table("onsets of words", "mean error (s)", "median (s)", "within 0.5 s (%)", text=1)
+    errors = table("word onsets", "mean error (s)", "median (s)", "within 0.5 s (%)", text=1)
     for name, how in ONSETS.items():
         one = found[name]
         errors.add_row(how, figure(one["mean"]), figure(one["median"]), _percent(one["near"]))
     return lines([bits, errors])
 
 
-HEARD = {
+TRANSCRIBED = {
     "recording": "the recording",
     "codec": "the recording, top codes decoded",
-    "free": "made without notes",
-    "notes": "made with notes",
+    "free": "a song made without notes",
+    "notes": "a song made with notes",
 }
+"""Audio whose notes are compared with a MIDI file."""
 
 
 def midi(facts: Facts) -> list[str]:
-    """A table of what is heard, of all files together."""
-    made = table("what is heard", "own notes", "others' notes", "notes heard", text=1)
+    """Return a table of the F1 of transcribed notes, of all files together."""
+    made = table("transcribed", "F1, own notes", "F1, other files' notes", "notes found", text=1)
     for row in facts["rows"]:
         strength = "" if row["guidance"] is None else f", guidance {row['guidance']:g}"
         figures = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("own", "others")]
-        made.add_row(HEARD[row["what"]] + strength, *figures, f"{row['notes']:.0f}")
+        made.add_row(TRANSCRIBED[row["what"]] + strength, *figures, f"{row['notes']:.0f}")
     return lines([made])
 
 
 def continuation(facts: Facts) -> list[str]:
-    """A table of songs, and below them what is usual in recordings."""
+    """Return a table of songs, and below them the medians of recordings."""
     made = table(
         "song",
         "key",
@@ -149,29 +160,26 @@ def continuation(facts: Facts) -> list[str]:
         made.add_row(cell(song["name"]), keys, beats, *map(figure, list(likeness.values())[:5]), *rates)
     usual = facts["reference"]
     if usual is not None:
-        for name, which in (("recordings and how they go on", "own"), ("and how another does", "stranger")):
-            values = list(usual[which].values())
-            medians = [figure(one["median"]) for one in values[:5]]
-            rates = ["-" if one["median"] is None else f"{100 * one['median']:+.1f}" for one in values[5:]]
-            made.add_row(
-                f"{usual['recordings']} {name}, median" if which == "own" else f"{name}, median",
-                "",
-                "",
-                *medians,
-                *rates,
-            )
+        made.add_row(f"median of {usual['recordings']} recordings", "", "", *_medians(usual["own"]))
+        made.add_row("continued by another recording", "", "", *_medians(usual["stranger"]))
     return lines([made])
 
 
+def _medians(figures: Facts) -> list[str]:
+    """Return the medians of five distances, and then those of two shares in percent."""
+    medians = [one["median"] for one in figures.values()]
+    return [*map(figure, medians[:5]), *("-" if one is None else f"{100 * one:+.1f}" for one in medians[5:])]
+
+
 def originality(facts: Facts) -> list[str]:
-    """A table of runs, a line each for the longest equal and nearly equal one of a song, and one of coverage."""
+    """Return a table of the longest equal and nearly equal runs of each song, and one of coverage."""
     runs = table(
         "song",
         "longest",
         "codes",
         "seconds",
         "at (s)",
-        "in training song",
+        "in the training song",
         "at (s)",
         "held out: median",
         "95 %",
@@ -179,7 +187,9 @@ def originality(facts: Facts) -> list[str]:
         "percentile",
         text=2,
     )
-    known = table("runs that came in training (%)", *(f"{length} codes" for length in facts["run_lengths"]), text=1)
+    known = table(
+        "runs that occur in training songs (%)", *(f"{length} codes" for length in facts["run_lengths"]), text=1
+    )
     for song in facts["songs"]:
         name = song["name"]
         for kind, about in (("exact", "run"), ("near", "near copy")):
@@ -248,12 +258,8 @@ def _files(facts: Facts) -> "Table":
     return made
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"
-
-
 def _gain(gain: Facts | None) -> str:
-    """Bits saved, and between what they are likely to be."""
+    """Return the bits saved, with their interval."""
     if gain is None:
         return "-"
     interval = "" if gain["low"] is None else f" ({gain['low']:.4f} to {gain['high']:.4f})"

@@ -1,4 +1,4 @@
-"""`jukectl train`: learn one model of the stack from a recipe."""
+"""`jukectl train`: train one model of the stack from a recipe."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jukectl.cli.console import emit, progress
-from jukectl.cli.options import Device
+from jukectl.cli.options import Device, flag
 from jukectl.progress import Listener, ignore
 
 if TYPE_CHECKING:
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Train one model of the stack from a TOML recipe. Run it again to resume.", no_args_is_help=True)
 
 RecipePath = Annotated[
-    Path, typer.Argument(metavar="RECIPE.toml", help="The training recipe; see examples/mini for real ones.")
+    Path, typer.Argument(metavar="RECIPE.toml", help="Training recipe; examples/mini has complete ones.")
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Lay a value over the recipe, such as train.steps=100. May be repeated."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a value of the recipe, such as train.steps=100. Repeat for several.",
+        show_default="none",
     ),
 ]
 
@@ -33,36 +36,35 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="MODEL",
-        help="Begin with the weights of a model, by name or folder, or of a training run. Its sizes need not be given.",
+        help="Start from the weights and sizes of a model, by name or folder, or of a training run.",
+        show_default="random weights",
     ),
 ]
 AdapterRank = Annotated[
     int | None,
-    typer.Option("--adapter-rank", help="With --from: learn a low-rank adapter of this rank, not all of the weights."),
+    typer.Option(
+        "--adapter-rank",
+        metavar="N",
+        help="With --from: train a low-rank adapter of this rank (LoRA) in place of all weights.",
+        show_default="all weights",
+    ),
 ]
 AddLyrics = Annotated[
     bool,
-    typer.Option(
-        "--add-lyrics", help="With --from: a prior without lyrics learns to hear them, see docs/TRAINING.md, Lyrics."
-    ),
+    flag("--add-lyrics", "With --from: add conditioning on lyrics; see Lyrics in docs/TRAINING.md."),
 ]
 AddMidi = Annotated[
     bool,
-    typer.Option(
-        "--add-midi",
-        help="With --from: a prior learns to follow notes, song.mid beside song.flac, see docs/CONTROL.md.",
-    ),
+    flag("--add-midi", "With --from: add conditioning on notes, song.mid next to song.flac; see docs/CONTROL.md."),
 ]
 AddBeats = Annotated[
     bool,
-    typer.Option(
+    flag(
         "--add-beats",
-        help="With --from: add conditioning on beat grids, song.beats.json beside song.flac, see docs/TRAINING.md.",
+        "With --from: add conditioning on beat grids, song.beats.json next to song.flac; see docs/TRAINING.md.",
     ),
 ]
-OtherCodec = Annotated[
-    bool, typer.Option("--force", help="With --from: begin although the codes are of another VQ-VAE than the model's.")
-]
+OtherCodec = Annotated[bool, flag("--force", "With --from: accept codes of another VQ-VAE than the model's.")]
 
 
 @app.command()
@@ -73,7 +75,7 @@ def vqvae(
     start: From = None,
     device: Device = "auto",
 ) -> None:
-    """Learn a codec (audio to codes and back), one or more levels of it, from the waveforms of a manifest.
+    """Train a codec (audio to codes and back), at one or more levels, on the recordings of a manifest.
 
     Example: jukectl train vqvae examples/mini/vqvae-top.toml --set train.steps=2000
     """
@@ -95,7 +97,7 @@ def prior(
     force: OtherCodec = False,
     device: Device = "auto",
 ) -> None:
-    """Learn the top prior from encoded songs. With --from, teach a trained one new names, lyrics, or to follow notes.
+    """Train the top prior on encoded songs. With --from, add artists, genres, lyrics or notes to a trained one.
 
     Example: jukectl train prior my.toml --from mini
     """
@@ -113,7 +115,7 @@ def upsampler(
     force: OtherCodec = False,
     device: Device = "auto",
 ) -> None:
-    """Learn the prior of a lower level, given the level above, from encoded songs.
+    """Train an upsampler, the prior of a lower level given the level above, on encoded songs.
 
     Example: jukectl train upsampler examples/mini/middle.toml
     """
@@ -127,17 +129,17 @@ def _prior(context: typer.Context, recipe: Path, overrides: Sequence[str], devic
 
 
 def _starting(start: str | None, adapter_rank: int | None = None, force: bool = False) -> list[str]:
-    """What these options lay over a recipe."""
-    laid = [] if start is None else [f"start={json.dumps(start, ensure_ascii=False)}"]
-    laid += [] if adapter_rank is None else [f"adapter.rank={adapter_rank}"]
-    return [*laid, "other_codec=true"] if force else laid
+    """Return the values of a recipe that these options override."""
+    values = [] if start is None else [f"start={json.dumps(start, ensure_ascii=False)}"]
+    values += [] if adapter_rank is None else [f"adapter.rank={adapter_rank}"]
+    return [*values, "other_codec=true"] if force else values
 
 
 Trainer = Callable[[Path, Sequence[str], Listener, "Ranks"], Path]
 
 
 def _train(context: typer.Context, trainer: Trainer, recipe: Path, overrides: Sequence[str], device: str) -> None:
-    """Train with the other processes that torchrun started, if it did; the first of them speaks for all."""
+    """Train, together with the other processes if torchrun started several. The first one reports for all."""
     from jukectl.plan import device as machine
     from jukectl.training.distributed import join
 

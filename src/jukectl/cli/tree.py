@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jukectl.cli.console import Watching, emit, progress, say, warnings_only
+from jukectl.cli.console import ProgressStyle, emit, progress, say, warnings_only
 from jukectl.cli.options import LEVELS, THE_SONGS, SamplingOptions, sampling_command
 from jukectl.cli.results import show_taken, show_tree_estimate
 from jukectl.cli.values import parse_levels
@@ -111,9 +111,9 @@ def tree(
     return _show_grown(context, grown, options.show)
 
 
-def _show_grown(context: typer.Context, grown: "Grown", show: Watching) -> None:
+def _show_grown(context: typer.Context, grown: "Grown", show: ProgressStyle) -> None:
     """Print the audio of the leaves; say on stderr if nothing was left to do, unless --progress is set."""
-    if not grown.new and show is Watching.AUTO:
+    if not grown.new and show is ProgressStyle.AUTO:
         say(context, f"{grown.tree} is grown already: nothing to do.")
     emit(
         context,
