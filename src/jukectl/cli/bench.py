@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def bench(
     context: typer.Context,
     model: o.Model = None,
-    levels: Annotated[str, typer.Option("--levels", metavar=o.ANY_LEVELS, help="Levels to measure.")] = o.ALL_LEVELS,
-    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Number of songs made at once.")] = 1,
+    levels: Annotated[str, o.option("--levels", o.ANY_LEVELS, "Levels to measure.")] = o.ALL_LEVELS,
+    samples: Annotated[int, o.option("--samples", "N", "Number of songs made at once.")] = 1,
     precision: o.Precision = "auto",
     device: o.Device = "auto",
-    codes: Annotated[int, typer.Option("--codes", metavar="N", help="Number of codes in each timed run.")] = 64,
+    codes: Annotated[int, o.option("--codes", "N", "Number of codes in each timed run.")] = 64,
 ) -> None:
     """Measure how fast a model generates codes, against the limit set by this machine's memory bandwidth.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import progress, warnings_only
-from jukectl.cli.options import LEVELS, THE_SONGS, OutBeside, SamplingOptions, sampling_command
+from jukectl.cli.options import THE_SONGS, OutBeside, SamplingOptions, SongLevels, option, sampling_command
 from jukectl.cli.results import show_estimate, show_rendered
 from jukectl.cli.values import parse_levels
 
@@ -18,35 +18,20 @@ def branch(
     options: SamplingOptions,
     at: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--at",
-            metavar="SECONDS",
-            help="Time from which the music is new, rounded down to a whole top code.",
-            show_default="the end of the song",
+            "SECONDS",
+            "Time from which the music is new, rounded down to a whole top code.",
+            default="the end of the song",
         ),
     ] = None,
-    sample: Annotated[
-        int, typer.Option("--sample", metavar="N", help="Sample of the song to continue from, counted from 0.")
-    ] = 0,
+    sample: Annotated[int, option("--sample", "N", "Sample of the song to continue from, counted from 0.")] = 0,
     out: OutBeside = None,
     seconds: Annotated[
         float | None,
-        typer.Option(
-            "--seconds",
-            metavar="SECONDS",
-            help="Length of the new music.",
-            show_default="what the song has after --at, or 20",
-        ),
+        option("--seconds", "SECONDS", "Length of the new music.", default="what the song has after --at, or 20"),
     ] = None,
-    levels: Annotated[
-        str | None,
-        typer.Option(
-            "--levels",
-            metavar=LEVELS,
-            help="Levels to make, coarse to fine; top alone is a quick draft.",
-            show_default="the song's",
-        ),
-    ] = None,
+    levels: SongLevels = None,
 ) -> None:
     """Continue from a moment within a song: new samples that share its beginning, in the same or another style.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import progress, warnings_only
-from jukectl.cli.options import Out, SamplingOptions, sampling_command
+from jukectl.cli.options import Out, SamplingOptions, option, sampling_command
 from jukectl.cli.results import show_estimate, show_rendered
 
 
@@ -18,13 +18,9 @@ def continue_(
     options: SamplingOptions,
     prompt_seconds: Annotated[
         float,
-        typer.Option(
-            "--prompt-seconds", metavar="SECONDS", help="Length of the recording to begin with; all of it, if shorter."
-        ),
+        option("--prompt-seconds", "SECONDS", "Length of the recording to begin with; all of it, if shorter."),
     ] = 12.0,
-    start: Annotated[
-        float, typer.Option("--start", metavar="SECONDS", help="Time in the recording at which that part begins.")
-    ] = 0.0,
+    start: Annotated[float, option("--start", "SECONDS", "Time in the recording at which that part begins.")] = 0.0,
 ) -> None:
     """Continue a recording in a style. The song begins with the recording. Run it again to resume.
 

@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
+from jukectl.cli.app import App
 from jukectl.cli.console import emit, progress, warn
-from jukectl.cli.options import ALL_LEVELS, ANY_LEVELS, Model, flag
+from jukectl.cli.options import ALL_LEVELS, ANY_LEVELS, Model, flag, option
 from jukectl.cli.values import parse_levels
 
-app = typer.Typer(
-    help="Prepare music for training: scan a folder, encode it, transcribe its notes.", no_args_is_help=True
-)
+app = App(help="Prepare music for training: scan a folder, encode it, transcribe its notes.", no_args_is_help=True)
 
 
 @app.command()
@@ -20,10 +19,10 @@ def scan(
     music: Annotated[Path, typer.Argument(help="Folder of audio files, searched with its subfolders.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Manifest to write.", show_default="MUSIC/manifest.jsonl"),
+        option("--out", "FILE", "Manifest to write.", default="MUSIC/manifest.jsonl"),
     ] = None,
     held_out_share: Annotated[
-        float, typer.Option("--held-out-share", metavar="X", help="Share of the songs to keep for validation.")
+        float, option("--held-out-share", "X", "Share of the songs to keep for validation.")
     ] = 0.1,
     keep_duplicates: Annotated[
         bool, flag("--keep-duplicates", "Keep every copy of a recording, not only the best one.")
@@ -75,15 +74,13 @@ def scan(
 def encode(
     context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="Manifest written by jukectl data scan.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write the codes to.")],
+    out: Annotated[Path, option("--out", "FOLDER", "Folder to write the codes to.")],
     levels: Annotated[
         str,
-        typer.Option("--levels", metavar=ANY_LEVELS, help="Levels to encode. More can be added to the folder later."),
+        option("--levels", ANY_LEVELS, "Levels to encode. More can be added to the folder later."),
     ] = ALL_LEVELS,
     model: Model = None,
-    part: Annotated[
-        str, typer.Option("--part", metavar="N/OF", help="Encode one part of the songs: 2/4 is the second of four.")
-    ] = "1/1",
+    part: Annotated[str, option("--part", "N/OF", "Encode one part of the songs: 2/4 is the second of four.")] = "1/1",
 ) -> None:
     """Encode the songs of a manifest to shards of codes. Run it again to resume.
 

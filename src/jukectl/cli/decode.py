@@ -15,14 +15,14 @@ def decode(
     song: Annotated[Path, typer.Argument(help="Song folder, or one of its .npz files.")],
     level: Annotated[
         str | None,
-        typer.Option("--level", metavar=o.LEVEL, help="Level to decode.", show_default="the finest that exists"),
+        o.option("--level", o.LEVEL, "Level to decode.", default="the finest that exists"),
     ] = None,
     format: Annotated[  # noqa: A002 - the option's name
-        str, typer.Option("--format", metavar=o.FORMATS, help="Format of the audio files.")
+        str, o.option("--format", o.FORMATS, "Format of the audio files.")
     ] = "wav",
     sample: Annotated[
         int | None,
-        typer.Option("--sample", metavar="N", help="Decode this sample alone, counted from 0.", show_default="all"),
+        o.option("--sample", "N", "Decode this sample alone, counted from 0.", default="all"),
     ] = None,
     loudness: o.Loudness = None,
     fade: o.Fade = 0.0,

@@ -8,21 +8,22 @@ import typer
 
 from jukectl.cli import options as o
 from jukectl.cli import tables
+from jukectl.cli.app import App
 from jukectl.cli.console import progress, show_facts
 from jukectl.cli.options import Model, SamplingOptions, sampling_command
 from jukectl.cli.values import parse_levels
 from jukectl.codes.level import Level
 
-app = typer.Typer(help="Measure a model on held-out music, and songs against their prompts and the training data.")
+app = App(help="Measure a model on held-out music, and songs against their prompts and the training data.")
 
 
 def held_out_songs(default: str) -> Any:
     """Return the option --held-out of a measure with its own default."""
-    return typer.Option(
+    return o.option(
         "--held-out",
-        metavar="FILE",
-        help="Songs held out from training: a file of glob patterns for paths of the manifest, one per line.",
-        show_default=default,
+        "FILE",
+        "Songs held out from training: a file of glob patterns for paths of the manifest, one per line.",
+        default=default,
     )
 
 
@@ -30,9 +31,7 @@ HeldOut = Annotated[Path | None, held_out_songs("all songs")]
 Songs = Annotated[list[Path], typer.Argument(help="Song folders.")]
 Plots = Annotated[
     Path | None,
-    typer.Option(
-        "--plots", metavar="FOLDER", file_okay=False, help="Draw plots into this folder.", show_default="none"
-    ),
+    o.option("--plots", "FOLDER", "Draw plots into this folder.", default="none", file_okay=False),
 ]
 
 
@@ -44,9 +43,7 @@ def reconstruction(
     held_out: HeldOut = None,
     seconds: Annotated[
         float | None,
-        typer.Option(
-            "--seconds", metavar="SECONDS", help="Longest part of each file, from its middle.", show_default="all"
-        ),
+        o.option("--seconds", "SECONDS", "Longest part of each file, from its middle.", default="all"),
     ] = None,
     levels: Annotated[str, typer.Option("--levels", help="Which levels.")] = "top,middle,bottom",
     visqol: Annotated[
@@ -90,13 +87,9 @@ def prior(
     held_out: HeldOut = None,
     segments: Annotated[
         int,
-        typer.Option(
-            "--segments", metavar="N", min=1, help="Segments to measure each level on, spread over the songs."
-        ),
+        o.option("--segments", "N", "Segments to measure each level on, spread over the songs.", min=1),
     ] = 48,
-    levels: Annotated[
-        str, typer.Option("--levels", metavar=o.ANY_LEVELS, help="Levels whose priors are measured.")
-    ] = o.ALL_LEVELS,
+    levels: Annotated[str, o.option("--levels", o.ANY_LEVELS, "Levels whose priors are measured.")] = o.ALL_LEVELS,
     plots: Plots = None,
 ) -> None:
     """Measure the bits per code of each prior, against n-gram baselines and against wrong labels or none.
@@ -131,12 +124,12 @@ def lyrics(
     ],
     codes: Annotated[
         Path,
-        typer.Option("--codes", metavar="FOLDER", help="Folder of codes with lyrics, from jukectl data encode."),
+        o.option("--codes", "FOLDER", "Folder of codes with lyrics, from jukectl data encode."),
     ],
     held_out: Annotated[Path | None, held_out_songs("the validation songs of jukectl data scan")] = None,
     segments: Annotated[
         int,
-        typer.Option("--segments", metavar="N", min=1, help="Segments to measure, spread over the held-out songs."),
+        o.option("--segments", "N", "Segments to measure, spread over the held-out songs.", min=1),
     ] = 48,
     plots: Plots = None,
 ) -> None:
@@ -184,15 +177,15 @@ def midi(
     options: NotesOptions,
     guidance: Annotated[
         list[float] | None,
-        typer.Option("--guidance", metavar="X", help="Guidance to measure at; repeat for several.", show_default="1"),
+        o.option("--guidance", "X", "Guidance to measure at; repeat for several.", default="1"),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
+        o.option(
             "--out",
-            metavar="FOLDER",
-            help="Keep the songs in this folder; songs that are already there are not made again.",
-            show_default="not kept",
+            "FOLDER",
+            "Keep the songs in this folder; songs that are already there are not made again.",
+            default="not kept",
         ),
     ] = None,
 ) -> None:
@@ -219,11 +212,8 @@ def continuation(
     songs: Songs,
     reference: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--reference",
-            metavar="FILE",
-            help="Recording or manifest.jsonl to compare with; repeat for several.",
-            show_default="none",
+        o.option(
+            "--reference", "FILE", "Recording or manifest.jsonl to compare with; repeat for several.", default="none"
         ),
     ] = None,
     held_out: HeldOut = None,
@@ -250,11 +240,9 @@ def continuation(
 def originality(
     context: typer.Context,
     songs: Songs,
-    codes: Annotated[
-        Path, typer.Option("--codes", metavar="FOLDER", help="Folder of the codes that the model was trained on.")
-    ],
+    codes: Annotated[Path, o.option("--codes", "FOLDER", "Folder of the codes that the model was trained on.")],
     held_out: Annotated[Path | None, held_out_songs("none to compare with")] = None,
-    level: Annotated[str, typer.Option("--level", metavar=o.LEVEL, help="Level of the codes to compare.")] = "top",
+    level: Annotated[str, o.option("--level", o.LEVEL, "Level of the codes to compare.")] = "top",
     plots: Plots = None,
 ) -> None:
     """Find the longest runs of codes that new music shares with the training songs, and their sources.

@@ -15,22 +15,18 @@ if TYPE_CHECKING:
 def explore(
     context: typer.Context,
     folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Songs, trees, or folders that contain them.")],
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder of the site. An existing site is updated.")
-    ],
-    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="Title of the site.")] = "Songs",
+    out: Annotated[Path, o.option("--out", "FOLDER", "Folder of the site. An existing site is updated.")],
+    title: Annotated[str, o.option("--title", "TEXT", "Title of the site.")] = "Songs",
     format: Annotated[  # noqa: A002 - the option's name
         str | None,
-        typer.Option("--format", metavar=o.FORMATS, help="Convert the audio to this format.", show_default="as it is"),
+        o.option("--format", o.FORMATS, "Convert the audio to this format.", default="as it is"),
     ] = None,
     link: Annotated[bool, o.flag("--link", "Link to the audio files instead of copying them.")] = False,
     decode: Annotated[
         bool, o.flag("--decode/--no-decode", "Decode the levels that have codes but no audio yet.")
     ] = True,
     serve: Annotated[bool, o.flag("--serve", "Serve the site at a local address until Ctrl-C.")] = False,
-    port: Annotated[
-        int, typer.Option("--port", metavar="N", min=0, max=65_535, help="Port for --serve; 0 picks a free one.")
-    ] = 0,
+    port: Annotated[int, o.option("--port", "N", "Port for --serve; 0 picks a free one.", min=0, max=65_535)] = 0,
     device: o.Device = "auto",
 ) -> None:
     """Make a web page of songs: listen level by level, see spectrograms, follow lyrics, and compare.

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
+from jukectl.cli.app import App
 from jukectl.cli.console import emit, progress, show_facts
 
-app = typer.Typer(help="Find when words are sung, and see lyrics as a model reads them.")
+app = App(help="Find when words are sung, and see lyrics as a model reads them.")
 
 
 @app.command()
@@ -16,18 +17,18 @@ def align(
     context: typer.Context,
     audio: Annotated[Path, typer.Argument(help="Recording of the song.")],
     text: Annotated[Path, typer.Argument(help="Lyrics: plain text, or .lrc with times of lines.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write: .lrc, .vtt or .json.")],
+    out: Annotated[Path, o.option("--out", "FILE", "File to write: .lrc, .vtt or .json.")],
     file_format: Annotated[
         str | None,
-        typer.Option("--format", metavar="lrc|vtt|json", help="Format of that file.", show_default="by its name"),
+        o.option("--format", "lrc|vtt|json", "Format of that file.", default="by its name"),
     ] = None,
     separator: Annotated[
         str | None,
-        typer.Option(
+        o.option(
             "--separator",
-            metavar="PATH|NAME",
-            help="Weights of demucs: a file, a folder, or a name on the hub.",
-            show_default="htdemucs, from the hub",
+            "PATH|NAME",
+            "Weights of demucs: a file, a folder, or a name on the hub.",
+            default="htdemucs, from the hub",
         ),
     ] = None,
     separate: Annotated[
@@ -65,21 +66,21 @@ def show(
     model: o.Model = None,
     at: Annotated[
         float | None,
-        typer.Option(
+        o.option(
             "--at",
-            metavar="SECONDS",
+            "SECONDS",
+            "Also show the characters that the window around this time reads.",
+            default="not shown",
             min=0,
-            help="Also show the characters that the window around this time reads.",
-            show_default="not shown",
         ),
     ] = None,
     song_seconds: Annotated[
         float | None,
-        typer.Option(
+        o.option(
             "--song-seconds",
-            metavar="SECONDS",
-            help="Length of the song, over which plain text is spread.",
-            show_default="none; --at needs it for plain text",
+            "SECONDS",
+            "Length of the song, over which plain text is spread.",
+            default="none; --at needs it for plain text",
         ),
     ] = None,
 ) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from jukectl import __version__
 from jukectl.cli import data, evaluate, lyrics, models, train
+from jukectl.cli.app import App
 from jukectl.cli.bench import bench
 from jukectl.cli.branch import branch
 from jukectl.cli.console import Console, json_line
@@ -36,8 +37,12 @@ MODELS = "Models"
 TRAIN = "Train"
 INTERRUPTED = 130
 
-app = typer.Typer(
+app = App(
     name="jukectl",
+    help="Generate music as audio: continue a recording, or make a new song, in the style of an artist and a genre.\n\n"
+    "A song is a folder. Listen to it, make variants, keep the best, and continue from any moment of it. Every command "
+    "can be stopped and run again. A small model is included: no GPU, network or account is needed.\n\n"
+    "Example: jukectl continue riff.wav --out my-song --artist Freedoom --genre Game",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode="rich",
@@ -76,21 +81,21 @@ def _version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Print the version and exit."),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print neither progress nor remarks; warnings and errors stay.")
+        bool,
+        typer.Option("--quiet", "-q", metavar="", help="Print neither progress nor remarks; warnings and errors stay."),
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the traceback of an error.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, for scripts.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", metavar="", help="Print the traceback of an error.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print the result as one JSON object, for scripts.")
+    ] = False,
 ) -> None:
-    """Generate music as audio: continue a recording, or make a new song, in the style of an artist and a genre.
-
-    A song is a folder. Listen to it, make variants, keep the best and continue from any moment of it. Every command can
-    be stopped and run again. A small model is included, so no GPU, network or account is needed.
-
-    Example: jukectl continue riff.wav --out my-song --artist Freedoom --genre Game
-    """
+    """Keep the global options for the command; `main` reads --verbose itself, since options may be what is wrong."""
     context.obj = Console(quiet=quiet, json=json)
 
 

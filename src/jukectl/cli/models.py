@@ -7,8 +7,9 @@ import typer
 
 from jukectl.checkpoints.published import PUBLISHED, TERMS, size
 from jukectl.cli import tables
+from jukectl.cli.app import App
 from jukectl.cli.console import emit, progress, say, show_facts
-from jukectl.cli.options import Device, Precision, flag
+from jukectl.cli.options import Device, Precision, flag, option
 from jukectl.cli.values import parse_adapter
 from jukectl.errors import CheckFailed
 
@@ -17,20 +18,18 @@ if TYPE_CHECKING:
 
 Card = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--card",
-        metavar="FILE.toml",
-        help="File with the name, licence, summary, sampling settings and sources of the model.",
-        show_default="none, named after the folder",
+        "FILE.toml",
+        "File with the name, licence, summary, sampling settings and sources of the model.",
+        default="none, named after the folder",
     ),
 ]
 ELSEWHERE = ("sources", "fingerprints")
 """Facts of a model that `models show` prints below the others, or not at all."""
 
 ModelName = Annotated[str, typer.Argument(help="Model name, or its folder.")]
-app = typer.Typer(
-    help="Local and published models: list, show, pull, convert, assemble, merge, check.", no_args_is_help=True
-)
+app = App(help="Local and published models: list, show, pull, convert, assemble, merge, check.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -89,18 +88,16 @@ def pull(
     name: Annotated[str, typer.Argument(help="1b-lyrics, 5b-lyrics, or a repository of the hub as owner/name.")],
     revision: Annotated[
         str | None,
-        typer.Option(
-            "--revision", metavar="NAME", help="Branch, tag or commit of the repository.", show_default="the newest"
-        ),
+        option("--revision", "NAME", "Branch, tag or commit of the repository.", default="the newest"),
     ] = None,
     cache_dir: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--cache-dir",
-            metavar="FOLDER",
+            "FOLDER",
+            "Folder to keep it in. Use the printed folder as --model, or set HF_HUB_CACHE to find it by name.",
+            default="the cache of huggingface_hub",
             file_okay=False,
-            help="Folder to keep it in. Use the printed folder as --model, or set HF_HUB_CACHE to find it by name.",
-            show_default="the cache of huggingface_hub",
         ),
     ] = None,
     offline: Annotated[
@@ -132,21 +129,17 @@ def convert(
     out: Annotated[Path, typer.Argument(help="Model folder to write.")],
     precision: Annotated[
         str | None,
-        typer.Option(
-            "--precision", metavar="fp32|fp16|bf16", help="Number format of the weights.", show_default="unchanged"
-        ),
+        option("--precision", "fp32|fp16|bf16", "Number format of the weights.", default="unchanged"),
     ] = None,
-    to: Annotated[
-        str, typer.Option("--to", metavar="native|huggingface", help="Layout of the model folder to write.")
-    ] = "native",
+    to: Annotated[str, option("--to", "native|huggingface", "Layout of the model folder to write.")] = "native",
     config: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--config",
-            metavar="FILE",
+            "FILE",
+            "config.json of original files that are not a published model.",
+            default="none",
             dir_okay=False,
-            help="config.json of original files that are not a published model.",
-            show_default="none",
         ),
     ] = None,
     overwrite: Annotated[bool, flag("--overwrite", "Replace an existing model.")] = False,
@@ -171,12 +164,10 @@ def assemble(
     out: Annotated[Path, typer.Argument(help="Model folder to write.")],
     runs: Annotated[list[Path], typer.Argument(help="Training runs: folders written by jukectl train.")],
     card: Card = None,
-    weights: Annotated[
-        str, typer.Option("--weights", metavar="best|last", help="Checkpoint of each run to take.")
-    ] = "best",
+    weights: Annotated[str, option("--weights", "best|last", "Checkpoint of each run to take.")] = "best",
     base: Annotated[
         str | None,
-        typer.Option("--base", metavar="NAME|FOLDER", help="Model to copy all other parts from.", show_default="none"),
+        option("--base", "NAME|FOLDER", "Model to copy all other parts from.", default="none"),
     ] = None,
     codec_only: Annotated[bool, flag("--codec-only", "Copy no priors from --base.")] = False,
 ) -> None:
@@ -202,9 +193,9 @@ def merge(
     name: ModelName,
     adapters: Annotated[
         list[str],
-        typer.Option("--adapter", metavar="FILE[:STRENGTH]", help="Adapter to merge. Repeat to merge several."),
+        option("--adapter", "FILE[:STRENGTH]", "Adapter to merge. Repeat to merge several."),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write.")],
+    out: Annotated[Path, option("--out", "FOLDER", "Model folder to write.")],
     card: Card = None,
 ) -> None:
     """Merge adapters into the weights of a model, and write the result as a new model.
@@ -233,7 +224,7 @@ def check(
     name: ModelName,
     audio: Annotated[
         Path | None,
-        typer.Option("--audio", metavar="FILE", help="Recording of music to check with.", show_default="some chords"),
+        option("--audio", "FILE", "Recording of music to check with.", default="some chords"),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",

@@ -25,6 +25,11 @@ LEVEL = "top|middle|bottom"
 FORMATS = "wav|flac|ogg|mp3"
 
 
+def option(name: str, value: str, text: str, *, default: str | None = None, **checks: Any) -> Any:
+    """Return an option. `value` stands for its value in the help, `default` for a default that is not a constant."""
+    return typer.Option(name, metavar=value, help=text, show_default=default or True, **checks)
+
+
 def flag(name: str, text: str) -> Any:
     """Return an option without a value. Its metavar is empty, since typer would show "<bool>" in the help."""
     return typer.Option(name, metavar="", help=text)
@@ -32,146 +37,124 @@ def flag(name: str, text: str) -> Any:
 
 def per_level(name: str, text: str, *, example: str, default: str) -> Any:
     """Return an option that takes one value, or some for levels, such as the example."""
-    return typer.Option(name, metavar=f"X|{example}", help=text, show_default=f"the model's, or {default}")
+    return option(name, f"X|{example}", text, default=f"the model's, or {default}")
 
 
 Model = Annotated[
     str | None,
-    typer.Option(
-        "--model",
-        metavar="NAME|FOLDER",
-        help="Model: a name from jukectl models list, or a folder.",
-        show_default="mini",
-    ),
+    option("--model", "NAME|FOLDER", "Model: a name from jukectl models list, or a folder.", default="mini"),
 ]
 Adapter = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--adapter",
-        metavar="FILE[:STRENGTH]",
-        help="Adapter from jukectl train prior --adapter-rank; :0.5 halves its strength. Repeat to add several.",
-        show_default="none",
+        "FILE[:STRENGTH]",
+        "Adapter from jukectl train prior --adapter-rank; :0.5 halves its strength. Repeat to add several.",
+        default="none",
     ),
 ]
 Out = Annotated[
     Path,
-    typer.Option("--out", metavar="FOLDER", help="Song folder to write. A folder from an earlier run is resumed."),
+    option("--out", "FOLDER", "Song folder to write. A folder from an earlier run is resumed."),
 ]
 OutBeside = Annotated[
     Path | None,
-    typer.Option("--out", metavar="FOLDER", help="New song folder.", show_default="next to the song, named after it"),
+    option("--out", "FOLDER", "New song folder.", default="next to the song, named after it"),
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on; cuda:1 is the second GPU."),
+    option("--device", "auto|cpu|cuda|mps", "Device to compute on; cuda:1 is the second GPU."),
 ]
 Precision = Annotated[
     str,
-    typer.Option(
-        "--precision", metavar="auto|fp32|bf16|fp16|int8", help="Number format of the priors; int8 is for CPUs only."
-    ),
+    option("--precision", "auto|fp32|bf16|fp16|int8", "Number format of the priors; int8 is for CPUs only."),
 ]
 MaxMemory = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--max-memory",
-        metavar="SIZE",
-        help="Plan with at most this much device memory: 8GB, 7.5GiB, 800MB; 8 means 8GB.",
-        show_default="all free memory",
+        "SIZE",
+        "Plan with at most this much device memory: 8GB, 7.5GiB, 800MB; 8 means 8GB.",
+        default="all free memory",
     ),
 ]
 Artist = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--artist",
-        metavar="NAME",
-        help="Artist to sound like; jukectl models show lists them. A:0.6+B:0.4 mixes two, A:0.5 halves the effect.",
-        show_default="none",
+        "NAME",
+        "Artist to sound like; jukectl models show lists them. A:0.6+B:0.4 mixes two, A:0.5 halves the effect.",
+        default="none",
     ),
 ]
 Genre = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--genre",
-        metavar="NAME",
-        help="Genre, or a mix such as A:0.7+B:0.3. Repeat it for models that take several.",
-        show_default="none",
+        "NAME",
+        "Genre, or a mix such as A:0.7+B:0.3. Repeat it for models that take several.",
+        default="none",
     ),
 ]
 Lyrics = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--lyrics",
-        metavar="FILE",
-        help="Lyrics, for models that sing: a text file, or an .lrc file, whose times are followed.",
-        show_default="none",
+        "FILE",
+        "Lyrics, for models that sing: a text file, or an .lrc file, whose times are followed.",
+        default="none",
     ),
 ]
 Midi = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--midi",
-        metavar="FILE",
-        help="Notes to follow, for models trained on notes: a MIDI file, or a recording to transcribe.",
-        show_default="none",
+        "FILE",
+        "Notes to follow, for models trained on notes: a MIDI file, or a recording to transcribe.",
+        default="none",
     ),
 ]
 MidiAt = Annotated[
     float,
-    typer.Option(
-        "--midi-at", metavar="SECONDS", help="Time in the new music at which the notes begin; -2 skips the first 2 s."
-    ),
+    option("--midi-at", "SECONDS", "Time in the new music at which the notes begin; -2 skips the first 2 s."),
 ]
 Schedule = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--schedule",
-        metavar="FILE.toml",
-        help="Changes of artist, genre, temperature or lyrics at given times; see docs/CONTROL.md.",
-        show_default="none",
+        "FILE.toml",
+        "Changes of artist, genre, temperature or lyrics at given times; see docs/CONTROL.md.",
+        default="none",
     ),
 ]
 Seconds = Annotated[
     float | None,
-    typer.Option(
-        "--seconds",
-        metavar="SECONDS",
-        help="Length of the new music.",
-        show_default="20, or the length of the notes of --midi",
-    ),
+    option("--seconds", "SECONDS", "Length of the new music.", default="20, or the length of the notes of --midi"),
 ]
 SongSeconds = Annotated[
     float | None,
-    typer.Option(
+    option(
         "--song-seconds",
-        metavar="SECONDS",
-        help="Length of the whole song that the model is conditioned on.",
-        show_default="prompt and new music",
+        "SECONDS",
+        "Length of the whole song that the model is conditioned on.",
+        default="prompt and new music",
     ),
 ]
 StartAt = Annotated[
     float | None,
-    typer.Option(
-        "--start-at", metavar="SECONDS", help="Time in the whole song at which this music begins.", show_default="0"
-    ),
+    option("--start-at", "SECONDS", "Time in the whole song at which this music begins.", default="0"),
 ]
 Ending = Annotated[
     bool, flag("--ending", "Make the end of the whole song: this music and the song end at the same time.")
 ]
-Samples = Annotated[int, typer.Option("--samples", metavar="N", help="Number of different songs to make.")]
+Samples = Annotated[int, option("--samples", "N", "Number of different songs to make.")]
 Seed = Annotated[
     int | None,
-    typer.Option(
-        "--seed",
-        metavar="N",
-        help="Random seed; the same seed makes the same song.",
-        show_default="random, and kept in song.toml",
-    ),
+    option("--seed", "N", "Random seed; the same seed makes the same song.", default="random, and kept in song.toml"),
 ]
-Levels = Annotated[
-    str | None,
-    typer.Option("--levels", metavar=LEVELS, help="Levels to make, coarse to fine; top alone is a quick draft."),
-]
+MAKE_LEVELS = "Levels to make, coarse to fine; top alone is a quick draft."
+Levels = Annotated[str | None, option("--levels", LEVELS, MAKE_LEVELS)]
+SongLevels = Annotated[str | None, option("--levels", LEVELS, MAKE_LEVELS, default="the song's, or all")]
 Temperature = Annotated[
     str | None,
     per_level(
@@ -215,21 +198,16 @@ Advance = Annotated[
 ]
 Parallel = Annotated[
     int | None,
-    typer.Option(
+    option(
         "--parallel",
-        metavar="N",
-        help="Sample the middle and bottom levels in N spans at once: faster, above all on GPUs; the codes differ.",
-        show_default="the model's, or 1",
+        "N",
+        "Sample the middle and bottom levels in N spans at once: faster, above all on GPUs; the codes differ.",
+        default="the model's, or 1",
     ),
 ]
 Preview = Annotated[
     str,
-    typer.Option(
-        "--preview",
-        metavar=LEVELS,
-        help="Levels to decode to previews/ after every window, such as top.",
-        show_default="none",
-    ),
+    option("--preview", LEVELS, "Levels to decode to previews/ after every window, such as top.", default="none"),
 ]
 Plots = Annotated[
     bool,
@@ -237,14 +215,9 @@ Plots = Annotated[
 ]
 Loudness = Annotated[
     float | None,
-    typer.Option(
-        "--loudness",
-        metavar="LUFS",
-        help="Bring the audio files to this loudness, such as -16.",
-        show_default="as generated",
-    ),
+    option("--loudness", "LUFS", "Bring the audio files to this loudness, such as -16.", default="as generated"),
 ]
-Fade = Annotated[float, typer.Option("--fade", metavar="SECONDS", help="Length of a fade-out at the end of the audio.")]
+Fade = Annotated[float, option("--fade", "SECONDS", "Length of a fade-out at the end of the audio.")]
 Overwrite = Annotated[bool, flag("--overwrite", "Start over if the folder holds another song.")]
 Force = Annotated[bool, flag("--force", "Accept codes and weights that were made with another model.")]
 DryRun = Annotated[bool, flag("--dry-run", "Estimate time and memory on this machine, and make nothing.")]
@@ -390,7 +363,7 @@ def sampling_command(
             chosen = options(**{name: given.pop(name) for name in shared})
             command(**given, options=chosen)
 
-        parameters = sorted((own | shared).values(), key=lambda one: PLACE_OF.get(one.name, -1))
+        parameters = sorted((own | shared).values(), key=_place)
         signature = inspect.Signature([_for_the_help(one, (shown or {}).get(one.name)) for one in parameters])
         expanded.__signature__ = signature  # type: ignore[attr-defined]
         expanded.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
@@ -399,13 +372,21 @@ def sampling_command(
     return decorate
 
 
+def _info(parameter: inspect.Parameter) -> Any:
+    """Return the description of a parameter for typer, or None."""
+    return get_args(parameter.annotation)[1] if get_origin(parameter.annotation) is Annotated else None
+
+
+def _place(parameter: inspect.Parameter) -> int:
+    """Return the place of an option among those of PANELS; all others come first, and arguments keep their order."""
+    return PLACE_OF.get(parameter.name, -1) if isinstance(_info(parameter), OptionInfo) else -1
+
+
 def _for_the_help(parameter: inspect.Parameter, shown: str | None) -> inspect.Parameter:
     """Return a parameter with its panel and the text of its default."""
-    if get_origin(parameter.annotation) is Annotated:
-        kind, info = get_args(parameter.annotation)
-        if isinstance(info, OptionInfo):
-            info = copy(info)  # other commands use the same one without a panel
-            info.rich_help_panel = PANEL_OF.get(parameter.name)
-            info.show_default = shown or info.show_default
-            parameter = parameter.replace(annotation=Annotated[kind, info])
+    if isinstance(info := _info(parameter), OptionInfo):
+        info = copy(info)  # other commands use the same one without a panel
+        info.rich_help_panel = PANEL_OF.get(parameter.name)
+        info.show_default = shown or info.show_default
+        parameter = parameter.replace(annotation=Annotated[get_args(parameter.annotation)[0], info])
     return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)  # so that one without a default may come last

@@ -16,11 +16,11 @@ def pick(
     song: Annotated[Path, typer.Argument(help="Song folder, finished or not, or a tree.")],
     sample: Annotated[
         int | None,
-        typer.Option("--sample", metavar="N", help="Sample of a song to extract, counted from 0.", show_default="none"),
+        o.option("--sample", "N", "Sample of a song to extract, counted from 0.", default="none"),
     ] = None,
     leaf: Annotated[
         str | None,
-        typer.Option("--leaf", metavar="2.3", help="Leaf of a tree to extract, or another node.", show_default="none"),
+        o.option("--leaf", "2.3", "Leaf of a tree to extract, or another node.", default="none"),
     ] = None,
     out: o.OutBeside = None,
     overwrite: o.Overwrite = False,
@@ -46,10 +46,10 @@ def pick(
 def cut(
     context: typer.Context,
     song: Annotated[Path, typer.Argument(help="Song folder, finished or not.")],
-    at: Annotated[float, typer.Option("--at", metavar="SECONDS", help="Time to cut at, down to a whole top code.")],
+    at: Annotated[float, o.option("--at", "SECONDS", "Time to cut at, down to a whole top code.")],
     sample: Annotated[
         int | None,
-        typer.Option("--sample", metavar="N", help="Extract this sample alone, counted from 0.", show_default="all"),
+        o.option("--sample", "N", "Extract this sample alone, counted from 0.", default="all"),
     ] = None,
     out: o.OutBeside = None,
     model: o.Model = None,

@@ -6,31 +6,26 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import emit
-from jukectl.cli.options import LEVEL
+from jukectl.cli.options import LEVEL, option
 from jukectl.codes.level import Level
 
 
 def play(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(help="Song folder, finished or not, tree, or audio file.")],
-    sample: Annotated[int, typer.Option("--sample", metavar="N", help="Sample to play, counted from 0.")] = 0,
+    sample: Annotated[int, option("--sample", "N", "Sample to play, counted from 0.")] = 0,
     level: Annotated[
         str | None,
-        typer.Option("--level", metavar=LEVEL, help="Level to play.", show_default="the finest that is decoded"),
+        option("--level", LEVEL, "Level to play.", default="the finest that is decoded"),
     ] = None,
     leaf: Annotated[
         str | None,
-        typer.Option(
-            "--leaf", metavar="2.3", help="Leaf of a tree: plays the music from the root to it.", show_default="none"
-        ),
+        option("--leaf", "2.3", "Leaf of a tree: plays the music from the root to it.", default="none"),
     ] = None,
     player: Annotated[
         str | None,
-        typer.Option(
-            "--player",
-            metavar="COMMAND",
-            help="Command that plays a file.",
-            show_default="ffplay, mpv, afplay …, whichever is installed",
+        option(
+            "--player", "COMMAND", "Command that plays a file.", default="ffplay, mpv, afplay …, whichever is installed"
         ),
     ] = None,
 ) -> None:

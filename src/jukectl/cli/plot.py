@@ -14,17 +14,15 @@ def plot(
     path: Annotated[Path, typer.Argument(help="Song folder, or audio file.")],
     out: Annotated[
         Path | None,
-        typer.Option(
+        o.option(
             "--out",
-            metavar="FILE",
-            help="Picture to write, .png or .svg.",
-            show_default="SONG/plots/spectrogram.png, or next to the audio file",
+            "FILE",
+            "Picture to write, .png or .svg.",
+            default="SONG/plots/spectrogram.png, or next to the audio file",
         ),
     ] = None,
     dark: Annotated[bool, o.flag("--dark", "Draw light on dark.")] = False,
-    sample: Annotated[
-        int, typer.Option("--sample", metavar="N", min=0, help="Sample of a song to draw, counted from 0.")
-    ] = 0,
+    sample: Annotated[int, o.option("--sample", "N", "Sample of a song to draw, counted from 0.", min=0)] = 0,
     model: o.Model = None,
     device: o.Device = "auto",
     force: o.Force = False,

@@ -8,45 +8,46 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jukectl.cli.app import App
 from jukectl.cli.console import emit, progress
-from jukectl.cli.options import Device, flag
+from jukectl.cli.options import Device, flag, option
 from jukectl.progress import Listener, ignore
 
 if TYPE_CHECKING:
     from jukectl.training.distributed import Ranks
 
-app = typer.Typer(help="Train one model of the stack from a TOML recipe. Run it again to resume.", no_args_is_help=True)
+app = App(help="Train one model of the stack from a TOML recipe. Run it again to resume.", no_args_is_help=True)
 
 RecipePath = Annotated[
     Path, typer.Argument(metavar="RECIPE.toml", help="Training recipe; examples/mini has complete ones.")
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--set",
-        metavar="KEY=VALUE",
-        help="Override a value of the recipe, such as train.steps=100. Repeat for several.",
-        show_default="none",
+        "KEY=VALUE",
+        "Override a value of the recipe, such as train.steps=100. Repeat for several.",
+        default="none",
     ),
 ]
 
 
 From = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--from",
-        metavar="MODEL",
-        help="Start from the weights and sizes of a model, by name or folder, or of a training run.",
-        show_default="random weights",
+        "MODEL",
+        "Start from the weights and sizes of a model, by name or folder, or of a training run.",
+        default="random weights",
     ),
 ]
 AdapterRank = Annotated[
     int | None,
-    typer.Option(
+    option(
         "--adapter-rank",
-        metavar="N",
-        help="With --from: train a low-rank adapter of this rank (LoRA) in place of all weights.",
-        show_default="all weights",
+        "N",
+        "With --from: train a low-rank adapter of this rank (LoRA) in place of all weights.",
+        default="all weights",
     ),
 ]
 AddLyrics = Annotated[

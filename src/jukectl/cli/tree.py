@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jukectl.cli.console import ProgressStyle, emit, progress, say, warnings_only
-from jukectl.cli.options import LEVELS, THE_SONGS, SamplingOptions, sampling_command
+from jukectl.cli.options import THE_SONGS, SamplingOptions, SongLevels, option, sampling_command
 from jukectl.cli.results import show_taken, show_tree_estimate
 from jukectl.cli.values import parse_levels
 from jukectl.errors import BadInput
@@ -28,51 +28,33 @@ def tree(
         typer.Argument(metavar="AUDIO|SONG|TREE", help="Recording or song to grow from, or tree to grow further."),
     ],
     options: SamplingOptions,
-    every: Annotated[
-        float, typer.Option("--every", metavar="SECONDS", help="Length of the new music of each node.")
-    ] = 60.0,
-    branch: Annotated[int, typer.Option("--branch", metavar="N", help="Number of continuations of each node.")] = 4,
+    every: Annotated[float, option("--every", "SECONDS", "Length of the new music of each node.")] = 60.0,
+    branch: Annotated[int, option("--branch", "N", "Number of continuations of each node.")] = 4,
     depth: Annotated[
         int | None,
-        typer.Option(
-            "--depth", metavar="N", help="Number of steps from the root to a leaf.", show_default="2, or the tree's"
-        ),
+        option("--depth", "N", "Number of steps from the root to a leaf.", default="2, or the tree's"),
     ] = None,
     leaf: Annotated[
         str | None,
-        typer.Option("--leaf", metavar="2.3", help="Grow only the way to this leaf.", show_default="all leaves"),
+        option("--leaf", "2.3", "Grow only the way to this leaf.", default="all leaves"),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="FOLDER", help="Folder of the tree.", show_default="next to AUDIO or SONG, named after it"
-        ),
+        option("--out", "FOLDER", "Folder of the tree.", default="next to AUDIO or SONG, named after it"),
     ] = None,
     at: Annotated[
         float | None,
-        typer.Option("--at", metavar="SECONDS", help="Grow SONG from this time on.", show_default="its end"),
+        option("--at", "SECONDS", "Grow SONG from this time on.", default="its end"),
     ] = None,
-    sample: Annotated[
-        int, typer.Option("--sample", metavar="N", help="Sample of SONG to grow from, counted from 0.")
-    ] = 0,
-    start: Annotated[
-        float, typer.Option("--start", metavar="SECONDS", help="Time in AUDIO at which the part to grow from begins.")
-    ] = 0.0,
+    sample: Annotated[int, option("--sample", "N", "Sample of SONG to grow from, counted from 0.")] = 0,
+    start: Annotated[float, option("--start", "SECONDS", "Time in AUDIO at which that part begins.")] = 0.0,
     prompt_seconds: Annotated[
         float | None,
-        typer.Option(
-            "--prompt-seconds", metavar="SECONDS", help="Length of that part.", show_default="the same as --every"
+        option(
+            "--prompt-seconds", "SECONDS", "Length of the part of AUDIO to grow from.", default="the same as --every"
         ),
     ] = None,
-    levels: Annotated[
-        str | None,
-        typer.Option(
-            "--levels",
-            metavar=LEVELS,
-            help="Levels to make, coarse to fine; top alone is a quick draft.",
-            show_default="the song's, or all",
-        ),
-    ] = None,
+    levels: SongLevels = None,
 ) -> None:
     """Grow a tree: several continuations of a beginning, and several of each of those. Shared music is made once.
 

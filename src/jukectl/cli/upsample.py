@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import progress, warnings_only
-from jukectl.cli.options import THE_SONGS, SamplingOptions, flag, sampling_command
+from jukectl.cli.options import THE_SONGS, SamplingOptions, flag, option, sampling_command
 from jukectl.cli.results import show_estimate, show_rendered
 from jukectl.errors import BadInput
 
@@ -18,10 +18,10 @@ class UpsamplingOptions(SamplingOptions):
 
     schedule: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--schedule",
-            metavar="FILE.toml",
-            help="Changes at given times, for codes without a recipe; a song made by jukectl keeps its own.",
+            "FILE.toml",
+            "Changes at given times, for codes without a recipe; a song made by jukectl keeps its own.",
         ),
     ] = None
     overwrite: Annotated[bool, flag("--overwrite", "Make the middle and bottom levels again.")] = False
@@ -36,39 +36,19 @@ def upsample(
     options: UpsamplingOptions,
     sample: Annotated[
         int | None,
-        typer.Option(
-            "--sample",
-            metavar="N",
-            help="Upsample this sample alone, counted from 0, in a new folder.",
-            show_default="all samples",
-        ),
+        option("--sample", "N", "Upsample this sample alone, counted from 0, in a new folder.", default="all samples"),
     ] = None,
     since: Annotated[
         float | None,
-        typer.Option(
-            "--from",
-            metavar="SECONDS",
-            help="Upsample from this time on, in a new folder.",
-            show_default="the beginning",
-        ),
+        option("--from", "SECONDS", "Upsample from this time on, in a new folder.", default="the beginning"),
     ] = None,
     to: Annotated[
         float | None,
-        typer.Option(
-            "--to",
-            metavar="SECONDS",
-            help="Stop at this time. Running again without it makes the rest.",
-            show_default="the end",
-        ),
+        option("--to", "SECONDS", "Stop at this time. Running again without it makes the rest.", default="the end"),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            metavar="FOLDER",
-            help="New folder of --sample or --from.",
-            show_default="next to the song, named after it",
-        ),
+        option("--out", "FOLDER", "New folder of --sample or --from.", default="next to the song, named after it"),
     ] = None,
 ) -> None:
     """Make the levels that are missing or unfinished, then decode them. Run it again to resume.
