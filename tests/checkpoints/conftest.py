@@ -1,4 +1,4 @@
-"""A copy of the tiny model that a test may change."""
+"""Fixtures that the tests of this package share."""
 
 import shutil
 from pathlib import Path
@@ -8,5 +8,5 @@ import pytest
 
 @pytest.fixture
 def model(tiny_model: Path, tmp_path: Path) -> Path:
-    """The tiny model, to change at will."""
+    """Return a copy of the tiny model that a test may change."""
     return Path(shutil.copytree(tiny_model, tmp_path / "tiny"))

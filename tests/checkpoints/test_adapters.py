@@ -1,4 +1,4 @@
-"""Adapters on disk, and models that wear them."""
+"""Adapters on disk, and models with adapters."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def model(tiny_model):
 
 @pytest.fixture
 def make(tmp_path, model):
-    """Writes an adapter of the tiny model, of random numbers: rank 2, alpha 4, one layer, and rows of new names."""
+    """Return a function that writes a random adapter of the tiny model: rank 2, alpha 4, one layer, new names."""
 
     def make(name, level=Level.TOP, artists=(), genres=(), seed=0, **card):
         generator = torch.Generator().manual_seed(seed)
@@ -103,7 +103,7 @@ def test_a_level_without_the_adapter_is_unconditioned_by_its_new_name(make, mode
 
 
 def test_new_names_of_adapters_of_other_levels_have_no_effect(make, model):
-    """The middle level learned the second name alone: the first has a place there, and means nothing."""
+    """The middle level was trained with the second name alone: the first has an id there without effect."""
     adapted = AdaptedModel.with_adapters(
         model, [AppliedAdapter(make("a", artists=("Zoë",))), AppliedAdapter(make("b", Level.MIDDLE, artists=("Ümit",)))]
     )

@@ -1,4 +1,4 @@
-"""A model folder from training runs."""
+"""Model folders from training runs."""
 
 import shutil
 import tomllib
@@ -21,7 +21,7 @@ NAMES = ("vqvae", "top", "middle", "bottom")
 
 @pytest.fixture
 def runs(tiny_model, tmp_path):
-    """The runs that the tiny model was assembled from: their folders, to change at will."""
+    """Return copies of the runs that the tiny model was assembled from, which a test may change."""
     shutil.copytree(tiny_model.parent / "runs", tmp_path / "runs")
     return tmp_path / "runs"
 
@@ -31,7 +31,7 @@ def loaded(runs, *names):
 
 
 def describe(run, **changes):
-    """Change what a run's model.toml says."""
+    """Change the model.toml of a run."""
     path = run / "model.toml"
     about = tomllib.loads(path.read_text(encoding="utf-8")) | changes
     path.write_text(tomlkit.dumps(about), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A card whose levels have sets of names of their own, as the published models do: v3 at the top, v2 below."""
+"""Cards with one set of names for each level, as in the published models: v3 at the top, v2 below."""
 
 import time
 from dataclasses import replace
@@ -105,7 +105,7 @@ def test_lyrics_are_spelled_in_the_alphabet_of_the_model():
         make_card().spell(Level.MIDDLE, Lyrics("a"))
     with pytest.raises(BadInput, match=r"sung has none of the lyrics' characters: x, Y"):
         make_card().spell(Level.TOP, Lyrics("xxYx"))
-    assert make_card(vocabularies={}).spell(Level.TOP, Lyrics("aBED")).ids == (1, 2, 4)  # A to D, as it does not tell
+    assert make_card(vocabularies={}).spell(Level.TOP, Lyrics("aBED")).ids == (1, 2, 4)  # A to D, the default alphabet
 
 
 def test_a_card_round_trips_and_writes_a_shared_set_of_names_once():

@@ -1,4 +1,4 @@
-"""The configurations of the published models."""
+"""Configurations of the published models."""
 
 from math import prod
 

@@ -1,4 +1,4 @@
-"""Models from one format to another: the same tensors, whatever way they went, and no half model."""
+"""Conversion of models between formats: equal tensors in every direction, and no incomplete models."""
 
 import json
 import re
@@ -36,12 +36,12 @@ CPU = torch.device("cpu")
 
 
 def numbers(folder):
-    """All tensors of a native folder."""
+    """Return all tensors of a native folder."""
     return {path.stem: load_file(path) for path in folder.glob("*.safetensors")}
 
 
 def equal(one, other):
-    """Whether two sets of parts are the same, bit for bit."""
+    """Return True if two sets of parts are bit for bit equal."""
     assert one.keys() == other.keys()
     for part in one:
         assert one[part].keys() == other[part].keys()
@@ -53,7 +53,7 @@ def equal(one, other):
 
 @pytest.fixture
 def native(tmp_path):
-    """Makes a native folder of a model."""
+    """Return a function that makes a native folder of a model."""
 
     def make(model, name="native", **card):
         folder = tmp_path / name
@@ -161,7 +161,7 @@ def write_originals_of(model, place):
 
 
 def is_half(name):
-    """Whether it is a matrix that the files have in half precision."""
+    """Return True for a matrix that the files hold in half precision."""
     return re.search(r"(attention\.\w+|mlp_in|mlp_out|c_attn|c_proj|c_fc)\.weight$", name) is not None
 
 
@@ -212,7 +212,7 @@ def port(tmp_path):
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Stands for a killed process."""
 
 
 @pytest.mark.parametrize("written", [1, 3, 6])
@@ -242,7 +242,7 @@ def test_an_interrupted_conversion_is_not_a_model_and_can_be_resumed(written, po
     assert set(ModelFolder(out).card.fingerprints) == {"vqvae", "top", "middle", "bottom"}
     noted = len([name for name in count[:written] if name == NOTE]) - 1
     kept = [name for name, changed in whole.items() if (out / name).stat().st_mtime_ns == changed]
-    assert len(kept) >= noted  # what was whole is not made again
+    assert len(kept) >= noted  # finished files are not written again
     assert sorted(path.name for path in out.iterdir()) == [
         "bottom.safetensors", "middle.safetensors", "model.toml", "top.safetensors", "vqvae.safetensors"
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Fingerprints kept in the user's cache."""
+"""Fingerprints in the user's cache."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from jukectl.checkpoints.store import ModelFolder
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache of the test's own, in which fingerprints of the smallest parts are kept."""
+    """Return an empty cache that keeps fingerprints of parts of any size."""
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
     monkeypatch.setattr(module, "SMALLEST_KEPT", 0)
     monkeypatch.setattr(module, "_computed", {})
@@ -23,7 +23,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def old(folder, seconds=100.0):
-    """A folder whose files were not changed lately."""
+    """Return a folder whose files are older than the cache requires."""
     for path in folder.glob("*.*"):
         os.utime(path, (time.time() - seconds,) * 2)
     return ModelFolder(folder)
@@ -35,7 +35,7 @@ def port(tmp_path):
 
 
 def again(monkeypatch, *, computed=True):
-    """As in another process; without `computed` nothing is read."""
+    """Compute a fingerprint as another process would; unless `computed`, fail if tensors are read."""
     monkeypatch.setattr(module, "_computed", {})
     if not computed:
         monkeypatch.setattr(module, "fingerprint_of", lambda weights: pytest.fail("it was read again"))

@@ -1,4 +1,4 @@
-"""Models in Hugging Face layout: read as they are, and every way in which one can be wrong."""
+"""Models in Hugging Face layout: read unchanged, and refused with every kind of mistake."""
 
 import json
 import re
@@ -18,7 +18,7 @@ BIN, SAFE = "pytorch_model.bin", "model.safetensors"
 
 
 def same(model, folder):
-    """Whether every part of a folder has the numbers of a model."""
+    """Return True if every part of a folder has the numbers of a model."""
     for part, expected in model.state.items():
         loaded = (folder.vqvae(CPU) if part == "vqvae" else folder.prior(Level.parse(part), CPU)).state_dict()
         assert loaded.keys() == expected.keys()
@@ -86,7 +86,7 @@ def test_fingerprints_are_equal_in_both_formats(tmp_path):
 
 
 def rewritten(model, folder, edit, kind=SAFE):
-    """The layout with its tensors changed."""
+    """Return the layout with changed tensors."""
     write_huggingface(model, folder, kind)
     tensors = port_state(model)
     edit(tensors)
@@ -160,13 +160,13 @@ def test_tensors_of_other_types_than_weights_are_refused(spoil, tmp_path):
 
 @pytest.fixture
 def sharded(tmp_path):
-    """A folder of shards, and its index to change."""
+    """Return a folder of shards, and its index to change."""
     folder = write_huggingface(random_model(), tmp_path / "port", BIN, 2)
     return folder, json.loads((folder / f"{BIN}.index.json").read_text())
 
 
 def refused(folder, index):
-    """What is said of an index."""
+    """Return the message about an index."""
     text = index if isinstance(index, str) else json.dumps(index)
     (folder / f"{BIN}.index.json").write_text(text, encoding="utf-8")
     with pytest.raises(BadModel) as caught:
@@ -213,7 +213,7 @@ def test_a_config_without_weights_is_not_a_model(tmp_path):
 
 
 def changed(tmp_path, edit, model=None):
-    """The card of a folder whose config.json was changed."""
+    """Return the card of a folder with a changed config.json."""
     folder = write_huggingface(model or random_model(ENCODED), tmp_path / "port")
     config = json.loads((folder / "config.json").read_text())
     edit(config)

@@ -1,4 +1,4 @@
-"""JSON that others wrote, some of it to do harm."""
+"""JSON from untrusted sources."""
 
 import pytest
 

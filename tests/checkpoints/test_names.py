@@ -1,4 +1,4 @@
-"""Every tensor has a name of its own in each format."""
+"""Names of tensors in the other formats."""
 
 import pytest
 from foreign_models import CODEC, ENCODED, LOWER, MERGED

@@ -1,4 +1,4 @@
-"""Original files: recognised by their shapes or described by a config.json, read as they are."""
+"""Original files: recognized by their shapes or described by a config.json, and read unchanged."""
 
 import json
 import re
@@ -31,7 +31,7 @@ TOPS = {"1b-lyrics": MERGED, "5b-lyrics": ENCODED, "5b": TOP}
 
 @pytest.fixture
 def published(monkeypatch):
-    """The small models, as if they were the published ones."""
+    """Let small models stand for the published ones."""
     monkeypatch.setattr(openai, "TOPS", TOPS)
     monkeypatch.setattr(openai, "CODEC", CODEC)
     monkeypatch.setattr(openai, "MIDDLE", LOWER[Level.MIDDLE])
@@ -39,7 +39,7 @@ def published(monkeypatch):
 
 
 def same(model, folder, rounded=lambda name, tensor: tensor):
-    """Whether every part of a folder has the numbers of a model."""
+    """Return True if every part of a folder has the numbers of a model."""
     for part, expected in model.state.items():
         loaded = (folder.vqvae(CPU) if part == "vqvae" else folder.prior(Level.parse(part), CPU)).state_dict()
         assert loaded.keys() == expected.keys()
@@ -99,7 +99,7 @@ def test_equal_copies_of_head_and_embedding_count_as_tied(tmp_path, published):
 
 @pytest.fixture
 def base(tmp_path, published):
-    """A base folder with all three models, which share codec and upsamplers."""
+    """Return a base folder with all three models, which share codec and upsamplers."""
     for seed, (folder, name) in enumerate(openai.FOLDERS.items()):
         model = random_model(TOPS[name], seed=seed)
         save_original(original_state(model, "top"), tmp_path / folder / "prior_level_2.pth.tar")

@@ -1,4 +1,4 @@
-"""What is known of the published models without having them."""
+"""Facts about the published models."""
 
 from math import prod
 

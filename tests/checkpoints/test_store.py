@@ -1,4 +1,4 @@
-"""A model folder: its card, and its parts, loaded strictly."""
+"""Model folders: their cards, and their parts, loaded strictly."""
 
 import hashlib
 import re

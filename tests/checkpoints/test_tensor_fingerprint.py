@@ -1,4 +1,4 @@
-"""The fingerprint of a model part."""
+"""Fingerprints of model parts."""
 
 import hashlib
 import struct

@@ -1,4 +1,4 @@
-"""Safetensors files, and what is wrong with some."""
+"""Safetensors files, valid and damaged."""
 
 import json
 import struct
@@ -12,7 +12,7 @@ from jukectl.errors import BadModel
 
 
 def written(path, header, numbers=b"\0" * 16, length=None):
-    """A file with that header, its length as it is or as it is claimed to be."""
+    """Write a file with a header, with its true length or a given one."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + numbers)
     return SafetensorsFile(path)

@@ -1,4 +1,4 @@
-"""A safetensors file written tensor by tensor."""
+"""Safetensors files written tensor by tensor."""
 
 import pytest
 import torch

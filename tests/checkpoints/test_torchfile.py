@@ -1,4 +1,4 @@
-"""Files of torch.save: what is in them, and what they are not trusted with."""
+"""Files of torch.save, valid, damaged and malicious."""
 
 import io
 import os
@@ -75,7 +75,7 @@ def test_a_changed_torch_file_is_checked_again(old, tmp_path):
 
 
 class Trap:
-    """A pickle of this writes a file when it is read without care."""
+    """A pickle of this writes a file when it is loaded without checks."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -85,14 +85,14 @@ class Trap:
 
 
 class QuietTrap(Trap):
-    """The same through something that torch itself would let run."""
+    """The same through a function that torch itself allows."""
 
     def __reduce__(self):
         return bytearray, (10**11,)
 
 
 def refused(file):
-    """What is said of a file, whichever way it is looked at."""
+    """Return the message about a file, the same from every method."""
     said = set()
     for look in (file.describe, lambda: file.lasting, lambda: file.opened().__enter__()):
         with pytest.raises(BadModel) as caught:
@@ -157,7 +157,7 @@ def test_an_old_torch_file_with_inconsistent_sizes_is_refused(tmp_path):
 
 
 def archived(path, edit=lambda name, data: data, compress=zipfile.ZIP_STORED, extra=()):
-    """A file of torch.save, its archive written anew."""
+    """Write a file of torch.save with a changed archive."""
     buffer = io.BytesIO()
     torch.save({"a": torch.zeros(1_000)}, buffer)
     with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", compress) as target:

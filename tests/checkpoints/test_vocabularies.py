@@ -1,4 +1,4 @@
-"""Word lists of published models: two sets of names in one file, told apart; and files that are none."""
+"""Word lists of published models: two sets of names in one file, and invalid files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Tensors by our names: seen to fit, then read piece by piece, in little memory."""
+"""Tensors by our names: matched first, then read piece by piece, in little memory."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def tensors():
 
 @pytest.fixture
 def found(tensors, tmp_path):
-    """Where the tensors are."""
+    """Return the places of the tensors."""
     file = SafetensorsFile(tmp_path / "a.safetensors")
     save_file(tensors, file.path)
     return {name: Place(file, name, described) for name, described in file.describe().items()}

@@ -22,7 +22,7 @@ def seed():
 
 
 def plain(signal):
-    """(B, C, 1, T) as (B, C, T)."""
+    """Reshape (B, C, 1, T) to (B, C, T)."""
     return signal.squeeze(2)
 
 

@@ -1,4 +1,4 @@
-"""Where a prior looked over a whole song, against its windows one by one."""
+"""Attention to the lyrics over a whole song, compared with its single windows."""
 
 from dataclasses import replace
 
@@ -49,12 +49,12 @@ def codes() -> np.ndarray:
     return np.random.default_rng(2).integers(0, 40, 60).astype(np.uint16)
 
 
-def by_hand(job: LevelJob, codes: np.ndarray, start: int, known: int, lyrics_from: int) -> np.ndarray:
-    """The weights of a window's new codes to the ten characters from one on."""
+def by_hand(job: LevelJob, codes: np.ndarray, start: int, prefix: int, lyrics_from: int) -> np.ndarray:
+    """Return the attention of a window's new codes to ten characters from `lyrics_from` on."""
     labels = LabelBatch.repeat(1, total_length=480, offset=start * 8, sample_length=192)
     sung = torch.tensor([SUNG[lyrics_from : lyrics_from + 10]])
     window = torch.from_numpy(codes[start : start + 24].astype(np.int64))[None]
-    return attention_of(job.prior, window, replace(labels, lyrics=sung), 3, 1)[0, known:].numpy()
+    return attention_of(job.prior, window, replace(labels, lyrics=sung), 3, 1)[0, prefix:].numpy()
 
 
 def test_attention_of_a_code_is_that_in_the_window_that_added_it(job, codes, monkeypatch):
@@ -65,9 +65,9 @@ def test_attention_of_a_code_is_that_in_the_window_that_added_it(job, codes, mon
     assert found.seconds == pytest.approx(0.48)
     # the middle of a window of 24 codes lies at 12, 24, 36 and 48 of 60 codes: the character there is the sixth of ten
     expected = np.zeros((60, 37), dtype=np.float32)
-    for start, known, middle in ((0, 0, 7), (12, 12, 14), (24, 12, 22), (36, 12, 29)):
+    for start, prefix, middle in ((0, 0, 7), (12, 12, 14), (24, 12, 22), (36, 12, 29)):
         first = min(max(middle - 5, 0), 27)
-        expected[start + known : start + 24, first : first + 10] = by_hand(job, codes, start, known, first)
+        expected[start + prefix : start + 24, first : first + 10] = by_hand(job, codes, start, prefix, first)
     np.testing.assert_allclose(found.weights, expected, atol=1e-5)
 
 

@@ -1,6 +1,4 @@
-"""A level made some samples and some positions at a time: the same codes, whatever the batch, and less where memory
-runs out.
-"""
+"""Levels sampled with batch plans: equal codes for every plan, and smaller plans after running out of memory."""
 
 import subprocess
 import sys
@@ -24,7 +22,7 @@ SAMPLES = 5
 
 
 class Cramped(Prior):
-    """A prior on a device that has room for so many rows, and so many known positions read at once."""
+    """A prior on a device with memory for a limited number of rows and of prefix positions."""
 
     rows = SAMPLES
     longest: int | None = None
@@ -45,13 +43,13 @@ class Cramped(Prior):
         return super().step(code, position, conditioning, cache)
 
     def need(self, rows):
-        """Room for so many."""
+        """Raise out of memory for more than the limits."""
         if rows > self.rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate more")
 
 
 def make_config(kind):
-    """A small prior's: of the top, of the middle, or of a top with lyrics before the codes."""
+    """Return the configuration of a small prior: top, middle, or a top with lyrics before the codes."""
     pattern = (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW, AttentionKind.DENSE)
     config = PriorConfig(
         level=Level.TOP,
@@ -128,30 +126,30 @@ def test_greedy_codes_are_independent_of_the_prefix_chunk(kind, chunk):
 @pytest.mark.parametrize("samples", [1, 2, 4, SAMPLES])
 def test_progress_rises_to_the_end_for_any_batch_plan(samples, monkeypatch):
     monkeypatch.setattr("jukectl.sampling.level.REPORT_INTERVAL", 0.0)
-    told = []
-    fill_all(make_job("top"), BatchPlan(samples), on_progress=told.append)
-    assert told == sorted(told)
-    assert told[-1] == 40
-    assert set(told) >= set(range(5, 41))
+    reports = []
+    fill_all(make_job("top"), BatchPlan(samples), on_progress=reports.append)
+    assert reports == sorted(reports)
+    assert reports[-1] == 40
+    assert set(reports) >= set(range(5, 41))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("room", "tried"), [(4, [2]), (2, [2]), (1, [2, 1])])
 def test_running_out_of_memory_halves_the_batch_and_keeps_the_codes(kind, room, tried):
-    job, less = make_job(kind), []
+    job, reduced = make_job(kind), []
     whole = fill_all(job)
     job.prior.rows = room
-    assert np.array_equal(fill_all(job, on_reduced=less.append), whole)
-    assert [batch.samples for batch in less] == tried  # once, and not again at the next window
-    assert all(batch.chunk is None for batch in less)
+    assert np.array_equal(fill_all(job, on_reduced=reduced.append), whole)
+    assert [batch.samples for batch in reduced] == tried  # once, and not again at the next window
+    assert all(batch.chunk is None for batch in reduced)
 
 
 def test_running_out_of_memory_with_one_sample_shrinks_the_prefix_chunk():
-    job, less = make_job("lyrics", sampling=LevelSampling(temperature=0, advance=0.5)), []
+    job, reduced = make_job("lyrics", sampling=LevelSampling(temperature=0, advance=0.5)), []
     whole = fill_all(job)
     job.prior.rows, job.prior.longest = 1, 7
-    assert np.array_equal(fill_all(job, on_reduced=less.append), whole)
-    assert less == [BatchPlan(2), BatchPlan(1), BatchPlan(1, 12), BatchPlan(1, 6)]
+    assert np.array_equal(fill_all(job, on_reduced=reduced.append), whole)
+    assert reduced == [BatchPlan(2), BatchPlan(1), BatchPlan(1, 12), BatchPlan(1, 6)]
 
 
 def test_out_of_memory_with_the_smallest_plan_is_raised_and_saved_windows_stay():
@@ -166,15 +164,15 @@ def test_out_of_memory_with_the_smallest_plan_is_raised_and_saved_windows_stay()
 
 
 def test_out_of_memory_in_a_later_window_repeats_that_window_alone():
-    job, less, told = make_job("top"), [], []
+    job, reduced, reports = make_job("top"), [], []
     whole = fill_all(job)
-    windows = fill(job, make_codes(job), told.append, None, less.append)
+    windows = fill(job, make_codes(job), reports.append, None, reduced.append)
     first = next(windows)
     job.prior.rows = 3
     assert np.array_equal([*windows][-1].array, whole)
     assert np.array_equal(first.array, whole[:, :16])
-    assert less == [BatchPlan(2)]
-    assert min(told[told.index(16) :]) == 16  # the first window was not made again
+    assert reduced == [BatchPlan(2)]
+    assert min(reports[reports.index(16) :]) == 16  # the first window was not sampled again
 
 
 def test_other_errors_are_not_treated_as_out_of_memory(monkeypatch):
@@ -210,10 +208,10 @@ if sys.argv[1] == "limited":
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     limit = used + 220 * 2**20  # the keys and values of 64 samples are twice that and more
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-less = []
-result = [*fill(job, codes, lambda done: None, None, less.append)][-1]
+reduced = []
+result = [*fill(job, codes, lambda done: None, None, reduced.append)][-1]
 np.save(sys.argv[2], result.array)
-print([batch.samples for batch in less])
+print([batch.samples for batch in reduced])
 """
 
 
@@ -223,12 +221,12 @@ def test_a_process_at_a_real_memory_limit_continues_with_fewer_samples(tmp_path)
 
     folder = Path(__file__).parent
     child = CHILD.format(folder=str(folder), support=str(folder.parent / "support"))
-    told = {}
+    reports = {}
     for name in ("limited", "free"):
         command = [sys.executable, "-c", child, name, str(tmp_path / f"{name}.npy")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
-        told[name] = done.stdout.strip()
-    assert told["free"] == "[]"
-    assert told["limited"].startswith("[32")
+        reports[name] = done.stdout.strip()
+    assert reports["free"] == "[]"
+    assert reports["limited"].startswith("[32")
     assert np.array_equal(np.load(tmp_path / "limited.npy"), np.load(tmp_path / "free.npy"))

@@ -1,4 +1,4 @@
-"""Drawing a code: the distribution is the one asked for, and nothing but logits and uniform number decides."""
+"""Sampling of a code: its distribution, and its dependence on logits and uniform number alone."""
 
 import numpy as np
 import pytest
@@ -12,25 +12,25 @@ LAST = 1 - 2.0**-53  # the largest number below 1 that uniforms can be
 
 
 def draw_one(logits, uniform, temperature=1.0, top_k=0, top_p=1.0):
-    """The code for one row of logits and one number."""
+    """Return the code for one row of logits and one number."""
     rows = torch.tensor(np.asarray(logits), dtype=torch.float32)[None]
     numbers = torch.tensor([uniform], dtype=torch.float64)
     return int(draw(rows, numbers, temperature=temperature, top_k=top_k, top_p=top_p)[0])
 
 
 def draw_many(logits, uniforms, temperature=1.0, top_k=0, top_p=1.0):
-    """Codes for the same logits and many numbers."""
+    """Return the codes for one row of logits and many numbers."""
     rows = torch.tensor(logits, dtype=torch.float32).expand(len(uniforms), -1)
     return draw(rows, torch.as_tensor(uniforms), temperature=temperature, top_k=top_k, top_p=top_p).numpy()
 
 
 def stratified(count):
-    """One number in the middle of each of `count` equal parts of [0, 1)."""
+    """Return the middles of `count` equal parts of [0, 1)."""
     return (np.arange(count) + 0.5) / count
 
 
 def probabilities_of(logits, temperature=1.0, top_k=0, top_p=1.0):
-    """What the distribution should be, in numpy: ranked, cut, scaled to one. Ties are not meant for it."""
+    """Return the expected distribution, in numpy: ranked, cut, scaled to one. Not for ties."""
     weights = np.exp((np.float64(np.float32(logits)) - np.max(logits)) / temperature)
     order = np.argsort(-weights)
     if top_k:

@@ -1,4 +1,4 @@
-"""What a step reads, against the tensors of a prior and against the masks."""
+"""Bytes of a step, compared with the tensors of a prior and with the masks."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def config(**changes):
 
 
 def parameters(given):
-    """The numbers of a prior that a step multiplies by or adds, all of them read: matrices and vectors apart."""
+    """Count the parameters of a prior that a step reads, as matrices and vectors."""
     prior = Prior(given)
     used = {name: one for name, one in prior.transformer.named_parameters() if ".kv." not in name}
     matrices = sum(one.numel() for one in used.values() if one.dim() == 2)

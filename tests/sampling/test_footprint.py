@@ -1,4 +1,4 @@
-"""What sampling takes of the memory, held against what it takes, and the most at a time that fits."""
+"""Estimated memory of sampling, compared with measurements, and the largest plan that fits."""
 
 import os
 import subprocess
@@ -98,7 +98,7 @@ def memory(key):
 with torch.device("meta"):
     prior = Prior(config)
 before = memory("VmRSS")
-open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+open("/proc/self/clear_refs", "w").write("5")  # resets the peak
 state = prior.state_dict()
 tensors = {{key: torch.empty(one.shape, dtype=number).normal_(std=0.02) for key, one in state.items()}}
 prior.load_state_dict(tensors, assign=True)

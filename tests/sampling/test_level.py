@@ -1,4 +1,4 @@
-"""A level, window by window: what the prior sees, what comes out, and that no split into runs changes it."""
+"""Sampling of a level: the prior's inputs, the codes, and their independence of interruptions."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ SEED = 11
 
 
 def make_prior(level):
-    """A small prior with weights that make its choices differ from place to place."""
+    """Return a small prior whose distributions differ from position to position."""
     top = level is Level.TOP
     config = PriorConfig(
         level=level,
@@ -45,7 +45,7 @@ def make_prior(level):
     torch.manual_seed(level)
     prior = Prior(config).eval().requires_grad_(False)
     for parameter in prior.artist_genre.parameters():
-        parameter.mul_(20)  # it has one place in the window to be heard from
+        parameter.mul_(20)  # it is one position of the window only
     return prior
 
 
@@ -84,7 +84,7 @@ def fill_all(job, codes, on_progress=lambda done: None):
 
 
 def sampled_slowly(job, codes):
-    """The same level with neither cache nor batch: a whole forward pass for every code of every sample."""
+    """Sample the same level without cache and batch: a forward pass for every code of every sample."""
     config = job.prior.config
     rows = []
     for sample in range(codes.samples):
@@ -192,7 +192,7 @@ def test_the_prior_is_called_with_the_planned_windows_and_their_upper_codes(leve
         return conditioning(labels, upper)
 
     def watch_prefill(codes, *rest, **options):
-        seen[-1]["known"] = codes
+        seen[-1]["prefix"] = codes
         return prefill(codes, *rest, **options)
 
     def watch_step(code, position, *rest):
@@ -209,7 +209,7 @@ def test_the_prior_is_called_with_the_planned_windows_and_their_upper_codes(leve
     for number, (window, one) in enumerate(zip(plan, seen, strict=True), 1):
         assert one["offset"] == window.start * prior.config.hop
         assert one["length"] == CONTEXT * prior.config.hop
-        assert np.array_equal(one["known"], array[:, window.start : window.start + window.prefix])
+        assert np.array_equal(one["prefix"], array[:, window.start : window.start + window.prefix])
         if level is not Level.TOP:
             upper = job.upper[:, window.start // RATIO : (window.start + CONTEXT) // RATIO]
             assert np.array_equal(one["upper"], upper)
@@ -225,18 +225,18 @@ def test_a_short_last_window_is_conditioned_on_fewer_upper_codes():
 
 
 def test_progress_is_reported_up_to_the_end_of_every_window():
-    told = []
-    fill_all(make_job(Level.TOP, 20), make_codes(Level.TOP, 3), told.append)
-    assert told == sorted(set(told))
-    assert told[0] == 4
-    assert {16, 20} <= set(told)
+    reports = []
+    fill_all(make_job(Level.TOP, 20), make_codes(Level.TOP, 3), reports.append)
+    assert reports == sorted(set(reports))
+    assert reports[0] == 4
+    assert {16, 20} <= set(reports)
 
 
 def test_progress_is_reported_for_every_code_of_a_slow_decoder(monkeypatch):
     monkeypatch.setattr("jukectl.sampling.level.REPORT_INTERVAL", 0.0)
-    told = []
-    fill_all(make_job(Level.TOP, 20), make_codes(Level.TOP, 3), told.append)
-    assert told == list(range(4, 21))
+    reports = []
+    fill_all(make_job(Level.TOP, 20), make_codes(Level.TOP, 3), reports.append)
+    assert reports == list(range(4, 21))
 
 
 @pytest.mark.parametrize(("advance", "starts"), [(0.25, [0, 4, 8, 12, 16]), (0.5, [0, 8, 16]), (1.0, [0, 16])])

@@ -1,4 +1,4 @@
-"""The plain way to decode makes the same codes as the eager one: a comparison of speed is one of equals."""
+"""The naive decoder samples the same codes as the eager one, so that their speeds can be compared."""
 
 import pytest
 import torch
@@ -48,16 +48,16 @@ def prior(**changes):
     return made
 
 
-@pytest.mark.parametrize("known", [0, 3, 11])
+@pytest.mark.parametrize("prefix", [0, 3, 11])
 @pytest.mark.parametrize("case", CASES)
-def test_the_naive_decoder_samples_the_codes_of_the_eager_one(case, known):
+def test_the_naive_decoder_samples_the_codes_of_the_eager_one(case, prefix):
     model, settings = prior(**CASES[case]), LevelSampling(temperature=0.9, top_k=12)
-    told = conditioning(model, 2)
-    codes = torch.randint(20, (2, known), generator=torch.Generator().manual_seed(3))
-    uniform = torch.rand(2, 24 - known, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    window = conditioning(model, 2)
+    codes = torch.randint(20, (2, prefix), generator=torch.Generator().manual_seed(3))
+    uniform = torch.rand(2, 24 - prefix, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     made = []
     for decoder in (NaiveDecoder(model, settings), EagerDecoder(model, 2, settings)):
-        decoder.begin(codes, told)
+        decoder.begin(codes, window)
         made.append(torch.cat([decoder.decode(uniform[:, :5]), decoder.decode(uniform[:, 5:])], dim=1))
     assert torch.equal(*made)
     assert len(made[0].unique()) > 3

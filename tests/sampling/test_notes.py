@@ -1,4 +1,4 @@
-"""Notes on the way to a level: each window is told its own, by every decoder, and against none with guidance."""
+"""Sampling conditioned on notes: per window, with every decoder, and with guidance."""
 
 from dataclasses import replace
 
@@ -86,7 +86,7 @@ def made(job, done=0, samples=2):
 
 
 def plainly(guidance=1.0):
-    """One sample by whole passes of the model: a window's roll is the song's, from its first code on."""
+    """Sample without a cache: the roll of a window is that of the song from the window's first code on."""
     row: list[int] = []
     numbers = uniforms(5, Level.TOP, 0, 0, TOTAL)
     for window in plan_windows(TOTAL, context=CONTEXT, advance=CONTEXT // 2, done=0, ratio=1):
@@ -113,7 +113,7 @@ def test_guidance_compares_notes_with_none():
 
 
 def test_codes_before_the_lookahead_of_notes_are_as_without_them():
-    """The conditioner reaches 5 codes to either side, and nothing is told before code 4."""
+    """The conditioner reaches 5 codes to either side, and the first note starts at code 4."""
     late = CoveredNotes(TUNE.moved(25 / RATE), 25 / RATE, 40 / RATE)
     with_notes, without = made(job(notes=late)), made(job(notes=None))
     assert np.array_equal(with_notes[:, :25], without[:, :25])
@@ -155,11 +155,11 @@ def test_the_compiled_step_samples_the_same_codes_with_notes():
 
 
 def test_the_static_step_samples_the_same_codes_with_notes():
-    told, codes = conditioning(), torch.arange(2 * CONTEXT).view(2, CONTEXT) * 5 % 24
+    conditioned, codes = conditioning(), torch.arange(2 * CONTEXT).view(2, CONTEXT) * 5 % 24
     cache, static = PRIOR.new_cache(2), StaticStep(PRIOR, 2)
-    pairs = [(PRIOR.prefill(codes[:, :3], told, cache), static.begin(codes[:, :3], told))]
+    pairs = [(PRIOR.prefill(codes[:, :3], conditioned, cache), static.begin(codes[:, :3], conditioned))]
     for place in range(4, CONTEXT):
-        one = PRIOR.step(codes[:, place - 1], place, told, cache)
+        one = PRIOR.step(codes[:, place - 1], place, conditioned, cache)
         pairs.append((one, static(codes[:, place - 1], torch.tensor([place]))))
     for one, other in pairs:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

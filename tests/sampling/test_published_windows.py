@@ -1,6 +1,6 @@
-"""How the published models are sampled over several windows: each statement of theirs that is about windows is a test.
+"""Sampling of the published models over several windows: a test for each published rule about windows.
 
-What is right is said here once more, in small formulas and loops that share nothing with the code.
+The rules are stated here independently, in small formulas and loops that share nothing with the code.
 """
 
 from dataclasses import replace
@@ -36,7 +36,7 @@ CODEC = VQVAEConfig()
 
 
 def top_of(context, low, high):
-    """The published top prior of that context as far as its times go."""
+    """Return a top prior with the published context and times."""
     timing = TimingConfig(min_seconds=low, max_seconds=high)
     return PriorConfig(level=Level.TOP, context=context, width=8, depth=1, heads=1, blocks=64, hop=128, timing=timing)
 
@@ -95,7 +95,7 @@ def test_the_fraction_is_rounded_down(context, parts):
 
 
 def original(asked, context, hop, have):
-    """What the published sampler does for `asked` codes of which `have` are there: (start, prefix, new) a call."""
+    """Return the calls (start, prefix, new) of the published sampler for `asked` codes of which `have` exist."""
     calls = []
     starts = []
     start = 0
@@ -167,7 +167,7 @@ def test_a_short_window_is_conditioned_on_upper_codes_of_a_whole_context():
 
 
 def in_torch(count, characters, total, offset, length):
-    """The published rule on the label vector's own numbers: tensors of one whole number each, so float32 in between."""
+    """Apply the published rule to the label vector: tensors of one integer each, so float32 in between."""
     if count < characters:
         return [PADDING] * (characters - count) + list(range(count))
     total, offset, length = (torch.tensor(value, dtype=torch.int64) for value in (total, offset, length))
@@ -179,7 +179,7 @@ def in_torch(count, characters, total, offset, length):
 def places(count, characters, total, offset, length):
     text = np.arange(count) + 1
     window = lyric_window(text, characters, total_length=total, offset=offset, sample_length=length)
-    assert np.array_equal(window.ids, window.places + 1)  # 0 where there is none
+    assert np.array_equal(window.ids, window.places + 1)  # 0 for padding
     return list(window.places)
 
 
@@ -292,8 +292,8 @@ def begun(prior, frames=0):
     return Codes(level=level, array=array, prompt=frames, hop=hop, sample_rate=1_000, codebook_size=SIZE, vqvae="x")
 
 
-def told(job, codes):
-    """The labels that each window is told, as rows of numbers: (windows, samples, numbers)."""
+def labels_of(job, codes):
+    """Return the labels of each window as rows of numbers: (windows, samples, numbers)."""
     seen, conditioning = [], job.prior.conditioning
 
     def on_progress(labels, upper=None):
@@ -310,9 +310,9 @@ def told(job, codes):
 
 @pytest.mark.parametrize(("total", "have"), [(40, 0), (43, 0), (43, 21), (9, 0), (9, 5)])
 def test_a_window_is_conditioned_on_length_offset_labels_and_its_lyrics(total, have):
-    """Counted from the first code of the sample, prompt included; a short window is told as a whole one."""
+    """Offsets count from the first code, prompt included; a short window has the length of a whole one."""
     job = make_job(make_prior(), total)
-    seen, _ = told(job, begun(job.prior, have))
+    seen, _ = labels_of(job, begun(job.prior, have))
     starts = [start for start, *_ in planned(total, CONTEXT, CONTEXT // 4, have)]
     for start, rows in zip(starts, seen, strict=True):
         window = in_torch(len(LYRICS), CHARACTERS, 20_000, start * 128, CONTEXT * 128)
@@ -322,16 +322,16 @@ def test_a_window_is_conditioned_on_length_offset_labels_and_its_lyrics(total, h
 
 def test_a_model_with_lyrics_is_conditioned_on_zeros_without_a_text():
     job = make_job(make_prior(), 9, lyrics=())
-    [rows], _ = told(job, begun(job.prior))
+    [rows], _ = labels_of(job, begun(job.prior))
     assert rows[0][7:] == [0] * CHARACTERS
 
 
 def test_upsamplers_ignore_lyrics_and_the_length_of_the_song():
     job = make_job(make_prior(Level.MIDDLE), 40)
-    seen, codes = told(job, begun(job.prior))
+    seen, codes = labels_of(job, begun(job.prior))
     assert {len(row) for rows in seen for row in rows} == {4 + 3}
     other = make_job(job.prior, 40, song_samples=777)
-    assert np.array_equal(told(other, begun(job.prior))[1], codes)
+    assert np.array_equal(labels_of(other, begun(job.prior))[1], codes)
 
 
 # Artist and genres
@@ -387,7 +387,7 @@ def test_no_window_is_conditioned_to_end_after_the_maximum_length(config):
 @pytest.mark.parametrize("config", [ONE_B, FIVE_B])
 def test_the_last_window_must_start_before_the_end_of_the_song(config):
     total = config.context + 5_000
-    begins = 5_000 * 128 / RATE + 30  # seconds, at a length that they know
+    begins = 5_000 * 128 / RATE + 30  # seconds, within the published range
     total += round(30 * RATE / 128)
     check_length(begins + 0.01, config, total)
     check_length(begins + config.window_samples / RATE, config, total)
@@ -408,11 +408,11 @@ def test_beyond_the_end_of_the_song_the_relative_position_is_clamped_to_1():
 
 
 def test_a_lyric_token_sampled_for_a_code_is_code_0_for_later_windows():
-    """Every window begins anew with its prefix, at position 0; nothing is hidden from the head that both share."""
+    """Every window restarts with its prefix at position 0; nothing masks the head that both vocabularies share."""
     prior = make_prior()
     job = make_job(prior, 43, sampling=LevelSampling(temperature=2.0, advance=0.25))
     numbers = uniforms(3, Level.TOP, 0, 0, 43)
-    found = told(job, begun(prior, 5))[1][0]
+    found = labels_of(job, begun(prior, 5))[1][0]
 
     row, drawn = begun(prior, 5).array[0].tolist(), 0
     for start, prefix, new in original(43, CONTEXT, CONTEXT // 4, 5):

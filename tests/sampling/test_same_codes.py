@@ -1,4 +1,4 @@
-"""The compiled step and torch draw the same 10,000 codes of the embedded model, but where rounding decides."""
+"""The compiled step and torch sample the same 10,000 codes of the embedded model, up to rounding."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_compiled_step_and_torch_agree_on_ten_thousand_codes_up_to_rounding(leve
     eager = EagerDecoder(prior, 1, settings)
     native = NativeDecoder(prior, 1, settings, Precision.FP32)
     torch.manual_seed(0)
-    known, others = torch.randint(0, config.codebook_size, (1, 24)), 0
+    prefix, others = torch.randint(0, config.codebook_size, (1, 24)), 0
     for window in range(WINDOWS):
         labels = LabelBatch.repeat(
             1,
@@ -40,7 +40,7 @@ def test_compiled_step_and_torch_agree_on_ten_thousand_codes_up_to_rounding(leve
         conditioning = prior.conditioning(labels, upper)
         uniform = torch.rand(1, CODES, dtype=torch.float64)
         for decoder in (eager, native):
-            decoder.begin(known, conditioning)
+            decoder.begin(prefix, conditioning)
         made = 0
         while made < CODES:
             one, other = (decoder.decode(uniform[:, made : made + 1]) for decoder in (eager, native))
@@ -52,5 +52,5 @@ def test_compiled_step_and_torch_agree_on_ten_thousand_codes_up_to_rounding(leve
                 assert (edges - uniform[0, made]).abs().max() < ROUNDING
                 native._last = torch.tensor([int(one)])
             made += 1
-        known = torch.randint(0, config.codebook_size, (1, 24))
+        prefix = torch.randint(0, config.codebook_size, (1, 24))
     assert others <= 5

@@ -1,4 +1,4 @@
-"""Labels and settings that change within a level: to the code, in one run or many, whole or in spans; and guidance."""
+"""Labels and settings that change within a level, resumed or not, with and without spans; and guidance."""
 
 from dataclasses import replace
 
@@ -24,11 +24,11 @@ from jukectl.sampling.windows import Window
 CONTEXT = 16
 RATIO = 4
 SIZE = 24  # codes in the codebook
-CHANCE = LevelSampling(temperature=1.0, advance=0.5)
+SAMPLING = LevelSampling(temperature=1.0, advance=0.5)
 
 
 def make_prior(level, **changes):
-    """A small prior to which artist and genre matter a lot."""
+    """Return a small prior that depends strongly on artist and genre."""
     top = level is Level.TOP
     config = PriorConfig(
         level=level,
@@ -52,22 +52,22 @@ def make_prior(level, **changes):
     prior = Prior(config).eval().requires_grad_(False)
     for parameter in prior.artist_genre.parameters():
         parameter.mul_(30)
-    for block in prior.transformer.blocks:  # labels have one place in the window to be heard from, by attention
+    for block in prior.transformer.blocks:  # labels are at one position of the window, seen through attention
         block.attention.out.weight.mul_(8)
     return prior
 
 
 PRIORS = {level: make_prior(level) for level in (Level.TOP, Level.MIDDLE)}
 
-FIRST = Segment(artist=Mixture.of(1), genres=Mixture.of(1, 3), sampling=CHANCE)
-OTHER = Segment(start=20, artist=Mixture.of(2), genres=Mixture.of(2), sampling=CHANCE)
+FIRST = Segment(artist=Mixture.of(1), genres=Mixture.of(1, 3), sampling=SAMPLING)
+OTHER = Segment(start=20, artist=Mixture.of(2), genres=Mixture.of(2), sampling=SAMPLING)
 MIXED = Segment(
     start=28,
     artist=Mixture((1, 2), (0.7, 0.3)),
     genres=Mixture((1, 2, 3), (1.0, -0.5, 0.5)),
-    sampling=replace(CHANCE, temperature=0.7, top_k=9),
+    sampling=replace(SAMPLING, temperature=0.7, top_k=9),
 )
-STRONG = Segment(start=32, artist=Mixture.of(3), genres=Mixture.of(1), sampling=replace(CHANCE, guidance=2.5))
+STRONG = Segment(start=32, artist=Mixture.of(3), genres=Mixture.of(1), sampling=replace(SAMPLING, guidance=2.5))
 SEGMENTS = (FIRST, OTHER, MIXED, STRONG)
 
 
@@ -98,10 +98,10 @@ def fill_all(job, codes, batch=None):
     return [codes, *fill(job, codes, lambda done: None, batch)][-1].array
 
 
-def drawn_slowly(job, sample, window, known, numbers):
-    """The codes that a window adds, with neither cache nor batch: whole forward passes for every code of it."""
+def sampled_slowly(job, sample, window, prefix, numbers):
+    """Sample the codes of a window without cache and batch: a forward pass for every code."""
     config = job.prior.config
-    row = list(known)
+    row = list(prefix)
     upper = None
     if job.upper is not None:
         upper = job.upper[sample, window.start // RATIO : (window.start + CONTEXT) // RATIO].astype(np.int64)
@@ -118,7 +118,7 @@ def drawn_slowly(job, sample, window, known, numbers):
             offset=torch.tensor([job.conditioning.start_samples + window.start * config.hop]),
             sample_length=torch.tensor([CONTEXT * config.hop]),
         )
-        nobody = replace(
+        unlabelled = replace(
             labels,
             artist=torch.tensor([0]),
             genres=torch.tensor([[0, -1]]),
@@ -126,23 +126,23 @@ def drawn_slowly(job, sample, window, known, numbers):
             genre_weights=None,
         )
         seen = torch.tensor([[*map(int, row), 0]])  # the last one is not looked at
-        told, untold = (job.prior(seen, one, upper)[0, -1:] for one in (labels, nobody))
+        conditional, unconditional = (job.prior(seen, one, upper)[0, -1:] for one in (labels, unlabelled))
         settings = segment.sampling
-        logits = told * settings.guidance + untold * (1 - settings.guidance)
+        logits = conditional * settings.guidance + unconditional * (1 - settings.guidance)
         number = torch.tensor([numbers[place]])
         code = draw(logits, number, temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p)
         row.append(int(code))
     return row
 
 
-def sampled_slowly(job, codes):
+def sampled_level(job, codes):
     rows = []
     for sample in range(codes.samples):
         row = list(codes.array[sample])
         numbers = uniforms(job.seed, job.level, sample, 0, job.total)
         for window in job.windows(codes.done):
             assert job.conditioning.segment_at(window.stop - 1) is job.conditioning.segment_at(len(row))
-            row[window.start :] = drawn_slowly(job, sample, window, row[window.start :], numbers)
+            row[window.start :] = sampled_slowly(job, sample, window, row[window.start :], numbers)
         rows.append(row)
     return np.array(rows)
 
@@ -151,7 +151,7 @@ def sampled_slowly(job, codes):
 @pytest.mark.parametrize("done", [0, 22, 37])
 def test_codes_follow_labels_and_settings_of_their_segment(level, done):
     job, codes = make_job(level), make_codes(level, done)
-    assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
+    assert np.array_equal(fill_all(job, codes), sampled_level(job, codes))
 
 
 @pytest.mark.parametrize("level", PRIORS)
@@ -176,7 +176,9 @@ def test_a_run_resumed_at_a_change_has_the_same_codes():
 
 def test_one_segment_equals_plain_labels():
     job = make_job(segments=(FIRST,))
-    plain = level_job(prior=job.prior, total=44, seed=11, sampling=CHANCE, song_samples=20_000, artist=1, genres=(1, 3))
+    plain = level_job(
+        prior=job.prior, total=44, seed=11, sampling=SAMPLING, song_samples=20_000, artist=1, genres=(1, 3)
+    )
     assert np.array_equal(fill_all(job, make_codes()), fill_all(plain, make_codes()))
 
 
@@ -201,7 +203,7 @@ def spanned(job, codes, made=None):
 
 
 def in_spans(total=100, **changes):
-    settings = replace(CHANCE, parallel=4)
+    settings = replace(SAMPLING, parallel=4)
     segments = tuple(
         replace(one, start=start, sampling=replace(one.sampling, parallel=4))
         for one, start in zip(SEGMENTS, (0, 20, 44, 60), strict=True)
@@ -224,8 +226,8 @@ def test_spans_follow_labels_and_settings_of_their_segments():
                 for end in (*ends, whole.stop):
                     begin = max(row, default=whole.start + whole.prefix - 1) + 1
                     window = replace(whole, prefix=begin - whole.start, stop=end)
-                    known = [row[place] for place in range(window.start, begin)]
-                    drawn = drawn_slowly(job, sample, window, known, numbers)
+                    prefix = [row[place] for place in range(window.start, begin)]
+                    drawn = sampled_slowly(job, sample, window, prefix, numbers)
                     row |= dict(enumerate(drawn, window.start))
             assert made[sample, start:stop].tolist() == [row[place] for place in range(start, stop)]
 
@@ -240,7 +242,7 @@ def test_spans_with_segments_resumed_after_any_round_have_the_same_codes():
 def test_codes_depend_on_the_offset_of_the_piece_in_its_song():
     job = make_job(segments=(FIRST,), start_samples=9_000)
     codes = make_codes()
-    assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
+    assert np.array_equal(fill_all(job, codes), sampled_level(job, codes))
     assert not np.array_equal(fill_all(job, codes), fill_all(make_job(segments=(FIRST,)), codes))
 
 
@@ -264,9 +266,9 @@ def test_the_lyrics_of_a_window_move_with_their_shift():
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 2.0])
 def test_guidance_extrapolates_from_unconditional_to_conditional_logits(strength):
-    told, untold = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(0))
-    weighed = guided(torch.cat([told, untold]), strength)
-    assert torch.allclose(weighed, strength * told + (1 - strength) * untold, atol=1e-6)
+    conditional, unconditional = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(0))
+    extrapolated = guided(torch.cat([conditional, unconditional]), strength)
+    assert torch.allclose(extrapolated, strength * conditional + (1 - strength) * unconditional, atol=1e-6)
 
 
 def test_guidance_of_1_returns_the_logits():

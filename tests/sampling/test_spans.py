@@ -1,4 +1,4 @@
-"""Spans of a level: they cover it, and each of their codes is made at its place, from what and by what it should be."""
+"""Spans of a level: coverage, windows, and codes compared with sampling each span alone."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ SIZE = 24  # codes in the codebook
 
 @st.composite
 def levels(draw):
-    """What may be cut into spans: lengths as `plan_spans` takes them."""
+    """Draw arguments of `plan_spans`."""
     ratio = draw(st.sampled_from([1, 2, 4]))
     context = ratio * draw(st.integers(1, 12))
     total = ratio * draw(st.integers(0, 200))
@@ -73,11 +73,11 @@ def test_rounds_fill_every_row_from_warm_up_to_end_without_a_gap(level):
 def test_windows_of_a_round_have_one_shape_except_in_the_first_span(level):
     if spans := plan_spans(**level):
         rounds = [[(window.prefix, window.new) for window in windows] for windows in spans.rounds()]
-        lead_in = rounds.pop(0) if spans.warmup else [(0, 0)]
-        assert len(set(lead_in[1:])) <= 1
+        warm_up = rounds.pop(0) if spans.warmup else [(0, 0)]
+        assert len(set(warm_up[1:])) <= 1
         assert all(len(set(shapes)) == 1 for shapes in rounds)
         if level["prefix"] == 0:
-            assert len(set(lead_in)) == 1
+            assert len(set(warm_up)) == 1
 
 
 @given(levels(), st.data())
@@ -140,8 +140,8 @@ def rounds_of(job, codes, batch=None, on_progress=lambda done: None, on_reduced=
     return list(fill_spans(job, codes, spans, no_spans_yet(spans, codes, "k"), on_progress, batch, on_reduced))
 
 
-def made_slowly(job, codes):
-    """The same level with neither cache nor batch: each span for itself, a whole forward pass for every code."""
+def sampled_slowly(job, codes):
+    """Sample the same level without cache and batch: each span alone, a forward pass for every code."""
     spans = job.spans(codes.done)
     result = np.zeros((codes.samples, job.total), dtype=np.int64)
     for sample in range(codes.samples):
@@ -177,7 +177,7 @@ def labels(job, window):
 def test_span_codes_equal_sampling_each_span_alone(total, done, parallel):
     job, codes = make_job(total, parallel=parallel), make_codes(done)
     assert len(job.spans(done).starts) == parallel
-    assert np.array_equal(rounds_of(job, codes)[-1][0].array, made_slowly(job, codes))
+    assert np.array_equal(rounds_of(job, codes)[-1][0].array, sampled_slowly(job, codes))
 
 
 @pytest.mark.parametrize("done", [0, 5, 30])
@@ -198,15 +198,15 @@ def test_span_codes_are_independent_of_the_batch_size(rows):
 
 
 def test_contiguous_codes_of_spans_grow_and_never_change():
-    told = []
-    grown = [codes for codes, _ in rounds_of(make_job(), make_codes(5), on_progress=told.append)]
+    reports = []
+    grown = [codes for codes, _ in rounds_of(make_job(), make_codes(5), on_progress=reports.append)]
     assert [codes.done for codes in grown] == sorted({codes.done for codes in grown})
     assert grown[-1].done == 100
     for codes in grown:
         assert np.array_equal(codes.array, grown[-1].array[:, : codes.done])
-    assert told == sorted(told)
-    assert told[0] < 20
-    assert told[-1] == 100
+    assert reports == sorted(reports)
+    assert reports[0] < 20
+    assert reports[-1] == 100
 
 
 def test_spans_resumed_after_any_round_have_the_same_codes(tmp_path):
@@ -223,7 +223,7 @@ def test_spans_resumed_after_any_round_have_the_same_codes(tmp_path):
 
 
 def test_running_out_of_memory_in_spans_halves_the_rows_and_keeps_the_codes(monkeypatch):
-    job, codes, less = make_job(), make_codes(5), []
+    job, codes, reduced = make_job(), make_codes(5), []
     whole = rounds_of(job, codes)[-1][0].array
     conditioning = Prior.conditioning
 
@@ -233,8 +233,8 @@ def test_running_out_of_memory_in_spans_halves_the_rows_and_keeps_the_codes(monk
         return conditioning(self, labels, upper)
 
     monkeypatch.setattr(Prior, "conditioning", cramped)
-    assert np.array_equal(rounds_of(job, codes, on_reduced=less.append)[-1][0].array, whole)
-    assert less == [BatchPlan(4), BatchPlan(2)]
+    assert np.array_equal(rounds_of(job, codes, on_reduced=reduced.append)[-1][0].array, whole)
+    assert reduced == [BatchPlan(4), BatchPlan(2)]
 
 
 def test_top_levels_single_spans_and_short_levels_have_no_spans():

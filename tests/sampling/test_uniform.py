@@ -1,4 +1,4 @@
-"""One uniform number as a function of (seed, level, sample, position)."""
+"""Uniform numbers as a function of (seed, level, sample, position)."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ MASK = 2**64 - 1
 
 
 def philox(counter, key):
-    """Philox4x64-10 in whole numbers, from the paper (Salmon et al. 2011, section 3.3 and table 2): four words."""
+    """Return four words of Philox4x64-10 in Python integers (Salmon et al. 2011, section 3.3 and table 2)."""
     a, b, c, d = counter
     k, m = key
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""Windows: where they start, what they see and add, and which upper codes go with them (shared/WINDOWS.md)."""
+"""Windows: their starts, prefixes and new codes, and the upper codes that condition them."""
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ def starts(total, context, advance):
 
 @st.composite
 def plans(draw):
-    """Arguments of plan_windows, with a ratio that every start keeps to."""
+    """Draw arguments of plan_windows, with starts at multiples of the ratio."""
     ratio = draw(st.sampled_from([1, 2, 4]))
     context = ratio * draw(st.integers(1, 24))
     advance = ratio * draw(st.integers(1, context // ratio))
@@ -82,7 +82,7 @@ def test_a_prompt_does_not_shift_the_window_starts():
 
 
 def reference(asked, context, hop, have):
-    """The loop of WINDOWS.md in its own words: (start, prefix, new) of each window the model is called for."""
+    """Return (start, prefix, new) of each window by the loop of the published sampler."""
     calls = []
     grid = []
     start = 0
@@ -113,7 +113,7 @@ def test_every_missing_code_is_added_once_within_one_context(arguments):
     for window in plan(total, context, advance, done, ratio):
         assert window.start >= 0
         assert window.prefix >= 0
-        assert window.start + window.prefix == there  # goes on exactly where the codes end
+        assert window.start + window.prefix == there  # starts exactly where the codes end
         assert window.new >= 1
         assert window.stop - window.start == min(context, total)
         there = window.stop

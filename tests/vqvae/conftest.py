@@ -1,4 +1,4 @@
-"""Small codecs in the shapes that are in use, with weights large enough for mistakes to show."""
+"""Small codecs in published shapes, with weights large enough to show mistakes."""
 
 import pytest
 import torch
@@ -44,17 +44,17 @@ def one_seed() -> None:
 
 @pytest.fixture(params=[PUBLISHED, MINI, LOG_MEL], ids=["published", "mini", "log-mel"])
 def config(request: pytest.FixtureRequest) -> VQVAEConfig:
-    """A shape that is in use, with tiny widths."""
+    """Return a published shape with tiny widths."""
     return request.param
 
 
 @pytest.fixture
 def vqvae(config: VQVAEConfig) -> VQVAE:
-    """A codec in which every layer and every vector has a say."""
+    """Return a codec in which every layer and every vector changes the output."""
     vqvae = VQVAE(config).eval()
     with torch.no_grad():
         for parameter in vqvae.parameters():
-            if not parameter.any():  # residual branches begin at zero
+            if not parameter.any():  # residual branches are initialized to zero
                 parameter.normal_(std=0.2)
         noise = torch.randn(2, 32 * config.hop(Level.TOP))
         for level in Level:

@@ -1,4 +1,4 @@
-"""Encoding and decoding in chunks: flat memory, and the result of the whole."""
+"""Encoding and decoding in chunks, compared with the whole."""
 
 import pytest
 import torch
@@ -66,12 +66,12 @@ def test_audio_below_one_code_has_no_codes_and_no_codes_have_no_audio(vqvae):
 
 
 def test_encoding_reports_its_progress(vqvae):
-    told = []
+    reports = []
     audio = music(vqvae.config, 0.3)
-    codes = chunks.encode(vqvae, audio, Level.MIDDLE, chunk_seconds=0.1, watch=told.append)
-    assert told == sorted(told)
-    assert len(told) > 2
-    assert told[-1] == codes.shape[1]
+    codes = chunks.encode(vqvae, audio, Level.MIDDLE, chunk_seconds=0.1, watch=reports.append)
+    assert reports == sorted(reports)
+    assert len(reports) > 2
+    assert reports[-1] == codes.shape[1]
 
 
 @levels

@@ -1,4 +1,4 @@
-"""The codebook: nearest vectors, moving averages, restarts."""
+"""Codebooks: nearest vectors, moving averages, restarts."""
 
 import copy
 import math
@@ -26,7 +26,7 @@ def codebook():
 
 
 def started(codebook, **options):
-    """A learner of this very codebook, with some usage of every vector behind it."""
+    """Return a learner of this codebook in which every vector has been used."""
     learner = CodebookLearner(codebook, **options)
     learner.counts.uniform_(2, 4, generator=generator(1))
     learner.sums.copy_(codebook.vectors * learner.counts[:, None])
@@ -35,7 +35,7 @@ def started(codebook, **options):
 
 
 def nearest(latents, vectors):
-    """By looking at every pair, in float64."""
+    """Find the nearest vectors from all distances in float64."""
     latents, vectors = latents.double().numpy(), vectors.double().numpy()
     return ((latents[:, :, None, :] - vectors) ** 2).sum(-1).argmin(-1)
 
@@ -53,7 +53,7 @@ def test_encoding_is_independent_of_the_batch_of_comparisons(codebook, monkeypat
 
 def test_autocast_does_not_change_the_nearest_vector():
     codebook = Codebook(256, WIDTH)
-    codebook.vectors.copy_(5 + 0.01 * torch.randn(256, WIDTH))  # nearer to each other than bfloat16 can tell
+    codebook.vectors.copy_(5 + 0.01 * torch.randn(256, WIDTH))  # closer together than bfloat16 resolves
     latents = 5 + 0.01 * torch.randn(2, 200, WIDTH)
     with torch.autocast("cpu", torch.bfloat16):
         codes = codebook.encode(latents)
@@ -117,7 +117,7 @@ def test_a_dead_vector_restarts_as_a_latent_of_the_batch_and_a_used_one_does_not
     alive = torch.ones(SIZE, dtype=torch.bool)
     alive[dead] = False
     assert torch.equal(codebook.vectors[alive], without.vectors[alive])
-    assert torch.all(learner.counts[dead] == codes.numel() / SIZE)  # it begins again with the mean usage
+    assert torch.all(learner.counts[dead] == codes.numel() / SIZE)  # a restarted vector has the mean usage
 
 
 def test_without_restarts_an_unused_vector_does_not_move(codebook):
@@ -181,7 +181,7 @@ def test_the_same_generator_gives_the_same_restarts(codebook):
 
 
 def clusters(step, far):
-    """Latents (1, 240, WIDTH) around 24 places that lie `far` from where the codebook began."""
+    """Return latents (1, 240, WIDTH) around 24 centres at a distance `far` from the initial codebook."""
     places = torch.randn(SIZE, WIDTH, generator=generator(9)) * 3 + far
     picks = torch.randint(SIZE, (240,), generator=generator(step))
     return (places[picks] + 0.1 * torch.randn(240, WIDTH, generator=generator(step + 1_000)))[None]
@@ -189,7 +189,7 @@ def clusters(step, far):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_restarts_bring_every_vector_into_use(seed):
-    """Latents that move away from the codebook, as they do in training: the nearest few vectors take them all."""
+    """Latents move away from the codebook, as in training: a few vectors become the nearest of all."""
     used = {}
     for threshold in (2.5, 0.0):  # an even codebook has 10 uses a vector and batch
         codebook = Codebook(SIZE, WIDTH)
@@ -212,7 +212,7 @@ def test_a_vector_counts_as_used_from_a_quarter_of_the_mean_usage(codebook):
 
 
 class Pair:
-    """One of two peers in threads of one process, who add up by a list that both can see."""
+    """One of two ranks as threads of one process, which reduce through a shared list."""
 
     world = 2
 

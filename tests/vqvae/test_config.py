@@ -1,4 +1,4 @@
-"""The shape of a VQ-VAE."""
+"""Configurations of a VQ-VAE."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The encoder and the decoder of a level: lengths, and how far they see."""
+"""Encoder and decoder of a level: lengths and receptive fields."""
 
 import math
 from dataclasses import replace
@@ -14,7 +14,7 @@ levels = pytest.mark.parametrize("level", Level)
 
 
 def all_paths_open(network):
-    """The network with positive weights, so that no ReLU hides a path; in float64, where the far ends are not lost."""
+    """Return the network with positive weights, so that no ReLU hides a path, in float64 for its far ends."""
     network.double()
     with torch.no_grad():
         for parameter in network.parameters():

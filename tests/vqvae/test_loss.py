@@ -1,4 +1,4 @@
-"""The terms of the codec's loss."""
+"""Terms of the codec's loss."""
 
 import numpy as np
 import pytest

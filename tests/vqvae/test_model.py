@@ -1,4 +1,4 @@
-"""The VQ-VAE: three autoencoders that do not know each other."""
+"""The VQ-VAE: three independent autoencoders."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How much audio goes through the codec at a time, by the memory there is."""
+"""Chunks of audio chosen by the available memory."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def memory(key):
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 before = memory("VmRSS")
-open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+open("/proc/self/clear_refs", "w").write("5")  # resets the peak
 vqvae = VQVAE(config, (level,)).requires_grad_(False)
 audio = torch.randn(1, round(2.5 * seconds * 16_000) // 128 * 128)
 codes = chunks.encode(vqvae, audio, level, chunk_seconds=seconds)
