@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from foreign_models import ENCODED, MERGED, STYLES, TOP, port_state, random_model, write_huggingface
+from pairs import pairs
 from safetensors.torch import save_file
 
 from jukectl.checkpoints.store import ModelFolder, holds_model
@@ -27,9 +28,7 @@ def same(model, folder):
     return True
 
 
-@pytest.mark.parametrize("kind", [BIN, SAFE])
-@pytest.mark.parametrize("shards", [1, 3])
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(("style", "shards", "kind"), pairs(STYLES, [1, 3], [BIN, SAFE]))
 def test_every_tensor_of_a_hugging_face_folder_is_read_unchanged(style, shards, kind, tmp_path):
     model = random_model(STYLES[style])
     folder = ModelFolder(write_huggingface(model, tmp_path / "port", kind, shards))

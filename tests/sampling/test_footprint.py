@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pairs import pairs
 
 from jukectl.codes.level import Level
 from jukectl.native.library import library
@@ -179,9 +180,7 @@ def test_larger_batch_plans_take_more_memory(name, row_by_row):
     assert totals[0][-1] < totals[0][0] or (row_by_row and library() is not None)
 
 
-@pytest.mark.parametrize("memory", [0.17, 0.2, 0.3, 0.5, 1.0, 3.0])
-@pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("row_by_row", [False, True])
+@pytest.mark.parametrize(("name", "memory", "row_by_row"), pairs(KINDS, [0.17, 0.2, 0.3, 0.5, 1.0, 3.0], [False, True]))
 def test_the_memory_plan_prefers_samples_and_then_larger_chunks(name, memory, row_by_row):
     footprint, room = Footprint(KINDS[name], "fp32", row_by_row=row_by_row), round(memory * GB)
     fitting = [

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from level_jobs import level_job
+from pairs import pairs
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
@@ -120,9 +121,7 @@ def test_level_codes_equal_sampling_without_cache_and_batch(level, total, done):
     assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
 
 
-@pytest.mark.parametrize("level", Level)
-@pytest.mark.parametrize("total", [12, 16, 40])
-@pytest.mark.parametrize("prompt", [0, 4, 10, 15, 16, 30])
+@pytest.mark.parametrize(("level", "total", "prompt"), pairs(Level, [12, 16, 40], [0, 4, 10, 15, 16, 30]))
 def test_existing_codes_are_never_sampled_again(level, total, prompt):
     codes = make_codes(level, prompt, prompt=prompt)
     job = make_job(level, total)
