@@ -1,5 +1,8 @@
 """Songs whose lower levels are made in spans: stopped and resumed, told and planned."""
 
+import hashlib
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from events import is_saved_window
@@ -7,10 +10,14 @@ from events import is_saved_window
 from jukectl.api import Request, continue_, resume, sample, upsample
 from jukectl.codes.archive import SpanCodes
 from jukectl.codes.level import Level
+from jukectl.codes.recipe import LevelSampling
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers
 from jukectl.inspect.info import describe_path
+from jukectl.prior.labels import Segment
+from jukectl.prior.mixture import Mixture
 from jukectl.progress import LevelProgress, Remark, WarningsOnly
+from jukectl.render import level as module
 
 PARALLEL = {"parallel": {Level.MIDDLE: 3, Level.BOTTOM: 3}}
 BELOW = (Level.MIDDLE, Level.BOTTOM)
@@ -199,3 +206,30 @@ def test_no_spans_or_half_a_span_are_refused(want):
     for number in (0, 1.5):
         with pytest.raises(BadInput, match="--parallel is how many spans"):
             want(settings={"parallel": {Level.BOTTOM: number}})
+
+
+def test_the_key_of_unfinished_spans_is_that_of_earlier_versions():
+    sampling = LevelSampling(parallel=3)
+    segment = Segment(artist=Mixture.of(1), genres=Mixture.of(2, 3), sampling=sampling)
+    song = SimpleNamespace(
+        segments=(segment,), song_samples=20_000, start_samples=0, lyrics=SimpleNamespace(ids=(4, 5), onsets=None)
+    )
+    job = SimpleNamespace(
+        level=Level.MIDDLE,
+        seed=7,
+        total=40,
+        sampling=sampling,
+        upper=None,
+        conditioning=song,
+        streams=(),
+        stream_offset=0,
+    )
+    recipe = SimpleNamespace(adapters=(), model=SimpleNamespace(fingerprints={"middle": "c0de"}))
+    settings = "LevelSampling(temperature=1.0, top_k=0, top_p=1.0, advance=0.5, parallel=3, guidance=1.0)"
+    section = (
+        "Section(start=0, artist=Mixture(ids=(1,), weights=(1.0,)), genres=Mixture(ids=(2, 3), weights=(1.0, 1.0)), "
+        f"sampling={settings}, lyrics_shift=0)"
+    )
+    text = f"(7, 40, {settings}, 'd1g', '', [], (({section},), 20000, 0, ((4, 5),)), 'c0de')"
+    key = module._key(recipe, job, SimpleNamespace(digest=lambda: "d1g"))
+    assert key == hashlib.sha256(text.encode()).hexdigest()
