@@ -12,9 +12,9 @@ import soxr
 from packages import KENTA_CHO, NAEV, OPENCLONK, SECTOID, Package, unpack
 from rendering import SAMPLE_RATE, levelled, tilted
 from songs import HELD_OUT, Tags, random_of, save_song, share
-from tracking import track_beats
 
 from jukectl.midi.beats import SUFFIX, BeatGrid
+from jukectl.midi.tracking import track_beats
 
 RECORDINGS = ("naev", "sectoid", "kenta-cho", "k-pone")
 SHORTEST = 15.0  # seconds: shorter files are sounds of the games

@@ -18,7 +18,6 @@ MODULES = (
     "fonts",
     "rendering",
     "scores",
-    "tracking",
     "recordings",
     "wad",
     "credits",
@@ -328,23 +327,6 @@ def test_performances_depend_on_the_name_alone_and_stay_in_range(mini):
     assert all(0.85 <= one.speed <= 1.2 for one in all_ways)
     drums = [task for task in many_tasks(mini) if task.score.collection == "groove"]
     assert {mini.scores.performance(task, whole).transpose for task in drums} == {0}
-
-
-def test_the_beats_of_clicks_are_found_and_those_of_noise_are_not(mini):
-    rate, random = 22_050, np.random.default_rng(0)
-    wave = random.normal(0, 1e-3, rate * 40).astype(np.float32)
-    for number in range(76):
-        place = round((0.3 + number * 60 / 117) * rate)
-        burst = np.exp(-np.arange(3_000) / 600) * random.normal(0, 0.3, 3_000)
-        if number % 4 == 2:
-            burst += np.sin(np.arange(3_000) * 0.02) * np.exp(-np.arange(3_000) / 900)
-        wave[place : place + 3_000] += burst.astype(np.float32)[: len(wave) - place]
-    grid = mini.tracking.track_beats(wave, rate)
-    assert grid.tempo == pytest.approx(117, abs=0.2)
-    late = (grid.beats - 0.3) * 117 / 60
-    assert np.abs(late - np.round(late)).max() < 0.04
-    assert round(late[grid.first_downbeat]) % 4 == 2
-    assert mini.tracking.track_beats(random.normal(0, 0.1, rate * 40).astype(np.float32), rate) is None
 
 
 def test_titles_are_read_off_file_names(mini):

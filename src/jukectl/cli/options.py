@@ -118,6 +118,22 @@ MidiAt = Annotated[
     float,
     option("--midi-at", "SECONDS", "Time in the new music at which the notes begin; -2 skips the first 2 s."),
 ]
+Tempo = Annotated[
+    float | None,
+    typer.Option(
+        "--tempo",
+        metavar="BPM",
+        help="Beats a minute of the new music, for models trained with beats.",
+        show_default="the recording's, or free",
+    ),
+]
+Meter = Annotated[
+    str | None,
+    typer.Option(
+        "--meter", metavar="N/N", help="Time signature, such as 3/4 or 6/8.", show_default="4/4, if there is a tempo"
+    ),
+]
+NoBeat = Annotated[bool, flag("--no-beat", "Do not follow the recording's beat.")]
 Schedule = Annotated[
     Path | None,
     option(
@@ -238,6 +254,9 @@ class SamplingOptions:
     lyrics: Lyrics = None
     midi: Midi = None
     midi_at: MidiAt = 0.0
+    tempo: Tempo = None
+    meter: Meter = None
+    no_beat: NoBeat = False
     schedule: Schedule = None
     model: Model = None
     adapter: Adapter = None
@@ -279,6 +298,9 @@ class SamplingOptions:
             lyrics=None if self.lyrics is None else Lyrics.read(self.lyrics),
             midi=self.midi,
             midi_at=self.midi_at,
+            tempo=self.tempo,
+            meter=self.meter,
+            no_beat=self.no_beat,
             seconds_of_midi=self.seconds is None and self.midi is not None,
             seconds=20.0 if self.seconds is None else self.seconds,
             song_seconds=self.song_seconds,
@@ -311,7 +333,19 @@ class SamplingOptions:
 
 
 PANELS = {
-    "Style": ("artist", "genre", "lyrics", "midi", "midi_at", "schedule", "model", "adapter"),
+    "Style": (
+        "artist",
+        "genre",
+        "lyrics",
+        "midi",
+        "midi_at",
+        "tempo",
+        "meter",
+        "no_beat",
+        "schedule",
+        "model",
+        "adapter",
+    ),
     "Length": ("seconds", "prompt_seconds", "start", "song_seconds", "start_at", "ending"),
     "Sampling": (*("samples", "seed", "levels", "temperature", "guidance", "top_p", "top_k", "advance", "parallel"),),
     "Files": ("preview", "plots", "loudness", "fade", "overwrite", "force"),

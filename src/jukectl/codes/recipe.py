@@ -8,6 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, get_args
 
+from jukectl.codes.beat import Beat
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.schedule import KEYS as CHANGE_KEYS
 from jukectl.codes.schedule import Change, in_order
@@ -183,6 +184,8 @@ class Recipe:
     labels: Labels = field(default_factory=Labels)
     prompt: Prompt | None = None
     midi: Score | None = None  # the notes that the top level is told
+    beat: Beat | None = None  # that the top level is conditioned on; None: the model is free
+    beat_off: bool = False  # it was asked to be free, whatever beat a prompt has
     trunk: Trunk | None = None  # what a branch goes on from; it includes the prompt
     sample_numbers: tuple[int, ...] = ()  # whose chance each sample has; without any, 0 and up
     adapters: tuple[AdapterRef, ...] = ()  # in the order in which they are put on
@@ -204,6 +207,7 @@ class Recipe:
         need(numbered, "sample_numbers", f"a number for each of the {self.samples} samples", self.sample_numbers)
         in_range = all(0 <= number <= LARGEST_SEED for number in self.sample_numbers)
         need(in_range, "sample_numbers", f"0 to {LARGEST_SEED}", self.sample_numbers)
+        need(self.beat is None or not self.beat_off, "beat.off", "left out where there is a tempo", True)
         need((self.kind == "branch") == (self.trunk is not None), "trunk", "what a branch has, and no other", self.kind)
         need(bool(self.levels), "levels", "a level or more of top, middle and bottom", "none")
         if self.kind != "encode":
@@ -303,6 +307,10 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
         flat |= {f"prompt.{key}": value for key, value in asdict(recipe.prompt).items()}
     if recipe.midi:
         flat |= {f"midi.{key}": value for key, value in asdict(recipe.midi).items()}
+    if recipe.beat_off:
+        flat["beat.off"] = "true"
+    if recipe.beat:
+        flat |= {f"beat.{key}": value for key, value in asdict(recipe.beat).items()}
     if recipe.trunk:
         trunk = {"source": recipe.trunk.source, "sample": recipe.trunk.sample, "seconds": recipe.trunk.seconds}
         flat |= {f"trunk.{key}": value for key, value in trunk.items()}
@@ -371,6 +379,11 @@ _REMARKS = {
     "trunk.seconds": "of that song",
     "trunk.begins": "top codes of that song before these",
     "midi.sha256": "of notes.mid",
+    "beat.tempo": "beats a minute",
+    "beat.off": "the model is free in its beat",
+    "beat.first": "seconds of the audio at which a bar begins, or a beat without bars",
+    "beat.bars": "false: the beats are known and the bars are not",
+    "beat.start": "seconds of the audio before which no beat is given",
     "midi.start": "seconds of the song at which they begin",
     "sampling.top_k": "0 is off",
     "sampling.top_p": "1.0 is off",
@@ -438,6 +451,8 @@ def _written(recipe: Recipe) -> str:
     for name, one in given.items():
         if one is not None:
             document.add(name, table(name, asdict(one)))
+    if recipe.beat or recipe.beat_off:
+        document.add("beat", table("beat", asdict(recipe.beat) if recipe.beat else {"off": True}))
     if recipe.trunk:
         document.add("trunk", grown(recipe.trunk))
     lists = {
@@ -467,6 +482,9 @@ class _Table:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
     def text(self, key: str) -> str:
         return self._get(key, "a text", str)
 
@@ -486,6 +504,11 @@ class _Table:
         whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
         need(whole, self._full(key), "a list of whole numbers", values)
         return values
+
+    def truth(self, key: str) -> bool:
+        value = self._values.get(key)
+        need(isinstance(value, bool), self._full(key), "true or false", value)
+        return bool(value)
 
     def number(self, key: str) -> float:
         value = self._values.get(key)
@@ -543,6 +566,7 @@ def _read(root: _Table) -> dict[str, Any]:
         ),
         "prompt": _read_prompt(prompt) if "prompt" in root else None,
         "midi": _read_score(root.table("midi")) if "midi" in root else None,
+        **_read_beat(root.table("beat")),
         "trunk": _read_trunk(root.table("trunk")) if "trunk" in root else None,
         "sample_numbers": tuple(root.wholes("sample_numbers")) if "sample_numbers" in root else (),
         "adapters": tuple(_read_adapter(table) for table in root.tables("adapters")),
@@ -582,6 +606,22 @@ def _read_adapter(table: _Table) -> AdapterRef:
 
 def _read_score(table: _Table) -> Score:
     return Score(source=table.text("source"), sha256=table.text("sha256"), start=table.number("start"))
+
+
+def _read_beat(table: _Table) -> dict[str, Any]:
+    """The fields of a Recipe that [beat] gives, none without that table."""
+    if "off" in table and table.truth("off"):
+        return {"beat_off": True}
+    if not table:
+        return {}
+    beat = Beat(
+        tempo=table.number("tempo"),
+        meter=table.text_or_none("meter") or "4/4",
+        first=table.number("first") if "first" in table else 0.0,
+        bars=table.truth("bars") if "bars" in table else True,
+        start=table.number("start") if "start" in table else 0.0,
+    )
+    return {"beat": beat}
 
 
 def _read_prompt(table: _Table) -> Prompt:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Self
 
+from jukectl.codes.beat import check_meter, check_tempo
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput, UnknownName, need
 
@@ -19,7 +20,7 @@ CHANGE = "change"
 SETTINGS = ("temperature", "top_k", "top_p", "guidance")
 """Settings that may change on the way."""
 
-KEYS = ("at", "artist", "genre", *SETTINGS, "lyrics_at", "lyrics_line")
+KEYS = ("at", "artist", "genre", *SETTINGS, "lyrics_at", "lyrics_line", "tempo", "meter")
 
 Settings = Mapping[str, Mapping[Level, float]]
 
@@ -34,6 +35,8 @@ class Change:
     settings: Settings = field(default_factory=dict, hash=False)
     lyrics_at: float | None = None  # the second at which the lyrics to be sung from here on would have their place
     lyrics_line: int | None = None  # or their line, counted from 1
+    tempo: float | None = None  # beats a minute, of a song with a beat
+    meter: str | None = None  # its time signature, from the nearest beat on
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", float(self.at))
@@ -46,8 +49,13 @@ class Change:
         need(line is None or line >= 1, "lyrics_line", "1, the first, or more", line)
         for name, values in self.settings.items():
             need(name in SETTINGS, name, f"no setting that may change; those are {', '.join(SETTINGS)}", dict(values))
-        told = (self.artist, self.genres, self.lyrics_at, line)
-        need(bool(self.settings) or told != (None,) * 4, f"the change at {self.at:g} s", "of something", "nothing")
+        if self.tempo is not None:
+            object.__setattr__(self, "tempo", float(self.tempo))
+            check_tempo("tempo", self.tempo)
+        if self.meter is not None:
+            check_meter("meter", self.meter)
+        given = (self.artist, self.genres, self.lyrics_at, line, self.tempo, self.meter)
+        need(bool(self.settings) or given != (None,) * 6, f"the change at {self.at:g} s", "of something", "nothing")
 
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> Self:
@@ -62,6 +70,8 @@ class Change:
             settings={name: _by_level(name, table[name]) for name in SETTINGS if name in table},
             lyrics_at=_number("lyrics_at", table["lyrics_at"]) if "lyrics_at" in table else None,
             lyrics_line=_whole("lyrics_line", table["lyrics_line"]) if "lyrics_line" in table else None,
+            tempo=_number("tempo", table["tempo"]) if "tempo" in table else None,
+            meter=_text("meter", table["meter"]) if "meter" in table else None,
         )
 
     def table(self) -> dict[str, Any]:
@@ -77,6 +87,8 @@ class Change:
             },
             "lyrics_at": self.lyrics_at,
             "lyrics_line": self.lyrics_line,
+            "tempo": self.tempo,
+            "meter": self.meter,
         }
         return {key: value for key, value in values.items() if value is not None}
 
@@ -95,15 +107,25 @@ def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 
 def since(changes: Iterable[Change], seconds: float) -> tuple[Change, ...]:
-    """What of a schedule holds from some second on, counted from there: all before is one change at its beginning."""
+    """Return what of a schedule holds from some second on, counted from there: all before is one change at its start.
+
+    That change has no tempo and meter, which `beat_since` moves into the song's beat: a change at 0 would begin there,
+    in the middle of a beat.
+    """
     ordered = in_order(changes)
     rest = [replace(one, at=one.at - seconds) for one in ordered if one.at > seconds]
     joined: Change | None = None
     for one in (one for one in ordered if one.at <= seconds):
         place = one.lyrics_at if one.lyrics_at is None else one.lyrics_at + seconds - one.at
-        now = replace(one, at=0.0, lyrics_at=place)
-        joined = now if joined is None else _joined(joined, now)
+        if (now := _without_beat(replace(one, at=0.0, lyrics_at=place))) is not None:
+            joined = now if joined is None else _joined(joined, now)
     return (*([] if joined is None else [joined]), *rest)
+
+
+def _without_beat(change: Change) -> Change | None:
+    """A change without tempo and meter; None for one of nothing else."""
+    rest = {key for key in change.table() if key not in ("at", "tempo", "meter")}
+    return replace(change, tempo=None, meter=None) if rest else None
 
 
 def _joined(one: Change, other: Change) -> Change:
@@ -117,6 +139,8 @@ def _joined(one: Change, other: Change) -> Change:
         settings={name: {**one.settings.get(name, {}), **other.settings.get(name, {})} for name in names},
         lyrics_at=sings.lyrics_at,
         lyrics_line=sings.lyrics_line,
+        tempo=one.tempo if other.tempo is None else other.tempo,
+        meter=one.meter if other.meter is None else other.meter,
     )
 
 

@@ -24,12 +24,15 @@ class Beats:
 
     grid: BeatGrid | None  # None: a song without beats, in a batch of songs of which some have them
     bars: bool = True  # False where the beats are known and the bars are not
+    begin: float = 0.0  # seconds of the song before which no beat is given
 
     def phases(self, start: int, frames: int, *, rate: float) -> npt.NDArray[np.float32]:
         """Return the features of `beat_phases`, zeros without a grid."""
         if self.grid is None:
             return np.zeros((frames, CHANNELS), dtype=np.float32)
-        return beat_phases(self.grid, start, frames, rate=rate, bars=self.bars)
+        phases = beat_phases(self.grid, start, frames, rate=rate, bars=self.bars)
+        phases[(start + np.arange(frames) + 0.5) / rate < self.begin] = 0
+        return phases
 
 
 NO_BEATS = Beats(None)

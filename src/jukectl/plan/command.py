@@ -10,6 +10,7 @@ from jukectl.codes.recipe import Labels, LevelSampling, Recipe
 from jukectl.codes.schedule import CHANGE
 from jukectl.codes.tree import TreeRecipe, name_of
 from jukectl.lyrics.value import Lyrics
+from jukectl.midi.beats import DEFAULT_METER
 from jukectl.plan.request import FALLBACK
 
 SCHEDULE = "schedule.toml"
@@ -75,6 +76,7 @@ def _words(recipe: Recipe, out: str, sample_rate: int | None) -> Iterator[str]:
         yield from ("sample", "--out", out)
     yield from _labels(recipe, recipe.labels)
     yield from ("--midi", Path(recipe.midi.source).name) if recipe.midi else ()
+    yield from _beat(recipe)
     yield from ("--schedule", SCHEDULE) if recipe.schedule else ()
     yield from ("--seconds", _number(recipe.seconds))
     yield from (
@@ -83,6 +85,20 @@ def _words(recipe: Recipe, out: str, sample_rate: int | None) -> Iterator[str]:
     yield from ("--start-at", _number(recipe.start_at)) if recipe.start_at else ()
     yield from ("--samples", str(recipe.samples)) if recipe.samples > 1 else ()
     yield from _settings(recipe)
+
+
+def _beat(recipe: Recipe) -> Iterator[str]:
+    """Options of the beat. One that was tracked in a prompt, or that another song has, needs none."""
+    beat = recipe.beat
+    if recipe.beat_off:
+        yield "--no-beat"
+    if beat is None:
+        return
+    known = (recipe.prompt is not None or recipe.trunk is not None) and beat.start == 0
+    if not known:
+        yield from ("--tempo", _number(beat.tempo))
+    if beat.meter != DEFAULT_METER or (known and beat.bars and recipe.trunk is None):
+        yield from ("--meter", beat.meter)
 
 
 def _tree_words(recipe: TreeRecipe, root: Recipe, out: str) -> Iterator[str]:

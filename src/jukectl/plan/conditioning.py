@@ -7,6 +7,7 @@ from math import ceil, inf
 from typing import Any
 
 from jukectl.checkpoints.card import ModelCard
+from jukectl.codes.beat import grid_of
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Labels, LevelSampling, Recipe
 from jukectl.codes.schedule import Change
@@ -14,6 +15,7 @@ from jukectl.errors import BadInput
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
 from jukectl.lyrics.tokens import NO_LYRICS, spell
 from jukectl.lyrics.value import Lyrics
+from jukectl.midi.phases import Beats
 from jukectl.midi.roll import CoveredNotes
 from jukectl.plan.request import Request
 from jukectl.prior.config import PriorConfig
@@ -57,6 +59,8 @@ def conditioning_of(
         segments=segments,
         lyrics=tokens,
         notes=notes,
+        # windows of the last codes may reach past them: the grid goes as far
+        beats=beats_of(recipe, (total + config.context) * config.hop / config.sample_rate) if config.beats else None,
     )
 
 
@@ -75,6 +79,13 @@ def check_notes(card: ModelCard) -> None:
             f"{card.name} has no MIDI conditioner: leave --midi out, or train one with: "
             "jukectl train prior RECIPE.toml --from MODEL --add-midi"
         )
+
+
+def beats_of(recipe: Recipe, seconds: float) -> Beats | None:
+    """Return the beats that a recipe's song of so many seconds is conditioned on; None without."""
+    if recipe.beat is None:
+        return None
+    return Beats(grid_of(recipe.beat, recipe.schedule, seconds), bars=recipe.beat.bars, begin=recipe.beat.start)
 
 
 def check_length(song_seconds: float, config: PriorConfig, total: int, start_at: float = 0.0) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
 
+from jukectl.codes.beat import check_meter, check_tempo
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.codes.schedule import Change
@@ -40,6 +41,9 @@ class Request:
     midi: Path | None = None  # a MIDI file whose notes are followed, or a recording that is transcribed
     midi_at: float = 0.0  # seconds into the new music at which its time 0 is
     seconds_of_midi: bool = False  # as many seconds as its notes last, in place of `seconds`
+    tempo: float | None = None  # beats a minute of the new music; None: the prompt's, or free
+    meter: str | None = None  # time signature
+    no_beat: bool = False  # leave the beat free, also where a prompt has one
     seconds: float = 20.0  # of new music
     song_seconds: float | None = None  # total length told to the timing conditioner
     start_at: float | None = None  # the second of that song at which the piece begins
@@ -83,6 +87,7 @@ class Request:
             raise BadInput(f"--midi-at is a number of seconds, got {self.midi_at}")
         if self.midi_at and self.midi is None:
             raise BadInput("--midi-at says when notes begin, and there are none: give them with --midi")
+        self._check_beat()
         if self.lyrics is not None and self.lyrics.is_empty:
             empty = "are empty" if self.lyrics.timed is None else "have times but no words"
             raise BadInput(f"the lyrics {empty}: give some, or leave --lyrics out")
@@ -91,6 +96,15 @@ class Request:
 
         if any(parallel < 1 or parallel % 1 for parallel in self.settings.get("parallel", {}).values()):
             raise BadInput("--parallel is how many spans of a level are made at once, 1 or more")
+
+    def _check_beat(self) -> None:
+        """Raise BadInput for a tempo or a meter that cannot be, or that goes with --no-beat."""
+        if self.no_beat and (self.tempo is not None or self.meter is not None):
+            raise BadInput("--no-beat leaves the beat free: give it, or --tempo and --meter")
+        if self.tempo is not None:
+            check_tempo("--tempo", self.tempo)
+        if self.meter is not None:
+            check_meter("--meter", self.meter)
 
     def sampling(self, level: Level, defaults: Mapping[str, Mapping[str, float]]) -> LevelSampling:
         """How a level is sampled: what the user said, else the model's own choice, else the general one."""
