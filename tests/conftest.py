@@ -210,6 +210,34 @@ def singing_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def beating_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a top prior that is conditioned on beats, called drummer. Not to be changed."""
+    import shutil
+    from dataclasses import replace
+
+    import torch
+    from safetensors.torch import save_file
+
+    from jukectl.checkpoints.store import ModelFolder
+    from jukectl.codes.level import Level
+    from jukectl.prior.config import BeatConfig
+    from jukectl.prior.surgery import add_beats
+
+    path = tmp_path_factory.mktemp("beating") / "drummer"
+    shutil.copytree(tiny_model, path)
+    folder = ModelFolder(path)
+    prior = folder.prior(Level.TOP, torch.device("cpu"))
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(5)
+        add_beats(prior, BeatConfig(width=8))
+        prior.beats.project.weight.normal_(std=0.7)
+    save_file(prior.state_dict(), path / "top.safetensors")
+    changed = replace(folder.card, name="drummer", priors={**folder.card.priors, Level.TOP: prior.config})
+    (path / "model.toml").write_text(changed.to_toml(), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
 def playing_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model with a top prior that follows notes, called player. Not to be changed."""
     import shutil

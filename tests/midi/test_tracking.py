@@ -39,5 +39,6 @@ def test_a_short_recording_has_beats_where_fewer_are_enough():
     assert (grid.meter, grid.beats_per_bar) == ("3/4", 3)
 
 
-def test_silence_has_no_beat():
+def test_silence_and_less_than_a_beat_have_none():
     assert track_beats(np.zeros(RATE * 40, np.float32), RATE) is None
+    assert track_beats(clicks(0.3, 100, 0.1, 0), RATE, least=1) is None

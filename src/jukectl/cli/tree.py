@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jukectl.api import Grown
 
 NOT_OF_A_TREE = (
-    *("midi", "midi_at", "schedule", "seconds", "start_at", "ending"),
+    *("midi", "midi_at", "tempo", "meter", "no_beat", "schedule", "seconds", "start_at", "ending"),
     *("samples", "levels", "plots", "loudness", "fade"),
 )
 

@@ -34,6 +34,8 @@ def track_beats(
     if not onsets.any():
         return None
     bpm = _tempo(onsets, rate)
+    if len(onsets) / rate * bpm / 60 < max(least, 2):
+        return None
     beats = np.arange(_first(onsets, rate, bpm), len(onsets) / rate, 60 / bpm)
     if len(beats) < max(least, 2) or not _is_clear(onsets, rate, beats, least // 2, contrast):
         return None
@@ -72,7 +74,8 @@ def _first(onsets: Strengths, rate: float, bpm: float) -> float:
 def _at(onsets: Strengths, rate: float, times: npt.NDArray[np.float64]) -> Strengths:
     """Return onset strength at times, the strongest within a frame."""
     places = np.clip(np.round(times * rate).astype(int), 1, len(onsets) - 2)
-    return np.maximum(np.maximum(onsets[places - 1], onsets[places]), onsets[places + 1])
+    strongest: Strengths = np.maximum(np.maximum(onsets[places - 1], onsets[places]), onsets[places + 1])
+    return strongest
 
 
 def _is_clear(onsets: Strengths, rate: float, beats: npt.NDArray[np.float64], part: int, contrast: float) -> bool:

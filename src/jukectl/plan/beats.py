@@ -1,6 +1,5 @@
 """The beat of a song: requested, tracked in a prompt, kept in the recipe, and as a prior is conditioned on it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +13,7 @@ from jukectl.codes.schedule import Change, in_order
 from jukectl.errors import BadInput
 from jukectl.midi.beats import DEFAULT_METER
 from jukectl.plan.request import Request
+from jukectl.progress import Listener, warn
 
 Samples = npt.NDArray[np.float32]
 
@@ -37,7 +37,7 @@ def check_beats(card: ModelCard) -> None:
 
 
 def with_beat(
-    request: Request, card: ModelCard, prompt: Samples | None, warn: Callable[[str], None]
+    request: Request, card: ModelCard, prompt: Samples | None, listener: Listener
 ) -> tuple[Request, Beat | None]:
     """Return the beat of a new song, and the request with a schedule that has its tempo after the prompt.
 
@@ -50,7 +50,7 @@ def with_beat(
         return _begun(request, None, 0.0)
     tracked = _tracked(prompt, card.vqvae.sample_rate, request.meter)
     if tracked is None and request.tempo is None:
-        warn("the prompt has no clear beat, so the new music is free in its own; --tempo sets one")
+        warn(listener, "the prompt has no clear beat, so the new music is free in its own; --tempo sets one")
     return _begun(request, tracked, len(prompt) / card.vqvae.sample_rate)
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
@@ -12,6 +15,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Prompt, Recipe
 from jukectl.codes.song import Song, audio_paths
 from jukectl.errors import BadInput
+from jukectl.plan.beats import with_beat
 from jukectl.plan.calibration import saving_seconds
 from jukectl.plan.device import choose
 from jukectl.plan.eta import LevelWork, Speed
@@ -102,8 +106,8 @@ def estimate_continue(
 ) -> Estimate:
     """What `continue_` would take."""
     folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
-    _, prompt = hear(audio, folder, start=start, seconds=prompt_seconds)
-    return _estimate_new(out, folder, request, prompt, listener)
+    heard = hear(audio, folder, start=start, seconds=prompt_seconds)
+    return _estimate_new(out, folder, request, heard, listener)
 
 
 def estimate_upsample(path: Path, request: Request, *, listener: Listener = ignore) -> Estimate:
@@ -124,14 +128,20 @@ def estimate_resume(path: Path, request: Request | None = None, *, listener: Lis
 
 
 def _estimate_new(
-    out: Path, folder: ModelFolder, request: Request, prompt: Prompt | None, listener: Listener
+    out: Path,
+    folder: ModelFolder,
+    request: Request,
+    heard: tuple[npt.NDArray[np.float32], Prompt] | None,
+    listener: Listener,
 ) -> Estimate:
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} cannot become a song folder, since a file is in its place. Give another name with --out")
     song = Song(out)
     existing = None if request.overwrite else song.recipe()
+    prompt = heard[1] if heard else None
     request, notes = with_notes(request, folder)
-    recipe = recipe_of(folder, request, prompt, existing.seed if existing else None, notes)
+    request, beat = with_beat(request, folder.card, heard[0] if heard else None, listener)
+    recipe = recipe_of(folder, request, prompt, existing.seed if existing else None, notes, beat)
     if request.overwrite:
         return _estimate(song, recipe, folder, {}, request, listener)
     return _estimate(song, agreed(song, recipe, existing), folder, _found(song), request, listener)

@@ -10,6 +10,7 @@ from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.adapters import AdaptedModel, AdapterFile, AppliedAdapter
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
+from jukectl.codes.beat import Beat
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import AdapterRef, Labels, LevelSampling, ModelRef, Prompt, Recipe
 from jukectl.codes.song import Song
@@ -44,6 +45,7 @@ def recipe_of(
     prompt: Prompt | None,
     seed: int | None = None,
     notes: GivenNotes | None = None,
+    beat: Beat | None = None,
 ) -> Recipe:
     """The recipe that a request makes with a model: `seed` is taken where the request names none, or else drawn.
 
@@ -71,6 +73,8 @@ def recipe_of(
         labels=labels,
         prompt=prompt,
         midi=None if notes is None else notes.score(heard + request.midi_at),
+        beat=beat,
+        beat_off=request.no_beat,
         adapters=references(folder),
         # for all levels, so that a draft of the top goes on as if the lower ones had been asked for at once
         sampling={level: request.sampling(level, folder.card.sampling) for level in TOP_DOWN},

@@ -12,6 +12,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Prompt, Recipe
 from jukectl.codes.song import Song
 from jukectl.codes.trunk import lay_trunk
+from jukectl.plan.beats import with_beat
 from jukectl.plan.device import Machine, choose, single_thread
 from jukectl.plan.forecast import foresee
 from jukectl.plan.memory import plan_song
@@ -76,15 +77,16 @@ def _render(
     machine = choose(request.device, request.precision)
     prompt = heard[1] if heard else None
     request, notes = with_notes(request, folder)
+    request, beat = with_beat(request, folder.card, heard[0] if heard else None, listener)
     # what is wrong with the request is found before anything is touched
-    recipe = recipe_of(folder, request, prompt, notes=notes)
+    recipe = recipe_of(folder, request, prompt, notes=notes, beat=beat)
     song = Song.create(out)
     with song.lock():
         if request.overwrite:
             song.clear()
         existing = song.recipe()
         if existing is not None:
-            recipe = recipe_of(folder, request, prompt, existing.seed, notes)
+            recipe = recipe_of(folder, request, prompt, existing.seed, notes, beat)
         recipe = agreed(song, recipe, existing)
         check_codecs(song, TOP_DOWN, folder, request)
         if existing is None and heard is not None:

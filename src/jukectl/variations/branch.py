@@ -10,6 +10,7 @@ from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
 from jukectl.codes.trunk import begins_of, codes_of_song, cut_codes, laid, sample_of, top_frames, trunk_of
 from jukectl.errors import BadInput
+from jukectl.plan.beats import with_beat_of
 from jukectl.plan.conditioning import check_length, check_lyrics_places, check_schedule
 from jukectl.plan.dry_run import Estimate, _estimate, _found
 from jukectl.plan.notes import carry_notes
@@ -122,13 +123,18 @@ def prepared(
         levels=levels or TOP_DOWN[: 3 - min(recipe.levels)],
     )
     made = branch_recipe(asked, recipe, folder, seed=seed)
+    kept = tuple(one for one in recipe.schedule if one.at < top.seconds + seconds)
+    scheduled = replace(request, schedule=request.schedule or kept)
+    scheduled, beat = with_beat_of(scheduled, folder.card, recipe, top.seconds)
     check_lyrics_places(request.schedule, made.labels)
     number = numbers_of(recipe, found[Level.TOP].samples)[sample]
     made = replace(
         made,
         prompt=prompt.entry if prompt else None,
         midi=recipe.midi,
-        schedule=request.schedule or tuple(one for one in recipe.schedule if one.at < top.seconds + seconds),
+        beat=beat,
+        beat_off=request.no_beat or (recipe.beat_off and beat is None),
+        schedule=scheduled.schedule,
         kind="branch",
         trunk=trunk_of(song.path, sample, codes, begins_of(recipe)),
         sample_numbers=plain([child_number(number, one) for one in range(request.samples)]),

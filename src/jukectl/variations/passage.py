@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
+from jukectl.codes.beat import beat_since
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.schedule import since as schedule_since
@@ -139,6 +140,7 @@ def _recipe(
         levels=TOP_DOWN,
         prompt=None,
         midi=None,  # of which the lower levels are told nothing
+        beat=beat_since(recipe.beat, recipe.schedule, begins),
         trunk=trunk_of(song.path, sample, given, begins_of(recipe) + passage.early),
         sampling={**settings, **recipe.sampling},
         schedule=schedule_since((one for one in recipe.schedule if one.at < passage.seconds(passage.last)), begins),
@@ -154,6 +156,7 @@ def _kept(song: Song, made: Recipe, own: Codeset, passage: Passage, sample: int 
         made,
         start_at=made.start_at + early,
         trunk=trunk_of(song.path, sample, own, begins),
+        beat=beat_since(made.beat, made.schedule, early),
         schedule=schedule_since(made.schedule, early),
         made={},
     )

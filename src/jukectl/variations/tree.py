@@ -23,6 +23,7 @@ from jukectl.codes.tree import Place, Tree, TreeRecipe, check_shape, is_tree, na
 from jukectl.codes.trunk import beside, codes_of_song, sample_of, top_frames, trunk_of
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.files import make_folder
+from jukectl.plan.beats import with_beat
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.notes import carry_notes
 from jukectl.plan.prompt import hear
@@ -263,11 +264,12 @@ def first_step(
     else:
         folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
         seconds = growth.every if beginning.prompt_seconds is None else beginning.prompt_seconds
-        _, prompt = hear(source, folder, start=beginning.start, seconds=seconds)
+        samples, prompt = hear(source, folder, start=beginning.start, seconds=seconds)
         config, given = folder.card.vqvae, {}
         length = prompt.samples / config.sample_rate
         asked = replace(_first_request(growth, request, length), seconds=growth.every, levels=levels or TOP_DOWN)
-        recipe = recipe_of(folder, asked, prompt)
+        asked, beat = with_beat(asked, folder.card, samples, ignore)
+        recipe = recipe_of(folder, asked, prompt, beat=beat)
         frames = {level: prompt.samples // config.hop(level) for level in recipe.levels}
         trunk = Trunk(source=prompt.source, seconds=length, frames=frames, sha256=dict.fromkeys(frames, ""))
         recipe = replace(recipe, kind="branch", trunk=trunk)
