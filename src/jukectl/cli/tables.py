@@ -121,8 +121,8 @@ def lyrics(facts: Facts) -> list[str]:
 TRANSCRIBED = {
     "recording": "the recording",
     "codec": "the recording, top codes decoded",
-    "free": "a song made without notes",
-    "notes": "a song made with notes",
+    "free": "made without notes",
+    "notes": "made with notes",
 }
 """Audio whose notes are compared with a MIDI file."""
 
