@@ -35,12 +35,12 @@ class HierarchicalTask(CodecTask):
             raise BadRecipe("architecture hierarchical needs codebooks: give model.codebook_size")
         super().__init__(recipe, config, listener)
 
-    def make(self) -> nn.Module:
+    def build_model(self) -> nn.Module:
         """Return the autoencoder with random weights."""
         self.hierarchy = HierarchicalVQVAE(self.config)
         return self.hierarchy
 
-    def wholes(self) -> Sequence[nn.Module]:
+    def trained_parts(self) -> Sequence[nn.Module]:
         """Return the autoencoder, the only part with a loss."""
         return [self.hierarchy]
 
@@ -73,7 +73,7 @@ class HierarchicalTask(CodecTask):
         """Return the latents (B, T, D), float32, that a level quantizes for audio (B, N)."""
         return self._results(audio, quantize=False)[level].latents
 
-    def heard(self, audio: Tensor, level: Level) -> Reconstruction:
+    def reconstruct(self, audio: Tensor, level: Level) -> Reconstruction:
         """Encode and decode audio (B, N) with the codes of this level and those above it, zeros for those below."""
         results = self._results(audio, quantize=not self._wait())
         result = results[level]
@@ -88,7 +88,7 @@ class HierarchicalTask(CodecTask):
 
     def _wait(self) -> bool:
         """Return True until the codebooks have started, which they all do at the same step."""
-        return any(map(self.waits, self.levels))
+        return any(map(self.awaits_codebook, self.levels))
 
 
 def show(event: Event) -> None:

@@ -73,7 +73,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_the_code_never_runs(tmp_pat
     ("wanted", "message"),
     [
         ({**state(1), "average.weight": torch.zeros(1)}, "train.average was switched on or off"),
-        ({**state(1), "model.more": torch.zeros(1)}, "model.more is in only one of the two"),
+        ({**state(1), "model.more": torch.zeros(1)}, "model.more is only in the checkpoint or only in the model"),
         (state(1, rows=5), "size mismatch for model.weight"),
     ],
 )

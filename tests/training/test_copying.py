@@ -1,4 +1,4 @@
-"""The watch for copying: it sees a model that knows its songs by heart, and leaves one alone that does not."""
+"""Detection of copying: a memorized song is reported, and a model that does not copy is not."""
 
 import numpy as np
 import pytest
@@ -40,39 +40,39 @@ def counting(prior):
     return prior
 
 
-def test_chance_is_no_copying(prior):
-    copied = CopyWatch(songs(*noise(1, 2)), songs(*noise(3)).spread(3), 24, seed=0).look(prior)
+def test_random_overlap_is_not_copying(prior):
+    copied = CopyWatch(songs(*noise(1, 2)), songs(*noise(3)).spread(3), 24, seed=0).measure(prior)
     assert copied.length <= 4
-    assert not copied.clear
+    assert not copied.is_copying
 
 
-def test_a_model_that_knows_a_song_by_heart_is_seen_with_the_place(prior):
+def test_a_memorized_song_is_detected_with_its_position(prior):
     training = songs(*noise(1), np.arange(7, 207) % 64)
     held_out = songs(*noise(3)).spread(2)
-    copied = CopyWatch(training, held_out, 24, seed=0).look(counting(prior))
-    assert copied.clear
+    copied = CopyWatch(training, held_out, 24, seed=0).measure(counting(prior))
+    assert copied.is_copying
     assert (copied.length, copied.song) == (24, 1)
-    began = {int(segment.codes[0, -25]) + 1 for segment in held_out}  # each goes on from its own last code
+    began = {int(segment.codes[0, -25]) + 1 for segment in held_out}  # each continues its last code
     assert (copied.start + 7) % 64 in began
 
 
-def test_a_look_leaves_no_trace_and_is_the_same_again(prior):
+def test_measuring_is_deterministic_and_leaves_the_model_unchanged(prior):
     watch = CopyWatch(songs(*noise(1)), songs(*noise(3)).spread(2), 16, seed=7)
     before = {name: tensor.clone() for name, tensor in prior.state_dict().items()}
-    first = watch.look(prior)
-    assert watch.look(prior) == first
+    first = watch.measure(prior)
+    assert watch.measure(prior) == first
     assert all(torch.equal(tensor, before[name]) for name, tensor in prior.state_dict().items())
     prior.bits(torch.zeros(1, 8, dtype=torch.int64), songs(*noise(3)).spread(1)[0].labels).mean().backward()
 
 
-def test_what_held_out_music_shares_is_the_yardstick(prior):
+def test_the_baseline_is_what_held_out_music_shares(prior):
     training = songs(*noise(1))
     assert CopyWatch(training, training.spread(2), 16, seed=0).held_out == 16  # a remix shares all of it
     assert CopyWatch(training, songs(*noise(2)).spread(2), 16, seed=0).held_out <= 3
 
 
 @pytest.mark.parametrize(
-    ("length", "held_out", "clear"), [(16, 0, False), (17, 0, True), (40, 20, False), (41, 20, True)]
+    ("length", "held_out", "copying"), [(16, 0, False), (17, 0, True), (40, 20, False), (41, 20, True)]
 )
-def test_copying_is_clear_beyond_twice_the_yardstick_and_16_codes(length, held_out, clear):
-    assert Copied(length, held_out, 0, 0).clear is clear
+def test_runs_over_twice_the_baseline_and_16_codes_count_as_copying(length, held_out, copying):
+    assert Copied(length, held_out, 0, 0).is_copying is copying

@@ -134,8 +134,8 @@ def test_a_killed_process_ends_the_run_which_then_goes_on_with_fewer_or_more(pri
     assert launcher.returncode == 1
     assert time.monotonic() - killed < 30
     (told,) = [line for line in errors.splitlines() if "jukectl: " in line]
-    assert "another process of this run is gone" in told
-    assert "Run the same command again: it goes on from the last checkpoint" in told
+    assert "another process of this run has ended" in told
+    assert "Run the same command again: it resumes from the last checkpoint" in told
 
     last = checkpoints(out)[-1]
     reached = int(last.name.removeprefix("checkpoint-"))

@@ -37,7 +37,7 @@ def batch(rows=3):
     return torch.randint(20, (rows, 16)), labels
 
 
-def test_the_loss_is_how_surprising_the_singing_is():
+def test_the_loss_is_the_negative_log_of_attention_near_the_sung_character():
     torch.manual_seed(0)
     weights = torch.rand(2, 5, 7).softmax(-1)
     sung = torch.tensor([[0, 3, NOTHING, 6, 6], [NOTHING] * 4 + [2]])
@@ -54,7 +54,7 @@ def test_the_loss_is_how_surprising_the_singing_is():
     assert float(surprise(weights, sung)) == pytest.approx(total / 10, rel=1e-5)
 
 
-def test_looking_elsewhere_costs_no_more_than_a_bound_and_silence_nothing():
+def test_the_loss_is_bounded_and_zero_without_singing():
     far = torch.zeros(1, 1, 100)
     far[..., 0] = 1
     assert float(surprise(far, torch.tensor([[99]]))) == pytest.approx(-math.log(LEAST), rel=1e-5)
@@ -63,7 +63,7 @@ def test_looking_elsewhere_costs_no_more_than_a_bound_and_silence_nothing():
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(("layer", "head"), [(1, 0), (3, 1)])
-def test_it_looks_at_the_weights_of_its_head(reader, layer, head):
+def test_the_guide_reads_the_weights_of_its_head(reader, layer, head):
     prior, (codes, labels) = prior_of(reader), batch()
     guide = AttentionGuide(prior, layer, head)
     prior.costs(codes, labels)
@@ -73,7 +73,7 @@ def test_it_looks_at_the_weights_of_its_head(reader, layer, head):
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_a_head_learns_to_look_where_it_is_guided(reader):
+def test_a_guided_head_learns_to_attend_to_the_sung_characters(reader):
     prior, (codes, labels) = prior_of(reader), batch()
     guide, sung = AttentionGuide(prior, 1, 0), torch.arange(16).expand(3, -1) // 2
     optimizer = torch.optim.Adam(prior.parameters(), 0.01)
@@ -90,7 +90,7 @@ def test_a_head_learns_to_look_where_it_is_guided(reader):
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_the_codes_states_tell_the_letter_by_the_head_of_the_lyrics(reader):
+def test_the_letter_loss_predicts_characters_with_the_lyrics_head(reader):
     prior, (codes, labels) = prior_of(reader), batch()
     guide, heard = AttentionGuide(prior, 1, 0, letters=True), []
     prior.transformer.blocks[1].attention.register_forward_pre_hook(lambda layer, given: heard.append(given[0]))
@@ -106,14 +106,14 @@ def test_the_codes_states_tell_the_letter_by_the_head_of_the_lyrics(reader):
     assert guide.letter_loss(sung, labels.lyrics).item() == pytest.approx(sum(nats) / 48, rel=1e-5)
 
 
-def test_the_layer_is_the_middle_one_of_those_that_hear_or_the_one_that_is_named():
+def test_the_guided_layer_is_the_alignment_layer_or_the_middle_one_with_lyrics():
     assert guided_layer(prior_of().config) == 3
     assert guided_layer(prior_of(pattern=(HEARS, AttentionKind.ROW, HEARS, HEARS)).config) == 2
     assert guided_layer(prior_of(alignment_layer=1).config) == 1
 
 
-def test_a_layer_that_does_not_hear_cannot_be_guided():
-    with pytest.raises(BadRecipe, match=r"alignment_layer is 2, but the layers that hear lyrics are \[1, 3\]"):
+def test_guiding_a_layer_without_lyrics_attention_is_refused():
+    with pytest.raises(BadRecipe, match=r"alignment_layer is 2, but the layers with lyrics attention are \[1, 3\]"):
         guided_layer(prior_of(alignment_layer=2).config)
     with pytest.raises(BadRecipe, match="needs lyrics with an encoder or apart"):
         guided_layer(prior_of("one sequence", pattern=(AttentionKind.ROW, AttentionKind.LYRICS)).config)
@@ -152,7 +152,7 @@ with join(torch.device("cpu")) as ranks:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the launcher is not for Windows")
-def test_two_processes_are_guided_as_one_is(tmp_path, request):
+def test_guided_training_is_the_same_in_two_processes(tmp_path, request):
     script = tmp_path / "guided.py"
     script.write_text(SCRIPT)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", script, request.path.parent]

@@ -223,7 +223,7 @@ def test_a_run_that_is_begun_again_goes_on_with_what_it_added(grown):
     [
         (("level=middle",), "add_midi is for level top"),
         (("adapter.rank=2",), "an adapter cannot hold"),
-        (("midi_dropout=2",), "midi_dropout is a share"),
+        (("midi_dropout=2",), "midi_dropout must be in"),
         (("model.midi.size=3",), "MidiConfig has no field size"),
     ],
 )

@@ -47,7 +47,7 @@ def test_a_model_may_have_room_for_more_names(prior_recipe):
         (["model.context=15"], "model: context must be a multiple of blocks"),
         (["model.pattern=row"], "model: 'r' is not a valid AttentionKind"),
         (["model.conditioner=5"], "model: "),
-        (["model.conditioner.downs=1"], "model.conditioner brings 2 codes for one, but the hops are 64 and 256"),
+        (["model.conditioner.downs=1"], "model.conditioner upsamples 2 codes for one, but the hops are 64 and 256"),
     ],
 )
 def test_a_model_that_does_not_fit_the_codes_is_refused(prior_recipe, overrides, message):

@@ -101,7 +101,7 @@ def test_known_names_keep_their_ids_and_new_ones_come_after(recipe, model):
     task = PriorTask(load_recipe(recipe, PriorRecipe), find_prior(str(model.path), Level.TOP))
     assert task.vocabulary.artists == ("unlabelled", "Ada", "Björk B.", "Zoë")
     assert task.vocabulary.genres == ("unlabelled", "Jazz", "Ambient", "Tango")
-    assert {song.artist for song in task.training.songs} == {3, 1}
+    assert {song.conditioning.segments[0].artist.ids for song in task.training.songs} == {(3,), (1,)}
     assert (task.config.artists, task.config.genres) == (4, 4)
     assert torch.equal(logits(task.prior), logits(model.prior(Level.TOP, CPU)))
 

@@ -1,7 +1,7 @@
-"""A run's checkpoints and weight files: written whole or not at all, and read back strictly.
+"""Checkpoints and weight files of a run: written atomically, and read strictly.
 
-A checkpoint is a flat table of named tensors. A single process keeps it in one file. Several write a folder together by
-torch.distributed.checkpoint, each its own shards. Any number of processes can take up either.
+A checkpoint is a flat table of named tensors. A single process writes it to one file. Several processes write a folder
+with torch.distributed.checkpoint, each its own shards. Any number of processes can resume from either.
 """
 
 import pickle
@@ -29,12 +29,12 @@ KEPT_CHECKPOINTS = 2
 
 
 def checkpoints(out: Path) -> list[Path]:
-    """The checkpoints in a run's folder, oldest first."""
+    """Return the checkpoints in a run's folder, oldest first."""
     return sorted(path for path in out.glob("checkpoint-*") if path.is_dir() or path.suffix == ".pt")
 
 
 def save_checkpoint(out: Path, step: int, state: Mapping[str, Tensor], ranks: Ranks) -> None:
-    """A checkpoint of this step; of the older ones, the latest is kept. CannotWrite leaves them all as they were."""
+    """Write a checkpoint of this step and remove all older ones but the latest; none is removed on CannotWrite."""
     path = out / f"checkpoint-{step:08d}"
     if ranks.world == 1:
         with atomic_write(path.with_suffix(".pt")) as file:
@@ -47,7 +47,7 @@ def save_checkpoint(out: Path, step: int, state: Mapping[str, Tensor], ranks: Ra
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all in it; a folder loses its name first, so that no half of it is ever read."""
+    """Remove a file or a folder; a folder is renamed first, so that a partly removed one is never read."""
     if path.is_dir():
         doomed = path.with_name(f".{path.name.lstrip('.')}.part")
         path.rename(doomed)
@@ -57,18 +57,18 @@ def remove(path: Path) -> None:
 
 
 def load_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Fill these tensors from a checkpoint. ValueError where it has others; a damaged file raises all kinds."""
+    """Fill these tensors from a checkpoint; raise ValueError if it has others, any error if it is damaged."""
     try:
         if path.is_dir():
             _load_together(path, state)
         else:
             _fill(state, torch.load(path, weights_only=True, map_location="cpu"))
-    except CheckpointException as error:  # which is no Exception
+    except CheckpointException as error:  # a BaseException, which callers do not catch
         raise _first_cause(error) from error
 
 
 def save_weights(model: nn.Module, path: Path, ranks: Ranks = ALONE) -> None:
-    """A model's tensors as safetensors, unsharded, written atomically. Every rank takes part, the first one writes."""
+    """Write the unsharded tensors of a model as safetensors, atomically. All ranks must call it; the first writes."""
     tensors = {}
     for name, tensor in model.state_dict().items():
         complete = whole(tensor)
@@ -82,14 +82,14 @@ def save_weights(model: nn.Module, path: Path, ranks: Ranks = ALONE) -> None:
 def _save_alone(state: Mapping[str, Tensor], file: BinaryIO) -> None:
     try:
         torch.save(dict(state), file)
-    except RuntimeError as error:  # it stumbles over what the disk said, which is what users should hear
+    except RuntimeError as error:  # torch hides the OSError, which has the useful message
         if isinstance(error.__context__, OSError):
             raise error.__context__ from error
         raise
 
 
 def _save_together(path: Path, state: Mapping[str, Tensor], ranks: Ranks) -> None:
-    """Every rank's shards into one folder, which gets its name when all of them are on the disk."""
+    """Write the shards of all ranks to one folder, which is renamed to `path` when all are on disk."""
     part = path.with_name(f".{path.name}.part")
     try:
         if ranks.first and part.exists():
@@ -112,7 +112,7 @@ def _save_together(path: Path, state: Mapping[str, Tensor], ranks: Ranks) -> Non
 def _load_together(path: Path, state: Mapping[str, Tensor]) -> None:
     reader = _Reader(path)
     _check_names(state, reader.read_metadata().state_dict_metadata)
-    with warnings.catch_warnings():  # it would rather be told twice that a single process reads
+    with warnings.catch_warnings():  # torch warns that no process group is used, which is intended
         warnings.simplefilter("ignore")
         load(dict(state), storage_reader=reader)
 
@@ -130,22 +130,22 @@ def _fill(state: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
 
 
 def _check_names(state: Mapping[str, Tensor], found: Mapping[str, Any]) -> None:
-    """ValueError where a checkpoint has not the tensors that are wanted, all of them and no others."""
+    """Raise ValueError unless a checkpoint has exactly the expected tensors."""
     if differing := state.keys() ^ found.keys():
         if all(name.startswith("average.") for name in differing):
-            raise ValueError("train.average was switched on or off since")
-        raise ValueError(f"{min(differing)} is in only one of the two")
+            raise ValueError("train.average was switched on or off")
+        raise ValueError(f"{min(differing)} is only in the checkpoint or only in the model")
 
 
 class _Reader(FileSystemReader):
-    """A reader that runs no code of what it reads: metadata are a pickle, which may name what they consist of alone."""
+    """Reader that runs no code of a checkpoint: the pickled metadata may name only the types in METADATA_NAMES."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        """What is in the folder."""
+        """Read the metadata of the folder with a restricted unpickler."""
         with (Path(self.path) / ".metadata").open("rb") as file:
             metadata = _MetadataUnpickler(file).load()
         if not isinstance(metadata, Metadata):
-            raise ValueError("its .metadata is none")
+            raise ValueError("its .metadata has another type")
         metadata.storage_meta = metadata.storage_meta or StorageMeta()
         metadata.storage_meta.load_id = self.load_id
         return metadata
@@ -165,9 +165,9 @@ METADATA_NAMES = {
     "torch.serialization": {"_get_layout"},
     "torch": {"Size", "bool", "int64", "float16", "bfloat16", "float32", "float64"},
     "pathlib": {"PosixPath", "WindowsPath"},
-    "pathlib._local": {"PosixPath", "WindowsPath"},  # their home since Python 3.13
+    "pathlib._local": {"PosixPath", "WindowsPath"},  # since Python 3.13
 }
-"""What a checkpoint's metadata consist of, by module."""
+"""Names that the metadata of a checkpoint may use, by module."""
 
 
 class _MetadataUnpickler(pickle.Unpickler):
@@ -178,6 +178,6 @@ class _MetadataUnpickler(pickle.Unpickler):
 
 
 def _first_cause(error: CheckpointException) -> Exception:
-    """The first error of any rank."""
+    """Return the first error of any rank."""
     cause = next(iter(error.failures.values()))[0]
     return cause if isinstance(cause, Exception) else RuntimeError(str(cause))

@@ -1,4 +1,4 @@
-"""Learning a codec, however its levels are built: clips of a music folder, codebooks, figures on held-out songs."""
+"""Training task of a codec of any architecture: clips of a music folder, codebooks, metrics of held-out songs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,13 @@ from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.loss import Scale, Terms, terms
 from jukectl.vqvae.model import VQVAE, Reconstruction
 
-SCALE_CLIPS = 64  # clips that the data's loudness is measured on
+SCALE_CLIPS = 64  # clips for measuring the loudness of the data
 
 
 class CodecTask(ABC):
-    """Trains the levels of a recipe. What they are made of, and what their loss is, subclasses say.
+    """Trains the levels of a recipe. Subclasses define the modules and the loss.
 
-    With `model.codebook_size = 0` there are no codebooks to learn, and the autoencoders are judged as they are.
+    With `model.codebook_size = 0` there are no codebooks, and the autoencoders are evaluated without quantization.
     """
 
     unit = "samples"
@@ -41,12 +41,10 @@ class CodecTask(ABC):
         self.levels = [Level.parse(name) for name in recipe.levels]
         self._check_sizes(config)
         waveform = any(not config.is_log_mel(level) for level in self.levels)
-        self.objective = (
-            "convergence_db" if waveform else "log_mel"
-        )  # what held-out songs are judged by; less is better
+        self.objective = "convergence_db" if waveform else "log_mel"  # metric of held-out songs, lower is better
         torch.manual_seed(recipe.train.seed)
-        self.model: nn.Module = self.make()
-        self.parts: Sequence[nn.Module] = self.wholes()
+        self.model: nn.Module = self.build_model()
+        self.parts: Sequence[nn.Module] = self.trained_parts()
         self.learners = nn.ModuleDict(
             {
                 level.label: CodebookLearner(
@@ -60,86 +58,87 @@ class CodecTask(ABC):
         self._load_music(recipe.data, config, listener)
         self.units = recipe.train.batch * recipe.data.clip_samples
         self.ranks = ALONE
-        self._passed: dict[Level, list[Reconstruction]] = {level: [] for level in self.levels}  # of the step so far
+        self._passed: dict[Level, list[Reconstruction]] = {level: [] for level in self.levels}  # in this step
         self._step = 0
 
     @abstractmethod
-    def make(self) -> nn.Module:
-        """The model, with weights drawn anew."""
+    def build_model(self) -> nn.Module:
+        """Return the model with random weights."""
 
     @abstractmethod
-    def wholes(self) -> Sequence[nn.Module]:
-        """The parts of the model that have a loss of their own."""
+    def trained_parts(self) -> Sequence[nn.Module]:
+        """Return the parts of the model that have separate losses."""
 
     @abstractmethod
     def codebook(self, level: Level) -> Codebook:
-        """The codebook of one level, where the recipe wants any."""
+        """Return the codebook of one level. Only called if the recipe has codebooks."""
 
     @abstractmethod
     def loss(self, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss on clips (B, N) and its terms for the log; every level's result goes to `remember`."""
+        """Return the loss on clips (B, N) and its terms for the log, and pass each level's result to `remember`."""
 
     @abstractmethod
     def latents(self, audio: Tensor, level: Level) -> Tensor:
-        """What comes to a level's codebook of audio (B, N), before any codebook has started: (B, T, D), float32."""
+        """Return the latents (B, T, D), float32, that a level quantizes for audio (B, N), without any codebook."""
 
     @abstractmethod
-    def heard(self, audio: Tensor, level: Level) -> Reconstruction:
-        """Audio (B, N) as it is heard from this level's codes."""
+    def reconstruct(self, audio: Tensor, level: Level) -> Reconstruction:
+        """Encode audio (B, N) and decode it from the codes of this level."""
 
     def _load_music(self, data: AudioData, config: VQVAEConfig, listener: Listener) -> None:
-        """Songs to learn from, the middles of others to be judged by, and how loud it all is."""
+        """Load the training songs and the middles of the validation songs, and measure the loudness scale."""
         manifest = Manifest.load(data.manifest)
         kept, held = manifest.split(data.held_out)
         cache = manifest.folder / f"waveforms-{config.sample_rate}"
         self.training = Waveforms.load(manifest.folder, kept, config.sample_rate, cache, listener)
-        shown = held[:: max(1, -(-len(held) // data.validation_songs))]
-        # Where no song is held out, it is judged by the first that it learns from and that sounds
+        chosen = held[:: max(1, -(-len(held) // data.validation_songs))]
+        # Without held-out songs, the first training song that is not silent is used for validation
         validation = (
-            Waveforms.load(manifest.folder, shown, config.sample_rate, cache, listener) if shown else self.training
+            Waveforms.load(manifest.folder, chosen, config.sample_rate, cache, listener) if chosen else self.training
         )
         length = round(data.validation_seconds * config.sample_rate)
         count = min(len(validation.songs), data.validation_songs)
         middles = [validation.middle(index, length) for index in range(count)]
         hop = config.hop(max(self.levels))
         whole = [middle[: len(middle) // hop * hop] for middle in middles]
-        self.validation = [middle for middle in whole if middle.any()][: None if shown else 1]
+        self.validation = [middle for middle in whole if middle.any()][: None if chosen else 1]
         clips = self.training.clips(SCALE_CLIPS, data.clip_samples, np.random.default_rng(self.recipe.train.seed))
         if not clips.any() or not self.validation:
-            raise BadManifest(f"the songs in {manifest.folder} are silent or too short to learn from")
+            raise BadManifest(f"the songs in {manifest.folder} are silent or too short to train on")
         self.scale = Scale.of(clips)
 
     def distribute(self, ranks: Ranks) -> None:
-        """Give every rank a replica of each part."""
+        """Place a replica of each part on every rank."""
         self.ranks = ranks
         prepare_blocks((one for one in self.model.modules() if isinstance(one, ResidualStack)), self.recipe.train)
         self.learners.to(ranks.device)
-        self.parts = [ranks.replicate(part) for part in self.wholes()]
+        self.parts = [ranks.replicate(part) for part in self.trained_parts()]
 
     def batch(self, step: int, rows: slice = ALL_ROWS) -> Tensor:
-        """Rows of a step's clips (B, N)."""
+        """Return these rows of the clips (B, N) of a step."""
+        # Seeded by the step, so that a resumed run trains on the same clips
         generator = np.random.default_rng((self.recipe.train.seed, step))
         return self.training.clips(self.recipe.train.batch, self.recipe.data.clip_samples, generator, rows)
 
     def before_step(self, step: int) -> None:
-        """Start the codebooks when it is time."""
+        """Initialize the codebooks at the start step."""
         self._step = step
         for level in self.levels:
-            if step >= self.recipe.codebook.start_step and self.waits(level):
+            if step >= self.recipe.codebook.start_step and self.awaits_codebook(level):
                 self._start(level)
 
-    def waits(self, level: Level) -> bool:
-        """Whether this level has a codebook that has not started yet."""
+    def awaits_codebook(self, level: Level) -> bool:
+        """Return whether this level has a codebook that is not initialized yet."""
         return level.label in self.learners and not self._learner(level).started
 
     @property
     def mel_rate(self) -> int:
-        """The sample rate, where the recipe wants mel bands compared; else 0."""
+        """Sample rate for the log mel loss terms; 0 if the recipe has none."""
         loss = self.recipe.loss
         return self.config.sample_rate if loss.mel or loss.attack or loss.peaks else 0
 
     def weighted(self, parts: Terms) -> Tensor:
-        """The sum of the terms of a loss with the recipe's weights, a scalar."""
+        """Return the sum of the loss terms with the weights of the recipe, a scalar."""
         weights = self.recipe.loss
         return (
             weights.spectral * parts.spectral
@@ -155,11 +154,11 @@ class CodecTask(ABC):
         return weights.mel * parts.mel + weights.attack * parts.attack + weights.peaks * parts.peaks
 
     def remember(self, level: Level, result: Reconstruction) -> None:
-        """Keep what a level made of a part of the batch until the codebook has learned from it, after the step."""
+        """Keep the result of a level for a part of the batch, for the codebook update after the step."""
         self._passed[level].append(result)
 
     def after_step(self) -> Mapping[str, float]:
-        """Move each codebook by the step's latents, and tell how it was used."""
+        """Update each codebook with the latents of the step, and return its usage."""
         figures = {f"{level.label}_{name}": 0.0 for level in self.levels for name in ("entropy", "used", "restarted")}
         for level, results in self._passed.items():
             codes = torch.cat([result.codes for result in results])
@@ -175,11 +174,11 @@ class CodecTask(ABC):
         return figures
 
     def evaluate(self) -> Mapping[str, float]:
-        """Judge the levels on held-out songs: the objective, a level and together, and how their codes are spread.
+        """Evaluate the levels on held-out songs: the objective, per level and in total, and the usage of their codes.
 
-        The objective is the mean spectral convergence in dB of the levels that encode waveforms. Where no level does,
-        it is the distance of log-mel spectra, with the recipe's weights of mel, attack and peaks. It is infinite as
-        long as a codebook has not started: what the levels do without it is no codec yet.
+        The objective is the mean spectral convergence in dB of the levels that encode waveforms. If no level does, it
+        is the distance of log-mel spectra, with the weights of mel, attack and peaks in the recipe. It is infinite
+        until all codebooks are initialized, since a model without codes must not be saved as the best.
         """
         figures, scores = {}, []
         for level in self.levels:
@@ -191,11 +190,14 @@ class CodecTask(ABC):
             if self.config.codebook_size:
                 figures[f"{level.label}_held_out_entropy"] = entropy_bits(counts.numpy())
                 figures[f"{level.label}_held_out_codes"] = float(counts.count_nonzero())
-        return {**figures, self.objective: inf if any(map(self.waits, self.levels)) else float(np.mean(scores))}
+        return {
+            **figures,
+            self.objective: inf if any(map(self.awaits_codebook, self.levels)) else float(np.mean(scores)),
+        }
 
     @torch.no_grad()
     def _start(self, level: Level) -> None:
-        """Fill the codebook with latents of many more clips than a batch has."""
+        """Initialize the codebook with latents of more clips than a batch has."""
         generator = np.random.default_rng((self.recipe.train.seed, self._step, SCALE_CLIPS))
         clips = self.training.clips(SCALE_CLIPS, self.recipe.data.clip_samples, generator)
         codebook, learner, train = self.codebook(level), self._learner(level), self.recipe.train
@@ -205,13 +207,13 @@ class CodecTask(ABC):
         self.ranks.broadcast([codebook.vectors, learner.sums, learner.counts])
 
     def _held_out(self, level: Level) -> tuple[float, Tensor]:
-        """Return the mean score of the held-out songs, and how often each code came in them (K,)."""
+        """Return the mean score of the held-out songs, and the counts of the codes in them (K,)."""
         size = self.config.codebook_size
 
-        def hear(song: Tensor) -> Tensor:
-            """A song (n,) to its score and its counts, (1 + K,)."""
+        def score_and_counts(song: Tensor) -> Tensor:
+            """Return the score of a song (n,) and its code counts in one tensor (1 + K,)."""
             target = song.to(self.ranks.device)
-            result = self.heard(target[None], level)
+            result = self.reconstruct(target[None], level)
             if result.spectra is not None and result.target_spectra is not None:
                 score = float(self._bands(terms(result, target[None], self.scale, 0)))
             else:
@@ -219,11 +221,11 @@ class CodecTask(ABC):
             counts = torch.bincount(result.codes[0], minlength=size).cpu()
             return torch.cat([torch.tensor([score], dtype=torch.float64), counts])
 
-        heard = self.ranks.map(hear, self.validation)
-        return float(heard[:, 0].mean()), heard[:, 1:].sum(0)
+        rows = self.ranks.map(score_and_counts, self.validation)
+        return float(rows[:, 0].mean()), rows[:, 1:].sum(0)
 
     def _check_sizes(self, config: VQVAEConfig) -> None:
-        """Raise BadRecipe where clips are no whole codes, a level has no loss, or would restart all its vectors."""
+        """Raise BadRecipe if clips are not whole codes, a level has no loss, or all its vectors would restart."""
         data = self.recipe.data
         for level in self.levels:
             hop = config.hop(level)
@@ -232,21 +234,21 @@ class CodecTask(ABC):
                     f"data.clip_samples must be a multiple of {hop}, the {level.label} hop, got {data.clip_samples}"
                 )
             if config.is_log_mel(level) and not (self.recipe.loss.mel or self.recipe.loss.peaks):
-                raise BadRecipe("a log-mel front end learns from log mel bands alone: give loss.mel or loss.peaks")
+                raise BadRecipe("a log-mel front end has only the loss of log mel bands: give loss.mel or loss.peaks")
             usage, threshold = self._usage(level), self.recipe.codebook.threshold
             if self.recipe.codebook.relative_threshold is None and threshold > usage:
                 raise BadRecipe(
-                    f"codebook.threshold {threshold} is over {usage:g}, the mean uses of a {level.label} vector a "
-                    "batch, so every vector would be restarted all the time: lower it to a quarter of that"
+                    f"codebook.threshold {threshold} is over {usage:g}, the mean uses of a {level.label} vector per "
+                    "batch, so every vector would be restarted at each step: lower it to a quarter of that"
                 )
 
     def _usage(self, level: Level) -> float:
-        """Return the mean uses of a level's vectors a batch."""
+        """Return the mean uses of a codebook vector of a level per batch."""
         size, data = self.config.codebook_size, self.recipe.data
         return self.recipe.train.batch * data.clip_samples / self.config.hop(level) / size if size else inf
 
     def _threshold(self, level: Level) -> float:
-        """Return the uses a batch under which a vector of this level is restarted."""
+        """Return the uses per batch below which a vector of this level is restarted."""
         relative = self.recipe.codebook.relative_threshold
         return self.recipe.codebook.threshold if relative is None else relative * self._usage(level)
 
@@ -261,27 +263,27 @@ class CodecTask(ABC):
 
 
 class VQVAETask(CodecTask):
-    """Trains a VQ-VAE. Every level has its own loss, so they do not disturb each other."""
+    """Trains a VQ-VAE with an independent loss for each level (Jukebox, section 3.1)."""
 
-    def make(self) -> nn.Module:
-        """The levels of the recipe."""
+    def build_model(self) -> nn.Module:
+        """Return a VQ-VAE with the levels of the recipe."""
         self.vqvae = VQVAE(self.config, self.levels)
         return self.vqvae
 
-    def wholes(self) -> Sequence[nn.Module]:
-        """An autoencoder a level."""
+    def trained_parts(self) -> Sequence[nn.Module]:
+        """Return the autoencoder of each level."""
         return [self.vqvae.autoencoder(level) for level in self.levels]
 
     def codebook(self, level: Level) -> Codebook:
-        """The codebook of one level, where the recipe wants any."""
+        """Return the codebook of one level."""
         return self.vqvae.codebook(level)
 
     def loss(self, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The sum over the levels of the loss on clips (B, N); see `vqvae.loss.terms`."""
+        """Return the sum over the levels of the loss on clips (B, N), and its terms; see `vqvae.loss.terms`."""
         weights = self.recipe.loss
         total, figures = torch.zeros((), device=batch.device), {}
         for level, autoencoder in zip(self.levels, self.parts, strict=True):
-            result: Reconstruction = autoencoder(batch, quantize=not self.waits(level))
+            result: Reconstruction = autoencoder(batch, quantize=not self.awaits_codebook(level))
             self.remember(level, result)
             parts = terms(result, batch, self.scale, weights.worst_samples, self.mel_rate)
             total = total + self.weighted(parts)
@@ -292,11 +294,11 @@ class VQVAETask(CodecTask):
         return total, figures
 
     def latents(self, audio: Tensor, level: Level) -> Tensor:
-        """What a level's encoder makes of audio (B, N): (B, T, D), float32."""
+        """Return the encoder output (B, T, D), float32, of a level for audio (B, N)."""
         latents: Tensor = self.vqvae.autoencoder(level).encoder(audio)
         return latents.float()
 
-    def heard(self, audio: Tensor, level: Level) -> Reconstruction:
-        """Audio (B, N) there and back through one level."""
-        result: Reconstruction = self.vqvae.autoencoder(level)(audio, quantize=not self.waits(level))
+    def reconstruct(self, audio: Tensor, level: Level) -> Reconstruction:
+        """Encode and decode audio (B, N) with one level."""
+        result: Reconstruction = self.vqvae.autoencoder(level)(audio, quantize=not self.awaits_codebook(level))
         return result

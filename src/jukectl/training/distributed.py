@@ -1,7 +1,7 @@
-"""The processes of a training run: which of them this is, and what they do together. A single one is the same, alone.
+"""Distributed training: the rank of this process and collective operations; a single process is the case world = 1.
 
-Started by torchrun, which tells every process of the others in its environment. One process a GPU, or any number on
-CPUs. Tensors on CPUs go through gloo, those on GPUs through nccl.
+Processes are started by torchrun, which sets RANK and WORLD_SIZE: one process per GPU, or any number on CPUs. CPU
+tensors are exchanged with gloo, GPU tensors with nccl.
 """
 
 import os
@@ -27,10 +27,10 @@ from torch.utils.checkpoint import checkpoint
 from jukectl.errors import BadInput, BadRecipe, JukectlError, RankLost
 from jukectl.training.config import TrainConfig
 
-TIMEOUT = timedelta(minutes=30)  # for one exchange; a process that was killed is noticed at once
-PATIENCE = timedelta(days=30)  # for what the first process prepares, such as decoding all the music
+TIMEOUT = timedelta(minutes=30)  # of one collective operation; a killed process is detected at once
+PATIENCE = timedelta(days=30)  # for preparations of the first process, such as decoding all songs
 LOST = ("peer", "connection", "broken pipe", "socket", "gloo", "nccl", "timed out", "timeout")
-"""Words in what torch says when another process is gone; it has no error of its own for that."""
+"""Words in errors of torch after another process has ended, for which it has no error type."""
 
 CPU = torch.device("cpu")
 
@@ -39,20 +39,20 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of a run: the one number `rank` of `world`, at work on `device`."""
+    """Rank of this process among the `world` processes of a run, and its device."""
 
     rank: int = 0
     world: int = 1
     device: torch.device = CPU
-    store: Store | None = None  # small facts that all can read, kept by the launcher
+    store: Store | None = None  # key-value store of the launcher, shared by all ranks
 
     @property
     def first(self) -> bool:
-        """Whether this one speaks and writes for all."""
+        """True on the rank that writes files and messages."""
         return self.rank == 0
 
     def rows(self, batch: int, accumulate: int) -> list[slice]:
-        """Which rows of a step's batch are this rank's, in `accumulate` parts. BadRecipe where they would be uneven."""
+        """Return the batch rows of this rank in `accumulate` equal parts; raise BadRecipe if they cannot be equal."""
         parts = self.world * accumulate
         if batch % parts:
             raise BadRecipe(
@@ -63,49 +63,50 @@ class Ranks:
         return [slice(start, start + size) for start in starts]
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum of everybody's tensor, the same bits on every rank. Changes the tensor itself."""
+        """Sum a tensor over the ranks, in place; the result has the same bits on every rank."""
         if self.world > 1:
             dist.all_reduce(tensor)
         return tensor
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
-        """Give everybody the first rank's tensors, in place."""
+        """Copy the tensors of the first rank to all ranks, in place."""
         if self.world > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
     def any(self, here: bool) -> bool:
-        """Whether it is so on any rank."""
+        """Return whether `here` is true on any rank."""
         return here if self.world == 1 else bool(self.sum(torch.tensor(int(here))))
 
     def barrier(self) -> None:
-        """Wait until every rank is here."""
+        """Wait until every rank has reached this call."""
         self.any(False)
 
     def mean(self, figures: Mapping[str, Tensor]) -> dict[str, float]:
-        """Every figure, a scalar, as its mean over the ranks."""
+        """Return the mean of each scalar over the ranks."""
         if not figures:
             return {}
         stacked = torch.stack([figure.detach().to(self.device, torch.float32) for figure in figures.values()])
         return dict(zip(figures, (self.sum(stacked) / self.world).tolist(), strict=True))
 
     def map(self, function: Callable[[Item], Tensor], items: Sequence[Item]) -> Tensor:
-        """What a function gives for each of one or more items, (items, ...) float64 on the CPU, on every rank.
+        """Return the function's results for one or more items, (items, ...) float64 on the CPU, on every rank.
 
-        The ranks take turns, and all call it equally often: no rank can use a sharded model without the others.
+        The items are distributed over the ranks, which all call the function equally often: a sharded model can only be
+        used by all ranks together.
         """
         turns = -(-len(items) // self.world)
-        mine = [(turn * self.world + self.rank) % len(items) for turn in range(turns)]  # the last turn may begin anew
+        mine = [(turn * self.world + self.rank) % len(items) for turn in range(turns)]  # wraps around in the last turn
         found = torch.stack([function(items[index]).to("cpu", torch.float64) for index in mine])
         values = torch.zeros(turns, self.world, *found.shape[1:], dtype=torch.float64)
         values[:, self.rank] = found
         return self.sum(values).flatten(0, 1)[: len(items)]
 
     @contextmanager
-    def first_goes_ahead(self, what: str) -> Iterator[None]:
-        """The first rank runs the block alone, then the others do: it may leave them files to share.
+    def main_process_first(self, what: str) -> Iterator[None]:
+        """Run the block on the first rank before all others, so that they can use files that it writes.
 
-        `what` names the block; a run goes through each name once.
+        `what` names the block; each name may be used once in a run.
         """
         if self.store is not None and not self.first:
             self.store.wait([what], PATIENCE)
@@ -114,48 +115,48 @@ class Ranks:
             self.store.set(what, "done")
 
     @contextmanager
-    def one_voice(self) -> Iterator[None]:
-        """Of the errors that end a run, let the first alone through, whichever rank it is on; the others end silently.
+    def single_error(self) -> Iterator[None]:
+        """Raise only the first of the errors that end a run, on whichever rank; the others exit silently.
 
-        What torch says when another process is gone becomes RankLost.
+        An error of torch about a lost process is raised as RankLost.
         """
         try:
             yield
         except (JukectlError, RuntimeError) as error:
             if self.world == 1:
                 raise
-            told: Exception = error
-            if _says_lost(error):
-                told = RankLost(
-                    "another process of this run is gone: it was killed, ran out of memory, or its machine is lost. "
-                    "Run the same command again: it goes on from the last checkpoint."
+            raised: Exception = error
+            if _is_lost_process(error):
+                raised = RankLost(
+                    "another process of this run has ended: it was killed, ran out of memory, or its machine was lost. "
+                    "Run the same command again: it resumes from the last checkpoint."
                 )
-            if not self._speaks():
-                raise SystemExit(getattr(told, "exit_status", 1)) from error
-            raise told from error
+            if not self._reports():
+                raise SystemExit(getattr(raised, "exit_status", 1)) from error
+            raise raised from error
 
-    def _speaks(self) -> bool:
-        """Whether this is the first rank to ask."""
+    def _reports(self) -> bool:
+        """Return whether this is the first rank with an error, which reports it for all."""
         try:
-            return self.store is None or self.store.add("errors told", 1) == 1
-        except RuntimeError:  # the launcher is gone as well
+            return self.store is None or self.store.add("reported errors", 1) == 1
+        except RuntimeError:  # the launcher, which holds the store, has ended as well
             return True
 
     def replicate(self, module: nn.Module) -> nn.Module:
-        """The module on this rank's device, a replica whose gradients are averaged with those of the others."""
+        """Move a module to the device of this rank, and return a replica with averaged gradients."""
         module.to(self.device)
         if self.world == 1:
             return module
         replica = DistributedDataParallel(module, device_ids=[self.device] if self.device.type == "cuda" else None)
-        replica.broadcast_buffers = False  # whoever changes them does it on all ranks alike
-        warnings.filterwarnings("ignore", "Grad strides do not match")  # of channels-last convolutions; it is no error
+        replica.broadcast_buffers = False  # code that changes buffers does so equally on all ranks
+        warnings.filterwarnings("ignore", "Grad strides do not match")  # of channels-last convolutions; harmless
         return replica
 
     def shard(self, module: nn.Module, blocks: Iterable[nn.Module], *, half: bool, passes: Sequence[str] = ()) -> None:
-        """Spread a module's parameters over the ranks' devices; each block's are brought together while it is at work.
+        """Shard the parameters of a module over the ranks (FSDP); those of a block are gathered while it runs.
 
-        The module is at work in `forward`, and in the methods named as `passes`, which give tensors or tuples of them.
-        With `half` the blocks' parameters travel and work in bfloat16; gradients are added up in float32.
+        Parameters are gathered in `forward` and in the methods named in `passes`, which return tensors or tuples of
+        them. With `half` the parameters of blocks are gathered and used in bfloat16; gradients are summed in float32.
         """
         if self.world == 1:
             module.to(self.device)
@@ -174,15 +175,15 @@ ALONE = Ranks()
 
 @contextmanager
 def join(device: torch.device) -> Iterator[Ranks]:
-    """The processes that torchrun started, or this one alone. `device` is their kind: each takes a GPU of its own.
+    """Join the processes that torchrun started, if any. On GPUs (`device` cuda) each process uses a separate one.
 
-    Raises BadInput where several processes cannot work on such devices, or there are fewer GPUs than processes.
+    Raise BadInput if such devices do not support several processes, or if there are fewer GPUs than processes.
     """
     world = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
     if world == 1:
         yield Ranks(device=device)
         return
-    device = _own(device, int(os.environ.get("LOCAL_RANK", "0")))
+    device = _local_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     store, rank, world = next(iter(rendezvous("env://", timeout=TIMEOUT)))
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
@@ -192,28 +193,28 @@ def join(device: torch.device) -> Iterator[Ranks]:
         timeout=TIMEOUT,
     )
     ranks = Ranks(rank, world, device, PrefixStore("jukectl", store))
-    with ranks.one_voice():
+    with ranks.single_error():
         yield ranks
-    dist.destroy_process_group()  # after an error the others are not there to take part in it
+    dist.destroy_process_group()  # not after an error, when other ranks would not take part
 
 
-def _own(device: torch.device, local_rank: int) -> torch.device:
-    """The device of that kind for the process with this number on its machine."""
+def _local_device(device: torch.device, local_rank: int) -> torch.device:
+    """Return the device of that type for the process with this local rank."""
     if device.type == "cpu":
         return device
     if device.type != "cuda":
-        raise BadInput(f"several processes train on cpu or cuda, not on {device.type}: give --device cpu")
+        raise BadInput(f"several processes can train on cpu or cuda, not on {device.type}: give --device cpu")
     if local_rank >= torch.cuda.device_count():
         raise BadInput(
-            f"this machine has {torch.cuda.device_count()} GPUs: give torchrun no more than so many --nproc-per-node"
+            f"this machine has {torch.cuda.device_count()} GPUs: give torchrun no larger --nproc-per-node than that"
         )
-    own = torch.device("cuda", local_rank)
-    torch.cuda.set_device(own)
-    return own
+    local = torch.device("cuda", local_rank)
+    torch.cuda.set_device(local)
+    return local
 
 
 def sync_gradients(modules: Iterable[nn.Module], on: bool) -> None:
-    """Whether the next backward passes bring gradients together; without, each rank adds them up for itself."""
+    """Turn gradient synchronization in the next backward passes on or off; off, each rank accumulates its own."""
     for module in modules:
         if isinstance(module, DistributedDataParallel):
             module.require_backward_grad_sync = on
@@ -222,12 +223,12 @@ def sync_gradients(modules: Iterable[nn.Module], on: bool) -> None:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A tensor, or all shards of a sharded one together; every rank has to ask for it."""
+    """Return a tensor with all its shards gathered; every rank must call it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def _says_lost(error: Exception) -> bool:
-    """Whether torch says with it that another process is gone."""
+def _is_lost_process(error: Exception) -> bool:
+    """Return whether an error of torch means that another process has ended."""
     if isinstance(error, JukectlError):
         return False
     text = str(error).lower()
@@ -235,9 +236,9 @@ def _says_lost(error: Exception) -> bool:
 
 
 def prepare_blocks(blocks: Iterable[nn.Module], config: TrainConfig) -> None:
-    """Have each block compiled, and what it computes inside computed again in the backward pass instead of kept.
+    """Set up compilation and activation checkpointing of blocks, as the config says.
 
-    To be done before blocks are sharded: what brings shards together stays outside.
+    Call it before sharding, so that gathering shards stays outside the compiled and recomputed part.
     """
     for block in blocks:
         if config.compile:

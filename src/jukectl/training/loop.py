@@ -1,8 +1,8 @@
-"""One training loop for the codec and the priors: step, log, evaluate, save, resume.
+"""Training loop of the codec and the priors: step, log, evaluate, save, resume.
 
-What happens at a step depends on the seed and the step's number alone, so a run killed at any moment goes on from its
-last checkpoint to the weights it would have had anyway. A step's batch is shared out to the ranks, and on each of them
-to parts that pass one after another, where `train.accumulate` asks for that: neither changes what is learned.
+A step depends on the seed and the step number alone, so that a killed run resumes from its last checkpoint to the same
+weights. A batch is split over the ranks, and on each rank into `train.accumulate` parts for gradient accumulation;
+neither changes the result.
 """
 
 import math
@@ -22,8 +22,8 @@ from jukectl.progress import Listener, Progress
 from jukectl.training.checkpointing import checkpoints, load_checkpoint, save_checkpoint, save_weights
 from jukectl.training.config import TrainConfig
 from jukectl.training.distributed import ALONE, Ranks, sync_gradients, whole
-from jukectl.training.monitor import Pace, append_row, cut_log
-from jukectl.training.optimizer import WeightAverage, adam, settle, state_of
+from jukectl.training.monitor import Clock, append_row, cut_log
+from jukectl.training.optimizer import WeightAverage, adam, apply_settings, state_of
 from jukectl.training.prefetch import Prefetcher, moved, pinned
 
 BEST = "best.safetensors"
@@ -35,42 +35,42 @@ Batch = TypeVar("Batch")
 
 
 class Task(Protocol[Batch]):
-    """What is trained: a model, its loss on a batch, and its figures on held-out songs.
+    """Training task: a model, its loss on a batch, and its metrics on held-out songs.
 
-    A `Batch` is a tensor or a dataclass of tensors, made on the CPU.
+    A `Batch` is a tensor or a dataclass of tensors on the CPU.
     """
 
-    model: nn.Module  # its state is what the run's weight files hold
-    state: nn.Module  # further state that a resumed run needs, such as a codebook's moving averages
-    parts: Sequence[nn.Module]  # of the model, each with a loss of its own: gradients are clipped part by part
-    objective: str  # the validation figure that the best weights have lowest
-    unit: str  # what a batch is counted in, such as "codes"
-    units: int  # of them in a step's batch
+    model: nn.Module  # its state is saved in the weight files
+    state: nn.Module  # further state of checkpoints, such as the moving averages of codebooks
+    parts: Sequence[nn.Module]  # of the model, with separate losses: gradients are clipped per part
+    objective: str  # validation metric that the best weights minimize
+    unit: str  # unit of throughput, such as "codes"
+    units: int  # number of units in a batch
 
     def distribute(self, ranks: Ranks) -> None:
-        """Bring model and state to the device, and spread them over the ranks. Called once, before anything else."""
+        """Move model and state to the device, and distribute them over the ranks. Called once, before other methods."""
         ...
 
     def batch(self, step: int, rows: slice) -> Batch:
-        """These rows of a step's batch: a function of the step. Called ahead of time, in another thread."""
+        """Return these rows of the batch of a step, a pure function of the step. Called ahead in another thread."""
         ...
 
     def before_step(self, step: int) -> None:
-        """What is due before the passes of a step."""
+        """Prepare a step, before its forward passes."""
         ...
 
     def loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss to descend, and figures for the log: scalars, each a mean over the rows of the batch."""
+        """Return the loss and metrics for the log: scalars, each a mean over the rows of the batch."""
         ...
 
     def after_step(self) -> Mapping[str, float]:
-        """What is due when the weights have moved; figures of it for the log, the same on all ranks."""
+        """Finish a step, after the update of the weights; return metrics for the log, equal on all ranks."""
         ...
 
     def evaluate(self) -> Mapping[str, float]:
-        """Figures on held-out songs, `objective` among them; it is infinite while the model is of no use yet.
+        """Return metrics of held-out songs, with `objective`, which is infinite while the model is not usable yet.
 
-        They are the same on all ranks, which share the work.
+        They are equal on all ranks, which share the work.
         """
         ...
 
@@ -84,24 +84,23 @@ def train(
     *,
     evaluate_first: bool = False,
 ) -> Path:
-    """Train `task`, from the last checkpoint in `out` if there is one; returns the best weights' path.
+    """Train `task`, from the last checkpoint in `out` if it has one, and return the path of the best weights.
 
-    It ends at the last step, or where `config.patience` is at an end. With `evaluate_first` there are figures of the
-    model as it is before the first step too, and it may be the best.
-    Raises BadRecipe where that checkpoint cannot be taken up, or the loss is no longer finite; Stopped after Ctrl-C or
-    SIGTERM, with the step finished and saved.
+    Training ends at the last step, or by early stopping after `config.patience`. With `evaluate_first` the initial
+    model is evaluated as well, and may be the best. Raise BadRecipe if that checkpoint cannot be loaded or the loss is
+    not finite, and Stopped after Ctrl-C or SIGTERM, with the step finished and saved.
     """
     out.mkdir(parents=True, exist_ok=True)
     task.distribute(ranks)
     run = _Run(task, config, out, ranks)
     run.resume()
     if evaluate_first and run.step == 0:
-        with run.pace.paused():
+        with run.clock.paused():
             run.evaluate()
     with run.batches() as batches, Interruption(second_counts=ranks.world == 1) as interruption:
         while not run.finished:
             run.advance(batches.take(), listener)
-            if ranks.any(interruption.asked) and not run.finished:
+            if ranks.any(interruption.requested) and not run.finished:
                 run.save()
                 raise Stopped(f"stopped after step {run.step} of {config.steps}, which is saved in {out}.")
     listener(Progress("training", run.step, run.step, run.summary()))
@@ -110,15 +109,15 @@ def train(
 
 @dataclass(frozen=True)
 class _StepFigures:
-    """What a step found out, still where it was computed: few steps are logged, and reading a GPU waits for it."""
+    """Metrics of a step, still on the device: reading them waits for a GPU, and few steps are logged."""
 
-    passes: Sequence[Mapping[str, Tensor]]  # of each part of this rank's batch: means over the part
+    passes: Sequence[Mapping[str, Tensor]]  # for each part of this rank's batch, means over the part
     after: Mapping[str, float]
     norm: Tensor
 
 
 class _Run(Generic[Batch]):
-    """The state of one training run between two steps."""
+    """State of a training run between two steps."""
 
     def __init__(self, task: Task[Batch], config: TrainConfig, out: Path, ranks: Ranks) -> None:
         self.task = task
@@ -131,12 +130,12 @@ class _Run(Generic[Batch]):
         self.waited = 0  # evaluations since the best one
         self.optimizer = adam(task.model, config)
         self.average = WeightAverage(task.model, config.average)
-        self.pace = Pace(ranks.device)
-        self.saved = -1  # the step of the last checkpoint
+        self.clock = Clock(ranks.device)
+        self.saved = -1  # step of the last checkpoint
         self.latest: Mapping[str, float] = {}
 
     def batches(self) -> Prefetcher[list[Batch]]:
-        """This rank's parts of the batches of all steps to come."""
+        """Return a prefetcher of this rank's parts of the batches of the remaining steps."""
         pin = pinned if self.ranks.device.type == "cuda" else None
 
         def make(step: int) -> list[Batch]:
@@ -147,11 +146,11 @@ class _Run(Generic[Batch]):
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are done, or too many evaluations have brought nothing."""
+        """True if all steps are done, or after `patience` evaluations without improvement."""
         return self.step >= self.config.steps or 0 < self.config.patience <= self.waited
 
     def advance(self, parts: Sequence[Batch], listener: Listener) -> None:
-        """One step, and whatever is due after it."""
+        """Run one step, and then log, evaluate and save if due."""
         config = self.config
         figures = self._descend(parts)
         last = self.step == config.steps
@@ -159,32 +158,32 @@ class _Run(Generic[Batch]):
             row = self._log(figures)
             listener(Progress("training", self.step, config.steps, self.summary(row)))
         if self.step % config.evaluate_every == 0 or last:
-            with self.pace.paused():
+            with self.clock.paused():
                 self.evaluate()
             listener(Progress("training", self.step, config.steps, self.summary()))
         if self.step % config.checkpoint_every == 0 or self.finished:
             self.save()
 
     def _descend(self, parts: Sequence[Batch]) -> _StepFigures:
-        """Move the weights by one step, by the mean gradient of the batch's parts on all ranks."""
-        settle(self.optimizer, self.config, self.step)
+        """Update the weights with the mean gradient of the batch parts on all ranks."""
+        apply_settings(self.optimizer, self.config, self.step)
         self.task.before_step(self.step)
         self.optimizer.zero_grad()
         passes: list[Mapping[str, Tensor]] = []
         for number, part in enumerate(parts, start=1):
             batch = moved(part, self.ranks.device)
             sync_gradients(self.task.parts, number == len(parts))
-            with self.pace.model():
+            with self.clock.model():
                 with self._autocast():
                     loss, figures = self.task.loss(batch)
                 (loss / len(parts)).backward()  # type: ignore[no-untyped-call]
             passes.append({"loss": loss.detach(), **figures})
         norms = [whole(nn.utils.clip_grad_norm_(part.parameters(), self.config.clip_norm)) for part in self.task.parts]
         norm = torch.stack(norms).norm()
-        if not torch.isfinite(norm):  # on all ranks at once, since it is the norm of what they have in common
+        if not torch.isfinite(norm):  # equal on all ranks, since the gradients are averaged
             raise BadRecipe(
                 f"the loss or its gradient is not finite at step {self.step}: lower train.learning_rate and run it "
-                f"again; it goes on from the last checkpoint in {self.out}"
+                f"again; it resumes from the last checkpoint in {self.out}"
             )
         self.optimizer.step()
         after = self.task.after_step()
@@ -193,15 +192,15 @@ class _Run(Generic[Batch]):
         return _StepFigures(passes, after, norm)
 
     def _autocast(self) -> torch.autocast:
-        """bfloat16 where the recipe asks for it."""
+        """Return a context of mixed precision in bfloat16, if the recipe sets it."""
         return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
 
     def _log(self, figures: _StepFigures) -> Mapping[str, float]:
-        """A row of the latest step's figures, and of how fast it went since the row before."""
+        """Append the metrics of the latest step to the log, with the speed since the previous row."""
         means = self.ranks.mean(
             {name: torch.stack([one[name] for one in figures.passes]).mean() for name in figures.passes[0]}
         )
-        speed, overhead = self.pace.lap(self.step)
+        speed, overhead = self.clock.lap(self.step)
         row = {
             **means,
             **figures.after,
@@ -213,12 +212,12 @@ class _Run(Generic[Batch]):
         return row
 
     def summary(self, row: Mapping[str, float] | None = None) -> str:
-        """The latest figures in a few words."""
+        """Return the latest metrics as a short text."""
         figures = {**(row or {}), **self.latest}
         return " ".join(f"{name}={value:.3f}" for name, value in figures.items())
 
     def evaluate(self) -> None:
-        """Figures on held-out songs into the log, the weights into LAST, and into BEST where no figures were better."""
+        """Evaluate on held-out songs, log the metrics, and write the weights to LAST, and to BEST if they improved."""
         model = self.task.model
         model.eval()
         with self.average.swapped_in(), torch.no_grad(), self._autocast():
@@ -227,29 +226,29 @@ class _Run(Generic[Batch]):
                 self.best, self.waited = figures[self.task.objective], 0
                 save_weights(model, self.out / BEST, self.ranks)
             else:
-                self.waited += math.isfinite(self.best)  # before that there is nothing to wait for
+                self.waited += math.isfinite(self.best)  # patience starts with the first finite objective
             save_weights(model, self.out / LAST, self.ranks)
         model.train()
         self.latest = figures
         self._append(VALIDATION_LOG, figures)
 
     def _append(self, name: str, figures: Mapping[str, float]) -> None:
-        """A row of a log. Raises CannotWrite."""
+        """Append a row to a log. Raise CannotWrite if that fails."""
         if self.ranks.first:
             rounded = {key: round(value, 5) for key, value in figures.items()}
-            append_row(self.out / name, {"step": self.step, "seconds": round(self.pace.seconds(), 1), **rounded})
+            append_row(self.out / name, {"step": self.step, "seconds": round(self.clock.seconds(), 1), **rounded})
 
     def save(self) -> None:
-        """A checkpoint of this step, unless there is one."""
+        """Write a checkpoint of this step, unless it exists."""
         if self.saved < self.step:
             save_checkpoint(self.out, self.step, self._state(), self.ranks)
             self.saved = self.step
 
     def resume(self) -> None:
-        """Take up the last checkpoint, and cut the logs back to it."""
+        """Load the last checkpoint, and truncate the logs to its step."""
         found = checkpoints(self.out)
         if found:
-            self._take_up(found)
+            self._load(found)
         if self.ranks.first:
             for name in (TRAIN_LOG, VALIDATION_LOG):
                 if found:
@@ -257,11 +256,11 @@ class _Run(Generic[Batch]):
                 else:
                     (self.out / name).unlink(missing_ok=True)
 
-    def _take_up(self, found: Sequence[Path]) -> None:
+    def _load(self, found: Sequence[Path]) -> None:
         state = self._state()
         try:
             load_checkpoint(found[-1], state)
-        except Exception as error:  # damage makes torch, zipfile and pickle raise half a dozen kinds
+        except Exception as error:  # for damaged files torch, zipfile and pickle raise many types
             back = f"remove it to go back to {found[-2].name}, or " if len(found) > 1 else ""
             raise BadRecipe(
                 f"{found[-1]} was made with another recipe, or is damaged ({_reason(error)}): "
@@ -270,15 +269,15 @@ class _Run(Generic[Batch]):
         self.step = self.saved = int(state["run.step"])
         self.best = float(state["run.best"])
         self.waited = int(state.get("patience.waited", 0))
-        self.pace = Pace(self.ranks.device, self.step, float(state["run.seconds"]))
+        self.clock = Clock(self.ranks.device, self.step, float(state["run.seconds"]))
 
     def _state(self) -> dict[str, Tensor]:
-        """All that a resumed run needs, the tensors themselves and not copies of them."""
+        """Return the state that a checkpoint holds, as references to the tensors, so that loading fills them."""
         tables: dict[str, Mapping[str, Tensor]] = {
             "run": {
                 "step": torch.tensor(self.step),
                 "best": torch.tensor(self.best, dtype=torch.float64),
-                "seconds": torch.tensor(self.pace.seconds(), dtype=torch.float64),
+                "seconds": torch.tensor(self.clock.seconds(), dtype=torch.float64),
             },
             "patience": {"waited": torch.tensor(self.waited)} if self.config.patience else {},
             "model": self.task.model.state_dict(),
@@ -290,7 +289,7 @@ class _Run(Generic[Batch]):
 
 
 def _reason(error: Exception) -> str:
-    """What torch says of a checkpoint that does not fit, the first detail of it."""
+    """Return the first detail in an error about a checkpoint that does not match."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return lines[min(1, len(lines) - 1)][:200].rstrip(". ")
 
@@ -299,18 +298,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """While the block runs, the first signal is only noted. The next one does what it did before, where that is asked.
+    """Turns the first SIGINT or SIGTERM in the block into `requested`; with `second_counts` the next acts as usual.
 
-    A launcher like torchrun passes every signal on that the terminal has sent already, so there no second one counts.
+    A launcher like torchrun forwards signals that the terminal has already sent, so under it no second one counts.
     """
 
     def __init__(self, *, second_counts: bool) -> None:
-        self.asked = False
+        self.requested = False
         self._second_counts = second_counts
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # no other thread may set handlers
+        if threading.current_thread() is threading.main_thread():  # only the main thread may set handlers
             self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
@@ -318,7 +317,7 @@ class Interruption:
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.requested = True
         if self._second_counts:
             self._restore()
 

@@ -1,4 +1,4 @@
-"""A run's logs: CSV files that a resumed run cuts back to its checkpoint and goes on with."""
+"""CSV logs of a run, which a resumed run truncates to its checkpoint and continues, and the clock of a run."""
 
 import csv
 import time
@@ -14,7 +14,7 @@ from jukectl.files import atomic_write
 
 
 def append_row(path: Path, row: Mapping[str, float]) -> None:
-    """A row at the end of a log, under its columns; a new log takes them from the row. Raises CannotWrite."""
+    """Append a row to a log with its columns; a new log has those of the row. Raise CannotWrite if that fails."""
     columns = _columns(path) or list(row)
     try:
         with path.open("a", newline="", encoding="utf-8") as file:
@@ -27,7 +27,7 @@ def append_row(path: Path, row: Mapping[str, float]) -> None:
 
 
 def cut_log(path: Path, step: int) -> None:
-    """Drop rows past `step`, which a resumed run writes again, and one that a kill left half written."""
+    """Drop rows after `step`, which a resumed run writes again, and a partial row of a killed run."""
     if not path.exists():
         return
     with path.open(newline="", encoding="utf-8") as file:
@@ -42,7 +42,7 @@ def cut_log(path: Path, step: int) -> None:
 
 
 def _columns(path: Path) -> list[str]:
-    """The columns of a log, none where it is not there yet."""
+    """Return the columns of a log, none if it does not exist."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -51,35 +51,35 @@ def _columns(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class _Lap:
-    """Where a run stood when a log row was written."""
+    """Step and times at a log row."""
 
     step: int
     seconds: float
-    model: float  # seconds of them in the model's forward and backward
+    model: float  # of these seconds, those in forward and backward passes
 
 
 def _event() -> torch.cuda.Event:
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
-class Pace:
-    """The clock of a run. It begins when it is made, and stands still in `paused`.
+class Clock:
+    """Clock of a run, which starts when created and stops in `paused`.
 
-    A GPU works while the program goes on, so there its own clock is read, when somebody asks.
+    GPU work is asynchronous, so on a GPU model time is measured with CUDA events, which are read in `lap`.
     """
 
     def __init__(self, device: torch.device, step: int = 0, seconds: float = 0.0) -> None:
-        """A resumed run goes on at its `step`, with the `seconds` that it took so far."""
+        """Start the clock; for a resumed run at its `step`, with its `seconds` so far."""
         self._on_gpu = device.type == "cuda"
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
         self._model = 0.0
         self._began = time.perf_counter() - seconds
-        self._stopped: float | None = None  # when the pause began that is going on
+        self._stopped: float | None = None  # start of the current pause
         self._last = _Lap(step, seconds, 0.0)
 
     @contextmanager
     def model(self) -> Iterator[None]:
-        """The block is the model's forward and backward."""
+        """Count the block as forward and backward passes of the model."""
         if self._on_gpu:
             start, end = _event(), _event()
             start.record()
@@ -93,18 +93,18 @@ class Pace:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """The block is no part of training, such as an evaluation."""
+        """Stop the clock for a block that is not training, such as an evaluation."""
         self._stopped = time.perf_counter()
         yield
         self._began += time.perf_counter() - self._stopped
         self._stopped = None
 
     def seconds(self) -> float:
-        """What training took so far, less the pauses."""
+        """Return the seconds of training so far, without pauses."""
         return (time.perf_counter() if self._stopped is None else self._stopped) - self._began
 
     def lap(self, step: int) -> tuple[float, float]:
-        """Steps a second since the last lap, and the share of that time that was not the model's."""
+        """Return the steps per second since the last lap, and the share of that time outside the model."""
         if self._events:
             self._events[-1][1].synchronize()
             self._model += sum(start.elapsed_time(end) for start, end in self._events) / 1_000

@@ -1,4 +1,4 @@
-"""AdamW, its settings for a step, and its state by the names of the parameters."""
+"""AdamW, its settings at a step, its state by parameter name, and moving averages of weights."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from jukectl.training.config import TrainConfig
 
 
 def adam(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW over what a model learns. Its state is there from the start, so that a checkpoint can be read into it."""
+    """Return AdamW over the trainable parameters, with state allocated so that a checkpoint can be loaded into it."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, fused=parameters[0].device.type in ("cpu", "cuda"))
     for parameter in parameters:
@@ -21,12 +21,12 @@ def adam(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
             "exp_avg": torch.zeros_like(parameter),
             "exp_avg_sq": torch.zeros_like(parameter),
         }
-    settle(optimizer, config, 0)
+    apply_settings(optimizer, config, 0)
     return optimizer
 
 
-def settle(optimizer: torch.optim.AdamW, config: TrainConfig, step: int) -> None:
-    """The recipe's settings for a step; not those of a checkpoint, so that a resumed run may change them."""
+def apply_settings(optimizer: torch.optim.AdamW, config: TrainConfig, step: int) -> None:
+    """Set the hyperparameters of a step from the recipe, not a checkpoint, so that a resumed run may change them."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(config, step)
         group["betas"] = config.betas
@@ -34,7 +34,7 @@ def settle(optimizer: torch.optim.AdamW, config: TrainConfig, step: int) -> None
 
 
 def state_of(optimizer: torch.optim.AdamW, model: nn.Module) -> dict[str, Tensor]:
-    """The optimizer's tensors, such as "exp_avg.head.weight"."""
+    """Return the tensors of the optimizer by name, such as "exp_avg.head.weight"."""
     return {
         f"{kind}.{name}": tensor.detach()
         for name, parameter in model.named_parameters()
@@ -44,14 +44,14 @@ def state_of(optimizer: torch.optim.AdamW, model: nn.Module) -> dict[str, Tensor
 
 
 class WeightAverage:
-    """A moving average of a model's parameters, warmed up so that early steps weigh little.
+    """Exponential moving average of the parameters of a model, with a warm-up so that early steps have little weight.
 
-    Buffers are left as they are: the only ones, codebooks, are moving averages already. Of a sharded model each rank
-    averages its own shard.
+    Buffers are not averaged: the only ones, codebooks, are moving averages already. Each rank averages its own shard
+    of a sharded model.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        """`decay` 0 keeps no average. The model must be where it will be trained: moved, and sharded if it is to be."""
+        """Start from the current weights; `decay` 0 disables averaging. The model must be on its device and sharded."""
         self.decay = decay
         learned = {name: one for name, one in model.named_parameters() if one.requires_grad} if decay else {}
         self.state = {name: parameter.detach().clone() for name, parameter in learned.items()}
@@ -60,14 +60,14 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move on by the weights after a step."""
+        """Update the average with the weights after a step."""
         if self._averages:
             decay = min(self.decay, (step + 1) / (step + 10))
             torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """The model with the averages as its parameters, which come back afterwards."""
+        """Use the averages as the parameters of the model within the block."""
         kept = [weight.clone() for weight in self._weights]
         _copy(self._weights, self._averages)
         try:
@@ -77,7 +77,7 @@ class WeightAverage:
 
 
 def _local(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """This rank's part of each tensor, in the same memory."""
+    """Return the local shard of each tensor, in the same memory."""
     return [tensor.to_local() if isinstance(tensor, DTensor) else tensor for tensor in tensors]
 
 
@@ -87,11 +87,11 @@ def _copy(to: Sequence[Tensor], values: Sequence[Tensor]) -> None:
         target.copy_(value)
 
 
-LOWEST_RATE = 0.01  # of the learning rate, at the end of the cosine
+LOWEST_RATE = 0.01  # share of the learning rate at the end of the cosine
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up, then constant, or half a cosine down to a hundredth."""
+    """Return the learning rate of a step: linear warm-up, then constant, or half a cosine down to LOWEST_RATE."""
     rise = min(1.0, (step + 1) / max(1, config.warmup))
     if config.schedule == "constant":
         return config.learning_rate * rise

@@ -1,4 +1,4 @@
-"""Batches made ahead, in a thread of their own, so that the model does not wait for the data."""
+"""Prefetching of batches in a background thread, so that the model does not wait for data."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from torch import Tensor
 
 Item = TypeVar("Item")
 
-AHEAD = 2  # items that are ready or being made when one is taken
+AHEAD = 2  # items prepared in advance
 
 
 class Prefetcher(Generic[Item]):
-    """What a function gives for `first`, `first` + 1 and so on, up to `stop`, each made before it is asked for.
+    """Results of a function for `first`, `first` + 1 and so on, before `stop`, each computed in advance.
 
-    The function must depend on its number alone: then nobody can tell that it ran ahead.
+    The function must depend on its argument alone, so that the result does not depend on when it runs.
     """
 
     def __init__(self, make: Callable[[int], Item], first: int, stop: int) -> None:
@@ -28,7 +28,7 @@ class Prefetcher(Generic[Item]):
         self._waiting: deque[Future[Item]] = deque()
 
     def take(self) -> Item:
-        """The next item; raises what making it raised, and IndexError after the last."""
+        """Return the next item; raise the error of the function, and IndexError after the last item."""
         while len(self._waiting) <= AHEAD and self._next < self._stop:
             self._waiting.append(self._thread.submit(self._make, self._next))
             self._next += 1
@@ -42,19 +42,19 @@ class Prefetcher(Generic[Item]):
 
 
 def pinned(batch: Item) -> Item:
-    """A tensor, or a dataclass of tensors, in memory that a GPU can copy from while others work."""
+    """Copy a tensor, or a dataclass of tensors, to pinned memory for asynchronous transfer to a GPU."""
     copy: Item = _each(batch, Tensor.pin_memory)
     return copy
 
 
 def moved(batch: Item, device: torch.device) -> Item:
-    """A tensor, or a dataclass of tensors, on a device; from pinned memory nobody waits for it."""
+    """Copy a tensor, or a dataclass of tensors, to a device; asynchronously from pinned memory."""
     copy: Item = _each(batch, lambda tensor: tensor.to(device, non_blocking=True))
     return copy
 
 
 def _each(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A copy of a tensor, or of a dataclass that holds some at any depth, with every tensor changed."""
+    """Apply a function to a tensor, or to every tensor in a dataclass at any depth."""
     if isinstance(batch, Tensor):
         return change(batch)
     if is_dataclass(batch) and not isinstance(batch, type):

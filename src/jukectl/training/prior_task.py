@@ -1,4 +1,4 @@
-"""Learning a prior or an upsampler: next-code prediction on segments of encoded songs."""
+"""Training task of a prior or an upsampler: next-code prediction on segments of encoded songs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,9 +37,9 @@ from jukectl.training.starting import PriorStart, agreed_model, start_from_codeb
 
 
 class PriorTask:
-    """Trains one level's prior; the vocabulary is all artists and genres of the code folder.
+    """Trains the prior of a level; the vocabulary is all artists and genres of the code folder.
 
-    With a `start` that prior is trained on, or an adapter of it where the recipe asks for one. Its vocabulary grows.
+    With a `start`, that prior is fine-tuned, or an adapter of it if the recipe has one, and its vocabulary is extended.
     """
 
     objective = "bits"
@@ -53,9 +53,9 @@ class PriorTask:
         torch.manual_seed(recipe.train.seed)
         self.adapter: Adapter | None = None
         if start is None:
-            self._begin(vocabulary_of(songs.manifest.tracks), songs)
+            self._build(vocabulary_of(songs.manifest.tracks), songs)
         else:
-            self._go_on(start, vocabulary_of(songs.manifest.tracks), songs)
+            self._start_from(start, vocabulary_of(songs.manifest.tracks), songs)
         self.model: nn.Module = self.prior if self.adapter is None else self.adapter
         self.parts: Sequence[nn.Module] = [self.prior]
         self.state: nn.Module = nn.Module()
@@ -76,7 +76,7 @@ class PriorTask:
         held_out = SegmentSet.load(songs, held or kept, level, self.vocabulary, **shape)
         self.validation = held_out.spread(recipe.data.validation_segments)
         self.other_lyrics = with_other_lyrics(self.validation)
-        # the same segments with less or other conditioning: how many bits a code each kind of it saves
+        # The same segments with less or other conditioning show how many bits per code each kind saves
         self.changed = notes_changed(self.validation) if midi else {}
         if beats:
             self.changed["bits_no_beats"] = without_beats(self.validation)
@@ -87,46 +87,44 @@ class PriorTask:
             places = held_out.spread(recipe.copying.samples)
             self.copies = CopyWatch(self.training, places, recipe.copying.codes, recipe.train.seed)
 
-    def _begin(self, vocabulary: Vocabulary, songs: EncodedSongs) -> None:
-        """A prior with random weights, or with embeddings from a codec's codebooks."""
+    def _build(self, vocabulary: Vocabulary, songs: EncodedSongs) -> None:
+        """Create a prior with random weights, or with code embeddings from the codebooks of a codec."""
         self.recipe, self.vocabulary = with_characters(self.recipe, vocabulary)
         self.config = prior_config(self.recipe, self.vocabulary, songs)
         self.prior = Prior(self.config)
         if self.recipe.codec is not None:
             start_from_codebooks(self.prior, self.recipe.codec)
 
-    def _go_on(self, start: PriorStart, found: Vocabulary, songs: EncodedSongs) -> None:
-        """A trained prior, with rows for the names that are new to it, and with lyrics where they are added."""
-        recipe, known = self.recipe, start.config
+    def _start_from(self, start: PriorStart, found: Vocabulary, songs: EncodedSongs) -> None:
+        """Use a trained prior, extended by embeddings of new names and by the conditioning that the recipe adds."""
+        recipe = self.recipe
         if recipe.add_lyrics:
-            recipe, start = self._hearing_lyrics(start)
-            known = start.config
+            recipe, start = self._with_lyrics(start)
         if recipe.add_midi:
-            recipe = self._following_notes(recipe, start)
-            known = start.config
+            recipe = self._with_notes(recipe, start)
         if recipe.add_beats:
             recipe = self._with_beats(recipe, start)
-            known = start.config
+        initial = start.config  # after the additions, before the vocabulary grows
         if warning := start.check_codec(self.codec, recipe.data.folders[0], anyway=recipe.other_codec):
             warn(self._listener, warning)
         self.vocabulary = start.vocabulary.grown(found.artists, found.genres)
         artists, genres = len(self.vocabulary.artists), len(self.vocabulary.genres)
-        model = {**agreed_model(recipe.model, known.to_dict(), start.name), "artists": artists, "genres": genres}
+        model = {**agreed_model(recipe.model, initial.to_dict(), start.name), "artists": artists, "genres": genres}
         self.config = prior_config(replace(recipe, model=model), self.vocabulary, songs)
         self.prior = start.prior.requires_grad_(True).train()
         grow_vocabulary(self.prior, artists=artists, genres=genres)
         if recipe.adapter is not None:
-            new = {"new_artists": artists - known.artists, "new_genres": genres - known.genres}
+            new = {"new_artists": artists - initial.artists, "new_genres": genres - initial.genres}
             self.adapter = attach(self.prior, recipe.adapter, **new)
 
-    def _hearing_lyrics(self, start: PriorStart) -> tuple[PriorRecipe, PriorStart]:
-        """The start with new blocks, and its vocabulary with characters; the recipe without what it says of them."""
+    def _with_lyrics(self, start: PriorStart) -> tuple[PriorRecipe, PriorStart]:
+        """Add lyrics blocks and characters to the start; return it, and the recipe without its settings of lyrics."""
         recipe, vocabulary = with_characters(self.recipe, start.vocabulary)
         table = recipe.model["lyrics"]
         try:
-            # as part of the config of a prior that hears lyrics, which is where its parts are read
-            hearing = {**start.config.to_dict(), "pattern": [AttentionKind.ENCODER], "lyrics": table}
-            wanted = PriorConfig.from_dict(hearing).lyrics
+            # Parsed inside the config of a prior with lyrics, since PriorConfig reads and checks the nested table
+            with_lyrics = {**start.config.to_dict(), "pattern": [AttentionKind.ENCODER], "lyrics": table}
+            wanted = PriorConfig.from_dict(with_lyrics).lyrics
             assert wanted is not None
             add_lyrics(start.prior, wanted, blocks=recipe.lyrics_blocks)
         except ValueError as error:
@@ -135,8 +133,8 @@ class PriorTask:
         return replace(recipe, model=rest, add_lyrics=False), replace(start, vocabulary=vocabulary)
 
     @staticmethod
-    def _following_notes(recipe: PriorRecipe, start: PriorStart) -> PriorRecipe:
-        """Give the start what hears notes; the recipe without what it says of that."""
+    def _with_notes(recipe: PriorRecipe, start: PriorStart) -> PriorRecipe:
+        """Add conditioning on notes to the start; return the recipe without its settings of notes."""
         try:
             wanted = PriorConfig.from_dict({**start.config.to_dict(), "midi": recipe.model.get("midi", {})}).midi
             assert wanted is not None
@@ -147,7 +145,7 @@ class PriorTask:
 
     @staticmethod
     def _with_beats(recipe: PriorRecipe, start: PriorStart) -> PriorRecipe:
-        """Add conditioning on beats to the start; return the recipe without the table of it."""
+        """Add conditioning on beats to the start; return the recipe without its settings of beats."""
         try:
             wanted = PriorConfig.from_dict({**start.config.to_dict(), "beats": recipe.model.get("beats", {})}).beats
             assert wanted is not None
@@ -157,7 +155,7 @@ class PriorTask:
         return replace(recipe, model={name: value for name, value in recipe.model.items() if name != "beats"})
 
     def _guide(self) -> AttentionGuide:
-        """A head's attention is guided, and the config tells which."""
+        """Return the guide of an attention head, and record its layer in the config."""
         layer = guided_layer(self.config)
         assert self.config.lyrics is not None
         lyrics = replace(self.config.lyrics, alignment_layer=layer)
@@ -172,7 +170,8 @@ class PriorTask:
         ranks.shard(self.prior, blocks, half=train.precision == "bf16", passes=("costs",))
 
     def batch(self, step: int, rows: slice = ALL_ROWS) -> Segments:
-        """Rows of a step's segments."""
+        """Return these rows of the segments of a step."""
+        # Seeded by the step, so that a resumed run trains on the same segments
         generator = np.random.default_rng((self.recipe.train.seed, step))
         recipe = self.recipe
         dropout = Dropout(
@@ -185,10 +184,10 @@ class PriorTask:
         return self.training.draw(recipe.train.batch, dropout, generator, rows)
 
     def before_step(self, step: int) -> None:
-        """Nothing is due."""
+        """Do nothing: a prior needs no preparation."""
 
     def loss(self, batch: Segments) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Mean bits a code; with lyrics those of characters too, as far as they count, and both apart for the log."""
+        """Return the mean bits per code, plus weighted bits per character of lyrics, and metrics for the log."""
         costs = self.prior.costs(batch.codes, batch.labels, batch.upper)
         figures = {} if costs.lyrics is None else {"bits": costs.codes.mean(), "lyric_bits": costs.lyrics.mean()}
         loss = self.prior.weighed(costs)
@@ -201,11 +200,11 @@ class PriorTask:
         return loss, {name: figure.detach() for name, figure in figures.items()}
 
     def after_step(self) -> Mapping[str, float]:
-        """Nothing moves but the weights."""
+        """Return no metrics: a step updates only the weights."""
         return {}
 
     def evaluate(self) -> Mapping[str, float]:
-        """Mean bits a code over held-out segments; of a prior with lyrics also when it is told those of others."""
+        """Return the mean bits per code of held-out segments, also with changed conditioning, and the copying check."""
         bits = {self.objective: float(self.ranks.map(self._bits, self.validation).mean())}
         if self.other_lyrics is not None:
             bits["bits_other_lyrics"] = float(self.ranks.map(self._bits, self.other_lyrics).mean())
@@ -213,19 +212,19 @@ class PriorTask:
             bits[name] = float(self.ranks.map(self._bits, batches).mean())
         if self.copies is None or self.ranks.world > 1:  # a sharded prior cannot be sampled from
             return bits
-        copied = self.copies.look(self.prior)
+        copied = self.copies.measure(self.prior)
         self._warn_of(copied)
         return {**bits, "longest_shared_run": copied.length, "held_out_shared_run": copied.held_out}
 
     def _warn_of(self, copied: Copied) -> None:
-        """Say it once where the prior begins to learn its songs by heart."""
-        if copied.clear and not self._warned:
+        """Warn once if the prior begins to memorize its songs."""
+        if copied.is_copying and not self._warned:
             self._warned = True
             seconds = copied.length * self.config.hop / self.config.sample_rate
             warn(
                 self._listener,
-                f"it begins to copy: a continuation repeats {copied.length} codes ({seconds:.1f} s) of one training "
-                f"song, where held-out music shares {copied.held_out}. Stop early, or give it more songs, a lower "
+                f"the model copies: a continuation repeats {copied.length} codes ({seconds:.1f} s) of one training "
+                f"song; held-out music shares {copied.held_out}. Stop early, or use more songs, a lower "
                 "train.learning_rate or a smaller adapter.rank",
             )
 
@@ -235,7 +234,7 @@ class PriorTask:
 
 
 def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary, songs: EncodedSongs) -> PriorConfig:
-    """The recipe's [model] table, completed with what the codes and their labels say; BadRecipe where they disagree."""
+    """Return the config from the recipe's [model] table and the codes and labels; raise BadRecipe if they disagree."""
     level = Level.parse(recipe.level)
     first = songs.manifest.tracks[0]
     codes = songs.find(first, level).archive
@@ -260,17 +259,17 @@ def prior_config(recipe: PriorRecipe, vocabulary: Vocabulary, songs: EncodedSong
     upper = songs.find(first, level.above).archive
     if upper.hop != codes.hop * config.conditioner.ratio:
         raise BadRecipe(
-            f"model.conditioner brings {config.conditioner.ratio} codes for one, "
+            f"model.conditioner upsamples {config.conditioner.ratio} codes for one, "
             f"but the hops are {codes.hop} and {upper.hop}"
         )
     return replace(config, conditioner=replace(config.conditioner, codebook_size=upper.codebook_size))
 
 
 def with_characters(recipe: PriorRecipe, vocabulary: Vocabulary) -> tuple[PriorRecipe, Vocabulary]:
-    """A recipe whose model.lyrics tells the number of characters, and a vocabulary that tells which they are.
+    """Return the recipe with the number of characters in model.lyrics, and the vocabulary with the characters.
 
-    `model.lyrics.alphabet` is a text of all of them in a recipe, or left out for those of the published 1b-lyrics.
-    BadRecipe where it is neither.
+    In a recipe `model.lyrics.alphabet` is a text of all characters; the default is those of the published 1b-lyrics.
+    Raise BadRecipe if it is anything else.
     """
     table = recipe.model.get("lyrics")
     if not isinstance(table, Mapping):
@@ -278,7 +277,7 @@ def with_characters(recipe: PriorRecipe, vocabulary: Vocabulary) -> tuple[PriorR
     characters = table.get("alphabet", V3)
     if not isinstance(characters, str) or not characters or len(set(characters)) < len(characters):
         raise BadRecipe(
-            "model.lyrics.alphabet is a text of the characters that the model is to know, each once, such as "
+            "model.lyrics.alphabet must be a text of the characters of the model, each once, such as "
             f'"abcdefghijklmnopqrstuvwxyz \n", or left out; got {characters!r}'
         )
     model = {**recipe.model, "lyrics": {**table, "alphabet": len(characters) + 1}}

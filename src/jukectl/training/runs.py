@@ -1,4 +1,4 @@
-"""A training run from its recipe file: what `jukectl train` does."""
+"""Training runs from recipe files, for `jukectl train`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ from jukectl.training.starting import adapter_card, find_codec, find_prior
 from jukectl.vqvae.config import VQVAEConfig
 
 ADAPTER = "adapter.safetensors"
-MODEL_FILE = "model.toml"  # what a run's weights are: enough to assemble a model folder from runs
+MODEL_FILE = "model.toml"  # describes the weights of a run, for assembling a model folder from runs
 
 
 MakeTask = Callable[[VQVAERecipe, VQVAEConfig, Listener], CodecTask]
@@ -43,7 +43,7 @@ def train_vqvae(
     *,
     tasks: Mapping[str, MakeTask] = TASKS,
 ) -> Path:
-    """Train a codec from a recipe and return the path of the best weights. `tasks` are those of each architecture."""
+    """Train a codec from a recipe and return the path of the best weights. `tasks` maps architectures to tasks."""
     recipe = load_recipe(recipe_path, VQVAERecipe, overrides)
     start = None if recipe.start is None else find_codec(recipe.start)
     with _naming(recipe_path):
@@ -57,7 +57,7 @@ def train_vqvae(
     config = build(VQVAEConfig, model, str(recipe_path), inside="model")
     _set_threads(recipe.train.threads)
     with _alone_in(recipe.out, ranks), _naming(recipe_path):
-        with ranks.first_goes_ahead("music"):
+        with ranks.main_process_first("music"):
             task = tasks[recipe.architecture](recipe, config, listener)
         if start is not None and isinstance(task, VQVAETask):
             start.fill(task.vqvae, task.learners)
@@ -72,7 +72,7 @@ def train_prior(
     listener: Listener,
     ranks: Ranks = ALONE,
 ) -> Path:
-    """Train a prior or an upsampler from a recipe; returns the path of the best weights, or of an adapter."""
+    """Train a prior or an upsampler from a recipe, and return the path of the best weights, or of the adapter."""
     recipe = load_recipe(recipe_path, PriorRecipe, overrides)
     level = Level.parse(recipe.level)
     if recipe.start is None and (level is Level.TOP) == ("conditioner" in recipe.model):
@@ -98,18 +98,18 @@ def train_prior(
 
 
 def _describe(out: Path, table: Mapping[str, Any], ranks: Ranks) -> None:
-    """Write a run's model.toml; BadRecipe where there are checkpoints of another model."""
+    """Write the model.toml of a run; raise BadRecipe if the folder has checkpoints of another model."""
     if not ranks.first:
         return
     file = out / MODEL_FILE
-    if checkpoints(out) and _meaning(file) != _parsed(table, str(file)):
+    if checkpoints(out) and _stored(file) != _parsed(table, str(file)):
         raise BadRecipe(f"{out} holds checkpoints of another model, see {file}: give another out folder")
     with atomic_write(file) as written:
         written.write(tomlkit.dumps(table).encode())
 
 
-def _meaning(file: Path) -> object:
-    """What a model.toml says, or None where it cannot be read."""
+def _stored(file: Path) -> object:
+    """Return the contents of a model.toml in comparable form, or None if it cannot be read."""
     try:
         return _parsed(parse_toml(file.read_text(encoding="utf-8")), str(file))
     except (OSError, ValueError, KeyError, TypeError, BadRecipe):
@@ -117,16 +117,16 @@ def _meaning(file: Path) -> object:
 
 
 def _parsed(table: Mapping[str, Any], where: str) -> object:
-    """A model.toml as what can be compared: fields that it leaves out have their defaults."""
+    """Return the contents of a model.toml in comparable form, with defaults for missing fields."""
     if "vqvae" in table:
-        architecture = table.get("architecture", "separate")  # as runs had it before there was another
+        architecture = table.get("architecture", "separate")  # runs of earlier versions have no such key
         return build(VQVAEConfig, table["vqvae"], where), table["levels"], architecture
     return PriorConfig.from_dict(table["prior"]), table["vocabulary"], table.get("adapter")
 
 
 @contextmanager
 def _naming(recipe_path: Path) -> Iterator[None]:
-    """Errors of a recipe begin with its file's name."""
+    """Prefix errors of a recipe with its file name."""
     try:
         yield
     except BadRecipe as error:
@@ -135,9 +135,9 @@ def _naming(recipe_path: Path) -> Iterator[None]:
 
 @contextmanager
 def _alone_in(out: Path, ranks: Ranks) -> Iterator[None]:
-    """The run's folder, made where it is not there, with no other run at work in it; RunBusy where there is one.
+    """Create and lock the folder of a run; raise RunBusy if another run has locked it.
 
-    The first rank has the lock. The system takes it back however that process ends.
+    The first rank holds the lock, which the operating system releases however that process ends.
     """
     if not ranks.first:
         ranks.barrier()
@@ -148,11 +148,13 @@ def _alone_in(out: Path, ranks: Ranks) -> Iterator[None]:
         lock = FileLock(out / ".lock", timeout=0)
         lock.acquire()
     except Timeout as error:
-        raise RunBusy(f"another jukectl trains in {out}: wait until it is done, or give another out folder") from error
+        raise RunBusy(
+            f"another jukectl trains in {out}: wait until it has finished, or give another out folder"
+        ) from error
     except (OSError, NotImplementedError) as error:
         raise CannotWrite(f"cannot train in {out}: {getattr(error, 'strerror', None) or error}") from error
     try:
-        for part in out.glob(".*.part"):  # what a killed process had begun to write, or to remove
+        for part in out.glob(".*.part"):  # partial files of a killed process
             remove(part)
         ranks.barrier()
         yield

@@ -1,4 +1,4 @@
-"""What a training run starts from instead of random weights: a trained prior or codec, or the codebooks of one."""
+"""Starting points of training other than random weights: a trained prior or codec, or the codebooks of a codec."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -31,35 +31,37 @@ from jukectl.vqvae.model import VQVAE
 
 @dataclass(frozen=True, eq=False)
 class PriorStart:
-    """A trained prior to go on from."""
+    """Trained prior to start from."""
 
-    name: str  # as the recipe gives it
-    model: str | None  # the model's own name; None for a training run
+    name: str  # as given in the recipe
+    model: str | None  # name in the card of the model; None for a training run
     prior: Prior  # float32, on the CPU
     vocabulary: Vocabulary  # a name for every id
     fingerprint: str  # of its weights
-    codec: str | None  # fingerprint of the VQ-VAE whose codes it knows; None where an older run does not tell
+    codec: str | None  # fingerprint of the VQ-VAE of its codes; None for older runs
 
     @property
     def config(self) -> PriorConfig:
-        """What it is made of."""
+        """Config of the prior."""
         return self.prior.config
 
     def check_codec(self, codes: str, folder: Path, *, anyway: bool) -> str | None:
-        """Refuse codes of another VQ-VAE than the prior knows, WrongCodec; with `anyway`, the warning to give."""
+        """Raise WrongCodec for codes of another VQ-VAE than the prior's; with `anyway`, return a warning instead."""
         if self.codec is None or codes == self.codec:
             return None
-        what = f"the codes in {folder} are of the VQ-VAE {codes[:12]}, and {self.name} knows those of {self.codec[:12]}"
+        what = (
+            f"the codes in {folder} are of the VQ-VAE {codes[:12]}, but {self.name} uses the VQ-VAE {self.codec[:12]}"
+        )
         if not anyway:
             raise WrongCodec(
-                f"{what}: to it they would be noise. Encode the songs with its own: jukectl data encode MANIFEST "
-                f"--out CODES --model {self.name}; or start all the same with --force"
+                f"{what}, so the codes mean nothing to it. Encode the songs again: jukectl data encode MANIFEST "
+                f"--out CODES --model {self.name}; or start anyway with --force"
             )
-        return f"{what}: it has to learn them anew"
+        return f"{what}: the prior has to learn the codes from scratch"
 
 
 def find_prior(name: str, level: Level) -> PriorStart:
-    """The prior of a level in a model, by name or folder, or in a training run's folder. Raises BadModel."""
+    """Load the prior of a level from a model, by name or folder, or from a run's folder. Raise BadModel if none."""
     if not _is_run(Path(name)):
         folder = catalogue.find(name)
         prior = folder.prior(level, CPU)
@@ -77,11 +79,11 @@ def find_prior(name: str, level: Level) -> PriorStart:
 
 
 def adapter_card(start: PriorStart, config: AdapterConfig, vocabulary: Vocabulary) -> AdapterCard:
-    """What is told of an adapter of this prior; BadRecipe where it is a training run, whose weights nobody samples."""
+    """Return the card of an adapter of this prior; raise BadRecipe if the prior is a training run, not a model."""
     if start.model is None:
         raise BadRecipe(
             f"an adapter belongs to a model, and {start.name} is a training run. "
-            f"Make a model of it first: jukectl models assemble MODEL --base mini {start.name}"
+            f"Assemble a model from it first: jukectl models assemble MODEL --base mini {start.name}"
         )
     return AdapterCard(
         model=start.model,
@@ -95,7 +97,7 @@ def adapter_card(start: PriorStart, config: AdapterConfig, vocabulary: Vocabular
 
 
 def agreed_model(given: Mapping[str, Any], start: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The [model] table of a recipe that starts from a model: that model's own. BadRecipe where the two disagree."""
+    """Return the [model] table of the start model; raise BadRecipe if the recipe's table disagrees with it."""
     for key, value in given.items():
         theirs = start.get(key)
         if isinstance(value, Mapping) and isinstance(theirs, Mapping):
@@ -107,26 +109,26 @@ def agreed_model(given: Mapping[str, Any], start: Mapping[str, Any], name: str) 
 
 @dataclass(frozen=True, eq=False)
 class CodecStart:
-    """A trained codec to go on from."""
+    """Trained codec to start from."""
 
     name: str
     config: VQVAEConfig
     tensors: Mapping[str, Tensor]
 
     def agreed(self, given: Mapping[str, Any], levels: Iterable[Level]) -> dict[str, Any]:
-        """Return the [model] table of a recipe that trains these levels from here; BadRecipe where the two disagree.
+        """Return the [model] table for training these levels; raise BadRecipe if the recipe's table disagrees.
 
-        A recipe may give another shape to the other levels, and a variant that has the same tensors.
+        A recipe may change the shape of the other levels, and select a variant with the same tensors.
         """
         own = self.config.to_dict()
-        with suppress(TypeError, ValueError):  # the message for these comes from below
+        with suppress(TypeError, ValueError):  # agreed_model below raises the message for these
             wanted = vqvae_config({**own, **given})
             if all(_alike(wanted, self.config, level) for level in levels):
                 return {**own, **given}
         return agreed_model(given, own, self.name)
 
     def fill(self, vqvae: VQVAE, learners: nn.ModuleDict) -> None:
-        """Give a codec the weights of its levels, and let codebooks be learned from where they are. Raises BadModel."""
+        """Load the weights of the levels, and resume codebook training from them. Raise BadModel on a mismatch."""
         names = vqvae.state_dict().keys()
         _fill(vqvae, {name: one for name, one in self.tensors.items() if name in names}, self.name)
         for name, learner in learners.items():
@@ -148,7 +150,7 @@ def _alike(one: VQVAEConfig, other: VQVAEConfig, level: Level) -> bool:
 
 
 def find_codec(name: str) -> CodecStart:
-    """The codec of a model, by name or folder, or of a training run's folder. Raises BadModel."""
+    """Load the codec of a model, by name or folder, or of the folder of a run. Raise BadModel if it has none."""
     if _is_run(Path(name)):
         run = Run.load(Path(name))
         if "vqvae" not in run.about:
@@ -160,10 +162,10 @@ def find_codec(name: str) -> CodecStart:
 
 @torch.no_grad()
 def start_from_codebooks(prior: Prior, codec: Path) -> None:
-    """Make the embeddings of codes, this level's and the one above's, images of the codebook vectors of a model folder.
+    """Initialize the code embeddings, of this level and the one above, as projections of a model folder's codebooks.
 
-    Codes that sound alike then begin alike, which saves a small model much of the music it would need to find that out.
-    Each embedding keeps the scale that it was drawn with. BadRecipe where the folder has no such codebook.
+    Codes that sound alike then start with similar embeddings, so that a small model needs less music to learn them.
+    Each embedding keeps its random-initialization scale. Raise BadRecipe if the folder has no such codebook.
     """
     level = prior.config.level
     _start_embedding(prior.codes, codec, level)
@@ -180,7 +182,9 @@ def _start_embedding(embedding: nn.Embedding, codec: Path, level: Level) -> None
     if len(vectors) != len(embedding.weight):
         raise BadRecipe(f"codec: {len(vectors)} vectors at the {level.label} level, {len(embedding.weight)} codes")
     centred = vectors - vectors.mean(0)
-    image = centred @ torch.randn(vectors.shape[1], embedding.embedding_dim)  # distances are kept, near enough
+    image = centred @ torch.randn(
+        vectors.shape[1], embedding.embedding_dim
+    )  # a random projection approximately keeps distances
     embedding.weight.copy_(image * (embedding.weight.std() / image.std()))
 
 

@@ -95,7 +95,7 @@ def test_a_hierarchical_run_records_its_architecture_and_refuses_to_resume_as_an
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ('levels=["top"]', "architecture hierarchical has all levels, got .'top'.: leave levels out"),
+        ('levels=["top"]', "architecture hierarchical needs all levels, got .'top'.: leave levels out"),
         ("model.codebook_size=0", "architecture hierarchical needs codebooks"),
         ('architecture="flat"', "architecture must be one of separate, hierarchical, got 'flat'"),
     ],
