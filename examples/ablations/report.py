@@ -1,4 +1,4 @@
-"""What came of the runs of variants.toml: a table to stdout, for docs/RESULTS.md, and two pictures.
+"""Report the runs of variants.toml: a table to stdout, for docs/RESULTS.md, and two pictures.
 
 python examples/ablations/report.py docs/images
 """
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from train import RUNS
 
-from jukectl.plots import sound
-from jukectl.plots.charts import Layout, colour
+from jukectl.plots.charts import PALE, chart, label_panel
+from jukectl.plots.style import LIGHT, colour, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,12 +26,12 @@ OURS, PAPERS = colour(0), colour(5)
 
 @dataclass(frozen=True)
 class Row:
-    """A run as the table tells of it."""
+    """A row of the table."""
 
     run: str  # in variants.toml
-    level: str  # whose figures are shown
+    level: str  # of the figures
     what: str
-    paper: float | None = None  # dB, as the Jukebox paper has it
+    paper: float | None = None  # dB, in the Jukebox paper
 
 
 GROUPS = {
@@ -69,23 +69,23 @@ BESIDE = {  # not in the paper
 
 @dataclass(frozen=True)
 class Log:
-    """What a run wrote down about one level."""
+    """The logs of a run about one level."""
 
-    steps: tuple[int, ...]  # at which it was evaluated on held-out songs
+    steps: tuple[int, ...]  # of the evaluations on held-out songs
     decibels: tuple[float, ...]  # spectral convergence
     entropies: tuple[float, ...]  # bits, of their codes; empty without a codebook, as are the next two
-    heard: tuple[float, ...]  # different codes among them
-    used: tuple[float, ...]  # in training, vectors used at least a quarter as often as if all were used alike
+    different: tuple[float, ...]  # codes among them
+    used: tuple[float, ...]  # in training: vectors used at least a quarter as often as the mean
 
     @classmethod
     def read(cls, run: Path, level: str) -> "Log":
-        """The logs in a run's folder."""
+        """Read the logs in a run's folder."""
         evaluations, steps = read_csv(run / "validation.csv"), read_csv(run / "train.csv")
         return cls(
             steps=tuple(int(row["step"]) for row in evaluations),
             decibels=column(evaluations, f"{level}_convergence_db"),
             entropies=column(evaluations, f"{level}_held_out_entropy"),
-            heard=column(evaluations, f"{level}_held_out_codes"),
+            different=column(evaluations, f"{level}_held_out_codes"),
             used=column(steps, f"{level}_used"),
         )
 
@@ -96,20 +96,20 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def column(rows: list[dict[str, str]], name: str) -> tuple[float, ...]:
-    """A column of a log; empty where the log has none of that name."""
+    """Return a column of a log; empty if the log has none of that name."""
     return tuple(float(row[name]) for row in rows if name in row)
 
 
 def read_all(runs: Path) -> dict[Row, Log]:
-    """The log of every row there is to tell of."""
+    """Read the logs of every row."""
     rows = [row for group in (GROUPS | BESIDE).values() for row in group]
     return {row: Log.read(runs / row.run, row.level) for row in rows}
 
 
 def table(logs: dict[Row, Log]) -> str:
-    """The last figures of all runs as Markdown."""
+    """Return the last figures of all runs as Markdown."""
     lines = [
-        "| run | spectral convergence (dB) | paper (dB) | entropy (bits) | codes heard | vectors in use |",
+        "| run | spectral convergence (dB) | paper (dB) | entropy (bits) | used codes | vectors in use |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for group, rows in (GROUPS | BESIDE).items():
@@ -119,37 +119,37 @@ def table(logs: dict[Row, Log]) -> str:
 
 
 def figures(row: Row, log: Log) -> list[str]:
-    """A row's cells; those that say nothing of its run are empty."""
+    """Return a row's cells; those that do not apply to its run are empty."""
     paper = "" if row.paper is None else f"{row.paper:.1f}"
     codes = (
-        (f"{log.entropies[-1]:.2f}", f"{log.heard[-1]:,.0f}", f"{log.used[-1]:,.0f}") if log.entropies else ("",) * 3
+        (f"{log.entropies[-1]:.2f}", f"{log.different[-1]:,.0f}", f"{log.used[-1]:,.0f}")
+        if log.entropies
+        else ("",) * 3
     )
     return [f"{log.decibels[-1]:.2f}", paper, *codes]
 
 
 def draw_reconstruction(logs: dict[Row, Log]) -> "Figure":
-    """Decibels of every run beside the paper's, a panel a group."""
-    layout = Layout(1, len(GROUPS), height=300)
-    page = layout.page(
-        "Spectral convergence by hop, codebook and method",
-        "held-out recordings, dB: lower is nearer to the original, 0 is no nearer than silence",
-        [("a tiny codec after 2,000 steps", OURS), ("Jukebox paper", PAPERS)],
-    )
-    for number, (name, rows) in enumerate(GROUPS.items()):
-        axes = layout.panel(page, number, name)
-        for place, row in enumerate(rows):
-            draw_bar(axes, place, logs[row].decibels[-1], -1)
-            if row.paper is not None:
-                draw_bar(axes, place, row.paper, 1)
-        axes.margins(y=0.12)
-        axes.axhline(0, color=layout.theme.pale, linewidth=0.8)
-        axes.set_xlim(-0.6, len(rows) - 0.4)
-        axes.set_xticks(range(len(rows)), [in_lines(row.what) for row in rows], color=layout.theme.ink, fontsize=8)
-    return page.figure
+    """Draw decibels of every run beside the paper's, a panel per group."""
+    key = [("a tiny codec after 2,000 steps", OURS), ("Jukebox paper", PAPERS)]
+    about = "held-out recordings, dB: lower is nearer to the original, 0 is no nearer than silence"
+    title = "Spectral convergence by hop, codebook and method"
+    with chart(title, about, rows=1, columns=len(GROUPS), height=3.0, key=key) as (figure, panels):
+        for axes, (name, rows) in zip(panels, GROUPS.items(), strict=True):
+            label_panel(axes, name)
+            for place, row in enumerate(rows):
+                draw_bar(axes, place, logs[row].decibels[-1], -1)
+                if row.paper is not None:
+                    draw_bar(axes, place, row.paper, 1)
+            axes.margins(y=0.12)
+            axes.axhline(0, color=PALE, linewidth=0.8)
+            axes.set_xlim(-0.6, len(rows) - 0.4)
+            axes.set_xticks(range(len(rows)), [in_lines(row.what) for row in rows], color=LIGHT.ink, fontsize=8)
+    return figure
 
 
 def draw_bar(axes: "Axes", place: int, decibels: float, side: int) -> None:
-    """A bar with its figure at the end: ours at the left of its place, side -1, the paper's at the right, side 1."""
+    """Draw a bar and its figure, ours to the left of its place (side -1), the paper's to the right (side 1)."""
     shade = OURS if side < 0 else PAPERS
     axes.bar(place + side * 0.19, decibels, 0.36, color=shade)
     axes.annotate(
@@ -165,33 +165,30 @@ def draw_bar(axes: "Axes", place: int, decibels: float, side: int) -> None:
 
 
 def in_lines(text: str) -> str:
-    """A label for under a bar, short lines under one another."""
+    """Return a label for under a bar, in short lines."""
     return text.replace(", ", "\n").replace(" ", "\n")
 
 
 def draw_codebooks(logs: dict[Row, Log]) -> "Figure":
-    """Entropy and number of the codes of held-out songs while training, with restarts and without."""
+    """Draw entropy and number of the codes of held-out songs during training, with restarts and without."""
     shades = {level: colour(number) for number, level in enumerate(LEVELS)}
-    layout = Layout(1, 2, height=320)
-    page = layout.page(
-        "Codebooks while training, with restarts and without",
-        f"solid: with restarts, dashed: without; {CODEBOOK_SIZE:,} vectors, from the first step on",
-        [(f"{level} level", shade) for level, shade in shades.items()],
-    )
-    entropy = layout.panel(page, 0, "Entropy", "of the codes of held-out recordings")
-    heard = layout.panel(page, 1, "Codes heard", "different ones in held-out recordings")
-    for row in GROUPS["Hop, with and without restarts"]:
-        style = "dashed" if row.run.endswith("no-restarts") else "solid"
-        for axes, values in ((entropy, logs[row].entropies), (heard, logs[row].heard)):
-            axes.plot(logs[row].steps, values, color=shades[row.level], linestyle=style, linewidth=1.6)
-    for axes, most, unit in ((entropy, log2(CODEBOOK_SIZE), "bits"), (heard, CODEBOOK_SIZE, "codes")):
-        axes.set_ylim(0, most * 1.03)
-        axes.axhline(most, color=layout.theme.pale, linewidth=0.8, linestyle="dotted")
-        axes.set_xlim(0, max(log.steps[-1] for log in logs.values()))
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.yaxis.set_major_formatter("{x:,g}")
-        layout.name_axes(axes, "training steps", unit)
-    return page.figure
+    title = "Codebooks during training, with restarts and without"
+    about = f"solid: with restarts, dashed: without; {CODEBOOK_SIZE:,} vectors, from the first step on"
+    key = [(f"{level} level", shade) for level, shade in shades.items()]
+    with chart(title, about, rows=1, columns=2, height=3.2, key=key) as (figure, (entropy, used)):
+        label_panel(entropy, "Entropy", "of the codes of held-out recordings", x="training steps", y="bits")
+        label_panel(used, "Used codes", "in held-out recordings", x="training steps", y="codes")
+        for row in GROUPS["Hop, with and without restarts"]:
+            style = "dashed" if row.run.endswith("no-restarts") else "solid"
+            for axes, values in ((entropy, logs[row].entropies), (used, logs[row].different)):
+                axes.plot(logs[row].steps, values, color=shades[row.level], linestyle=style, linewidth=1.6)
+        for axes, most in ((entropy, log2(CODEBOOK_SIZE)), (used, CODEBOOK_SIZE)):
+            axes.set_ylim(0, most * 1.03)
+            axes.axhline(most, color=PALE, linewidth=0.8, linestyle="dotted")
+            axes.set_xlim(0, max(log.steps[-1] for log in logs.values()))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.yaxis.set_major_formatter("{x:,g}")
+    return figure
 
 
 def main() -> None:
@@ -200,8 +197,8 @@ def main() -> None:
     images: Path = parser.parse_args().images
     logs = read_all(RUNS)
     print(table(logs))
-    sound.save(draw_reconstruction(logs), images / "ablation-reconstruction.png")
-    sound.save(draw_codebooks(logs), images / "ablation-codebooks.png")
+    save(draw_reconstruction(logs), images / "ablation-reconstruction.png")
+    save(draw_codebooks(logs), images / "ablation-codebooks.png")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def test_two_layers_in_each_others_places_are_found(
     tensors["codes.weight"] = tensors["codes.weight"].flip(0)
     save_file(tensors, broken / "top.safetensors")
     answer = jukectl("models", "check", broken, status=1)
-    assert answer.err.splitlines()[-1].startswith("jukectl: mini does not work as it should (top: a code costs")
+    assert answer.err.splitlines()[-1].startswith("jukectl: mini does not work as it should (top: bits per code")
     assert [line.split("|")[-2].strip() for line in answer.out.splitlines()[2:]].count("BAD") >= 1
 
 
@@ -40,7 +40,7 @@ def test_untrained_weights_do_not_pass(jukectl: Callable, tiny_model: Path, riff
     torch.manual_seed(0)
     answer = jukectl("models", "check", tiny_model, "--audio", riff, status=1)
     assert "vqvae: top reconstruction" in answer.err
-    assert "top: a code costs" in answer.err
+    assert "top: bits per code" in answer.err
 
 
 def test_a_recording_that_is_not_there_is_one_line(fails: Callable, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ CHAIN = np.array([[0.9, 0.1, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.25, 0.25, 0.25,
 
 
 def walk(length: int, seed: int) -> np.ndarray:
-    """Codes of the Markov chain CHAIN."""
+    """Return codes of the Markov chain CHAIN."""
     generator = np.random.default_rng(seed)
     steps = generator.random(length)
     cumulative = CHAIN.cumsum(axis=1)
@@ -34,18 +34,18 @@ def test_the_unigram_adds_one_to_every_count():
     assert unigram.probabilities == pytest.approx(np.array([4, 1, 2, 1]) / 8)
 
 
-def test_on_a_markov_chain_the_unigram_costs_the_entropy_of_its_stationary_distribution():
+def test_the_unigram_costs_the_entropy_of_a_markov_chains_stationary_distribution():
     unigram = Unigram.fit([walk(20_000, seed) for seed in (1, 2)], 4)
     assert unigram.bits(walk(20_000, 3)).mean() == pytest.approx(entropies(stationary()), abs=0.02)
 
 
-def test_on_a_markov_chain_the_bigram_costs_its_entropy_rate():
+def test_the_bigram_costs_the_entropy_rate_of_a_markov_chain():
     bigram = Bigram.fit([walk(20_000, seed) for seed in (1, 2)], 4)
     rate = stationary() @ entropies(CHAIN)
     assert bigram.bits(walk(20_000, 3)).mean() == pytest.approx(rate, abs=0.02)
 
 
-def test_on_codes_that_do_not_know_each_other_the_bigram_leans_on_the_unigram():
+def test_on_independent_codes_the_bigram_costs_as_much_as_the_unigram():
     generator = np.random.default_rng(0)
     songs = [generator.choice(200, 2_000, p=np.arange(200) / 19_900) for _ in range(3)]
     bigram = Bigram.fit(songs[:2], 200)
@@ -53,7 +53,7 @@ def test_on_codes_that_do_not_know_each_other_the_bigram_leans_on_the_unigram():
 
 
 @given(SONGS)
-def test_whatever_came_before_the_probabilities_of_the_next_code_add_up_to_one(songs):
+def test_the_bigrams_probabilities_after_any_code_add_up_to_one(songs):
     bigram = Bigram.fit(songs, K)
     for last in range(K):
         costs = np.array([bigram.bits(np.array([last, code]))[1] for code in range(K)])
@@ -62,7 +62,7 @@ def test_whatever_came_before_the_probabilities_of_the_next_code_add_up_to_one(s
 
 
 @given(SONGS)
-def test_the_first_code_has_none_before_it_and_costs_what_the_unigram_says(songs):
+def test_the_first_code_costs_what_the_unigram_says(songs):
     bigram = Bigram.fit(songs, K)
     assert bigram.bits(songs[0])[0] == bigram.unigram.bits(songs[0])[0]
 

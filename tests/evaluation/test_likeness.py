@@ -1,4 +1,4 @@
-"""Key, tempo, timbre, loops and silence of music made for it."""
+"""Key, tempo, timbre, repetition and silence of synthetic music."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ MAJOR_SCALE, HARMONIC_MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 11)
 
 
 def tone(semitone: float, seconds: float) -> np.ndarray:
-    """A note with overtones, that many semitones over the middle C."""
+    """Return a note with overtones, `semitone` semitones above middle C."""
     time = np.arange(round(seconds * RATE)) / RATE
     frequency = 261.63 * 2 ** (semitone / 12)
     return sum(np.sin(2 * np.pi * frequency * n * time) / n for n in (1, 2, 3)) * np.minimum(1, 20 * (seconds - time))
 
 
 def scale(tonic: int, steps: tuple[int, ...]) -> np.ndarray:
-    """A scale and its tonic triad, up and down."""
+    """Return a scale up and down, and its tonic triad."""
     up = [tonic + step for step in steps] + [tonic + 12]
     notes = [*up, *up[::-1], tonic, tonic + steps[2], tonic + 7, tonic]
     return 0.2 * np.concatenate([tone(note, 0.3) for note in notes]).astype(np.float32)
@@ -56,7 +56,7 @@ def test_the_key_of_a_scale_is_found(tonic, minor, steps):
     ],
     ids=str,
 )
-def test_keys_lie_on_the_circle_of_fifths(first, second, fifths):
+def test_keys_are_compared_on_the_circle_of_fifths(first, second, fifths):
     assert first.fifths_to(second) == second.fifths_to(first) == fifths
 
 
@@ -66,7 +66,7 @@ def test_the_tempo_of_a_click_track_is_found(bpm):
 
 
 @given(st.floats(30, 300), st.floats(0.5, 2), st.integers(-3, 3))
-def test_tempi_an_octave_apart_are_the_same(bpm, ratio, octaves):
+def test_doubled_and_halved_tempi_count_as_equal(bpm, ratio, octaves):
     apart = tempo_difference(bpm, bpm * ratio)
     assert tempo_difference(bpm, bpm * ratio * 2.0**octaves) == pytest.approx(apart, abs=1e-6)
     assert 0 <= apart <= 41.43
@@ -91,7 +91,7 @@ def test_silence_is_a_share_of_the_time_and_has_no_key_tempo_or_loudness():
     assert np.isnan([likeness.key_fifths, likeness.tempo_percent, likeness.chroma, likeness.loudness_lu]).all()
 
 
-def test_music_is_nearer_to_itself_softer_than_to_another_sound():
+def test_softer_music_is_nearer_than_noisy_music():
     one = melody(6, 0)
     noisy = one + 0.1 * np.random.default_rng(0).standard_normal(len(one)).astype(np.float32)
     portrait = Portrait.of(one, RATE)
@@ -104,6 +104,6 @@ def test_music_is_nearer_to_itself_softer_than_to_another_sound():
     assert softer.timbre < Likeness.between(portrait, Portrait.of(noisy, RATE)).timbre / 4
 
 
-def test_less_than_a_second_is_refused():
+def test_less_than_a_second_cannot_be_analysed():
     with pytest.raises(ValueError, match="needs 1"):
         Portrait.of(np.zeros(RATE - 1, np.float32), RATE)

@@ -1,4 +1,4 @@
-"""What lyrics save and how near attention comes, against the same by hand, on a run with random weights."""
+"""`jukectl eval lyrics` against the same figures by hand, on a run with random weights."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ from jukectl.prior.lyric_attention import attention_of, word_onsets
 from jukectl.prior.model import Prior
 
 RATE, HOP, CONTEXT, CHARACTERS = 1_000, 10, 32, 12
-WORDS = {  # when words of two letters are sung, in seconds, and until when
+WORDS = {  # onsets of words of two letters in seconds, and the end of the last
     "ab cd": (0.03, 0.17, 0.29),
     "ef gh ij": (0.05, 0.11, 0.19, 0.25),
     "ka lb": (0.10, 0.15, 0.31),
@@ -40,13 +40,13 @@ def lrc(text):
 @pytest.fixture
 def sung(tmp_path):
     """A code folder of four songs, each a context long; the last two are for validation."""
-    folder, chance, tracks = CodeFolder(tmp_path / "codes"), np.random.default_rng(0), []
+    folder, generator, tracks = CodeFolder(tmp_path / "codes"), np.random.default_rng(0), []
     for number, text in enumerate(WORDS):
         track = Track(path=f"{number}.flac", seconds=CONTEXT * HOP / RATE, sample_rate=RATE, channels=1)
         track = replace(track, lyrics=f"{number}.lrc", split="validation" if number > 1 else "train")
         (tmp_path / track.lyrics).write_text(lrc(text))
         folder.keep_lyrics(track, tmp_path / track.lyrics)
-        array = chance.integers(20, size=(1, CONTEXT)).astype(np.uint16)
+        array = generator.integers(20, size=(1, CONTEXT)).astype(np.uint16)
         about = {"prompt": 0, "hop": HOP, "sample_rate": RATE, "codebook_size": 20, "vqvae": "c0dec"}
         folder.write(track.name, Codes(level=Level.TOP, array=array, **about))
         tracks.append(track)
@@ -56,7 +56,7 @@ def sung(tmp_path):
 
 @pytest.fixture
 def run_folder(tmp_path):
-    """A training run of a prior with lyrics, whose weights are random, and the prior."""
+    """A training run of a prior with lyrics, with random weights, and the prior."""
     lyrics = LyricsConfig(characters=CHARACTERS, alphabet=len(ALPHABET) + 1, apart=True)
     return save_run(tmp_path / "run", lyrics, (AttentionKind.ROW, AttentionKind.ENCODER, AttentionKind.ENCODER))
 
@@ -76,7 +76,7 @@ def save_run(folder, lyrics, pattern):
     return folder, prior.eval()
 
 
-def told(text):
+def window(text):
     ids = [ALPHABET.index(character) + 1 for character in text]
     return torch.tensor([[0] * (CHARACTERS - len(ids)) + ids])
 
@@ -87,12 +87,12 @@ def labels(lyrics):
 
 
 def bits(prior, codes, text):
-    return float(prior.bits(codes, labels(told(text))).mean())
+    return float(prior.bits(codes, labels(window(text))).mean())
 
 
 def errors(prior, codes, text, layer, head):
-    """How far the onsets of a song's words are from the true ones, by attention."""
-    attention = attention_of(prior, codes, labels(told(text)), layer, head)[0].numpy()
+    """Return the errors of the onsets of a song's words by attention."""
+    attention = attention_of(prior, codes, labels(window(text)), layer, head)[0].numpy()
     first = CHARACTERS - len(text)
     words = [(first + place, first + place + 1) for place in range(0, len(text), 3)]
     found = word_onsets(attention, words, HOP / RATE)
@@ -100,7 +100,7 @@ def errors(prior, codes, text, layer, head):
 
 
 @torch.inference_mode()
-def test_it_tells_what_is_found_by_hand(run, sung, run_folder, tmp_path):
+def test_bits_head_and_onset_errors_agree_with_those_found_by_hand(run, sung, run_folder, tmp_path):
     folder, prior = run_folder
     facts = json.loads(
         run("--json", "eval", "lyrics", folder, "--codes", sung.path, "--segments", "2", "--plots", tmp_path / "plots")
@@ -124,11 +124,11 @@ def test_it_tells_what_is_found_by_hand(run, sung, run_folder, tmp_path):
     heads = [(layer, head) for layer in (1, 2) for head in (0, 1)]
 
     def mass(text, place):
-        """The weights at most three characters away from the one that is sung, or that has been sung last."""
-        attention = attention_of(prior, codes[text], labels(told(text)), *place)[0].numpy()
+        """Return the weights at most three characters away from the one sung, or sung last."""
+        attention = attention_of(prior, codes[text], labels(window(text)), *place)[0].numpy()
         first, begin = CHARACTERS - len(text), []
         *starts, end = WORDS[text]
-        for word, (start, stop) in enumerate(pairwise([*starts, end])):  # a word lasts until the next, but not for long
+        for word, (start, stop) in enumerate(pairwise([*starts, end])):  # a word lasts until the next, at most 0.75 s
             over = end if word == len(starts) - 1 else min(start + 0.75, stop)
             begin += [start, start + (over - start) / 2, over]
         sung = [
@@ -151,13 +151,13 @@ def test_it_tells_what_is_found_by_hand(run, sung, run_folder, tmp_path):
         first, second, end = WORDS[text]
         song += [abs(0 - first), abs(0.32 * 3 / 5 - second)]
         part += [0, abs(first + (end - first) * 3 / 5 - second)]
-    # a line feed at the end of the file is no character that is sung
+    # the line feed at the end of the file is not sung
     assert found["even_song"]["mean"] == pytest.approx(np.mean(song), abs=6e-4)
     assert found["even_sung"]["mean"] == pytest.approx(np.mean(part), abs=6e-4)
     assert (tmp_path / "plots/lyrics.png").stat().st_size > 10_000
 
 
-def test_without_times_bits_alone_are_told(run, sung, run_folder):
+def test_lyrics_without_times_give_bits_and_no_alignment(run, sung, run_folder):
     tracks = [replace(track, lyrics=track.lyrics.replace("lrc", "txt")) for track in sung.manifest().tracks]
     Manifest(sung.path, tuple(tracks)).save(sung.path / "manifest.jsonl")
     for track, text in zip(tracks, WORDS, strict=True):
@@ -166,14 +166,14 @@ def test_without_times_bits_alone_are_told(run, sung, run_folder):
     assert facts["alignment"] is None and facts["bits"]["saved"]["other"]
 
 
-def test_a_table_for_people(run, sung, run_folder):
+def test_eval_lyrics_prints_a_table_with_all_compared_lyrics_and_estimates(run, sung, run_folder):
     text = run("eval", "lyrics", run_folder[0], "--codes", sung.path, "--segments", "2")
     for words in ("another song's", "none", "by attention", "spread evenly over the song"):
         assert words in text
 
 
 @pytest.mark.parametrize("missing", ["lyrics", "held out"])
-def test_what_cannot_be_judged_is_said(run, sung, run_folder, missing):
+def test_eval_lyrics_refuses_songs_without_lyrics_or_without_held_out_songs(run, sung, run_folder, missing):
     tracks = [
         replace(track, **({"lyrics": ""} if missing == "lyrics" else {"split": "train"}))
         for track in sung.manifest().tracks
@@ -183,14 +183,14 @@ def test_what_cannot_be_judged_is_said(run, sung, run_folder, missing):
     assert ("have no lyrics" if missing == "lyrics" else "--held-out is needed") in message
 
 
-def test_a_model_without_lyrics_is_told_how_to_learn_them(run, sung, tmp_path):
+def test_a_model_without_lyrics_is_refused_with_the_command_that_adds_them(run, sung, tmp_path):
     folder, _ = save_run(tmp_path / "plain", None, (AttentionKind.ROW,))
     message = run("--quiet", "eval", "lyrics", folder, "--codes", sung.path, status=2)
     assert f"--from {folder} --add-lyrics" in message
 
 
-def test_what_is_saved_is_paired():
-    """Each song's codes cost half a bit less with the right lyrics, whatever the songs cost: no doubt is left."""
+def test_saved_bits_are_paired_by_code():
+    """Each song's codes cost half a bit less with the right lyrics, so the interval has no width."""
     right = np.array([[1.0, 3.0], [7.0, 9.0], [2.0, 2.0]])
     score = LyricsScore(right=right, other=None, none=right + 0.5, songs=np.array([0, 1, 2]))
     gain = score.saved(score.none)

@@ -1,4 +1,4 @@
-"""`jukectl eval midi`: note F1 as mir_eval has it, and what is sampled, heard and compared."""
+"""`jukectl eval midi`: the samples, their transcriptions and the comparisons."""
 
 import json
 import shutil
@@ -6,15 +6,13 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jukectl.cli.main import main
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput
-from jukectl.evaluation import notes_followed as evaluating
-from jukectl.evaluation.notes_followed import evaluate_midi, note_f1
+from jukectl.evaluation import notes_followed
+from jukectl.evaluation.notes_followed import evaluate_midi
 from jukectl.midi.notes import Notes, write_midi
 from jukectl.plan.request import Request
 
@@ -23,89 +21,33 @@ DOWN = [(0.1 * step, 0.1 * step + 0.08, 75 - step, 90, False) for step in range(
 DRUMS = [(0.05, 0.1, 36, 90, True)]
 SECONDS = 0.64
 
-some_notes = st.lists(
-    st.tuples(st.integers(0, 60), st.integers(60, 62)).map(
-        lambda one: (one[0] / 40, one[0] / 40 + 0.1, one[1], 80, False)
-    ),
-    max_size=20,
-)
-
-
-# The measure
-
-
-@given(some_notes, some_notes)
-def test_note_f1_is_the_share_of_the_most_pairs(written, heard):
-    """Against mir_eval where it is installed, and against all ways to pair."""
-    ours = note_f1(Notes.of(written), Notes.of(heard))
-    near = [[j for j, b in enumerate(heard) if a[2] == b[2] and abs(a[0] - b[0]) < 0.0501] for a in written]
-    taken: dict[int, int] = {}
-
-    def pair(one: int, tried: set[int]) -> bool:
-        for other in near[one]:
-            if other not in tried:
-                tried.add(other)
-                if other not in taken or pair(taken[other], tried):
-                    taken[other] = one
-                    return True
-        return False
-
-    hits = sum(pair(one, set()) for one in range(len(written)))
-    both = len(written) + len(heard)
-    assert ours == pytest.approx(2 * hits / both if written and heard else 0.0)
-
-
-def test_it_is_mir_evals_figure():
-    transcription = pytest.importorskip("mir_eval").transcription
-    generator = np.random.default_rng(5)
-
-    def notes(count):
-        starts = generator.integers(0, 2_000, count) / 500
-        return Notes.of(
-            [
-                (float(at), float(at) + 0.2, int(p), 80, False)
-                for at, p in zip(starts, generator.integers(60, 64, count), strict=True)
-            ]
-        )
-
-    def pairs(one):
-        return np.stack([one.starts, one.stops], axis=1), 440 * 2 ** ((one.pitches.astype(float) - 69) / 12)
-
-    for _ in range(20):
-        written, heard = notes(60), notes(80)
-        theirs = transcription.precision_recall_f1_overlap(*pairs(written), *pairs(heard), offset_ratio=None)[2]
-        assert note_f1(written, heard) == pytest.approx(theirs)
-
-
-# The command
-
 
 @pytest.fixture
 def tunes(tmp_path):
-    """Two tunes as MIDI files, with drums."""
+    """Two MIDI files with drums."""
     for name, rows in (("up", UP), ("down", DOWN)):
         write_midi(tmp_path / f"{name}.mid", Notes.of([*rows, *DRUMS, (5.0, 5.5, 60, 90, False)]))
     return [tmp_path / "up.mid", tmp_path / "down.mid"]
 
 
-def hearing(*found):
-    """A transcriber that hears these, one after another, and keeps what it is given."""
+def fake_transcriber(*found):
+    """Return a transcriber that finds these notes, one after another, and the list of samples it is called with."""
     rest, given = list(found), []
 
-    def hear(samples):
+    def transcriber(samples):
         given.append(samples)
         return Notes.of(rest.pop(0))
 
-    return hear, given
+    return transcriber, given
 
 
-def asked(**changes):
+def request(**changes):
     return Request(**{"seconds": SECONDS, "seed": 0, "levels": (Level.TOP,), **changes})
 
 
-def test_each_tune_is_made_with_its_notes_and_without_and_heard_beside_all(playing_model, tunes, tmp_path):
-    hear, given_sound = hearing(DOWN, UP, UP[:2], [*DOWN, (0.6, 0.7, 20, 80, False)])
-    facts = evaluate_midi(str(playing_model), tunes, asked(), out=tmp_path / "out", hear=hear)
+def test_each_tune_is_sampled_with_and_without_its_notes_and_compared_with_all(playing_model, tunes, tmp_path):
+    transcriber, given_sound = fake_transcriber(DOWN, UP, UP[:2], [*DOWN, (0.6, 0.7, 20, 80, False)])
+    facts = evaluate_midi(str(playing_model), tunes, request(), out=tmp_path / "out", transcriber=transcriber)
     free, notes = facts["rows"]
     assert (free["what"], free["own"], free["others"], free["notes"]) == ("free", 0.0, 1.0, 4.0)
     assert (notes["what"], notes["guidance"], notes["others"]) == ("notes", 1.0, 0.0)
@@ -121,20 +63,25 @@ def test_each_tune_is_made_with_its_notes_and_without_and_heard_beside_all(playi
     assert all(recipe.song_seconds == pytest.approx(5.5, abs=0.01) for recipe in recipes.values())
     assert all(abs(len(samples) - SECONDS * 22_050) < 22_050 * 0.033 for samples in given_sound)
     assert len({samples.tobytes() for samples in given_sound[1:3]}) == 2
-    hear, again = hearing([], [], [], [])
-    evaluate_midi(str(playing_model), tunes, asked(), out=tmp_path / "out", hear=hear)
+    transcriber, again = fake_transcriber([], [], [], [])
+    evaluate_midi(str(playing_model), tunes, request(), out=tmp_path / "out", transcriber=transcriber)
     assert all(np.array_equal(one, other) for one, other in zip(again, given_sound, strict=True))
 
 
-def test_recordings_beside_them_are_the_ceiling_and_say_the_style(playing_model, riff, tunes, tmp_path):
+def test_recordings_beside_the_files_are_the_ceiling_and_give_the_style(playing_model, riff, tunes, tmp_path):
     for tune in tunes:
         samples, rate = soundfile.read(riff)
         soundfile.write(tune.with_suffix(".flac"), samples, rate)
         tune.with_suffix(".toml").write_text('artist = "Ada"\ngenres = ["Jazz"]\n')
-    hear, _ = hearing(*[UP, DOWN] * 5)
+    transcriber, _ = fake_transcriber(*[UP, DOWN] * 5)
     settings = {"temperature": {Level.TOP: 0.5}}
     facts = evaluate_midi(
-        str(playing_model), tunes, asked(settings=settings), guidance=[1.0, 2.0], out=tmp_path / "out", hear=hear
+        str(playing_model),
+        tunes,
+        request(settings=settings),
+        guidance=[1.0, 2.0],
+        out=tmp_path / "out",
+        transcriber=transcriber,
     )
     assert [(row["what"], row["guidance"]) for row in facts["rows"]] == [
         ("recording", None), ("codec", None), ("free", None), ("notes", 1.0), ("notes", 2.0),
@@ -146,19 +93,21 @@ def test_recordings_beside_them_are_the_ceiling_and_say_the_style(playing_model,
     assert Song(tmp_path / "out/codec/up").codes(Level.TOP).done == 20  # 0.64 s of it
 
 
-def test_one_tune_or_one_in_two_renderings_has_no_others(playing_model, tunes):
-    hear, _ = hearing(UP, UP)
-    (free, notes) = evaluate_midi(str(playing_model), tunes[:1], asked(), hear=hear)["rows"]
+def test_one_tune_in_one_or_two_files_is_compared_with_no_others(playing_model, tunes):
+    transcriber, _ = fake_transcriber(UP, UP)
+    (free, notes) = evaluate_midi(str(playing_model), tunes[:1], request(), transcriber=transcriber)["rows"]
     assert (notes["own"], notes["others"], free["others"]) == (1.0, None, None)
     shutil.copy(tunes[0], tunes[0].with_name("up again.mid"))
-    hear, _ = hearing(*[UP] * 4)
-    rows = evaluate_midi(str(playing_model), [tunes[0], tunes[0].with_name("up again.mid")], asked(), hear=hear)["rows"]
+    transcriber, _ = fake_transcriber(*[UP] * 4)
+    rows = evaluate_midi(
+        str(playing_model), [tunes[0], tunes[0].with_name("up again.mid")], request(), transcriber=transcriber
+    )["rows"]
     assert rows[1]["others"] is None
 
 
-def test_as_it_is_typed(playing_model, tunes, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(evaluating, "transcribe", lambda samples: Notes.of(UP))
-    monkeypatch.setattr(evaluating, "check_installed", lambda: None)
+def test_eval_midi_prints_a_row_for_each_guidance(playing_model, tunes, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(notes_followed, "transcribe", lambda samples: Notes.of(UP))
+    monkeypatch.setattr(notes_followed, "check_installed", lambda: None)
     command = [
         "eval",
         "midi",
@@ -188,16 +137,16 @@ def test_as_it_is_typed(playing_model, tunes, tmp_path, monkeypatch, capsys):
     assert (facts["model"], facts["seconds"], len(facts["rows"])) == ("player", 0.64, 3)
 
 
-def test_what_cannot_be_judged_is_told_before_anything_is_made(tiny_model, playing_model, tunes, riff, tmp_path):
-    hear, _ = hearing()
+def test_bad_input_is_refused_before_anything_is_sampled(tiny_model, playing_model, tunes, riff, tmp_path):
+    transcriber, _ = fake_transcriber()
     out = tmp_path / "out"
     with pytest.raises(BadInput, match="tiny has no MIDI conditioner"):
-        evaluate_midi(str(tiny_model), tunes, asked(), out=out, hear=hear)
+        evaluate_midi(str(tiny_model), tunes, request(), out=out, transcriber=transcriber)
     with pytest.raises(BadInput, match="is no MIDI file by its name"):
-        evaluate_midi(str(playing_model), [riff], asked(), out=out, hear=hear)
+        evaluate_midi(str(playing_model), [riff], request(), out=out, transcriber=transcriber)
     with pytest.raises(BadInput, match="the same name"):
-        evaluate_midi(str(playing_model), [tunes[0], tunes[0]], asked(), out=out, hear=hear)
+        evaluate_midi(str(playing_model), [tunes[0], tunes[0]], request(), out=out, transcriber=transcriber)
     write_midi(tmp_path / "drums.mid", Notes.of(DRUMS))
     with pytest.raises(BadInput, match="but drums, which are not transcribed"):
-        evaluate_midi(str(playing_model), [tmp_path / "drums.mid"], asked(), out=out, hear=hear)
+        evaluate_midi(str(playing_model), [tmp_path / "drums.mid"], request(), out=out, transcriber=transcriber)
     assert not out.exists()

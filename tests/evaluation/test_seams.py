@@ -1,4 +1,4 @@
-"""What is heard at seams: nothing where there are none, much where sound was cut."""
+"""Changes at seams: as everywhere else in uncut sound, large where sound was cut."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ PLACES = [4_000, 9_600, 15_200]
 
 
 def noise(seed=0, slope=1.0):
-    """Noise whose highs are louder or softer, as `slope` says."""
+    """Return noise with high frequencies `slope` times as loud as low ones."""
     spectrum = np.fft.rfft(np.random.default_rng(seed).normal(size=SAMPLES))
     spectrum *= np.linspace(1, slope, len(spectrum))
     return (0.1 * np.fft.irfft(spectrum)).astype(np.float32)
 
 
-def test_where_nothing_was_cut_seams_are_places_like_any_other():
+def test_uncut_sound_changes_at_seams_as_it_does_elsewhere():
     recordings = [noise(seed) for seed in range(8)]
     places = [list(range(1_000 + 37 * seed, 19_000, 2_000)) for seed in range(8)]
     seams = measure_seams(recordings, places)
@@ -27,7 +27,7 @@ def test_where_nothing_was_cut_seams_are_places_like_any_other():
     assert seams.change == pytest.approx(seams.change_elsewhere, rel=0.1)
 
 
-def test_where_one_sound_follows_on_another_the_change_shows():
+def test_seams_between_two_sounds_change_more_than_other_places():
     dull, bright = noise(slope=0.01), noise(slope=5.0)
     turns = np.searchsorted(PLACES, np.arange(SAMPLES), side="right") % 2
     seams = measure_seams([np.where(turns, bright, dull)], [PLACES])
@@ -36,7 +36,7 @@ def test_where_one_sound_follows_on_another_the_change_shows():
     assert seams.change > seams.change_elsewhere + 3
 
 
-def test_a_click_shows_where_it_is_and_nowhere_else():
+def test_a_click_at_a_seam_is_measured_and_a_hum_is_not():
     hum = (0.5 * np.sin(np.arange(SAMPLES) / 50)).astype(np.float32)
     clicked = hum.copy()
     clicked[PLACES] += 0.5
@@ -46,12 +46,12 @@ def test_a_click_shows_where_it_is_and_nowhere_else():
     assert measure_seams([hum], [PLACES]).click < 1
 
 
-def test_silence_has_no_seams_to_hear():
+def test_silence_changes_nowhere():
     seams = measure_seams([np.zeros(SAMPLES, dtype=np.float32)], [PLACES])
     assert (seams.change, seams.click, seams.rank, seams.worst) == (0, 0, 0, 0)
 
 
-def test_a_seam_at_the_very_edge_is_left_out_and_none_at_all_is_an_error():
+def test_seams_at_the_edges_are_left_out_and_no_seam_at_all_is_an_error():
     assert measure_seams([noise()], [[LENGTH - 1, 5_000, SAMPLES]]).count == 1
     with pytest.raises(ValueError, match="no seam has sound on both sides"):
         measure_seams([noise()], [[0, SAMPLES]])

@@ -1,6 +1,7 @@
-"""Whether a model works as it should: for weights that were fetched or converted, on any recording."""
+"""Check that a model works, such as weights that were fetched or converted, on any recording."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,16 +27,26 @@ from jukectl.prior.model import Prior
 from jukectl.progress import Listener, Progress, ignore
 from jukectl.vqvae.model import VQVAE
 
+SECONDS = 24.0  # of the recording: a context of the published top priors
+CODES = 2_048  # per prior at most: with 5 B parameters they take minutes on a laptop
+
 RECONSTRUCTION_DB = {Level.BOTTOM: -9.0, Level.MIDDLE: -5.0, Level.TOP: -3.0}
 """Spectral convergence that a level must reach: the paper's codec has -23, -12.4 and -8.3 (section 5.4)."""
 
-LEARNED = 0.9  # of log2 of the codebook's size, under which bits a code tell of learning
-LEARNED_LYRICS = 0.7  # of log2 of the alphabet's size: letters of English are far from even
+LEARNED = 0.9  # share of log2 of the codebook's size below which the bits per code show learning
+LEARNED_LYRICS = 0.7  # share of log2 of the alphabet's size: the letters of English are far from even
+
+SENTENCES = (
+    "In the evening when the lights are low and the street is quiet, "
+    "somebody opens a window and begins to sing.\nNobody knows the words, but everybody knows the song,\n"
+    "and by the time the moon is over the roofs the whole street is singing along.\n"
+)
+"""Plain English to condition a prior with lyrics on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One figure of one part, and whether it is as it should be."""
+    """One figure of one part, and its bound."""
 
     part: str  # vqvae, top, middle or bottom
     what: str
@@ -45,53 +56,8 @@ class Finding:
 
     @property
     def good(self) -> bool:
-        """A figure that is no number is never good."""
+        """The figure is within the bound; nan never is."""
         return self.value <= self.bound
-
-
-def check_codec(vqvae: VQVAE, audio: Samples, level: Level) -> tuple[Finding, NDArray[np.int64]]:
-    """How well a level renders audio (N,), N a multiple of its hop; and its codes (T,)."""
-    codes, rendered = render(vqvae, audio, level)
-    reached = spectral_convergence_db(audio, rendered)
-    bound = RECONSTRUCTION_DB[level]
-    return Finding(part="vqvae", what=f"{level.label} reconstruction", value=reached, bound=bound, unit="dB"), codes
-
-
-@torch.inference_mode()
-def check_prior(
-    prior: Prior, codes: torch.Tensor, labels: LabelBatch, upper: torch.Tensor | None, *, seed: int = 0
-) -> list[Finding]:
-    """What codes (1, T) of a recording cost a prior, against chance and against the same codes in disorder.
-
-    Weights read into the wrong places can cost less than chance on some sound, but do not tell order from disorder.
-    """
-    part, chance = prior.config.level.label, math.log2(prior.config.codebook_size)
-    logits = prior(codes, labels, upper)
-    broken = 1 - float(torch.isfinite(logits).double().mean())
-    bits = float(prior.bits(codes, labels, upper).mean())
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(codes.shape[1])).to(codes.device)
-    disorder = float(prior.bits(codes[:, order], labels, upper).mean())
-    findings = [
-        Finding(part=part, what="logits that are no numbers", value=broken, bound=0.0, unit="share"),
-        Finding(part=part, what="a code costs", value=bits, bound=LEARNED * chance, unit="bits"),
-        Finding(part=part, what="a code costs, less than in disorder", value=bits, bound=disorder, unit="bits"),
-    ]
-    if prior.config.lyrics is None or labels.lyrics is None:
-        return findings
-    sung = float(prior.lyric_bits(labels).mean())
-    bound = LEARNED_LYRICS * math.log2(prior.config.lyrics.alphabet)
-    return [*findings, Finding(part=part, what="a character of lyrics costs", value=sung, bound=bound, unit="bits")]
-
-
-SECONDS = 24.0  # of a recording that are listened to: a context of the published top priors
-CODES = 2_048  # that each prior is asked about, at most: a 5 B prior takes minutes for as many on a laptop
-
-SENTENCES = (
-    "In the evening when the lights are low and the street is quiet, "
-    "somebody opens a window and begins to sing.\nNobody knows the words, but everybody knows the song,\n"
-    "and by the time the moon is over the roofs the whole street is singing along.\n"
-)
-"""Plain English, to ask a prior with lyrics about."""
 
 
 def check_model(
@@ -102,13 +68,13 @@ def check_model(
     precision: str = "auto",
     listener: Listener = ignore,
 ) -> dict[str, Any]:
-    """Check every part of a model, one after another in memory, on a recording, or on some chords where none is given.
+    """Check every part of a model, one at a time in memory, on a recording, or on some chords for None.
 
-    The codec must render it well enough, each prior must find its codes likelier than chance and than the same codes in
-    disorder, and no logit may be other than a number. Only trained weights that were read rightly do all that.
+    The codec must reconstruct it well enough, each prior must find its codes likelier than a uniform distribution and
+    than the same codes in disorder, and all logits must be finite. Only trained weights that were read correctly pass.
     """
     folder, machine = catalogue.find(name), choose(device, precision)
-    heard = _listen(folder, audio)
+    samples = _load_audio(folder, audio)
     stages = ["vqvae", *(level.label for level in TOP_DOWN if level in folder.card.priors)]
     findings: list[Finding] = []
     codes = {}
@@ -117,7 +83,7 @@ def check_model(
         if stage == "vqvae":
             vqvae = folder.vqvae(machine.device)
             for level in TOP_DOWN:
-                finding, codes[level] = check_codec(vqvae, heard, level)
+                finding, codes[level] = check_codec(vqvae, samples, level)
                 findings.append(finding)
         else:
             findings += _check_level(folder, machine, Level.parse(stage), codes)
@@ -142,17 +108,44 @@ def check_model(
     }
 
 
-def _listen(folder: ModelFolder, audio: Path | None) -> Samples:
-    """Audio (N,) at the model's rate, N a multiple of the top hop."""
-    config = folder.card.vqvae
-    if audio is not None:
-        return hear(audio, folder, start=0.0, seconds=SECONDS)[0]
-    sound = chords(SECONDS, config.sample_rate)
-    return sound[: len(sound) // config.hop(Level.TOP) * config.hop(Level.TOP)]
+def check_codec(vqvae: VQVAE, audio: Samples, level: Level) -> tuple[Finding, NDArray[np.int64]]:
+    """Check the reconstruction of audio (N,) by a level, N a multiple of its hop. Returns its codes (T,) too."""
+    codes, rendered = render(vqvae, audio, level)
+    reached = spectral_convergence_db(audio, rendered)
+    bound = RECONSTRUCTION_DB[level]
+    return Finding(part="vqvae", what=f"{level.label} reconstruction", value=reached, bound=bound, unit="dB"), codes
 
 
-def _check_level(folder: ModelFolder, machine: Machine, level: Level, codes: dict[Level, np.ndarray]) -> list[Finding]:
-    """A prior's figures over the first codes of the recording."""
+@torch.inference_mode()
+def check_prior(
+    prior: Prior, codes: torch.Tensor, labels: LabelBatch, upper: torch.Tensor | None, *, seed: int = 0
+) -> list[Finding]:
+    """Check the bits of codes (1, T) of a recording against a uniform distribution and the same codes in disorder.
+
+    Weights read into the wrong places may beat the uniform distribution by chance, but do not prefer order to disorder.
+    """
+    part, uniform = prior.config.level.label, math.log2(prior.config.codebook_size)
+    logits = prior(codes, labels, upper)
+    broken = 1 - float(torch.isfinite(logits).double().mean())
+    bits = float(prior.bits(codes, labels, upper).mean())
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(codes.shape[1])).to(codes.device)
+    disorder = float(prior.bits(codes[:, order], labels, upper).mean())
+    findings = [
+        Finding(part=part, what="logits that are no numbers", value=broken, bound=0.0, unit="share"),
+        Finding(part=part, what="bits per code", value=bits, bound=LEARNED * uniform, unit="bits"),
+        Finding(part=part, what="bits per code, less than in disorder", value=bits, bound=disorder, unit="bits"),
+    ]
+    if prior.config.lyrics is None or labels.lyrics is None:
+        return findings
+    sung = float(prior.lyric_bits(labels).mean())
+    bound = LEARNED_LYRICS * math.log2(prior.config.lyrics.alphabet)
+    return [*findings, Finding(part=part, what="bits per character of lyrics", value=sung, bound=bound, unit="bits")]
+
+
+def _check_level(
+    folder: ModelFolder, machine: Machine, level: Level, codes: Mapping[Level, np.ndarray]
+) -> list[Finding]:
+    """Check the prior of a level on the first codes of the recording."""
     prior = folder.prior(level, machine.device, machine.dtype)
     config = prior.config
     ratio = config.ratio
@@ -169,7 +162,7 @@ def _check_level(folder: ModelFolder, machine: Machine, level: Level, codes: dic
 
 
 def _labels(folder: ModelFolder, level: Level, config: PriorConfig) -> LabelBatch:
-    """Of no artist and no genre, at the start of a song, and with some English where the prior hears lyrics."""
+    """Return labels without artist and genre, at the start of a song, with some English for a prior with lyrics."""
     shortest = config.timing.min_seconds if config.timing else 0.0
     total = max(2 * config.window_samples, round(shortest * config.sample_rate))
     span = config.window_samples
@@ -181,13 +174,22 @@ def _labels(folder: ModelFolder, level: Level, config: PriorConfig) -> LabelBatc
     return replace(labels, lyrics=torch.from_numpy(sung)[None])
 
 
+def _load_audio(folder: ModelFolder, audio: Path | None) -> Samples:
+    """Load audio (N,) at the model's rate, N a multiple of the top hop."""
+    config = folder.card.vqvae
+    if audio is not None:
+        return hear(audio, folder, start=0.0, seconds=SECONDS)[0]
+    sound = chords(SECONDS, config.sample_rate)
+    return sound[: len(sound) // config.hop(Level.TOP) * config.hop(Level.TOP)]
+
+
 BEAT = 0.5  # seconds
 CHORDS = ((57, 60, 64), (53, 57, 60), (48, 52, 55), (55, 59, 62))  # MIDI notes: A minor, F, C, G
 HARMONICS = 8
 
 
 def chords(seconds: float, sample_rate: int) -> Samples:
-    """Mono audio (N,), float32 in -1..1: a chord over its bass on every beat, each dying away in two."""
+    """Return mono audio (N,), float32 in -1..1: a chord over its bass on every beat, each decaying over two."""
     count = round(seconds * sample_rate)
     sound = np.zeros(count + 2 * round(BEAT * sample_rate))
     time = np.arange(round(2 * BEAT * sample_rate)) / sample_rate
@@ -203,7 +205,10 @@ def chords(seconds: float, sample_rate: int) -> Samples:
 
 
 def _pluck(note: int, time: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Return a decaying tone of the harmonics below half the sample rate."""
     frequency = 440 * 2 ** ((note - 69) / 12)
-    heard = [number for number in range(1, HARMONICS + 1) if number * frequency < sample_rate / 2]
-    tones = [np.sin(2 * np.pi * number * frequency * time) * np.exp(-3 * number * time) / number for number in heard]
+    harmonics = [number for number in range(1, HARMONICS + 1) if number * frequency < sample_rate / 2]
+    tones = [
+        np.sin(2 * np.pi * number * frequency * time) * np.exp(-3 * number * time) / number for number in harmonics
+    ]
     return np.asarray(sum(tones))

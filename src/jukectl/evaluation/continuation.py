@@ -1,4 +1,4 @@
-"""Whether songs go on as their prompts began, beside recordings that do and strangers that do not."""
+"""Distance of new music from its prompt, compared with that of recordings from their own and other beginnings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,19 @@ from jukectl.evaluation.inputs import recordings, rounded, sample_name, save_plo
 from jukectl.evaluation.likeness import MEASURES, SHORTEST, Likeness, Portrait
 from jukectl.plan.device import choose
 from jukectl.plan.recipes import check_codec, model_for
-from jukectl.plots.charts import Layout, colour
+from jukectl.plots.charts import PALE, chart, label_panel, spread_dots
+from jukectl.plots.style import colour
 from jukectl.progress import Listener, Progress, ignore, warn
 from jukectl.render.decode import finest, waveform
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Pair:
-    """What came first, and what came then."""
+    """Two stretches of music, one after the other."""
 
     first: Samples  # (N,) mono
     then: Samples  # (M,)
@@ -31,17 +36,30 @@ class _Pair:
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """How long either is."""
+        """Length of each."""
         return len(self.first) / self.sample_rate, len(self.then) / self.sample_rate
 
     def portraits(self) -> tuple[Portrait, Portrait]:
-        """What either is like."""
+        """Analyse each."""
         return Portrait.of(self.first, self.sample_rate), Portrait.of(self.then, self.sample_rate)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class _SampleResult:
+    """A sample of a song: its prompt, its new part, and the distance between them."""
+
+    name: str
+    path: Path
+    sample: int
+    pair: _Pair
+    before: Portrait
+    after: Portrait
+    likeness: Likeness
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Reference:
-    """What came in recordings beside their own beginnings and beside those of others."""
+    """Distances of recordings from their own beginnings and from those of other recordings."""
 
     recordings: int
     own: Sequence[Likeness]
@@ -57,68 +75,73 @@ def evaluate_continuation(
     plots: Path | None = None,
     listener: Listener = ignore,
 ) -> dict[str, Any]:
-    """How far the new part of songs is from their prompts: key, tempo, chroma, timbre, loudness, loops and silence.
+    """Measure the distance of the new part of songs from their prompts, in the measures of `likeness.Likeness`.
 
-    Both are heard as the codec renders them. `reference` are recordings, or manifests (.jsonl) of which `held_out` (a
-    file of globs) chooses songs: how far music is from its own beginning, and from that of another recording. `plots`
-    is a folder for pictures.
+    Both are taken as the codec decodes them. `reference` are recordings, or manifests (.jsonl) of which `held_out` (a
+    file of globs) chooses songs: their distances from their own beginnings and from those of other recordings are
+    measured over as many seconds. `plots` is a folder for pictures.
     """
-    facts, found, lengths, rates = [], [], [], []
-    for number, path in enumerate(songs):
-        listener(Progress("listening to songs", number, len(songs), path.name))
-        for sample, (name, pair) in enumerate(_prompt_and_new(path).items()):
-            before, after = pair.portraits()
-            likeness = Likeness.between(before, after)
-            found.append((name, likeness))
-            lengths.append(pair.seconds)
-            rates.append(pair.sample_rate)
-            facts.append(
-                {
-                    "name": name,
-                    "path": str(path),
-                    "sample": sample,
-                    "prompt": _portrait(before, pair.seconds[0]),
-                    "new": _portrait(after, pair.seconds[1]),
-                    "likeness": _likeness(likeness),
-                }
-            )
-    listener(Progress("listening to songs", len(songs), len(songs)))
-    first, then = np.mean(lengths, axis=0)
+    results = _compare_songs(songs, listener)
+    first, then = (float(seconds) for seconds in np.mean([one.pair.seconds for one in results], axis=0))
     files = recordings(reference, held_out)
-    heard = _compare_recordings(files, float(first), float(then), rates[0], listener) if files else None
-    answer: dict[str, Any] = {"songs": facts, "reference": None}
-    if heard is not None:
-        answer["reference"] = {
-            "recordings": heard.recordings,
-            "prompt_seconds": rounded(float(first), 3),
-            "new_seconds": rounded(float(then), 3),
-            "own": _spread(heard.own),
-            "stranger": _spread(heard.strangers),
-            "skipped": list(heard.skipped),
+    compared = None
+    if files:
+        compared = _compare_recordings(files, first, then, results[0].pair.sample_rate, listener)
+    facts: dict[str, Any] = {"songs": [_sample_facts(one) for one in results], "reference": None}
+    if compared is not None:
+        facts["reference"] = {
+            "recordings": compared.recordings,
+            "prompt_seconds": rounded(first, 3),
+            "new_seconds": rounded(then, 3),
+            "own": _spread(compared.own),
+            "stranger": _spread(compared.strangers),
+            "skipped": list(compared.skipped),
         }
     if plots is not None:
         figure = draw_continuation(
-            dict(found),
-            heard.own if heard else (),
-            heard.strangers if heard else (),
-            seconds=(float(first), float(then)),
+            {one.name: one.likeness for one in results},
+            compared.own if compared else (),
+            compared.strangers if compared else (),
+            seconds=(first, then),
         )
-        answer["plots"] = [save_plot(plots, "continuation", figure)]
-    return answer
+        facts["plots"] = [save_plot(plots, "continuation", figure)]
+    return facts
+
+
+def _compare_songs(songs: Sequence[Path], listener: Listener) -> list[_SampleResult]:
+    """Compare prompt and new part of each sample of songs."""
+    results = []
+    for number, path in enumerate(songs):
+        listener(Progress("analysing songs", number, len(songs), path.name))
+        for sample, (name, pair) in enumerate(_prompt_and_new(path).items()):
+            before, after = pair.portraits()
+            results.append(
+                _SampleResult(
+                    name=name,
+                    path=path,
+                    sample=sample,
+                    pair=pair,
+                    before=before,
+                    after=after,
+                    likeness=Likeness.between(before, after),
+                )
+            )
+    listener(Progress("analysing songs", len(songs), len(songs)))
+    return results
 
 
 def _prompt_and_new(path: Path) -> dict[str, _Pair]:
-    """Prompt and new part of each sample of a song, decoded from its finest level; BadInput where one is too short."""
+    """Decode prompt and new part of each sample from the finest level. Raises BadInput if one is too short."""
     song = Song.open(path)
     level = finest(song)
     codes = song.codes(level)
-    assert codes is not None  # it is the finest of those that are there
+    assert codes is not None  # `finest` returns a level that has codes
     if codes.prompt == 0:
         raise BadInput(f"{path} has no prompt to compare with. Make one that has: jukectl continue AUDIO --out SONG")
     shortest = min(codes.prompt, codes.done - codes.prompt) * codes.hop / codes.sample_rate
     if shortest < SHORTEST:
         raise BadInput(
-            f"{path} is too short to judge: it needs {SHORTEST:g} s of prompt and as much new music, and has "
+            f"{path} is too short to compare: it needs {SHORTEST:g} s of prompt and as much new music, and has "
             f"{codes.prompt * codes.hop / codes.sample_rate:.2f} s and "
             f"{(codes.done - codes.prompt) * codes.hop / codes.sample_rate:.2f} s at its {level.label} level"
         )
@@ -137,16 +160,16 @@ def _prompt_and_new(path: Path) -> dict[str, _Pair]:
 def _compare_recordings(
     files: Sequence[Path], first: float, then: float, sample_rate: int, listener: Listener
 ) -> _Reference:
-    """Cut `first` and `then` seconds from the middle of recordings, and compare. What is too short is left out."""
+    """Cut `first` and `then` seconds from the middle of recordings, and compare. Skip those that are too short."""
     portraits, skipped = [], []
     for number, path in enumerate(files):
-        listener(Progress("listening to recordings", number, len(files), path.name))
+        listener(Progress("analysing recordings", number, len(files), path.name))
         try:
             portraits.append(_cut_in_two(path, first, then, sample_rate).portraits())
         except BadAudio as error:
             skipped.append(str(error))
-            warn(listener, f"left out: {error}")
-    listener(Progress("listening to recordings", len(files), len(files)))
+            warn(listener, f"skipped: {error}")
+    listener(Progress("analysing recordings", len(files), len(files)))
     if len(portraits) < 2:
         raise BadAudio(
             f"a reference is two recordings or more of {first + then:.1f} s, "
@@ -165,7 +188,7 @@ def _compare_recordings(
 
 
 def _cut_in_two(path: Path, first: float, then: float, sample_rate: int) -> _Pair:
-    """Two neighbouring stretches around the middle of a recording; BadAudio where it is shorter."""
+    """Load two neighbouring stretches around the middle of a recording. Raises BadAudio if it is shorter."""
     there = io.info(path).seconds
     if there < first + then:
         raise BadAudio(f"{path} is too short: {there:.1f} s, and {first + then:.1f} s are needed")
@@ -175,7 +198,20 @@ def _cut_in_two(path: Path, first: float, then: float, sample_rate: int) -> _Pai
     return _Pair(first=mono[:cut], then=mono[cut:], sample_rate=sample_rate)
 
 
-def _portrait(portrait: Portrait, seconds: float) -> dict[str, Any]:
+def _sample_facts(result: _SampleResult) -> dict[str, Any]:
+    """Return the figures of a sample for JSON."""
+    return {
+        "name": result.name,
+        "path": str(result.path),
+        "sample": result.sample,
+        "prompt": _portrait_facts(result.before, result.pair.seconds[0]),
+        "new": _portrait_facts(result.after, result.pair.seconds[1]),
+        "likeness": {measure: rounded(getattr(result.likeness, measure)) for measure in MEASURES},
+    }
+
+
+def _portrait_facts(portrait: Portrait, seconds: float) -> dict[str, Any]:
+    """Return the figures of a stretch for JSON."""
     return {
         "seconds": rounded(seconds, 3),
         "key": None if portrait.key is None else str(portrait.key),
@@ -186,16 +222,11 @@ def _portrait(portrait: Portrait, seconds: float) -> dict[str, Any]:
     }
 
 
-def _likeness(likeness: Likeness) -> dict[str, float | None]:
-    return {measure: rounded(getattr(likeness, measure)) for measure in MEASURES}
-
-
-def _spread(found: Sequence[Likeness]) -> Mapping[str, Mapping[str, float | None]]:
-    """Where the middle and nearly all of several likenesses lie, a measure."""
+def _spread(distances: Sequence[Likeness]) -> Mapping[str, Mapping[str, float | None]]:
+    """Return median, 10th and 90th percentile of each measure for JSON."""
     spread = {}
     for measure in MEASURES:
-        values = np.array([getattr(one, measure) for one in found])
-        values = values[np.isfinite(values)]
+        values = _finite(distances, measure)
         low, median, high = np.percentile(values, [10, 50, 90]) if values.size else (np.nan,) * 3
         spread[measure] = {
             "median": rounded(median),
@@ -205,22 +236,26 @@ def _spread(found: Sequence[Likeness]) -> Mapping[str, Mapping[str, float | None
     return spread
 
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+def _finite(distances: Sequence[Likeness], measure: str) -> NDArray[np.float64]:
+    """Return the values of a measure that are numbers."""
+    values = np.array([getattr(one, measure) for one in distances], dtype=np.float64)
+    return values[np.isfinite(values)]
 
-PANELS = (  # measure, name, more about it, unit
+
+PANELS = (  # measure, name, remark, unit
     ("key_fifths", "Key", "", "steps on the circle of fifths"),
     ("tempo_percent", "Tempo", "octaves aside", "% apart"),
     ("chroma", "Chroma", "", "1 - cosine"),
     ("timbre", "Timbre", "", "MFCC distance (dB)"),
     ("loudness_lu", "Loudness", "", "apart (LU)"),
     ("repetition", "Repetition", "of half seconds", "% of them, new less prompt"),
-    ("silence", "Silence", "under -60 dB", "% of the time, new less prompt"),
+    ("silence", "Silence", "below -60 dB", "% of the time, new less prompt"),
 )
-SHARES = ("repetition", "silence")  # drawn in percent, at least LEAST either way
+SHARES = ("repetition", "silence")  # drawn in percent, the axis at least LEAST to either side
 LEAST = 5.0
 DASHES = ("-", "--", ":", "-.")
-SPREAD = 0.3  # how far dots are strewn, so that equal ones can be told apart
+SONG_COLOURS = (0, 1, 3, 4, 5)  # the others but that of recordings
+OWN, STRANGER = colour(2), PALE
 
 
 def draw_continuation(
@@ -230,36 +265,38 @@ def draw_continuation(
     *,
     seconds: tuple[float, float],
 ) -> "Figure":
-    """How far songs are from their prompts, a line each, before dots of recordings. `seconds` are of prompt and new."""
-    layout = Layout(2, 4, height=210)
-    reference = ((own, "goes on", colour(2)), (strangers, "stranger", layout.theme.pale))
-    key = [(name, (colour(0), colour(1), *map(colour, range(3, 6)))[place % 5]) for place, name in enumerate(songs)]
-    if own:
-        key += [("recordings and how they go on", colour(2)), ("and other recordings", layout.theme.pale)]
-    about = f"new music against its prompt, {seconds[0]:.1f} s and {seconds[1]:.1f} s after it · 0 is alike"
-    page = layout.page("Does it go on as it began?", about, key)
-    for number, (measure, name, note, unit) in enumerate(PANELS):
-        axes = layout.panel(page, number, name, note)
-        for place, (found, _, shade) in enumerate(reference):
-            values = _finite(found, measure)
-            strewn = (
-                place + SPREAD * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.full(len(values), place)
-            )
-            axes.scatter(strewn, values, s=11, color=shade, alpha=0.55, linewidths=0)
-            if values.size:
-                axes.hlines(float(np.median(values)), place - 0.4, place + 0.4, color=shade, linewidth=2.2)
-        for place, ((_, shade), likeness) in enumerate(zip(key, songs.values(), strict=False)):
-            value = _finite([likeness], measure)
-            if value.size:
-                axes.axhline(float(value[0]), color=shade, linewidth=1.8, linestyle=DASHES[place % len(DASHES)])
-        axes.set_xlim(-0.6, 1.6)
-        axes.set_xticks([0, 1], ["goes on", "stranger"] if own else ["", ""])
-        low, high = axes.get_ylim()
-        axes.set_ylim(*((min(low, -LEAST), max(high, LEAST)) if measure in SHARES else (min(0, -0.03 * high), high)))
-        layout.name_axes(axes, "", unit)
-    return page.figure
+    """Draw the distance of songs from their prompts as lines, those of recordings as dots.
+
+    `seconds` are the lengths of prompt and new music.
+    """
+    lines = [(name, colour(SONG_COLOURS[place % len(SONG_COLOURS)])) for place, name in enumerate(songs)]
+    key = [*lines, ("recordings and their own continuation", OWN), ("and that of another recording", STRANGER)]
+    about = f"new music against its prompt, {seconds[0]:.1f} s and {seconds[1]:.1f} s after it · 0 is equal"
+    with chart("Continuations", about, rows=2, columns=4, height=2.2, key=key if own else lines) as (figure, panels):
+        for axes, (measure, name, remark, unit) in zip(panels, PANELS, strict=False):
+            label_panel(axes, name, remark, y=unit)
+            _draw_distances(axes, measure, own, strangers)
+            for place, ((_, shade), likeness) in enumerate(zip(lines, songs.values(), strict=True)):
+                for value in _drawn(measure, [likeness]):
+                    axes.axhline(value, color=shade, linewidth=1.8, linestyle=DASHES[place % len(DASHES)])
+            low, high = axes.get_ylim()
+            least = (min(low, -LEAST), max(high, LEAST)) if measure in SHARES else (min(0, -0.03 * high), high)
+            axes.set_ylim(*least)
+        panels[-1].set_visible(False)
+    return figure
 
 
-def _finite(found: Sequence[Likeness], measure: str) -> NDArray[np.float64]:
-    values = np.array([getattr(one, measure) for one in found], dtype=np.float64)
-    return values[np.isfinite(values)] * (100 if measure in SHARES else 1)
+def _draw_distances(axes: "Axes", measure: str, own: Sequence[Likeness], strangers: Sequence[Likeness]) -> None:
+    """Draw the distances of recordings as dots, with their medians."""
+    for place, (distances, shade) in enumerate(((own, OWN), (strangers, STRANGER))):
+        values = _drawn(measure, distances)
+        axes.scatter(spread_dots(place, len(values), 0.6), values, s=11, color=shade, alpha=0.55, linewidths=0)
+        if values.size:
+            axes.hlines(float(np.median(values)), place - 0.4, place + 0.4, color=shade, linewidth=2.2)
+    axes.set_xlim(-0.6, 1.6)
+    axes.set_xticks([0, 1], ["its own", "another"] if own else ["", ""])
+
+
+def _drawn(measure: str, distances: Sequence[Likeness]) -> NDArray[np.float64]:
+    """Return the values of a measure in the unit of its panel."""
+    return _finite(distances, measure) * (100 if measure in SHARES else 1)

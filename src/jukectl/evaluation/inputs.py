@@ -1,4 +1,4 @@
-"""What evaluations read: recordings, the songs of a manifest, encoded songs; and how they write pictures."""
+"""Inputs and outputs that evaluations share: recordings, songs of a manifest, encoded songs, pictures, JSON numbers."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -16,7 +16,7 @@ from jukectl.data.encoded import EncodedSongs
 from jukectl.data.manifest import Manifest, Track
 from jukectl.errors import BadInput, WrongCodec
 from jukectl.files import make_folder
-from jukectl.plots import sound
+from jukectl.plots import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 def read_globs(path: Path) -> tuple[str, ...]:
-    """The globs of a file, one a line, without lines that are empty or begin with #. BadInput where none is left."""
+    """Read globs, one a line, without empty lines and those that begin with #. Raises BadInput if none is left."""
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError as error:
@@ -37,7 +37,7 @@ def read_globs(path: Path) -> tuple[str, ...]:
 
 
 def recordings(audio: Sequence[Path], held_out: Path | None) -> list[Path]:
-    """The files among `audio`, and the songs of the manifests (.jsonl) among them, of which `held_out` may choose."""
+    """List the files among `audio` and the songs of the manifests (.jsonl) among them, those held out if so asked."""
     manifests = [Manifest.load(path) for path in audio if path.suffix == ".jsonl"]
     if held_out is not None and not manifests:
         raise BadInput("--held-out chooses songs of a manifest (.jsonl), and none was given")
@@ -49,7 +49,7 @@ def recordings(audio: Sequence[Path], held_out: Path | None) -> list[Path]:
 
 
 def middle(path: Path, seconds: float | None) -> tuple[float, float | None]:
-    """Where to start for the middle `seconds` of a file, and how many seconds to take from there."""
+    """Return the start and the length of the middle `seconds` of a file; of the whole file for None."""
     if seconds is None:
         return 0.0, None
     if not seconds > 0:
@@ -58,7 +58,7 @@ def middle(path: Path, seconds: float | None) -> tuple[float, float | None]:
 
 
 def split_songs(codes: Path, held_out: Path | None) -> tuple[EncodedSongs, list[Track], list[Track]]:
-    """A code folder, its songs that a model may have learned from, and those held out; none without `held_out`."""
+    """Open a code folder. Returns it, its training songs and its held-out songs; none of these without `held_out`."""
     encoded = EncodedSongs(codes)
     if held_out is None:
         return encoded, list(encoded.manifest.tracks), []
@@ -68,7 +68,7 @@ def split_songs(codes: Path, held_out: Path | None) -> tuple[EncodedSongs, list[
 def find_checked(
     encoded: EncodedSongs, tracks: Sequence[Track], level: Level, vqvae: str, *, whose: str
 ) -> list[SongCodes]:
-    """The codes of songs, unread; those that another codec than `vqvae`, which is whose, has written are refused."""
+    """Find the codes of songs without reading them. Raises WrongCodec unless the VQ-VAE of `whose` encoded them."""
     found = [encoded.find(track, level) for track in tracks]
     for track, codes in zip(tracks, found, strict=True):
         about = codes.archive
@@ -84,24 +84,24 @@ def find_checked(
 def read_checked(
     encoded: EncodedSongs, tracks: Sequence[Track], level: Level, vqvae: str, *, whose: str
 ) -> list[NDArray[np.uint16]]:
-    """The codes (frames,) of the songs that `find_checked` finds."""
+    """Read the codes (frames,) of the songs that `find_checked` finds."""
     return [codes[:] for codes in find_checked(encoded, tracks, level, vqvae, whose=whose)]
 
 
 def sample_name(song: Path, sample: int, samples: int) -> str:
-    """What a sample of a song is called: after its folder, with its number where there are several."""
+    """Return a sample's name: that of its song folder, with its number if there are several."""
     name = song.resolve().name
     return f"{name}/{sample}" if samples > 1 else name
 
 
 def save_plot(folder: Path, name: str, figure: "Figure") -> str:
-    """Write a picture into a folder, which is made where it is not there; its path. CannotWrite."""
+    """Write a picture into a folder, which is created if missing. Returns its path. Raises CannotWrite."""
     make_folder(folder)
     path = folder / f"{name}.png"
-    sound.save(figure, path)
+    style.save(figure, path)
     return str(path)
 
 
 def rounded(value: float | None, digits: int = 4) -> float | None:
-    """A number for JSON; None for what it has no number for: a silent recording has no decibels."""
+    """Round a number for JSON; None for infinity and nan, such as the decibels of silence."""
     return round(float(value), digits) if value is not None and isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Whether one stretch of music goes on as another began: key, tempo, harmony, timbre, loudness; loops and silence.
+"""Distance between two stretches of music: key, tempo, harmony, timbre, loudness, repetition and silence.
 
 Stretches are mono audio (N,), at least SHORTEST seconds of it. Chroma, MFCC and tempo are librosa's.
 """
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from jukectl.audio import mix
 from jukectl.audio.mix import Samples
 
-SHORTEST = 1.0  # seconds, of which a key and a tempo can be asked at all
-CHROMA_SECONDS = 0.3  # window, long enough to part semitones from 100 Hz up
+SHORTEST = 1.0  # seconds that a key and a tempo can be found in
+CHROMA_SECONDS = 0.3  # window, long enough to separate semitones from 100 Hz up
 HOP_SECONDS = 0.023  # between frames, 512 samples at 22,050 Hz
-SILENCE = 1e-3  # root mean square of a frame that counts as silent: -60 dB of full scale
-FRAME_SECONDS = 0.05  # of silence
+SILENCE = 1e-3  # root mean square below which a frame counts as silent: -60 dB of full scale
+FRAME_SECONDS = 0.05  # of a frame that may be silent
 MEL_BANDS = 40
-COLUMN_SECONDS = 0.1  # of a spectrum, for finding repetition
-LOOP_COLUMNS = 5  # that are looked for again: half a second
-ALIKE = 2.0  # decibels between two of these that count as the same
-FLOOR = 1e-6  # of power, under the loudest
+COLUMN_SECONDS = 0.1  # of a spectrum, to find repetition
+LOOP_COLUMNS = 5  # compared with others: half a second
+ALIKE = 2.0  # decibels between two of these that count as equal
+FLOOR = 1e-6  # lowest power, relative to the loudest
 
 MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-"""How well each semitone over the keynote fits a key: probe tone ratings of Krumhansl and Kessler (1982)."""
+"""Fit of each semitone above the tonic in a key: probe tone ratings of Krumhansl and Kessler (1982)."""
 
 NOTES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 
@@ -36,7 +36,7 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Key:
-    """A key: its keynote in semitones over C, and its mode."""
+    """A key: its tonic in semitones above C, and its mode."""
 
     tonic: int
     minor: bool
@@ -45,7 +45,7 @@ class Key:
         return f"{NOTES[self.tonic]} {'minor' if self.minor else 'major'}"
 
     def fifths_to(self, other: "Key") -> int:
-        """Steps between two keys' signatures on the circle of fifths, 0 to 6; 0 for A minor and C major."""
+        """Return the steps between two keys' signatures on the circle of fifths, 0 to 6; 0 for A minor and C major."""
         signatures = [7 * (key.tonic + 3 * key.minor) % 12 for key in (self, other)]
         apart = abs(signatures[0] - signatures[1])
         return min(apart, 12 - apart)
@@ -53,23 +53,23 @@ class Key:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Portrait:
-    """What a stretch of music is like."""
+    """Features of a stretch of music."""
 
     chroma: Vector  # (12,) mean share of each pitch class, C first
-    timbre: Vector  # (19,) mean MFCC 1 to 19, without 0, which is loudness
-    bpm: float  # beats a minute; nan where there is no onset
+    timbre: Vector  # (19,) mean MFCC 1 to 19; coefficient 0 is loudness
+    bpm: float  # beats per minute; nan without onsets
     lufs: float  # integrated loudness, ITU-R BS.1770; -inf of silence
-    repetition: float  # share of half seconds that come again nearly alike
-    silence: float  # share of the time under -60 dB of full scale
+    repetition: float  # share of half seconds that occur again, nearly equal
+    silence: float  # share of the time below -60 dB of full scale
 
     @property
     def key(self) -> Key | None:
-        """The key that fits the chroma best; None of silence."""
+        """Key that fits the chroma best; None for silence."""
         return find_key(self.chroma)
 
     @classmethod
     def of(cls, samples: Samples, sample_rate: int) -> Self:
-        """Listen to samples (N,). ValueError for less than SHORTEST seconds."""
+        """Analyse samples (N,). Raises ValueError for less than SHORTEST seconds."""
         if len(samples) < SHORTEST * sample_rate:
             raise ValueError(f"needs {SHORTEST} s or more, got {len(samples) / sample_rate:.3f} s")
         import librosa
@@ -86,12 +86,11 @@ class Portrait:
         )  # (bands, frames) of power
         total = float(chroma.sum())
         onsets = librosa.onset.onset_strength(S=librosa.power_to_db(mel), sr=sample_rate)
-        heard = bool(np.any(onsets > 0))
         return cls(
             chroma=np.asarray(chroma.sum(axis=1) / total if total > 0 else chroma.sum(axis=1), dtype=np.float64),
             timbre=np.asarray(librosa.feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=20)[1:].mean(axis=1), np.float64),
             bpm=float(librosa.feature.tempo(onset_envelope=onsets, sr=sample_rate, hop_length=hop)[0])
-            if heard
+            if np.any(onsets > 0)
             else nan,
             lufs=mix.loudness(samples[None], sample_rate),
             repetition=repetition(mel, frames_per_second=sample_rate / hop),
@@ -101,19 +100,19 @@ class Portrait:
 
 @dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """How far one stretch of music is from another; 0 is alike. nan where one of them has no such thing."""
+    """Distances of one stretch of music from another; 0 is equal. nan if one of them lacks the feature."""
 
     key_fifths: float  # steps between their keys' signatures on the circle of fifths, 0 to 6
-    tempo_percent: float  # how much faster the one is, double and half time taken as the same: 0 to 41
+    tempo_percent: float  # difference of tempo, double and half time counted as equal: 0 to 41
     chroma: float  # 1 - cosine of the mean chroma, 0 to 1
     timbre: float  # Euclidean distance of the mean MFCC, in their decibels
     loudness_lu: float  # loudness units (decibels) between them
-    repetition: float  # difference of the shares that repeat, the second's less the first's
-    silence: float  # and of those that are silent
+    repetition: float  # difference of the shares that repeat, the second less the first
+    silence: float  # difference of the shares that are silent, likewise
 
     @classmethod
     def between(cls, first: Portrait, second: Portrait) -> Self:
-        """Compare what came first with what came then."""
+        """Compare a stretch with the one that follows it."""
         keys = first.key, second.key
         level = second.lufs - first.lufs
         return cls(
@@ -131,7 +130,7 @@ MEASURES = tuple(field.name for field in fields(Likeness))
 
 
 def find_key(chroma: Vector) -> Key | None:
-    """The key whose profile correlates best with chroma (12,), None where all are equal (Krumhansl 1990, ch. 4)."""
+    """Return the key whose profile correlates best with chroma (12,), None if all are equal (Krumhansl 1990, ch. 4)."""
     if np.ptp(chroma) == 0:
         return None
     keys = [Key(tonic, minor) for minor in (False, True) for tonic in range(12)]
@@ -141,7 +140,7 @@ def find_key(chroma: Vector) -> Key | None:
 
 
 def tempo_difference(first: float, second: float) -> float:
-    """Percent between two tempi, after doubling or halving one until they are nearest: 0 to 41; nan without a tempo."""
+    """Return the percent between two tempi, one doubled or halved to be nearest: 0 to 41; nan without a tempo."""
     if not (first > 0 and second > 0):
         return nan
     octaves = abs(log2(second / first)) % 1
@@ -149,10 +148,10 @@ def tempo_difference(first: float, second: float) -> float:
 
 
 def repetition(power: NDArray[np.floating], *, frames_per_second: float) -> float:
-    """Share of half seconds in spectra (bands, T) of power that nearly equal one that they do not touch.
+    """Return the share of half seconds in power spectra (bands, T) that nearly equal one that they do not overlap.
 
-    A half second is five columns of 0.1 s in decibels, freed of its own mean, so that loudness has no say; half seconds
-    begin half of one apart. Near is a root mean square difference of ALIKE decibels. A loop repeats, and so does a tone
+    A half second is five columns of 0.1 s in decibels less their mean, so that loudness does not count; half seconds
+    overlap by half. Nearly equal is a root mean square difference of ALIKE decibels. A loop repeats, and so does a tone
     that is held; a melody does not.
     """
     columns = int(power.shape[1] / frames_per_second / COLUMN_SECONDS)
@@ -164,19 +163,20 @@ def repetition(power: NDArray[np.floating], *, frames_per_second: float) -> floa
     windows = np.stack([levels[:, start : start + LOOP_COLUMNS].ravel() for start in starts])
     windows -= windows.mean(axis=1, keepdims=True)
     squares = np.square(windows).sum(axis=1)
-    apart = (squares[:, None] + squares - 2 * windows @ windows.T) / windows.shape[1]  # mean square difference
+    # mean square difference of each pair: |a - b|^2 = |a|^2 + |b|^2 - 2 a.b
+    apart = (squares[:, None] + squares - 2 * windows @ windows.T) / windows.shape[1]
     apart[np.abs(starts[:, None] - starts) < LOOP_COLUMNS] = inf
     return float((apart.min(axis=1) < ALIKE**2).mean())
 
 
 def silence(samples: Samples, sample_rate: int) -> float:
-    """Share of frames of FRAME_SECONDS in samples (N,) whose root mean square is under SILENCE."""
+    """Return the share of frames of FRAME_SECONDS in samples (N,) whose root mean square is below SILENCE."""
     frame = max(1, round(FRAME_SECONDS * sample_rate))
     whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
     return float((np.square(whole, dtype=np.float64).mean(axis=1) < SILENCE**2).mean())
 
 
 def _cosine(first: Vector, second: Vector) -> float:
-    """nan where one of them is zero."""
+    """Return the cosine of two vectors; nan if one of them is zero."""
     norm = float(np.linalg.norm(first) * np.linalg.norm(second))
     return min(1.0, float(first @ second) / norm) if norm > 0 else nan

@@ -1,4 +1,4 @@
-"""Measures that need no model: how near one signal is to another."""
+"""Comparisons that need no model: of two signals, by listeners' ratings as ViSQOL predicts them, and of notes."""
 
 from collections.abc import Callable
 from math import inf, log10, nan, sqrt
@@ -10,17 +10,18 @@ from numpy.typing import ArrayLike
 from jukectl.audio.mix import Samples, peak, resample
 from jukectl.audio.spectral import SETTINGS, magnitudes
 from jukectl.errors import MissingTool
+from jukectl.midi.notes import Notes
 
-LEAST_MAGNITUDE = 1e-4  # of a spectrum: what is lower counts as this, so that silence has a logarithm
-PIECE = 1 << 20  # audio samples transformed at a time
+LEAST_MAGNITUDE = 1e-4  # of a spectrum; silence has no logarithm
+PIECE = 1 << 20  # audio samples per transform of a long signal
 
 
 def si_sdr_db(target: ArrayLike, predicted: ArrayLike) -> float:
-    """Scale-invariant signal-to-distortion ratio of two signals (N,) in dB: higher is better (Le Roux et al. 2019).
+    """Return the scale-invariant signal-to-distortion ratio of two signals (N,) in dB, higher is better.
 
-    Both are freed of their mean first. The target, scaled to lie nearest to the prediction, is the signal; the rest of
-    the prediction is distortion. +inf is the target itself at any volume, -inf has nothing of it, and against a
-    constant target, which has no scale, the result is nan.
+    Le Roux et al. 2019, on signals with zero mean. The target, scaled to lie nearest to the prediction, is the signal;
+    the rest of the prediction is distortion. The result is +inf for the target itself at any volume, -inf for a
+    prediction orthogonal to it, and nan for a constant target, which has no scale.
     """
     reference, estimate = (np.asarray(signal, dtype=np.float64) for signal in (target, predicted))
     if reference.shape != estimate.shape or reference.ndim != 1:
@@ -38,11 +39,11 @@ def si_sdr_db(target: ArrayLike, predicted: ArrayLike) -> float:
 
 @torch.no_grad()
 def multi_resolution_stft(target: ArrayLike, predicted: ArrayLike) -> float:
-    """Distance of the STFT magnitudes S and S' of two signals (N,), mean of three resolutions: lower is better.
+    """Return the distance of the STFT magnitudes S and S' of two signals (N,), lower is better.
 
-    At each ||S - S'|| / ||S|| and the mean of |ln S - ln S'| are added (Yamamoto et al. 2020, eq. 3 to 6), with the
-    settings of the spectral loss. What is loud dominates the first, what is soft counts as much in the second. Long
-    signals go in pieces of PIECE samples. nan against silence.
+    It is the mean over three resolutions, those of the spectral loss, of ||S - S'|| / ||S|| plus the mean of
+    |ln S - ln S'| (Yamamoto et al. 2020, eq. 3 to 6). Loud parts dominate the first term, soft parts count as much in
+    the second. Long signals are transformed in pieces of PIECE samples. nan against silence.
     """
     pair = torch.as_tensor(np.stack([np.asarray(target, np.float32), np.asarray(predicted, np.float32)]))  # (2, N)
     if pair.ndim != 2 or not pair.shape[1]:
@@ -61,21 +62,57 @@ def multi_resolution_stft(target: ArrayLike, predicted: ArrayLike) -> float:
     return float(np.mean(distances)) if np.any(pair[0].numpy()) else nan
 
 
-RATE = 48_000  # Hz, of its audio mode
-SHORTEST = 1.0  # seconds; what is shorter is not rated
+ONSET_TOLERANCE = 0.05  # seconds, customary in note transcription
+TIME_DIGITS = 4  # of seconds, to which differences are rounded, as mir_eval does
+
+
+def note_f1(reference: Notes, found: Notes) -> float:
+    """Return the F1 of notes that start within 50 ms of one of the same pitch; each counts at most once.
+
+    It is 0 if either has no notes, and equals mir_eval's precision_recall_f1_overlap without offsets.
+    """
+    if not len(reference) or not len(found):
+        return 0.0
+    hits = sum(
+        _matches(*(sorted(one.starts[one.pitches == pitch].tolist()) for one in (reference, found)))
+        for pitch in set(reference.pitches.tolist())
+    )
+    return 2 * hits / (len(reference) + len(found))
+
+
+def _matches(reference: list[float], found: list[float]) -> int:
+    """Return the largest number of pairs of onsets within the tolerance, both in rising order.
+
+    Pairing the earliest of both when they are near, and else dropping the earlier, loses no pair.
+    """
+    count = first = second = 0
+    while first < len(reference) and second < len(found):
+        apart = round(reference[first] - found[second], TIME_DIGITS)
+        if abs(apart) <= ONSET_TOLERANCE:
+            count, first, second = count + 1, first + 1, second + 1
+        elif apart < 0:
+            first += 1
+        else:
+            second += 1
+    return count
+
+
+RATE = 48_000  # Hz, of ViSQOL's audio mode
+SHORTEST = 1.0  # seconds that ViSQOL can rate
 
 Rate = Callable[[Samples, Samples, int], float]
+"""A function of target, rendering and sample rate to a rating."""
 
 
-def load() -> Rate:
-    """A function of target (N,), rendering (N,) and sample rate to a mean opinion score from 1 to about 4.7.
+def load_visqol() -> Rate:
+    """Load ViSQOL as a function of target (N,), rendering (N,) and sample rate to a mean opinion score, 1 to about 4.7.
 
-    It gives nan for silence and for less than SHORTEST seconds. MissingTool where the package is not installed.
+    The function returns nan for silence and for less than SHORTEST seconds. Raises MissingTool without the package.
     """
     try:
         from visqol import VisqolApi
     except ImportError as error:
-        raise MissingTool("--visqol needs a package of its own: pip install 'visqol-python[accel]'") from error
+        raise MissingTool("--visqol needs another package: pip install 'visqol-python[accel]'") from error
     api = VisqolApi()
     api.create(mode="audio")
 

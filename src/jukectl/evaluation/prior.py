@@ -1,14 +1,13 @@
-"""Held-out bits a code of a prior, against n-gram baselines and against labels that are not the segment's own.
+"""Held-out bits per code of a prior, compared with n-gram baselines and with wrong labels.
 
-What a label can tell of the music is at most its entropy, whatever the length: with n artists and genres it saves at
-most log2(n) / T bits a code over T codes, on average and against the best prior without labels. Within a context of
-thousands of codes that is next to nothing, since the music itself tells its style after the first few. So the gain of
-labels is told for the first codes of a segment apart. Wrong labels may cost more than none: they mislead.
-S segments of T codes.
+Labels save at most their entropy, however long the music: n artists and genres save at most log2(n) / T bits per code
+over T codes, on average and against the best prior without labels. That is next to nothing over thousands of codes,
+since the style can be read from the first few. So the gain is measured over the first codes of segments separately.
+Wrong labels may cost more than none, because they mislead. S segments of T codes.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import log2
 from pathlib import Path
@@ -27,63 +26,212 @@ from jukectl.data.segments import Segments, SegmentSet, genres_of
 from jukectl.errors import BadInput, BadModel
 from jukectl.evaluation.baselines import Bigram
 from jukectl.evaluation.inputs import CPU, find_checked, read_checked, rounded, save_plot, split_songs
-from jukectl.plots.charts import Layout, codes_axis, colour
+from jukectl.plots.charts import PALE, chart, codes_axis, label_panel
+from jukectl.plots.style import colour
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Vocabulary
 from jukectl.progress import Listener, Progress, ignore, warn
 
-Costs = NDArray[np.float64]  # (S, T) bits
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SEGMENTS = 48  # per level, as in the validation of a training run
+BEGINNINGS = (16, 64, 256)  # first codes of a segment over which the gain of labels is measured
+MORE_BEGINNINGS = 2  # per whole segment: beginnings are short, so more places can be afforded
+BATCH = 4  # of beginnings
 
 STYLE = ("artist", "genres")
 PLACE = ("total_length", "offset")
-DRAWS = 2_000  # of songs, for an interval
+
+OTHER_LABELS = {  # labels compared with the true ones: their description and colour
+    "shuffled": ("wrong artist and genre", colour(1)),
+    "unlabelled": ("no artist and genre", colour(2)),
+    "artist": ("wrong artist", colour(3)),
+    "genre": ("wrong genre", colour(4)),
+    "timing": ("wrong place in the song", "#be185d"),
+}
+
+RESAMPLES = 2_000  # of the bootstrap
 CONFIDENCE = 95  # percent
+
+Costs = NDArray[np.float64]  # (S, T) bits
+Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """How many bits a code the true labels save, with the interval that holds the mean over songs in 95 % of cases."""
+    """Bits per code that the true labels save, and the bootstrap interval of the mean over songs."""
 
     bits: float
-    low: float | None  # None where all segments are of one song
+    low: float | None  # None if all segments are of one song
     high: float | None
+
+    def to_json(self, digits: int = 4) -> dict[str, float | None]:
+        """Return the figures for JSON."""
+        return {name: rounded(value, digits) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PriorScore:
-    """What each of the same codes costs, told in several ways."""
+    """Bits of the same codes by a prior with true and other labels, and by the baselines."""
 
-    true: Costs  # by the prior, with the segment's own labels
+    true: Costs
     unigram: Costs
     bigram: Costs
-    other: Mapping[str, Costs]  # by the prior, with other labels, by their name; without those that would be the same
-    songs: NDArray[np.int64]  # (S,) which song each segment is of
+    other: Mapping[str, Costs]  # by the name of the labels, without those that equal the true ones
+    songs: NDArray[np.int64]  # (S,) song of each segment
 
     def gain(self, name: str, first: int | None = None) -> Gain | None:
-        """What the true labels save against others, over the first codes of each segment; None where there are none.
+        """Return what the true labels save against others over the first codes of segments; None if not scored.
 
-        Paired: the same codes in both. Songs, not segments, are drawn with replacement for the interval, since segments
-        of a song have their labels in common.
+        The comparison is paired: the same codes with both.
         """
         if name not in self.other:
             return None
         return gain_over_songs((self.other[name] - self.true)[:, :first].mean(axis=1), self.songs)
 
 
-def gain_over_songs(saved: NDArray[np.float64], songs: NDArray[np.int64]) -> Gain:
-    """The mean of what is saved in each segment (S,), which are of these songs (S,), and its interval over songs."""
-    numbers, places = np.unique(songs, return_inverse=True)
-    sums, counts = np.bincount(places, saved), np.bincount(places)
-    if len(numbers) < 2:
-        return Gain(bits=float(saved.mean()), low=None, high=None)
-    picks = np.random.default_rng(0).integers(len(numbers), size=(DRAWS, len(numbers)))
-    means = sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
-    low, high = np.percentile(means, [(100 - CONFIDENCE) / 2, (100 + CONFIDENCE) / 2])
-    return Gain(bits=float(saved.mean()), low=float(low), high=float(high))
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _LevelScores:
+    """The scores of one level's prior."""
+
+    whole: PriorScore  # whole segments
+    heads: PriorScore | None  # the first codes of more segments; None if the context is no longer than that
+    lengths: tuple[int, ...]  # those of BEGINNINGS that are shorter than the context
+    styles: int  # artists and genres together in the training songs, which bounds the gain of labels
+
+    def spans(self) -> Iterator[tuple[str, PriorScore, int | None]]:
+        """Yield the name, the score and the number of first codes of each span that gains are measured over."""
+        if self.heads is not None:
+            yield from ((str(length), self.heads, length) for length in self.lengths)
+        yield "all", self.whole, None
 
 
-Watch = Callable[[int], None]
+def evaluate_prior(
+    codes: Path,
+    *,
+    model: str = catalogue.EMBEDDED,
+    held_out: Path | None = None,
+    among: Sequence[Level] = TOP_DOWN,
+    segments: int = SEGMENTS,
+    plots: Path | None = None,
+    listener: Listener = ignore,
+) -> dict[str, Any]:
+    """Measure the bits per code of each prior of a model on the held-out songs of a code folder.
+
+    The same codes are scored by a unigram and a bigram counted in the other songs, and by the prior with the labels of
+    other segments and with none. Segments are a full context each, spread evenly over the held-out songs. The first
+    codes of more of them are scored with a wrong artist, a wrong genre and a wrong place in the song one by one. The
+    levels are those of `among` that the model has. `plots` is a folder for pictures.
+    """
+    if segments < 1:
+        raise BadInput(f"--segments is 1 or more, got {segments}")
+    folder = catalogue.find(model)
+    levels = [level for level in among if level in folder.card.priors and folder.has(level.label)]
+    if not levels:
+        named = ", ".join(level.label for level in among)
+        raise BadModel(f"the model {folder.card.name} has no priors to evaluate at the levels {named}")
+    encoded, kept, held = split_songs(codes, held_out)
+    if held_out is None:
+        warn(
+            listener,
+            "without --held-out the baselines are counted in the songs they are scored on, which flatters them",
+        )
+        held = kept
+    _warn_of_unknown_labels(held, [folder.card.vocabulary_at(level) for level in levels], listener)
+    scores = {level: _score_level(folder, encoded, kept, held, level, segments, listener) for level in levels}
+    facts: dict[str, Any] = {
+        "model": folder.card.name,
+        "songs": len(held),
+        "levels": {level.label: _level_facts(one) for level, one in scores.items()},
+    }
+    if plots is not None:
+        unseen = " that it was not trained on" if held_out else ""
+        figure = draw_prior(
+            scores,
+            title=f"Bits per code of the priors of {folder.card.name}",
+            about=f"{segments} segments a level from {len(held)} songs{unseen}",
+        )
+        facts["plots"] = [save_plot(plots, "prior", figure)]
+    return facts
+
+
+def _warn_of_unknown_labels(held: Sequence[Track], vocabularies: Sequence[Vocabulary], listener: Listener) -> None:
+    """Warn of artists and genres that no level of the model has: their songs are scored without them."""
+    artists = {name for track in held if (name := track.artist.strip())}
+    genres = {genre for track in held for genre in genres_of(track)}
+    unknown = sorted(
+        {name for name in artists if all(one.found_artist(name).unknown for one in vocabularies)}
+        | {genre for genre in genres if all(one.found_tag(genre).unknown for one in vocabularies)}
+    )
+    if unknown:
+        warn(listener, f"the model does not know {', '.join(unknown)}: those songs are scored without that label")
+
+
+def _score_level(
+    folder: ModelFolder,
+    encoded: EncodedSongs,
+    kept: Sequence[Track],
+    held: Sequence[Track],
+    level: Level,
+    segments: int,
+    listener: Listener,
+) -> _LevelScores:
+    """Score the prior of a level and the baselines, on whole segments and on beginnings."""
+    prior = folder.prior(level, CPU)
+    config = prior.config
+    vqvae, name = folder.fingerprint(VQVAE_PART), folder.card.name
+    training = read_checked(encoded, kept, level, vqvae, whose=name)
+    find_checked(encoded, held, level, vqvae, whose=name)
+    held_out = SegmentSet.load(
+        encoded,
+        held,
+        level,
+        folder.card.vocabulary_at(level),
+        context=config.context,
+        ratio=config.ratio,
+        slots=config.genre_slots,
+    )
+    bigram = Bigram.fit(training, config.codebook_size)
+    whole, more = held_out.spread(segments), MORE_BEGINNINGS * segments
+    lengths = tuple(length for length in BEGINNINGS if length < config.context)
+    heads = beginnings(held_out.spread(more), lengths[-1], batch=BATCH) if lengths else []
+    steps = len(whole) + len(heads)
+
+    def watch(done: int) -> None:
+        listener(Progress(f"scoring {level.label}", done, steps))
+
+    on_whole = score(
+        prior,
+        whole,
+        bigram,
+        songs=held_out.spread_songs(segments),
+        other=_other_labels(whole, ("shuffled",)),
+        watch=watch,
+    )
+    on_heads = None
+    if heads:
+        names = [name for name in OTHER_LABELS if name != "timing" or config.timing]
+        on_heads = score(
+            prior,
+            heads,
+            bigram,
+            songs=held_out.spread_songs(more),
+            other=_other_labels(heads, names),
+            watch=lambda done: watch(len(whole) + done),
+        )
+    styles = len({(track.artist, genres_of(track)) for track in kept})
+    return _LevelScores(whole=on_whole, heads=on_heads, lengths=lengths, styles=styles)
+
+
+def _other_labels(segments: Sequence[Segments], names: Sequence[str]) -> dict[str, list[LabelBatch] | None]:
+    """Return no labels of artist and genre for segments, and those shuffled in the ways named as in OTHER_LABELS."""
+    labels = [batch.labels for batch in segments]
+    shuffled = {"shuffled": STYLE, "artist": ("artist",), "genre": ("genres",), "timing": PLACE}
+    changed = {name: shuffle_labels(labels, shuffled[name]) for name in names if name in shuffled}
+    return {**changed, "unlabelled": [batch.unlabelled() for batch in labels]}
 
 
 @torch.inference_mode()
@@ -96,16 +244,16 @@ def score(
     other: Mapping[str, Sequence[LabelBatch] | None],
     watch: Watch,
 ) -> PriorScore:
-    """Score a prior and both baselines on segments (one or more a batch), of these songs.
+    """Score a prior and both baselines on batches of segments, `songs` being the song of each segment.
 
-    `other` are labels to tell the prior instead of the segments' own; None is left out. `watch` hears how many batches
-    are done.
+    `other` has labels to give to the prior in place of the segments' own; None is left out. `watch` is called with the
+    number of batches done.
     """
-    told = {name: labels for name, labels in other.items() if labels is not None}
+    scored = {name: labels for name, labels in other.items() if labels is not None}
     costs = defaultdict[str, list[Costs]](list)
     for number, batch in enumerate(segments):
         costs["true"].append(prior.bits(batch.codes, batch.labels, batch.upper).double().numpy())
-        for name, labels in told.items():
+        for name, labels in scored.items():
             costs[name].append(prior.bits(batch.codes, labels[number], batch.upper).double().numpy())
         rows = batch.codes.numpy()
         costs["unigram"].append(np.stack([bigram.unigram.bits(row) for row in rows]))
@@ -116,13 +264,13 @@ def score(
         true=whole["true"],
         unigram=whole["unigram"],
         bigram=whole["bigram"],
-        other={name: whole[name] for name in told},
+        other={name: whole[name] for name in scored},
         songs=np.asarray(songs),
     )
 
 
 def beginnings(segments: Sequence[Segments], length: int, *, batch: int) -> list[Segments]:
-    """The first codes of segments, that many to a batch; their labels and the codes above stay those of the whole."""
+    """Return the first codes of segments in batches; their labels and upper codes stay those of the whole segment."""
     groups = [segments[start : start + batch] for start in range(0, len(segments), batch)]
     return [
         Segments(
@@ -135,18 +283,17 @@ def beginnings(segments: Sequence[Segments], length: int, *, batch: int) -> list
 
 
 def join_labels(batches: Sequence[LabelBatch]) -> LabelBatch:
-    """Several batches as one."""
+    """Concatenate batches of labels; a kind of label that is missing in the first is missing in all."""
     columns = {field.name: [getattr(batch, field.name) for batch in batches] for field in fields(LabelBatch)}
-    # no lyrics are none for all of them
     return LabelBatch(**{name: torch.cat(parts) for name, parts in columns.items() if parts[0] is not None})
 
 
 def shuffle_labels(
     batches: Sequence[LabelBatch], names: Sequence[str] = STYLE, *, seed: int = 0
 ) -> list[LabelBatch] | None:
-    """The same batches, every segment with these labels of another, never equal to its own; all other labels stay.
+    """Give every segment the named labels of another, never equal to its own; all other labels stay.
 
-    None where all segments have the same.
+    Returns None if all segments have the same.
     """
     whole = {name: torch.cat([getattr(batch, name) for batch in batches]) for name in names}
     rows = torch.cat([column.reshape(len(column), -1) for column in whole.values()], dim=1).tolist()
@@ -162,10 +309,10 @@ def shuffle_labels(
 
 
 def derangement(labels: Sequence[Hashable], generator: np.random.Generator) -> list[int] | None:
-    """For each place a place with another label, None where all labels are equal.
+    """Return for each place a place with another label, None if all labels are equal.
 
-    As long as no label has more than half of the places it is a permutation, so that each label is given as often as
-    it is true. Where one has, the labels of the others are given to its places in turn.
+    It is a permutation, so each label is given as often as it is true, unless one label has more than half of the
+    places. Then the labels of the others are given to its places in turn.
     """
     groups = defaultdict(list)
     for place in generator.permutation(len(labels)):
@@ -174,7 +321,7 @@ def derangement(labels: Sequence[Hashable], generator: np.random.Generator) -> l
         return None
     largest = max(groups.values(), key=len)
     in_order = [place for group in groups.values() for place in group]
-    if 2 * len(largest) <= len(labels):  # moved on by the largest group, no place lands in its own
+    if 2 * len(largest) <= len(labels):  # rotated by the size of the largest group, no place meets its own label
         given = in_order[len(largest) :] + in_order[: len(largest)]
     else:
         others = [place for place in in_order if place not in largest]
@@ -184,199 +331,24 @@ def derangement(labels: Sequence[Hashable], generator: np.random.Generator) -> l
     return [picks[place] for place in range(len(labels))]
 
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+def gain_over_songs(saved: NDArray[np.float64], songs: NDArray[np.int64]) -> Gain:
+    """Return the mean of the bits saved per segment (S,), with its bootstrap interval over songs.
 
-TOLD = {  # other labels than the true ones: what they are called, and their colour
-    "shuffled": ("wrong artist and genre", colour(1)),
-    "unlabelled": ("no artist and genre", colour(2)),
-    "artist": ("wrong artist", colour(3)),
-    "genre": ("wrong genre", colour(4)),
-    "timing": ("wrong place in the song", "#be185d"),
-}
-FIRST = 8  # codes of the first point
-
-
-def draw_prior(
-    scores: Mapping[Level, tuple[PriorScore, PriorScore | None]], lengths: Sequence[int], *, title: str, about: str
-) -> "Figure":
-    """A row a level, of whole segments and of the beginnings of more of them; gains over the first `lengths` codes."""
-    layout = Layout(len(scores), 2, height=230)
-    grey = layout.theme.pale
-    told = [
-        name for name in TOLD if any(name in one.other for pair in scores.values() for one in pair if one is not None)
-    ]
-    key = [("true labels", colour(0)), *(TOLD[name] for name in told), ("unigram (dotted) and bigram (dashed)", grey)]
-    page = layout.page(title, about, key)
-    for row, (level, (whole, heads)) in enumerate(scores.items()):
-        axes = layout.panel(page, 2 * row, f"{level.label.capitalize()}: bits by place in the segment")
-        for costs, shade, width, dashes in (
-            (whole.unigram, grey, 1.3, ":"),
-            (whole.bigram, grey, 1.3, "--"),
-            (whole.true, colour(0), 3.0, "-"),
-            *((costs, TOLD[name][1], 1.5, "--") for name, costs in whole.other.items()),
-        ):
-            places, means = by_place(costs)
-            axes.plot(places, means, color=shade, linewidth=width, linestyle=dashes)
-        codes_axis(axes, places.tolist())
-        layout.name_axes(axes, "codes into the segment", "bits a code")
-        axes = layout.panel(page, 2 * row + 1, "What true labels save", f"with {CONFIDENCE} % intervals over songs")
-        spans = [(f"first {length}", heads, length) for length in lengths if heads is not None] + [("all", whole, None)]
-        for place, (_, one, length) in enumerate(spans):
-            for shift, name in zip(np.linspace(-0.25, 0.25, len(told)), told, strict=True):
-                found = None if one is None else one.gain(name, length)
-                if found is None:
-                    continue
-                axes.plot(place + shift, found.bits, "o", markersize=5, color=TOLD[name][1])
-                if found.low is not None and found.high is not None:
-                    axes.vlines(place + shift, found.low, found.high, color=TOLD[name][1], linewidth=1.8)
-        axes.axhline(0, color=grey, linewidth=0.8)
-        axes.set_xticks(range(len(spans)), [name for name, _, _ in spans])
-        axes.set_xlim(-0.5, len(spans) - 0.5)
-        layout.name_axes(axes, "codes of the segment", "bits a code saved")
-    return page.figure
-
-
-def by_place(costs: Costs) -> tuple[np.ndarray, np.ndarray]:
-    """Where stretches of segments (S, T) end, FIRST codes and then each as long as all before, and their mean costs."""
-    length = costs.shape[1]
-    ends = [min(length, FIRST)]
-    while ends[-1] < length:
-        ends.append(min(2 * ends[-1], length))
-    means = [costs[:, start:end].mean() for start, end in zip([0, *ends], ends, strict=False)]
-    return np.array(ends), np.array(means)
-
-
-SEGMENTS = 48  # that a prior is judged on; as many as validation in training has
-BEGINNINGS = (16, 64, 256)  # first codes of a segment, over which the gain of labels is told apart
-MORE_BEGINNINGS = 2  # for each whole segment: they are short, and from more places
-BATCH = 4  # of beginnings
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Judged:
-    """A level's prior."""
-
-    whole: PriorScore  # whole segments
-    heads: PriorScore | None  # the first codes of more segments; None where the context is no longer than that
-    lengths: tuple[int, ...]  # of BEGINNINGS, those shorter than the context
-    styles: int  # artists and genres together that came in training: how much labels can tell
-
-
-def evaluate_prior(
-    codes: Path,
-    *,
-    model: str = catalogue.EMBEDDED,
-    held_out: Path | None = None,
-    among: Sequence[Level] = TOP_DOWN,
-    segments: int = SEGMENTS,
-    plots: Path | None = None,
-    listener: Listener = ignore,
-) -> dict[str, Any]:
-    """What a code costs each prior of a model, in bits, on the held-out songs of a code folder.
-
-    Beside it, on the very same codes: a unigram and a bigram counted in the other songs, and the prior itself without
-    artist and genre, and with those of other segments. Segments are a full context each, spread evenly over the
-    held-out songs; the first codes of more of them tell what labels save before the music tells its style, for a wrong
-    artist, a wrong genre and, at the top, a wrong place in the song apart. Levels are those of `among` that the model
-    has. `plots` is a folder for pictures.
+    Songs, not segments, are resampled, since the segments of a song have their labels in common.
     """
-    if segments < 1:
-        raise BadInput(f"--segments is 1 or more, got {segments}")
-    folder = catalogue.find(model)
-    levels = [level for level in among if level in folder.card.priors and folder.has(level.label)]
-    if not levels:
-        named = ", ".join(level.label for level in among)
-        raise BadModel(f"the model {folder.card.name} has no priors to evaluate at the levels {named}")
-    encoded, kept, held = split_songs(codes, held_out)
-    if held_out is None:
-        warn(
-            listener,
-            "without --held-out the baselines are counted in the very songs they are scored on, which flatters them",
-        )
-        held = kept
-    _warn_of_unknown_labels(held, [folder.card.vocabulary_at(level) for level in levels], listener)
-    judged = {level: _judge(folder, encoded, kept, held, level, segments, listener) for level in levels}
-    facts: dict[str, Any] = {
-        "model": folder.card.name,
-        "songs": len(held),
-        "levels": {level.label: _figures(one) for level, one in judged.items()},
-    }
-    if plots is not None:
-        figure = draw_prior(
-            {level: (one.whole, one.heads) for level, one in judged.items()},
-            next(iter(judged.values())).lengths,
-            title=f"What the next code costs the priors of {folder.card.name}",
-            about=f"{segments} segments a level from {len(held)} songs it has not heard"
-            if held_out
-            else f"{segments} segments a level from {len(held)} songs",
-        )
-        facts["plots"] = [save_plot(plots, "prior", figure)]
-    return facts
+    different, places = np.unique(songs, return_inverse=True)
+    sums, counts = np.bincount(places, saved), np.bincount(places)
+    if len(different) < 2:
+        return Gain(bits=float(saved.mean()), low=None, high=None)
+    picks = np.random.default_rng(0).integers(len(different), size=(RESAMPLES, len(different)))
+    means = sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
+    low, high = np.percentile(means, [(100 - CONFIDENCE) / 2, (100 + CONFIDENCE) / 2])
+    return Gain(bits=float(saved.mean()), low=float(low), high=float(high))
 
 
-def _judge(
-    folder: ModelFolder,
-    encoded: EncodedSongs,
-    kept: Sequence[Track],
-    held: Sequence[Track],
-    level: Level,
-    segments: int,
-    listener: Listener,
-) -> _Judged:
-    prior = folder.prior(level, CPU)
-    config = prior.config
-    here, name = folder.fingerprint(VQVAE_PART), folder.card.name
-    training = read_checked(encoded, kept, level, here, whose=name)
-    find_checked(encoded, held, level, here, whose=name)
-    held_out = SegmentSet.load(
-        encoded,
-        held,
-        level,
-        folder.card.vocabulary_at(level),
-        context=config.context,
-        ratio=config.ratio,
-        slots=config.genre_slots,
-    )
-    bigram = Bigram.fit(training, config.codebook_size)
-    whole = held_out.spread(segments)
-    labels = [batch.labels for batch in whole]
-    lengths = tuple(length for length in BEGINNINGS if length < config.context)
-    short = beginnings(held_out.spread(MORE_BEGINNINGS * segments), lengths[-1], batch=BATCH) if lengths else []
-    steps = len(whole) + len(short)
-    on_whole = score(
-        prior,
-        whole,
-        bigram,
-        songs=held_out.spread_songs(segments),
-        other={"shuffled": shuffle_labels(labels), "unlabelled": [batch.unlabelled() for batch in labels]},
-        watch=lambda done: listener(Progress(f"scoring {level.label}", done, steps)),
-    )
-    on_heads = None
-    if short:
-        labels = [batch.labels for batch in short]
-        on_heads = score(
-            prior,
-            short,
-            bigram,
-            songs=held_out.spread_songs(MORE_BEGINNINGS * segments),
-            other={
-                "shuffled": shuffle_labels(labels, STYLE),
-                "unlabelled": [batch.unlabelled() for batch in labels],
-                "artist": shuffle_labels(labels, ("artist",)),
-                "genre": shuffle_labels(labels, ("genres",)),
-                "timing": shuffle_labels(labels, PLACE) if config.timing else None,
-            },
-            watch=lambda done: listener(Progress(f"scoring {level.label}", len(whole) + done, steps)),
-        )
-    styles = len({(track.artist, genres_of(track)) for track in kept})
-    return _Judged(whole=on_whole, heads=on_heads, lengths=lengths, styles=styles)
-
-
-def _figures(judged: _Judged) -> dict[str, Any]:
-    """What is told of a level."""
-    whole, heads = judged.whole, judged.heads
-    spans = [(str(length), heads, length) for length in judged.lengths if heads is not None] + [("all", whole, None)]
+def _level_facts(scores: _LevelScores) -> dict[str, Any]:
+    """Return the figures of a level for JSON."""
+    whole = scores.whole
     shuffled = whole.other.get("shuffled")
     return {
         "bits": rounded(whole.true.mean()),
@@ -386,37 +358,82 @@ def _figures(judged: _Judged) -> dict[str, Any]:
         "unlabelled_bits": rounded(whole.other["unlabelled"].mean()),
         "codes": whole.true.size,
         "segments": len(whole.true),
-        "by_length": {
-            name: {
-                "bits": rounded(one.true[:, :length].mean()),
-                "unigram_bits": rounded(one.unigram[:, :length].mean()),
-                "bigram_bits": rounded(one.bigram[:, :length].mean()),
-                "segments": len(one.true),
-                "most_gain": rounded(log2(judged.styles) / (length or one.true.shape[1])),
-                "gains": {
-                    other: _gain(one.gain(other, length))
-                    for other in ("shuffled", "unlabelled", "artist", "genre", "timing")
-                },
-            }
-            for name, one, length in spans
-            if one is not None
-        },
+        "by_length": {name: _span_facts(one, length, scores.styles) for name, one, length in scores.spans()},
     }
 
 
-def _gain(gain: Gain | None) -> dict[str, float | None] | None:
-    if gain is None:
-        return None
-    return {"bits": rounded(gain.bits), "low": rounded(gain.low), "high": rounded(gain.high)}
+def _span_facts(score: PriorScore, length: int | None, styles: int) -> dict[str, Any]:
+    """Return the figures over the first `length` codes of segments, or over all, for JSON."""
+    gains = {name: score.gain(name, length) for name in OTHER_LABELS}
+    return {
+        "bits": rounded(score.true[:, :length].mean()),
+        "unigram_bits": rounded(score.unigram[:, :length].mean()),
+        "bigram_bits": rounded(score.bigram[:, :length].mean()),
+        "segments": len(score.true),
+        "most_gain": rounded(log2(styles) / (length or score.true.shape[1])),
+        "gains": {name: None if gain is None else gain.to_json() for name, gain in gains.items()},
+    }
 
 
-def _warn_of_unknown_labels(held: Sequence[Track], sets: Sequence[Vocabulary], listener: Listener) -> None:
-    """Say which artists and genres no level of the model was ever told of: their songs go without."""
-    artists = {name for track in held if (name := track.artist.strip())}
-    genres = {genre for track in held for genre in genres_of(track)}
-    unknown = sorted(
-        {name for name in artists if all(one.found_artist(name).unknown for one in sets)}
-        | {genre for genre in genres if all(one.found_tag(genre).unknown for one in sets)}
-    )
-    if unknown:
-        warn(listener, f"the model does not know {', '.join(unknown)}: those songs are scored without that label")
+def draw_prior(scores: Mapping[Level, _LevelScores], *, title: str, about: str) -> "Figure":
+    """Draw a row per level: bits by position in the segment, and what true labels save."""
+    both = [score for one in scores.values() for score in (one.whole, one.heads) if score is not None]
+    names = [name for name in OTHER_LABELS if any(name in score.other for score in both)]
+    key = [
+        ("true labels", colour(0)),
+        *(OTHER_LABELS[name] for name in names),
+        ("unigram (dotted) and bigram (dashed)", PALE),
+    ]
+    with chart(title, about, rows=len(scores), columns=2, key=key) as (figure, panels):
+        for row, (level, one) in enumerate(scores.items()):
+            costs, gains = panels[2 * row : 2 * row + 2]
+            name = f"{level.label.capitalize()}: bits by position in the segment"
+            label_panel(costs, name, x="codes into the segment", y="bits per code")
+            _draw_by_place(costs, one.whole)
+            remark = f"with {CONFIDENCE} % intervals over songs"
+            label_panel(gains, "Saved by true labels", remark, x="codes of the segment", y="bits per code saved")
+            _draw_gains(gains, one, names)
+    return figure
+
+
+def _draw_by_place(axes: "Axes", score: PriorScore) -> None:
+    """Draw the mean costs of stretches of the segment that get longer and longer."""
+    lines = [
+        (score.unigram, PALE, 1.3, ":"),
+        (score.bigram, PALE, 1.3, "--"),
+        (score.true, colour(0), 3.0, "-"),
+        *((costs, OTHER_LABELS[name][1], 1.5, "--") for name, costs in score.other.items()),
+    ]
+    for costs, shade, width, dashes in lines:
+        ends, means = by_place(costs)
+        axes.plot(ends, means, color=shade, linewidth=width, linestyle=dashes)
+    codes_axis(axes, ends.tolist())
+
+
+def _draw_gains(axes: "Axes", scores: _LevelScores, names: Sequence[str]) -> None:
+    """Draw a dot per span and kind of labels, with its interval."""
+    spans = list(scores.spans())
+    for place, (_, score, length) in enumerate(spans):
+        for shift, name in zip(np.linspace(-0.25, 0.25, len(names)), names, strict=True):
+            gain, shade = score.gain(name, length), OTHER_LABELS[name][1]
+            if gain is None:
+                continue
+            axes.plot(place + shift, gain.bits, "o", markersize=5, color=shade)
+            if gain.low is not None and gain.high is not None:
+                axes.vlines(place + shift, gain.low, gain.high, color=shade, linewidth=1.8)
+    axes.axhline(0, color=PALE, linewidth=0.8)
+    axes.set_xticks(range(len(spans)), [name if length is None else f"first {name}" for name, _, length in spans])
+    axes.set_xlim(-0.5, len(spans) - 0.5)
+
+
+FIRST_STRETCH = 8  # codes
+
+
+def by_place(costs: Costs) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the ends of stretches of segments (S, T) and their mean costs; each is as long as all before it."""
+    length = costs.shape[1]
+    ends = [min(length, FIRST_STRETCH)]
+    while ends[-1] < length:
+        ends.append(min(2 * ends[-1], length))
+    means = [costs[:, start:end].mean() for start, end in zip([0, *ends], ends, strict=False)]
+    return np.array(ends), np.array(means)

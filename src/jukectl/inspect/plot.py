@@ -1,13 +1,15 @@
-"""Pictures of a song folder or of an audio file, with what it takes to decode the one and read the other."""
+"""Plot a song folder or an audio file: decode the one or read the other, and draw it."""
 
+from collections.abc import Mapping
 from math import log2
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jukectl.audio import io, mix
 from jukectl.codes.archive import Codes
-from jukectl.codes.level import TOP_DOWN
+from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, NotASong
@@ -15,9 +17,13 @@ from jukectl.files import make_folder
 from jukectl.plan.device import choose
 from jukectl.plan.recipes import check_codec, model_for
 from jukectl.plan.request import Request
-from jukectl.plots import sound
+from jukectl.plots import style
+from jukectl.plots.sound import Panel, draw_levels, draw_recording
 from jukectl.progress import Listener, Progress, ignore
 from jukectl.render.decode import waveform
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def plot(
@@ -31,51 +37,22 @@ def plot(
     force: bool = False,
     listener: Listener = ignore,
 ) -> Path:
-    """Draw a song folder's levels, or an audio file; returns the picture's path.
+    """Draw a song folder's levels, or an audio file. Returns the path of the picture.
 
     Without `out` it is `plots/spectrogram.png` in the song folder, or lies beside the audio file.
     """
-    theme = sound.DARK if dark else sound.LIGHT
+    theme = style.DARK if dark else style.LIGHT
     if out is not None:
-        sound.check_format(out)
+        style.check_format(out)
     if path.is_file():
         out = out or path.with_name(f"{path.stem}-spectrogram.png")
-        figure = sound.draw_recording(_recording(path), theme=theme)
+        figure = draw_recording(_recording(path), theme=theme)
     else:
         song = Song.open(path)
         out = out or song.plots / ("spectrogram.png" if sample == 0 else f"spectrogram-{sample}.png")
-        found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None and codes.done}
-        if not found:
-            raise NotASong(f"{path} has no codes yet. Make them with: jukectl resume {path}")
-        recipe = song.recipe()
-        folder, machine = model_for(song, model), choose(device)
-        panels = []
-        for number, (level, codes) in enumerate(found.items()):
-            listener(Progress("decoding levels", number, len(found), level.label))
-            check_codec(song, codes, folder, force=force)
-            if not 0 <= sample < codes.samples:
-                raise BadInput(f"{path} has the samples 0 to {codes.samples - 1}; got --sample {sample}")
-            samples = waveform(folder.vqvae(machine.device, (level,)), codes.array[sample], level, machine)
-            panels.append(
-                sound.Panel(
-                    name=level.label.capitalize(),
-                    about=_rate(codes),
-                    samples=samples,
-                    sample_rate=codes.sample_rate,
-                    uses=np.bincount(codes.array[sample], minlength=codes.codebook_size),
-                )
-            )
-        listener(Progress("decoding levels", len(found), len(found)))
-        first = next(iter(found.values()))
-        figure = sound.draw_levels(
-            panels,
-            title=path.resolve().name,
-            about=_about(recipe, sample, first.samples),
-            prompt_seconds=first.prompt * first.hop / first.sample_rate,
-            theme=theme,
-        )
+        figure = _draw_song(song, sample, theme, model=model, device=device, force=force, listener=listener)
     make_folder(out.parent)
-    sound.save(figure, out)
+    style.save(figure, out)
     return out
 
 
@@ -88,22 +65,80 @@ def plot_lyrics(
     device: str = "auto",
     listener: Listener = ignore,
 ) -> tuple[Path, ...]:
-    """Tell when the words of a sample are sung, see `karaoke.py`; nothing for what is no song with lyrics."""
+    """Draw the alignment of a sample's lyrics, see `render/karaoke.py`. Returns no paths if it has no lyrics."""
     recipe = Song.open(path).recipe() if path.is_dir() else None
     if recipe is None or recipe.labels.lyrics is None:
         return ()
     from jukectl.plan.recipes import recipe_to_resume
     from jukectl.render.song import karaoke_of
 
-    song, machine, theme = Song.open(path), choose(device), sound.DARK if dark else sound.LIGHT
+    song, machine, theme = Song.open(path), choose(device), style.DARK if dark else style.LIGHT
     folder, recipe = recipe_to_resume(song, Request(model=model))
     return karaoke_of(song, recipe, folder, machine, samples=[sample], theme=theme, listener=listener)
 
 
-def _recording(path: Path) -> sound.Panel:
+def _draw_song(
+    song: Song,
+    sample: int,
+    theme: style.Theme,
+    *,
+    model: str | None,
+    device: str,
+    force: bool,
+    listener: Listener,
+) -> "Figure":
+    """Draw the levels of a song that have codes. Raises NotASong if none has."""
+    found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None and codes.done}
+    if not found:
+        raise NotASong(f"{song.path} has no codes yet. Sample them with: jukectl resume {song.path}")
+    panels = _panels(song, found, sample, model=model, device=device, force=force, listener=listener)
+    first = next(iter(found.values()))
+    return draw_levels(
+        panels,
+        title=song.path.resolve().name,
+        about=_about(song.recipe(), sample, first.samples),
+        prompt_seconds=first.prompt * first.hop / first.sample_rate,
+        theme=theme,
+    )
+
+
+def _panels(
+    song: Song,
+    found: Mapping[Level, Codes],
+    sample: int,
+    *,
+    model: str | None,
+    device: str,
+    force: bool,
+    listener: Listener,
+) -> list[Panel]:
+    """Decode the levels of a sample."""
+    folder, machine = model_for(song, model), choose(device)
+    panels = []
+    for number, (level, codes) in enumerate(found.items()):
+        listener(Progress("decoding levels", number, len(found), level.label))
+        check_codec(song, codes, folder, force=force)
+        if not 0 <= sample < codes.samples:
+            raise BadInput(f"{song.path} has the samples 0 to {codes.samples - 1}; got --sample {sample}")
+        samples = waveform(folder.vqvae(machine.device, (level,)), codes.array[sample], level, machine)
+        panels.append(
+            Panel(
+                name=level.label.capitalize(),
+                about=_rate(codes),
+                samples=samples,
+                sample_rate=codes.sample_rate,
+                uses=np.bincount(codes.array[sample], minlength=codes.codebook_size),
+            )
+        )
+    listener(Progress("decoding levels", len(found), len(found)))
+    return panels
+
+
+def _recording(path: Path) -> Panel:
+    """Load an audio file."""
     audio = io.load(path)
     channels = {1: "mono", 2: "the mean of two channels"}.get(audio.channels, f"{audio.channels} channels, down-mixed")
-    return sound.Panel(
+    return Panel(
         name=path.name,
         about=f"{audio.seconds:.1f} s · {audio.sample_rate} Hz · {channels}",
         samples=mix.to_mono(audio.samples),
@@ -112,18 +147,18 @@ def _recording(path: Path) -> sound.Panel:
 
 
 def _rate(codes: Codes) -> str:
-    """The rest of a level's caption."""
+    """Return the remark of a level's caption."""
     rate = codes.sample_rate / codes.hop
     kbit = rate * log2(codes.codebook_size) / 1_000
-    return f"{codes.hop} audio samples a code · {rate:.0f} codes a second · {kbit:.2f} kbit/s · {codes.seconds:.1f} s"
+    return f"{codes.hop} audio samples per code · {rate:.0f} codes a second · {kbit:.2f} kbit/s · {codes.seconds:.1f} s"
 
 
 def _about(recipe: Recipe | None, sample: int, samples: int) -> str:
-    """The line under a song's title."""
+    """Return the line under a song's title."""
     parts = [f"sample {sample} of {samples}"] if samples > 1 else []
     if recipe is not None:
-        style = ", ".join(filter(None, [recipe.labels.artist, *recipe.labels.genres]))
-        parts += [style] if style else []
+        style_of_song = ", ".join(filter(None, [recipe.labels.artist, *recipe.labels.genres]))
+        parts += [style_of_song] if style_of_song else []
         parts += [f"model {recipe.model.name}"]
         parts += [f"seed {recipe.seed}"] if recipe.kind != "encode" else []
         parts += [f"prompt: {Path(recipe.prompt.source).name}"] if recipe.prompt else []

@@ -1,4 +1,4 @@
-"""A spectrogram for the eye: logarithmic frequency, and as many columns as a picture has room for."""
+"""Spectrograms for pictures: logarithmic frequency, and as many columns as a picture has room for."""
 
 from math import ceil, log2
 
@@ -8,32 +8,32 @@ from numpy.typing import NDArray
 from jukectl.audio.mix import Samples
 
 LOWEST = 40.0  # Hz, of the first band
-WINDOW_SECONDS = 0.09  # long enough to part the notes of a chord, short enough for the beats
-OVERLAP = 4  # frames a window at least, however long the recording
+WINDOW_SECONDS = 0.09  # long enough to separate the notes of a chord, short enough to separate beats
+OVERLAP = 4  # frames per window at least, however long the recording
 BLOCK = 1 << 22  # samples transformed at a time
 
 Bands = NDArray[np.float32]
 
 
 def band_powers(samples: Samples, sample_rate: int, *, column_seconds: float, bands: int) -> Bands:
-    """Mean power (bands, columns) of samples (N,), in columns of that many seconds and bands of equal musical width.
+    """Return the mean power (bands, columns) of samples (N,), in columns of so many seconds and musical bands.
 
-    Bands go from LOWEST to half the sample rate. A full-scale sine has about 1 in its own band.
+    Bands of equal intervals go from LOWEST to half the sample rate. A full-scale sine has about 1 in its own band.
     """
-    width = column_seconds * sample_rate  # audio samples a column, not a whole number
+    width = column_seconds * sample_rate  # audio samples per column, not a whole number
     columns = max(1, ceil(len(samples) / width))
     n_fft = fft_size(sample_rate)
-    frames = ceil(width / (n_fft / OVERLAP))  # a column
+    frames = ceil(width / (n_fft / OVERLAP))  # per column
     centres = ((np.arange(columns * frames) + 0.5) * width / frames).astype(np.int64)
-    # mirrored at the ends: from music to silence at once would be a click
+    # mirrored at the ends: an abrupt change from music to silence would be a click
     padded = np.pad(samples, (n_fft // 2, n_fft // 2 + ceil(width)), mode="symmetric")
     window = np.hanning(n_fft + 1)[:-1].astype(np.float32)
     window *= 2 / window.sum()  # so that a sine has the magnitude of its amplitude
     bank = _filterbank(n_fft, sample_rate, bands)
     blocks = []
-    at_a_time = max(1, BLOCK // (n_fft * frames))  # columns
-    for first in range(0, columns, at_a_time):
-        starts = centres[first * frames : (first + at_a_time) * frames]
+    columns_per_block = max(1, BLOCK // (n_fft * frames))
+    for first in range(0, columns, columns_per_block):
+        starts = centres[first * frames : (first + columns_per_block) * frames]
         spectra = np.fft.rfft(padded[starts[:, None] + np.arange(n_fft)] * window)  # (columns * frames, bins)
         power = (np.square(spectra.real) + np.square(spectra.imag)).astype(np.float32) @ bank.T  # (…, bands)
         blocks.append(power.reshape(-1, frames, bands).mean(axis=1))
@@ -41,7 +41,7 @@ def band_powers(samples: Samples, sample_rate: int, *, column_seconds: float, ba
 
 
 def decibels(power: Bands, loudest: float, *, span: float) -> Bands:
-    """Powers as decibels below `loudest`, from -span to 0."""
+    """Return powers as decibels below `loudest`, from -span to 0."""
     floor = 10 ** (-span / 10)
     ratio = np.clip(power / loudest, floor, 1) if loudest > 0 else np.full_like(power, floor)
     result: Bands = 10 * np.log10(ratio)
@@ -49,17 +49,17 @@ def decibels(power: Bands, loudest: float, *, span: float) -> Bands:
 
 
 def band_of(frequency: float, sample_rate: int, bands: int) -> float:
-    """Where a frequency in Hz lies among the bands, 0 to bands - 1."""
+    """Return the position of a frequency in Hz among the bands, 0 to bands - 1."""
     return (bands - 1) * log2(frequency / LOWEST) / log2(sample_rate / 2 / LOWEST)
 
 
 def fft_size(sample_rate: int) -> int:
-    """Audio samples of a frame: the power of two next to WINDOW_SECONDS."""
+    """Return the audio samples of a frame: the power of two nearest to WINDOW_SECONDS."""
     return int(2 ** max(4, round(log2(WINDOW_SECONDS * sample_rate))))
 
 
 def _filterbank(n_fft: int, sample_rate: int, bands: int) -> Bands:
-    """Weights (bands, bins): triangles from a band to its neighbours, or between bins where those are further apart."""
+    """Return weights (bands, bins): triangles from a band to its neighbours, at least one bin wide on either side."""
     bins = np.arange(n_fft // 2 + 1) * sample_rate / n_fft  # Hz
     ratio = (sample_rate / 2 / LOWEST) ** (1 / (bands - 1))
     centres = LOWEST * ratio ** np.arange(bands)[:, None]  # Hz

@@ -1,4 +1,4 @@
-"""Small pictures of sound for pages: the outline of a waveform in numbers, a spectrogram without axes."""
+"""Small pictures of sound for web pages: a waveform's outline as numbers, a spectrogram without axes."""
 
 from functools import cache
 from pathlib import Path
@@ -11,15 +11,15 @@ from jukectl.errors import CannotWrite
 from jukectl.plots.spectrogram import band_powers, decibels
 
 PARTS = 1_000  # of an outline
-FULL = 127  # of full scale
+FULL = 127  # full scale of an outline
 COLUMNS, BANDS = 1_000, 128  # of a picture, at most
 SPAN = 70.0  # dB, from the loudest to black
 SHADES = 128  # of a picture
-FINEST = 256  # audio samples a column, of which a spectrogram's window is longer by far
+FINEST = 256  # audio samples per column at least; the spectrogram's window is far longer
 
 
 def peaks_of(samples: Samples, parts: int = PARTS) -> tuple[tuple[int, int], ...]:
-    """Lowest and highest sample (n,) of each of `parts` equal parts, or of every sample; -127 to 127 is full scale."""
+    """Return the lowest and the highest of samples (N,) in each of at most `parts` equal parts; 127 is full scale."""
     count = min(parts, len(samples))
     if not count:
         return ()
@@ -32,15 +32,15 @@ def peaks_of(samples: Samples, parts: int = PARTS) -> tuple[tuple[int, int], ...
 
 
 def draw_thumbnail(samples: Samples, sample_rate: int, path: Path) -> None:
-    """Write the spectrogram of samples (n,) as a PNG without axes: a column a pixel, high tones at its head.
+    """Write the spectrogram of samples (N,) as a PNG without axes: one pixel per column, high frequencies at the top.
 
-    Raises CannotWrite. It is not waited for until it is on the disk, since it can be drawn again.
+    Raises CannotWrite. The file is not synced to the disk, since it can be drawn again.
     """
     columns = min(COLUMNS, max(1, len(samples) // FINEST))
     power = band_powers(samples, sample_rate, column_seconds=len(samples) / sample_rate / columns, bands=BANDS)
     levels = decibels(power, float(power.max()), span=SPAN)  # (bands, columns)
     picture = Image.fromarray(np.rint((levels[::-1] / SPAN + 1) * (SHADES - 1)).astype(np.uint8))
-    picture.putpalette(_palette())  # a quarter of the bytes of a colour a pixel
+    picture.putpalette(_palette())  # a quarter of the bytes of an RGB picture
     try:
         path.unlink(missing_ok=True)
         picture.save(path, "png")
@@ -50,7 +50,7 @@ def draw_thumbnail(samples: Samples, sample_rate: int, path: Path) -> None:
 
 @cache
 def _palette() -> bytes:
-    """The colours of the shades, from black to pale, three bytes each."""
+    """Return the colours of the shades, from dark to bright, three bytes each."""
     from matplotlib import colormaps
 
     colours = colormaps["magma"](np.linspace(0, 1, SHADES), bytes=True)[:, :3]

@@ -16,7 +16,7 @@ from jukectl.lyrics import lrc, webvtt
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
 from jukectl.lyrics.tokens import SpelledWord, words_of
 from jukectl.plan.recipes import frames_wanted
-from jukectl.plots import sound
+from jukectl.plots import style
 from jukectl.plots.alignment import Alignment, DrawnWord, draw_alignment
 from jukectl.prior.lyric_attention import monotonicity, score_heads, word_onsets
 from jukectl.progress import Listener, Progress, warn
@@ -40,7 +40,7 @@ def follow_lyrics(
     job_of: Callable[[int], LevelJob],
     *,
     samples: Sequence[int] | None = None,
-    theme: sound.Theme | None = None,
+    theme: style.Theme | None = None,
     listener: Listener,
 ) -> tuple[Path, ...]:
     """Listen to the top codes of some samples, or of all; returns the files that tell when words are sung.
@@ -58,7 +58,7 @@ def follow_lyrics(
     if theme is None and _there(song, samples):
         return tuple(path for sample in samples for path in karaoke_paths(song, sample))
     job = job_of(frames_wanted(recipe, card.vqvae, {Level.TOP: codes.done})[Level.TOP])
-    theme, written = theme or sound.LIGHT, list[Path]()
+    theme, written = theme or style.LIGHT, list[Path]()
     make_folder(song.plots)
     try:
         layer, head = _head(job, codes, samples[0])
@@ -104,7 +104,7 @@ def _write(
     codes: Codes,
     sample: int,
     attention: SongAttention,
-    theme: sound.Theme,
+    theme: style.Theme,
     listener: Listener,
 ) -> list[Path]:
     config = card.priors[Level.TOP]
@@ -127,7 +127,7 @@ def _write(
         prompt_seconds=codes.prompt * codes.hop / codes.sample_rate,
         theme=theme,
     )
-    sound.save(figure, picture)
+    style.save(figure, picture)
     written, timed = [picture], _timed(text, words, sung)
     for path, write in ((as_lrc, lrc.write), (as_vtt, webvtt.write)):
         try:

@@ -27,7 +27,7 @@ from jukectl.plan.recipes import (
     recipe_to_upsample,
 )
 from jukectl.plan.request import Request
-from jukectl.plots.sound import Theme
+from jukectl.plots.style import Theme
 from jukectl.progress import Listener, ignore
 from jukectl.render.decode import Preview, write_audio
 from jukectl.render.encode import _encode_prompt, keep_prompt

@@ -102,8 +102,8 @@ def test_ablation_plots_show_the_logged_figures(report, tmp_path):
     logs = report.read_all(tmp_path)
     bars = report.draw_reconstruction(logs).axes
     assert [len(axes.patches) for axes in bars] == [2 * len(group) for group in report.GROUPS.values()]
-    entropy, heard = report.draw_codebooks(logs).axes
-    for axes, log in ((entropy, "entropies"), (heard, "heard")):
+    entropy, used = report.draw_codebooks(logs).axes
+    for axes, log in ((entropy, "entropies"), (used, "different")):
         drawn = [tuple(line.get_ydata()) for line in axes.lines if len(line.get_ydata()) == 2]
         for row in report.GROUPS["Hop, with and without restarts"]:
             assert getattr(logs[row], log) in drawn
