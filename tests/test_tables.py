@@ -57,6 +57,7 @@ class Whole:
     place: Path | None = None
     colours: tuple[Colour, ...] = ()
     part: Part = field(default_factory=Part)
+    other: Part | None = None
     parts: tuple[Part, ...] = ()
     levels: Mapping[Level, Part] = field(default_factory=dict)
     folders: Path | tuple[Path, ...] = ()
@@ -114,6 +115,7 @@ def test_values_are_converted_to_the_types_of_their_fields():
         ({"part": {"size": 0}}, r"part\.size must be 1 or more, got 0"),
         ({"part": {"shape": "flat"}}, r"part\.shape must be one of round, square, got 'flat'"),
         ({"part": {"sise": 1}}, r"part\.sise is not known; known are shape, size"),
+        ({"other": {"size": 0}}, r"other\.size must be 1 or more, got 0"),
         ({"parts": [{}, {"size": 0}]}, r"parts\[1\]\.size must be 1 or more"),
         ({"levels": {"attic": {}}}, "levels.attic: no level is called 'attic'"),
         ({"levels": {"top": {"size": "big"}}}, r"levels\.top\.size must be a whole number"),

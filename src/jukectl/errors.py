@@ -92,9 +92,9 @@ class MissingTool(JukectlError):
 
 
 def need(holds: bool, key: str, expected: str, value: object) -> None:
-    """BadInput that names a key and what it should be, where its value does not hold."""
+    """Raise BadInput that names a key and what it must be, unless its value `holds`."""
     if not holds:
-        raise BadInput(f"{key} is {expected}, got {value!r}")
+        raise BadInput(f"{key} must be {expected}, got {value!r}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ a dataclass of that layout, its form.
 """
 
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from dataclasses import fields, is_dataclass
 from enum import EnumType
 from functools import cache, partial
 from pathlib import Path
+from stat import S_ISREG
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin
 
@@ -31,6 +33,10 @@ LARGEST_WHOLE = 2**63 - 1  # what TOML can hold
 LONGEST_SHOWN = 80  # characters of a value in a message
 
 
+_LONG_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]*+[ \t]*+\.[ \t]*+){1000}""")
+"""A dotted key of a thousand parts."""
+
+
 class Form(Protocol):
     """A dataclass with the layout of a table, for a value that is laid out otherwise."""
 
@@ -41,21 +47,32 @@ class Form(Protocol):
 def read_text(path: Path, error: type[BadInput], what: str = "file") -> str:
     """Return the text of a regular file of reasonable size, in UTF-8; `error` names it otherwise."""
     try:
-        if not path.exists():
-            raise error(f"cannot read the {what} {path}: No such file or directory")
-        if not path.is_file():  # a folder; a device or a pipe would never end
+        about = path.stat()
+        if not S_ISREG(about.st_mode):  # a folder; a device or a pipe would never end
             raise error(f"cannot read the {what} {path}: it is not a regular file")
-        if path.stat().st_size > LARGEST_FILE:
-            raise error(f"cannot read the {what} {path}: it has {path.stat().st_size} bytes")
-        return path.read_text(encoding="utf-8-sig")
+        if about.st_size > LARGEST_FILE:
+            raise error(f"cannot read the {what} {path}: it has {about.st_size} bytes")
+        return path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
     except UnicodeDecodeError as problem:
         raise error(f"{path} is not UTF-8 text (byte {problem.start})") from problem
     except OSError as problem:
         raise error(f"cannot read the {what} {path}: {problem.strerror or problem}") from problem
 
 
+def read_text_if_any(path: Path, error: type[BadInput], what: str = "file") -> str | None:
+    """Return the text of a file as `read_text` does, None if there is no such file."""
+    try:
+        return read_text(path, error, what)
+    except error as problem:
+        if isinstance(problem.__cause__, FileNotFoundError):
+            return None
+        raise
+
+
 def parse_toml(text: str) -> dict[str, Any]:
     """Return the tables of a TOML text. ValueError, in one line, if it is none, or nested too deeply."""
+    if _LONG_KEY.search(text):  # the parser's time grows with the square of a dotted key's length
+        raise ValueError("it is nested too deeply")
     return _checked(lambda: tomllib.loads(text))
 
 
@@ -66,6 +83,17 @@ def parse_json(text: str | bytes, *, unique: bool = False) -> Any:
     """
     pairs = _unique if unique else None
     return _checked(lambda: json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant))
+
+
+def check_format(version: Any, newest: int, what: str, *, error: type[BadInput]) -> None:
+    """Refuse a file of a newer format by `error`, which begins with `what`; ValueError for what is no format number."""
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ValueError(f"format must be a whole number from 1, got {shown(version)}")
+    if version > newest:
+        raise error(
+            f"{what} {version}, and this jukectl knows formats up to {newest}. "
+            "Upgrade with: pip install --upgrade jukectl"
+        )
 
 
 def build(
@@ -342,6 +370,7 @@ def _first(error: BaseException, kind: Any, key: str) -> str:
     if isinstance(error, _WrongTypeError):
         return f"{key} {error}" if key else f"it {error}"
     kind = error.form if isinstance(error, _NoValueError) else kind
+    kind = next((one for one in get_args(kind) if is_dataclass(one)), kind)  # of a union with None
     begins = str(error).split(maxsplit=1)[0].rstrip(":") if str(error) else ""
     names = {one.name for one in fields(kind)} if is_dataclass(kind) else set()
     follows = begins.partition(".")[0] in names

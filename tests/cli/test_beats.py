@@ -23,7 +23,7 @@ def test_a_schedule_may_change_the_tempo(jukectl, beating_model, tmp_path):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (("--tempo", "900"), "--tempo is 20 to 400 beats a minute"),
+        (("--tempo", "900"), "--tempo must be 20 to 400 beats a minute"),
         (("--tempo", "90", "--meter", "4"), "--meter: '4' is no time signature"),
         (("--tempo", "90", "--no-beat"), "--no-beat leaves the beat free"),
         (("--meter", "3/4"), "give one with --tempo"),
@@ -41,4 +41,4 @@ def test_a_model_without_beats_refuses_a_tempo(fails, style, tmp_path):
 def test_a_wrong_tempo_in_a_schedule_is_refused_with_its_file(fails, beating_model, tmp_path):
     (tmp_path / "bad.toml").write_text("[[change]]\nat = 0.5\ntempo = 5000\n")
     options = ["--model", beating_model, "--tempo", 96, "--schedule", tmp_path / "bad.toml"]
-    assert "bad.toml: tempo is 20 to 400" in fails("sample", "--out", tmp_path / "song", *options)
+    assert "bad.toml: change[0].tempo must be 20 to 400" in fails("sample", "--out", tmp_path / "song", *options)

@@ -79,7 +79,7 @@ LABELS = {
     ("--artist", "#1:0.5+#999:0.5"): "no artist has the id #999",
     ("--genre", "#1:0.5+#999:0.5"): "no genre has the id #999",
     ("--artist", "#1:101"): "weights are from -100 to 100",
-    ("--guidance", "-1"): "guidance is 0 or more",
+    ("--guidance", "-1"): "guidance must be 0 or more",
 }
 OTHERS = {
     ("--midi", "tune.mid"): "model has no MIDI conditioner: leave --midi out, or train one",

@@ -59,7 +59,7 @@ def test_the_rest_of_a_song_has_the_beats_that_it_had(second):
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"tempo": 5}, r"beat\.tempo is 20 to 400 beats a minute, got 5"),
+        ({"tempo": 5}, r"beat\.tempo must be 20 to 400 beats a minute, got 5"),
         ({"tempo": float("nan")}, r"beat\.tempo"),
         ({"tempo": 100, "meter": "4"}, r"beat\.meter: '4' is no time signature"),
         ({"tempo": 100, "first": float("inf")}, r"beat\.first"),

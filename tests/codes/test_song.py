@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jukectl.codes import recipe_toml
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import LevelSampling, ModelRef, Recipe
@@ -116,20 +117,20 @@ def test_a_recipe_is_replaced_whole(song):
 
 
 def test_a_recipe_saved_by_an_editor_with_a_mark_and_other_line_ends_is_read(song):
-    song.toml_path.write_bytes(b"\xef\xbb\xbf" + make_recipe().to_toml().replace("\n", "\r\n").encode())
+    song.toml_path.write_bytes(b"\xef\xbb\xbf" + recipe_toml.dumps(make_recipe()).replace("\n", "\r\n").encode())
     assert song.recipe() == make_recipe()
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"seed = "])
 def test_a_damaged_recipe_names_its_file(song, content):
     song.toml_path.write_bytes(content)
-    with pytest.raises(NotASong, match=r"my-song/song\.toml is no recipe"):
+    with pytest.raises(NotASong, match=r"my-song/song\.toml is (no recipe|not UTF-8)"):
         song.recipe()
 
 
 def test_a_folder_in_the_place_of_the_recipe_is_named(song):
     song.toml_path.mkdir()
-    with pytest.raises(NotASong, match=r"cannot read .*song\.toml: Is a directory"):
+    with pytest.raises(NotASong, match=r"cannot read .*song\.toml: it is not a regular file"):
         song.recipe()
 
 

@@ -261,7 +261,7 @@ def test_a_passage_takes_settings_for_levels_that_are_not_begun_and_refuses_othe
 def test_a_schedule_that_a_lower_level_cannot_follow_is_refused_before_it_is_begun(ask, tmp_path):
     wrong = Change(at=0.5, settings={"temperature": {Level.BOTTOM: -1.0}})
     sample(tmp_path / "song", ask(seconds=1.6, schedule=(wrong,), **TOP))
-    with pytest.raises(BadInput, match=r"the change at 0\.5 s: temperature is"):
+    with pytest.raises(BadInput, match=r"the change at 0\.5 s: temperature must be"):
         upsample(tmp_path / "song", Request())
     assert Song(tmp_path / "song").recipe().levels == (Level.TOP,)
     (tmp_path / "codes").mkdir()
@@ -277,10 +277,10 @@ def test_a_schedule_that_a_lower_level_cannot_follow_is_refused_before_it_is_beg
         (Change(at=3.3, artist="Ada"), "scheduled for 3.3 s, and the song is over at 3.2 s"),
         (
             Change(at=1, settings={"temperature": {Level.TOP: -1}}),
-            "the change at 1 s: temperature is a number, 0 or more",
+            "the change at 1 s: temperature must be a number, 0 or more",
         ),
         (Change(at=1, settings={"top_k": {Level.TOP: 1.5}}), "top_k is a whole number"),
-        (Change(at=1, settings={"guidance": {Level.TOP: -1}}), "guidance is 0 or more"),
+        (Change(at=1, settings={"guidance": {Level.TOP: -1}}), "guidance must be 0 or more"),
     ],
 )
 def test_a_change_that_cannot_be_is_refused_at_once(recipe, change, reason):

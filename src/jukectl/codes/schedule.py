@@ -1,81 +1,71 @@
-"""A schedule: what changes in a song, and at which second of it. Duets, other styles, other settings on the way.
+"""Schedules: changes of style, sampling settings and lyrics at given seconds of a song.
 
-In a file of its own it is TOML, a `[[change]]` for each; in song.toml the same tables are called `[[schedule]]`.
+A schedule's own file is TOML with a `[[change]]` for each; song.toml has the same tables as `[[schedule]]`.
 """
 
-import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import inf
 from typing import Any, Self
 
 from jukectl.codes.beat import check_meter, check_tempo
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.errors import BadInput, UnknownName, need
+from jukectl.errors import BadInput, need
+from jukectl.tables import Form, build, parse_toml
 
 CHANGE = "change"
-"""What the tables of a schedule's file are called."""
+"""Key of the tables in a schedule's file."""
 
 SETTINGS = ("temperature", "top_k", "top_p", "guidance")
-"""Settings that may change on the way."""
+"""Settings that a change can have."""
 
-KEYS = ("at", "artist", "genre", *SETTINGS, "lyrics_at", "lyrics_line", "tempo", "meter")
+LONGEST = 1e9
+"""Seconds: some thirty years, whose audio samples are still exact numbers."""
 
 Settings = Mapping[str, Mapping[Level, float]]
 
 
+def check_seconds(key: str, seconds: float) -> None:
+    """BadInput for a time that no song has."""
+    need(0 <= seconds <= LONGEST, key, f"0 to {LONGEST:g} seconds", seconds)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What is another from one second on; all else stays. BadInput, naming the key, where it makes no sense."""
+    """What changes from one second on. BadInput, naming the key, for values that make no sense."""
 
-    at: float  # seconds from the beginning of the audio, a prompt included
-    artist: str | None = None  # "" is nobody
-    genres: tuple[str, ...] | None = None  # () is none
+    at: float  # seconds from the start of the audio, a prompt included
+    artist: str | None = None  # "" is no artist
+    genres: tuple[str, ...] | None = None  # () is no genre
     settings: Settings = field(default_factory=dict, hash=False)
-    lyrics_at: float | None = None  # the second at which the lyrics to be sung from here on would have their place
-    lyrics_line: int | None = None  # or their line, counted from 1
+    lyrics_at: float | None = None  # second of the song whose place in the lyrics is sung from here on
+    lyrics_line: int | None = None  # or a line of the lyrics, counted from 1
     tempo: float | None = None  # beats a minute, of a song with a beat
     meter: str | None = None  # its time signature, from the nearest beat on
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", float(self.at))
-        need(math.isfinite(self.at) and self.at >= 0, "at", "0 seconds or more", self.at)
+        check_seconds("at", self.at)
         if self.lyrics_at is not None:
             object.__setattr__(self, "lyrics_at", float(self.lyrics_at))
-            need(math.isfinite(self.lyrics_at) and self.lyrics_at >= 0, "lyrics_at", "0 or more", self.lyrics_at)
-            need(self.lyrics_line is None, "lyrics_line", "left out where there is lyrics_at", self.lyrics_line)
+            check_seconds("lyrics_at", self.lyrics_at)
+            need(self.lyrics_line is None, "lyrics_line", "left out beside lyrics_at", self.lyrics_line)
         line = self.lyrics_line
-        need(line is None or line >= 1, "lyrics_line", "1, the first, or more", line)
+        need(line is None or line >= 1, "lyrics_line", "a line from 1", line)
         for name, values in self.settings.items():
-            need(name in SETTINGS, name, f"no setting that may change; those are {', '.join(SETTINGS)}", dict(values))
+            need(name in SETTINGS, name, f"left out, only {', '.join(SETTINGS)} can change", dict(values))
         if self.tempo is not None:
             object.__setattr__(self, "tempo", float(self.tempo))
             check_tempo("tempo", self.tempo)
         if self.meter is not None:
             check_meter("meter", self.meter)
         given = (self.artist, self.genres, self.lyrics_at, line, self.tempo, self.meter)
-        need(bool(self.settings) or given != (None,) * 6, f"the change at {self.at:g} s", "of something", "nothing")
-
-    @classmethod
-    def read(cls, table: Mapping[str, Any]) -> Self:
-        """One table of a schedule. BadInput where it is none."""
-        if unknown := [key for key in table if key not in KEYS]:
-            raise BadInput(f"a change has no {unknown[0]!r}: it has {', '.join(KEYS)}")
-        need("at" in table, "at", "the second of each change", "none")
-        return cls(
-            at=_number("at", table["at"]),
-            artist=_text("artist", table["artist"]) if "artist" in table else None,
-            genres=_genres(table["genre"]) if "genre" in table else None,
-            settings={name: _by_level(name, table[name]) for name in SETTINGS if name in table},
-            lyrics_at=_number("lyrics_at", table["lyrics_at"]) if "lyrics_at" in table else None,
-            lyrics_line=_whole("lyrics_line", table["lyrics_line"]) if "lyrics_line" in table else None,
-            tempo=_number("tempo", table["tempo"]) if "tempo" in table else None,
-            meter=_text("meter", table["meter"]) if "meter" in table else None,
-        )
+        if not self.settings and given == (None,) * len(given):
+            raise BadInput(f"the change at {self.at:g} s changes nothing")
 
     def table(self) -> dict[str, Any]:
-        """The inverse of `read`: plain values, and what does not change left out."""
+        """Return the change as plain values for a table, without what does not change."""
         values = {
             "at": self.at,
             "artist": self.artist,
@@ -98,7 +88,7 @@ class Change:
 
 
 def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """The changes of a song, first to last. BadInput where two are at the same second."""
+    """Return changes from first to last. BadInput if two are at the same second."""
     ordered = tuple(sorted(changes, key=lambda change: change.at))
     for one, other in pairwise(ordered):
         if one.at == other.at:
@@ -107,7 +97,7 @@ def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 
 def since(changes: Iterable[Change], seconds: float) -> tuple[Change, ...]:
-    """Return what of a schedule holds from some second on, counted from there: all before is one change at its start.
+    """Return a schedule from some second on, in seconds from there: all changes before become one at its start.
 
     That change has no tempo and meter, which `beat_since` moves into the song's beat: a change at 0 would begin there,
     in the middle of a beat.
@@ -129,7 +119,7 @@ def _without_beat(change: Change) -> Change | None:
 
 
 def _joined(one: Change, other: Change) -> Change:
-    """Two changes of the same second as one, where the other comes last."""
+    """Two changes of the same second as one, of which `other` comes last."""
     sings = other if (other.lyrics_at, other.lyrics_line) != (None, None) else one
     names = {*one.settings, *other.settings}
     return Change(
@@ -144,20 +134,71 @@ def _joined(one: Change, other: Change) -> Change:
     )
 
 
+class PerLevel(dict[Level, float]):
+    """A setting for each level, from one number for all of them, or a table of one for each."""
+
+    @classmethod
+    def from_plain(cls, value: Any) -> Self:
+        """Return the numbers; BadInput if there are none."""
+        if not isinstance(value, dict):
+            return cls(dict.fromkeys(TOP_DOWN, _number(value)))
+        return cls({Level.parse(name): _number(one) for name, one in value.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeForm:
+    """Layout of a change in a file: one genre or a list of them, and settings by their names."""
+
+    at: float
+    artist: str | None = None
+    genre: str | tuple[str, ...] | None = None
+    temperature: PerLevel | None = None
+    top_k: PerLevel | None = None
+    top_p: PerLevel | None = None
+    guidance: PerLevel | None = None
+    lyrics_at: float | None = None
+    lyrics_line: int | None = None
+    tempo: float | None = None
+    meter: str | None = None
+
+    def value(self) -> Change:
+        """Return the change; an empty text is no genre."""
+        listed = (self.genre,) if isinstance(self.genre, str) else self.genre
+        settings = {name: getattr(self, name) for name in SETTINGS}
+        return Change(
+            at=self.at,
+            artist=self.artist,
+            genres=None if listed is None else tuple(text for text in listed if text.strip()),
+            settings={name: dict(values) for name, values in settings.items() if values is not None},
+            lyrics_at=self.lyrics_at,
+            lyrics_line=self.lyrics_line,
+            tempo=self.tempo,
+            meter=self.meter,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleForm:
+    """Layout of a schedule's file."""
+
+    change: tuple[Change, ...] = ()
+
+
+FORMS: Mapping[type, type[Form]] = {Change: ChangeForm}
+
+
 def parse_schedule(text: str, where: str) -> tuple[Change, ...]:
-    """The changes in the text of a schedule's file, called `where`, first to last. BadInput where it holds none."""
+    """Return the changes in the text of a schedule's file, first to last. BadInput names file and key."""
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        table = parse_toml(text)
+    except ValueError as error:
         raise BadInput(f"{where} is no TOML: {error}") from error
-    if unknown := [key for key in table if key != CHANGE]:
-        raise BadInput(f"{where} has {unknown[0]!r}: a schedule is [[{CHANGE}]] tables alone")
-    tables = table.get(CHANGE, [])
-    if not isinstance(tables, list) or not tables or not all(isinstance(one, dict) for one in tables):
+    changes = build(ScheduleForm, table, where, error=BadInput, forms=FORMS).change
+    if not changes:
         raise BadInput(f'{where} holds no changes: a schedule is [[{CHANGE}]] tables, such as at = 12.5, artist = "B"')
     try:
-        return in_order(map(Change.read, tables))
-    except (BadInput, UnknownName) as error:
+        return in_order(changes)
+    except BadInput as error:
         raise BadInput(f"{where}: {error}") from error
 
 
@@ -167,29 +208,7 @@ def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, str | list) else f"{value:g}"
 
 
-def _number(key: str, value: Any) -> float:
-    need(isinstance(value, int | float) and not isinstance(value, bool), key, "a number", value)
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -inf < value < inf:
+        raise BadInput(f"a setting is a number, or a table of one for each level, got {value!r}")
     return float(value)
-
-
-def _whole(key: str, value: Any) -> int:
-    need(isinstance(value, int) and not isinstance(value, bool), key, "a whole number", value)
-    return int(value)
-
-
-def _text(key: str, value: Any) -> str:
-    need(isinstance(value, str), key, "a text", value)
-    return str(value)
-
-
-def _genres(value: Any) -> tuple[str, ...]:
-    """One genre, or a list of them; an empty text is none."""
-    listed = value if isinstance(value, list) else [value]
-    return tuple(text for text in (_text("genre", one) for one in listed) if text.strip())
-
-
-def _by_level(key: str, value: Any) -> dict[Level, float]:
-    """One number for all levels, or a table of one a level."""
-    if not isinstance(value, dict):
-        return dict.fromkeys(TOP_DOWN, _number(key, value))
-    return {Level.parse(name): _number(key, one) for name, one in value.items()}

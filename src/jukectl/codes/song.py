@@ -6,11 +6,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from jukectl.codes import recipe_toml
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.errors import BadInput, CannotWrite, NotASong, NotCodes, SongBusy
 from jukectl.files import atomic_write
+from jukectl.tables import read_text_if_any
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -116,23 +118,14 @@ class Song:
         return self.path / "previews" / f"{level.label}-{sample}{suffix}"
 
     def recipe(self) -> Recipe | None:
-        """The recipe, None where the folder has none. NotASong where it cannot be read."""
-        try:
-            text = self.toml_path.read_bytes().decode("utf-8-sig")  # some editors put a mark in front
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise NotASong(f"cannot read {self.toml_path}: {error.strerror or error}") from error
-        except UnicodeDecodeError as error:
-            raise NotASong(
-                f"{self.toml_path} is no recipe: it is no UTF-8 text. Mend it, or begin the song again with --overwrite"
-            ) from error
-        return Recipe.from_toml(text, self.toml_path)
+        """Return the recipe, None if the folder has none. NotASong if it cannot be read."""
+        text = read_text_if_any(self.toml_path, NotASong)
+        return None if text is None else recipe_toml.loads(text, self.toml_path)
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Put `recipe` in place of the one there is, in one step. A prompt it names should be on disk before."""
         with atomic_write(self.toml_path) as file:
-            file.write(recipe.to_toml().encode())
+            file.write(recipe_toml.dumps(recipe).encode())
 
     def codes(self, level: Level) -> Codes | None:
         """The codes of a level, None where there are none yet. NotCodes where they cannot be used."""

@@ -1,7 +1,6 @@
 """A tree of songs: one folder with its recipe, the root as a song, and of each node the codes that it adds."""
 
 import re
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,12 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Self
 
+from jukectl.codes import recipe_toml
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, NotASong, NotCodes
 from jukectl.files import atomic_write, make_folder
+from jukectl.tables import check_format, parse_toml, read_text_if_any, structure
 
 FORMAT = 1
 """Version of the [tree] table; a reader refuses a higher one."""
@@ -96,29 +97,38 @@ class TreeRecipe:
         if self.leaf:
             about.add("leaf", name_of(self.leaf))
             about["leaf"].comment("only what leads there is grown")
-        document = tomlkit.parse(self.step.to_toml())
+        document = tomlkit.parse(recipe_toml.dumps(self.step))
         document.add("tree", about)
         return document.as_string()
 
     @classmethod
-    def from_toml(cls, text: str, where: Path) -> Self:
+    def from_toml(cls, text: str, where: Path) -> "TreeRecipe":
         """The recipe in `text`, which stands in the file `where`; NotASong where it is none."""
-        step = Recipe.from_toml(text, where)
-        about = tomllib.loads(text).get("tree")
+        step = recipe_toml.loads(text, where)
         try:
-            if not isinstance(about, dict) or not all(isinstance(about.get(key), int) for key in ("format", "depth")):
+            about = parse_toml(text).get("tree")
+            if not isinstance(about, dict):
                 raise BadInput("it has no table [tree] with its format and depth")
-            if about["format"] > FORMAT:
-                raise NotASong(
-                    f"{where} has tree format {about['format']}, and this jukectl knows formats up to {FORMAT}. "
-                    "Upgrade with: pip install --upgrade jukectl"
-                )
-            leaf = parse_place(str(about["leaf"])) if "leaf" in about else ()
-            return cls(step=step, depth=about["depth"], number=int(about.get("number", 0)), leaf=leaf)
-        except BadInput as error:
-            if isinstance(error, NotASong):
-                raise
+            check_format(about.get("format"), FORMAT, f"{where} has tree format", error=NotASong)
+            return structure(TreeForm, about, "tree", strict=False).tree(step)
+        except NotASong:
+            raise
+        except (BadInput, ValueError) as error:
             raise NotASong(f"{where} is no recipe of a tree: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeForm:
+    """Layout of the table [tree], beside the recipe of the first step."""
+
+    depth: int
+    number: int = 0
+    leaf: str | None = None
+
+    def tree(self, step: Recipe) -> TreeRecipe:
+        """Return the tree that grows by `step`."""
+        leaf = () if self.leaf is None else parse_place(self.leaf)
+        return TreeRecipe(step=step, depth=self.depth, number=self.number, leaf=leaf)
 
 
 class Tree:
@@ -151,13 +161,9 @@ class Tree:
         return Song(self.path / "growing")
 
     def recipe(self) -> TreeRecipe | None:
-        """The recipe, None where there is none yet."""
-        if not self.toml_path.exists():
-            return None
-        try:
-            return TreeRecipe.from_toml(self.toml_path.read_text(encoding="utf-8-sig"), self.toml_path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise NotASong(f"cannot read {self.toml_path}: {error}") from error
+        """Return the recipe, None if there is none yet. NotASong if it cannot be read."""
+        text = read_text_if_any(self.toml_path, NotASong)
+        return None if text is None else TreeRecipe.from_toml(text, self.toml_path)
 
     def write_recipe(self, recipe: TreeRecipe) -> None:
         """Put `recipe` in place of the one there is, in one step."""

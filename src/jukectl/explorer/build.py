@@ -1,6 +1,5 @@
 """Song folders to a site on which they are heard, seen and compared: `jukectl explore`."""
 
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -9,15 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jukectl.codes import recipe_toml
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import FORMAT, Recipe
+from jukectl.codes.recipe import Recipe
+from jukectl.codes.recipe_toml import FORMAT
 from jukectl.codes.schedule import Change
 from jukectl.codes.song import Song
 from jukectl.codes.tree import FORMAT as TREE_FORMAT
 from jukectl.codes.tree import Tree, TreeRecipe, is_tree, name_of
 from jukectl.codes.trunk import codes_of_song
-from jukectl.errors import JukectlError, NotASong
+from jukectl.errors import BadInput, JukectlError, NotASong
 from jukectl.explorer.contract import (
     KINDS,
     LEVEL_LETTERS,
@@ -42,6 +43,7 @@ from jukectl.plan.conditioning import sung_by_schedule
 from jukectl.plan.device import choose
 from jukectl.progress import Listener, ignore, warn
 from jukectl.render.karaoke import karaoke_paths
+from jukectl.tables import parse_toml, read_text
 
 ABOUT = "about.toml"  # beside song.toml: what its maker says of a song, title and kind
 LONGEST_TITLE = 10_000  # characters
@@ -95,7 +97,7 @@ def _song(path: Path, basics: SongSummary, shown: Exhibitor) -> SongDetail:
         levels=_letters(level.label for level in heard if heard[level]),
         prompt=max((one.prompt * one.hop / one.sample_rate for one in codes), default=0.0),
     )
-    text = _published(recipe).to_toml() if recipe else ""
+    text = recipe_toml.dumps(_published(recipe)) if recipe else ""
     archives = [(file, file.name) for file in (*map(song.codes_path, TOP_DOWN), song.notes_path)]
     return SongDetail(
         summary=summary,
@@ -287,8 +289,8 @@ def _about(path: Path) -> dict[str, Any]:
     if not inside(path, file):
         return {}
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parse_toml(read_text(file, BadInput))
+    except (BadInput, ValueError):
         return {}
 
 
@@ -305,8 +307,8 @@ def _made(path: Path) -> str:
 def _is_newer(path: Path) -> bool:
     """Whether a folder's recipe is of a version that this jukectl does not know yet."""
     for name in ("tree.toml", "song.toml"):
-        with suppress(OSError, ValueError, AttributeError, TypeError):
-            values = tomllib.loads((path / name).read_text(encoding="utf-8-sig"))
+        with suppress(BadInput, ValueError, AttributeError, TypeError):
+            values = parse_toml(read_text(path / name, BadInput))
             if values.get("format", 0) > FORMAT or values.get("tree", {}).get("format", 0) > TREE_FORMAT:
                 return True
     return False
