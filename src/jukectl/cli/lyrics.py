@@ -88,20 +88,18 @@ def show(
 
     Example: jukectl lyrics show song.lrc --model 1b-lyrics --at 12.5
     """
-    from dataclasses import asdict
+    from jukectl.inspect.lyrics import preview_lyrics
 
-    from jukectl.inspect.lyrics import tell_lyrics
-
-    about = tell_lyrics(file, model or "mini", at=at, song_seconds=song_seconds)
+    about = preview_lyrics(file, model or "mini", at=at, song_seconds=song_seconds)
     lines = [
         about.marked.rstrip("\n"),
         "",
-        f"{about.model} reads {len(about.told)} characters, {about.reads} in each window.",
+        f"{about.model} reads {len(about.text)} characters, {about.window_size} in each window.",
     ]
-    if about.otherwise:
-        lines.append("replaced: " + ", ".join(f"{one} by {other!r}" for one, other in about.otherwise.items()))
-    if about.left_out:
-        lines.append(f"left out, at least in part: {', '.join(about.left_out)}")
+    if about.replaced:
+        lines.append("replaced: " + ", ".join(f"{one} by {other!r}" for one, other in about.replaced.items()))
+    if about.dropped:
+        lines.append(f"left out, at least in part: {', '.join(about.dropped)}")
     if about.window is not None:
         lines += ["", f"the window around {at:g} s:", about.window.strip("\n")]
-    show_facts(context, asdict(about), lines)
+    show_facts(context, about.to_json(), lines)

@@ -1,6 +1,7 @@
-"""How fast a model is here, level by level: a code and the least it could take, reading, audio, a minute of music."""
+"""Measure the speed of a model level by level: codes and their lower bound, prefixes, audio, a minute of music."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,8 +23,9 @@ from jukectl.sampling.timing import Candidate, Memory, Rounds, Times, conditioni
 from jukectl.sampling.windows import advance_codes, plan_windows
 from jukectl.vqvae import chunks
 
-CODES = 64  # a piece
-AGAIN = 3  # times that what takes long is measured
+CODES = 64  # of a timed piece
+REPEATS = 3  # measurements of whatever takes long
+LONG = 2.0  # seconds, above which one measurement is enough
 MINUTE = 60.0  # seconds
 
 
@@ -37,9 +39,9 @@ def bench(
     precision: str = "auto",
     listener: Listener = ignore,
 ) -> dict[str, Any]:
-    """Measure a model's levels; times in milliseconds, least and median of some rounds.
+    """Measure a model's levels; times are in milliseconds, minimum and median of some rounds.
 
-    `samples` are made at once, and pieces of `codes` codes are timed. A level without a prior is left out.
+    `samples` is the batch, `codes` the length of a timed piece. A level without a prior is left out.
     """
     if samples < 1 or codes < 1:
         raise BadInput(f"--samples and --codes must be at least 1, got {samples} and {codes}")
@@ -65,11 +67,12 @@ def bench(
 
 
 def _bench_level(folder: ModelFolder, level: Level, machine: Machine, samples: int, codes: int) -> dict[str, Any]:
+    """Measure one level: prior, a minute of codes, codec."""
     settings = Request().sampling(level, folder.card.sampling)
     prior = folder.prior(level, machine.device, machine.dtype)
     with single_thread(machine):
         facts = bench_prior(prior, machine.precision, settings, samples=samples, codes=codes)
-    del prior
+    del prior  # the codec may need its memory
     facts["minute"] = _minute(folder, level, settings, facts)
     facts["codec"] = {"seconds_a_second": _audio_a_second(folder, level, machine)}
     return facts
@@ -78,10 +81,10 @@ def _bench_level(folder: ModelFolder, level: Level, machine: Machine, samples: i
 def bench_prior(
     prior: Prior, precision: str, settings: LevelSampling, *, samples: int = 1, codes: int = CODES
 ) -> dict[str, Any]:
-    """Measure a prior: a code, the floor, the plain way, and reading what is known.
+    """Measure a prior: a code, the memory floor, the naive decoder, and reading the prefix.
 
-    `precision` is what the floor is reckoned with. The decoder is the very one that songs are made with. Where all that
-    a step reads fits into the processor's cache, it may be faster than the floor; then the cache has one of its own.
+    The floor is that of `precision`. The decoder is the one that songs are sampled with. If all that a step reads fits
+    into the processor's cache, the step may be faster than the floor; then a floor of the cache is measured too.
     """
     config, device = prior.config, prior.device
     rounds = Rounds.plan(config.context, codes)
@@ -112,50 +115,50 @@ def bench_prior(
 
 
 def _floor(step: StepBytes, memory: Memory) -> Times:
-    """Seconds that a step's reads take, by each read of a buffer."""
+    """Return the seconds that a step's reads take, by each read of a buffer."""
     return Times([step.total * seconds for seconds in memory.times.seconds])
 
 
 def _prefill(prior: Prior, decoder: Decoder, samples: int) -> dict[str, Any]:
-    """What a window takes to begin: its conditioning, and reading nothing, half a context and nearly all of one."""
+    """Time the start of a window: its conditioning, and a prefix of nothing, half a context and nearly all of one."""
     config, device = prior.config, prior.device
 
-    def least(work: Any) -> float:
+    def minimum(work: Callable[[], object]) -> float:
         first = timed(work, device)
-        return first if first > 2 else min(timed(work, device) for _ in range(AGAIN))
+        return first if first > LONG else min(timed(work, device) for _ in range(REPEATS))
 
-    told = conditioning(prior, samples)
-    facts: dict[str, Any] = {"conditioning_ms": 1e3 * least(lambda: conditioning(prior, samples))}
-    for name, known in (("none", 0), ("half", config.context // 2), ("full", config.context - 1)):
-        ids = torch.zeros(samples, known, dtype=torch.int64)
-        seconds = least(lambda ids=ids: decoder.begin(ids, told))
-        facts[name] = {"codes": known, "ms": 1e3 * seconds, "ms_a_code": 1e3 * seconds / max(known, 1)}
+    conditioned = conditioning(prior, samples)
+    facts: dict[str, Any] = {"conditioning_ms": 1e3 * minimum(lambda: conditioning(prior, samples))}
+    for name, prefix in (("none", 0), ("half", config.context // 2), ("full", config.context - 1)):
+        ids = torch.zeros(samples, prefix, dtype=torch.int64)
+        seconds = minimum(partial(decoder.begin, ids, conditioned))
+        facts[name] = {"codes": prefix, "ms": 1e3 * seconds, "ms_a_code": 1e3 * seconds / max(prefix, 1)}
     return facts
 
 
 def _minute(folder: ModelFolder, level: Level, settings: LevelSampling, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What a minute of music takes at a level, by what was measured: window by window."""
+    """Return the seconds that a minute of music takes at a level, window by window, by the measurements."""
     config = folder.card.priors[level]
     ratio = config.ratio
     total = max(ratio, int(MINUTE * config.sample_rate / config.hop) // ratio * ratio)
     advance = advance_codes(config.context, settings.advance, ratio)
     windows = list(plan_windows(total, context=config.context, advance=advance, ratio=ratio))
     read = facts["prefill"]
-    reading = sum(read["conditioning_ms"] + _between(read, window.prefix) for window in windows)
+    reading = sum(read["conditioning_ms"] + _interpolated(read, window.prefix) for window in windows)
     decoding = sum(window.new for window in windows) * facts["decode_ms"]["median"]
     return {"codes": total, "windows": len(windows), "seconds": (reading + decoding) / 1e3}
 
 
-def _between(read: Mapping[str, Any], known: int) -> float:
-    """Milliseconds of reading so many codes, along straight lines between those that were measured."""
-    low, high = ("none", "half") if known <= read["half"]["codes"] else ("half", "full")
+def _interpolated(read: Mapping[str, Any], prefix: int) -> float:
+    """Return the milliseconds of reading a prefix, interpolated linearly between those measured."""
+    low, high = ("none", "half") if prefix <= read["half"]["codes"] else ("half", "full")
     before, after = read[low], read[high]
-    share = (known - before["codes"]) / max(after["codes"] - before["codes"], 1)
+    share = (prefix - before["codes"]) / max(after["codes"] - before["codes"], 1)
     return float(before["ms"] + share * (after["ms"] - before["ms"]))
 
 
 def _audio_a_second(folder: ModelFolder, level: Level, machine: Machine) -> float:
-    """Seconds of a level's audio that are decoded in a second, a chunk at a time."""
+    """Return the seconds of a level's audio that are decoded per second, chunk by chunk."""
     vqvae, config = folder.vqvae(machine.device, (level,)), folder.card.vqvae
     frames = max(1, round(machine.chunk_seconds * config.codes_per_second(level)))
     generator = torch.Generator().manual_seed(0)
@@ -165,14 +168,15 @@ def _audio_a_second(folder: ModelFolder, level: Level, machine: Machine) -> floa
         for _ in chunks.decode(vqvae, codes, level, chunk_seconds=machine.chunk_seconds):
             pass
 
-    took = Times([timed(decode, machine.device) for _ in range(AGAIN + 1)][1:])  # the first sets things up
+    took = Times([timed(decode, machine.device) for _ in range(REPEATS + 1)][1:])  # the first one warms up
     return frames / config.codes_per_second(level) / took.median
 
 
 def _milliseconds(times: Times) -> dict[str, float]:
+    """Return minimum and median in milliseconds."""
     return {"least": 1e3 * times.minimum, "median": 1e3 * times.median}
 
 
 def _ratios(slow: Times, fast: Times) -> dict[str, float]:
-    """How many times as long one takes as the other, by the least of both and by the medians."""
+    """Return how many times as long one takes as the other, by the minima and by the medians."""
     return {"least": slow.minimum / fast.minimum, "median": slow.median / fast.median}

@@ -1,4 +1,4 @@
-"""What this machine can do: devices, memory, which models fit, how long a minute of music would take."""
+"""Examine the machine: devices, memory, models that fit, and the time that a minute of their music takes."""
 
 import shutil
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from jukectl.sampling.footprint import MemoryPlan, choose_memory_plan, minimum_b
 
 @dataclass(frozen=True)
 class Checkup:
-    """What `examine` found."""
+    """Result of `examine`."""
 
     version: str
     torch: str
@@ -37,9 +37,9 @@ class Checkup:
 def examine(
     device: str = "auto", precision: str = "auto", only: str | None = None, max_memory: int | None = None
 ) -> Checkup:
-    """Look at the machine, and time a few codes of every level of the models at hand (or of one).
+    """Examine the machine, and time a few codes of every level of the available models, or of one.
 
-    What fits is what one sample fits of, in the memory that is free or in `max_memory` bytes of it.
+    A model fits if one sample fits, into the free memory or into `max_memory` bytes of it.
     """
     machine = choose(device, precision)
     memory = psutil.virtual_memory()
@@ -57,7 +57,7 @@ def examine(
 
 
 def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_memory: int | None) -> dict[str, Any]:
-    """Whether a model fits, and the seconds that a minute of its music takes where it does."""
+    """Return the memory a model needs, and if it fits, the seconds that a minute of its music takes."""
     choices = precisions(machine, given=precision != "auto")
     try:
         card = folder.card
@@ -95,7 +95,7 @@ def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_me
 
 
 def _minute(folder: ModelFolder, machine: Machine, level: Level, plan: MemoryPlan) -> float:
-    """Seconds that a level of a minute of music takes, from nothing, loading included."""
+    """Return the seconds that a level of a minute of music takes, loading included."""
     card = folder.card
     config, settings = card.priors[level], Request().sampling(level, card.sampling)
     total = round(60 * card.vqvae.codes_per_second(Level.TOP)) * card.vqvae.hop(Level.TOP) // config.hop

@@ -1,4 +1,4 @@
-"""What a song folder, a code file or a model holds, and what is left to do."""
+"""Facts of a song folder, a code file or a model, and the work left to do."""
 
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from jukectl.plan.recipes import frames_wanted
 from jukectl.variations.tree import describe_tree
 from jukectl.vqvae.config import VQVAEConfig
 
-NOT_HERE = "not here"  # the state of a published model that was not pulled
+NOT_HERE = "not here"  # state of a published model that was not pulled
 
 
 def describe_path(path: Path) -> dict[str, Any]:
-    """Facts of whatever lies at `path`: a song folder, a level's .npz, or a model folder."""
+    """Return facts of a song folder, a level's .npz, a tree or a model folder."""
     if path.is_file() and path.suffix == ".npz":
         return _describe_codes(Codes.load(path))
     if is_tree(path):
@@ -34,6 +34,7 @@ def describe_path(path: Path) -> dict[str, Any]:
 
 
 def _describe_codes(codes: Codes) -> dict[str, Any]:
+    """Return facts of a level's .npz."""
     return {
         "level": codes.level.label,
         "samples": codes.samples,
@@ -48,6 +49,7 @@ def _describe_codes(codes: Codes) -> dict[str, Any]:
 
 
 def _describe_song(song: Song) -> dict[str, Any]:
+    """Return facts of a song folder."""
     recipe = song.recipe()
     found = {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
     frames = {level: codes.done for level, codes in found.items()}
@@ -80,7 +82,7 @@ def _trunk_facts(trunk: Trunk) -> dict[str, Any]:
 
 
 def _codec(recipe: Recipe) -> VQVAEConfig | None:
-    """The codec of a recipe's model; None where that is gone or on another machine."""
+    """Return the codec of a recipe's model; None if the model is not on this machine."""
     try:
         return catalogue.find(recipe.model.path or recipe.model.name).card.vqvae
     except BadModel:
@@ -96,7 +98,7 @@ def _level_facts(codes: Codes | None, frames: int) -> dict[str, Any]:
 
 
 def _has_audio(song: Song, recipe: Recipe, found: dict[Level, Codes]) -> bool:
-    """Whether every sample of the recipe's lowest level was decoded, or need not be."""
+    """Return True if every sample of the recipe's lowest level is decoded, or none need be."""
     if recipe.kind == "encode" and not recipe.sampling:
         return True
     codes = found.get(lowest := recipe.levels[-1])
@@ -104,7 +106,7 @@ def _has_audio(song: Song, recipe: Recipe, found: dict[Level, Codes]) -> bool:
 
 
 def describe_model(name: str) -> dict[str, Any]:
-    """Facts of a model, by name or folder; of a published one also where it is not here."""
+    """Return facts of a model, by name or folder; of a published one also if it is not on this machine."""
     published = PUBLISHED.get(name)
     try:
         folder = catalogue.find(name)
@@ -140,7 +142,7 @@ def describe_model(name: str) -> dict[str, Any]:
 
 
 def _published_facts(model: PublishedModel) -> dict[str, Any]:
-    """The same facts of a published model that is not here, as far as they are known; None and nothing for the rest."""
+    """Return the same facts of a published model that is not on this machine, None or empty if unknown."""
     return {
         "name": model.name,
         "version": "",
@@ -167,7 +169,7 @@ def _published_facts(model: PublishedModel) -> dict[str, Any]:
 
 
 def list_models() -> list[dict[str, Any]]:
-    """Every model at hand and every published one, a few facts each; one that cannot be read says so in its summary."""
+    """List all available and published models, with a few facts; the summary of an unreadable one is its error."""
     models = catalogue.available()
     missing = [published for name, published in PUBLISHED.items() if name not in models]
     return [_line(name, folder) for name, folder in models.items()] + [_published_line(model) for model in missing]
@@ -197,14 +199,14 @@ def _published_line(model: PublishedModel) -> dict[str, Any]:
 
 
 def _state(folder: ModelFolder) -> str:
-    """How it came here: embedded, own (among the user's models), pulled, or folder (anywhere else)."""
-    if folder.path.parent.name == "snapshots":  # of the hub's cache
+    """Return the origin of a model: embedded, own (among the user's models), pulled, or folder (anywhere else)."""
+    if folder.path.parent.name == "snapshots":  # in the hub's cache
         return "pulled"
     places = {catalogue.assets(): "embedded", catalogue.user_models(): "own"}
     return places.get(folder.path.parent, "folder")
 
 
 def _bytes(folder: ModelFolder) -> int:
-    """What its weights take on the disk."""
+    """Return the size of the weights on disk."""
     files = {file for part in folder.parts for file in folder.layout.files(part)}
     return sum(file.stat().st_size for file in files if file.suffix in (".safetensors", ".bin", ".tar"))

@@ -1,8 +1,9 @@
-"""What a model is told of lyrics, for people to see before they are sung."""
+"""Preview the lyric tokens that a model is conditioned on."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,26 +15,40 @@ from jukectl.lyrics.value import Lyrics
 from jukectl.lyrics.window import lyric_window
 
 HERE = "\N{BLACK RIGHT-POINTING SMALL TRIANGLE}"
-"""Stands before the character that is sung."""
+"""Mark before the character that is sung."""
 
 
 @dataclass(frozen=True)
-class ToldLyrics:
-    """What a model's top prior is told of lyrics."""
+class LyricsPreview:
+    """Lyrics in the characters of a model's top prior."""
 
     model: str
-    told: str  # in the model's characters
-    marked: str  # the file's, with what is told otherwise as {é→e}
-    otherwise: dict[str, str]  # characters, and what is told in their place
-    left_out: tuple[str, ...]  # characters of which nothing or not all is told
-    reads: int  # characters that a window reads
-    window: str | None = None  # those of the window around a second, after HERE what is sung at it
+    text: str  # in the model's characters
+    marked: str  # the file's text, with replaced characters as {é→e}
+    replaced: dict[str, str]  # characters, and those in their place
+    dropped: tuple[str, ...]  # characters that are missing in part or whole
+    window_size: int  # characters of a window
+    window: str | None = None  # characters of the window around a second, with HERE before the one sung then
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields under the keys of `--json`."""
+        return {
+            "model": self.model,
+            "told": self.text,
+            "marked": self.marked,
+            "otherwise": self.replaced,
+            "left_out": self.dropped,
+            "reads": self.window_size,
+            "window": self.window,
+        }
 
 
-def tell_lyrics(path: Path, model: str, *, at: float | None = None, song_seconds: float | None = None) -> ToldLyrics:
-    """What a model is told of a text or an .lrc file; with `at` also in the window in whose middle that second is.
+def preview_lyrics(
+    path: Path, model: str, *, at: float | None = None, song_seconds: float | None = None
+) -> LyricsPreview:
+    """Return a text or an .lrc file in a model's characters; with `at` the window around that second too.
 
-    BadInput for a model that takes no lyrics, and where neither times nor the song's length tell what is sung `at` it.
+    Raises BadInput for a model without lyrics, and for `at` with neither times nor the song's length.
     """
     lyrics = Lyrics.read(path)
     card = catalogue.find(model).card
@@ -43,16 +58,16 @@ def tell_lyrics(path: Path, model: str, *, at: float | None = None, song_seconds
     alphabet = card.vocabulary_at(Level.TOP).alphabet(config.lyrics.alphabet)
     characters = {number: character for character, number in alphabet.items()}
     parts = list(spelling(lyrics.text, alphabet))
-    about = ToldLyrics(
+    preview = LyricsPreview(
         model=card.name,
-        told="".join(characters[one] for one in tokens.ids),
+        text="".join(characters[one] for one in tokens.ids),
         marked="".join(one if one == known else f"{{{shown(one)}→{known}}}" for one, known, _ in parts),
-        otherwise={shown(one): known for one, known, _ in parts if known and one != known},
-        left_out=tuple(shown(one) for one in tokens.left_out),
-        reads=config.lyrics.characters,
+        replaced={shown(one): known for one, known, _ in parts if known and one != known},
+        dropped=tuple(shown(one) for one in tokens.left_out),
+        window_size=config.lyrics.characters,
     )
     if at is None:
-        return about
+        return preview
     second = round(at * config.sample_rate)
     if tokens.onsets is not None:
         total = second + config.window_samples
@@ -72,6 +87,6 @@ def tell_lyrics(path: Path, model: str, *, at: float | None = None, song_seconds
         sample_length=config.window_samples,
         onsets=tokens.onsets,
     )
-    told = [characters.get(int(one), "") for one in window.ids]
-    told.insert(int(np.searchsorted(window.places, place)) if place >= 0 else 0, HERE)
-    return replace(about, window="".join(told))
+    letters = [characters.get(int(one), "") for one in window.ids]
+    letters.insert(int(np.searchsorted(window.places, place)) if place >= 0 else 0, HERE)
+    return replace(preview, window="".join(letters))
