@@ -99,7 +99,8 @@ def test_a_command_whose_memory_is_taken_away_goes_on_with_less_to_the_same_code
     short, free = run(150, "short"), run(100_000, "free")
     assert (short.returncode, free.returncode) == (0, 0), short.stderr
     assert (
-        "warning: out of memory at the top level: its window is begun again, and from here on 32 of 64" in short.stderr
+        "warning: out of memory at the top level: its window is sampled again, and from here on 32 of 64"
+        in short.stderr
     )
     assert "warning" not in free.stderr
     codes = [np.load(tmp_path / name / "top.npz")["codes"] for name in ("short", "free")]

@@ -17,7 +17,7 @@ from jukectl.codes.schedule import Change
 from jukectl.codes.song import Song
 from jukectl.codes.tree import FORMAT as TREE_FORMAT
 from jukectl.codes.tree import Tree, TreeRecipe, is_tree, name_of
-from jukectl.codes.trunk import codes_of_song
+from jukectl.codes.prefix import codes_of_song
 from jukectl.errors import BadInput, JukectlError, NotASong
 from jukectl.explorer.contract import (
     KINDS,
