@@ -1,4 +1,4 @@
-"""Facts of songs, code files and models, and what is left to do."""
+"""Facts of songs, code files and models, and the work left to do."""
 
 import shutil
 
@@ -31,7 +31,7 @@ def test_a_finished_song_has_nothing_left_to_do(song):
         ((Level.BOTTOM, 0), ["bottom"]),
     ],
 )
-def test_an_unfinished_song_tells_what_is_left_and_how_much_there_will_be(song, stopped, left):
+def test_an_unfinished_song_lists_its_missing_levels_and_its_final_length(song, stopped, left):
     level, frames = stopped
     for lower in TOP_DOWN[TOP_DOWN.index(level) + 1 :]:
         song.codes_path(lower).unlink()
@@ -44,7 +44,7 @@ def test_an_unfinished_song_tells_what_is_left_and_how_much_there_will_be(song, 
     assert facts["levels"][level.label]["done"] == frames
 
 
-def test_so_does_one_with_a_recipe_alone(song):
+def test_a_song_with_a_recipe_alone_lists_all_levels_as_missing(song):
     for level in TOP_DOWN:
         song.codes_path(level).unlink()
     facts = describe_path(song.path)
@@ -52,19 +52,19 @@ def test_so_does_one_with_a_recipe_alone(song):
     assert facts["samples"] == 2
 
 
-def test_audio_that_is_missing_is_left_to_do(song):
+def test_missing_audio_is_listed_as_unfinished(song):
     song.audio_path(1).unlink()
     assert describe_path(song.path)["unfinished"] == ["audio"]
 
 
-def test_a_draft_is_finished_with_the_levels_that_were_asked_for(ask, tmp_path):
+def test_a_draft_is_finished_with_the_levels_of_its_recipe(ask, tmp_path):
     sample(tmp_path / "draft", ask(levels=(Level.TOP,)))
     facts = describe_path(tmp_path / "draft")
     assert list(facts["levels"]) == ["top"]
     assert facts["unfinished"] == []
 
 
-def test_a_primed_song_counts_its_prompt(ask, riff, tmp_path):
+def test_the_length_of_a_continued_song_includes_its_prompt(ask, riff, tmp_path):
     song = Song(continue_(riff, tmp_path / "song", ask(levels=(Level.TOP,))).song)
     song.save(song.codes(Level.TOP).cut(62))
     facts = describe_path(song.path)
@@ -72,7 +72,7 @@ def test_a_primed_song_counts_its_prompt(ask, riff, tmp_path):
     assert facts["prompt_seconds"] == 2.0
 
 
-def test_an_encoded_recording_lacks_what_was_asked_for_and_is_not_there(riff, tiny_model, tmp_path):
+def test_an_encoded_recording_lists_a_missing_level(riff, tiny_model, tmp_path):
     encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     assert describe_path(tmp_path / "song")["unfinished"] == []
     (tmp_path / "song/middle.npz").unlink()
@@ -81,7 +81,7 @@ def test_an_encoded_recording_lacks_what_was_asked_for_and_is_not_there(riff, ti
     assert facts["levels"]["middle"] == {"frames": 248, "done": 0, "seconds": 0.0}
 
 
-def test_upsampled_codes_of_another_program_count_those_above_them(ask, song, tmp_path):
+def test_codes_without_a_recipe_are_as_long_as_the_level_above(ask, song, tmp_path):
     other = Song.create(tmp_path / "other")
     shutil.copy(song.codes_path(Level.TOP), other.path)
     facts = describe_path(other.path)
@@ -91,19 +91,19 @@ def test_upsampled_codes_of_another_program_count_those_above_them(ask, song, tm
     assert describe_path(other.path)["unfinished"] == ["bottom"]
 
 
-def test_where_the_model_is_gone_a_song_tells_what_it_holds(ask, tiny_model, tmp_path):
+def test_a_song_of_a_missing_model_lists_its_codes(ask, tiny_model, tmp_path):
     model = shutil.copytree(tiny_model, tmp_path / "model")
     sample(tmp_path / "song", ask(model=str(model), levels=(Level.TOP,)))
     shutil.rmtree(model)
     assert describe_path(tmp_path / "song")["levels"]["top"]["done"] == 19
 
 
-def test_a_code_file(song):
+def test_a_code_file_lists_level_samples_codes_and_hop(song):
     facts = describe_path(song.codes_path(Level.MIDDLE))
     assert (facts["level"], facts["samples"], facts["done"], facts["hop"]) == ("middle", 2, 76, 64)
 
 
-def test_a_model(tiny_model):
+def test_a_model_lists_its_sizes_names_and_licence(tiny_model):
     facts = describe_path(tiny_model)
     assert facts == describe_model(str(tiny_model))
     assert {name: facts[name] for name in ("name", "sample_rate", "hops", "codebook_size", "contexts", "licence")} == {
@@ -118,7 +118,7 @@ def test_a_model(tiny_model):
     assert facts["parameters"] > 10_000
 
 
-def test_models_at_hand_are_listed_and_a_broken_one_says_so(tiny_model, tmp_path, monkeypatch):
+def test_models_are_listed_and_a_broken_one_shows_its_error(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr("jukectl.checkpoints.catalogue.user_models", lambda: tmp_path)
     shutil.copytree(tiny_model, tmp_path / "mine")
     (tmp_path / "broken").mkdir()
@@ -130,14 +130,14 @@ def test_models_at_hand_are_listed_and_a_broken_one_says_so(tiny_model, tmp_path
 
 
 @pytest.mark.parametrize("name", ["missing", "notes.txt", "empty"])
-def test_anything_else_is_refused(tmp_path, name):
+def test_a_path_that_is_no_song_codes_or_model_is_refused(tmp_path, name):
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     with pytest.raises((BadInput, NotASong)):
         describe_path(tmp_path / name)
 
 
-def test_what_is_left_to_do_is_what_resume_does(song):
+def test_resume_does_the_unfinished_stages(song):
     from jukectl.api import resume
 
     song.codes_path(Level.BOTTOM).unlink()

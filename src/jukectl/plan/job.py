@@ -12,6 +12,7 @@ from jukectl.codes.prefix import Codeset, codes_of_song, for_samples, load_prefi
 from jukectl.codes.recipe import Made, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
+from jukectl.plan.beats import with_beat
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.models import adapter_refs, check_codecs, model_of, requested_model, same_adapters
 from jukectl.plan.notes import save_notes, with_notes
@@ -154,7 +155,8 @@ def prepare_new(
     prompt = load_prompt(recording, model) if recording is not None else None
     machine = choose(request.device, request.precision)
     request, notes = with_notes(request, model)
-    asked = recipe_of(model, request, prompt.entry if prompt else None, notes=notes)
+    request, beat = with_beat(request, model.card, prompt.samples if prompt else None, listener)
+    asked = recipe_of(model, request, prompt.entry if prompt else None, notes=notes, beat=beat)
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} cannot become a song folder, since a file is in its place. Give another name with --out")
     given = Given(prompt=prompt, notes=notes.data if notes else None)

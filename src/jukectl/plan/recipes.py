@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 from jukectl import __version__
 from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.beat import Beat
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset
 from jukectl.codes.recipe import AdapterRef, Labels, LevelSampling, Prompt, Recipe
@@ -31,6 +32,7 @@ def recipe_of(
     prompt: Prompt | None,
     seed: int | None = None,
     notes: GivenNotes | None = None,
+    beat: Beat | None = None,
 ) -> Recipe:
     """Return the recipe of a request with a model. `seed` is the default of the request's; without both it is random.
 
@@ -60,6 +62,8 @@ def recipe_of(
         labels=labels,
         prompt=prompt,
         midi=None if notes is None else notes.score(prompt_seconds + request.midi_at),
+        beat=beat,
+        beat_off=request.no_beat,
         adapters=adapter_refs(folder),
         # for all levels, so that a draft of the top continues as if the lower ones had been requested at once
         sampling={level: request.sampling(level, folder.card.sampling) for level in TOP_DOWN},

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
 
+from jukectl.codes.beat import check_meter, check_tempo
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.codes.schedule import Change
@@ -42,6 +43,9 @@ class Request:
     lyrics: Lyrics | None = None  # their times, if any, are followed; None: an instrumental
     midi: Path | None = None  # a MIDI file whose notes are followed, or a recording that is transcribed
     midi_at: float = 0.0  # seconds into the new music at which its time 0 is
+    tempo: float | None = None  # beats a minute of the new music; None: the prompt's, or free
+    meter: str | None = None  # time signature
+    no_beat: bool = False  # leave the beat free, also if a prompt has one
     seconds: float | None = None  # of new music; None: as its notes last, or a branched song after the cut, or 20
     song_seconds: float | None = None  # total length for the timing conditioner
     start_at: float | None = None  # second of that song at which the piece begins
@@ -85,6 +89,7 @@ class Request:
             raise BadInput(f"--midi-at is a number of seconds, got {self.midi_at}")
         if self.midi_at and self.midi is None:
             raise BadInput("--midi-at says when notes begin, and none are given: give them with --midi")
+        self._check_beat()
         if self.lyrics is not None and self.lyrics.is_empty:
             empty = "are empty" if self.lyrics.timed is None else "have times but no words"
             raise BadInput(f"the lyrics {empty}: give some, or leave --lyrics out")
@@ -92,6 +97,15 @@ class Request:
             raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
         if any(parallel < 1 or parallel % 1 for parallel in self.settings.get("parallel", {}).values()):
             raise BadInput("--parallel is the number of spans of a level that are sampled at once, 1 or more")
+
+    def _check_beat(self) -> None:
+        """Raise BadInput for a tempo or a meter that cannot be, or that goes with --no-beat."""
+        if self.no_beat and (self.tempo is not None or self.meter is not None):
+            raise BadInput("--no-beat leaves the beat free: give it, or --tempo and --meter")
+        if self.tempo is not None:
+            check_tempo("--tempo", self.tempo)
+        if self.meter is not None:
+            check_meter("--meter", self.meter)
 
     def sampling(self, level: Level, defaults: Mapping[str, Mapping[str, float]]) -> LevelSampling:
         """Return the settings of a level: the user's, or else the defaults, or else the general ones."""

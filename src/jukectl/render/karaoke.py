@@ -14,7 +14,7 @@ from jukectl.lyrics import lrc, webvtt
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
 from jukectl.lyrics.tokens import SpelledWord, words_of
 from jukectl.plan.job import Job
-from jukectl.plots import sound
+from jukectl.plots import style
 from jukectl.plots.alignment import Alignment, DrawnWord, draw_alignment
 from jukectl.prior.lyric_attention import monotonicity, score_heads, word_onsets
 from jukectl.progress import Progress, warn
@@ -36,7 +36,7 @@ def follow_lyrics(
     sampling: Callable[[], LevelJob],
     *,
     samples: Sequence[int] | None = None,
-    theme: sound.Theme | None = None,
+    theme: style.Theme | None = None,
 ) -> tuple[Path, ...]:
     """Write when the words of some samples, or of all, are sung, by the attention of the top prior; return the files.
 
@@ -60,7 +60,7 @@ def follow_lyrics(
         for number, sample in enumerate(samples):
             job.listener(Progress("following the lyrics", number, len(samples)))
             attention = song_attention(top, codes.array[sample], sample, layer=layer, head=head)
-            written += _write(job, sample, attention, theme or sound.LIGHT)
+            written += _write(job, sample, attention, theme or style.LIGHT)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -99,7 +99,7 @@ def _is_up_to_date(song: Song, samples: Sequence[int]) -> bool:
         return False
 
 
-def _write(job: Job, sample: int, attention: SongAttention, theme: sound.Theme) -> list[Path]:
+def _write(job: Job, sample: int, attention: SongAttention, theme: style.Theme) -> list[Path]:
     """Write the picture and the karaoke files of a sample; return their paths."""
     song, codes, lyrics = job.song, job.codes[Level.TOP], job.recipe.labels.lyrics
     config = job.model.card.priors[Level.TOP]
@@ -120,7 +120,7 @@ def _write(job: Job, sample: int, attention: SongAttention, theme: sound.Theme) 
         prompt_seconds=codes.prompt * codes.hop / codes.sample_rate,
         theme=theme,
     )
-    sound.save(figure, picture)
+    style.save(figure, picture)
     written, timed = [picture], _timed(text, words, sung)
     for path, write in ((as_lrc, lrc.write), (as_vtt, webvtt.write)):
         try:

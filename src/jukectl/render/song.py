@@ -10,7 +10,7 @@ from jukectl.plan.device import single_thread
 from jukectl.plan.forecast import forecast
 from jukectl.plan.job import Job, Preparation
 from jukectl.plan.memory import plan_song
-from jukectl.plots.sound import Theme
+from jukectl.plots.style import Theme
 from jukectl.progress import ignore
 from jukectl.render.decode import Mastering, write_audio
 from jukectl.render.encode import encode_prompt

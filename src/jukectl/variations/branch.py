@@ -9,6 +9,7 @@ from jukectl.codes.prefix import begins_of, codes_of_song, cut_codes, prefix_ref
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput
+from jukectl.plan.beats import with_beat_of
 from jukectl.plan.conditioning import check_lyrics_places
 from jukectl.plan.device import choose
 from jukectl.plan.job import Given, Job, Preparation, begun, source_model, with_folder_seed
@@ -57,6 +58,9 @@ def branched(song: Song, at: float | None, request: Request, *, sample: int) -> 
     seconds = request.seconds if request.seconds is not None else (rest if rest > 0 else DEFAULT_SECONDS)
     asked = _request_like(request, recipe, top.seconds, seconds)
     made = branch_recipe(asked, recipe, model)
+    kept = tuple(one for one in recipe.schedule if one.at < top.seconds + seconds)
+    scheduled = replace(request, schedule=request.schedule or kept)
+    scheduled, beat = with_beat_of(scheduled, model.card, recipe, top.seconds)
     check_lyrics_places(request.schedule, made.labels)
     prompt = prompt_of(song, recipe.prompt)
     prompt = prompt.cut(codes) if prompt else None
@@ -65,7 +69,9 @@ def branched(song: Song, at: float | None, request: Request, *, sample: int) -> 
         made,
         prompt=prompt.entry if prompt else None,
         midi=recipe.midi,
-        schedule=request.schedule or tuple(one for one in recipe.schedule if one.at < top.seconds + seconds),
+        beat=beat,
+        beat_off=request.no_beat or (recipe.beat_off and beat is None),
+        schedule=scheduled.schedule,
         kind="branch",
         trunk=prefix_ref(song.path, sample, codes, begins_of(recipe)),
         sample_numbers=stored_streams([child_stream(stream, one) for one in range(request.samples)]),

@@ -11,6 +11,7 @@ from math import ceil
 from pathlib import Path
 
 from jukectl.codes.archive import Codes
+from jukectl.codes.beat import beat_since
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset, begins_of, prefix_ref, sample_of, top_frames
 from jukectl.codes.recipe import Recipe
@@ -143,6 +144,7 @@ def _recipe(source: Job, given: Codeset, passage: Passage, sample: int | None) -
         levels=TOP_DOWN,
         prompt=None,
         midi=None,  # notes condition the top level alone
+        beat=beat_since(recipe.beat, recipe.schedule, begins),
         trunk=prefix_ref(source.song.path, sample, given, begins_of(recipe) + passage.early),
         sampling={**settings, **recipe.sampling},
         schedule=schedule_since((one for one in recipe.schedule if one.at < passage.seconds(passage.last)), begins),
@@ -158,6 +160,7 @@ def _kept(song: Song, made: Recipe, own: Codeset, passage: Passage, sample: int 
         made,
         start_at=made.start_at + early,
         trunk=prefix_ref(song.path, sample, own, begins),
+        beat=beat_since(made.beat, made.schedule, early),
         schedule=schedule_since(made.schedule, early),
         made={},
     )

@@ -23,6 +23,7 @@ from jukectl.codes.song import Song
 from jukectl.codes.tree import Place, Tree, TreeRecipe, check_shape, is_tree, name_of
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.files import make_folder
+from jukectl.plan.beats import with_beat
 from jukectl.plan.calibration import decoding_time, saving_seconds
 from jukectl.plan.device import choose
 from jukectl.plan.dry_run import StepEstimate, TreeEstimate, estimate_levels
@@ -302,10 +303,12 @@ def first_step(source: Path, growth: Growth, beginning: Beginning, request: Requ
     else:
         model = requested_model(request)
         seconds = growth.every if beginning.prompt_seconds is None else beginning.prompt_seconds
-        prompt = load_prompt(Recording(source, beginning.start, seconds), model).entry
-        config = model.card.vqvae
+        recording = load_prompt(Recording(source, beginning.start, seconds), model)
+        prompt, config = recording.entry, model.card.vqvae
         length = prompt.samples / config.sample_rate
-        recipe = recipe_of(model, _first_request(growth, request, length), prompt)
+        asked = _first_request(growth, request, length)
+        asked, beat = with_beat(asked, model.card, recording.samples, ignore)
+        recipe = recipe_of(model, asked, prompt, beat=beat)
         frames = {level: prompt.samples // config.hop(level) for level in recipe.levels}
         trunk = Trunk(source=prompt.source, seconds=length, frames=frames, sha256=dict.fromkeys(frames, ""))
         step = FirstStep(replace(recipe, kind="branch", trunk=trunk), model)
