@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from jukectl.checkpoints.card import ModelCard
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
-from jukectl.errors import BadAdapter, UnknownName
+from jukectl.errors import BadAdapter
 from jukectl.files import atomic_write
 from jukectl.prior.adapters import ARTISTS, GENRES, merge
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import grow_vocabulary
 from jukectl.prior.vocabulary import place_of
+from jukectl.tables import check_format, parse_json, structure
 
 FORMAT = 1
 METADATA = "jukectl.adapter"  # key of the card in the metadata of a safetensors file, as JSON
@@ -59,19 +60,10 @@ class AdapterCard:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Make a card from the result of `to_dict`. Raise KeyError, TypeError, ValueError or UnknownName if invalid."""
-        if int(values["format"]) > FORMAT:
-            raise ValueError(f"format {values['format']} is newer than this jukectl reads ({FORMAT}): update jukectl")
-        # converted, not trusted: a wrong type raises here, and not where it is used
-        return cls(
-            model=str(values["model"]),
-            level=Level.parse(values["level"]),
-            base=str(values["base"]),
-            rank=int(values["rank"]),
-            alpha=float(values["alpha"]),
-            artists=tuple(map(str, values["artists"])),
-            genres=tuple(map(str, values["genres"])),
-        )
+        """Make a card from the result of `to_dict`. Raise ValueError for what is missing or wrong."""
+        version = values.get("format") if isinstance(values, Mapping) else None
+        check_format(version, FORMAT, "it has adapter format", error=BadAdapter)
+        return structure(cls, values, strict=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +82,11 @@ class AdapterFile:
             content = path.read_bytes()  # once: tensors, card and fingerprint are then those of one state of the file
             tensors = load(content)
             # safetensors: 8 bytes of the header's length, then the header; the library returns no metadata from bytes
-            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-            card = AdapterCard.from_dict(json.loads(header["__metadata__"][METADATA]))
+            header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            card = AdapterCard.from_dict(parse_json(header["__metadata__"][METADATA]))
         except OSError as error:
             raise BadAdapter(f"cannot read the adapter {path}: {error.strerror or error}") from error
-        except (SafetensorError, KeyError, TypeError, ValueError, UnknownName) as error:
+        except (SafetensorError, KeyError, TypeError, ValueError, BadAdapter) as error:
             raise BadAdapter(
                 f"{path} is damaged, or not an adapter of jukectl train prior --adapter-rank: {error}"
             ) from error

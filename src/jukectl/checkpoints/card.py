@@ -1,7 +1,6 @@
 """A model's description: model.toml."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,6 +23,7 @@ from jukectl.prior.vocabulary import (
     mixed_artist,
     mixed_genres,
 )
+from jukectl.tables import check_format, parse_toml, structure
 from jukectl.vqvae.config import VQVAEConfig
 
 FORMAT = 1
@@ -154,43 +154,22 @@ class ModelCard:
     def parse(cls, text: str, where: Path) -> "ModelCard":
         """Parse the TOML. Raise BadModel with what is wrong."""
         try:
-            return cls.from_dict(tomllib.loads(text), where)
-        except tomllib.TOMLDecodeError as error:
+            table = parse_toml(text)
+        except ValueError as error:
             raise BadModel(f"{where} is not TOML: {error}") from error
+        return cls.from_dict(table, where)
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], where: Path) -> "ModelCard":
         """Make a card from the table in model.toml. Raise BadModel with what is wrong."""
         try:
-            if table["format"] > FORMAT:  # before anything else: other keys may have changed their meaning
-                raise BadModel(
-                    f"{where} is of format {table['format']}, newer than this jukectl reads ({FORMAT}): update jukectl"
-                )
-            # every key but the name, the codec and the format has a default: models of earlier versions lack some
-            names = table.get("vocabulary", {})
-            card = cls(
-                name=table["name"],
-                version=table.get("version", ""),
-                licence=table.get("licence", ""),
-                summary=table.get("summary", ""),
-                vqvae=vqvae_config(table["vqvae"]),
-                priors={  # the level is the key of a prior's table, and a field of its configuration
-                    Level.parse(label): PriorConfig.from_dict({**values, "level": label})
-                    for label, values in table.get("priors", {}).items()
-                },
-                vocabulary=plain_names(names),
-                vocabularies=_read_sets(table.get("vocabularies", [])),
-                sampling=table.get("sampling", {}),
-                label_dropout={label: float(share) for label, share in table.get("label_dropout", {}).items()},
-                fingerprints=table.get("fingerprints", {}),
-                sources=_tuple(table.get("sources", [])),
-            )
+            # before anything else: in a newer format, other keys may have changed their meaning
+            check_format(table.get("format"), FORMAT, f"{where} has model format", error=BadModel)
+            card = structure(CardForm, table, strict=False).card()
             card.check_numbers()
             return card
-        # a table in place of a number, or a text in place of a table, raises any of these where it is used
-        except (KeyError, TypeError, ValueError, AttributeError, UnknownName) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise BadModel(f"{where} is not a model description: {reason}") from error
+        except (ValueError, UnknownName) as error:
+            raise BadModel(f"{where} is not a model description: {error}") from error
 
     def to_toml(self) -> str:
         """Return the text of model.toml."""
@@ -218,24 +197,85 @@ class ModelCard:
         return tomlkit.dumps(table) + _written_sets(self.vocabularies)
 
 
+@dataclass(frozen=True, kw_only=True)
+class NamesForm:
+    """Layout of [vocabulary], in the model.toml of native models and of training runs."""
+
+    artists: tuple[str, ...] = ()
+    genres: tuple[str, ...] = ()
+    characters: str = ""
+    character_numbers: tuple[int, ...] = ()
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the names and characters."""
+        return Vocabulary(**vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetForm:
+    """Layout of [[vocabularies]]: a set of names, and the levels that it is for."""
+
+    levels: tuple[Level, ...]
+    style: Style = Style.PLAIN
+    characters: str = ""
+    artists: tuple[str, ...] = ()
+    artist_numbers: tuple[int, ...] = ()
+    genres: tuple[str, ...] = ()
+    genre_numbers: tuple[int, ...] = ()
+    character_numbers: tuple[int, ...] = ()
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the set of names."""
+        return Vocabulary(**{key: value for key, value in vars(self).items() if key != "levels"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardForm:
+    """Layout of model.toml. All but the name and the codec has a default: models of earlier versions lack some."""
+
+    name: str
+    version: str = ""
+    licence: str = ""
+    summary: str = ""
+    vqvae: dict[str, Any]
+    priors: Mapping[Level, dict[str, Any]] = field(default_factory=dict)
+    vocabulary: NamesForm = field(default_factory=NamesForm)
+    vocabularies: tuple[SetForm, ...] = ()
+    sampling: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    label_dropout: Mapping[str, float] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[Mapping[str, Any], ...] = ()
+
+    def card(self) -> ModelCard:
+        """Return the card. Raise ValueError for what does not fit together."""
+        return ModelCard(
+            name=self.name,
+            version=self.version,
+            licence=self.licence,
+            summary=self.summary,
+            # unknown keys of an architecture are mistakes: without it the weights do not fit
+            vqvae=structure(VQVAEConfig, self.vqvae, "vqvae"),
+            priors={  # the level is the key of a prior's table, and a field of its configuration
+                level: structure(PriorConfig, {**values, "level": level.label}, f"priors.{level.label}")
+                for level, values in self.priors.items()
+            },
+            vocabulary=self.vocabulary.vocabulary(),
+            vocabularies={level: one.vocabulary() for one in self.vocabularies for level in one.levels},
+            sampling=self.sampling,
+            label_dropout=self.label_dropout,
+            fingerprints=self.fingerprints,
+            sources=self.sources,
+        )
+
+
 def vqvae_config(table: Mapping[str, Any]) -> VQVAEConfig:
-    """Make a codec's configuration from plain values. Raise ValueError or TypeError for wrong ones."""
-    return VQVAEConfig(**{key: _tuple(value) for key, value in table.items()})
-
-
-def _tuple(value: Any) -> Any:
-    # frozen dataclasses with tuples are hashable, and so can be keys of caches
-    return tuple(value) if isinstance(value, list) else value
+    """Make a codec's configuration from plain values. Raise ValueError for wrong ones."""
+    return structure(VQVAEConfig, table)
 
 
 def plain_names(table: Mapping[str, Any]) -> Vocabulary:
-    """Return the names and characters of a [vocabulary] table of a native model or a training run."""
-    return Vocabulary(
-        artists=_tuple(table.get("artists", [])),
-        genres=_tuple(table.get("genres", [])),
-        characters=table.get("characters", ""),
-        character_numbers=_tuple(table.get("character_numbers", [])),
-    )
+    """Return the names and characters of a [vocabulary] table. Raise ValueError for wrong ones."""
+    return structure(NamesForm, table, "vocabulary", strict=False).vocabulary()
 
 
 def characters_table(alphabet: Mapping[str, int]) -> dict[str, Any]:
@@ -269,20 +309,3 @@ def _toml(value: str | int | list[Any]) -> str:
         return f"[{', '.join(map(_toml, value))}]"
     # a TOML text is a JSON text, except that TOML forbids a raw DEL
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _read_sets(tables: Any) -> dict[Level, Vocabulary]:
-    """Return the sets of names by level. Raise KeyError, TypeError, ValueError or UnknownName if invalid."""
-    sets: dict[Level, Vocabulary] = {}
-    for table in tables:
-        lists = {key: _tuple(table.get(key, [])) for key in LISTS}
-        for key, values in lists.items():
-            # `type(...) is`, since True would pass as the number 1; a wrong id would select another artist
-            kind: type = int if key.endswith("numbers") else str
-            if not isinstance(values, tuple) or any(type(value) is not kind for value in values):
-                raise ValueError(f"{key} of vocabularies is a list of {'whole numbers' if kind is int else 'names'}")
-        names = Vocabulary(
-            style=Style(table.get("style", "plain")), characters=str(table.get("characters", "")), **lists
-        )
-        sets |= {Level.parse(label): names for label in table["levels"]}
-    return sets

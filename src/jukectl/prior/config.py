@@ -4,11 +4,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self, get_args
 
 from jukectl.codes.level import Level
-
-_Config = TypeVar("_Config")
+from jukectl.tables import structure
 
 
 class AttentionKind(StrEnum):
@@ -365,24 +364,8 @@ class PriorConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises ValueError where a field is unknown, missing or wrong."""
-        given = dict(values)
-        if "level" in given:
-            given["level"] = Level.parse(given["level"])
-        if "timing" in given:
-            given["timing"] = _make(TimingConfig, given["timing"])
-        if "conditioner" in given:
-            given["conditioner"] = _make(ConditionerConfig, given["conditioner"])
-        if "midi" in given:
-            given["midi"] = _make(MidiConfig, given["midi"])
-        if "beats" in given:
-            given["beats"] = _make(BeatConfig, given["beats"])
-        if "lyrics" in given:
-            lyrics = dict(given["lyrics"])
-            if "encoder" in lyrics:
-                lyrics["encoder"] = _make(EncoderConfig, _with_kinds(lyrics["encoder"]))
-            given["lyrics"] = _make(LyricsConfig, lyrics)
-        return _make(cls, _with_kinds(given))
+        """Return the inverse of `to_dict`. Raise ValueError for a field that is unknown, missing or wrong."""
+        return structure(cls, values)
 
 
 Target = Literal["attention.qkv", "attention.out", "mlp_in", "mlp_out"]
@@ -436,12 +419,6 @@ def _check_heads(config: PriorConfig | EncoderConfig) -> None:
         )
 
 
-def _with_kinds(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy whose pattern, where there is one, is of AttentionKind."""
-    pattern = {"pattern": tuple(map(AttentionKind, values["pattern"]))} if "pattern" in values else {}
-    return {**values, **pattern}
-
-
 def _check_positive(config: object, *names: str, optional: tuple[str, ...] = ()) -> None:
     """Raise ValueError for the first of the named fields that is not a number above zero of its type."""
     types = {field.name: field.type for field in fields(config)}  # type: ignore[arg-type]
@@ -452,17 +429,6 @@ def _check_positive(config: object, *names: str, optional: tuple[str, ...] = ())
         numbers = (int, float) if types[name] is float else (int,)
         if isinstance(value, bool) or not isinstance(value, numbers) or value <= 0:
             raise ValueError(f"{name} must be a positive {'number' if float in numbers else 'integer'}, got {value!r}")
-
-
-def _make(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
-    """A config from a mapping, with a ValueError that names the fields where they do not fit."""
-    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-    if unknown := sorted(set(values) - known):
-        raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}: it has {', '.join(sorted(known))}")
-    try:
-        return cls(**values)
-    except TypeError as error:  # a required field is missing
-        raise ValueError(f"{cls.__name__}: {error}") from None
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:
