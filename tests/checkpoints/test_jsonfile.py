@@ -2,7 +2,6 @@
 
 import pytest
 
-from jukectl.checkpoints import jsonfile
 from jukectl.checkpoints.jsonfile import Fields, read_json
 from jukectl.errors import BadModel
 
@@ -13,7 +12,7 @@ from jukectl.errors import BadModel
         (b"", "is damaged, or not JSON"),
         (b"{", "is damaged, or not JSON"),
         (b"[1]", "it is not a JSON object"),
-        (b"\xff{}", "is damaged, or not JSON"),
+        (b"\xff{}", "is not UTF-8 text"),
         (b'{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' is there twice"),
         (b'{"a": NaN}', "NaN is not a JSON number"),
         (b'{"a": -Infinity}', "Infinity is not a JSON number"),
@@ -32,11 +31,11 @@ def test_invalid_json_is_reported_in_one_line(content, message, tmp_path):
 
 def test_missing_folder_and_oversized_json_files_are_reported(tmp_path, monkeypatch):
     for path in (tmp_path / "a.json", tmp_path):
-        with pytest.raises(BadModel, match="cannot be read"):
+        with pytest.raises(BadModel, match="cannot read the file"):
             read_json(path)
-    monkeypatch.setattr(jsonfile, "LARGEST_JSON", 10)
+    monkeypatch.setattr("jukectl.tables.LARGEST_FILE", 10)
     (tmp_path / "a.json").write_text('{"a": "0123456789"}')
-    with pytest.raises(BadModel, match="larger than any description"):
+    with pytest.raises(BadModel, match="it has 19 bytes"):
         read_json(tmp_path / "a.json")
 
 

@@ -80,12 +80,12 @@ def test_label_ids_are_those_of_the_given_level():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('name = "mine"\n', "", "no 'name'"),
+        ('name = "mine"\n', "", "name is missing"),
         ("format = 1", "format = 2", r"is of format 2, newer than this jukectl reads \(1\): update"),
-        ("format = 1", 'format = "1"', "is not a model description"),
-        ("format = 1\n", "", "no 'format'"),
-        ("[vqvae]", "[codec]", "no 'vqvae'"),
-        ("downs = [3, 2, 2]", "downs = 3", "is not a model description"),
+        ("format = 1", 'format = "1"', "format must be a whole number"),
+        ("format = 1\n", "", "format is missing"),
+        ("[vqvae]", "[codec]", "vqvae is missing"),
+        ("downs = [3, 2, 2]", "downs = 3", "vqvae.downs must be a list"),
         ("downs = [3, 2, 2]", "down = [3, 2, 2]", "down"),
         ("codebook_size = 2048\nlatent", "codebook_size = 1\nlatent", "codebook_size must be 2 to 65536"),
         ("[priors.top]", "[priors.tip]", "no level is called 'tip'"),
@@ -97,7 +97,7 @@ def test_label_ids_are_those_of_the_given_level():
 def test_a_mistake_in_a_card_is_reported_with_the_file(old, new, message):
     text = CARD.to_toml()
     assert old in text
-    with pytest.raises(BadModel, match=rf"^some/model\.toml .*{message}"):
+    with pytest.raises(BadModel, match=rf"^some/model\.toml:? .*{message}"):
         ModelCard.parse(text.replace(old, new), Path("some/model.toml"))
 
 

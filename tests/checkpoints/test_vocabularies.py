@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from jukectl.checkpoints.vocabularies import LARGEST, read_vocabularies
+from jukectl.checkpoints.vocabularies import read_vocabularies
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadModel
 from jukectl.lyrics.tokens import V2, V3
 from jukectl.prior.config import LyricsConfig, PriorConfig
 from jukectl.prior.vocabulary import Style
+from jukectl.tables import LARGEST_FILE
 
 ARTISTS = {"ada": 1, "zoë": 4, "the foos": 4, "ada.v2": 2, "the_foos.v2": 6, "unknown": 0}
 GENRES = {"unknown": 0, "pop rock": 1, "pop.v2": 2, "rock.v2": 5, "unknown.v2": 0}
@@ -164,13 +165,13 @@ def test_characters_beyond_the_alphabet_are_refused(put):
 def test_undecodable_folder_and_oversized_word_lists_are_refused(tmp_path):
     path = tmp_path / "vocab.json"
     path.write_bytes(b'{"artists": {"\xff": 1}}')
-    with pytest.raises(BadModel, match="not JSON"):
+    with pytest.raises(BadModel, match="is not UTF-8 text"):
         read_vocabularies(tmp_path, PRIORS)
     with path.open("wb") as file:
-        file.truncate(LARGEST + 1)
-    with pytest.raises(BadModel, match="larger than any list"):
+        file.truncate(LARGEST_FILE + 1)
+    with pytest.raises(BadModel, match=f"it has {LARGEST_FILE + 1} bytes"):
         read_vocabularies(tmp_path, PRIORS)
     path.unlink()
     path.mkdir()
-    with pytest.raises(BadModel, match="is not a file"):
+    with pytest.raises(BadModel, match="it is not a regular file"):
         read_vocabularies(tmp_path, PRIORS)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jukectl.checkpoints.card import vqvae_config
 from jukectl.codes.level import Level
+from jukectl.tables import structure
 from jukectl.vqvae.config import VQVAEConfig
 
 
@@ -65,7 +65,7 @@ def test_a_log_mel_codec_is_read_as_it_was_written():
     config = VQVAEConfig(strides=(16, 4, 8), downs=(1, 1, 1), front_end="log_mel", mel_spacing=0.02)
     written = config.to_dict()
     assert (written["front_end"], written["mel_spacing"]) == ("log_mel", 0.02)
-    assert vqvae_config(written) == config
+    assert structure(VQVAEConfig, written) == config
     assert [config.is_log_mel(level) for level in Level] == [False, False, True]
 
 

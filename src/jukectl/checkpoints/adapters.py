@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from jukectl.checkpoints.card import ModelCard
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
-from jukectl.errors import BadAdapter, UnknownName
+from jukectl.errors import BadAdapter
 from jukectl.files import atomic_write
 from jukectl.prior.adapters import ARTISTS, GENRES, merge
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import grow_vocabulary
 from jukectl.prior.vocabulary import place_of
+from jukectl.tables import structure
 
 FORMAT = 1
 METADATA = "jukectl.adapter"  # key of the card in the metadata of a safetensors file, as JSON
@@ -59,19 +60,11 @@ class AdapterCard:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Make a card from the result of `to_dict`. Raise KeyError, TypeError, ValueError or UnknownName if invalid."""
-        if int(values["format"]) > FORMAT:
-            raise ValueError(f"format {values['format']} is newer than this jukectl reads ({FORMAT}): update jukectl")
-        # converted, not trusted: a wrong type raises here, and not where it is used
-        return cls(
-            model=str(values["model"]),
-            level=Level.parse(values["level"]),
-            base=str(values["base"]),
-            rank=int(values["rank"]),
-            alpha=float(values["alpha"]),
-            artists=tuple(map(str, values["artists"])),
-            genres=tuple(map(str, values["genres"])),
-        )
+        """Make a card from the result of `to_dict`. Raise ValueError with what is wrong."""
+        version, ours = values.get("format"), {key: value for key, value in values.items() if key != "format"}
+        if not isinstance(version, int) or version > FORMAT:
+            raise ValueError(f"format {version!r} is not one that this jukectl reads ({FORMAT}): update jukectl")
+        return structure(cls, ours)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +87,7 @@ class AdapterFile:
             card = AdapterCard.from_dict(json.loads(header["__metadata__"][METADATA]))
         except OSError as error:
             raise BadAdapter(f"cannot read the adapter {path}: {error.strerror or error}") from error
-        except (SafetensorError, KeyError, TypeError, ValueError, UnknownName) as error:
+        except (SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise BadAdapter(
                 f"{path} is damaged, or not an adapter of jukectl train prior --adapter-rank: {error}"
             ) from error

@@ -1,15 +1,14 @@
 """A model's description: model.toml."""
 
 import json
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.errors import BadInput, BadModel, UnknownName
+from jukectl.errors import BadInput, BadModel
 from jukectl.lyrics.tokens import LyricTokens, tokens_of
 from jukectl.lyrics.value import Lyrics
 from jukectl.prior.config import PriorConfig
@@ -24,6 +23,7 @@ from jukectl.prior.vocabulary import (
     mixed_artist,
     mixed_genres,
 )
+from jukectl.tables import build, parse_toml, structure
 from jukectl.vqvae.config import VQVAEConfig
 
 FORMAT = 1
@@ -154,43 +154,20 @@ class ModelCard:
     def parse(cls, text: str, where: Path) -> "ModelCard":
         """Parse the TOML. Raise BadModel with what is wrong."""
         try:
-            return cls.from_dict(tomllib.loads(text), where)
-        except tomllib.TOMLDecodeError as error:
+            return cls.from_dict(parse_toml(text), where)
+        except ValueError as error:
             raise BadModel(f"{where} is not TOML: {error}") from error
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], where: Path) -> "ModelCard":
         """Make a card from the table in model.toml. Raise BadModel with what is wrong."""
-        try:
-            if table["format"] > FORMAT:  # before anything else: other keys may have changed their meaning
-                raise BadModel(
-                    f"{where} is of format {table['format']}, newer than this jukectl reads ({FORMAT}): update jukectl"
-                )
-            # every key but the name, the codec and the format has a default: models of earlier versions lack some
-            names = table.get("vocabulary", {})
-            card = cls(
-                name=table["name"],
-                version=table.get("version", ""),
-                licence=table.get("licence", ""),
-                summary=table.get("summary", ""),
-                vqvae=vqvae_config(table["vqvae"]),
-                priors={  # the level is the key of a prior's table, and a field of its configuration
-                    Level.parse(label): PriorConfig.from_dict({**values, "level": label})
-                    for label, values in table.get("priors", {}).items()
-                },
-                vocabulary=plain_names(names),
-                vocabularies=_read_sets(table.get("vocabularies", [])),
-                sampling=table.get("sampling", {}),
-                label_dropout={label: float(share) for label, share in table.get("label_dropout", {}).items()},
-                fingerprints=table.get("fingerprints", {}),
-                sources=_tuple(table.get("sources", [])),
-            )
-            card.check_numbers()
-            return card
-        # a table in place of a number, or a text in place of a table, raises any of these where it is used
-        except (KeyError, TypeError, ValueError, AttributeError, UnknownName) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise BadModel(f"{where} is not a model description: {reason}") from error
+        if isinstance(version := table.get("format"), int) and version > FORMAT:
+            # before anything else: other keys may have changed their meaning
+            raise BadModel(f"{where} is of format {version}, newer than this jukectl reads ({FORMAT}): update jukectl")
+        # users add keys of their own to a card, so unknown ones are ignored, but only at the top
+        known = {one.name for one in fields(_CardForm)}
+        ours = {key: value for key, value in table.items() if key in known}
+        return build(cls, ours, str(where), error=BadModel, forms={cls: _CardForm, Vocabulary: _NamesForm})
 
     def to_toml(self) -> str:
         """Return the text of model.toml."""
@@ -218,24 +195,72 @@ class ModelCard:
         return tomlkit.dumps(table) + _written_sets(self.vocabularies)
 
 
-def vqvae_config(table: Mapping[str, Any]) -> VQVAEConfig:
-    """Make a codec's configuration from plain values. Raise ValueError or TypeError for wrong ones."""
-    return VQVAEConfig(**{key: _tuple(value) for key, value in table.items()})
+@dataclass(frozen=True, kw_only=True)
+class _NamesForm:
+    """A [vocabulary] table, or the names of an entry in [[vocabularies]]."""
+
+    style: Style = Style.PLAIN
+    artists: tuple[str, ...] = ()
+    artist_numbers: tuple[int, ...] = ()
+    genres: tuple[str, ...] = ()
+    genre_numbers: tuple[int, ...] = ()
+    characters: str = ""
+    character_numbers: tuple[int, ...] = ()
+
+    def value(self) -> Vocabulary:
+        """Return the set of names."""
+        return Vocabulary(**{one.name: getattr(self, one.name) for one in fields(_NamesForm)})
 
 
-def _tuple(value: Any) -> Any:
-    # frozen dataclasses with tuples are hashable, and so can be keys of caches
-    return tuple(value) if isinstance(value, list) else value
+@dataclass(frozen=True, kw_only=True)
+class _LevelsForm(_NamesForm):
+    """An entry in [[vocabularies]]."""
+
+    levels: tuple[Level, ...]
 
 
-def plain_names(table: Mapping[str, Any]) -> Vocabulary:
-    """Return the names and characters of a [vocabulary] table of a native model or a training run."""
-    return Vocabulary(
-        artists=_tuple(table.get("artists", [])),
-        genres=_tuple(table.get("genres", [])),
-        characters=table.get("characters", ""),
-        character_numbers=_tuple(table.get("character_numbers", [])),
-    )
+@dataclass(frozen=True, kw_only=True)
+class _CardForm:
+    """Layout of model.toml. Models of earlier versions lack some of the keys with a default."""
+
+    format: int
+    name: str
+    version: str = ""
+    licence: str = ""
+    summary: str = ""
+    vqvae: VQVAEConfig
+    priors: dict[Level, dict[str, Any]] = field(default_factory=dict)
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    vocabularies: tuple[_LevelsForm, ...] = ()
+    sampling: dict[str, dict[str, Any]] = field(default_factory=dict)
+    label_dropout: dict[str, float] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    sources: tuple[dict[str, str], ...] = ()
+
+    def value(self) -> ModelCard:
+        """Return the card. Raise ValueError or UnknownName if its parts contradict each other."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        card = ModelCard(
+            **{key: value for key, value in values.items() if key not in ("format", "priors", "vocabularies")},
+            priors={level: _prior_config(level, table) for level, table in self.priors.items()},
+            vocabularies={level: names.value() for names in self.vocabularies for level in names.levels},
+        )
+        card.check_numbers()
+        return card
+
+
+def _prior_config(level: Level, table: Mapping[str, Any]) -> PriorConfig:
+    """Return the configuration of a prior. Raise ValueError that names its table."""
+    try:
+        # the level is the key of the table in a card, and a field of the configuration
+        return PriorConfig.from_dict({**table, "level": level.label})
+    except ValueError as error:
+        raise ValueError(f"priors.{level.label}: {error}") from error
+
+
+def names_of(table: Mapping[str, Any]) -> Vocabulary:
+    """Return the names and characters of a [vocabulary] table. Raise ValueError with what is wrong."""
+    return structure(_NamesForm, table).value()
 
 
 def characters_table(alphabet: Mapping[str, int]) -> dict[str, Any]:
@@ -246,10 +271,6 @@ def characters_table(alphabet: Mapping[str, int]) -> dict[str, Any]:
     return {"characters": "".join(alphabet), **({} if in_order else {"character_numbers": numbers})}
 
 
-LISTS = ("artists", "artist_numbers", "genres", "genre_numbers", "character_numbers")
-"""Lists in a set of names."""
-
-
 def _written_sets(sets: Mapping[Level, Vocabulary]) -> str:
     """Return sets of names as TOML, each once for all levels that share it."""
     # by hand: tomlkit takes seconds for the 12,000 names of a published model
@@ -257,8 +278,9 @@ def _written_sets(sets: Mapping[Level, Vocabulary]) -> str:
     for names in dict.fromkeys(sets.values()):
         # 1b-lyrics has one set at the top and one for both upsamplers
         levels = [level.label for level in TOP_DOWN if sets.get(level) == names]
-        values: dict[str, Any] = {"levels": levels, "style": str(names.style), "characters": names.characters}
-        values |= {key: list(getattr(names, key)) for key in LISTS}
+        values: dict[str, Any] = {"levels": levels, "style": str(names.style)}
+        found = {one.name: getattr(names, one.name) for one in fields(_NamesForm) if one.name != "style"}
+        values |= {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
         lines += ["", "[[vocabularies]]", *(f"{key} = {_toml(value)}" for key, value in values.items() if value)]
     return "".join(f"{line}\n" for line in lines)
 
@@ -269,20 +291,3 @@ def _toml(value: str | int | list[Any]) -> str:
         return f"[{', '.join(map(_toml, value))}]"
     # a TOML text is a JSON text, except that TOML forbids a raw DEL
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _read_sets(tables: Any) -> dict[Level, Vocabulary]:
-    """Return the sets of names by level. Raise KeyError, TypeError, ValueError or UnknownName if invalid."""
-    sets: dict[Level, Vocabulary] = {}
-    for table in tables:
-        lists = {key: _tuple(table.get(key, [])) for key in LISTS}
-        for key, values in lists.items():
-            # `type(...) is`, since True would pass as the number 1; a wrong id would select another artist
-            kind: type = int if key.endswith("numbers") else str
-            if not isinstance(values, tuple) or any(type(value) is not kind for value in values):
-                raise ValueError(f"{key} of vocabularies is a list of {'whole numbers' if kind is int else 'names'}")
-        names = Vocabulary(
-            style=Style(table.get("style", "plain")), characters=str(table.get("characters", "")), **lists
-        )
-        sets |= {Level.parse(label): names for label in table["levels"]}
-    return sets

@@ -15,6 +15,7 @@ from jukectl.codes.level import Level
 from jukectl.errors import BadModel
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
+from jukectl.tables import read_text
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
 
@@ -60,11 +61,10 @@ class NativeLayout(Layout):
         """Content of model.toml. Raises BadModel if there is none."""
         file = self.path / CARD
         try:
-            return ModelCard.parse(file.read_text(encoding="utf-8"), file)
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadModel(
-                f"{self.path} is not a model folder: {CARD} cannot be read. See: jukectl models list"
-            ) from error
+            text = read_text(file, BadModel)
+        except BadModel as error:
+            raise BadModel(f"{self.path} is not a model folder: {error}. See: jukectl models list") from error
+        return ModelCard.parse(text, file)
 
     def has(self, part: str) -> bool:
         """Return True if the part's file exists."""

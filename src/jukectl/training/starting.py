@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.adapters import AdapterCard
 from jukectl.checkpoints.assemble import Run
-from jukectl.checkpoints.card import CARD, plain_names, vqvae_config
+from jukectl.checkpoints.card import CARD, names_of
 from jukectl.checkpoints.fingerprints import fingerprint
 from jukectl.checkpoints.layout import shapes_of
 from jukectl.checkpoints.store import VQVAE_PART
@@ -23,6 +23,7 @@ from jukectl.prior.conditioning import UpperCodes
 from jukectl.prior.config import AdapterConfig, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Vocabulary
+from jukectl.tables import structure
 from jukectl.training.distributed import CPU
 from jukectl.vqvae.codebook import CodebookLearner
 from jukectl.vqvae.config import VQVAEConfig
@@ -74,7 +75,7 @@ def find_prior(name: str, level: Level) -> PriorStart:
         raise BadModel(f"{name} is a training run, but not of a {level.label} prior")
     prior = Prior(PriorConfig.from_dict(about))
     _fill(prior, run.tensors, name)
-    names = plain_names(run.about["vocabulary"]).named(prior.config.artists, prior.config.genres)
+    names = names_of(run.about["vocabulary"]).named(prior.config.artists, prior.config.genres)
     return PriorStart(name, None, prior, names, _fingerprint(run.tensors), run.about.get("codec"))
 
 
@@ -122,7 +123,7 @@ class CodecStart:
         """
         own = self.config.to_dict()
         with suppress(TypeError, ValueError):  # agreed_model below raises the message for these
-            wanted = vqvae_config({**own, **given})
+            wanted = structure(VQVAEConfig, {**own, **given})
             if all(_alike(wanted, self.config, level) for level in levels):
                 return {**own, **given}
         return agreed_model(given, own, self.name)
@@ -155,7 +156,7 @@ def find_codec(name: str) -> CodecStart:
         run = Run.load(Path(name))
         if "vqvae" not in run.about:
             raise BadModel(f"{name} is a training run, but not of a codec")
-        return CodecStart(name, vqvae_config(run.about["vqvae"]), run.tensors)
+        return CodecStart(name, structure(VQVAEConfig, run.about["vqvae"]), run.tensors)
     folder = catalogue.find(name)
     return CodecStart(name, folder.card.vqvae, folder.vqvae(CPU).state_dict())
 
