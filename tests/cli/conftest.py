@@ -1,4 +1,4 @@
-"""The command line as a user meets it: what is typed, and what comes back."""
+"""The command line as a user sees it: arguments in, exit status, stdout and stderr out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command left: its exit status, stdout and stderr."""
+    """Exit status, stdout and stderr of a command."""
 
     status: int
     out: str
@@ -18,7 +18,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """Stdout as the one JSON object it should be."""
+        """Stdout, parsed as one JSON object."""
         import json
 
         assert self.out.count("\n") == 1
@@ -27,7 +27,7 @@ class Answer:
 
 @pytest.fixture
 def jukectl(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    """Runs a command line; its status is 0 unless another one is expected."""
+    """Run a command line and return its answer; fail unless the status is as expected."""
     from jukectl.cli.main import main
 
     def run(*arguments: object, status: int = 0) -> Answer:
@@ -42,7 +42,7 @@ def jukectl(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
 
 @pytest.fixture
 def fails(jukectl: Callable[..., Answer]) -> Callable[..., str]:
-    """Runs a command line that goes wrong; the one line that it says so in."""
+    """Run a command line that must fail, and return the one line of its error."""
 
     def run(*arguments: object, status: int = 2) -> str:
         answer = jukectl(*arguments, status=status)
@@ -64,7 +64,7 @@ def style(tiny_model: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def finished(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A very short song, finished. Not to be changed."""
+    """A very short song, finished. Tests must not change it."""
     from jukectl.cli.main import main
 
     path = tmp_path_factory.mktemp("songs") / "finished"

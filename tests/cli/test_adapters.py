@@ -1,4 +1,4 @@
-"""Adapters from the command line: put on, stacked, kept in the song's recipe, and merged into models."""
+"""Adapters on the command line: used, combined, kept in the recipe, and merged into models."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ QKV = "transformer.blocks.0.attention.qkv"
 
 @pytest.fixture
 def adapter(tiny_model, tmp_path):
-    """Writes an adapter of the tiny model that has learned the artist Zoë, of random numbers."""
+    """Write adapters of the tiny model with random weights and a new artist, Zoë."""
 
     def make(name="zoë.safetensors", level=Level.TOP, seed=0):
         generator = torch.Generator().manual_seed(seed)
@@ -38,7 +38,7 @@ def adapter(tiny_model, tmp_path):
 
 @pytest.fixture
 def ask(tiny_model):
-    """A song of the new artist: options of jukectl sample."""
+    """Options of `jukectl sample` for a song of the new artist."""
     return ["--model", tiny_model, "--artist", "zoë", "--seed", 3, "--seconds", 1]
 
 
@@ -46,7 +46,7 @@ def codes(path, level="top"):
     return np.load(path / f"{level}.npz")["codes"]
 
 
-def test_a_song_of_a_new_artist_and_its_recipe(jukectl, adapter, ask, tmp_path):
+def test_an_adapter_adds_an_artist_and_is_kept_in_the_recipe(jukectl, adapter, ask, tmp_path):
     file = adapter()
     answer = jukectl("sample", "--out", tmp_path / "a", "--adapter", file, *ask)
     warnings = [line for line in answer.err.splitlines() if "warning" in line]
@@ -58,7 +58,7 @@ def test_a_song_of_a_new_artist_and_its_recipe(jukectl, adapter, ask, tmp_path):
     assert not np.array_equal(codes(tmp_path / "a"), codes(tmp_path / "b"))
 
 
-def test_stacked_adapters_are_another_song_than_either(jukectl, adapter, ask, tmp_path):
+def test_two_adapters_make_another_song_than_either(jukectl, adapter, ask, tmp_path):
     one, two = adapter("one"), adapter("two", seed=1)
     for name, files in {"one": [one], "two": [two], "both": [one, two]}.items():
         worn = [part for file in files for part in ("--adapter", file)]
@@ -67,7 +67,7 @@ def test_stacked_adapters_are_another_song_than_either(jukectl, adapter, ask, tm
     assert len(set(made)) == 3
 
 
-def test_a_killed_song_is_resumed_with_its_adapters(jukectl, adapter, ask, tmp_path):
+def test_a_killed_song_resumes_with_its_adapters_to_the_same_codes(jukectl, adapter, ask, tmp_path):
     file = adapter()
     options = [*map(str, ask), "--adapter", str(file), "--seconds", "5", "--levels", "top", "--advance", "0.25"]
     jukectl("sample", "--out", tmp_path / "whole", *options)
@@ -90,7 +90,7 @@ def test_a_killed_song_is_resumed_with_its_adapters(jukectl, adapter, ask, tmp_p
     assert np.array_equal(codes(tmp_path / "cut"), codes(tmp_path / "whole"))
 
 
-def test_a_missing_moved_or_changed_adapter_is_told(jukectl, fails, adapter, ask, tmp_path):
+def test_a_missing_moved_or_changed_adapter_is_refused(jukectl, fails, adapter, ask, tmp_path):
     file = adapter()
     draft = ["sample", "--out", tmp_path / "a", *ask, "--levels", "top", "--adapter", file]
     jukectl(*draft)
@@ -105,7 +105,7 @@ def test_a_missing_moved_or_changed_adapter_is_told(jukectl, fails, adapter, ask
     jukectl("resume", tmp_path / "a", "--adapter", right)
 
 
-def test_the_same_command_goes_on_and_other_adapters_make_another_song(jukectl, fails, adapter, ask, tmp_path):
+def test_the_same_adapters_resume_a_song_and_others_are_refused(jukectl, fails, adapter, ask, tmp_path):
     file = adapter()
     jukectl("sample", "--out", tmp_path / "a", *ask, "--levels", "top", "--adapter", file)
     assert "nothing to do" in jukectl("sample", "--out", tmp_path / "a", *ask, "--levels", "top", "--adapter", file).err
@@ -114,7 +114,7 @@ def test_the_same_command_goes_on_and_other_adapters_make_another_song(jukectl, 
     assert "at 0.5 asked" in told
 
 
-def test_a_level_that_is_not_begun_may_put_on_its_own(jukectl, adapter, ask, tmp_path):
+def test_an_adapter_can_be_added_to_a_level_that_has_not_started(jukectl, adapter, ask, tmp_path):
     top, middle = adapter(), adapter("middle", Level.MIDDLE)
     jukectl("sample", "--out", tmp_path / "a", *ask, "--levels", "top", "--adapter", top)
     answer = jukectl("upsample", tmp_path / "a", "--adapter", middle)
@@ -123,15 +123,15 @@ def test_a_level_that_is_not_begun_may_put_on_its_own(jukectl, adapter, ask, tmp
     assert [one["level"] for one in recipe["adapters"]] == ["top", "middle"]
 
 
-def test_an_unknown_name_or_adapter_is_told(fails, adapter, ask, tmp_path, tiny_model):
+def test_an_unknown_artist_or_adapter_is_refused(fails, adapter, ask, tmp_path, tiny_model):
     assert "no artist is called 'zoë'" in fails("sample", "--out", tmp_path / "a", *ask)
     assert "cannot read the adapter" in fails("sample", "--out", tmp_path / "a", *ask, "--adapter", tmp_path / "none")
     assert "no adapter" in fails("sample", "--out", tmp_path / "a", *ask, "--adapter", tiny_model / "top.safetensors")
     assert not (tmp_path / "a").exists()
 
 
-def test_a_merged_model_makes_the_same_music_without_the_adapter(jukectl, adapter, ask, tmp_path, tiny_model):
-    """In half precision, so a few codes may differ; the tiny model's are few and its adapter strong."""
+def test_a_model_merged_with_an_adapter_makes_the_same_music(jukectl, adapter, ask, tmp_path, tiny_model):
+    """Merging rounds to half precision, so a few codes may differ."""
     file = adapter()
     merged = tmp_path / "merged"
     answer = jukectl("models", "merge", tiny_model, "--adapter", file, "--out", merged)
@@ -145,7 +145,7 @@ def test_a_merged_model_makes_the_same_music_without_the_adapter(jukectl, adapte
     assert {part: ModelFolder(merged).fingerprint(part) for part in shown.fingerprints} == shown.fingerprints
 
 
-def test_the_model_itself_is_never_overwritten(fails, adapter, tmp_path, tiny_model):
+def test_merging_refuses_to_overwrite_the_model_itself(fails, adapter, tmp_path, tiny_model):
     folder = shutil.copytree(tiny_model, tmp_path / "tiny")
     assert "a folder of its own" in fails("models", "merge", folder, "--adapter", adapter(), "--out", folder)
 
@@ -160,6 +160,6 @@ def test_the_model_itself_is_never_overwritten(fails, adapter, tmp_path, tiny_mo
         ("odd:name", "odd:name", None),
     ],
 )
-def test_a_strength_may_stand_behind_the_file(text, path, strength):
+def test_an_adapter_option_has_a_file_and_an_optional_strength(text, path, strength):
     found, given = parse_adapter(text)
     assert (str(found), given) == (path, strength)

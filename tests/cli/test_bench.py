@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 
-def test_every_level_is_measured(jukectl: Callable, tiny_model: Path) -> None:
+def test_bench_measures_every_level(jukectl: Callable, tiny_model: Path) -> None:
     answer = jukectl("--quiet", "--json", "bench", "--model", tiny_model, "--codes", "3", "--samples", "2")
     facts = answer.json
     assert (facts["model"], facts["device"][:3], facts["samples"]) == ("tiny", "cpu", 2)
@@ -28,14 +28,14 @@ def test_every_level_is_measured(jukectl: Callable, tiny_model: Path) -> None:
     assert rates == {"top": 1_875, "middle": 7_500, "bottom": 30_000}  # at 8 kHz
 
 
-def test_the_weights_of_a_step_are_fewer_bytes_in_bf16(jukectl: Callable, tiny_model: Path) -> None:
+def test_bench_counts_half_the_bytes_of_weights_in_bf16(jukectl: Callable, tiny_model: Path) -> None:
     command = ("--quiet", "--json", "bench", "--model", tiny_model, "--levels", "top", "--codes", "1", "--precision")
     full, half = (jukectl(*command, one).json["levels"]["top"]["bytes_a_step"] for one in ("fp32", "bf16"))
     assert full["weights"] == 2 * half["weights"]
     assert full["cache"] == pytest.approx(2 * half["cache"], abs=1)
 
 
-def test_a_table_a_level_is_markdown(jukectl: Callable, tiny_model: Path) -> None:
+def test_bench_prints_a_markdown_table_for_each_level(jukectl: Callable, tiny_model: Path) -> None:
     lines = jukectl("bench", "--model", tiny_model, "--levels", "middle,bottom", "--codes", "1").out.splitlines()
     assert [line.split("|")[1].strip() for line in lines if "tiny" in line] == [
         "tiny, middle: fp32 on cpu, samples: 1",
@@ -45,7 +45,7 @@ def test_a_table_a_level_is_markdown(jukectl: Callable, tiny_model: Path) -> Non
     assert lines[-1].startswith("a minute of music would take ")
 
 
-def test_what_cannot_be_measured_is_one_line(fails: Callable, tiny_model: Path) -> None:
+def test_bench_refuses_wrong_options_with_one_line(fails: Callable, tiny_model: Path) -> None:
     assert "--samples" in fails("bench", "--model", tiny_model, "--samples", "0")
     assert "--codes" in fails("bench", "--model", tiny_model, "--codes", "-1")
     assert "'roof'" in fails("bench", "--model", tiny_model, "--levels", "roof")

@@ -1,4 +1,4 @@
-"""Each command for real, on a tiny model: results on stdout, nothing else there, and JSON where it is asked for."""
+"""Each command on a tiny model: results alone on stdout, and JSON with --json."""
 
 import os
 import shutil
@@ -79,14 +79,14 @@ def test_resume_finishes_what_is_missing(jukectl, song):
     assert (song / "bottom.npz").read_bytes() == whole
 
 
-def test_decode_writes_the_format_and_the_sample_asked_for(jukectl, song):
+def test_decode_writes_the_requested_format_and_sample(jukectl, song):
     answer = jukectl("decode", song, "--format", "flac", "--sample", 1, "--loudness", -20)
     assert answer.out.splitlines() == [str(song / "audio/1.flac")]
     assert soundfile.info(song / "audio/1.flac").format == "FLAC"
 
 
 @pytest.mark.parametrize("command", ["sample", "resume", "upsample"])
-def test_a_finished_song_is_left_as_it_is_and_said_to_be_finished(jukectl, style, song, command):
+def test_a_finished_song_is_left_unchanged_with_a_remark(jukectl, style, song, command):
     before = {path: path.stat().st_mtime_ns for path in song.rglob("*.*")}
     arguments = ["--out", song, "--samples", 2, *style] if command == "sample" else [song]
     answer = jukectl(command, *arguments)
@@ -95,13 +95,13 @@ def test_a_finished_song_is_left_as_it_is_and_said_to_be_finished(jukectl, style
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_encode_run_again_says_so_too(jukectl, tiny_model, riff, tmp_path):
+def test_encoding_a_finished_song_again_prints_a_remark(jukectl, tiny_model, riff, tmp_path):
     first, again = (jukectl("encode", riff, "--out", tmp_path / "song", "--model", tiny_model) for _ in range(2))
     assert again.out == first.out
     assert again.err.splitlines() == [f"{tmp_path / 'song'} is finished already: nothing to do."]
 
 
-def test_another_recipe_names_what_differs_and_overwrite_begins_anew(jukectl, fails, style, song):
+def test_a_different_recipe_is_refused_with_the_difference_unless_overwrite_is_given(jukectl, fails, style, song):
     command = ["sample", "--out", song, "--samples", 2, *style, "--seed", 4]
     line = fails(*command)
     assert "seed: 3 here, 4 asked" in line
@@ -110,7 +110,7 @@ def test_another_recipe_names_what_differs_and_overwrite_begins_anew(jukectl, fa
     assert "seed = 4" in (song / "song.toml").read_text()
 
 
-def test_settings_may_differ_from_level_to_level(jukectl, style, tmp_path):
+def test_sampling_settings_can_differ_by_level(jukectl, style, tmp_path):
     jukectl(
         "sample", "--out", tmp_path / "song", *style, "--temperature", "top=0.9,bottom=1.1", "--top-k", 20,
         "--top-p", "middle=0.8", "--advance", "0.25",
@@ -139,7 +139,7 @@ def test_json_of_encode_names_the_codes(jukectl, tiny_model, riff, tmp_path):
     assert answer.json == {"song": str(tmp_path / "song"), "codes": [str(tmp_path / "song/top.npz")], "new": True}
 
 
-def test_info_tells_what_a_song_holds(jukectl, song):
+def test_info_describes_a_song(jukectl, song):
     facts = jukectl("--json", "info", song).json
     assert {name: facts[name] for name in ("model", "samples", "seed", "unfinished")} == {
         "model": "tiny",
@@ -155,7 +155,7 @@ def test_info_tells_what_a_song_holds(jukectl, song):
     assert lines[-1].strip() == "nothing is left to do"
 
 
-def test_info_of_an_unfinished_song_tells_what_is_left_and_how_to_do_it(jukectl, song):
+def test_info_of_an_unfinished_song_names_the_missing_level_and_the_command_to_resume(jukectl, song):
     (song / "bottom.npz").unlink()
     facts = jukectl("--json", "info", song).json
     assert facts["unfinished"] == ["bottom"]
@@ -165,7 +165,7 @@ def test_info_of_an_unfinished_song_tells_what_is_left_and_how_to_do_it(jukectl,
     assert lines[-1] == f"  left to do: bottom (jukectl resume {song})"
 
 
-def test_info_of_codes_without_a_recipe_tells_how_to_go_on(jukectl, song):
+def test_info_of_codes_without_a_recipe_suggests_upsample(jukectl, song):
     (song / "song.toml").unlink()
     (song / "bottom.npz").unlink()
     lines = jukectl("info", song).out.splitlines()
@@ -173,14 +173,14 @@ def test_info_of_codes_without_a_recipe_tells_how_to_go_on(jukectl, song):
     assert lines[-1] == f"  no recipe says what is left to do; fill in lower levels with: jukectl upsample {song}"
 
 
-def test_info_of_a_code_file_and_of_a_model(jukectl, song, tiny_model):
+def test_info_describes_code_files_and_models(jukectl, song, tiny_model):
     assert jukectl("--json", "info", song / "middle.npz").json["done"] == FRAMES["middle"]
     assert "level: middle" in jukectl("info", song / "middle.npz").out.splitlines()
     assert jukectl("--json", "info", tiny_model).json["name"] == "tiny"
     assert "name: tiny" in jukectl("info", tiny_model).out.splitlines()
 
 
-def test_models_show(jukectl, tiny_model):
+def test_models_show_prints_labels_and_sources(jukectl, tiny_model):
     facts = jukectl("--json", "models", "show", tiny_model).json
     needed = ["name", "sample_rate", "hops", "codebook_size", "contexts", "artists", "genres", "parameters", "licence"]
     assert set(needed) <= set(facts)
@@ -191,7 +191,7 @@ def test_models_show(jukectl, tiny_model):
     assert "  Ada · Sines · CC0-1.0" in text
 
 
-def test_models_list(jukectl, tiny_model, tmp_path, monkeypatch):
+def test_models_list_includes_the_models_of_the_user(jukectl, tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr("jukectl.checkpoints.catalogue.user_models", lambda: tmp_path)
     shutil.copytree(tiny_model, tmp_path / "mine")
     found = jukectl("--json", "models", "list").json["models"]
@@ -199,7 +199,7 @@ def test_models_list(jukectl, tiny_model, tmp_path, monkeypatch):
     assert any(line.startswith("mine  ") for line in jukectl("models", "list").out.splitlines())
 
 
-def test_doctor(jukectl, tiny_model):
+def test_doctor_estimates_a_minute_of_music(jukectl, tiny_model):
     facts = jukectl("--json", "doctor", "--model", tiny_model).json
     assert facts["models"][0]["name"] == "tiny"
     assert facts["models"][0]["seconds_a_minute"]["all"] > 0
@@ -207,7 +207,7 @@ def test_doctor(jukectl, tiny_model):
     assert lines[-1].startswith("tiny: fits; a minute of music takes about ")
 
 
-def test_data_scan_and_encode(jukectl, tiny_model, riff, tmp_path):
+def test_data_scan_and_data_encode_print_their_outputs(jukectl, tiny_model, riff, tmp_path):
     (tmp_path / "music").mkdir()
     shutil.copy(riff, tmp_path / "music")
     manifest = tmp_path / "music/manifest.jsonl"
@@ -217,7 +217,7 @@ def test_data_scan_and_encode(jukectl, tiny_model, riff, tmp_path):
     assert jukectl("--json", *command).json["songs"] == 1
 
 
-def test_data_scan_tells_what_it_left_out_and_why(jukectl, tmp_path):
+def test_data_scan_reports_skipped_files_duplicates_and_unknown_keys(jukectl, tmp_path):
     noise = np.random.default_rng(0).normal(scale=0.1, size=(8 * 8_000, 1))
     soundfile.write(tmp_path / "one.flac", noise, 8_000)
     soundfile.write(tmp_path / "again.wav", 0.5 * noise, 8_000)
@@ -237,7 +237,7 @@ def test_data_scan_tells_what_it_left_out_and_why(jukectl, tmp_path):
     assert (tmp_path / "manifest.jsonl").read_text().count("CC0-1.0") == 1
 
 
-def test_data_encode_takes_a_part(jukectl, fails, tiny_model, riff, tmp_path):
+def test_data_encode_encodes_one_part_of_the_songs(jukectl, fails, tiny_model, riff, tmp_path):
     for name in ("a.wav", "b.wav", "c.wav"):
         shutil.copy(riff, tmp_path / name)
     jukectl("data", "scan", tmp_path)
@@ -256,20 +256,20 @@ def run(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)
 
 
-def test_stdout_has_results_alone_so_that_scripts_can_use_it(style, tmp_path):
+def test_stdout_has_only_the_results(style, tmp_path):
     done = run("sample", "--out", "my song", *style, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "my song/audio/0.wav\n")
     assert "bottom codes: 112/112" in done.stderr
 
 
-def test_exit_statuses_of_the_program(tmp_path):
+def test_a_missing_song_exits_with_status_two_and_one_line(tmp_path):
     done = run("--quiet", "info", tmp_path / "missing")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("jukectl: there is no song folder")
 
 
-def test_a_reader_that_leaves_early_is_no_crash(song, tmp_path):
+def test_a_closed_pipe_does_not_crash_the_program(song, tmp_path):
     script = f"{sys.executable} -m jukectl --json info {song} | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1)

@@ -1,4 +1,4 @@
-"""Progress and remarks: on stderr, as lines where there is no terminal, as bars where there is one, or not at all."""
+"""Progress and remarks on stderr: bars on a terminal, lines elsewhere, or nothing."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from jukectl.progress import LevelProgress, Progress, Remark, WarningEvent
 
 
 class Context:
-    """As much of a typer.Context as the console looks at."""
+    """The part of typer.Context that the console reads."""
 
     def __init__(self, **options):
         self.obj = Console(**options)
@@ -21,7 +21,7 @@ class Context:
 
 @pytest.fixture
 def time(monkeypatch):
-    """A clock that stands still unless it is moved."""
+    """Stop the clock, and return a function that moves it."""
     now = [1000.0]
     monkeypatch.setattr("jukectl.cli.console.time.monotonic", lambda: now[0])
 
@@ -31,7 +31,7 @@ def time(monkeypatch):
     return move
 
 
-def test_without_a_terminal_progress_is_lines_now_and_then(time, capsys):
+def test_progress_without_a_terminal_is_a_line_every_ten_seconds(time, capsys):
     with progress(Context()) as listener:
         for done in range(0, 101):
             listener(Progress("top codes", done, 100))
@@ -43,7 +43,7 @@ def test_without_a_terminal_progress_is_lines_now_and_then(time, capsys):
     assert len(lines) == 7
 
 
-def test_each_stage_has_its_first_and_last_line(time, capsys):
+def test_each_stage_prints_its_first_and_last_line(time, capsys):
     with progress(Context()) as listener:
         for stage in ("top codes", "middle codes"):
             for done in range(3):
@@ -56,7 +56,7 @@ def test_each_stage_has_its_first_and_last_line(time, capsys):
     ]
 
 
-def test_time_left_is_that_of_this_run(time, capsys):
+def test_time_left_is_estimated_from_this_run_alone(time, capsys):
     """Resumed at 900 of 1000, ten codes a second leave nine seconds after ten codes, not a fraction of one."""
     with progress(Context()) as listener:
         listener(Progress("top codes", 900, 1000))
@@ -65,14 +65,14 @@ def test_time_left_is_that_of_this_run(time, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == "top codes: 910/1000, 1:30 left"
 
 
-def test_what_is_foreseen_is_shown_with_the_window(time, capsys):
+def test_the_estimate_is_shown_with_window_and_speed(time, capsys):
     event = LevelProgress("top", 2, 5, 40, 100, codes_per_second=1234.5, seconds_left=75.0)
     with progress(Context()) as listener:
         listener(event)
     assert capsys.readouterr().err == "top codes: 40/100, window 2 of 5, 1234 codes/s, 1:15 left in all\n"
 
 
-def test_json_progress_is_an_object_a_saved_window_and_nothing_else(capsys):
+def test_json_progress_prints_an_object_for_each_saved_window(capsys):
     with progress(Context(quiet=True), ProgressStyle.JSON) as listener:
         listener(Remark("plan", "top level"))
         listener(LevelProgress("top", 1, 2, 30, 100, 10.0, 7.0))
@@ -97,14 +97,14 @@ def test_json_progress_is_an_object_a_saved_window_and_nothing_else(capsys):
     ]
 
 
-def test_no_progress_is_silence_but_for_warnings(capsys):
+def test_progress_none_prints_only_warnings(capsys):
     with progress(Context(), ProgressStyle.NONE) as listener:
         listener(Progress("top codes", 0, 2))
         listener(WarningEvent("memory is short"))
     assert capsys.readouterr().err == "jukectl: warning: memory is short\n"
 
 
-def test_quiet_says_nothing(capsys):
+def test_quiet_prints_no_progress_and_no_remarks(capsys):
     with progress(Context(quiet=True)) as listener:
         listener(Progress("top codes", 0, 2))
         listener(Remark("plan", "top level"))
@@ -112,7 +112,7 @@ def test_quiet_says_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_on_a_terminal_progress_is_a_bar(monkeypatch):
+def test_progress_on_a_terminal_is_a_bar(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -136,18 +136,18 @@ def test_on_a_terminal_progress_is_a_bar(monkeypatch):
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0, "0:00"), (42.4, "0:42"), (59.6, "1:00"), (725, "12:05"), (11_220, "3:07:00")]
 )
-def test_durations_are_written_as_people_read_them(seconds, shown):
+def test_durations_are_printed_as_on_a_clock(seconds, shown):
     assert clock(seconds) == shown
 
 
-def test_a_run_with_quiet_leaves_stderr_empty(jukectl, style, tmp_path):
+def test_sampling_with_quiet_leaves_stderr_empty(jukectl, style, tmp_path):
     answer = jukectl("--quiet", "sample", "--out", tmp_path / "song", *style)
     assert answer.err == ""
     assert answer.out
     assert jukectl("--quiet", "sample", "--out", tmp_path / "song", *style).err == ""
 
 
-def test_a_run_without_it_shows_every_stage(jukectl, style, riff, tmp_path):
+def test_continuing_prints_every_stage_in_order(jukectl, style, riff, tmp_path):
     lines = jukectl("continue", riff, "--out", tmp_path / "song", *style).err.splitlines()
     stages = list(dict.fromkeys(line.split(":")[0] for line in lines))
     assert stages == [
@@ -168,13 +168,13 @@ def test_a_warning_is_shown_even_with_quiet(jukectl, style, tmp_path):
     assert answer.err.startswith("jukectl: warning: the model knows songs of less than 60 s")
 
 
-def test_results_are_paths_or_one_object(capsys):
+def test_results_are_printed_as_paths_or_as_one_object(capsys):
     console.emit(Context(), ["a b.wav", "c.wav"], {"audio": []})
     assert capsys.readouterr().out == "a b.wav\nc.wav\n"
     console.emit(Context(json=True), ["a b.wav"], {"audio": ["Björk.wav"]})
     assert capsys.readouterr().out == '{"audio": ["Björk.wav"]}\n'
 
 
-def test_a_command_run_without_global_options_has_the_plain_ones():
+def test_global_options_have_defaults():
     context = typer.Context(typer.main.get_command(typer.Typer(callback=lambda: None)))
     assert console.console(context) == Console()

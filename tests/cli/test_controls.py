@@ -1,4 +1,4 @@
-"""Every control on models of the published layout: it works, or one line says why not, and nothing is written."""
+"""Controls on models of the published layouts: each works, or is refused with one line before anything is written."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from jukectl.midi.notes import Notes, write_midi
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 KINDS = ("no-lyrics", "one-sequence", "encoder")
-"""As 5b, as 1b-lyrics and as 5b-lyrics are; they have no word lists, and nobody says what they were trained on."""
+"""Layouts of 5b, 1b-lyrics and 5b-lyrics, without word lists or a word on how they were trained."""
 
 SCHEDULE = """
 [[change]]
@@ -48,29 +48,26 @@ def given(tmp_path) -> Path:
 @pytest.mark.parametrize(
     "options",
     [
-        ["--artist", "#1:0.5"],
-        ["--artist", "#1:0.6+#2:0.4"],
-        ["--artist", "#1:0"],
-        ["--genre", "#1:0.7+#2:0.3"],
-        ["--genre", "#1", "--genre", "#2:2"],
-        ["--start-at", 0.1],
-        ["--ending", "--fade", 0.02],
-        ["--parallel", 2],
-        ["--preview", "top"],
+        ["--artist", "#1:0.6+#2:0.4", "--genre", "#1:0.7+#2:0.3", "--start-at", 0.1],
+        ["--artist", "#1:0.5", "--genre", "#1", "--genre", "#2:2", "--ending", "--fade", 0.02],
+        ["--artist", "#1:0", "--parallel", 2, "--preview", "top"],
         ["--schedule", "duet.toml"],
     ],
     ids=lambda options: " ".join(map(str, options)),
 )
-def test_these_work_on_all_of_them_without_a_word(jukectl, command, given, tmp_path, options):
+def test_controls_work_without_warnings_on_published_layouts(jukectl, command, given, tmp_path, options):
     answer = jukectl("--quiet", *command, *(given / one if str(one).endswith(".toml") else one for one in options))
     assert answer.err == ""
     assert answer.out.splitlines() == [str(tmp_path / "song/audio/0.wav")]
 
 
-@pytest.mark.parametrize("guidance", ["2", "top=2", "bottom=1.5"])
-def test_guidance_works_and_one_line_doubts_it(jukectl, command, guidance):
+GUIDED = [(kind, "2", "top and middle and bottom") for kind in KINDS]
+GUIDED += [("one-sequence", "top=2", "top"), ("encoder", "bottom=1.5", "bottom")]
+
+
+@pytest.mark.parametrize(("kind", "guidance", "priors"), GUIDED, indirect=["kind"])
+def test_guidance_on_a_published_layout_warns_in_one_line(jukectl, command, guidance, priors):
     (line,) = jukectl("--quiet", *command, "--guidance", guidance).err.splitlines()
-    priors = {"2": "top and middle and bottom", "top=2": "top", "bottom=1.5": "bottom"}[guidance]
     assert line.startswith(f"jukectl: warning: model does not say that its {priors} prior {DOUBT}")
 
 
@@ -88,23 +85,38 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize(("option", "value", "reason"), [(*key, why) for key, why in {**LABELS, **OTHERS}.items()])
-@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["make", "dry-run"])
-def test_these_are_refused_in_a_line_and_nothing_is_written(
+REFUSED = [(*options, reason) for options, reason in {**LABELS, **OTHERS}.items()]
+"""All pairs of a control and a layout, of a control and --dry-run, and of a layout and --dry-run."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "value", "reason", "dry"),
+    [
+        (kind, *refused, ["--dry-run"] * ((number + place) % 2))
+        for number, refused in enumerate(REFUSED)
+        for place, kind in enumerate(KINDS)
+    ],
+    indirect=["kind"],
+)
+def test_invalid_controls_are_refused_before_anything_is_written(
     fails, command, given, tmp_path, option, value, reason, dry
 ):
     assert reason in fails(*command, option, given / value if (given / value).is_file() else value, *dry)
     assert not (tmp_path / "song").exists()
 
 
-@pytest.mark.parametrize(("option", "value", "reason"), [(*key, why) for key, why in LABELS.items()])
-def test_a_tree_refuses_what_a_song_does(fails, command, riff, tmp_path, option, value, reason):
+@pytest.mark.parametrize(
+    ("kind", "option", "value", "reason"),
+    [(KINDS[number % 3], *options, reason) for number, (options, reason) in enumerate(LABELS.items())],
+    indirect=["kind"],
+)
+def test_a_tree_refuses_the_same_invalid_controls_as_a_song(fails, command, riff, tmp_path, option, value, reason):
     assert reason in fails("tree", riff, *command[1:5], "--every", 0.1, option, value)
     assert not (tmp_path / "song").exists()
 
 
 @pytest.mark.parametrize("options", [["words.txt"], ["words.lrc"], ["words.lrc", "--schedule", "jump.toml"]], ids=str)
-def test_lyrics_are_sung_or_refused_in_a_line(jukectl, fails, command, kind, given, tmp_path, options):
+def test_lyrics_are_used_or_refused_on_published_layouts(jukectl, fails, command, kind, given, tmp_path, options):
     options = ["--lyrics", *(given / one if (given / one).is_file() else one for one in options)]
     if kind == "no-lyrics":
         assert "model takes no lyrics, only artist and genre: leave --lyrics out" in fails(*command, *options)
@@ -113,7 +125,7 @@ def test_lyrics_are_sung_or_refused_in_a_line(jukectl, fails, command, kind, giv
         assert jukectl("--quiet", *command, *options).err == ""
 
 
-def test_a_tree_that_cannot_be_is_refused_before_its_root_is_made(fails, style, riff, song, tmp_path):
+def test_an_impossible_tree_is_refused_before_its_root_is_created(fails, style, riff, song, tmp_path):
     (tmp_path / "words.txt").write_text("la")
     for source in (riff, song):
         begun = ["tree", source, "--out", tmp_path / "tree", *style[:2], "--every", 0.1]

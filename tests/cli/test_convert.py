@@ -1,4 +1,4 @@
-"""`jukectl models convert`, and models of other formats wherever a model is named."""
+"""`jukectl models convert`, and models of other layouts wherever a model is named."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def port(tmp_path):
     return write_huggingface(random_model(TOP), tmp_path / "port", "pytorch_model.bin", 2)
 
 
-def test_the_folder_is_the_result_and_json_tells_more(jukectl, port, tmp_path):
+def test_converting_prints_the_folder_and_with_json_more(jukectl, port, tmp_path):
     answer = jukectl("models", "convert", port, tmp_path / "out", "--precision", "fp16")
     assert answer.out == f"{tmp_path / 'out'}\n"
     assert "writing top.safetensors" in answer.err
@@ -25,7 +25,7 @@ def test_the_folder_is_the_result_and_json_tells_more(jukectl, port, tmp_path):
     assert {one.dtype for one in load_file(tmp_path / "out" / "top.safetensors").values()} == {torch.float16}
 
 
-def test_there_and_back(jukectl, port, tmp_path):
+def test_a_model_converted_to_ours_and_back_has_the_same_tensors(jukectl, port, tmp_path):
     jukectl("models", "convert", port, tmp_path / "ours")
     jukectl("models", "convert", tmp_path / "ours", tmp_path / "back", "--to", "huggingface")
     found, expected = load_file(tmp_path / "back" / "model.safetensors"), port_state(random_model(TOP))
@@ -33,7 +33,7 @@ def test_there_and_back(jukectl, port, tmp_path):
     assert all(torch.equal(found[name], one) for name, one in expected.items())
 
 
-def test_original_files_with_their_config(jukectl, fails, tmp_path):
+def test_original_files_are_converted_with_a_config(jukectl, fails, tmp_path):
     model = random_model(MERGED)
     files = write_originals(model, tmp_path / "files", old=True)
     (tmp_path / "config.json").write_text(json.dumps(model.config_json))
@@ -50,12 +50,12 @@ def test_original_files_with_their_config(jukectl, fails, tmp_path):
         (["--config", "config.json"], "--config describes original files"),
     ],
 )
-def test_wrong_options_are_told(fails, port, tmp_path, arguments, message):
+def test_converting_refuses_wrong_options(fails, port, tmp_path, arguments, message):
     assert message in fails("models", "convert", port, tmp_path / "out", *arguments)
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_there_is_kept_unless_it_is_to_be_replaced(jukectl, fails, port, tmp_path):
+def test_converting_keeps_an_existing_model_unless_overwrite_is_given(jukectl, fails, port, tmp_path):
     jukectl("models", "convert", port, tmp_path / "out")
     assert "is not empty" in fails("models", "convert", port, tmp_path / "out")
     jukectl("models", "convert", port, tmp_path / "out", "--overwrite")
@@ -63,7 +63,7 @@ def test_what_is_there_is_kept_unless_it_is_to_be_replaced(jukectl, fails, port,
 
 
 class Trap:
-    """A pickle of this makes a folder when it is read without care."""
+    """An object whose pickle creates a folder when it is loaded without checks."""
 
     def __init__(self, place):
         self.place = place
@@ -72,9 +72,20 @@ class Trap:
         return os.mkdir, (self.place,)
 
 
-@pytest.mark.parametrize("command", [["models", "convert", "{}", "out"], ["models", "show", "{}"], ["info", "{}"]])
-@pytest.mark.parametrize("kind", ["port", "originals", "plain pickle"])
-def test_a_hostile_file_ends_in_one_line_and_runs_nothing(fails, kind, command, tmp_path, monkeypatch):
+CONVERT = ["models", "convert", "{}", "out"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        ("port", CONVERT),
+        ("originals", CONVERT),
+        ("plain pickle", CONVERT),
+        ("port", ["models", "show", "{}"]),
+        ("originals", ["info", "{}"]),
+    ],
+)
+def test_a_malicious_pickle_is_refused_without_running_it(fails, kind, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trap, model = Trap(str(tmp_path / "sprung")), random_model(TOP)
     if kind == "port":
@@ -93,7 +104,7 @@ def test_a_hostile_file_ends_in_one_line_and_runs_nothing(fails, kind, command, 
 
 
 @pytest.mark.parametrize("kind", ["port", "originals"])
-def test_a_model_of_another_format_is_used_as_it_is(jukectl, kind, port, riff, tmp_path):
+def test_a_model_of_another_layout_makes_the_same_codes_as_converted(jukectl, kind, port, riff, tmp_path):
     model = random_model(TOP)
     if kind == "originals":
         port = write_originals(model, tmp_path / "files", old=True)

@@ -1,4 +1,4 @@
-"""--dry-run and --progress: what a user or a script is told before a song is made, and while it is."""
+"""`--dry-run` and `--progress`: output before and while a song is made."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ def listing(path):
     return {file: (file.is_dir() or file.read_bytes(), file.stat().st_mtime_ns) for file in Path(path).rglob("*")}
 
 
-def test_a_dry_run_tells_of_every_level_and_writes_nothing(jukectl, style, riff, tmp_path):
+def test_a_dry_run_estimates_every_level_and_writes_nothing(jukectl, style, riff, tmp_path):
     lines = jukectl("sample", "--out", tmp_path / "song", *style, "--dry-run").out.splitlines()
     assert [line.split(":")[0] for line in lines[:4]] == ["top", "middle", "bottom", "codes to audio"]
     assert lines[0].startswith("top: 7 codes in 1 window, 0 prefix codes; 1 of 1 rows per batch in fp32: about ")
@@ -20,7 +20,7 @@ def test_a_dry_run_tells_of_every_level_and_writes_nothing(jukectl, style, riff,
     assert listing(tmp_path) == {}
 
 
-def test_a_dry_run_as_json_is_one_object(jukectl, style, song):
+def test_a_dry_run_with_json_prints_one_object(jukectl, style, song):
     before = listing(song)
     facts = jukectl("--json", "upsample", song, "--overwrite", "--dry-run").json
     assert facts.keys() == {
@@ -58,7 +58,7 @@ def test_a_dry_run_as_json_is_one_object(jukectl, style, song):
     assert listing(song) == before
 
 
-def test_json_progress_is_a_line_a_window_and_stdout_has_paths_alone(jukectl, style, tmp_path):
+def test_json_progress_goes_to_stderr_and_paths_to_stdout(jukectl, style, tmp_path):
     answer = jukectl("sample", "--out", tmp_path / "song", *style, "--progress", "json")
     assert answer.out == f"{tmp_path / 'song' / 'audio' / '0.wav'}\n"
     lines = [json.loads(line) for line in answer.err.splitlines()]
@@ -72,7 +72,7 @@ def test_json_progress_is_a_line_a_window_and_stdout_has_paths_alone(jukectl, st
     assert 0 <= left[-1] < max(left)
 
 
-def test_with_json_progress_warnings_and_errors_are_json_lines_too(jukectl, style, tmp_path):
+def test_with_json_progress_warnings_and_errors_are_json_too(jukectl, style, tmp_path):
     out = tmp_path / "song"
     told = [*style, "--song-seconds", 100, "--levels", "top", "--progress=json"]
     first = json.loads(jukectl("sample", "--out", out, *told).err.splitlines()[0])
@@ -85,11 +85,11 @@ def test_with_json_progress_warnings_and_errors_are_json_lines_too(jukectl, styl
     assert "--nonsense" in json.loads(line)["error"]
 
 
-def test_no_progress_leaves_stderr_empty(jukectl, style, tmp_path):
+def test_progress_none_leaves_stderr_empty(jukectl, style, tmp_path):
     answer = jukectl("sample", "--out", tmp_path / "song", *style, "--progress", "none")
     assert answer.err == ""
     assert jukectl("resume", tmp_path / "song", "--progress", "json").err == ""
 
 
-def test_another_kind_of_progress_is_refused_by_name(fails, style, tmp_path):
+def test_an_unknown_kind_of_progress_is_refused(fails, style, tmp_path):
     assert "--progress" in fails("sample", "--out", tmp_path / "song", *style, "--progress", "bells")

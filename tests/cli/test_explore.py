@@ -1,4 +1,4 @@
-"""`jukectl explore`: songs to a site that needs nothing else."""
+"""`jukectl explore`."""
 
 import signal
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from urllib.request import urlopen
 
 
-def test_a_site_has_a_page_and_its_data(jukectl, finished, tmp_path):
+def test_explore_writes_a_site_that_loads_nothing_from_the_network(jukectl, finished, tmp_path):
     site = tmp_path / "site"
     answer = jukectl("explore", finished, "--out", site, "--no-decode")
     assert answer.out == f"{site / 'index.html'}\n"
@@ -19,7 +19,7 @@ def test_a_site_has_a_page_and_its_data(jukectl, finished, tmp_path):
     assert (again["songs"], again["made"], again["troubled"]) == (1, 0, 0)
 
 
-def test_what_is_wrong_is_said_in_a_line(fails, finished, tmp_path):
+def test_explore_refuses_folders_without_songs_and_wrong_options(fails, finished, tmp_path):
     assert "there is no folder" in fails("explore", tmp_path / "none", "--out", tmp_path / "site")
     assert "there are no songs in" in fails("explore", tmp_path, "--out", tmp_path / "site")
     assert "--format is one of" in fails("explore", finished, "--out", tmp_path / "site", "--format", "wma")
@@ -37,7 +37,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_look_at_it_ends_with_ctrl_c(finished, tmp_path):
+def test_serving_a_site_ends_with_ctrl_c(finished, tmp_path):
     command = [sys.executable, "-c", COMMAND, "explore", str(finished), "--out", str(tmp_path / "site")]
     with subprocess.Popen([*command, "--no-decode", "--serve"], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

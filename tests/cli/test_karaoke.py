@@ -1,4 +1,4 @@
-"""`--plots` and `jukectl plot` of a song with lyrics: when its words are sung."""
+"""`--plots` and `jukectl plot` of a song with lyrics: the times of its words."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ FILES = ("lyrics-alignment-0.png", "lyrics-0.lrc", "lyrics-0.vtt")
 
 @pytest.fixture
 def sing(style, singing_model, tmp_path):
-    """The command of a draft of the model that sings, with lyrics."""
+    """Arguments that make a draft with lyrics, with the model that sings."""
     (tmp_path / "words.txt").write_text(WORDS)
     options = [str(singing_model) if option == style[1] else option for option in style]
     return ["sample", "--out", tmp_path / "song", *options, "--levels", "top", "--lyrics", tmp_path / "words.txt"]
@@ -35,7 +35,7 @@ def sing(style, singing_model, tmp_path):
 
 @pytest.fixture(params=["encoder", "apart"])
 def grown(request, tiny_model, tmp_path):
-    """The tiny model, whose top prior was taught to hear lyrics and has learned something since."""
+    """The tiny model with lyrics conditioning added to its top prior, and random weights there."""
     path = tmp_path / "grown"
     shutil.copytree(tiny_model, path)
     card = ModelFolder(path).card
@@ -55,7 +55,7 @@ def grown(request, tiny_model, tmp_path):
 
 @pytest.fixture
 def followed(monkeypatch):
-    """A prior that looks at one character after the other, from the first to the last, at a steady pace."""
+    """Attention that moves from the first character to the last at a constant speed."""
 
     def steady(job, codes, sample, *, layer, head):
         characters, rows = len(job.conditioning.lyrics.ids), 100
@@ -67,7 +67,7 @@ def followed(monkeypatch):
     monkeypatch.setattr(karaoke, "song_attention", steady)
 
 
-def test_words_are_told_when_they_are_sung(jukectl, sing, followed, tmp_path):
+def test_plots_writes_karaoke_files_with_the_time_of_each_word(jukectl, sing, followed, tmp_path):
     answer = jukectl("--json", *sing, "--plots").json
     assert answer["plots"] == [str(tmp_path / "song/plots" / name) for name in FILES]
     read = lrc.parse((tmp_path / "song/plots/lyrics-0.lrc").read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ def test_words_are_told_when_they_are_sung(jukectl, sing, followed, tmp_path):
     assert cues.startswith("WEBVTT\n") and "&amp;" in cues
 
 
-def test_all_samples_are_listened_to_by_the_model_itself_and_once(jukectl, sing, tmp_path):
+def test_every_sample_is_aligned_once(jukectl, sing, tmp_path):
     jukectl(*sing, "--plots", "--samples", 2)
     plots = tmp_path / "song/plots"
     files = sorted(path.name for path in plots.iterdir())
@@ -96,7 +96,7 @@ def test_all_samples_are_listened_to_by_the_model_itself_and_once(jukectl, sing,
     assert (plots / "lyrics-1.lrc").exists()
 
 
-def test_a_model_that_was_taught_to_sing_does(jukectl, style, grown, tmp_path):
+def test_a_model_with_added_lyrics_conditioning_follows_lyrics(jukectl, style, grown, tmp_path):
     options = [str(grown) if option == style[1] else option for option in style]
     command = ["sample", *options, "--levels", "top"]
     for words, out in (("La la", "one"), ("Over and out, all over", "other")):
@@ -108,7 +108,7 @@ def test_a_model_that_was_taught_to_sing_does(jukectl, style, grown, tmp_path):
 
 
 @pytest.mark.parametrize("top", [ENCODED, MERGED])
-def test_a_model_of_a_published_shape_tells_by_its_own_head(jukectl, top, tmp_path, monkeypatch):
+def test_a_published_layout_is_aligned_by_its_own_attention_head(jukectl, top, tmp_path, monkeypatch):
     folder = write_huggingface(random_model(top), tmp_path / "published")
     (tmp_path / "words.txt").write_text("ABC AB")  # its few characters
     looked = []
@@ -122,7 +122,7 @@ def test_a_model_of_a_published_shape_tells_by_its_own_head(jukectl, top, tmp_pa
     assert sorted(path.name for path in (tmp_path / "song/plots").iterdir()) == sorted(FILES)
 
 
-def test_newer_codes_are_listened_to_anew(jukectl, sing, tmp_path):
+def test_newer_codes_are_aligned_again(jukectl, sing, tmp_path):
     jukectl(*sing, "--plots")
     old = tmp_path / "song/plots/lyrics-0.lrc"
     os.utime(old, (1, 1))
@@ -130,7 +130,7 @@ def test_newer_codes_are_listened_to_anew(jukectl, sing, tmp_path):
     assert old.stat().st_mtime > 1
 
 
-def test_plot_draws_it_beside_the_spectrogram(jukectl, sing, tmp_path):
+def test_plot_draws_the_alignment_of_lyrics_and_the_spectrogram(jukectl, sing, tmp_path):
     jukectl(*sing)
     printed = jukectl("plot", tmp_path / "song", "--dark").out.split()
     assert printed == [str(tmp_path / "song/plots" / name) for name in ("spectrogram.png", *FILES)]
@@ -138,14 +138,14 @@ def test_plot_draws_it_beside_the_spectrogram(jukectl, sing, tmp_path):
         assert np.asarray(picture.convert("L"))[2, 2] < 60
 
 
-def test_where_nothing_is_sung_there_is_nothing_to_follow(jukectl, style, tmp_path):
+def test_plots_without_lyrics_prints_a_remark_and_writes_nothing(jukectl, style, tmp_path):
     answer = jukectl("sample", "--out", tmp_path / "song", *style, "--levels", "top", "--plots")
     assert "nothing is sung" in answer.err
     assert not (tmp_path / "song/plots").exists()
     assert jukectl("plot", tmp_path / "song").out.split() == [str(tmp_path / "song/plots/spectrogram.png")]
 
 
-def test_overwrite_takes_the_files_of_the_old_song_away(jukectl, sing, style, tmp_path):
+def test_overwrite_removes_the_plots_of_the_old_song(jukectl, sing, style, tmp_path):
     jukectl(*sing, "--plots")
     jukectl("sample", "--out", tmp_path / "song", *style, "--levels", "top", "--overwrite")
     assert list((tmp_path / "song/plots").iterdir()) == []

@@ -1,4 +1,4 @@
-"""--lyrics FILE: a text, LRC, and everything else that a file may be; `jukectl lyrics`."""
+"""`--lyrics` with texts, LRC and files that are neither, and `jukectl lyrics`."""
 
 import sys
 import tomllib
@@ -13,7 +13,7 @@ SUNG = Path(__file__).parent.parent / "data/sung_twinkle.ogg"
 
 @pytest.fixture
 def sing(style, singing_model, tmp_path):
-    """The command of a draft of the model that sings, without the lyrics."""
+    """Arguments that make a draft with the model that sings, without lyrics."""
     options = [str(singing_model) if option == style[1] else option for option in style]
     return ["sample", "--out", tmp_path / "song", *options, "--levels", "top"]
 
@@ -33,21 +33,21 @@ def kept(tmp_path):
         "ü\n",
     ],
 )
-def test_a_text_file_is_sung_and_kept_in_the_recipe(jukectl, sing, tmp_path, text):
+def test_a_lyrics_text_is_kept_in_the_recipe_unchanged(jukectl, sing, tmp_path, text):
     (tmp_path / "words.txt").write_bytes(text.encode())
     jukectl(*sing, "--lyrics", tmp_path / "words.txt")
     assert kept(tmp_path) == text.removeprefix("\ufeff")
     assert "finished already" in jukectl(*sing, "--lyrics", tmp_path / "words.txt").err
 
 
-def test_lines_may_end_as_on_other_systems(jukectl, sing, tmp_path):
+def test_lyrics_can_have_line_ends_of_any_system(jukectl, sing, tmp_path):
     (tmp_path / "words.txt").write_bytes(b"One\r\nTwo\rThree")
     jukectl(*sing, "--lyrics", tmp_path / "words.txt")
     assert kept(tmp_path) == "One\nTwo\nThree"
 
 
 @pytest.mark.parametrize("command", ["sample", "continue", "upsample"])
-def test_a_model_that_does_not_sing_says_so(fails, riff, style, song, tmp_path, command):
+def test_a_model_without_lyrics_refuses_them(fails, riff, style, song, tmp_path, command):
     (tmp_path / "words.txt").write_text("la")
     given = {
         "sample": ["--out", tmp_path / "new", *style],
@@ -63,13 +63,13 @@ def test_a_model_that_does_not_sing_says_so(fails, riff, style, song, tmp_path, 
     ("content", "reason"),
     [(b"", "the lyrics are empty"), (b" \n", "the lyrics are empty"), (b"caf\xe9", "is not UTF-8 (byte 3)")],
 )
-def test_a_file_without_a_text_is_an_error(fails, sing, tmp_path, content, reason):
+def test_an_empty_lyrics_file_or_one_that_is_not_utf8_is_refused(fails, sing, tmp_path, content, reason):
     (tmp_path / "words.txt").write_bytes(content)
     assert reason in fails(*sing, "--lyrics", tmp_path / "words.txt")
     assert not (tmp_path / "song").exists()
 
 
-def test_what_is_no_file_or_no_lyrics_is_an_error(fails, sing, tmp_path):
+def test_a_path_that_is_not_a_lyrics_file_is_refused(fails, sing, tmp_path):
     assert "words.txt is not there" in fails(*sing, "--lyrics", tmp_path / "words.txt")
     assert "lyrics are a text file, and - is not there" in fails(*sing, "--lyrics", "-")
     assert f"{tmp_path} is none" in fails(*sing, "--lyrics", tmp_path)
@@ -78,7 +78,7 @@ def test_what_is_no_file_or_no_lyrics_is_an_error(fails, sing, tmp_path):
     assert "giant.txt is no lyrics: it has 1048577 bytes" in fails(*sing, "--lyrics", tmp_path / "giant.txt")
 
 
-def test_characters_that_the_model_has_not_are_warned_of_once(jukectl, sing, tmp_path):
+def test_characters_that_the_model_lacks_give_one_warning(jukectl, sing, tmp_path):
     (tmp_path / "words.txt").write_text("1 + 1 + 1\n")
     lines = jukectl(*sing, "--lyrics", tmp_path / "words.txt").err.splitlines()
     assert sum("singer has no characters for these of the lyrics" in line for line in lines) == 1
@@ -92,13 +92,13 @@ def test_an_lrc_file_is_kept_with_its_times(jukectl, sing, tmp_path):
     assert "finished already" in jukectl(*sing, "--lyrics", tmp_path / "words.LRC").err
 
 
-def test_lrc_that_cannot_be_read_names_file_and_line(fails, sing, tmp_path):
+def test_a_wrong_lrc_file_is_refused_with_file_and_line(fails, sing, tmp_path):
     (tmp_path / "words.lrc").write_text("[00:00.00]One\nTwo\n")
     assert "words.lrc: line 2 has no time" in fails(*sing, "--lyrics", tmp_path / "words.lrc")
     assert not (tmp_path / "song").exists()
 
 
-def test_what_a_model_is_told_is_shown(jukectl, singing_model, tmp_path):
+def test_lyrics_show_marks_replaced_and_dropped_characters(jukectl, singing_model, tmp_path):
     (tmp_path / "words.lrc").write_text("[00:01.00]Café\n[00:02.00]♪\n", encoding="utf-8")
     show = ["lyrics", "show", tmp_path / "words.lrc", "--model", singing_model]
     assert jukectl(*show).out.splitlines() == [
@@ -114,7 +114,7 @@ def test_what_a_model_is_told_is_shown(jukectl, singing_model, tmp_path):
     assert (found["told"], found["otherwise"], found["left_out"]) == ("Cafe\n", {"é": "e"}, ["♪"])
 
 
-def test_words_are_aligned_with_a_recording(jukectl, tmp_path):
+def test_lyrics_align_writes_the_time_of_each_word(jukectl, tmp_path):
     (tmp_path / "words.txt").write_text("Twinkle, brightly little star,\nHow I wonder what you are!\n")
     out = tmp_path / "sung.lrc"
     answer = jukectl("--json", "lyrics", "align", SUNG, tmp_path / "words.txt", "--out", out, "--no-separate")
@@ -124,7 +124,7 @@ def test_words_are_aligned_with_a_recording(jukectl, tmp_path):
     assert abs(lyrics.words[4].start - 5.333) < 0.2  # How
 
 
-def test_without_the_extra_the_way_on_is_told(fails, tmp_path, monkeypatch):
+def test_lyrics_align_names_the_extra_to_install(fails, tmp_path, monkeypatch):
     (tmp_path / "words.txt").write_text("Twinkle")
     monkeypatch.setitem(sys.modules, "demucs.apply", None)
     align = ["lyrics", "align", SUNG, tmp_path / "words.txt", "--out", tmp_path / "sung.lrc"]

@@ -1,4 +1,4 @@
-"""Errors, help and global options: one line on stderr, the right exit status, and never a traceback unasked."""
+"""Errors, help and global options: one line on stderr, the right exit status, and a traceback only with --verbose."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ RATE = 8_000  # Hz
         (["sample", "--out", "x", "extra"], "extra"),
     ],
 )
-def test_a_wrong_command_line_is_said_to_be_and_where_to_look(fails, arguments, named):
+def test_a_usage_error_names_the_mistake_and_the_help_to_read(fails, arguments, named):
     line = fails(*arguments)
     assert named in line
     command = "jukectl" if arguments == ["sing"] else f"jukectl {arguments[0]}"
@@ -70,13 +70,13 @@ def test_a_wrong_command_line_is_said_to_be_and_where_to_look(fails, arguments, 
         (["--model", "no-such-model"], "no-such-model"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_named_and_makes_no_folder(fails, style, tmp_path, options, named):
+def test_an_invalid_option_value_is_named_and_no_folder_is_created(fails, style, tmp_path, options, named):
     assert named in fails("sample", "--out", tmp_path / "song", *style, *options)
     assert not (tmp_path / "song").exists()
 
 
 @pytest.mark.parametrize(("option", "name", "near"), [("--artist", "Ad", "Ada"), ("--genre", "Jaz", "Jazz")])
-def test_an_unknown_name_lists_the_nearest(fails, style, tmp_path, option, name, near):
+def test_an_unknown_artist_or_genre_gets_a_suggestion(fails, style, tmp_path, option, name, near):
     line = fails("sample", "--out", tmp_path / "song", *style, option, name)
     assert f"'{name}'" in line
     assert near in line
@@ -86,13 +86,13 @@ def test_an_unknown_name_lists_the_nearest(fails, style, tmp_path, option, name,
 @pytest.mark.parametrize(
     "options", [["--start", "-1"], ["--start", "99"], ["--prompt-seconds", "0"], ["--start", "nan"]], ids=" ".join
 )
-def test_a_part_of_a_recording_that_is_not_there_is_an_error(fails, style, riff, tmp_path, options):
+def test_continue_refuses_a_part_outside_the_recording(fails, style, riff, tmp_path, options):
     fails("continue", riff, "--out", tmp_path / "song", *style, *options)
     assert not (tmp_path / "song").exists()
 
 
 @pytest.mark.parametrize(("option", "value"), [("--level", "roof"), ("--format", "aiff"), ("--sample", 2)])
-def test_decode_refuses_what_it_cannot_do(fails, song, option, value):
+def test_decode_refuses_unknown_levels_formats_and_samples(fails, song, option, value):
     assert str(value) in fails("decode", song, option, value)
 
 
@@ -101,7 +101,7 @@ def test_decode_refuses_what_it_cannot_do(fails, song, option, value):
 
 @pytest.fixture
 def bad(tmp_path):
-    """Recordings that are none."""
+    """A folder of files that cannot be used as recordings."""
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.wav").write_text("This is no music.\n" * 50)
     (tmp_path / "folder.wav").mkdir()
@@ -112,19 +112,27 @@ def bad(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["missing.wav", "empty.wav", "text.wav", "folder.wav", "nan.wav", "click.wav"])
-@pytest.mark.parametrize("command", ["continue", "encode"])
-def test_a_recording_that_cannot_be_used_is_named(fails, style, bad, tiny_model, command, name):
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *(
+            ("continue", name)
+            for name in ("missing.wav", "empty.wav", "text.wav", "folder.wav", "nan.wav", "click.wav")
+        ),
+        *(("encode", name) for name in ("missing.wav", "nan.wav")),
+    ],
+)
+def test_an_unusable_recording_is_named_in_the_error(fails, style, bad, tiny_model, command, name):
     options = style if command == "continue" else ["--model", tiny_model]
     assert name in fails(command, bad / name, "--out", bad / "song", *options)
     assert not (bad / "song").exists()
 
 
 @pytest.mark.parametrize(
-    ("rate", "channels", "seconds"), [(8_000, 1, 0.1), (8_000, 1, 0.5), (96_000, 6, 0.3), (44_100, 2, 0.3)]
+    ("rate", "channels", "seconds", "loud"),
+    [(8_000, 1, 0.1, 0.1), (8_000, 1, 0.5, 0.1), (96_000, 6, 0.3, 0.1), (44_100, 2, 0.3, 0.1), (44_100, 2, 0.3, 0.0)],
 )
-@pytest.mark.parametrize("loud", [0.1, 0.0], ids=["sound", "silence"])
-def test_odd_but_valid_recordings_just_work(jukectl, style, tmp_path, rate, channels, seconds, loud):
+def test_short_silent_and_surround_recordings_are_continued(jukectl, style, tmp_path, rate, channels, seconds, loud):
     samples = np.random.default_rng(0).normal(scale=loud, size=(round(rate * seconds), channels))
     soundfile.write(tmp_path / "odd.wav", samples, rate)
     jukectl("continue", tmp_path / "odd.wav", "--out", tmp_path / "song", *style)
@@ -133,7 +141,7 @@ def test_odd_but_valid_recordings_just_work(jukectl, style, tmp_path, rate, chan
 
 
 @pytest.mark.parametrize("command", ["resume", "upsample", "decode", "info"])
-def test_what_is_no_song_is_said_to_be_none(fails, tmp_path, command):
+def test_a_path_that_is_not_a_song_is_named_in_the_error(fails, tmp_path, command):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("hello")
     (tmp_path / "broken").mkdir()
@@ -143,9 +151,8 @@ def test_what_is_no_song_is_said_to_be_none(fails, tmp_path, command):
     assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["resume", "upsample", "decode", "info"])
-@pytest.mark.parametrize("size", [0, 1, 100, -1])
-def test_a_truncated_archive_is_named_and_left_alone(fails, song, command, size):
+@pytest.mark.parametrize(("command", "size"), [("resume", 0), ("upsample", 1), ("decode", 100), ("info", -1)])
+def test_a_truncated_archive_is_named_in_the_error_and_left_unchanged(fails, song, command, size):
     path = song / "bottom.npz"
     damaged = path.read_bytes()[:size]
     path.write_bytes(damaged)
@@ -155,13 +162,13 @@ def test_a_truncated_archive_is_named_and_left_alone(fails, song, command, size)
     assert path.read_bytes() == damaged
 
 
-def test_a_file_in_the_place_of_the_folder_is_not_overwritten(fails, style, tmp_path):
+def test_a_file_at_the_path_of_the_song_folder_is_not_overwritten(fails, style, tmp_path):
     (tmp_path / "song").write_text("mine")
     assert "--out" in fails("sample", "--out", tmp_path / "song", *style, "--overwrite")
     assert (tmp_path / "song").read_text() == "mine"
 
 
-def test_a_model_that_is_damaged_is_named(fails, style, tiny_model, tmp_path):
+def test_a_damaged_weights_file_is_named_in_the_error(fails, style, tiny_model, tmp_path):
     import shutil
 
     model = shutil.copytree(tiny_model, tmp_path / "model")
@@ -169,14 +176,14 @@ def test_a_model_that_is_damaged_is_named(fails, style, tiny_model, tmp_path):
     assert "middle.safetensors" in fails("sample", "--out", tmp_path / "song", *style, "--model", model)
 
 
-def test_a_song_that_another_process_works_on_is_exit_status_one(fails, song):
+def test_resuming_a_song_locked_by_another_process_exits_with_status_one(fails, song):
     from jukectl.codes.song import Song
 
     with Song(song).lock():
         assert "another jukectl is working on" in fails("resume", song, status=1)
 
 
-# What is no fault of the user's
+# Errors of the machine
 
 
 def raising(error):
@@ -196,12 +203,12 @@ def raising(error):
         (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB."), "out of memory"),
     ],
 )
-def test_a_machine_that_cannot_is_exit_status_one(fails, song, monkeypatch, error, said):
+def test_system_errors_exit_with_status_one(fails, song, monkeypatch, error, said):
     monkeypatch.setattr("jukectl.api.describe_path", raising(error))
     assert said in fails("info", song, status=1)
 
 
-def test_a_mistake_of_ours_keeps_its_traceback(jukectl, song, monkeypatch):
+def test_an_unexpected_error_keeps_its_traceback(jukectl, song, monkeypatch):
     monkeypatch.setattr("jukectl.api.describe_path", raising(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
         jukectl("info", song)
@@ -214,7 +221,7 @@ def test_verbose_shows_the_traceback_of_any_error(jukectl, tmp_path):
         assert answer.err.splitlines()[-1].startswith("jukectl: there is no song folder")
 
 
-def test_after_ctrl_c_the_command_to_go_on_is_printed(jukectl, song, monkeypatch):
+def test_ctrl_c_prints_the_command_that_resumes(jukectl, song, monkeypatch):
     monkeypatch.setattr("jukectl.api.upsample", raising(KeyboardInterrupt()))
     answer = jukectl("upsample", song, "--artist", "Björk B.", "--overwrite", status=130)
     assert answer.out == ""
@@ -224,7 +231,7 @@ def test_after_ctrl_c_the_command_to_go_on_is_printed(jukectl, song, monkeypatch
 # Help
 
 
-def test_help_groups_the_commands_with_the_six_of_the_pipeline_first(jukectl):
+def test_help_lists_the_six_pipeline_commands_first(jukectl):
     text = jukectl("--help").out
     places = [text.index(f"│ {name} ") for name in ("encode", "sample", "continue", "upsample", "decode", "resume")]
     assert places == sorted(places)
@@ -234,21 +241,21 @@ def test_help_groups_the_commands_with_the_six_of_the_pipeline_first(jukectl):
 
 
 @pytest.mark.parametrize("arguments", [[], ["models"], ["train"], ["data"]])
-def test_a_command_of_commands_alone_shows_its_help(jukectl, arguments):
+def test_a_command_group_without_a_command_shows_its_help(jukectl, arguments):
     answer = jukectl(*arguments, status=2)
     assert "Usage: jukectl" in answer.out
     assert answer.err == ""
 
 
-def test_version(jukectl):
+def test_the_version_is_printed(jukectl):
     from jukectl import __version__
 
     assert jukectl("--version").out == f"jukectl {__version__}\n"
 
 
 @pytest.mark.alone
-def test_help_is_there_at_once():
-    """0.3 seconds on an idle machine; what counts here is processor time, which a busy one does not stretch as much."""
+def test_help_takes_less_than_a_third_of_a_second():
+    """CPU time counts as well, since on a busy machine it grows less than the time on the clock."""
     import resource
 
     def seconds():
@@ -262,7 +269,7 @@ def test_help_is_there_at_once():
     assert min(seconds() for _ in range(3)) < 0.3
 
 
-def test_help_needs_no_numpy_either():
+def test_help_imports_neither_torch_nor_numpy():
     code = "import sys\nfrom jukectl.cli.main import main\nmain(['--help'])\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "torch", "jukectl.api"} & set(done.stdout.splitlines()[-1].split())

@@ -1,4 +1,4 @@
-"""--max-memory: how sizes are read, and commands on small devices."""
+"""`--max-memory`: parsing of sizes, and commands with little memory."""
 
 import os
 import subprocess
@@ -27,29 +27,29 @@ from jukectl.errors import BadInput
         (None, None),
     ],
 )
-def test_sizes_are_read_as_people_write_them(text, size):
+def test_memory_sizes_are_parsed_with_and_without_units(text, size):
     assert parse_memory(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "GB", "-1GB", "0", "0GB", "8XB", "8b", "8iB", "8GBs", "1e9", "nan", "8,5GB"])
-def test_what_is_no_size_is_refused(text):
+def test_max_memory_refuses_texts_that_are_not_sizes(text):
     with pytest.raises(BadInput, match="--max-memory is a size"):
         parse_memory(text)
 
 
 @pytest.fixture(autouse=True)
 def allocator(monkeypatch):
-    """The setting of the C library would last for all other tests."""
+    """Leave the allocator of the C library alone: its setting would last for all other tests."""
     monkeypatch.setattr("jukectl.plan.memory.give_back_at_once", lambda: True)
 
 
-def test_a_song_that_cannot_fit_is_refused_in_one_line_before_it_begins(fails, style, tmp_path):
+def test_a_song_that_does_not_fit_is_refused_before_it_starts(fails, style, tmp_path):
     line = fails("sample", "--out", tmp_path / "song", *style, "--max-memory", "20MB", status=1)
     assert line.startswith("jukectl: the top prior of tiny does not fit: one sample needs ")
     assert not list((tmp_path / "song").glob("*.npz"))
 
 
-def test_every_command_that_samples_takes_a_limit(jukectl, fails, style, riff, tmp_path):
+def test_every_sampling_command_respects_max_memory(jukectl, fails, style, riff, tmp_path):
     limit = ["--max-memory", "20MB"]
     assert "does not fit" in fails("continue", riff, "--out", tmp_path / "one", *style, *limit, status=1)
     jukectl("--quiet", "sample", "--out", tmp_path / "song", *style, "--levels", "top")
@@ -59,7 +59,7 @@ def test_every_command_that_samples_takes_a_limit(jukectl, fails, style, riff, t
     assert "bottom prior of tiny does not fit" in fails("resume", tmp_path / "song", *limit, status=1)
 
 
-def test_doctor_tells_what_would_not_fit(jukectl, tiny_model):
+def test_doctor_reports_models_that_do_not_fit(jukectl, tiny_model):
     facts = jukectl("--json", "doctor", "--model", tiny_model, "--max-memory", "20MB").json
     assert facts["models"][0]["fits"] is False
     lines = jukectl("doctor", "--model", tiny_model, "--max-memory", "20MB").out.splitlines()
@@ -88,7 +88,7 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
-def test_a_command_whose_memory_is_taken_away_goes_on_with_less_to_the_same_codes(tmp_path):
+def test_running_out_of_memory_continues_in_smaller_batches_to_the_same_codes(tmp_path):
     options = ["--samples", "64", "--seconds", "0.1", "--seed", "5", "--levels", "top", "--progress", "none"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 

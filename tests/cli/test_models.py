@@ -1,4 +1,4 @@
-"""`jukectl models` on published models: a hub on this machine, and what comes back."""
+"""`jukectl models` with published models, from a hub on this machine."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def published(hub):
     return hub.add("openai/jukebox-1b-lyrics", REPOSITORY)
 
 
-def test_pull_prints_the_folder_and_its_terms_and_progress_elsewhere(jukectl, published, tmp_path):
+def test_pull_prints_the_folder_to_stdout_and_terms_to_stderr(jukectl, published, tmp_path):
     answer = jukectl("models", "pull", "1b-lyrics")
     (commit,) = published.commits.values()
     folder = tmp_path / "cache" / "models--openai--jukebox-1b-lyrics" / "snapshots" / commit
@@ -26,7 +26,7 @@ def test_pull_prints_the_folder_and_its_terms_and_progress_elsewhere(jukectl, pu
     assert jukectl("--quiet", "models", "pull", "1b-lyrics").err == ""
 
 
-def test_pull_tells_json_what_it_fetched(jukectl, published, tmp_path):
+def test_pull_with_json_prints_what_it_fetched(jukectl, published, tmp_path):
     published.commits = {"v1": (commit := "f" * 40)}
     answer = jukectl("--json", "models", "pull", "1b-lyrics", "--revision", "v1", "--cache-dir", tmp_path / "other")
     assert answer.json == {
@@ -55,17 +55,17 @@ def test_pull_offline_fetches_nothing(jukectl, fails, hub, published):
         (["1b-lyrics", "--revision", "../x"], 2, "--revision is a branch"),
     ],
 )
-def test_what_cannot_be_pulled_is_said_in_one_line(fails, published, arguments, status, message):
+def test_an_unknown_model_or_revision_cannot_be_pulled(fails, published, arguments, status, message):
     assert message in fails("--quiet", "models", "pull", *arguments, status=status)
 
 
-def test_pull_without_a_network_is_said_in_one_line(fails, monkeypatch):
+def test_pull_without_a_network_fails_with_one_line(fails, monkeypatch):
     monkeypatch.setattr("jukectl.checkpoints.hub_remote.PAUSE_SECONDS", 0.0)
     line = fails("--quiet", "models", "pull", "1b-lyrics", status=1)
     assert "cannot fetch openai/jukebox-1b-lyrics from http://127.0.0.1:9" in line
 
 
-def test_list_has_the_published_models_with_size_and_licence(jukectl, published):
+def test_models_list_includes_published_models_with_size_and_licence(jukectl, published):
     before = {model["name"]: model for model in jukectl("--json", "models", "list").json["models"]}
     assert before["mini"]["state"] == "embedded"
     assert {name for name, model in before.items() if model["state"] == "not here"} == {"1b-lyrics", "5b-lyrics", "5b"}
@@ -78,7 +78,7 @@ def test_list_has_the_published_models_with_size_and_licence(jukectl, published)
     assert list(after) == ["mini", "1b-lyrics", "5b-lyrics", "5b"]
 
 
-def test_show_tells_of_a_published_model_before_it_is_pulled(jukectl):
+def test_models_show_describes_a_published_model_before_it_is_pulled(jukectl):
     facts = jukectl("--json", "models", "show", "5b-lyrics").json
     assert facts["hops"] == {"bottom": 8, "middle": 32, "top": 128}
     assert facts["contexts"]["top"] == 8_192
@@ -89,7 +89,7 @@ def test_show_tells_of_a_published_model_before_it_is_pulled(jukectl):
     assert "memory: fp32 23 GB, bf16 11 GB, fp16 11 GB" in jukectl("models", "show", "5b-lyrics").out
 
 
-def test_show_tells_size_and_memory_of_any_model(jukectl, tiny_model):
+def test_models_show_prints_size_and_memory_of_any_model(jukectl, tiny_model):
     facts = jukectl("--json", "models", "show", tiny_model).json
     assert facts["bytes"] == sum(file.stat().st_size for file in tiny_model.glob("*.safetensors"))
     folder = ModelFolder(tiny_model)

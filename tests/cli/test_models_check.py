@@ -12,7 +12,7 @@ from jukectl.checkpoints import catalogue
 
 
 @pytest.mark.parametrize("sound", ["chords", "riff"])
-def test_the_embedded_model_passes(sound: str, jukectl: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_model_passes_models_check(sound: str, jukectl: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jukectl.evaluation.check.CODES", 512)
     monkeypatch.setattr("jukectl.evaluation.check.SECONDS", 7.0)
     riff = Path(__file__).parents[2] / "examples/riff.wav"
@@ -21,10 +21,10 @@ def test_the_embedded_model_passes(sound: str, jukectl: Callable, monkeypatch: p
     assert [one["part"] for one in facts["findings"]] == ["vqvae"] * 3 + ["top"] * 3 + ["middle"] * 3 + ["bottom"] * 3
 
 
-def test_two_layers_in_each_others_places_are_found(
+def test_models_check_finds_weights_in_the_wrong_order(
     jukectl: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Every number is there, of the right shape, and in the wrong place."""
+    """The tensors are complete and of the right shapes, but their rows are in the wrong order."""
     monkeypatch.setattr("jukectl.evaluation.check.CODES", 512)
     monkeypatch.setattr("jukectl.evaluation.check.SECONDS", 7.0)
     broken = shutil.copytree(catalogue.find("mini").path, tmp_path / "broken")
@@ -36,12 +36,12 @@ def test_two_layers_in_each_others_places_are_found(
     assert [line.split("|")[-2].strip() for line in answer.out.splitlines()[2:]].count("BAD") >= 1
 
 
-def test_untrained_weights_do_not_pass(jukectl: Callable, tiny_model: Path, riff: Path) -> None:
+def test_models_check_fails_for_untrained_weights(jukectl: Callable, tiny_model: Path, riff: Path) -> None:
     torch.manual_seed(0)
     answer = jukectl("models", "check", tiny_model, "--audio", riff, status=1)
     assert "vqvae: top reconstruction" in answer.err
     assert "top: bits per code" in answer.err
 
 
-def test_a_recording_that_is_not_there_is_one_line(fails: Callable, tmp_path: Path) -> None:
+def test_models_check_refuses_a_missing_recording(fails: Callable, tmp_path: Path) -> None:
     assert "nothing.wav" in fails("models", "check", "mini", "--audio", tmp_path / "nothing.wav")

@@ -1,4 +1,4 @@
-"""pick, cut, branch, tree, upsample of a part, and play, as they are typed."""
+"""Variations of a song: pick, cut, branch, tree, upsample of a part, and play."""
 
 import shutil
 import sys
@@ -11,8 +11,8 @@ def codes(path, level="top"):
     return np.load(path / f"{level}.npz")["codes"]
 
 
-def test_draft_listen_choose_cut_go_on(jukectl, style, tmp_path):
-    """The way of docs/CONTROL.md: three drafts, the third, its beginning, two ways on, one of them to the end."""
+def test_a_draft_is_picked_cut_branched_and_upsampled(jukectl, style, tmp_path):
+    """The workflow of docs/CONTROL.md: three drafts, the start of the third, two continuations, one in full."""
     draft = tmp_path / "draft"
     jukectl("sample", "--out", draft, "--samples", 3, "--levels", "top", *style)
     one = jukectl("pick", draft, "--sample", 2).out.strip()
@@ -27,7 +27,7 @@ def test_draft_listen_choose_cut_go_on(jukectl, style, tmp_path):
     assert np.array_equal(codes(tmp_path / "done")[0, :3], codes(draft)[2, :3])
 
 
-def test_what_there_is_already_is_left_and_told(jukectl, song):
+def test_picking_an_existing_song_again_prints_a_remark(jukectl, song):
     jukectl("pick", song, "--sample", 1)
     again = jukectl("pick", song, "--sample", 1)
     assert "exists already: nothing to do" in again.err
@@ -36,7 +36,7 @@ def test_what_there_is_already_is_left_and_told(jukectl, song):
     assert jukectl("--json", "cut", song, "--at", 0.1).json == {"song": f"{song}-cut-0.1", "new": True}
 
 
-def test_a_tree_is_grown_seen_and_a_leaf_is_made_a_song(jukectl, song, tmp_path):
+def test_a_tree_is_grown_deeper_and_a_leaf_is_extracted_to_a_song(jukectl, song, tmp_path):
     options = ["--every", 0.1, "--branch", 2, "--depth", 1, "--levels", "top", "--out", tmp_path / "tree"]
     answer = jukectl("tree", song, *options)
     assert answer.out.splitlines() == [str(tmp_path / f"tree/previews/top-{leaf}.wav") for leaf in range(2)]
@@ -49,7 +49,7 @@ def test_a_tree_is_grown_seen_and_a_leaf_is_made_a_song(jukectl, song, tmp_path)
     assert (tmp_path / "leaf/top.npz").read_bytes() == (tmp_path / "same/top.npz").read_bytes()
 
 
-def test_a_dry_run_of_a_tree_tells_of_every_step_and_writes_nothing(jukectl, fails, song, tmp_path):
+def test_a_dry_run_of_a_tree_estimates_every_step_and_writes_nothing(jukectl, fails, song, tmp_path):
     options = ["--every", 0.1, "--branch", 2, "--depth", 2, "--levels", "top", "--out", tmp_path / "tree"]
     before = sorted(tmp_path.rglob("*"))
     lines = jukectl("tree", song, *options, "--dry-run").out.splitlines()
@@ -75,7 +75,7 @@ def test_a_dry_run_of_a_tree_tells_of_every_step_and_writes_nothing(jukectl, fai
     assert [(one["step"], one["nodes"]) for one in deeper["steps"]] == [(3, 8)]
 
 
-def test_a_tree_is_heard_while_it_grows(jukectl, song, tmp_path):
+def test_a_growing_tree_writes_previews_of_its_nodes(jukectl, song, tmp_path):
     options = ["--every", 0.1, "--branch", 2, "--depth", 2, "--out", tmp_path / "tree"]
     jukectl("tree", song, *options, "--preview", "top,middle")
     names = sorted(path.name for path in (tmp_path / "tree/previews").iterdir())
@@ -87,7 +87,7 @@ def test_a_tree_is_heard_while_it_grows(jukectl, song, tmp_path):
     assert played == [str(tmp_path / f"tree/previews/middle-{place}.wav") for place in ("1", "1.0")]
 
 
-def test_a_song_is_upsampled_up_to_a_second_and_then_to_its_end(jukectl, style, tmp_path):
+def test_a_song_can_be_upsampled_up_to_a_time_and_later_to_its_end(jukectl, style, tmp_path):
     jukectl("sample", "--out", tmp_path / "song", "--levels", "top", *style)
     jukectl("upsample", tmp_path / "song", "--to", 0.1)
     assert codes(tmp_path / "song", "bottom").shape[1] < 112
@@ -99,7 +99,7 @@ def test_a_song_is_upsampled_up_to_a_second_and_then_to_its_end(jukectl, style, 
     assert answer.out.splitlines() == [f"{tmp_path}/song-from-0.1/audio/0.wav"]
 
 
-def test_play_plays_what_there_is(jukectl, fails, song, riff, tmp_path):
+def test_play_uses_the_audio_or_else_the_previews(jukectl, fails, song, riff, tmp_path):
     nothing = f"{sys.executable} -c pass"
     assert jukectl("--json", "play", song, "--player", nothing).json == {
         "played": [str(song / "audio/0.wav")],
@@ -135,7 +135,7 @@ def test_play_plays_what_there_is(jukectl, fails, song, riff, tmp_path):
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_is_told_in_one_line(fails, song, tmp_path, arguments, message):
+def test_impossible_variations_are_refused_before_anything_is_written(fails, song, tmp_path, arguments, message):
     places = {"SONG": song, "NOWHERE": tmp_path / "NOWHERE"}
     before = sorted(tmp_path.rglob("*"))
     assert message in fails(*(places.get(argument, argument) for argument in arguments))
@@ -144,7 +144,7 @@ def test_what_cannot_be_is_told_in_one_line(fails, song, tmp_path, arguments, me
     ]
 
 
-def test_a_folder_that_another_process_works_on_is_left_alone(fails, song, tmp_path):
+def test_variations_leave_a_folder_locked_by_another_process_alone(fails, song, tmp_path):
     from jukectl.codes.song import Song
 
     other = Song.create(tmp_path / "other")
@@ -155,7 +155,7 @@ def test_a_folder_that_another_process_works_on_is_left_alone(fails, song, tmp_p
         assert fails("pick", song, "--sample", 5).count("samples 0 to 1")
 
 
-def test_a_song_of_a_newer_format_is_not_touched(fails, song, tmp_path):
+def test_variations_refuse_a_song_of_a_newer_format(fails, song, tmp_path):
     text = (song / "song.toml").read_text()
     (song / "song.toml").write_text(text.replace("format = 1", "format = 9"))
     for command in (["pick", "--sample", 0], ["cut", "--at", 0.1], ["branch", "--at", 0.1], ["tree"]):
@@ -163,8 +163,8 @@ def test_a_song_of_a_newer_format_is_not_touched(fails, song, tmp_path):
     assert not (tmp_path / "new/song.toml").exists()
 
 
-def test_a_model_that_sings_is_steered_by_other_words_from_the_cut_on(jukectl, singing_model, tmp_path):
-    """Its top prior is as the published 1b-lyrics: lyrics and codes in one sequence, two sets of names."""
+def test_a_branch_with_other_lyrics_differs_after_the_cut(jukectl, singing_model, tmp_path):
+    """The top prior has the layout of 1b-lyrics: lyrics and codes in one sequence, and names of its own."""
     (tmp_path / "first.txt").write_text("hello there, my love")
     (tmp_path / "second.txt").write_text("and now for something else")
     song = tmp_path / "song"

@@ -1,4 +1,4 @@
-"""Voices, styles, schedules, guidance, timing and fades on the command line."""
+"""Mixtures, schedules, guidance, places in a song and fades on the command line."""
 
 import tomllib
 from pathlib import Path
@@ -19,13 +19,13 @@ guidance = 1.5
 
 @pytest.fixture
 def draft(style, tmp_path):
-    """The command of a draft."""
+    """Arguments that make a draft."""
     return ["sample", "--out", tmp_path / "song", *style, "--levels", "top"]
 
 
 @pytest.fixture
 def duet(tmp_path):
-    """A schedule's file."""
+    """A schedule file."""
     path = tmp_path / "duet.toml"
     path.write_text(DUET, encoding="utf-8")
     return path
@@ -39,7 +39,7 @@ def codes(path):
     return np.load(path / "top.npz")["codes"]
 
 
-def test_all_of_it_is_kept_in_the_recipe_and_the_same_command_is_done_already(jukectl, draft, duet, tmp_path):
+def test_mixtures_schedule_and_guidance_are_kept_in_the_recipe(jukectl, draft, duet, tmp_path):
     options = [*draft, "--artist", "ADA:0.6+#2:0.4", "--genre", "jazz:0.5+Ambient:0.5", "--schedule", duet]
     options += ["--guidance", "top=2,middle=1.5", "--song-seconds", "9", "--start-at", "4"]
     answer = jukectl(*options)
@@ -63,7 +63,7 @@ def test_all_of_it_is_kept_in_the_recipe_and_the_same_command_is_done_already(ju
     assert "finished already" in jukectl(*options).err
 
 
-def test_a_recording_is_continued_by_a_schedule_that_counts_from_its_beginning(jukectl, riff, style, duet, tmp_path):
+def test_a_schedule_counts_from_the_beginning_of_the_recording(jukectl, riff, style, duet, tmp_path):
     given = ["continue", riff, "--prompt-seconds", "0.064", *style, "--levels", "top"]
     jukectl(*given, "--out", tmp_path / "duet", "--schedule", duet)
     jukectl(*given, "--out", tmp_path / "alone")
@@ -72,7 +72,7 @@ def test_a_recording_is_continued_by_a_schedule_that_counts_from_its_beginning(j
     assert np.array_equal(alone[:, :3], both[:, :3])
 
 
-def test_a_schedule_that_is_none_is_an_error(fails, draft, duet, tmp_path):
+def test_a_wrong_schedule_is_refused_with_file_and_reason(fails, draft, duet, tmp_path):
     assert "later.toml does not exist" in fails(*draft, "--schedule", tmp_path / "later.toml")
     assert f"{tmp_path} is not a file" in fails(*draft, "--schedule", tmp_path)
     duet.write_text("[[change]]\nat = 0.1\nvoice = 3")
@@ -101,13 +101,13 @@ def test_a_schedule_that_is_none_is_an_error(fails, draft, duet, tmp_path):
         (["--fade", "-1"], "--fade is from 0"),
     ],
 )
-def test_what_cannot_be_is_told_in_a_line_before_anything_is_made(fails, draft, tmp_path, options, reason):
+def test_invalid_mixtures_and_places_are_refused_before_anything_is_written(fails, draft, tmp_path, options, reason):
     assert reason in fails(*draft, *options)
     assert not (tmp_path / "song").exists()
 
 
 @pytest.mark.parametrize("name", ["one-sequence", "no-lyrics"])
-def test_a_checkpoint_of_the_published_shape_is_steered_too(jukectl, tmp_path, name):
+def test_mixtures_and_schedules_work_on_published_layouts(jukectl, tmp_path, name):
     schedule = tmp_path / "duet.toml"
     schedule.write_text('[[change]]\nat = 0.05\nartist = "#1"\nguidance = 2')
     given = ["sample", "--model", GOLDEN / name / "model", "--seconds", "0.1", "--seed", "3", "--levels", "top"]
@@ -120,7 +120,7 @@ def test_a_checkpoint_of_the_published_shape_is_steered_too(jukectl, tmp_path, n
     assert not np.array_equal(pure, duet)
 
 
-def test_a_fade_falls_to_silence_at_the_end_alone(jukectl, song):
+def test_a_fade_changes_only_the_end_of_the_audio(jukectl, song):
     (path,) = jukectl("decode", song, "--sample", "0").out.splitlines()
     whole, rate = soundfile.read(path)
     jukectl("decode", song, "--sample", "0", "--fade", "0.1")
