@@ -83,9 +83,9 @@ def test_an_option_that_a_command_leaves_out_keeps_its_default(given):
 
 
 def test_options_that_no_field_has_are_a_mistake_of_ours():
-    with pytest.raises(AssertionError, match="tempo"):
+    with pytest.raises(AssertionError, match="colour"):
 
-        @sampling_command(without={"tempo"})
+        @sampling_command(without={"colour"})
         def command(options: SamplingOptions) -> None:
             """Nothing calls it."""
 
