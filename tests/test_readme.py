@@ -141,7 +141,7 @@ def test_the_tour_runs_from_its_first_line_to_its_last(playing_model, riff, tmp_
     monkeypatch.setattr("jukectl.checkpoints.catalogue.assets", lambda: tmp_path / "assets")
     monkeypatch.setattr("jukectl.checkpoints.catalogue.user_models", lambda: tmp_path / "none")
     monkeypatch.chdir(tmp_path)
-    tour = section("A minute's tour") + section("What is in a song folder")
+    tour = section("A short tour") + section("The song folder")
     lines = [line for block in blocks(tour, "sh") for line in block.splitlines()]
     for line in lines:
         command, *arguments = quick(line)
@@ -149,7 +149,7 @@ def test_the_tour_runs_from_its_first_line_to_its_last(playing_model, riff, tmp_
             subprocess.run([command, *arguments], check=True)
         else:
             assert main(arguments) == 0, f"{line}\n{capsys.readouterr().err}"
-    named = re.findall(r"^  (\S+(?:  \S+)*?)   ", section("What is in a song folder"), re.MULTILINE)
+    named = re.findall(r"^  (\S+(?:  \S+)*?)   ", section("The song folder"), re.MULTILINE)
     files = {name for group in named for name in group.split()}
     assert files == {
         "song.toml",
