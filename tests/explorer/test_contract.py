@@ -65,8 +65,7 @@ def test_stray_bytes_of_a_file_name_become_question_marks():
 LARGE = """
 import time
 from pathlib import Path
-from jukectl.explorer.index import as_script, index_json
-from jukectl.explorer.summary import KINDS, SongSummary
+from jukectl.explorer.contract import KINDS, SongSummary, as_script, index_json
 began = time.process_time()
 songs = [
     SongSummary(id=f"song-{n:06}-0123456789", title=f"Song number {n} of many", artist=f"Artist {n % 5000}",

@@ -14,7 +14,7 @@ from jukectl.codes.level import Level
 from jukectl.prior.config import AttentionKind, EncoderConfig, LyricsConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
-from jukectl.training.blocks import prepare_blocks
+from jukectl.training.distributed import prepare_blocks
 from jukectl.training.config import TrainConfig
 from jukectl.training.distributed import join, whole
 
