@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 def to_channels_last(signal: Tensor) -> Tensor:
-    """(B, C, T) to the layout that every module here works in: (B, C, 1, T), channels last."""
+    """Convert (B, C, T) to the layout of all modules here: (B, C, 1, T), channels last."""
     return signal.unsqueeze(2).to(memory_format=torch.channels_last)
 
 
@@ -21,7 +21,7 @@ class Conv1d(nn.Conv1d):
     """A 1-D convolution on (B, C, 1, T) tensors."""
 
     def forward(self, signal: Tensor) -> Tensor:
-        """(B, C_in, 1, T) to (B, C_out, 1, T')."""
+        """Convolve (B, C_in, 1, T) to (B, C_out, 1, T')."""
         return F.conv2d(
             signal,
             self.weight.unsqueeze(2),
@@ -36,7 +36,7 @@ class ConvTranspose1d(nn.ConvTranspose1d):
     """A 1-D transposed convolution on (B, C, 1, T) tensors."""
 
     def forward(self, signal: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, C_in, 1, T) to (B, C_out, 1, T * stride) at the strides and paddings used here."""
+        """Upsample (B, C_in, 1, T) to (B, C_out, 1, T * stride) at the strides and paddings used here."""
         assert output_size is None
         return F.conv_transpose2d(
             signal,
@@ -56,7 +56,7 @@ class BalancedConvTranspose1d(ConvTranspose1d):
     """
 
     def forward(self, signal: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, C_in, 1, T) to (B, C_out, 1, T * stride)."""
+        """Upsample (B, C_in, 1, T) to (B, C_out, 1, T * stride)."""
         first, second = self.weight.chunk(2, dim=2)  # (C_in, C_out, stride) each
         pairs = first + second
         surplus = pairs - pairs.mean(2, keepdim=True)
@@ -73,14 +73,14 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.dilated = Conv1d(width, hidden, 3, padding=dilation, dilation=dilation)
         self.project = Conv1d(hidden, width, 1)
-        nn.init.zeros_(self.project.weight)  # a block begins as the identity, which trains much faster
+        nn.init.zeros_(self.project.weight)  # a block is initialized to the identity, which trains much faster
         nn.init.zeros_(self.project.bias)  # type: ignore[arg-type]
         self.scale = scale
 
     def forward(self, signal: Tensor) -> Tensor:
-        """(B, width, 1, T) to the same shape."""
+        """Return a signal of the same shape (B, width, 1, T)."""
         change = self.project(F.relu(self.dilated(F.relu(signal)), inplace=True))
-        # without a gradient the sum goes where the change was: large tensors take longer to get than to add
+        # without gradients the sum overwrites the change: allocating large tensors takes longer than adding them
         reuse = not torch.is_grad_enabled() and change.dtype == signal.dtype
         return torch.add(signal, change, alpha=self.scale, out=change if reuse else None)
 
@@ -105,10 +105,10 @@ class ResidualStack(nn.Module):
             dilations.reverse()
         hidden = int(width * hidden_multiplier)
         self.blocks = nn.ModuleList(ResidualBlock(width, hidden, dilation, scale) for dilation in dilations)
-        self.reach = sum(dilations)  # frames to either side that an output frame sees
+        self.reach = sum(dilations)  # frames on either side that an output frame depends on
 
     def forward(self, signal: Tensor) -> Tensor:
-        """(B, width, 1, T) to the same shape."""
+        """Return a signal of the same shape (B, width, 1, T)."""
         for block in self.blocks:
             signal = block(signal)
         return signal
@@ -147,7 +147,7 @@ class DownsampleBlock(nn.Module):
         self.project = Conv1d(width, width_out, 3, padding=1)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """(B, width_in, 1, T * stride ** downs) to (B, width_out, 1, T)."""
+        """Downsample (B, width_in, 1, T * stride ** downs) to (B, width_out, 1, T)."""
         for down, stack in zip(self.downs, self.stacks, strict=True):
             signal = stack(down(signal))
         latents: Tensor = self.project(signal)
@@ -155,7 +155,7 @@ class DownsampleBlock(nn.Module):
 
 
 class UpsampleBlock(nn.Module):
-    """The mirror: a convolution, then `downs` times a residual stack and a strided transposed convolution."""
+    """A convolution, then `downs` times a residual stack and a strided transposed convolution."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class UpsampleBlock(nn.Module):
         )
 
     def forward(self, signal: Tensor) -> Tensor:
-        """(B, width_in, 1, T) to (B, width_out, 1, T * stride ** downs)."""
+        """Upsample (B, width_in, 1, T) to (B, width_out, 1, T * stride ** downs)."""
         signal = self.project(signal)
         for stack, up in zip(self.stacks, self.ups, strict=True):
             signal = up(stack(signal))

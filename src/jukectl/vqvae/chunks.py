@@ -1,6 +1,6 @@
-"""Encoding and decoding of any length in chunks: memory stays flat, and the result is the unchunked one.
+"""Encoding and decoding of any length in chunks, with constant memory and the result of a single pass.
 
-Every chunk is given the neighbours that its result depends on (the network's reach), and what those give is cut off.
+Each chunk is computed with the neighbouring frames that it depends on (the network's reach), whose output is dropped.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ class Chunk:
 
 
 def plan_chunks(total: int, *, size: int, reach: int) -> Iterator[Chunk]:
-    """Chunks of at most `size` frames that cover 0..total, each with `reach` frames around it where there are any."""
+    """Yield chunks of at most `size` frames that cover 0..total, each with up to `reach` frames on both sides."""
     for start in range(0, total, size):
         yield _chunk(start, total, size=size, reach=reach)
 
@@ -46,7 +46,7 @@ def encode(
     chunk_seconds: float = CHUNK_SECONDS,
     watch: Callable[[int], None] = lambda frames: None,
 ) -> Tensor:
-    """Audio (B, N) to codes (B, N // hop) on the CPU, int64. Samples past the last whole code are left out."""
+    """Encode audio (B, N) to codes (B, N // hop) on the CPU, int64. Samples after the last whole code are dropped."""
     hop = vqvae.config.hop(level)
     reach = vqvae.autoencoder(level).encoder.reach
     pieces = []
@@ -58,10 +58,7 @@ def encode(
 
 
 class StreamEncoder:
-    """One level's codes of audio that comes block by block: the chunks of `encode`, each as soon as its audio is there.
-
-    Of the audio, only what the next chunk needs is kept.
-    """
+    """Encodes audio of one level block by block, in the chunks of `encode`; keeps only what the next chunk needs."""
 
     def __init__(self, vqvae: VQVAE, level: Level, *, multiple: int, chunk_seconds: float = CHUNK_SECONDS) -> None:
         """Prepare to encode audio, truncated at its end to a `multiple` of samples (a multiple of the hop)."""
@@ -84,14 +81,14 @@ class StreamEncoder:
             self._encode(_chunk(self._frames, total, size=self._size, reach=self._reach))
 
     def finish(self) -> np.ndarray:
-        """All codes (frames,), uint16, after the last samples."""
+        """Return all codes (frames,), uint16, after the last samples."""
         total = self._known()
         while self._frames < total:
             self._encode(_chunk(self._frames, total, size=self._size, reach=self._reach))
         return np.concatenate(self._codes) if self._codes else np.zeros(0, dtype=np.uint16)
 
     def _known(self) -> int:
-        """Frames that there are for sure, however the audio goes on."""
+        """Return the number of complete frames, which further audio cannot change."""
         samples = self._first * self._hop + len(self._audio)
         return samples // self._multiple * self._multiple // self._hop
 

@@ -15,7 +15,7 @@ from jukectl.codes.archive import entropy_bits
 
 ROWS = 8_192  # latents compared with the codebook at once, which bounds the memory for distances
 USED_SHARE = 0.25  # of the mean usage, from which a vector counts as used
-SMALLEST_COUNT = 1e-5  # mean usage under which a vector's two averages say nothing about its place any more
+SMALLEST_COUNT = 1e-5  # mean usage below which the ratio of a vector's averages is dominated by rounding
 
 
 class Codebook(nn.Module):
@@ -29,7 +29,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def encode(self, latents: Tensor) -> Tensor:
-        """Latents (B, T, D) to the codes (B, T), int64, of their nearest vectors."""
+        """Return the codes (B, T), int64, of the vectors nearest to latents (B, T, D)."""
         # |z - e|^2 = |z|^2 - 2 z.e + |e|^2, and |z|^2 is the same for every e
         half_norms = self.vectors.square().sum(1) / 2
         flat = latents.reshape(-1, latents.shape[-1]).to(self.vectors.dtype)
@@ -40,7 +40,7 @@ class Codebook(nn.Module):
         return torch.cat(nearest).view(latents.shape[:-1])
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes (B, T) to their vectors (B, T, D)."""
+        """Return the vectors (B, T, D) of codes (B, T)."""
         return F.embedding(codes, self.vectors)
 
 
@@ -49,16 +49,16 @@ class CodebookUsage:
     """Codebook usage of a batch."""
 
     entropy: float  # bits, of the codes of this batch
-    used: int  # vectors used at least a quarter as often as they would be if all were used alike
+    used: int  # vectors used at least a quarter as often as the mean
     restarted: int  # vectors set to a random latent
 
 
 class Peers(Protocol):
-    """The processes that learn one codebook together, each from an equal share of a step's latents."""
+    """Processes that train one codebook together, each with an equal share of a step's latents."""
 
     @property
     def rank(self) -> int:
-        """Which share this one has."""
+        """Index of this process's share."""
         ...
 
     @property
@@ -72,7 +72,7 @@ class Peers(Protocol):
 
 
 class NoPeers:
-    """A process that learns a codebook by itself."""
+    """A single process."""
 
     rank = 0
     world = 1
@@ -83,13 +83,13 @@ class NoPeers:
 
 
 class CodebookLearner(nn.Module):
-    """Moves a codebook towards the latents assigned to it, and restarts the vectors that nobody uses.
+    """Moves a codebook towards the latents assigned to it, and restarts unused vectors.
 
-    Each vector is the ratio of two moving averages: the sum of its latents and their number. A vector whose mean number
-    falls under `threshold` a batch is set to a random latent of the batch, and begins again with the mean usage.
+    Each vector is the ratio of two moving averages: the sum of its latents and their number. A vector whose number
+    falls below `threshold` per batch is set to a random latent of the batch, with the mean usage.
 
-    Processes that learn together add up their statistics and draw from all their latents, so that their codebooks stay
-    the same, bit for bit, and are what a single process would have of the whole batch.
+    Several processes sum their statistics and pick from all their latents, so that their codebooks are the same, bit
+    for bit, and are what a single process would have of the whole batch.
     """
 
     sums: Tensor  # (K, D)
@@ -106,13 +106,13 @@ class CodebookLearner(nn.Module):
 
     @torch.no_grad()
     def start(self, codebook: Codebook, latents: Tensor, generator: torch.Generator) -> None:
-        """Set every vector to a random one of these latents (B, T, D)."""
+        """Set every vector to a random one of the latents (B, T, D)."""
         codebook.vectors.copy_(self._picks(codebook, latents, generator, NoPeers()))
         self.take_up(codebook)
 
     @torch.no_grad()
     def take_up(self, codebook: Codebook) -> None:
-        """Begin with the vectors that the codebook has."""
+        """Start the averages from the codebook's present vectors."""
         self.counts.fill_(math.e * self.threshold or 1.0)  # a restart after 1/(1 - decay) steps of disuse
         self.sums.copy_(codebook.vectors * self.counts[0])
         self.started.fill_(True)
@@ -126,9 +126,9 @@ class CodebookLearner(nn.Module):
         generator: torch.Generator,
         peers: Peers = NoPeers(),  # noqa: B008, it holds nothing
     ) -> CodebookUsage:
-        """One moving-average step with a batch's latents (B, T, D) and their codes (B, T), this process's share of it.
+        """Update the averages with this process's share of a batch: latents (B, T, D) and their codes (B, T).
 
-        `generator` must be in the same state everywhere. What is told of the codes is of the whole batch.
+        `generator` must be in the same state in all processes. The returned usage is that of the whole batch.
         """
         size, width = codebook.vectors.shape
         flat = latents.reshape(-1, width).to(self.sums.dtype)
@@ -142,7 +142,7 @@ class CodebookLearner(nn.Module):
         if dead.any():
             self.sums[dead] = self._picks(codebook, latents, generator, peers)[dead] * numbers.mean()
             self.counts[dead] = numbers.mean()
-        known = self.counts > SMALLEST_COUNT  # the others, where nothing restarts them, stay where they are
+        known = self.counts > SMALLEST_COUNT  # without restarts, unused vectors do not move
         codebook.vectors[known] = self.sums[known] / self.counts[known].unsqueeze(1)
 
         return CodebookUsage(entropy_bits(numbers.cpu().numpy()), used, int(dead.sum()))
@@ -158,7 +158,7 @@ class CodebookLearner(nn.Module):
         else:
             rows = torch.randint(total, (size,), generator=generator)
             noise = torch.randn(size, width, generator=generator) * 0.01 / width**0.5
-        rows = rows.to(flat.device) - peers.rank * len(flat)  # those of this process's own share are 0 and up
+        rows = rows.to(flat.device) - peers.rank * len(flat)  # those of this process's share are 0 and up
         mine = (rows >= 0) & (rows < len(flat))
         picks = torch.zeros_like(codebook.vectors)
         picks[mine] = flat[rows[mine]]

@@ -73,5 +73,5 @@ def _band_terms(predicted: Tensor, target: Tensor, floor: float) -> tuple[Tensor
 
 
 def commitment(result: Reconstruction) -> Tensor:
-    """How far latents are from their codebook vectors: the mean square."""
+    """Return the mean square distance of latents to their codebook vectors."""
     return (result.latents - result.quantized).square().mean()

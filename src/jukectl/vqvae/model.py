@@ -1,4 +1,4 @@
-"""The VQ-VAE: audio to codes and back, at three levels that do not know each other."""
+"""The VQ-VAE: audio to codes and back, at three independent levels."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from jukectl.vqvae.log_mel import LogMelDecoder, LogMelEncoder, log_mel_spectra
 class Reconstruction:
     """One level's pass from audio to audio, with what its losses need."""
 
-    audio: Tensor  # (B, N); (B, 0) of a log-mel level, whose losses need none
+    audio: Tensor  # (B, N); (B, 0) for a log-mel level, whose losses need none
     latents: Tensor  # (B, T, D) before the codebook
-    quantized: Tensor  # (B, T, D) after it; the latents themselves where it was passed by
-    codes: Tensor  # (B, T), or (B, 0) where it was passed by
+    quantized: Tensor  # (B, T, D) after it; the latents themselves without quantization
+    codes: Tensor  # (B, T); (B, 0) without quantization
     spectra: Tensor | None = None  # (B, M, S) log-mel, of a log-mel level
-    target_spectra: Tensor | None = None  # (B, M, S) those of the audio that went in
+    target_spectra: Tensor | None = None  # (B, M, S) those of the input audio
     floor: float = 0.0  # their value for silence
 
 
 class Autoencoder(nn.Module):
     """One level: encoder, codebook, decoder. B batch, N samples, T = N / hop.
 
-    With a `codebook_size` of 0 there is no codebook: what encoder and decoder can do without a bottleneck.
+    With a `codebook_size` of 0 there is no codebook, to measure encoder and decoder without a bottleneck.
     """
 
     def __init__(self, config: VQVAEConfig, level: Level) -> None:
@@ -43,10 +43,10 @@ class Autoencoder(nn.Module):
         self.decoder: Decoder | LogMelDecoder = (LogMelDecoder if log_mel else Decoder)(config, level)
 
     def forward(self, audio: Tensor, *, quantize: bool = True) -> Reconstruction:
-        """Audio (B, N) there and back; the gradient passes the codebook straight through.
+        """Encode and decode audio (B, N); gradients pass the codebook straight through.
 
-        A log-mel level stops at its spectra, which its losses compare. Without `quantize`, or a codebook, the latents
-        go to the decoder as they are, and there are no codes.
+        A log-mel level stops at its spectra, which its losses compare. Without `quantize`, or a codebook, the decoder's
+        input is the latents, and there are no codes.
         """
         if isinstance(self.encoder, LogMelEncoder) and isinstance(self.decoder, LogMelDecoder):
             target = log_mel_spectra(audio, self.encoder.config)
@@ -58,12 +58,13 @@ class Autoencoder(nn.Module):
         return Reconstruction(self.decoder(passed), latents, quantized, codes)
 
     def _quantized(self, latents: Tensor, quantize: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latents (B, T, D): what the decoder is given, the latents, their vectors (all alike), the codes (B, T)."""
+        """Return the decoder's input, the latents and their vectors, all (B, T, D), and the codes (B, T)."""
         if self.codebook is None or not quantize:
             no_codes = torch.zeros(len(latents), 0, dtype=torch.int64, device=latents.device)
             return latents, latents, latents, no_codes
         codes = self.codebook.encode(latents.detach())
         quantized = self.codebook.decode(codes)
+        # straight through: the value of the vectors with the gradient of the latents
         return latents + (quantized - latents).detach(), latents, quantized, codes
 
 
@@ -88,10 +89,10 @@ class VQVAE(nn.Module):
         return codebook
 
     def encode(self, audio: Tensor, level: Level) -> Tensor:
-        """Audio (B, N), N a multiple of the level's hop, to codes (B, N / hop), int64."""
+        """Encode audio (B, N), N a multiple of the level's hop, to codes (B, N / hop), int64."""
         return self.codebook(level).encode(self.autoencoder(level).encoder(audio))
 
     def decode(self, codes: Tensor, level: Level) -> Tensor:
-        """Codes (B, T) to audio (B, T * hop)."""
+        """Decode codes (B, T) to audio (B, T * hop)."""
         audio: Tensor = self.autoencoder(level).decoder(self.codebook(level).decode(codes))
         return audio

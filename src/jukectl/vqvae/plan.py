@@ -11,11 +11,11 @@ from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
 
 NUMBER = 4  # bytes: the codec is in float32
-LIBRARIES = 32 * 2**20  # bytes that the mathematics take when first used
+LIBRARIES = 32 * 2**20  # bytes that the mathematical libraries allocate when first used
 SMALLEST = 1.0  # seconds
 
 SIGNALS = 20
-"""Tensors of the widest signal that are there at once: those of a block, and what the kernels keep for each length."""
+"""Tensors of the widest signal that exist at once: those of a block, and buffers of the kernels for each length."""
 
 
 def settle_chunk(config: VQVAEConfig, level: Level, memory: int) -> float:
@@ -36,7 +36,7 @@ def codec_bytes(config: VQVAEConfig, level: Level, seconds: float) -> int:
         signals = 4 * spectra * config.mel_window + SIGNALS * spectra * config.widths[level]
         return LIBRARIES + NUMBER * (parameters + max(signals, min(codes, ROWS) * config.codebook_size))
     widest = 2 * config.latent_width * codes
-    for step in range(level + 1):  # from the waveform up, as the encoder goes; the decoder comes back the same way
+    for step in range(level + 1):  # from the waveform up, the order of the encoder; the decoder reverses it
         for _ in range(config.downs[step]):
             samples //= config.strides[step]
             widest = max(widest, samples * config.widths[level])
