@@ -11,7 +11,7 @@ from jukectl.errors import CannotWrite
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` when the block ends well, and leaves `path` alone when it does not.
+    """Open a binary file that replaces `path` when the block succeeds, and leaves `path` unchanged if it fails.
 
     Raises CannotWrite where the disk is full or the folder is not writable.
     """

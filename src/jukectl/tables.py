@@ -201,7 +201,7 @@ def _no_constant(text: str) -> None:
 
 @cache
 def _converter(forms: tuple[tuple[type, type[Form]], ...], strict: bool) -> "Converter":
-    """A cattrs converter that takes types literally: its own would read "3" and True as the number 3."""
+    """Return a cattrs converter that is strict about types: the default reads "3" and True as the number 3."""
     from cattrs import BaseConverter, Converter
     from cattrs.cols import homogenous_tuple_structure_factory, mapping_structure_factory
     from cattrs.gen import make_dict_structure_fn
@@ -242,7 +242,7 @@ def _origin(kind: Any) -> Any:
 
 
 def _only(kinds: Any, name: str, hook: Hook) -> Hook:
-    """A hook that takes values of some types alone."""
+    """Return a hook that accepts values of the given types only."""
 
     def checked(value: Any, kind: Any) -> Any:
         if not isinstance(value, kinds):
@@ -253,12 +253,12 @@ def _only(kinds: Any, name: str, hook: Hook) -> Hook:
 
 
 def _is_choice_of_types(kind: Any) -> bool:
-    """True for a union of several types beside None, such as one value or a list of them."""
+    """Return True for a union of several types beside None, such as one value or a list of them."""
     return get_origin(kind) in (Union, UnionType) and len([one for one in get_args(kind) if one is not type(None)]) > 1
 
 
 def _either(kind: Any, converter: "BaseConverter") -> Hook:
-    """A hook for one value or a list of them: what the value is decides."""
+    """Return a hook for one value or a list of them, chosen by the value."""
     some = [one for one in get_args(kind) if one is not type(None)]
     lists = [one for one in some if get_origin(one) is tuple]
     others = [one for one in some if get_origin(one) is not tuple]
@@ -271,7 +271,7 @@ def _either(kind: Any, converter: "BaseConverter") -> Hook:
 
 
 def _scalar(value: Any, kind: Any) -> Any:
-    """A single value; the kind may be an enumeration, since a hook for a class serves its subclasses too."""
+    """Convert a single value; the kind may be an enumeration, since a hook for a class serves its subclasses too."""
     if hasattr(kind, "from_plain"):
         return _from_plain(value, kind)
     return _member(value, kind) if isinstance(kind, EnumType) else SIMPLE[kind](value)
@@ -348,7 +348,7 @@ def _by_form(converter: "Converter", form: type[Form], value: Any, _: Any) -> An
 
 
 def _first(error: BaseException, kind: Any, key: str) -> str:
-    """The first mistake in a table of `kind` that is at `key`: the key in full, and what is wrong with it."""
+    """Return the first mistake in a table of `kind` at `key`: the full key, and what is wrong."""
     from cattrs import ClassValidationError, IterableValidationError
     from cattrs.errors import ForbiddenExtraKeysError
 
@@ -378,7 +378,7 @@ def _first(error: BaseException, kind: Any, key: str) -> str:
 
 
 def _first_of_key(error: BaseException, kind: Any, key: str) -> str:
-    """The first mistake in the value of a key."""
+    """Return the first mistake in the value of a key."""
     if isinstance(error, KeyError):  # as cattrs tells of a key that is not there
         return f"{key} is missing"
     return _first(error, kind, key)

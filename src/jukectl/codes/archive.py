@@ -66,7 +66,7 @@ class Codes:
         return self.done * self.hop / self.sample_rate
 
     def append(self, new: npt.NDArray[np.integer[Any]]) -> Self:
-        """These codes with `new` (samples, n) behind them."""
+        """Return these codes followed by `new` (samples, n)."""
         new = _checked(new, self.codebook_size)
         if new.shape[0] != self.samples:
             raise ValueError(f"new codes are for {new.shape[0]} samples, these for {self.samples}")
@@ -79,13 +79,13 @@ class Codes:
         return replace(self, array=self.array[index : index + 1])
 
     def cut(self, frames: int) -> Self:
-        """The first `frames` frames, the prompt's among them."""
+        """Return the first `frames` frames, which include the prompt's."""
         if not 0 <= frames <= self.done:
             raise ValueError(f"cannot cut {self.done} frames down to {frames}")
         return replace(self, array=self.array[:, :frames], prompt=min(self.prompt, frames))
 
     def part(self, first: int) -> Self:
-        """The frames from `first` on, all of them given."""
+        """Return the frames from `first` on, all counted as prompt."""
         if not 0 <= first <= self.done:
             raise ValueError(f"cannot take {self.done} frames from {first} on")
         return replace(self, array=self.array[:, first:], prompt=self.done - first)
@@ -115,7 +115,7 @@ class Codes:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The codes in `path`, whichever program wrote them. NotCodes where they are damaged, senseless or too new."""
+        """Load the codes in `path`, whichever program wrote them. Raise NotCodes if damaged, invalid or too new."""
         fields = _read(path)
         try:
             version = _whole(fields, "format")  # first, since of a newer archive nothing else can be expected
@@ -143,7 +143,7 @@ class Codes:
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an archive by name, each byte of them checked against its checksum."""
+    """Return the arrays of an archive by name, verified against their checksums."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
             # numpy stops reading at the end of an array, before zipfile compares checksums; and it parses headers first
@@ -168,7 +168,7 @@ def _way_out(path: Path) -> str:
 
 
 def _checked(array: npt.NDArray[Any], codebook_size: int) -> npt.NDArray[np.uint16]:
-    """(samples, frames) of any integer type as contiguous uint16; ValueError where that loses something."""
+    """Convert (samples, frames) of any integer type to contiguous uint16. Raise ValueError if values do not fit."""
     if not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"codes are whole numbers, got {array.dtype}")
     if array.ndim != 2 or array.shape[0] == 0:
@@ -187,7 +187,7 @@ def _field(fields: dict[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
 
 
 def _whole(fields: dict[str, npt.NDArray[Any]], name: str) -> int:
-    """A whole number of shape () or, from other programs, any shape of one element."""
+    """Return a whole number of shape () or, from other programs, any shape of one element."""
     value = _field(fields, name)
     if value.size != 1 or not np.issubdtype(value.dtype, np.integer):
         raise ValueError(f"{name} is one whole number, got {value.dtype} of shape {value.shape}")
@@ -195,7 +195,7 @@ def _whole(fields: dict[str, npt.NDArray[Any]], name: str) -> int:
 
 
 def _text(fields: dict[str, npt.NDArray[Any]], name: str) -> str:
-    """A string of shape () or, from other programs, any shape of one element; bytes are read as UTF-8."""
+    """Return a string of shape () or, from other programs, any shape of one element; bytes are read as UTF-8."""
     value = _field(fields, name)
     if value.size != 1 or value.dtype.kind not in "US":
         raise ValueError(f"{name} is one string, got {value.dtype} of shape {value.shape}")
@@ -230,7 +230,7 @@ class SpanCodes:
         return int(self.array.shape[2])
 
     def append(self, new: npt.NDArray[Any]) -> Self:
-        """These with `new` codes (spans, samples, n) behind them."""
+        """Return these followed by `new` codes (spans, samples, n)."""
         array = np.concatenate([self.array, new.astype(np.uint16)], axis=2)
         return type(self)(self.key, self.begun, array)
 
@@ -249,7 +249,7 @@ class SpanCodes:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The spans in `path`; NotCodes where they cannot be used."""
+        """Load the spans in `path`. Raise NotCodes if they cannot be used."""
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
                 damaged = npz.zip.testzip()

@@ -41,7 +41,7 @@ class Runs:
     starts: Places  # (M,) where it begins there
 
     def longest(self) -> Match:
-        """The longest run of all, the first of equals."""
+        """Return the longest run, the first of equals."""
         if not self.lengths.size:
             return Match(length=0, query_start=0, song=0, song_start=0)
         place = int(self.lengths.argmax())
@@ -73,7 +73,7 @@ class OverlapIndex:
         self.hashes = _prefix_hashes(self.text)
 
     def longest(self, query: SongCodes) -> Match:
-        """The longest run of codes that the query (M,) shares with any song."""
+        """Return the longest run of codes that the query (M,) shares with any song."""
         return self.runs(query).longest()
 
     def runs(self, query: SongCodes) -> Runs:
@@ -88,7 +88,7 @@ class OverlapIndex:
         return Runs(lengths, songs, places - self.starts[songs] if len(self.starts) else places)
 
     def _search(self, query: Places, hashes: Hashes, asked: Places) -> tuple[Places, Places]:
-        """The longest runs from the places `asked` of a query on, and where they begin in the text.
+        """Return the longest runs from the places `asked` of a query on, and their starts in the text.
 
         A binary search in the suffix array for where the query's own suffix would stand: the longest run is that of one
         of its two neighbours there, and both are compared on the way.
@@ -144,7 +144,7 @@ class OverlapIndex:
 
 
 def suffix_order(text: NDArray[np.integer[Any]]) -> NDArray[np.signedinteger[Any]]:
-    """The places of a text (N,) in the order of what begins there: prefix doubling (Manber and Myers, 1993).
+    """Sort the positions of a text (N,) by their suffixes: prefix doubling (Manber and Myers, 1993).
 
     Only places that are not told apart yet are sorted again (Larsson and Sadakane, 2007). Values are below 2^17 - 1.
     """
@@ -205,7 +205,7 @@ def _prefix_hashes(text: NDArray[np.integer[Any]]) -> Hashes:
 
 
 def _scrambled(codes: NDArray[np.integer[Any]]) -> Hashes:
-    """A 64-bit number for each code that looks like chance (the finalizer of SplitMix64)."""
+    """Hash each code to 64 bits (the finalizer of SplitMix64)."""
     mixed = (codes.astype(np.uint64) + np.uint64(1)) * np.uint64(BASE)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -213,7 +213,7 @@ def _scrambled(codes: NDArray[np.integer[Any]]) -> Hashes:
 
 
 def _powers_of(base: int) -> Hashes:
-    """A base to the powers 0 to BLOCK - 1, modulo 2^64."""
+    """Return a base to the powers 0 to BLOCK - 1, modulo 2^64."""
     factors = np.full(BLOCK, base, np.uint64)
     factors[0] = 1
     return np.cumprod(factors, dtype=np.uint64)
@@ -224,6 +224,6 @@ HIGH_POWERS = _powers_of(pow(BASE, BLOCK, 1 << 64))  # of BASE, to the multiples
 
 
 def _power(exponents: Places) -> Hashes:
-    """BASE to each of the exponents (N,), modulo 2^64."""
+    """Return BASE to each of the exponents (N,), modulo 2^64."""
     product: Hashes = LOW_POWERS[exponents % BLOCK] * HIGH_POWERS[exponents // BLOCK]
     return product

@@ -281,7 +281,7 @@ def _trunk_table(trunk: Trunk) -> "Table":
 
 
 def _by_level(name: str, values: Mapping[Level, LevelSampling] | Mapping[Level, Made]) -> "Table":
-    """A table of one table a level."""
+    """Return a table with one table per level."""
     import tomlkit
 
     table = tomlkit.table(is_super_table=True)

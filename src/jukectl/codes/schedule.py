@@ -113,7 +113,7 @@ def since(changes: Iterable[Change], seconds: float) -> tuple[Change, ...]:
 
 
 def _without_beat(change: Change) -> Change | None:
-    """A change without tempo and meter; None for one of nothing else."""
+    """Return a change without tempo and meter; None if nothing else is left."""
     rest = {key for key in change.table() if key not in ("at", "tempo", "meter")}
     return replace(change, tempo=None, meter=None) if rest else None
 

@@ -49,7 +49,7 @@ class MappedArchive:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Raises NotCodes where `path` holds no whole archive; the codes themselves are taken at their word."""
+        """Raise NotCodes if `path` holds no complete archive; the codes themselves are not verified."""
         return cls._of(path, *_read(path, ()))
 
     @classmethod
@@ -71,7 +71,7 @@ class MappedArchive:
             raise NotCodes(f"{path} holds no usable codes: {error}") from error
 
     def codes(self, first: int, last: int) -> npt.NDArray[np.uint16]:
-        """The codes (last - first,) of a span of frames, in the file: whoever keeps them copies them."""
+        """Return the codes (last - first,) of a span of frames, mapped from the file; copy them to keep them."""
         span: npt.NDArray[np.uint16] = _mapped(self)[first:last]
         return span
 
@@ -123,13 +123,13 @@ class SongCodes:
 
 
 def song_archive(path: Path) -> SongCodes:
-    """The codes in a song's own archive; NotCodes where there is no whole one."""
+    """Map the codes of a song's own archive. Raise NotCodes if it is not complete."""
     archive = MappedArchive.open(path)
     return SongCodes(archive, 0, archive.frames)
 
 
 def read_shard(path: Path) -> dict[str, SongCodes]:
-    """The songs of a shard by their names; NotCodes where it is damaged."""
+    """Map the songs of a shard by name. Raise NotCodes if it is damaged."""
     fields, frames, offset = _read(path, ("songs", "lengths"))
     archive = MappedArchive._of(path, fields, frames, offset)
     names, lengths = fields["songs"].tolist(), fields["lengths"].tolist()
@@ -174,7 +174,7 @@ FACTS = ("done", "level", "hop", "sample_rate", "codebook_size", "vqvae")
 
 
 def _read(path: Path, more: Sequence[str]) -> tuple[dict[str, npt.NDArray[Any]], int, int | None]:
-    """The small fields of an archive, its frames, and where its codes begin; NotCodes where something is not there."""
+    """Return an archive's small fields, frames and the offset of its codes. Raise NotCodes if something is missing."""
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             fields = {name: _field(archive, name) for name in ("format", *FACTS, *more)}
@@ -201,7 +201,7 @@ def _read(path: Path, more: Sequence[str]) -> tuple[dict[str, npt.NDArray[Any]],
 
 
 def _field(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    """A small member, checked against its checksum."""
+    """Read a small member and verify its checksum."""
     value = np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
     return value if value.ndim == 1 and name in ("songs", "lengths") else value.reshape(())
 

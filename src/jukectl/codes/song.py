@@ -37,7 +37,7 @@ class Song:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """The song folder `path`, made where it is not there. BadInput where a file has its name, CannotWrite."""
+        """Open the song folder `path`, creating it if needed. Raise BadInput if it is a file, or CannotWrite."""
         try:
             path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
@@ -50,7 +50,7 @@ class Song:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The song in `path`, with a recipe or the codes of a level. NotASong where there is none."""
+        """Open the song in `path`, which has a recipe or codes. Raise NotASong otherwise."""
         song = cls(path)
         if not path.exists():
             raise NotASong(f"there is no song folder {path}. Begin one with: jukectl sample --out {path}")
@@ -94,15 +94,15 @@ class Song:
         return self.path / "plots"
 
     def codes_path(self, level: Level) -> Path:
-        """The archive of a level; it need not be there."""
+        """Return the path of a level's archive, which may not exist."""
         return self.path / f"{level.label}.npz"
 
     def spans_path(self, level: Level) -> Path:
-        """What spans of a level have made while they are in progress; it is there only then."""
+        """Return the path of a level's unfinished spans, which exists only while they are in progress."""
         return self.path / f"{level.label}.spans.npz"
 
     def trunk_path(self, level: Level) -> Path:
-        """What a branch's level begins with, as it was taken from another song; it need not be there."""
+        """Return the path of a level's prefix codes, taken from another song; it may not exist."""
         return self.path / f"{level.label}.trunk.npz"
 
     def forget_spans(self, level: Level) -> None:
@@ -110,11 +110,11 @@ class Song:
         self._remove(self.spans_path(level))
 
     def audio_path(self, sample: int, suffix: str = ".wav") -> Path:
-        """Final audio of a sample; neither it nor its folder need be there."""
+        """Return the path of a sample's final audio, which may not exist."""
         return self.path / "audio" / f"{sample}{suffix}"
 
     def preview_path(self, level: Level, sample: int, suffix: str = ".wav") -> Path:
-        """A listenable decode of a level; neither it nor its folder need be there."""
+        """Return the path of a level's decoded preview, which may not exist."""
         return self.path / "previews" / f"{level.label}-{sample}{suffix}"
 
     def recipe(self) -> Recipe | None:
@@ -128,7 +128,7 @@ class Song:
             file.write(recipe_toml.dumps(recipe).encode())
 
     def codes(self, level: Level) -> Codes | None:
-        """The codes of a level, None where there are none yet. NotCodes where they cannot be used."""
+        """Load the codes of a level, None if there are none yet. Raise NotCodes if they cannot be used."""
         path = self.codes_path(level)
         if not path.exists():
             return None
@@ -208,7 +208,7 @@ class Song:
 
 
 def _is_at_work(pid: int, part: Path) -> bool:
-    """True where process `pid` may be writing `part`: it lives, and is not a later process with the same number."""
+    """Return True if process `pid` may be writing `part`: it lives, and is no later process with the same number."""
     import psutil
 
     try:
@@ -220,7 +220,7 @@ def _is_at_work(pid: int, part: Path) -> bool:
 
 
 def audio_paths(song: Song, level: Level, samples: Iterable[int], suffix: str = ".wav") -> dict[int, Path]:
-    """The audio files of samples: final ones of the bottom level, previews of an upper one."""
+    """Return the audio files of samples: final ones of the bottom level, previews of an upper one."""
     if level is Level.BOTTOM:
         return {sample: song.audio_path(sample, suffix) for sample in samples}
     return {sample: song.preview_path(level, sample, suffix) for sample in samples}

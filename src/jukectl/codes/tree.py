@@ -29,14 +29,14 @@ Place = tuple[int, ...]
 
 
 def parse_place(text: str) -> Place:
-    """The node that is called "2.3"; BadInput otherwise."""
+    """Parse the name of a node, "2.3". Raise BadInput if it is malformed."""
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})*", text.strip()):
         raise BadInput(f"a node of a tree is called by the branches that lead to it, such as 2.3, got {text!r}")
     return tuple(map(int, text.strip().split(".")))
 
 
 def name_of(place: Place) -> str:
-    """What a node is called: 2.3."""
+    """Return the name of a node: 2.3."""
     return ".".join(map(str, place)) or "root"
 
 
@@ -76,17 +76,17 @@ class TreeRecipe:
         return self.step.samples
 
     def places(self, step: int) -> list[Place]:
-        """The nodes that many steps from the root, in order."""
+        """Return the nodes that many steps from the root, in order."""
         if self.leaf:
             return [self.leaf[:step]]
         return list(product(range(self.branches), repeat=step))
 
     def all_places(self) -> list[Place]:
-        """The nodes of all steps, those nearest to the root first."""
+        """Return the nodes of all steps, those nearest to the root first."""
         return [place for step in range(1, self.depth + 1) for place in self.places(step)]
 
     def to_toml(self) -> str:
-        """The text of tree.toml."""
+        """Return the text of tree.toml."""
         import tomlkit
 
         about = tomlkit.table()
@@ -103,7 +103,7 @@ class TreeRecipe:
 
     @classmethod
     def from_toml(cls, text: str, where: Path) -> "TreeRecipe":
-        """The recipe in `text`, which stands in the file `where`; NotASong where it is none."""
+        """Parse the recipe in `text`, read from the file `where`. Raise NotASong if it is none."""
         step = recipe_toml.loads(text, where)
         try:
             about = parse_toml(text).get("tree")
@@ -140,7 +140,7 @@ class Tree:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The tree in `path`; NotASong where there is none."""
+        """Open the tree in `path`. Raise NotASong if there is none."""
         if not is_tree(path):
             raise NotASong(f"{path} is no tree: it has no tree.toml. Grow one with: jukectl tree SONG --out {path}")
         return cls(path)
@@ -171,17 +171,17 @@ class Tree:
             file.write(recipe.to_toml().encode())
 
     def node_path(self, place: Place, level: Level) -> Path:
-        """The codes that a node adds at a level; they need not be there."""
+        """Return the path of the codes that a node adds at a level; it may not exist."""
         return self.path / "nodes" / f"{name_of(place)}.{level.label}.npz"
 
     def audio_path(self, place: Place, level: Level) -> Path:
-        """What a node adds, decoded from a level; it need not be there."""
+        """Return the path of the audio that a node adds at a level; it may not exist."""
         if level is Level.BOTTOM:
             return self.path / "audio" / f"{name_of(place)}.wav"
         return self.path / "previews" / f"{level.label}-{name_of(place)}.wav"
 
     def node(self, place: Place, level: Level) -> Codes | None:
-        """The codes (1, frames) that a node adds at a level, None where there are none yet."""
+        """Load the codes (1, frames) that a node adds at a level, None if there are none yet."""
         path = self.node_path(place, level)
         if not path.exists():
             return None

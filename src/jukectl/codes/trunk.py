@@ -18,7 +18,7 @@ Codeset = Mapping[Level, Codes]
 
 
 def beside(path: Path, what: str) -> Path:
-    """A place next to a folder or a file, called after it."""
+    """Return a path beside a folder or file, named after it."""
     whole = path if path.name not in ("", "..") else path.resolve()
     return whole.with_name(f"{whole.stem if whole.is_file() else whole.name}-{what}")
 
@@ -29,7 +29,7 @@ def codes_of_song(song: Song) -> dict[Level, Codes]:
 
 
 def top_frames(song: Song, codes: Codeset, at: float | None) -> int:
-    """The whole top codes of a song before `at` seconds, or all of them. BadInput where the song does not reach there.
+    """Return the number of top codes before `at` seconds, default all. Raise BadInput if the song is shorter.
 
     NotASong where it has no top codes.
     """
@@ -56,7 +56,7 @@ def sample_of(song: Song, codes: Codeset, sample: int) -> dict[Level, Codes]:
 
 
 def cut_codes(codes: Codeset, frames: int) -> dict[Level, Codes]:
-    """The codes of the first `frames` top codes and what levels below have of that, all of them given."""
+    """Return the first `frames` top codes and the codes below them, all counted as prompt."""
     hop = codes[Level.TOP].hop
     kept = {level: one.cut(min(one.done, frames * (hop // one.hop))) for level, one in codes.items()}
     return {level: replace(one, prompt=one.done) for level, one in kept.items() if one.done}
@@ -86,7 +86,7 @@ def keep_trunk(song: Song, codes: Codeset) -> None:
 
 
 def trunk_codes(song: Song, recipe: Recipe) -> dict[Level, Codes]:
-    """The trunk of a branch, one sample or all. An error of its kind where it is not there, or not the recipe's."""
+    """Load the prefix codes of a branch, one sample or all. Raise an error if missing or not the recipe's."""
     found: dict[Level, Codes] = {}
     for level, digest in recipe.trunk.sha256.items() if recipe.trunk is not None else ():
         path = song.trunk_path(level)
@@ -109,6 +109,6 @@ def lay_trunk(song: Song, recipe: Recipe) -> None:
 
 
 def laid(trunk: Codeset, recipe: Recipe) -> dict[Level, Codes]:
-    """What the levels of a branch begin with: its trunk, for each of its samples."""
+    """Return the codes that the levels of a branch begin with: its prefix codes, for each sample."""
     rows = {level: recipe.samples // codes.samples for level, codes in trunk.items()}
     return {level: replace(one, array=np.repeat(one.array, rows[level], axis=0)) for level, one in trunk.items()}

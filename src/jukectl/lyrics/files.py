@@ -13,7 +13,7 @@ LARGEST = 2**20  # bytes; songs have a few thousand
 
 
 def as_json(lyrics: TimedLyrics) -> str:
-    """A list of words with their start and end in seconds, and whether the time is guessed."""
+    """Return a JSON list of words with start and end in seconds, and whether the time is guessed."""
     words = [
         {"word": word.text, "start": round(word.start, 3), "end": round(end, 3), "guessed": word.guessed}
         for word, end in zip(lyrics.words, lyrics.ends(), strict=True)
@@ -27,7 +27,7 @@ WRITERS: dict[str, Callable[[TimedLyrics], str]] = {"lrc": lrc.write, "vtt": web
 
 
 def format_of(path: Path, asked: str | None = None) -> str:
-    """The format to write a file in: the one that is asked for, or what its name ends with; BadInput for any other."""
+    """Return the format to write: the one requested, or that of the file's suffix. Raise BadInput for any other."""
     name = path.suffix.removeprefix(".").lower() if asked is None else asked.lower()
     if name not in WRITERS:
         raise BadInput(
@@ -44,7 +44,7 @@ def write(lyrics: TimedLyrics, path: Path, name: str) -> None:
 
 
 def read_text(path: Path) -> str:
-    """The text of a lyrics file; BadInput where it has none."""
+    """Read the text of a lyrics file. Raise BadInput if it has none."""
     try:
         if not path.is_file():
             raise BadInput(f"lyrics are a text file, and {path} is {'none' if path.exists() else 'not there'}")

@@ -31,7 +31,7 @@ class _Piece:
 
 
 def parse(text: str) -> TimedLyrics:
-    """The lyrics of an LRC file, lines in the order of their times.
+    """Parse an LRC file; lines are sorted by their times.
 
     Words without a time of their own share that of their line, or of the part of it that has one, each by its length. A
     line is over when the next begins, or sooner where it has few words for that. BadInput names a line that cannot be
@@ -53,7 +53,7 @@ def parse(text: str) -> TimedLyrics:
 
 
 def _line_times(line: str, number: int) -> tuple[list[float], str]:
-    """The times that a line begins with, and what comes after them."""
+    """Split a line into its leading times and the rest."""
     times, place = [], 0
     while found := _LINE_TIME.match(line, place):
         times.append(_seconds(found, number))
@@ -62,7 +62,7 @@ def _line_times(line: str, number: int) -> tuple[list[float], str]:
 
 
 def _pieces(line: str, times: Sequence[float], number: int) -> list[_Piece]:
-    """A line in pieces, by the times that are in it; what is before the first of them has that of the line."""
+    """Split a line at the times within it; the part before the first has the line's own time."""
     stamps = list(_WORD_TIME.finditer(line))
     if not stamps:
         return [_Piece(times[0], line)]
@@ -78,7 +78,7 @@ def _pieces(line: str, times: Sequence[float], number: int) -> list[_Piece]:
 
 
 def _sung_again(pieces: list[_Piece], times: Sequence[float]) -> list[list[_Piece]]:
-    """A line, once for each of its times: those of its words are near one of them, and move with it to the others."""
+    """Repeat a line for each of its times; word times belong to the nearest and move with the others."""
     near = min(times, key=lambda time: abs(time - pieces[0].start))
     return [
         [replace(piece, start=max(piece.start + (time - near), 0.0)) if time != near else piece for piece in pieces]
@@ -99,7 +99,7 @@ def _lyrics(lines: Sequence[Sequence[_Piece]]) -> TimedLyrics:
 
 
 def _line(pieces: Sequence[_Piece], first: int, limit: float, over: float | None) -> tuple[str, list[TimedWord]]:
-    """The text of a line, which begins at the place `first`, and its words: none of them sung later than `limit`.
+    """Return a line's text, starting at offset `first`, and its words, none sung later than `limit`.
 
     `over`: when it is over, where that is told.
     """
@@ -123,7 +123,7 @@ def _line(pieces: Sequence[_Piece], first: int, limit: float, over: float | None
 
 
 def _seconds(stamp: re.Match[str], number: int) -> float:
-    """The time of a stamp. Of three numbers the first is hours only before a fraction: 00:12:50 may be 12.5 s."""
+    """Parse a time stamp. Of three numbers the first is hours only before a fraction: 00:12:50 may be 12.5 s."""
     one, two, three, fraction = stamp.groups()
     if three is None or fraction is None:
         hours, minutes, seconds, fraction = "0", one, two, fraction or three or "0"
@@ -135,7 +135,7 @@ def _seconds(stamp: re.Match[str], number: int) -> float:
 
 
 def _milliseconds(offset: str, number: int) -> float:
-    """The offset that a tag tells, in seconds."""
+    """Return the offset given by a tag, in seconds."""
     if not re.fullmatch(r"\s*[+-]?[0-9]{1,9}\s*", offset):
         raise BadInput(
             f"line {number}: an offset is in milliseconds, such as [offset:+250], got {offset.strip()[:20]!r}"

@@ -56,7 +56,7 @@ NO_LYRICS = LyricTokens()
 
 
 def published_alphabet(size: int) -> dict[str, int] | None:
-    """The characters of the published model with so many ids, `UNKNOWN` among them, each with its id; else None."""
+    """Return the alphabet of the published model with that many ids (`UNKNOWN` included), or None."""
     for characters in (V2, V3):
         if size == len(characters) + 1:
             return _numbered(characters)
@@ -64,7 +64,7 @@ def published_alphabet(size: int) -> dict[str, int] | None:
 
 
 def assumed_alphabet(size: int) -> dict[str, int]:
-    """The characters of a model that does not tell which: a published one's, or as many of the longer as it has ids."""
+    """Return the alphabet of a model without one: a published one, or the first characters of the longer."""
     return published_alphabet(size) or _numbered(V2[: size - 1])
 
 
@@ -73,7 +73,7 @@ def _numbered(characters: str) -> dict[str, int]:
 
 
 def shown(character: str) -> str:
-    """A character for a reader: itself, or its number where it cannot be seen or would stand on another one."""
+    """Return a printable form of a character: itself, or its code point if invisible or combining."""
     visible = character.isprintable() and not unicodedata.category(character).startswith("M")
     return character if visible else f"U+{ord(character):04X}"
 
@@ -108,7 +108,7 @@ def spelling(text: str, alphabet: Mapping[str, int]) -> Iterator[tuple[str, str,
 
 
 def _written(character: str, alphabet: Mapping[str, int]) -> str:
-    """A character as the alphabet may have it."""
+    """Return a character in a form that the alphabet contains."""
     if character in alphabet:
         return character
     if character == "\\":
@@ -168,7 +168,7 @@ class SpelledWord:
 
 
 def words_of(text: str, alphabet: Mapping[str, int]) -> list[SpelledWord]:
-    """The words of a text whose lines end in line feeds, those apart that no character of is in the alphabet."""
+    """Return the words of a text with line feeds, and separately those without any character in the alphabet."""
     words, place, ids = [], 0, 0
     for found in _WORD.finditer(text):
         ids += len(spell(text[place : found.start()], alphabet).ids)

@@ -6,7 +6,7 @@ SHORTEST = 0.1  # seconds of a cue
 
 
 def write(lyrics: TimedLyrics) -> str:
-    """A cue for each line that has a word with a time: `<hh:mm:ss.mmm>` before each word but the first, for karaoke.
+    """Write a cue for each line with timed words: `<hh:mm:ss.mmm>` before each word but the first, for karaoke.
 
     A cue ends with its last word, and never after the next begins, unless both begin at once.
     """
@@ -28,7 +28,7 @@ def write(lyrics: TimedLyrics) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text without what WebVTT takes for its own signs."""
+    """Escape the characters that WebVTT reserves."""
     return (
         text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", " ").replace("\0", "\ufffd")
     )

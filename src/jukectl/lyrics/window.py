@@ -30,7 +30,7 @@ def lyric_window(
     sample_length: int,
     onsets: Sequence[int] | None = None,
 ) -> LyricWindow:
-    """The `characters` around what is sung in the middle of a window; times in audio samples.
+    """Return the `characters` around those sung at the middle of a window; times in audio samples.
 
     Lyrics shorter than that stand at the right end of every window, whole. Of longer ones it is the part around the
     character in the middle: the one that lies as far in the lyrics as the window's middle lies in the song, or where
@@ -60,6 +60,6 @@ def lyric_window(
 
 
 def _middle(count: int, total_length: int, offset: int, sample_length: int) -> int:
-    """The character in the middle of a window: in float32, as the published models are sampled."""
+    """Return the character at the middle of a window, in float32 as in the published sampler."""
     middle = np.float32(offset) + np.float32(sample_length) / np.float32(2)
     return int(np.float32(count) * middle / np.float32(total_length))
