@@ -1,5 +1,6 @@
 """`jukectl explore`."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ def test_explore_refuses_folders_without_songs_and_wrong_options(fails, finished
     assert "there is no folder" in fails("explore", tmp_path / "none", "--out", tmp_path / "site")
     assert "there are no songs in" in fails("explore", tmp_path, "--out", tmp_path / "site")
     assert "--format is one of" in fails("explore", finished, "--out", tmp_path / "site", "--format", "wma")
-    assert "--link leaves audio as it is" in fails(
+    assert "--link keeps the format of audio" in fails(
         "explore", finished, "--out", tmp_path / "site", "--format", "ogg", "--link"
     )
     assert "is a file" in fails("explore", finished, "--out", finished / "song.toml")
@@ -41,7 +42,7 @@ def test_serving_a_site_ends_with_ctrl_c(finished, tmp_path):
     command = [sys.executable, "-c", COMMAND, "explore", str(finished), "--out", str(tmp_path / "site")]
     with subprocess.Popen([*command, "--no-decode", "--serve"], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        address = next(line.split()[0] for line in process.stderr if line.startswith("http://127.0.0.1:"))
+        address = next(found[0] for line in process.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+/", line)))
         with urlopen(address) as answer:
             assert b"<title>" in answer.read()
         process.send_signal(signal.SIGINT)

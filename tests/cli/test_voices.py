@@ -76,7 +76,7 @@ def test_a_wrong_schedule_is_refused_with_file_and_reason(fails, draft, duet, tm
     assert "later.toml does not exist" in fails(*draft, "--schedule", tmp_path / "later.toml")
     assert f"{tmp_path} is not a file" in fails(*draft, "--schedule", tmp_path)
     duet.write_text("[[change]]\nat = 0.1\nvoice = 3")
-    assert f"{duet}: a change has no 'voice'" in fails(*draft, "--schedule", duet)
+    assert f"{duet}: change[0].voice is not known" in fails(*draft, "--schedule", duet)
     duet.write_bytes(b"caf\xe9")
     assert "is not UTF-8 (byte 3)" in fails(*draft, "--schedule", duet)
     duet.write_text('[[change]]\nat = 0.1\nartist = "Addda"')

@@ -25,7 +25,7 @@ from jukectl.codes.tree import Tree, TreeRecipe
 from jukectl.errors import BadInput
 from jukectl.explorer.build import explore
 from jukectl.explorer.site import Site
-from jukectl.explorer.update import Explored, Taking, keep_up
+from jukectl.explorer.update import MediaOptions, SiteUpdate, update_site
 from jukectl.lyrics.value import Lyrics
 from jukectl.progress import WarningsOnly
 from jukectl.render.karaoke import karaoke_paths
@@ -50,7 +50,7 @@ def only(site: Path) -> dict:
 
 def test_a_song_can_be_heard_at_every_level(song: Song, tmp_path):
     site = tmp_path / "site"
-    assert explore([song.path], site) == Explored(site, 1, 1, 0)
+    assert explore([song.path], site) == SiteUpdate(site, 1, 1, 0)
     shown = only(site)
     assert [sample["number"] for sample in shown["samples"]] == [0, 1]
     for sample in shown["samples"]:
@@ -100,11 +100,11 @@ def test_what_has_not_changed_is_left_as_it_is(song: Song, tmp_path):
     site = tmp_path / "site"
     explore([tmp_path], site)
     before = {path: path.stat().st_mtime_ns for path in (site / "media").rglob("*")}
-    assert explore([tmp_path], site).made == 0
+    assert explore([tmp_path], site).written == 0
     assert {path: path.stat().st_mtime_ns for path in (site / "media").rglob("*")} == before
     first = index(site)
     song.audio_path(0).unlink()
-    assert explore([tmp_path], site).made == 1
+    assert explore([tmp_path], site).written == 1
     assert index(site)[0].keys() == first[0].keys()
 
 
@@ -119,19 +119,19 @@ def test_a_song_that_is_gone_is_taken_off(song: Song, tmp_path):
 
 
 def test_audio_is_linked_or_transcoded_on_the_way(song: Song, tmp_path):
-    explore([song.path], tmp_path / "linked", taking=Taking(link=True))
+    explore([song.path], tmp_path / "linked", options=MediaOptions(link=True))
     heard = only(tmp_path / "linked")["samples"][0]["levels"]["bottom"]
     link = tmp_path / "linked" / unquote(heard["audio"])
     assert link.is_symlink()
     assert link.resolve() == song.audio_path(0).resolve()
-    explore([song.path], tmp_path / "ogg", taking=Taking(format="ogg"))
+    explore([song.path], tmp_path / "ogg", options=MediaOptions(format="ogg"))
     for heard in only(tmp_path / "ogg")["samples"][0]["levels"].values():
         assert heard["type"] == "audio/ogg"
         assert (tmp_path / "ogg" / unquote(heard["audio"])).read_bytes()[:4] == b"OggS"
 
 
 def test_levels_without_audio_need_not_be_decoded(song: Song, tmp_path):
-    explore([song.path], tmp_path / "site", taking=Taking(decode=False))
+    explore([song.path], tmp_path / "site", options=MediaOptions(decode=False))
     assert index(tmp_path / "site")[0]["levels"] == "b"
 
 
@@ -147,7 +147,7 @@ def test_a_broken_song_a_newer_one_and_one_in_progress_are_shown_as_such(song: S
     made = explore([songs], tmp_path / "site", listener=WarningsOnly(warnings.append))
     states = {row["title"]: row["state"] for row in index(tmp_path / "site")}
     assert states == {"broken": 2, "newer": 3, "unfinished": 1, "whole": 0}
-    assert (made.songs, made.troubled, len(warnings)) == (4, 2, 2)
+    assert (made.songs, made.unreadable, len(warnings)) == (4, 2, 2)
     for path in (tmp_path / "site" / "data" / "songs").glob("*.json"):
         shown = json.loads(path.read_text())
         assert bool(shown["problem"]) == (shown["state"] in ("broken", "newer"))
@@ -162,7 +162,7 @@ def test_what_leads_out_of_a_song_leads_nowhere(song: Song, tmp_path):
     (song.path / "about.toml").symlink_to(secret)
     (song.path / "notes.mid").symlink_to(secret)
     site = tmp_path / "site"
-    explore([song.path], site, taking=Taking(decode=False))
+    explore([song.path], site, options=MediaOptions(decode=False))
     assert "bottom" not in only(site)["samples"][0]["levels"]
     assert not any(path.name == "notes.mid" for path in site.rglob("*"))
     assert not any(path.read_bytes() == secret.read_bytes() for path in site.rglob("*") if path.is_file())
@@ -253,7 +253,7 @@ def test_a_trees_recipe_and_the_codes_of_its_nodes_are_taken_home(song: Song, tm
 def test_media_that_a_song_no_longer_has_are_removed(song: Song, tmp_path):
     site = tmp_path / "site"
     explore([song.path], site)
-    explore([song.path], site, taking=Taking(format="ogg"))
+    explore([song.path], site, options=MediaOptions(format="ogg"))
     assert list((site / "media").rglob("*.ogg"))
     assert not list((site / "media").rglob("*.wav"))
     shown = [heard for sample in only(site)["samples"] for heard in sample["levels"].values()]
@@ -263,10 +263,10 @@ def test_media_that_a_song_no_longer_has_are_removed(song: Song, tmp_path):
 def test_nothing_is_loaded_for_songs_that_have_not_changed(song: Song, tmp_path):
     explore([song.path], tmp_path / "site")
 
-    def begin(site: Site, taking: Taking) -> NoReturn:
+    def begin(site: Site, options: MediaOptions) -> NoReturn:
         raise AssertionError("there is nothing to make")
 
-    assert keep_up([song.path], tmp_path / "site", begin).made == 0
+    assert update_site([song.path], tmp_path / "site", begin).written == 0
     script = (
         f"from jukectl.cli.main import main; main(['explore', {str(song.path)!r}, '--out', {str(tmp_path / 'site')!r}])"
     )
@@ -279,7 +279,7 @@ def test_nothing_is_loaded_for_songs_that_have_not_changed(song: Song, tmp_path)
 
 
 def test_lyrics_are_shown_with_their_times(lyric_song: Path, tmp_path):
-    explore([lyric_song], tmp_path / "site", taking=Taking(decode=False))
+    explore([lyric_song], tmp_path / "site", options=MediaOptions(decode=False))
     lyrics = only(tmp_path / "site")["lyrics"]
     assert lyrics["text"] == "Hey <you>\nthere"
     assert [lyrics["text"][word["from"] : word["to"]] for word in lyrics["words"]] == ["Hey", "<you>", "there"]
@@ -290,7 +290,7 @@ def test_the_times_of_lyrics_are_those_of_the_audio(lyric_song: Path, tmp_path):
     recipe = Song(lyric_song).recipe()
     assert recipe is not None
     Song(lyric_song).write_recipe(replace(recipe, start_at=0.25))
-    explore([lyric_song], tmp_path / "site", taking=Taking(decode=False))
+    explore([lyric_song], tmp_path / "site", options=MediaOptions(decode=False))
     lyrics = only(tmp_path / "site")["lyrics"]
     assert [(word["text"], word["start"]) for word in lyrics["words"]] == [
         ("<you>", pytest.approx(0.05)),
@@ -307,7 +307,7 @@ def test_the_files_that_a_command_names_are_taken_home(lyric_song: Path, tmp_pat
         Change(at=0.2, lyrics_line=2),
     )
     Song(lyric_song).write_recipe(replace(recipe, schedule=changes))
-    explore([lyric_song], tmp_path / "site", taking=Taking(decode=False))
+    explore([lyric_song], tmp_path / "site", options=MediaOptions(decode=False))
     shown = only(tmp_path / "site")
     files = {one["label"]: (tmp_path / "site" / unquote(one["url"])).read_text() for one in shown["downloads"][:3]}
     assert list(files) == ["song.toml", "lyrics.lrc", "schedule.toml"]
@@ -326,7 +326,7 @@ def test_what_changes_on_the_way_is_told_in_words(song: Song, tmp_path):
         Change(at=0.3, lyrics_line=4),
     )
     song.write_recipe(replace(recipe, schedule=changes))
-    explore([song.path], tmp_path / "site", taking=Taking(decode=False))
+    explore([song.path], tmp_path / "site", options=MediaOptions(decode=False))
     assert [(change["at"], change["label"]) for change in only(tmp_path / "site")["changes"]] == [
         (0.1, "Björk B., jazz, rock, guidance top 3"),
         (0.2, "no artist, no genre, temperature 0.5, top-k top 9 and bottom 7"),
@@ -342,7 +342,7 @@ def test_what_the_models_attention_told_of_the_lyrics_is_shown(song: Song, tmp_p
     picture.parent.mkdir()
     picture.write_bytes(b"a picture")
     times.write_text("[00:00.20]<00:00.20>Hey <00:00.50>you")
-    explore([song.path], tmp_path / "site", taking=Taking(decode=False))
+    explore([song.path], tmp_path / "site", options=MediaOptions(decode=False))
     shown = only(tmp_path / "site")
     assert [(word["text"], word["start"]) for word in shown["lyrics"]["words"]] == [("Hey", 0.2), ("you", 0.5)]
     assert [one["sample"] for one in shown["alignment"]] == [0]

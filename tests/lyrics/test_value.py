@@ -25,7 +25,7 @@ def test_plain_text_has_no_times_even_where_it_looks_like_lrc():
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(BadInput, match="lyrics_format is text or lrc, got 'vtt'"):
+    with pytest.raises(BadInput, match="lyrics_format must be text or lrc, got 'vtt'"):
         Lyrics("la", "vtt")
 
 

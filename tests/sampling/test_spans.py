@@ -167,7 +167,7 @@ def labels(job, window):
 
     return LabelBatch.repeat(
         1,
-        total_length=job.song_samples,
+        total_length=job.conditioning.song_samples,
         offset=window.start * job.prior.config.hop,
         sample_length=job.prior.config.window_samples,
     )

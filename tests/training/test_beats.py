@@ -157,8 +157,8 @@ def test_a_run_learns_beats_and_can_be_started_from(grown, tmp_path):
     [
         (("level=middle",), "add_beats is for level top"),
         (("adapter.rank=2",), "an adapter cannot hold"),
-        (("beat_dropout=2",), "beat_dropout is a share"),
-        (("bar_dropout=-1",), "bar_dropout is a share"),
+        (("beat_dropout=2",), "beat_dropout must be in"),
+        (("bar_dropout=-1",), "bar_dropout must be in"),
         (("model.beats.size=3",), "BeatConfig has no field size"),
     ],
 )

@@ -35,24 +35,29 @@ def explore(
 
     Example: jukectl explore songs --out site --format ogg
     """
-    from jukectl.explorer.update import Maker, Taking, keep_up
+    from jukectl.explorer.update import AddSong, MediaOptions, update_site
 
     with progress(context) as listener:
 
-        def begin(site: "Site", taking: Taking) -> Maker:
-            from jukectl.explorer.build import maker  # torch loads here, and only if a song changed
+        def begin(site: "Site", options: MediaOptions) -> AddSong:
+            from jukectl.explorer.build import song_adder  # torch loads here, and only if a song changed
 
-            return maker(site, taking, device=device, listener=listener)
+            return song_adder(site, options, device=device, listener=listener)
 
-        taking = Taking(link=link, format=format, decode=decode)
-        made = keep_up(folders, out, begin, title=title, taking=taking, listener=listener)
-    page = made.site / "index.html"
-    facts = {"site": str(made.site), "songs": made.songs, "made": made.made, "troubled": made.troubled}
+        options = MediaOptions(link=link, format=format, decode=decode)
+        update = update_site(folders, out, begin, title=title, options=options, listener=listener)
+    page = update.site / "index.html"
+    facts = {
+        "site": str(update.site),
+        "songs": update.songs,
+        "made": update.written,
+        "troubled": update.unreadable,
+    }
     emit(context, [page], facts)
     if serve:
         from jukectl.explorer.serving import serving
 
-        with serving(made.site, port) as address:
+        with serving(update.site, port) as address:
             say(context, f"serving at {address} until Ctrl-C")
             _until_interrupted()
 

@@ -94,7 +94,7 @@ class Score:
     def __post_init__(self) -> None:
         _make_unicode(self, "source")
         _make_floats(self, "start")
-        need(abs(self.start) <= LONGEST, "start", f"a number of seconds, {LONGEST:g} at most", self.start)
+        need(abs(self.start) <= LONGEST, "midi.start", f"a number of seconds, {LONGEST:g} at most", self.start)
         need(bool(self.sha256), "sha256", "the SHA-256 of notes.mid", self.sha256)
 
 

@@ -1,1 +1,1 @@
-"""The sample explorer's data: what its page shows of songs, and the site around both."""
+"""The sample explorer: a website of songs, from the folders to the files of the site."""

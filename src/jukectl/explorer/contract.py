@@ -1,4 +1,4 @@
-"""All that the explorer's page shows of one song. URLs are relative to the site, ready for use."""
+"""Data of the explorer's page: the index and one file per song. URLs are relative to the site and quoted."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ from jukectl.prior.mixture import is_mixed, terms_of
 Kind = Literal[
     "new", "continuation", "re-rendition", "tree", "duet", "novel style", "novel voice", "novel lyrics", "riff"
 ]
-"""What people do with such models (Jukebox, section 4); the explorer filters by it."""
+"""Uses of such models (Jukebox, section 4), by which the explorer filters."""
 
 State = Literal["whole", "in progress", "broken", "newer"]
-"""How far a song is, or why it cannot be shown."""
+"""Completeness of a song, or the reason that it cannot be shown."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STATES: tuple[State, ...] = get_args(State)
@@ -25,9 +25,9 @@ STATES: tuple[State, ...] = get_args(State)
 
 @dataclass(frozen=True, kw_only=True)
 class SongSummary:
-    """One song, as lists show it."""
+    """A song in a list."""
 
-    id: str  # of its files in the site
+    id: str  # name of its files on the site
     title: str
     artist: str | None = None
     genres: tuple[str, ...] = ()
@@ -37,15 +37,15 @@ class SongSummary:
     seconds: float = 0.0  # prompt included
     samples: int = 0
     made: str = ""  # ISO 8601, UTC
-    levels: str = ""  # which can be heard, of t, m and b
+    levels: str = ""  # those with audio, of t, m and b
     lyrics: bool = False
-    prompt: float = 0.0  # seconds that were given
+    prompt: float = 0.0  # seconds
 
 
 def kind_of(recipe: Recipe) -> Kind:
-    """What sort of song a recipe makes, as far as it tells.
+    """Return the kind of song that a recipe makes.
 
-    That a style is novel, or a prompt a musician's riff, only its maker knows, who may say so in about.toml.
+    "novel style" and "riff" cannot be seen in a recipe; about.toml may say so.
     """
     if any(change.artist is not None for change in recipe.schedule):
         return "duet"
@@ -57,7 +57,7 @@ def kind_of(recipe: Recipe) -> Kind:
 
 
 def _is_mixture(artist: str) -> bool:
-    """Whether a label is like "A:0.6+B:0.4"; a name that has a + in it may be one name."""
+    """Return whether a label is like "A:0.6+B:0.4"; a name with a + alone may be one name."""
     try:
         return ":" in artist and is_mixed(terms_of(artist, lambda name: False))
     except BadInput:
@@ -65,25 +65,25 @@ def _is_mixture(artist: str) -> bool:
 
 
 def names_of(found: Iterable[str]) -> dict[str, int]:
-    """Names and their places in a list without duplicates, in the order of their first appearance."""
+    """Return names with their places in a list without duplicates, in the order of first appearance."""
     return {name: place for place, name in enumerate(dict.fromkeys(found))}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hearing:
-    """A level of a sample, or of a tree's node, as it can be heard and seen."""
+class AudioDetail:
+    """Audio and pictures of a level of a sample, or of a tree's node."""
 
     audio: str  # URL
     type: str  # media type
     seconds: float
-    peaks: tuple[tuple[int, int], ...] = field(repr=False)  # lowest and highest of equal parts, -127..127
-    spectrogram: str  # URL of a picture, time to the right, low tones at its foot
+    peaks: tuple[tuple[int, int], ...] = field(repr=False)  # lowest and highest of parts of equal length, -127..127
+    spectrogram: str  # URL of a picture, time to the right, low frequencies at the bottom
     bytes: int  # of the audio
 
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """A file that a visitor may take home."""
+    """A file to download."""
 
     label: str
     url: str
@@ -92,15 +92,15 @@ class Download:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleDetail:
-    """A sample: its levels by name, those that can be heard."""
+    """A sample: its levels with audio, by name."""
 
     number: int
-    levels: Mapping[str, Hearing]
+    levels: Mapping[str, AudioDetail]
 
 
 @dataclass(frozen=True, kw_only=True)
 class WordDetail:
-    """A word of the lyrics: its characters from..to in the text, and its seconds."""
+    """A word of the lyrics: its characters first..last in the text, and its seconds."""
 
     text: str
     first: int
@@ -111,7 +111,7 @@ class WordDetail:
 
 @dataclass(frozen=True, kw_only=True)
 class LyricsDetail:
-    """The lyrics, with times where they are known."""
+    """The lyrics, with the times of words if known."""
 
     text: str
     words: tuple[WordDetail, ...] = ()
@@ -119,23 +119,23 @@ class LyricsDetail:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeDetail:
-    """A node of a tree: the branches that lead to it, such as "2.3", and what it adds."""
+    """A node of a tree: the branches to it, such as "2.3", and the audio it adds."""
 
     path: str  # "" is the root
     parent: str | None
     start: float  # seconds of the song
     stop: float
     state: str
-    levels: Mapping[str, Hearing]
+    levels: Mapping[str, AudioDetail]
     downloads: tuple[Download, ...] = ()  # its codes
 
 
 @dataclass(frozen=True, kw_only=True)
 class SongDetail:
-    """One song."""
+    """A song on its own page."""
 
     summary: SongSummary
-    problem: str | None = None  # why it is broken, or cannot be read yet
+    problem: str | None = None  # the error, if it cannot be read
     seed: int | None = None
     command: str | None = None
     recipe: str = ""  # the text of song.toml, or of tree.toml
@@ -144,21 +144,21 @@ class SongDetail:
     alignment: tuple[tuple[int, str], ...] = ()  # sample, URL of the picture
     changes: tuple[tuple[float, str], ...] = ()  # seconds, what changes then
     downloads: tuple[Download, ...] = ()  # recipe and codes
-    every: float | None = None  # seconds a step of a tree
+    every: float | None = None  # seconds of a step of a tree
     nodes: tuple[NodeDetail, ...] = ()
 
     @property
     def urls(self) -> Iterator[str]:
-        """All that it refers to on the site."""
+        """URLs of all media that it refers to."""
         for levels in (*(one.levels for one in self.samples), *(one.levels for one in self.nodes)):
-            for hearing in levels.values():
-                yield from (hearing.audio, hearing.spectrogram)
+            for audio in levels.values():
+                yield from (audio.audio, audio.spectrogram)
         yield from (picture for _, picture in self.alignment)
         for downloads in (self.downloads, *(one.downloads for one in self.nodes)):
             yield from (one.url for one in downloads)
 
     def to_json(self, source: str = "") -> str:
-        """The text of the song's file. `source` tells what it was made from, see `finding.stamp_of`."""
+        """Return the text of the song's file. `source` is the stamp of its folder, see `update.stamp_of`."""
         about = asdict(self.summary)
         about["heard"], about["count"] = about.pop("levels"), about.pop("samples")
         del about["lyrics"]
@@ -180,16 +180,18 @@ class SongDetail:
         return to_json(values) + "\n"
 
 
-def _levels(levels: Mapping[str, Hearing]) -> dict[str, dict[str, Any]]:
-    """The fields of each level as they are: `asdict` would copy every peak."""
-    return {level: vars(hearing) for level, hearing in levels.items()}
+def _levels(levels: Mapping[str, AudioDetail]) -> dict[str, dict[str, Any]]:
+    """Return the fields of each level; `asdict` would copy every peak."""
+    return {level: vars(audio) for level, audio in levels.items()}
 
 
 def _node(node: NodeDetail) -> dict[str, Any]:
+    """Return a node for JSON."""
     return vars(node) | {"levels": _levels(node.levels), "downloads": [asdict(one) for one in node.downloads]}
 
 
 def _lyrics(lyrics: LyricsDetail) -> dict[str, Any]:
+    """Return lyrics for JSON."""
     words = [
         {"text": one.text, "from": one.first, "to": one.last, "start": one.start, "end": one.end}
         for one in lyrics.words
@@ -220,7 +222,7 @@ LEVEL_LETTERS = {"top": "t", "middle": "m", "bottom": "b"}
 
 
 def index_json(songs: Sequence[SongSummary], *, title: str, made: datetime | None = None) -> str:
-    """The text of index.json. Artists, genres, models, kinds and states are places in its lists, no artist is -1."""
+    """Return the text of index.json. Artists, genres, models, kinds and states are indices of its lists; -1 is none."""
     artists = names_of(song.artist for song in songs if song.artist is not None)
     genres = names_of(genre for song in songs for genre in song.genres)
     models = names_of(song.model for song in songs)
@@ -259,15 +261,15 @@ def index_json(songs: Sequence[SongSummary], *, title: str, made: datetime | Non
 
 
 def to_json(value: Any) -> str:
-    """JSON without spaces. Halves of characters, which stand for stray bytes of file names, become question marks."""
+    """Return JSON without spaces. Lone surrogates, which stand for stray bytes of file names, become question marks."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def as_script(call: str, json_text: str, *arguments: str) -> str:
-    """A script that hands JSON over, `call(arguments…, json)`: a page that was opened from disk may load no other data.
+    """Return a script `call(arguments…, json)`: a page opened from disk may load scripts, but no JSON.
 
-    What HTML or JavaScript could take for something else is escaped, which leaves the JSON as it is.
+    Characters with a meaning in HTML or JavaScript are escaped, which does not change the JSON.
     """
     escapes = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
     given = ",".join([*map(to_json, arguments), json_text.strip()])
@@ -275,6 +277,7 @@ def as_script(call: str, json_text: str, *arguments: str) -> str:
 
 
 def _replaced(text: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """Return text after replacing each pair in turn."""
     for old, new in pairs:
         text = text.replace(old, new)
     return text

@@ -1,4 +1,4 @@
-"""Audio, pictures and files of a song on their way into a site."""
+"""Bring audio, pictures and files of songs into a site."""
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,9 +13,9 @@ from jukectl.codes.level import Level
 from jukectl.codes.song import Song, audio_paths
 from jukectl.codes.trunk import Codeset
 from jukectl.errors import CannotWrite, JukectlError
-from jukectl.explorer.contract import Download, Hearing
+from jukectl.explorer.contract import AudioDetail, Download
 from jukectl.explorer.site import Site, inside
-from jukectl.explorer.update import MEDIA_TYPES, Taking
+from jukectl.explorer.update import MEDIA_TYPES, MediaOptions
 from jukectl.files import atomic_write, make_folder
 from jukectl.plan.device import Machine
 from jukectl.plan.recipes import check_codec, model_for
@@ -25,99 +25,101 @@ from jukectl.render.decode import waveform
 from jukectl.vqvae.model import VQVAE
 
 BEST_FIRST = ("flac", "wav", "ogg", "mp3")
-"""Which of several audio files of a sample is shown."""
+"""Order of preference among several audio files of a sample."""
 
 
-class Exhibitor:
-    """Brings what is heard and seen of songs into a site."""
+class MediaWriter:
+    """Writes the audio, pictures and files of songs into a site."""
 
-    def __init__(self, site: Site, taking: Taking, machine: Machine, listener: Listener) -> None:
+    def __init__(self, site: Site, options: MediaOptions, machine: Machine, listener: Listener) -> None:
         self._site = site
-        self._taking = taking
+        self._options = options
         self._machine = machine
         self._listener = listener
         self._codecs: dict[tuple[Path, Level], VQVAE] = {}
 
-    def samples(self, song: Song, codes: Codeset, name: str) -> dict[Level, dict[int, Hearing]]:
-        """All that can be heard of a song's levels, by sample; what has no audio file is decoded from its codes."""
+    def samples(self, song: Song, codes: Codeset, name: str) -> dict[Level, dict[int, AudioDetail]]:
+        """Write the audio of a song's levels, by sample; decode samples that have codes but no audio file."""
         return {level: self._level(song, name, level, one) for level, one in codes.items() if one.done}
 
-    def file(self, folder: Path, path: Path, name: str, kept: str) -> Hearing | None:
-        """A recording in a song's folder, called `kept` on the site; None where it is not there, or lies elsewhere."""
+    def file(self, folder: Path, path: Path, name: str, kept: str) -> AudioDetail | None:
+        """Write an audio file of a song's folder as `kept`; None if it is missing or lies elsewhere."""
         if not inside(folder, path):
             return None
         audio = io.load(path)
         samples = mix.to_mono(audio.samples)
-        target = self._target(name, kept, f".{self._taking.format}" if self._taking.format else path.suffix)
-        if self._taking.format and path.suffix != target.suffix:
+        target = self._target(name, kept, f".{self._options.format}" if self._options.format else path.suffix)
+        if self._options.format and path.suffix != target.suffix:
             io.save(target, audio.samples, audio.sample_rate)
         else:
-            self._bring(path, target)
-        return self._shown(samples, audio.sample_rate, target)
+            self._copy(path, target)
+        return self._detail(samples, audio.sample_rate, target)
 
     def picture(self, folder: Path, path: Path, name: str) -> str | None:
-        """The URL of a picture of a song's; None where it is not there, or lies elsewhere."""
+        """Write a picture of a song's folder. Returns its URL, None if it is missing or lies elsewhere."""
         if not inside(folder, path):
             return None
         target = self._target(name, path.stem, path.suffix)
-        self._bring(path, target)
+        self._copy(path, target)
         return self._site.url(target)
 
     def text(self, text: str, name: str, kept: str) -> Download:
-        """A text of a song's, such as its recipe, to be taken home under the name `kept`."""
-        target = self._target(name, *_parted(kept))
+        """Write a text to download, such as a recipe, under the name `kept`."""
+        target = self._target(name, *_split_suffix(kept))
         with atomic_write(target) as file:
             file.write(text.encode())
         return self._download(kept, target)
 
     def files(self, folder: Path, paths: Iterable[tuple[Path, str]], name: str) -> Iterator[Download]:
-        """Files of a song's folder, to be taken home, with what each is called there; those are left out that are not
-        there, or lie elsewhere.
-        """
+        """Write files to download, given with their labels; skip missing ones and those that lie elsewhere."""
         for path, label in paths:
             if inside(folder, path):
-                target = self._target(name, *_parted("-".join(path.relative_to(folder).parts)))
-                self._bring(path, target)
+                target = self._target(name, *_split_suffix("-".join(path.relative_to(folder).parts)))
+                self._copy(path, target)
                 yield self._download(label, target)
 
-    def _level(self, song: Song, name: str, level: Level, codes: Codes) -> dict[int, Hearing]:
-        heard, missing = {}, []
+    def _level(self, song: Song, name: str, level: Level, codes: Codes) -> dict[int, AudioDetail]:
+        """Write the audio of a level, by sample."""
+        written, missing = {}, []
         for sample in range(codes.samples):
             files = (audio_paths(song, level, [sample], f".{suffix}")[sample] for suffix in BEST_FIRST)
             found = (self.file(song.path, path, name, f"{level.label}-{sample}") for path in files)
-            hearing = next((one for one in found if one is not None), None)
-            if hearing is None:
+            audio = next((one for one in found if one is not None), None)
+            if audio is None:
                 missing.append(sample)
             else:
-                heard[sample] = hearing
-        if missing and self._taking.decode:
+                written[sample] = audio
+        if missing and self._options.decode:
             try:
-                heard |= self._decoded(song, name, codes, missing)
+                written |= self._decoded(song, name, codes, missing)
             except JukectlError as error:
-                warn(self._listener, f"{song.path}: its {level.label} level cannot be heard: {error}")
-        return dict(sorted(heard.items()))
+                warn(self._listener, f"{song.path}: its {level.label} level cannot be decoded: {error}")
+        return dict(sorted(written.items()))
 
-    def _decoded(self, song: Song, name: str, codes: Codes, samples: list[int]) -> Mapping[int, Hearing]:
+    def _decoded(self, song: Song, name: str, codes: Codes, samples: list[int]) -> Mapping[int, AudioDetail]:
+        """Decode samples of a level and write their audio."""
         folder = model_for(song, None)
         check_codec(song, codes, folder, force=False)
-        vqvae, heard = self._codec(folder, codes.level), {}
+        vqvae, written = self._codec(folder, codes.level), {}
         for sample in samples:
             audio = waveform(vqvae, codes.array[sample], codes.level, self._machine)
-            target = self._target(name, f"{codes.level.label}-{sample}", f".{self._taking.format or 'wav'}")
+            target = self._target(name, f"{codes.level.label}-{sample}", f".{self._options.format or 'wav'}")
             io.save(target, audio, codes.sample_rate)
-            heard[sample] = self._shown(audio, codes.sample_rate, target)
-        return heard
+            written[sample] = self._detail(audio, codes.sample_rate, target)
+        return written
 
     def _codec(self, folder: ModelFolder, level: Level) -> VQVAE:
+        """Load a level of a codec, once."""
         key = folder.path, level
         if key not in self._codecs:
             self._codecs[key] = folder.vqvae(self._machine.device, (level,))
         return self._codecs[key]
 
-    def _shown(self, samples: np.ndarray, sample_rate: int, audio: Path) -> Hearing:
+    def _detail(self, samples: np.ndarray, sample_rate: int, audio: Path) -> AudioDetail:
+        """Draw the spectrogram of an audio file of the site, and describe both."""
         picture = audio.with_suffix(".png")
         draw_thumbnail(samples, sample_rate, picture)
-        return Hearing(
+        return AudioDetail(
             audio=self._site.url(audio),
             type=MEDIA_TYPES[audio.suffix[1:]],
             seconds=len(samples) / sample_rate,
@@ -127,17 +129,19 @@ class Exhibitor:
         )
 
     def _download(self, label: str, path: Path) -> Download:
+        """Describe a file of the site to download."""
         return Download(label=label, url=self._site.url(path), bytes=path.stat().st_size)
 
     def _target(self, name: str, kept: str, suffix: str) -> Path:
+        """Return the path of a media file of a song."""
         make_folder(self._site.media(name))
         return self._site.media(name) / f"{kept}{suffix.lower()}"
 
-    def _bring(self, path: Path, target: Path) -> None:
+    def _copy(self, path: Path, target: Path) -> None:
         """Copy a file into the site, or link to it."""
         try:
             target.unlink(missing_ok=True)
-            if self._taking.link:
+            if self._options.link:
                 target.symlink_to(path.resolve())
             else:
                 shutil.copyfile(path, target)
@@ -145,7 +149,7 @@ class Exhibitor:
             raise CannotWrite(f"cannot write {target}: {error.strerror or error}") from error
 
 
-def _parted(name: str) -> tuple[str, str]:
-    """A file's name and its suffix: what stands before it may have dots of its own."""
+def _split_suffix(name: str) -> tuple[str, str]:
+    """Split the last suffix off a file's name, which may contain other dots."""
     stem, dot, suffix = name.rpartition(".")
     return stem, dot + suffix

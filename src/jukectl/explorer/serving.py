@@ -1,4 +1,4 @@
-"""A site looked at on this machine: files of one folder, to this machine alone."""
+"""Serve the files of one folder to this machine alone."""
 
 import threading
 from collections.abc import Iterator
@@ -15,19 +15,21 @@ LOOPBACK = "127.0.0.1"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Files, with ranges, which players need to seek; no listings of folders."""
+    """Serves files, with the byte ranges that players need to seek; no listings of folders."""
 
     def list_directory(self, path: str) -> None:  # type: ignore[override]
-        """Nothing."""
+        """Refuse to list a folder."""
         self.send_error(HTTPStatus.NOT_FOUND)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Nothing: the console is for results."""
+        """Log nothing: the console is for results."""
 
     def send_head(self) -> BinaryIO | None:
-        """Like the base class's, but for a request of a range."""
+        """Send the headers, and return the file or the requested range of it."""
         if self.headers.get("Host", "").rpartition(":")[0] not in (LOOPBACK, "localhost"):
-            self.send_error(HTTPStatus.FORBIDDEN)  # a page elsewhere whose name was made to point here
+            self.send_error(
+                HTTPStatus.FORBIDDEN
+            )  # a page of another site whose name resolves to this machine (DNS rebinding)
             return None
         span = self._span()
         if span is None:
@@ -43,14 +45,14 @@ class _Handler(SimpleHTTPRequestHandler):
         return _Part(file, stop - start)  # type: ignore[return-value]
 
     def end_headers(self) -> None:
-        """Also say that ranges are fine, and that nothing is to be kept."""
+        """Add that ranges are accepted, and that nothing is to be cached."""
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Cache-Control", "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
     def _span(self) -> tuple[Path, int, int, int] | None:
-        """The file, first byte, one past the last, and size of a request for part of a file; None of any other."""
+        """Return file, first byte, one past the last, and size for a request of a range; None for any other request."""
         unit, _, wanted = self.headers.get("Range", "").partition("=")
         first, dash, last = wanted.partition("-")
         path = Path(self.translate_path(self.path))
@@ -65,14 +67,14 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 class _Part:
-    """The next bytes of a file, as shutil.copyfileobj reads them."""
+    """The next bytes of a file, for shutil.copyfileobj."""
 
     def __init__(self, file: BinaryIO, left: int) -> None:
         self._file = file
         self._left = left
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` of them."""
+        """Read at most `size` bytes."""
         found = self._file.read(self._left if size < 0 else min(size, self._left))
         self._left -= len(found)
         return found
@@ -84,7 +86,7 @@ class _Part:
 
 @contextmanager
 def serving(folder: Path, port: int = 0) -> Iterator[str]:
-    """The address of a folder while the block runs, for this machine alone; BadInput for a port that is taken."""
+    """Serve a folder while the block runs. Yields its address. Raises BadInput for a port in use."""
     try:
         server = ThreadingHTTPServer((LOOPBACK, port), partial(_Handler, directory=str(folder)))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The folder of a site: its page, its data, its media; and names for songs that are safe in paths and addresses."""
+"""The folder of a site: its page, its data and its media; names of songs that are safe in paths and URLs."""
 
 import hashlib
 import re
@@ -13,8 +13,8 @@ from jukectl.errors import BadInput, CannotWrite
 from jukectl.explorer.contract import SongDetail, SongSummary, as_script, index_json
 from jukectl.files import atomic_write, make_folder
 
-MARK = "jukectl-site"  # a file that says whose folder this is, so that no other is written into
-INDEX_CALL, SONG_CALL = "jukectlIndex", "jukectlSong"  # what the page's scripts answer to
+MARK = "jukectl-site"  # file that marks the folder as a site, so that no other folder is overwritten
+INDEX_CALL, SONG_CALL = "jukectlIndex", "jukectlSong"  # functions of the page that take the data
 
 
 class Site:
@@ -24,7 +24,7 @@ class Site:
         self.path = path
 
     def begin(self) -> None:
-        """Make the folder, or go on with one; BadInput where it is something else's."""
+        """Create the folder, or open an existing site. Raises BadInput for a folder of something else."""
         if self.path.exists() and not self.path.is_dir():
             raise BadInput(f"{self.path} is a file, and a site is a folder. Give another name with --out")
         if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / MARK).exists():
@@ -34,23 +34,23 @@ class Site:
         for folder in (self.path, self.path / "data" / "songs", self.path / "media"):
             make_folder(folder)
         with atomic_write(self.path / MARK) as file:
-            file.write(b"Made by jukectl explore, and made again by it: keep nothing else in here.\n")
+            file.write(b"Written by jukectl explore, which overwrites it: keep nothing else in here.\n")
 
     def write_page(self) -> None:
-        """Put the page in its place, as it is in this package."""
+        """Copy the page from this package."""
         for entry in files("jukectl.explorer").joinpath("page").iterdir():
             if entry.is_file() and not entry.name.startswith("."):
                 with atomic_write(self.path / entry.name) as file:
                     file.write(entry.read_bytes())
 
     def write_index(self, songs: Sequence[SongSummary], *, title: str) -> None:
-        """Put the index in its place, as JSON and as a script."""
+        """Write the index, as JSON and as a script."""
         text = index_json(songs, title=title)
         self._write("data/index.json", text)
         self._write("data/index.js", as_script(INDEX_CALL, text))
 
     def write_song(self, song: SongDetail, source: str) -> None:
-        """Put a song's file in its place, as JSON and as a script; media that it no longer refers to are removed."""
+        """Write a song's file, as JSON and as a script, and remove media that it no longer refers to."""
         text = song.to_json(source)
         name = song.summary.id
         self._write(f"data/songs/{name}.js", as_script(SONG_CALL, text, name))
@@ -64,19 +64,19 @@ class Site:
             raise CannotWrite(f"cannot remove {error.filename}: {error.strerror or error}") from error
 
     def song_path(self, name: str) -> Path:
-        """The file of a song; it need not be there."""
+        """Return the path of a song's file, which may not exist."""
         return self.path / "data" / "songs" / f"{name}.json"
 
     def media(self, name: str) -> Path:
-        """The folder of a song's media; it need not be there."""
+        """Return the folder of a song's media, which may not exist."""
         return self.path / "media" / name
 
     def url(self, path: Path) -> str:
-        """Where the page finds a file of the site."""
+        """Return the URL of a file of the site, relative to it."""
         return quote(path.relative_to(self.path).as_posix())
 
     def forget(self, kept: Iterable[str]) -> None:
-        """Remove the songs that are not among those kept."""
+        """Remove all songs but those kept."""
         names = set(kept)
         try:
             for path in (self.path / "data" / "songs").iterdir():
@@ -89,12 +89,13 @@ class Site:
             raise CannotWrite(f"cannot remove {error.filename}: {error.strerror or error}") from error
 
     def _write(self, name: str, text: str) -> None:
+        """Write a file of the site in one step."""
         with atomic_write(self.path / name) as file:
             file.write(text.encode())
 
 
 def song_id(place: str, title: str) -> str:
-    """A name for a song that lies at a `place` below what was asked for: readable, short, safe, and its own."""
+    """Return a readable, short, safe and unique name for a song at `place`, its path from the folder explored."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     readable = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
     digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:10]
@@ -102,7 +103,7 @@ def song_id(place: str, title: str) -> str:
 
 
 def inside(folder: Path, path: Path) -> bool:
-    """Whether a path is a plain file that lies in a folder, links followed: nothing else is shown or copied."""
+    """Return whether a path is a file in a folder after following links; no other file is shown or copied."""
     try:
         return path.is_file() and path.resolve().is_relative_to(folder.resolve())
     except OSError:

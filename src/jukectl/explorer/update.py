@@ -1,4 +1,4 @@
-"""Song folders that a site is made of: found, and told from what they were when it was made."""
+"""Update a site from song folders: find them, and write again only those that have changed."""
 
 import hashlib
 import json
@@ -16,33 +16,33 @@ from jukectl.explorer.site import Site, inside, song_id
 from jukectl.progress import Listener, Progress, ignore
 
 MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg", "mp3": "audio/mpeg"}
-"""What a browser calls the formats of audio files."""
+"""Media types of the formats of audio files."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taking:
-    """How audio gets into a site. BadInput where it contradicts itself."""
+class MediaOptions:
+    """Ways to bring audio into a site. Raises BadInput for a contradiction."""
 
-    link: bool = False  # by links to where it lies, in place of copies
-    format: str | None = None  # transcoded; None: as it is
-    decode: bool = True  # levels of which there are codes alone
+    link: bool = False  # link to audio files instead of copying them
+    format: str | None = None  # transcode to it; None keeps the format
+    decode: bool = True  # decode levels that have codes but no audio
 
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in MEDIA_TYPES:
             raise BadInput(f"--format is one of {', '.join(MEDIA_TYPES)}; got {self.format!r}")
         if self.link and self.format is not None:
-            raise BadInput("--link leaves audio as it is: give it without --format")
+            raise BadInput("--link keeps the format of audio: give it without --format")
 
 
 EDITION = 2
-"""Of what a song's file and media hold; songs that a site has in another one are made again."""
+"""Version of the content of a song's file and media; songs of another one are written again."""
 
 
 def find_songs(folders: Sequence[Path], out: Path) -> Iterator[tuple[str, Path]]:
-    """Songs and trees in folders, at any depth, in order: where each lies as seen from the folder given, and its path.
+    """Yield the songs and trees in folders, at any depth, in order: the place relative to the folder, and the path.
 
-    A folder may be a song itself. What lies in a song is its own, what lies in `out` the site's; links to folders are
-    not followed. BadInput for a folder that is not there.
+    A folder may be a song itself. Folders in a song and in `out` are not searched, links to folders are not followed.
+    Raises BadInput for a missing folder.
     """
     seen = {out.resolve()}
     for folder in folders:
@@ -55,15 +55,15 @@ def find_songs(folders: Sequence[Path], out: Path) -> Iterator[tuple[str, Path]]
 
 
 def own_files(path: Path) -> list[Path]:
-    """What a song's folder holds and the site shows, in order."""
+    """List the files of a song's folder that the site shows, in order."""
     shown = [*path.glob("*.npz"), *path.glob("*.toml"), *path.glob("notes.mid"), *path.glob("nodes/*.npz")]
     shown += [file for name in ("audio", "previews", "plots", "root") for file in path.glob(f"{name}/*")]
     return sorted(file for file in shown if inside(path, file) and not file.name.startswith("."))
 
 
-def stamp_of(path: Path, taking: Taking) -> str:
-    """What a song's part of a site follows from: its files, by size and time, and how they are taken."""
-    rows: list[Any] = [EDITION, asdict(taking)]
+def stamp_of(path: Path, options: MediaOptions) -> str:
+    """Return a hash of everything that a song's part of a site depends on: its files by size and time, the options."""
+    rows: list[Any] = [EDITION, asdict(options)]
     for file in own_files(path):
         about = file.stat()
         rows.append([file.relative_to(path).as_posix(), about.st_size, about.st_mtime_ns])
@@ -71,6 +71,7 @@ def stamp_of(path: Path, taking: Taking) -> str:
 
 
 def _below(folder: Path, out: Path) -> Iterator[Path]:
+    """Yield the songs and trees in a folder, except in `out`."""
     if is_tree(folder) or Song(folder).begun:
         yield folder
         return
@@ -80,34 +81,34 @@ def _below(folder: Path, out: Path) -> Iterator[Path]:
                 yield from _below(path, out)
 
 
-Maker = Callable[[Path, str], SongDetail]
-"""What brings the song or the tree in a folder into a site, under a name."""
+AddSong = Callable[[Path, str], SongDetail]
+"""A function that brings the media of the song or tree in a folder into a site, under a name."""
 
 
 @dataclass(frozen=True)
-class Explored:
-    """A site, and what is on it."""
+class SiteUpdate:
+    """Result of an update."""
 
     site: Path
     songs: int
-    made: int  # of them made anew, since they had changed
-    troubled: int  # broken, or of a newer version
+    written: int  # new or changed ones
+    unreadable: int  # broken, or of a newer version
 
 
-def keep_up(
+def update_site(
     folders: Sequence[Path],
     out: Path,
-    begin: Callable[[Site, Taking], Maker],
+    begin: Callable[[Site, MediaOptions], AddSong],
     *,
     title: str = "Songs",
-    taking: Taking | None = None,
+    options: MediaOptions | None = None,
     listener: Listener = ignore,
-) -> Explored:
-    """Make a site of all songs and trees in some folders, or bring one up to date. BadInput where there are none.
+) -> SiteUpdate:
+    """Create or update a site of all songs and trees in some folders. Raises BadInput if there are none.
 
-    `begin` is called once, when the first song is found that is new or has changed.
+    `begin` is called once, for the first song that is new or has changed: it may load what an unchanged site needs not.
     """
-    taking = taking or Taking()
+    options = options or MediaOptions()
     found = list(find_songs(folders, out))
     if not found:
         raise BadInput(
@@ -116,27 +117,27 @@ def keep_up(
         )
     site = Site(out)
     site.begin()
-    maker: Maker | None = None
-    summaries, made = [], 0
+    add_song: AddSong | None = None
+    summaries, written = [], 0
     for number, (place, path) in enumerate(found):
         listener(Progress("songs", number, len(found), path.name))
-        name, stamp = song_id(place, path.name), stamp_of(path, taking)
-        summary = _known(site, name, stamp)
+        name, stamp = song_id(place, path.name), stamp_of(path, options)
+        summary = _unchanged(site, name, stamp)
         if summary is None:
-            maker = maker or begin(site, taking)
-            detail = maker(path, name)
+            add_song = add_song or begin(site, options)
+            detail = add_song(path, name)
             site.write_song(detail, stamp)
-            summary, made = detail.summary, made + 1
+            summary, written = detail.summary, written + 1
         summaries.append(summary)
     listener(Progress("songs", len(found), len(found)))
     site.forget(one.id for one in summaries)
     site.write_index(summaries, title=title)
     site.write_page()
-    return Explored(out, len(summaries), made, sum(one.state in ("broken", "newer") for one in summaries))
+    return SiteUpdate(out, len(summaries), written, sum(one.state in ("broken", "newer") for one in summaries))
 
 
-def _known(site: Site, name: str, stamp: str) -> SongSummary | None:
-    """The summary of a song that is on the site already, as it is now; None of any other."""
+def _unchanged(site: Site, name: str, stamp: str) -> SongSummary | None:
+    """Return the summary of a song that is on the site in its present state, None otherwise."""
     try:
         values = json.loads(site.song_path(name).read_text(encoding="utf-8"))
         if values["source"] != stamp:
