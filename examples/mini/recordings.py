@@ -57,7 +57,7 @@ class Recording:
 
     @property
     def is_held_out(self) -> bool:
-        """Whether the song is kept for validation."""
+        """Return True if the song is held out for validation."""
         if self.folder in HELD_OUT_TITLES:
             return self.tags.title in HELD_OUT_TITLES[self.folder]
         if self.folder == "kenta-cho" and self.tags.title.startswith(HELD_OUT_GAMES):

@@ -48,7 +48,7 @@ class Arrangement:
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
-    """How a score is played and recorded."""
+    """Settings of one rendering of a score."""
 
     arrangement: Arrangement
     font: str

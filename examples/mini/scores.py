@@ -114,7 +114,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What the random choices depend on."""
+        """Return the text that seeds the random choices."""
         return f"{self.score.name} {self.variant}"
 
     @property

@@ -17,7 +17,7 @@ HELD_OUT = "held-out"  # folder, inside that of a collection, of songs that are 
 
 @dataclass(frozen=True, kw_only=True)
 class Tags:
-    """What a FLAC file says about its song."""
+    """Tags of a song's FLAC file."""
 
     artist: str
     genres: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""When the words of lyrics are sung in a recording: the voice apart, then forced alignment."""
+"""Word times of lyrics in a recording: vocal separation, then forced alignment."""
 
 from dataclasses import dataclass
 from pathlib import Path

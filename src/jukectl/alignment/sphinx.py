@@ -17,7 +17,7 @@ from jukectl.errors import MissingTool
 
 @dataclass(frozen=True)
 class Span:
-    """When a word is sung, in seconds from the start of what was heard."""
+    """Time span of a sung word, in seconds from the start of the samples."""
 
     start: float
     end: float

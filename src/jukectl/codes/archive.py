@@ -52,7 +52,7 @@ class Codes:
 
     @property
     def samples(self) -> int:
-        """How many songs are made side by side."""
+        """Number of samples."""
         return int(self.array.shape[0])
 
     @property
@@ -62,7 +62,7 @@ class Codes:
 
     @property
     def seconds(self) -> float:
-        """How much music the codes stand for."""
+        """Seconds of music that the codes represent."""
         return self.done * self.hop / self.sample_rate
 
     def append(self, new: npt.NDArray[np.integer[Any]]) -> Self:

@@ -33,7 +33,7 @@ def check_seconds(key: str, seconds: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What changes from one second on. BadInput, naming the key, for values that make no sense."""
+    """Changes that take effect at one second. Raises BadInput, naming the key, for invalid values."""
 
     at: float  # seconds from the start of the audio, a prompt included
     artist: str | None = None  # "" is no artist

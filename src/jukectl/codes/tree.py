@@ -72,7 +72,7 @@ class TreeRecipe:
 
     @property
     def branches(self) -> int:
-        """How many go on from each node."""
+        """Number of continuations of each node."""
         return self.step.samples
 
     def places(self, step: int) -> list[Place]:
@@ -208,5 +208,5 @@ class Tree:
 
 
 def is_tree(path: Path) -> bool:
-    """Whether a folder holds a tree."""
+    """Return True if a folder holds a tree."""
     return (path / "tree.toml").is_file()

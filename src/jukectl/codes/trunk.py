@@ -1,4 +1,4 @@
-"""What a branch begins with: codes of another song, kept in its folder so that it needs that song no more."""
+"""Prefix codes of a branch: codes of another song, kept in its folder so that it no longer needs that song."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How clearly music keeps a beat: the autocorrelation of its onset strength."""
+"""Strength of the beat: the autocorrelation of onset strength."""
 
 import warnings
 

@@ -46,7 +46,7 @@ class TimedLyrics:
 
     @property
     def exact(self) -> bool:
-        """Whether each word has a time of its own."""
+        """Return True if every word has its own time."""
         return not any(word.guessed for word in self.words)
 
     @property

@@ -29,7 +29,7 @@ Activations = npt.NDArray[np.float32]  # (frames, 88), 0..1
 
 @dataclass(frozen=True, kw_only=True)
 class Listening:
-    """When an activation becomes a note. The defaults are the authors'."""
+    """Thresholds that turn activations into notes. The defaults are the authors'."""
 
     onset: float = 0.5  # activation of a beginning
     frame: float = 0.3  # activation of a pitch that sounds
