@@ -46,7 +46,8 @@ test-fast: setup ## run the tests of the core alone, in under two minutes: for t
 
 # A file of tests stays on one core, so that what its tests share is made once. Tests marked alone measure time.
 
-PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
+# A process that crashes ends the run, where xdist would start another and sometimes wait for ever.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --max-worker-restart 0
 CORE_TESTS := $(addprefix tests/,codes lyrics midi nn plan prior sampling vqvae native test_imports.py test_stored_recipe.py)
 
 test-slow: setup ## run the tests that take minutes each

@@ -24,7 +24,7 @@ LAYERS = (
     {"codes"},
     {"lyrics", "midi", "audio"},
     {"files", "tables"},
-    {"errors", "progress"},
+    {"errors", "progress", "librosa"},
     {"jukectl"},  # the version, and the API by name
 )
 """A package may import itself and what stands below it, not its neighbours."""

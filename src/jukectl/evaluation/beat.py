@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jukectl.librosa import load_librosa
+
 HOP_SECONDS = 512 / 22_050  # between frames of onset strength
 WINDOW_SECONDS = 2_048 / 22_050  # of a spectrum
 SHORTEST_LAG, LONGEST_LAG = 0.25, 1.05  # seconds: beats at 57 to 240 a minute
@@ -44,7 +46,7 @@ def onset_strength(audio: ArrayLike, sample_rate: int) -> Vector:
         raise ValueError(
             f"needs audio (N,) of {SHORTEST_SECONDS:.2f} s or more, got {samples.shape} at {sample_rate} Hz"
         )
-    import librosa
+    librosa = load_librosa()
 
     hop = max(1, round(HOP_SECONDS * sample_rate))
     with warnings.catch_warnings():

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from jukectl.audio import mix
 from jukectl.audio.mix import Samples
+from jukectl.librosa import load_librosa
 
 SHORTEST = 1.0  # seconds that a key and a tempo can be found in
 CHROMA_SECONDS = 0.3  # window, long enough to separate semitones from 100 Hz up
@@ -72,7 +73,7 @@ class Portrait:
         """Analyse samples (N,). Raises ValueError for less than SHORTEST seconds."""
         if len(samples) < SHORTEST * sample_rate:
             raise ValueError(f"needs {SHORTEST} s or more, got {len(samples) / sample_rate:.3f} s")
-        import librosa
+        librosa = load_librosa()
 
         hop = max(1, round(HOP_SECONDS * sample_rate))
         window = 2 ** round(log2(CHROMA_SECONDS * sample_rate))

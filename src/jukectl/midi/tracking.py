@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from jukectl.librosa import load_librosa
 from jukectl.midi.beats import DEFAULT_METER, BeatGrid, beats_of
 
 HOP = 256  # samples between onset strengths
@@ -26,7 +27,7 @@ def track_beats(
     contrast: float = LEAST_CONTRAST,
 ) -> BeatGrid | None:
     """Return the beats of samples (N,) of constant tempo; None where they are unsure, or fewer than `least`."""
-    import librosa
+    librosa = load_librosa()
 
     onsets = librosa.onset.onset_strength(y=wave, sr=sample_rate, hop_length=HOP, n_fft=1024)
     rate = sample_rate / HOP
