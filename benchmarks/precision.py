@@ -14,7 +14,7 @@ from jukectl.checkpoints import catalogue
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.native.packing import Precision
-from jukectl.plan.prompt import hear
+from jukectl.plan.prompt import Recording, load_samples
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.native import NativeDecoder
@@ -52,7 +52,7 @@ def main() -> None:
     folder = catalogue.find(options.model)
     vqvae = folder.vqvae(CPU)
     heard = [
-        torch.from_numpy(hear(path, folder, start=options.start, seconds=options.seconds)[0])
+        torch.from_numpy(load_samples(Recording(path, options.start, options.seconds), folder)[0])
         for path in options.recordings
     ]
     print("| level | codes | fp32 | bf16 | int8 | bf16 against fp32 | int8 against fp32 |\n| --- |" + " --- |" * 6)

@@ -1,4 +1,9 @@
-"""The Python API, one function a stage; the only package that joins audio, codes and models. The CLI only calls it."""
+"""The Python API, one function a stage: for notebooks, the command line and other programs.
+
+Functions that make a song, and those that estimate it, share its preparation. Progress and warnings go to a `listener`.
+"""
+
+from pathlib import Path
 
 from jukectl.checkpoints.convert import convert_model
 from jukectl.checkpoints.hub import pull as pull_model
@@ -7,16 +12,27 @@ from jukectl.inspect.bench import bench
 from jukectl.inspect.doctor import Checkup, examine
 from jukectl.inspect.info import describe_model, describe_path, list_models
 from jukectl.plan.device import Machine, choose
-from jukectl.plan.dry_run import Estimate, estimate_continue, estimate_resume, estimate_sample, estimate_upsample
+from jukectl.plan.dry_run import Estimate, TreeEstimate, estimate
+from jukectl.plan.job import prepare_new, prepare_resume, prepare_upsample
+from jukectl.plan.prompt import Recording
 from jukectl.plan.request import Request
+from jukectl.progress import Listener, ignore
 from jukectl.render.decode import decode
 from jukectl.render.encode import Encoded, encode
-from jukectl.render.song import Rendered, continue_, resume, sample, upsample
-from jukectl.variations.branch import branch, estimate_branch
+from jukectl.render.song import Rendered, run
+from jukectl.variations.branch import prepare_branch
 from jukectl.variations.passage import upsample_passage
 from jukectl.variations.pick import Taken, cut, pick
-from jukectl.variations.tree import Beginning, Grown, Growth, pick_place, regrow, tree
-from jukectl.variations.tree_dry_run import TreeEstimate, estimate_regrow, estimate_tree
+from jukectl.variations.tree import (
+    Beginning,
+    Grown,
+    Growth,
+    estimate_regrow,
+    estimate_tree,
+    pick_place,
+    regrow,
+    tree,
+)
 
 __all__ = [
     "Beginning",
@@ -62,3 +78,79 @@ __all__ = [
     "upsample",
     "upsample_passage",
 ]
+
+
+def sample(out: Path, request: Request, *, listener: Listener = ignore) -> Rendered:
+    """Make a new song from nothing in the folder `out`; resume it if it was begun before."""
+    return run(prepare_new(out, request, listener=listener))
+
+
+def estimate_sample(out: Path, request: Request, *, listener: Listener = ignore) -> Estimate:
+    """Estimate `sample`. Raises whatever it would raise before its first code, except for a locked folder."""
+    return estimate(prepare_new(out, request, listener=listener))
+
+
+def continue_(
+    audio: Path,
+    out: Path,
+    request: Request,
+    *,
+    start: float = 0.0,
+    prompt_seconds: float | None = None,
+    listener: Listener = ignore,
+) -> Rendered:
+    """Make a song that begins with `prompt_seconds` of a recording, from `start` on, and continues them."""
+    return run(prepare_new(out, request, Recording(audio, start, prompt_seconds), listener=listener))
+
+
+def estimate_continue(
+    audio: Path,
+    out: Path,
+    request: Request,
+    *,
+    start: float = 0.0,
+    prompt_seconds: float | None = None,
+    listener: Listener = ignore,
+) -> Estimate:
+    """Estimate `continue_`."""
+    return estimate(prepare_new(out, request, Recording(audio, start, prompt_seconds), listener=listener))
+
+
+def resume(path: Path, request: Request | None = None, *, listener: Listener = ignore) -> Rendered:
+    """Finish everything that a song's recipe asks for."""
+    return run(prepare_resume(path, request or Request(), listener=listener))
+
+
+def estimate_resume(path: Path, request: Request | None = None, *, listener: Listener = ignore) -> Estimate:
+    """Estimate `resume`."""
+    return estimate(prepare_resume(path, request or Request(), listener=listener))
+
+
+def upsample(path: Path, request: Request, *, listener: Listener = ignore) -> Rendered:
+    """Sample the levels of a song that are missing or unfinished, then decode it.
+
+    Codes without a recipe get one. With `request.overwrite` the levels below the top are made again.
+    """
+    return run(prepare_upsample(path, request, listener=listener))
+
+
+def estimate_upsample(path: Path, request: Request, *, listener: Listener = ignore) -> Estimate:
+    """Estimate `upsample`."""
+    return estimate(prepare_upsample(path, request, listener=listener))
+
+
+def branch(
+    path: Path, at: float | None, out: Path | None, request: Request, *, sample: int = 0, listener: Listener = ignore
+) -> Rendered:
+    """Make `request.samples` songs that begin as one sample of a song does, up to `at` seconds or its end.
+
+    The request's defaults are the song's: labels, settings, levels, and as much music as comes after the cut, or 20 s.
+    """
+    return run(prepare_branch(path, at, out, request, sample=sample, listener=listener))
+
+
+def estimate_branch(
+    path: Path, at: float | None, out: Path | None, request: Request, *, sample: int = 0, listener: Listener = ignore
+) -> Estimate:
+    """Estimate `branch`."""
+    return estimate(prepare_branch(path, at, out, request, sample=sample, listener=listener))

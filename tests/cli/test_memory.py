@@ -99,7 +99,8 @@ def test_running_out_of_memory_continues_in_smaller_batches_to_the_same_codes(tm
     short, free = run(150, "short"), run(100_000, "free")
     assert (short.returncode, free.returncode) == (0, 0), short.stderr
     assert (
-        "warning: out of memory at the top level: its window is begun again, and from here on 32 of 64" in short.stderr
+        "warning: out of memory at the top level: its window is sampled again, and from here on 32 of 64"
+        in short.stderr
     )
     assert "warning" not in free.stderr
     codes = [np.load(tmp_path / name / "top.npz")["codes"] for name in ("short", "free")]

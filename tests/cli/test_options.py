@@ -94,7 +94,7 @@ def test_options_become_a_request(given):
     request = given("--top-k", "top=50", "--parallel", "4", "--genre", "Jazz", "--levels", "top").request(until=3.0)
     assert request.settings["top_k"] == {Level.TOP: 50}
     assert request.settings["parallel"] == dict.fromkeys(Level, 4)
-    assert (request.genres, request.levels, request.until, request.seconds) == (("Jazz",), (Level.TOP,), 3.0, 20.0)
+    assert (request.genres, request.levels, request.until, request.seconds) == (("Jazz",), (Level.TOP,), 3.0, None)
 
 
 @pytest.mark.parametrize(

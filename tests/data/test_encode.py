@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukectl.api import Part, encode, encode_manifest
+from jukectl.api import Part, Request, encode, encode_manifest
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
@@ -59,7 +59,7 @@ def test_every_song_of_a_manifest_is_encoded_and_those_that_cannot_be_are_named(
     assert len(result.skipped) == 1
     assert "two.wav" in result.skipped[0]
     assert [track.path for track in EncodedSongs(tmp_path / "codes").manifest.tracks] == ["one.wav"]
-    encode(riff, tmp_path / "song", model=str(tiny_model))
+    encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     for level in TOP_DOWN:
         found = codes_in(tmp_path / "codes", "one.wav", level)
         assert np.array_equal(found.array, Song(tmp_path / "song").codes(level).array)
@@ -73,7 +73,7 @@ def test_a_long_song_is_encoded_block_by_block_as_a_whole_one(tiny_model, tmp_pa
     noise = np.random.default_rng(0).normal(scale=0.1, size=(3 * rate + 17, channels))
     soundfile.write(manifest.parent / "long.wav", noise, rate)
     encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model))
-    encode(manifest.parent / "long.wav", tmp_path / "song", model=str(tiny_model))
+    encode(manifest.parent / "long.wav", tmp_path / "song", Request(model=str(tiny_model)))
     for level in TOP_DOWN:
         assert np.array_equal(
             codes_in(tmp_path / "codes", "long.wav", level).array, Song(tmp_path / "song").codes(level).array

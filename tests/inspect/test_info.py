@@ -73,7 +73,7 @@ def test_the_length_of_a_continued_song_includes_its_prompt(ask, riff, tmp_path)
 
 
 def test_an_encoded_recording_lists_a_missing_level(riff, tiny_model, tmp_path):
-    encode(riff, tmp_path / "song", model=str(tiny_model))
+    encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     assert describe_path(tmp_path / "song")["unfinished"] == []
     (tmp_path / "song/middle.npz").unlink()
     facts = describe_path(tmp_path / "song")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jukectl.api import Request, continue_, resume, sample
+from jukectl.api import Request, branch, continue_, estimate_continue, estimate_sample, resume, sample
 from jukectl.audio import io
 from jukectl.checkpoints import catalogue
 from jukectl.codes import recipe_toml
@@ -18,9 +18,7 @@ from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers
 from jukectl.plan.command import command_of
 from jukectl.plan.conditioning import conditioning_of
-from jukectl.plan.dry_run import estimate_continue, estimate_sample
 from jukectl.progress import WarningEvent
-from jukectl.variations.branch import branch
 from jukectl.variations.pick import cut, pick
 
 CODE = 0.032  # seconds of a top code

@@ -100,7 +100,7 @@ def test_a_prompt_counts_as_there_and_takes_its_encoding(ask, tmp_path, riff):
 
 
 def test_codes_alone_take_their_encoding(tiny_model, tmp_path, riff):
-    encode(riff, tmp_path / "song", model=str(tiny_model))
+    encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     (tmp_path / "song" / "top.npz").unlink()
     estimate = estimate_resume(tmp_path / "song")
     assert estimate.seconds == estimate.encoding_seconds > 0
@@ -146,7 +146,7 @@ def test_a_speed_is_of_all_samples_made_at_a_time(tiny_model, ask):
     folder, machine = ModelFolder(tiny_model), choose("cpu")
     settings = ask().sampling(Level.BOTTOM, {})
     one, many = (
-        level_speed(folder, Level.BOTTOM, machine, BatchPlan(samples), settings, known=32, effort=QUICK)
+        level_speed(folder, Level.BOTTOM, machine, BatchPlan(samples), settings, prefix=32, effort=QUICK)
         for samples in (1, 64)
     )
     assert min(one.new, one.window, one.load, one.setup) > 0

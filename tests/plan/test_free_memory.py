@@ -7,17 +7,17 @@ import psutil
 import pytest
 import torch
 
-from jukectl.plan.memory import _left_in_group, memory_there_is
+from jukectl.plan.memory import _left_in_group, available_memory
 
 CPU = torch.device("cpu")
 GIB = 2**30
 
 
 def test_no_more_is_planned_with_than_is_free_and_a_limit_only_lowers_it():
-    free = memory_there_is(CPU)
+    free = available_memory(CPU)
     assert 0 < free < psutil.virtual_memory().total
-    assert memory_there_is(CPU, 10**6) == 10**6
-    assert memory_there_is(CPU, 10**18) == pytest.approx(free, rel=0.1)
+    assert available_memory(CPU, 10**6) == 10**6
+    assert available_memory(CPU, 10**18) == pytest.approx(free, rel=0.1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the address space is limited on Linux")

@@ -84,7 +84,7 @@ def test_a_small_device_makes_fewer_samples_at_a_time_to_the_same_codes(ask, tmp
     sample(tmp_path / "free", ask(samples=5))
     sample(tmp_path / "small", ask(samples=5, max_memory=limit), listener=said)
     assert said.plans[1].startswith("middle level, 2 of 5 samples at a time, ")
-    assert said.plans[1].endswith(" to be had")
+    assert said.plans[1].endswith(" available")
     assert any("middle level" in text and "2 of 5 samples" in text for text in said.warnings)
     assert same(codes(tmp_path / "free"), codes(tmp_path / "small"))
     assert Song(tmp_path / "small").recipe().made[Level.MIDDLE].samples == 2
@@ -93,7 +93,7 @@ def test_a_small_device_makes_fewer_samples_at_a_time_to_the_same_codes(ask, tmp
 def test_what_fits_in_no_way_is_refused_before_the_start_with_what_is_needed(ask, tmp_path, said):
     with pytest.raises(OutOfMemory, match=r"top prior of tiny does not fit: one sample needs \d+ MB in bf16") as caught:
         sample(tmp_path / "song", ask(max_memory=10**7), listener=said)
-    assert "10 MB are to be had on cpu. Raise --max-memory" in str(caught.value)
+    assert "10 MB are available on cpu. Raise --max-memory" in str(caught.value)
     assert codes(tmp_path / "song") == {}
 
 
@@ -149,7 +149,7 @@ def test_going_on_in_smaller_pieces_than_before_is_warned_of(ask, tmp_path, said
     limit = room(Level.MIDDLE, 1, 8)
     assert limit < room(Level.MIDDLE, 1)
     resume(tmp_path / "song", Request(precision="fp32", max_memory=limit), listener=said)
-    assert any("the middle level was made 1 samples at a time so far, all known" in text for text in said.warnings)
+    assert any("the middle level was sampled in batches of 1 so far, all prefix" in text for text in said.warnings)
 
 
 def cramp(monkeypatch, rows, *, after=0):
@@ -170,7 +170,7 @@ def test_memory_that_runs_out_halves_the_samples_at_a_time_and_the_song_is_the_s
     cramp(monkeypatch, 2, after=2)
     sample(tmp_path / "song", ask(samples=5), listener=WarningsOnly(said.warnings.append))
     assert same(codes(tmp_path / "free"), codes(tmp_path / "song"))
-    first = "out of memory at the middle level: its window is begun again, and from here on 2 of 5 samples"
+    first = "out of memory at the middle level: its window is sampled again, and from here on 2 of 5 samples"
     assert said.warnings[0].startswith(first)
     assert {one.samples for one in list(Song(tmp_path / "song").recipe().made.values())[1:]} == {2}
 

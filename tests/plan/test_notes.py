@@ -6,7 +6,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from jukectl.api import Request, continue_, resume, sample
+from jukectl.api import Request, branch, continue_, cut, estimate_sample, pick, resume, sample
 from jukectl.audio import io
 from jukectl.checkpoints import catalogue
 from jukectl.codes import recipe_toml
@@ -18,10 +18,7 @@ from jukectl.data.transcribe import transcribe_songs
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.midi.notes import Notes, read_midi, write_midi
 from jukectl.plan import notes as plan_notes
-from jukectl.plan.dry_run import estimate_sample
 from jukectl.plan.notes import notes_of
-from jukectl.variations.branch import branch
-from jukectl.variations.pick import cut, pick
 
 CODE = 0.032  # seconds of a top code
 TUNE = Notes.of([(0.1, 0.4, 60, 90, False), (0.3, 0.7, 64, 90, False), (0.2, 0.25, 38, 90, True)])
@@ -107,10 +104,10 @@ def test_the_same_notes_from_elsewhere_are_the_same_song(ask, tune, tmp_path):
 
 
 def test_a_song_is_as_long_as_its_notes_where_that_is_asked_for(ask, tmp_path):
-    sample(tmp_path / "song", ask(seconds_of_midi=True, midi_at=0.1))
+    sample(tmp_path / "song", ask(seconds=None, midi_at=0.1))
     assert codes(tmp_path / "song").shape == (1, int(0.8 / CODE))
     with pytest.raises(BadInput, match="leaves nothing"):
-        sample(tmp_path / "none", ask(seconds_of_midi=True, midi_at=-1.0))
+        sample(tmp_path / "none", ask(seconds=None, midi_at=-1.0))
 
 
 def test_notes_begin_where_the_new_music_does(ask, riff, tmp_path):
@@ -147,7 +144,7 @@ def test_a_model_without_a_conditioner_says_so_and_begins_nothing(ask, tiny_mode
 
 
 def test_an_estimate_reads_the_notes_and_writes_nothing(ask, tmp_path):
-    estimate = estimate_sample(tmp_path / "song", ask(seconds_of_midi=True))
+    estimate = estimate_sample(tmp_path / "song", ask(seconds=None))
     assert estimate.levels[Level.TOP].codes == int(0.7 / CODE)
     assert not (tmp_path / "song").exists()
 
@@ -200,7 +197,7 @@ def test_a_recording_is_transcribed_and_its_notes_are_followed(ask, hears, riff,
 
 def test_a_recording_of_nothing_is_told(ask, hears, tmp_path):
     io.save(tmp_path / "still.wav", np.zeros(8_000, np.float32), 8_000)
-    with pytest.raises(BadInput, match=r"no notes are heard in .*still\.wav"):
+    with pytest.raises(BadInput, match=r"no notes are found in .*still\.wav"):
         sample(tmp_path / "song", ask(midi=tmp_path / "still.wav"))
 
 

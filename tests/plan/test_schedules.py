@@ -23,7 +23,7 @@ from jukectl.plan.conditioning import (
     segments_of,
     sung_by_schedule,
 )
-from jukectl.plan.forecast import level_work
+from jukectl.plan.forecast import Extent, level_work
 from jukectl.plan.recipes import recipe_of
 from jukectl.prior.mixture import Mixture
 from jukectl.progress import WarningsOnly
@@ -191,7 +191,7 @@ def test_windows_that_end_at_changes_are_reckoned_with(ask, card, tmp_path):
     assert (plain.levels[Level.TOP].windows, estimate.levels[Level.TOP].windows) == (2, 4)
     plan = MemoryPlan(BatchPlan(1), "fp32", 0)
     config, settings = card.priors[Level.TOP], asked.sampling(Level.TOP, {})
-    work = level_work(config, settings, plan, total=75, begun=0, done=31, samples=1, cuts=(31, 62))
+    work = level_work(config, settings, plan, Extent(75, done=31), samples=1, cuts=(31, 62))
     assert len(work.rounds) == 3
 
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from jukectl.api import decode, encode
+from jukectl.api import Request, decode, encode
 from jukectl.audio import io
 from jukectl.checkpoints import catalogue
 from jukectl.codes.level import TOP_DOWN, Level
@@ -22,7 +22,7 @@ RATE = 8_000  # Hz
 @pytest.fixture
 def encoded(riff, tiny_model, tmp_path):
     """The riff in codes."""
-    encode(riff, tmp_path / "riff", model=str(tiny_model))
+    encode(riff, tmp_path / "riff", Request(model=str(tiny_model)))
     return Song(tmp_path / "riff")
 
 
@@ -84,10 +84,10 @@ def test_codes_without_a_recipe_need_the_name_of_their_model(song, tiny_model, o
     other = Song.create(tmp_path / "other")
     shutil.copy(song.codes_path(Level.MIDDLE), other.path)
     with pytest.raises(WrongCodec, match=r"VQ-VAE \w{12}, and tiny's is \w{12}. .*--model.*--force"):
-        decode(other.path, model=str(other_model))
-    assert len(decode(other.path, model=str(tiny_model))) == 2
+        decode(other.path, Request(model=str(other_model)))
+    assert len(decode(other.path, Request(model=str(tiny_model)))) == 2
     before = other.preview_path(Level.MIDDLE, 0).read_bytes()
-    decode(other.path, model=str(other_model), force=True)
+    decode(other.path, Request(model=str(other_model), force=True))
     assert other.preview_path(Level.MIDDLE, 0).read_bytes() != before
 
 
@@ -95,15 +95,15 @@ def test_codes_without_a_recipe_need_the_name_of_their_model(song, tiny_model, o
     ("options", "error"),
     [
         ({"format": "aiff"}, BadInput),
-        ({"loudness": float("nan")}, BadInput),
-        ({"device": "tpu"}, BadInput),
-        ({"model": "no such model"}, BadModel),
+        ({"request": {"loudness": float("nan")}}, BadInput),
+        ({"request": {"device": "tpu"}}, BadInput),
+        ({"request": {"model": "no such model"}}, BadModel),
     ],
 )
 def test_an_option_that_makes_no_sense_is_found_before_anything_is_written(song, options, error):
     shutil.rmtree(song.path / "audio")
     with pytest.raises(error):
-        decode(song.path, **options)
+        decode(song.path, Request(**options.pop("request", {})), **options)
     assert not (song.path / "audio").exists()
 
 

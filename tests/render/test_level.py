@@ -144,7 +144,7 @@ def test_without_the_spans_in_progress_a_level_goes_on_from_what_there_is_and_sa
         kept = SpanCodes.load(path)
         SpanCodes("x", kept.begun, kept.array).save(path)
     resume(half.path, listener=WarningsOnly(warned.append))
-    assert any("begun anew" in text for text in warned)
+    assert any("sampled again, to other codes" in text for text in warned)
     after = half.codes(Level.BOTTOM)
     assert after.done == song.codes(Level.BOTTOM).done
     assert np.array_equal(after.array[:, : before.done], before.array)
@@ -177,7 +177,7 @@ def test_rows_that_do_not_fit_are_made_one_group_after_another_to_the_same_codes
     warned = []
     continue_(riff, tmp_path / "few", want(), prompt_seconds=0.4, listener=WarningsOnly(warned.append))
     assert codes_in(tmp_path / "few") == codes_in(alone[0].path)
-    assert any(f"{rows} of 6 rows are made at a time" in text for text in warned)
+    assert any(f"{rows} of 6 rows are sampled at a time" in text for text in warned)
 
 
 def test_the_plan_counts_a_row_for_each_span_of_each_sample(alone):
@@ -204,7 +204,7 @@ def test_a_new_song_in_the_folder_has_none_of_the_old_ones_spans(want, tmp_path)
 
 def test_no_spans_or_half_a_span_are_refused(want):
     for number in (0, 1.5):
-        with pytest.raises(BadInput, match="--parallel is how many spans"):
+        with pytest.raises(BadInput, match="--parallel is the number of spans"):
             want(settings={"parallel": {Level.BOTTOM: number}})
 
 

@@ -4,20 +4,19 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukectl.api import choose, decode
-from jukectl.checkpoints.store import ModelFolder
+from jukectl.api import Request, choose, decode
 from jukectl.codes.level import Level
-from jukectl.codes.song import Song
+from jukectl.plan.job import resumed
 from jukectl.render.decode import Preview
 
 
 @pytest.fixture
-def growing(song, tiny_model):
+def growing(song):
     """A song whose bottom level is put back to its beginning, and the whole level."""
     whole = song.codes(Level.BOTTOM)
     for sample in range(2):
         song.audio_path(sample).unlink()
-    return song, whole, Preview(song, ModelFolder(tiny_model), choose("cpu"), Level.BOTTOM)
+    return song, whole, Preview(resumed(song, Request(), choose("cpu")), Level.BOTTOM)
 
 
 @pytest.mark.parametrize("steps", [[64, 96, 304], [1, 2, 3, 304], [304, 304]], ids=str)
@@ -25,7 +24,7 @@ def test_a_file_that_grew_is_the_file_that_is_decoded_at_once(growing, steps, tm
     song, whole, preview = growing
     for done in steps:
         song.save(whole.cut(done))
-        preview.write()
+        preview.write(whole.cut(done))
         assert soundfile.info(song.audio_path(1)).frames == done * 16
     grown = [soundfile.read(song.audio_path(sample), dtype="int16")[0] for sample in range(2)]
     decode(song.path)
@@ -45,26 +44,24 @@ def test_only_the_end_is_decoded(growing, monkeypatch):
     )
     for done in (200, 264, 304):
         song.save(whole.cut(done))
-        preview.write()
+        preview.write(whole.cut(done))
     assert lengths[:2] == [200, 200]
     assert max(lengths[2:]) < 200
 
 
 def test_a_file_that_somebody_changed_meanwhile_is_made_anew(growing):
     song, whole, preview = growing
-    song.save(whole.cut(200))
-    preview.write()
+    preview.write(whole.cut(200))
     soundfile.write(song.audio_path(0), np.zeros(100), 8_000)
     song.audio_path(1).unlink()
-    song.save(whole)
-    preview.write()
+    preview.write(whole)
     first = [soundfile.read(song.audio_path(sample))[0] for sample in range(2)]
     decode(song.path)
     for sample in range(2):
         assert np.abs(first[sample] - soundfile.read(song.audio_path(sample))[0]).max() < 1e-4
 
 
-def test_no_codes_are_no_files(song, tiny_model):
-    song.codes_path(Level.MIDDLE).unlink()
-    Preview(Song(song.path), ModelFolder(tiny_model), choose("cpu"), Level.MIDDLE).write()
+def test_no_codes_are_no_files(song):
+    job = resumed(song, Request(), choose("cpu"))
+    Preview(job, Level.MIDDLE).write(job.codes[Level.MIDDLE].cut(0))
     assert not (song.path / "previews").exists()

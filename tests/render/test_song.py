@@ -477,7 +477,7 @@ def test_upsampling_nothing_is_an_error(ask, tmp_path, song):
 def test_a_prompt_of_any_length_stays_untouched_at_every_level(ask, recording, tiny_model, tmp_path, prompt_seconds):
     """Shorter than a context of the top level (2.048 s), as long, longer, and longer than the recording."""
     result = continue_(recording, tmp_path / "song", ask(seconds=0.3), prompt_seconds=prompt_seconds)
-    encode(recording, tmp_path / "prompt", seconds=prompt_seconds, model=str(tiny_model))
+    encode(recording, tmp_path / "prompt", Request(model=str(tiny_model)), seconds=prompt_seconds)
     heard = min(prompt_seconds, 6.0)
     for level in TOP_DOWN:
         codes, prompt = (Song(tmp_path / name).codes(level) for name in ("song", "prompt"))
@@ -611,7 +611,7 @@ def test_a_recording_that_is_gone_or_another_one_is_said_to_be(ask, riff, tmp_pa
 
 
 def test_levels_that_were_not_encoded_are_sampled_from_those_that_were(ask, riff, tiny_model, tmp_path, codes_in):
-    encode(riff, tmp_path / "song", levels=(Level.TOP,), model=str(tiny_model))
+    encode(riff, tmp_path / "song", Request(model=str(tiny_model)), levels=(Level.TOP,))
     encoded = codes_in(tmp_path / "song")["top.npz"]
     result = upsample(tmp_path / "song", ask(model=None))
     song = Song(tmp_path / "song")
@@ -621,7 +621,7 @@ def test_levels_that_were_not_encoded_are_sampled_from_those_that_were(ask, riff
     assert song.codes(Level.BOTTOM).prompt == 0
     assert song.recipe().labels.artist == "Ada"
 
-    assert not encode(riff, song.path, levels=(Level.TOP,), model=str(tiny_model)).new
+    assert not encode(riff, song.path, Request(model=str(tiny_model)), levels=(Level.TOP,)).new
     assert not upsample(song.path, ask(model=None)).new
     copy = Song.create(tmp_path / "copy")
     shutil.copy(song.toml_path, copy.path)
@@ -630,25 +630,25 @@ def test_levels_that_were_not_encoded_are_sampled_from_those_that_were(ask, riff
 
 
 def test_a_recording_encoded_at_all_levels_is_only_decoded(ask, riff, tiny_model, tmp_path, codes_in):
-    encode(riff, tmp_path / "song", model=str(tiny_model))
+    encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     whole = codes_in(tmp_path / "song")
     assert upsample(tmp_path / "song", ask()).audio == (tmp_path / "song/audio/0.wav",)
     assert codes_in(tmp_path / "song") == whole
 
 
 def test_its_lower_levels_are_sampled_on_request(ask, riff, tiny_model, tmp_path, codes_in):
-    encode(riff, tmp_path / "song", model=str(tiny_model))
+    encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     whole = codes_in(tmp_path / "song")
     upsample(tmp_path / "song", ask(overwrite=True))
     again = codes_in(tmp_path / "song")
     assert again["top.npz"] == whole["top.npz"]
     assert again["middle.npz"] != whole["middle.npz"]
     with pytest.raises(RecipeDiffers, match=r"sampling\.middle"):
-        encode(riff, tmp_path / "song", model=str(tiny_model))
+        encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
 
 
 def test_encoded_codes_are_resumed_to_codes_alone(riff, tiny_model, tmp_path, codes_in):
-    encode(riff, tmp_path / "song", model=str(tiny_model))
+    encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     whole = codes_in(tmp_path / "song")
     (tmp_path / "song/middle.npz").unlink()
     assert resume(tmp_path / "song").new
@@ -705,7 +705,7 @@ def test_going_on_in_another_precision_is_allowed_with_a_warning(song):
     warnings = []
     resume(song.path, Request(precision="bf16"), listener=WarningsOnly(warnings.append))
     assert len(warnings) == 1
-    assert "bottom level was made on cpu in fp32 so far: on cpu in bf16" in warnings[0]
+    assert "bottom level was sampled on cpu in fp32 so far: on cpu in bf16" in warnings[0]
     assert song.codes(Level.BOTTOM).done == 304
     assert song.recipe().made[Level.BOTTOM].precision == "bf16"
 

@@ -9,7 +9,7 @@ from jukectl.api import Request, branch, continue_, encode, estimate_branch, res
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, BadModel, RecipeDiffers, UnknownName
-from jukectl.variations.branch import child_number
+from jukectl.variations.branch import child_stream
 
 AT, KEPT = 0.32, 10  # seconds, and as many top codes
 
@@ -49,7 +49,7 @@ def test_with_the_songs_own_seed_a_branch_of_its_first_sample_is_the_song(ask, t
 
 
 def test_without_a_seed_one_is_drawn_and_kept(finished, tmp_path):
-    results = [branch(finished, AT, tmp_path / "b", Request(), levels=(Level.TOP,)) for _ in range(2)]
+    results = [branch(finished, AT, tmp_path / "b", Request(levels=(Level.TOP,))) for _ in range(2)]
     assert [result.new for result in results] == [True, False]
     assert Song(tmp_path / "b").recipe().seed != Song(finished).recipe().seed
 
@@ -80,7 +80,7 @@ def test_labels_and_settings_are_the_songs_unless_others_are_asked_for(finished,
 
 
 def test_a_song_that_gets_longer_is_told_of_as_longer(finished, tmp_path):
-    branch(finished, None, tmp_path / "b", Request(), seconds=1.0, levels=(Level.TOP,))
+    branch(finished, None, tmp_path / "b", Request(seconds=1.0, levels=(Level.TOP,)))
     song = Song(tmp_path / "b")
     assert song.codes(Level.TOP).done == 19 + 31
     assert song.recipe().song_seconds == pytest.approx(0.608 + 1.0)
@@ -89,7 +89,7 @@ def test_a_song_that_gets_longer_is_told_of_as_longer(finished, tmp_path):
 def test_of_a_continued_song_the_recording_stays_the_beginning_at_every_level(riff, ask, tmp_path):
     """The draft has only top codes, so the lower levels of the branch encode the prompt themselves."""
     continue_(riff, tmp_path / "song", ask(levels=(Level.TOP,)), prompt_seconds=0.5)
-    branch(tmp_path / "song", 0.7, tmp_path / "b", Request(seed=1), levels=TOP_DOWN)
+    branch(tmp_path / "song", 0.7, tmp_path / "b", Request(seed=1, levels=TOP_DOWN))
     continue_(riff, tmp_path / "whole", ask(), prompt_seconds=0.5)
     middle, whole = (Song(tmp_path / name).codes(Level.MIDDLE) for name in ("b", "whole"))
     assert middle.prompt == 60
@@ -116,7 +116,7 @@ def test_another_cut_in_the_same_folder_is_refused(finished, grown):
         ({"sample": 2}, BadInput, "--sample 2"),
         ({"request": Request(samples=1001)}, BadInput, "at most 1000"),
         ({"request": Request(artist="Nobody")}, UnknownName, "Nobody"),
-        ({"request": Request(song_seconds=0.01), "seconds": 9.0}, BadInput, "--song-seconds"),
+        ({"request": Request(song_seconds=0.01, seconds=9.0)}, BadInput, "--song-seconds"),
     ],
     ids=["cut", "sample", "samples", "artist", "length"],
 )
@@ -141,16 +141,16 @@ def test_an_estimate_is_told_without_beginning(finished, tmp_path):
 
 
 def test_a_recording_is_branched_as_it_was_encoded(riff, tiny_model, tmp_path):
-    encode(riff, tmp_path / "song", model=str(tiny_model))
+    encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     whole = Song(tmp_path / "song").codes(Level.BOTTOM).array
-    branch(tmp_path / "song", 1.0, tmp_path / "b", Request(artist="Ada"), seconds=0.1)
+    branch(tmp_path / "song", 1.0, tmp_path / "b", Request(artist="Ada", seconds=0.1))
     assert np.array_equal(Song(tmp_path / "b").codes(Level.BOTTOM).array[:, : 31 * 16], whole[:, : 31 * 16])
 
 
 def test_numbers_of_a_branch_are_of_the_way_there_and_never_too_large_for_a_recipe():
-    assert [child_number(0, child) for child in range(3)] == [0, 1, 2]
-    assert child_number(child_number(2, 3), 1) == 2_003_001
+    assert [child_stream(0, child) for child in range(3)] == [0, 1, 2]
+    assert child_stream(child_stream(2, 3), 1) == 2_003_001
     number = 999
     for _ in range(50):
-        number = child_number(number, 999)
+        number = child_stream(number, 999)
         assert 0 <= number < 2**63

@@ -218,8 +218,8 @@ def test_a_cut_of_a_continued_song_shortens_its_prompt_with_it(riff, ask, tmp_pa
 
 
 def test_a_recording_in_codes_is_cut_and_gone_on_from(riff, tiny_model, tmp_path):
-    encode(riff, tmp_path / "song", model=str(tiny_model))
+    encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     path = cut(tmp_path / "song", 0.4).song
-    result = branch(path, None, None, Request(samples=2), seconds=0.2)
+    result = branch(path, None, None, Request(samples=2, seconds=0.2))
     assert Song(result.song).codes(Level.TOP).array.shape == (2, 12 + 6)
     assert len(decode(result.song)) == 2

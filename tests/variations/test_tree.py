@@ -30,7 +30,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
 from jukectl.codes.tree import Tree, TreeRecipe, name_of, parse_place
 from jukectl.errors import BadInput, NotASong, RecipeDiffers, SongBusy
-from jukectl.render.decode import Preview, to_be_heard
+from jukectl.render.decode import Preview, audio_of
 
 EVERY, STEP = 0.4, 12  # seconds from node to node, and as many top codes
 GROWTH = Growth(every=EVERY, branches=3, depth=2)
@@ -80,9 +80,9 @@ def test_each_leaf_is_what_a_chain_of_branches_makes_of_the_root(grown, tmp_path
     for first, second in ((0, 0), (1, 2), (2, 1)):
         place = tmp_path / f"{first}{second}"
         one = Request(seed=5, song_seconds=2.0, samples=first + 1)
-        branch(grown / "root", None, place / "1", one, seconds=EVERY)
+        branch(grown / "root", None, place / "1", replace(one, seconds=EVERY))
         two = Request(seed=5, song_seconds=2.0, samples=second + 1)
-        branch(place / "1", None, place / "2", two, sample=first, seconds=EVERY)
+        branch(place / "1", None, place / "2", replace(two, seconds=EVERY), sample=first)
         alone = pick(place / "2", second).song
         for level, array in leaf_codes(grown, f"{first}.{second}", place / "leaf").items():
             assert np.array_equal(array, Song(alone).codes(level).array)
@@ -104,12 +104,12 @@ def test_a_path_grown_alone_is_the_trees(grown, beginning, request_, tmp_path):
 
 def test_sixteen_leaves_cost_no_more_than_their_distinct_spans(beginning, drawn, tmp_path):
     growth = Growth(every=EVERY, branches=4, depth=2)
-    result = tree(beginning, tmp_path / "tree", growth, Beginning(), Request(), levels=(Level.TOP,))
+    result = tree(beginning, tmp_path / "tree", growth, Beginning(), Request(levels=(Level.TOP,)))
     assert len(result.leaves) == 16
     nodes = 4 + 16
     assert drawn == {Level.TOP: nodes * STEP, Level.MIDDLE: 0, Level.BOTTOM: 0}
     assert result.sampled == nodes * STEP
-    assert not tree(beginning, tmp_path / "tree", growth, Beginning(), Request(), levels=(Level.TOP,)).new
+    assert not tree(beginning, tmp_path / "tree", growth, Beginning(), Request(levels=(Level.TOP,))).new
     assert drawn[Level.TOP] == nodes * STEP
 
 
@@ -134,7 +134,7 @@ def test_the_audio_of_nodes_joins_to_that_of_their_leaf(grown, tmp_path):
 
 def test_a_leaf_of_a_draft_is_upsampled_as_a_song_of_its_own(beginning, request_, grown, tmp_path):
     draft = tmp_path / "draft"
-    tree(beginning, draft, GROWTH, Beginning(sample=2), request_, levels=(Level.TOP,))
+    tree(beginning, draft, GROWTH, Beginning(sample=2), replace(request_, levels=(Level.TOP,)))
     for file in (draft / "nodes").glob("*.npz"):
         assert file.read_bytes() == (grown / "nodes" / file.name).read_bytes()
     picked = pick_place(draft, (0, 1)).song
@@ -154,10 +154,11 @@ def test_a_tree_grows_from_a_recording(riff, tiny_model, tmp_path):
 
 def test_a_tree_grows_deeper_and_wider_and_keeps_what_it_has(beginning, request_, grown, tmp_path):
     path = tmp_path / "tree"
-    tree(beginning, path, Growth(every=EVERY, branches=2, depth=1), Beginning(sample=2), request_, levels=(Level.TOP,))
+    draft = replace(request_, levels=(Level.TOP,))
+    tree(beginning, path, Growth(every=EVERY, branches=2, depth=1), Beginning(sample=2), draft)
     kept = {name: (path / name).stat().st_mtime_ns for name in files(path) if name.startswith("nodes")}
     regrow(path, Request(), depth=2)
-    tree(beginning, path, GROWTH, Beginning(sample=2), request_, levels=(Level.TOP,))
+    tree(beginning, path, GROWTH, Beginning(sample=2), replace(request_, levels=(Level.TOP,)))
     assert {name: (path / name).stat().st_mtime_ns for name in kept} == kept
     for name in (f"nodes/{one}.{two}.top.npz" for one in range(3) for two in range(3)):
         assert (path / name).read_bytes() == (grown / name).read_bytes()
@@ -260,8 +261,8 @@ def each_window(monkeypatch) -> list[dict[str, int]]:
     seen: list[dict[str, int]] = []
     write = Preview.write
 
-    def counted(self):
-        write(self)
+    def counted(self, codes):
+        write(self, codes)
         folder = self._files[0].parent
         seen.append({file.stem: soundfile.info(file).frames for file in sorted(folder.glob("*.wav"))})
 
@@ -273,14 +274,14 @@ def test_what_each_node_adds_is_heard_while_it_is_made(beginning, request_, grow
     path = tmp_path / "tree"
     growth = Growth(every=1.6, branches=2, depth=1)  # which is more than a context
     request = replace(request_, preview=(Level.TOP,), song_seconds=None)
-    tree(beginning, path, growth, Beginning(sample=2), request, levels=(Level.TOP,))
+    tree(beginning, path, growth, Beginning(sample=2), replace(request, levels=(Level.TOP,)))
     assert [set(one) for one in each_window] == [{"top-0", "top-1"}] * len(each_window)
     lengths = [one["top-1"] for one in each_window]
     assert len(lengths) > 1
     assert lengths == sorted(set(lengths))
     assert lengths[-1] == 50 * 256
     plain = tmp_path / "plain"
-    tree(beginning, plain, growth, Beginning(sample=2), replace(request, preview=()), levels=(Level.TOP,))
+    tree(beginning, plain, growth, Beginning(sample=2), replace(request, preview=(), levels=(Level.TOP,)))
     for name in ("0", "1"):
         file = f"previews/top-{name}.wav"
         heard, at_once = (soundfile.read(one / file, dtype="int16")[0].astype(int) for one in (path, plain))
@@ -298,10 +299,10 @@ def test_a_tree_of_all_levels_has_previews_too(beginning, request_, grown, tmp_p
     for name in ("0", "1", "2", *names):
         assert soundfile.info(path / f"previews/top-{name}.wav").frames == STEP * 256
         assert soundfile.info(path / f"audio/{name}.wav").frames == STEP * 256
-    assert to_be_heard(path, leaf=(2, 1)) == [path / "audio/2.wav", path / "audio/2.1.wav"]
+    assert audio_of(path, leaf=(2, 1)) == [path / "audio/2.wav", path / "audio/2.1.wav"]
     (path / "audio/2.1.wav").unlink()
-    assert to_be_heard(path, leaf=(2, 1)) == [path / "previews/top-2.wav", path / "previews/top-2.1.wav"]
-    assert to_be_heard(path, leaf=(1, 1), level=Level.TOP)[0] == path / "previews/top-1.wav"
+    assert audio_of(path, leaf=(2, 1)) == [path / "previews/top-2.wav", path / "previews/top-2.1.wav"]
+    assert audio_of(path, leaf=(1, 1), level=Level.TOP)[0] == path / "previews/top-1.wav"
     assert regrow(path, Request(preview=(Level.TOP,))).new
     assert not regrow(path, Request(preview=(Level.TOP,))).new
 
@@ -314,14 +315,14 @@ def test_a_preview_that_was_left_half_made_is_made_whole(beginning, request_, tm
 
     class Killed(Exception): ...
 
-    def killed(self):
-        write(self)
+    def killed(self, codes):
+        write(self, codes)
         raise Killed
 
     write = Preview.write
     monkeypatch.setattr(Preview, "write", killed)
     with pytest.raises(Killed):
-        tree(beginning, path, growth, Beginning(), asked, levels=(Level.TOP,))
+        tree(beginning, path, growth, Beginning(), replace(asked, levels=(Level.TOP,)))
     assert 0 < soundfile.info(path / "previews/top-1.wav").frames < 50 * 256
     monkeypatch.setattr(Preview, "write", write)
     regrow(path, Request())

@@ -38,17 +38,17 @@ def codes(estimate: TreeEstimate) -> dict[Level, int]:
 @pytest.mark.parametrize("growth", [GROWTH, replace(GROWTH, leaf=(2, 1))], ids=["tree", "leaf"])
 def test_what_is_foretold_of_a_songs_tree_is_made(draft, drawn, tmp_path, levels, growth):
     before = listing(draft)
-    foretold = estimate_tree(draft, tmp_path / "tree", growth, Beginning(sample=1), Request(), levels=levels)
+    foretold = estimate_tree(draft, tmp_path / "tree", growth, Beginning(sample=1), Request(levels=levels))
     assert listing(draft) == before
     assert not list(tmp_path.iterdir())
     counted = codes(foretold)
     assert foretold.nodes == (2 if growth.leaf else NODES)
     assert counted[Level.TOP] == foretold.nodes * STEP
     drawn.update(dict.fromkeys(TOP_DOWN, 0))
-    tree(draft, tmp_path / "tree", growth, Beginning(sample=1), Request(), levels=levels)
+    tree(draft, tmp_path / "tree", growth, Beginning(sample=1), Request(levels=levels))
     assert drawn == counted  # the root's lower levels too
     assert foretold.seconds > 0
-    again = estimate_tree(draft, tmp_path / "tree", growth, Beginning(sample=1), Request(), levels=levels)
+    again = estimate_tree(draft, tmp_path / "tree", growth, Beginning(sample=1), Request(levels=levels))
     assert (again.steps, again.seconds) == ((), 0.0)
 
 
@@ -65,14 +65,14 @@ def test_what_is_foretold_of_a_recordings_tree_is_made(riff, tiny_model, drawn, 
 
 def test_of_a_tree_that_is_there_only_what_it_lacks_counts(draft, tmp_path):
     path = tmp_path / "tree"
-    tree(draft, path, replace(GROWTH, depth=1), Beginning(), Request(), levels=(Level.TOP,))
+    tree(draft, path, replace(GROWTH, depth=1), Beginning(), Request(levels=(Level.TOP,)))
     before = listing(path)
     deeper = estimate_regrow(path, Request(), depth=2)
     assert [(one.step, one.nodes) for one in deeper.steps] == [(2, 9)]
-    assert estimate_tree(draft, path, GROWTH, Beginning(), Request(), levels=(Level.TOP,)).nodes == 9
+    assert estimate_tree(draft, path, GROWTH, Beginning(), Request(levels=(Level.TOP,))).nodes == 9
     assert estimate_regrow(path, Request()).steps == ()
     with pytest.raises(RecipeDiffers, match="grown from something else"):
-        estimate_tree(draft, path, GROWTH, Beginning(sample=1), Request(), levels=(Level.TOP,))
+        estimate_tree(draft, path, GROWTH, Beginning(sample=1), Request(levels=(Level.TOP,)))
     assert listing(path) == before
     regrow(path, Request(), depth=2)
     Tree(path).node_path((1, 2), Level.TOP).unlink()
@@ -83,17 +83,17 @@ def test_of_a_tree_that_is_there_only_what_it_lacks_counts(draft, tmp_path):
 def test_nodes_in_progress_count_as_far_as_they_are_not_made(draft, tmp_path, monkeypatch):
     class Killed(Exception): ...
 
-    def killed(song, *rest):
-        if song.path.name == "growing" and song.codes(Level.TOP).done > song.codes(Level.TOP).prompt:
+    def killed(job, *rest):
+        if job.song.path.name == "growing" and job.codes[Level.TOP].done > job.codes[Level.TOP].prompt:
             raise Killed
-        return fill(song, *rest)
+        return fill(job, *rest)
 
     from jukectl.render import song as rendering
 
-    fill, path = rendering._fill_level, tmp_path / "tree"
-    monkeypatch.setattr(rendering, "_fill_level", killed)
+    fill, path = rendering.fill_level, tmp_path / "tree"
+    monkeypatch.setattr(rendering, "fill_level", killed)
     with pytest.raises(Killed):
-        tree(draft, path, GROWTH, Beginning(), Request(), levels=TOP_DOWN)
+        tree(draft, path, GROWTH, Beginning(), Request(levels=TOP_DOWN))
     foretold = estimate_regrow(path, Request())
     assert [(one.step, one.nodes) for one in foretold.steps] == [(1, 3), (2, 9)]
     assert Level.TOP not in foretold.steps[0].levels

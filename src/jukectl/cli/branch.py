@@ -1,5 +1,6 @@
 """`jukectl branch`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -8,14 +9,23 @@ import typer
 from jukectl.cli.console import progress, warnings_only
 from jukectl.cli.options import THE_SONGS, OutBeside, SamplingOptions, SongLevels, option, sampling_command
 from jukectl.cli.results import show_estimate, show_rendered
-from jukectl.cli.values import parse_levels
 
 
-@sampling_command(without=("midi", "midi_at", "seconds", "start_at", "ending", "levels", "plots"), shown=THE_SONGS)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BranchOptions(SamplingOptions):
+    """Options of a branch."""
+
+    levels: SongLevels = None
+
+
+@sampling_command(
+    without=("midi", "midi_at", "start_at", "ending", "plots"),
+    shown={**THE_SONGS, "seconds": "what the song has after --at, or 20"},
+)
 def branch(
     context: typer.Context,
     song: Annotated[Path, typer.Argument(help="Song folder, finished or not.")],
-    options: SamplingOptions,
+    options: BranchOptions,
     at: Annotated[
         float | None,
         option(
@@ -27,11 +37,6 @@ def branch(
     ] = None,
     sample: Annotated[int, option("--sample", "N", "Sample of the song to continue from, counted from 0.")] = 0,
     out: OutBeside = None,
-    seconds: Annotated[
-        float | None,
-        option("--seconds", "SECONDS", "Length of the new music.", default="what the song has after --at, or 20"),
-    ] = None,
-    levels: SongLevels = None,
 ) -> None:
     """Continue from a moment within a song: new samples that share its beginning, in the same or another style.
 
@@ -40,21 +45,9 @@ def branch(
     from jukectl import api
 
     request = options.request()
-    chosen = None if levels is None else parse_levels(levels)
     if options.dry_run:
-        estimate = api.estimate_branch(
-            song, at, out, request, sample=sample, seconds=seconds, levels=chosen, listener=warnings_only(options.show)
-        )
+        estimate = api.estimate_branch(song, at, out, request, sample=sample, listener=warnings_only(options.show))
         return show_estimate(context, estimate)
     with progress(context, options.show) as listener:
-        result = api.branch(
-            song,
-            at,
-            out,
-            request,
-            sample=sample,
-            seconds=seconds,
-            levels=chosen,
-            listener=listener,
-        )
+        result = api.branch(song, at, out, request, sample=sample, listener=listener)
     return show_rendered(context, result, options.show)

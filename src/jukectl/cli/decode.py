@@ -39,14 +39,10 @@ def decode(
     with progress(context) as listener:
         paths = api.decode(
             song,
+            api.Request(model=model, device=device, loudness=loudness, fade=fade, force=force),
             level=Level.parse(level) if level else None,
             format=format,
             sample=sample,
-            model=model,
-            device=device,
-            loudness=loudness,
-            fade=fade,
-            force=force,
             listener=listener,
         )
     emit(context, paths, {"song": str(song), "audio": [str(path) for path in paths]})

@@ -34,12 +34,10 @@ def encode(
         result = api.encode(
             audio,
             out,
+            api.Request(model=model, device=device, overwrite=overwrite),
             levels=parse_levels(levels),
             start=start,
             seconds=seconds,
-            model=model or "mini",
-            device=device,
-            overwrite=overwrite,
             listener=listener,
         )
     if not result.new:

@@ -204,12 +204,12 @@ def merge(
     """
     from jukectl.checkpoints import catalogue
     from jukectl.checkpoints.assemble import merge_adapters, read_card
-    from jukectl.plan.recipes import dressed
+    from jukectl.plan.models import with_adapters
     from jukectl.plan.request import AdapterChoice
 
     about = {"name": out.name, **(read_card(card) if card else {})}
     choices = [AdapterChoice(*parse_adapter(text)) for text in adapters]
-    _show_written(context, merge_adapters(dressed(catalogue.find(name), choices), out, about))
+    _show_written(context, merge_adapters(with_adapters(catalogue.find(name), choices), out, about))
 
 
 def _show_written(context: typer.Context, folder: "ModelFolder") -> None:

@@ -1,5 +1,6 @@
 """`jukectl tree`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,6 @@ import typer
 from jukectl.cli.console import ProgressStyle, emit, progress, say, warnings_only
 from jukectl.cli.options import THE_SONGS, SamplingOptions, SongLevels, option, sampling_command
 from jukectl.cli.results import show_taken, show_tree_estimate
-from jukectl.cli.values import parse_levels
 from jukectl.errors import BadInput
 
 if TYPE_CHECKING:
@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 NOT_OF_A_TREE = (
     *("midi", "midi_at", "tempo", "meter", "no_beat", "schedule", "seconds", "start_at", "ending"),
-    *("samples", "levels", "plots", "loudness", "fade"),
+    *("samples", "plots", "loudness", "fade"),
 )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TreeOptions(SamplingOptions):
+    """Options of a tree."""
+
+    levels: SongLevels = None
 
 
 @sampling_command(without=NOT_OF_A_TREE, shown={**THE_SONGS, "song_seconds": "up to the end of a leaf"})
@@ -27,7 +34,7 @@ def tree(
         Path,
         typer.Argument(metavar="AUDIO|SONG|TREE", help="Recording or song to grow from, or tree to grow further."),
     ],
-    options: SamplingOptions,
+    options: TreeOptions,
     every: Annotated[float, option("--every", "SECONDS", "Length of the new music of each node.")] = 60.0,
     branch: Annotated[int, option("--branch", "N", "Number of continuations of each node.")] = 4,
     depth: Annotated[
@@ -54,7 +61,6 @@ def tree(
             "--prompt-seconds", "SECONDS", "Length of the part of AUDIO to grow from.", default="the same as --every"
         ),
     ] = None,
-    levels: SongLevels = None,
 ) -> None:
     """Grow a tree: several continuations of a beginning, and several of each of those. Shared music is made once.
 
@@ -76,20 +82,17 @@ def tree(
             raise BadInput(f"{source} is a tree, which grows where it is: leave --out and --overwrite out")
     growth = api.Growth(every=every, branches=branch, depth=len(place) or (2 if depth is None else depth), leaf=place)
     beginning = api.Beginning(start=start, prompt_seconds=prompt_seconds, at=at, sample=sample)
-    chosen = None if levels is None else parse_levels(levels)
     if options.dry_run:
         if is_tree(source):
             estimate = api.estimate_regrow(source, request, depth=depth, listener=warnings_only(options.show))
         else:
-            estimate = api.estimate_tree(
-                source, out, growth, beginning, request, levels=chosen, listener=warnings_only(options.show)
-            )
+            estimate = api.estimate_tree(source, out, growth, beginning, request, listener=warnings_only(options.show))
         return show_tree_estimate(context, estimate)
     with progress(context, options.show) as listener:
         if is_tree(source):
             grown = api.regrow(source, request, depth=depth, listener=listener)
         else:
-            grown = api.tree(source, out, growth, beginning, request, levels=chosen, listener=listener)
+            grown = api.tree(source, out, growth, beginning, request, listener=listener)
     return _show_grown(context, grown, options.show)
 
 

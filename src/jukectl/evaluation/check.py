@@ -20,7 +20,7 @@ from jukectl.evaluation.reconstruction import render
 from jukectl.lyrics.value import Lyrics
 from jukectl.lyrics.window import lyric_window
 from jukectl.plan.device import Machine, choose
-from jukectl.plan.prompt import hear
+from jukectl.plan.prompt import Recording, load_samples
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
@@ -178,7 +178,7 @@ def _load_audio(folder: ModelFolder, audio: Path | None) -> Samples:
     """Load audio (N,) at the model's rate, N a multiple of the top hop."""
     config = folder.card.vqvae
     if audio is not None:
-        return hear(audio, folder, start=0.0, seconds=SECONDS)[0]
+        return load_samples(Recording(audio, seconds=SECONDS), folder)[0]
     sound = chords(SECONDS, config.sample_rate)
     return sound[: len(sound) // config.hop(Level.TOP) * config.hop(Level.TOP)]
 

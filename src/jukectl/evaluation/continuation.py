@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from jukectl.audio import io, mix
 from jukectl.audio.mix import Samples
+from jukectl.codes.prefix import codes_of_song
 from jukectl.codes.song import Song
 from jukectl.errors import BadAudio, BadInput
 from jukectl.evaluation.inputs import recordings, rounded, sample_name, save_plot
 from jukectl.evaluation.likeness import MEASURES, SHORTEST, Likeness, Portrait
 from jukectl.plan.device import choose
-from jukectl.plan.recipes import check_codec, model_for
+from jukectl.plan.models import check_codec, model_for
 from jukectl.plots.charts import PALE, chart, label_panel, spread_dots
 from jukectl.plots.style import colour
 from jukectl.progress import Listener, Progress, ignore, warn
@@ -133,9 +134,9 @@ def _compare_songs(songs: Sequence[Path], listener: Listener) -> list[_SampleRes
 def _prompt_and_new(path: Path) -> dict[str, _Pair]:
     """Decode prompt and new part of each sample from the finest level. Raises BadInput if one is too short."""
     song = Song.open(path)
-    level = finest(song)
-    codes = song.codes(level)
-    assert codes is not None  # `finest` returns a level that has codes
+    found = codes_of_song(song)
+    level = finest(song, found)
+    codes = found[level]
     if codes.prompt == 0:
         raise BadInput(f"{path} has no prompt to compare with. Make one that has: jukectl continue AUDIO --out SONG")
     shortest = min(codes.prompt, codes.done - codes.prompt) * codes.hop / codes.sample_rate

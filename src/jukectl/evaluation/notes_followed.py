@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from jukectl.audio import io, mix
 from jukectl.checkpoints import catalogue
-from jukectl.codes.level import Level
+from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
 from jukectl.data.scan import read_overrides, read_tags
 from jukectl.errors import BadInput
@@ -22,11 +22,12 @@ from jukectl.midi.notes import SUFFIXES as MIDI_FILES
 from jukectl.midi.notes import Notes, read_midi
 from jukectl.midi.transcribe import SAMPLE_RATE, check_installed, transcribe
 from jukectl.plan.conditioning import check_notes
-from jukectl.plan.request import Request
+from jukectl.plan.job import prepare_new
+from jukectl.plan.request import DEFAULT_SECONDS, Request
 from jukectl.progress import Listener, Progress, ignore
 from jukectl.render.decode import decode
 from jukectl.render.encode import encode
-from jukectl.render.song import sample
+from jukectl.render.song import run
 
 RECORDINGS = (".flac", ".wav", ".ogg", ".opus", ".mp3", ".m4a")
 """Suffixes of a recording of the music beside a MIDI file."""
@@ -109,7 +110,9 @@ def evaluate_midi(
     if transcriber is None:
         check_installed()
         transcriber = transcribe
-    tunes = [Tune.read(path, request.seconds) for path in files]
+    seconds = DEFAULT_SECONDS if request.seconds is None else request.seconds
+    request = replace(request, seconds=seconds)
+    tunes = [Tune.read(path, seconds) for path in files]
     if len({tune.name for tune in tunes}) < len(tunes):
         raise BadInput("two of the files have the same name, and songs are named after them: rename one")
     variants = _variants(tunes, _Songs(replace(request, model=model), listener), guidance)
@@ -119,14 +122,14 @@ def evaluate_midi(
             found = []
             for index, tune in enumerate(tunes):
                 listener(Progress("following notes", number * len(tunes) + index, len(variants) * len(tunes)))
-                found.append(transcriber(_beginning(variant.audio(tune, place), request.seconds)))
+                found.append(transcriber(_beginning(variant.audio(tune, place), seconds)))
             rows.append({"what": variant.name, "guidance": variant.guidance, **_facts(tunes, found)})
     listener(Progress("following notes", len(variants) * len(tunes), len(variants) * len(tunes)))
     return {
         "model": folder.card.name,
-        "seconds": request.seconds,
+        "seconds": seconds,
         "seed": request.seed,
-        "levels": [level.label for level in request.levels],
+        "levels": [level.label for level in request.levels or TOP_DOWN],
         "files": [str(path) for path in files],
         "rows": rows,
         "out": None if out is None else str(out),
@@ -169,22 +172,21 @@ class _Songs:
         folder = place / "codec" / tune.name
         file, request = Song(folder).preview_path(Level.TOP, 0), self.request
         if not file.exists():
-            model = request.model or catalogue.EMBEDDED
-            encode(
-                tune.recording, folder, levels=(Level.TOP,), model=model, seconds=request.seconds, device=request.device
-            )
-            decode(folder, level=Level.TOP, model=model, device=request.device)
+            plain = Request(model=request.model, device=request.device)
+            encode(tune.recording, folder, plain, levels=(Level.TOP,), seconds=request.seconds)
+            decode(folder, plain, level=Level.TOP)
         return file
 
     def _sample(self, tune: Tune, folder: Path, request: Request) -> Path:
         """Sample a song in the style of the tune's recording."""
+        length = max(tune.seconds, request.seconds or 0.0)
         styled = replace(
             request,
             artist=tune.artist if request.artist is None else request.artist,
             genres=request.genres or tune.genres,
-            song_seconds=max(tune.seconds, request.seconds) if request.song_seconds is None else request.song_seconds,
+            song_seconds=length if request.song_seconds is None else request.song_seconds,
         )
-        return sample(folder, styled, listener=self.listener).audio[0]
+        return run(prepare_new(folder, styled, listener=self.listener)).audio[0]
 
 
 def _recording(tune: Tune, place: Path) -> Path:

@@ -27,7 +27,7 @@ from jukectl.midi.notes import SUFFIXES as MIDI_FILES
 from jukectl.midi.notes import Notes, read_midi
 from jukectl.midi.transcribe import SAMPLE_RATE as TRANSCRIBED_RATE
 from jukectl.midi.transcribe import check_installed, transcribe
-from jukectl.plan.prompt import hear
+from jukectl.plan import prompt as prompts
 from jukectl.plots.charts import PALE, chart, label_panel, spread_dots
 from jukectl.plots.sound import Panel, draw_levels
 from jukectl.plots.style import colour
@@ -184,7 +184,7 @@ def evaluate_reconstruction(
 def _load(path: Path, folder: ModelFolder, seconds: float | None) -> Recording:
     """Load the middle of a recording, and the notes of the MIDI file beside it."""
     start, most = middle(path, seconds)
-    samples, _ = hear(path, folder, start=start, seconds=most)
+    samples, _ = prompts.load_samples(prompts.Recording(path, start, most), folder)
     rate = folder.card.vqvae.sample_rate
     return Recording(samples, rate, _notes_beside(path, start, len(samples) / rate))
 

@@ -11,13 +11,13 @@ from typing import Any
 from jukectl.codes import recipe_toml
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.prefix import codes_of_song
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.recipe_toml import FORMAT
 from jukectl.codes.schedule import Change
 from jukectl.codes.song import Song
 from jukectl.codes.tree import FORMAT as TREE_FORMAT
 from jukectl.codes.tree import Tree, TreeRecipe, is_tree, name_of
-from jukectl.codes.trunk import codes_of_song
 from jukectl.errors import BadInput, JukectlError, NotASong
 from jukectl.explorer.contract import (
     KINDS,

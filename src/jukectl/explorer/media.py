@@ -10,15 +10,15 @@ from jukectl.audio import io, mix
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
+from jukectl.codes.prefix import Codeset
 from jukectl.codes.song import Song, audio_paths
-from jukectl.codes.trunk import Codeset
 from jukectl.errors import CannotWrite, JukectlError
 from jukectl.explorer.contract import AudioDetail, Download
 from jukectl.explorer.site import Site, inside
 from jukectl.explorer.update import MEDIA_TYPES, MediaOptions
 from jukectl.files import atomic_write, make_folder
 from jukectl.plan.device import Machine
-from jukectl.plan.recipes import check_codec, model_for
+from jukectl.plan.models import check_codec, model_for
 from jukectl.plots.thumbnail import draw_thumbnail, peaks_of
 from jukectl.progress import Listener, warn
 from jukectl.render.decode import waveform

@@ -14,8 +14,8 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadModel
 from jukectl.plan.calibration import decoding_time, level_speed
 from jukectl.plan.device import Machine, choose, devices
-from jukectl.plan.forecast import level_work
-from jukectl.plan.memory import footprints, memory_there_is, precisions
+from jukectl.plan.forecast import Extent, level_work
+from jukectl.plan.memory import available_memory, footprints, precisions
 from jukectl.plan.request import Request
 from jukectl.sampling.footprint import MemoryPlan, choose_memory_plan, minimum_bytes
 
@@ -64,7 +64,7 @@ def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_me
         needs = {
             level: footprints(config, machine, choices, retains_freed=False) for level, config in card.priors.items()
         }
-        memory = memory_there_is(machine.device, max_memory)
+        memory = available_memory(machine.device, max_memory)
         plans = {level: choose_memory_plan(sizes, 1, memory) for level, sizes in needs.items()}
         # a level that does not fit is listed with the least that it would take
         taken = {
@@ -99,7 +99,7 @@ def _minute(folder: ModelFolder, machine: Machine, level: Level, plan: MemoryPla
     card = folder.card
     config, settings = card.priors[level], Request().sampling(level, card.sampling)
     total = round(60 * card.vqvae.codes_per_second(Level.TOP)) * card.vqvae.hop(Level.TOP) // config.hop
-    work = level_work(config, settings, plan, total=total, begun=0, done=0, samples=1)
+    work = level_work(config, settings, plan, Extent(total), samples=1)
     machine = replace(machine, precision=plan.precision)
-    speed = level_speed(folder, level, machine, plan.batch, settings, known=work.usual_known)
+    speed = level_speed(folder, level, machine, plan.batch, settings, prefix=work.typical_prefix)
     return speed.load + work.seconds(speed)

@@ -15,7 +15,7 @@ from jukectl.codes.song import Song
 from jukectl.errors import BadInput, NotASong
 from jukectl.files import make_folder
 from jukectl.plan.device import choose
-from jukectl.plan.recipes import check_codec, model_for
+from jukectl.plan.models import check_codec, model_for
 from jukectl.plan.request import Request
 from jukectl.plots import style
 from jukectl.plots.sound import Panel, draw_levels, draw_recording
@@ -69,12 +69,12 @@ def plot_lyrics(
     recipe = Song.open(path).recipe() if path.is_dir() else None
     if recipe is None or recipe.labels.lyrics is None:
         return ()
-    from jukectl.plan.recipes import recipe_to_resume
+    from jukectl.plan.job import resumed
     from jukectl.render.song import karaoke_of
 
     song, machine, theme = Song.open(path), choose(device), style.DARK if dark else style.LIGHT
-    folder, recipe = recipe_to_resume(song, Request(model=model))
-    return karaoke_of(song, recipe, folder, machine, samples=[sample], theme=theme, listener=listener)
+    job = resumed(song, Request(model=model), machine, listener)
+    return karaoke_of(job, samples=[sample], theme=theme)
 
 
 def _draw_song(

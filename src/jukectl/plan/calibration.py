@@ -1,4 +1,4 @@
-"""How fast this machine is: a few codes of a level, a little audio, through what will make the song."""
+"""Calibration: the speed of this machine, measured with a few codes of a level or a little audio."""
 
 import os
 import tempfile
@@ -27,22 +27,22 @@ WARM = 2  # codes decoded before any is timed
 AGAIN = 1.0  # seconds up to which a measurement is repeated
 SAVES = 5  # tried
 SAVE_PARTS = 3  # a file's bytes, its name and the folder's list
-GROWTH = 4  # how many times as much is tried next, while there is time
+GROWTH = 4  # factor between the sizes that are tried
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long is measured; more is surer. What takes longer than that for a first bit is measured by that bit."""
+    """Limits of a measurement; more is more accurate. A first piece is measured however long it takes."""
 
-    seconds: float  # a measurement, of several
-    codes: int  # to decode at the most
+    seconds: float  # of each measurement
+    codes: int  # most codes to decode
 
 
 QUICK = Effort(seconds=0.06, codes=128)
-"""Before a song that is made right away."""
+"""Before sampling, where the user waits for the song."""
 
 CAREFUL = Effort(seconds=0.25, codes=1024)
-"""Where the estimate itself was asked for."""
+"""For a dry run."""
 
 
 def level_speed(
@@ -52,14 +52,14 @@ def level_speed(
     batch: BatchPlan,
     settings: LevelSampling,
     *,
-    known: int,
+    prefix: int,
     effort: Effort = CAREFUL,
 ) -> Speed:
-    """How fast a level of a model is made, its prior loaded for that; see `prior_speed`."""
+    """Load a level's prior and measure its speed; see `prior_speed`."""
     began = time.perf_counter()
     prior = folder.prior(level, machine.device, machine.dtype)
     load = time.perf_counter() - began
-    return prior_speed(prior, machine, batch, settings, known=known, load=load, effort=effort)
+    return prior_speed(prior, machine, batch, settings, prefix=prefix, load=load, effort=effort)
 
 
 @torch.inference_mode()
@@ -69,13 +69,13 @@ def prior_speed(
     batch: BatchPlan,
     settings: LevelSampling,
     *,
-    known: int,
+    prefix: int,
     load: float = 0.0,
     effort: Effort = CAREFUL,
 ) -> Speed:
-    """How fast windows of a prior are made that know about `known` codes, a batch of the samples at a time."""
+    """Measure how fast a prior samples a batch of windows with about `prefix` prefix codes each."""
     config = prior.config
-    known = min(known, config.context - 1)
+    prefix = min(prefix, config.context - 1)
     with single_thread(machine):
         began = time.perf_counter()
         decoder = decoder_for(prior, batch.samples * settings.rows, settings, int8=machine.precision == "int8")
@@ -85,7 +85,7 @@ def prior_speed(
         decoder.decode(reading.uniform(WARM))
         wait(machine.device)
         window = min(first, reading.seconds(0))
-        read, length = _longest(16, known, effort.seconds, reading.seconds) if known else (window, 0)
+        read, length = _longest(16, prefix, effort.seconds, reading.seconds) if prefix else (window, 0)
         rest = config.context - length
         decoder.decode(reading.uniform(min(WARM, rest - 1)))
         codes, new = 0, 0.0
@@ -98,13 +98,13 @@ def prior_speed(
         load=load,
         setup=setup + first - window,
         window=window,
-        known=max(read - window, 0.0) / max(length, 1),
+        prefix=max(read - window, 0.0) / max(length, 1),
         new=new / max(codes, 1),
     )
 
 
 class _Reading:
-    """How long a window takes to begin."""
+    """Measures the time that a window takes to begin."""
 
     def __init__(self, prior: Prior, decoder: Decoder, batch: BatchPlan, machine: Machine) -> None:
         self._prior = prior
@@ -112,24 +112,24 @@ class _Reading:
         self._batch = batch
         self._machine = machine
 
-    def seconds(self, known: int) -> float:
-        """Those of a window's conditioning, and of reading `known` codes."""
+    def seconds(self, prefix: int) -> float:
+        """Return the seconds of a window's conditioning and of reading a prefix."""
         rows = self._batch.samples * self._decoder.settings.rows
-        codes = torch.zeros(rows, known, dtype=torch.int64)
+        codes = torch.zeros(rows, prefix, dtype=torch.int64)
         began = time.perf_counter()
         self._decoder.begin(codes, conditioning(self._prior, rows), self._batch.chunk)
         wait(self._machine.device)
         return time.perf_counter() - began
 
     def uniform(self, codes: int) -> Tensor:
-        """Random numbers to draw so many codes by."""
+        """Return numbers to sample codes by."""
         return torch.full((self._batch.samples, codes), 0.5, dtype=torch.float64)
 
 
 def decoding_time(
     folder: ModelFolder, level: Level, machine: Machine, *, seconds: float, effort: Effort = CAREFUL
 ) -> float:
-    """What it takes to decode `seconds` of a level's audio, the codec's loading included."""
+    """Return the seconds it takes to load the codec and to decode `seconds` of a level's audio."""
     began = time.perf_counter()
     vqvae, config = folder.vqvae(machine.device, (level,)), folder.card.vqvae
     load = time.perf_counter() - began
@@ -146,7 +146,7 @@ def decoding_time(
 def encoding_speed(
     folder: ModelFolder, level: Level, machine: Machine, *, seconds: float, effort: Effort = CAREFUL
 ) -> float:
-    """Seconds that a second of audio takes to encode at a level, where `seconds` of it are to be encoded."""
+    """Return the seconds that a second of audio takes to encode at a level, for a recording of `seconds`."""
     vqvae, config = folder.vqvae(machine.device, (level,)), folder.card.vqvae
 
     def encode(length: float) -> None:
@@ -159,9 +159,9 @@ def encoding_speed(
 
 
 def saving_seconds(folder: Path) -> float:
-    """What it takes to put the codes of a window on the disk for good, below a folder that need not be there.
+    """Return the seconds it takes to write a window's codes to disk, in a folder that need not exist.
 
-    Measured with a file that has no name, so nothing is seen of it. 0 where none can be made.
+    Measured with an unnamed file, which leaves no trace. 0 if none can be made.
     """
     place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     took = []
@@ -179,9 +179,9 @@ def saving_seconds(folder: Path) -> float:
 
 
 def _per_second(work: Callable[[float], None], longest: float, effort: Effort) -> float:
-    """Seconds of `work` a second of audio in pieces of `longest`: one of those, or by two shorter ones.
+    """Return the seconds of `work` a second of audio in pieces of `longest`, extrapolated from shorter ones if slow.
 
-    By two, since threads that wait for each other on a busy machine cost the same whatever a piece's length.
+    Two lengths are needed, since threads that wait for each other on a busy machine cost the same for any length.
     """
     shortest = longest / GROWTH**2
     work(shortest)  # what is slow once
@@ -199,13 +199,13 @@ def _per_second(work: Callable[[float], None], longest: float, effort: Effort) -
 
 
 def _twice(size: int, took: Callable[[int], float]) -> float:
-    """What a size took: in the mean of two times where that is not long, since other programs come and go."""
+    """Return the seconds that a size takes; the mean of two runs if short, since other programs come and go."""
     measured = took(size)
     return (measured + took(size)) / 2 if measured < AGAIN else measured
 
 
 def _longest(first: int, last: int, seconds: float, took: Callable[[int], float]) -> tuple[float, int]:
-    """What the largest size up to `last` `took`, of ever larger ones while the next may be done in time; the size."""
+    """Measure growing sizes up to `last` while the next may fit `seconds`; return the last time and its size."""
     size = min(first, last)
     while True:
         measured = _twice(size, took)

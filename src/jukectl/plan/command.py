@@ -1,4 +1,4 @@
-"""The command that makes a song or a tree, from its recipe."""
+"""Commands that make a song or a tree again, from its recipe."""
 
 import shlex
 from collections.abc import Iterator
@@ -23,28 +23,27 @@ OPTIONS = {
     "parallel": "--parallel",
     "guidance": "--guidance",
 }
-"""The option of each setting of a level."""
+"""Options of a level's settings."""
 
 
 def command_of(recipe: Recipe, out: str, *, sample_rate: int | None = None) -> str:
-    """What to type for the song of a recipe, in a folder `out`, ready for a shell.
+    """Return the command for the song of a recipe, in a folder `out`, quoted for a shell.
 
-    With the model's `sample_rate`, in Hz, the length of a song that goes on from a prompt is left out where it is just
-    what is made.
+    With the model's `sample_rate`, in Hz, --song-seconds is left out if it is just the length that is made.
 
-    Files that the user gave are called as they were, without their folders; lyrics and schedules, of which the recipe
-    keeps the content alone, lyrics.txt (or .lrc) and schedule.toml.
+    Files keep their names, without their folders; lyrics and schedules, of which the recipe has only the content, are
+    named lyrics.txt (or .lrc) and schedule.toml.
     """
     return shlex.join(["jukectl", *_words(recipe, out, sample_rate)])
 
 
 def tree_command(recipe: TreeRecipe, root: Recipe, out: str) -> str:
-    """What to type for the tree of a recipe that has grown from a root, in a folder `out`, as `command_of` has it."""
+    """Return the command for the tree of a recipe with a root, in a folder `out`; see `command_of`."""
     return shlex.join(["jukectl", *_tree_words(recipe, root, out)])
 
 
 def files_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Files that a command names and whose content the recipe keeps: what they are called, and their text."""
+    """Yield the name and the text of files that a command names and whose content the recipe has."""
     if recipe.labels.lyrics is not None:
         yield _lyrics_file(recipe.labels.lyrics), recipe.labels.lyrics.source
     if recipe.schedule:
@@ -102,7 +101,7 @@ def _beat(recipe: Recipe) -> Iterator[str]:
 
 
 def _tree_words(recipe: TreeRecipe, root: Recipe, out: str) -> Iterator[str]:
-    """Notes, schedule and place in the song, and lyrics that it goes on with, come from the song it grows from."""
+    """Yield the words of a tree's command; notes, schedule, place and inherited lyrics come from its song."""
     step, own = recipe.step, recipe.step.labels
     if root.trunk is not None:
         yield from ("tree", Path(root.trunk.source).name, "--out", out, "--at", _number(root.trunk.seconds))
@@ -121,11 +120,11 @@ def _tree_words(recipe: TreeRecipe, root: Recipe, out: str) -> Iterator[str]:
 
 
 def _made(recipe: Recipe, sample_rate: int | None) -> float | None:
-    """The length of song that would be told if none were named; None where that is not known."""
+    """Return the default of --song-seconds; None if that is not known."""
     if recipe.trunk is not None or (recipe.prompt is not None and sample_rate is None):
-        return None  # which for a branch follows from the song that it goes on from
-    heard = recipe.prompt.samples / sample_rate if recipe.prompt and sample_rate else 0.0
-    return recipe.start_at + (heard + recipe.seconds)
+        return None  # for a branch it follows from the song that it continues
+    prompt = recipe.prompt.samples / sample_rate if recipe.prompt and sample_rate else 0.0
+    return recipe.start_at + (prompt + recipe.seconds)
 
 
 def _source(recipe: Recipe) -> str:
@@ -158,7 +157,7 @@ def _settings(recipe: Recipe) -> Iterator[str]:
 
 
 def _per_level(recipe: Recipe, name: str) -> str:
-    """A setting of all levels, "" where it is the usual one everywhere: "0.98", or "top=0.99,middle=0.98"."""
+    """Return a setting of all levels: "0.98", or "top=0.99,middle=0.98"; "" for the default everywhere."""
     values = {level.label: getattr(one, name) for level, one in recipe.sampling.items()}
     usual = getattr(FALLBACK, name) if name in ("temperature", "advance") else getattr(LevelSampling(), name)
     if name != "temperature" and all(value == usual for value in values.values()):
@@ -169,5 +168,5 @@ def _per_level(recipe: Recipe, name: str) -> str:
 
 
 def _number(value: float) -> str:
-    """A number as it is typed, in as few digits as say it exactly."""
+    """Return a number in as few digits as represent it exactly."""
     return str(int(value)) if float(value).is_integer() else repr(float(value))

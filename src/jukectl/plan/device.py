@@ -1,4 +1,4 @@
-"""Where models run: device, precision and threads."""
+"""Device, precision and threads that models run with."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +11,12 @@ from jukectl.native.library import library
 from jukectl.vqvae.chunks import CHUNK_SECONDS
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.float32}
-"""As torch has the weights. Those of int8 are packed for the compiled step, from float32 ones."""
+"""Type of the weights in torch. For int8 they are packed from float32 for the compiled step."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A device and the precision that priors are loaded in; the codec is always in fp32."""
+    """A device and the precision of priors; the codec is always in fp32."""
 
     device: torch.device
     precision: str = "fp32"
@@ -24,18 +24,18 @@ class Machine:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision as torch knows it."""
+        """Type of the weights in torch."""
         return PRECISIONS[self.precision]
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Machine:
-    """The device asked for, or the best one found; BadInput for one that is not here."""
+    """Return the requested device, or the best one found. BadInput if it does not exist here."""
     if precision != "auto" and precision not in PRECISIONS:
         raise BadInput(f"--precision is auto, {', '.join(PRECISIONS)}; got {precision!r}")
     found = torch.device(_best() if device == "auto" else _checked(device))
     if precision == "int8" and (found.type != "cpu" or library() is None):
         raise BadInput(
-            f"--precision int8 is for processors, and here priors would be on {found}: leave it out"
+            f"--precision int8 is for CPUs, and here priors would be on {found}: leave it out"
             if found.type != "cpu"
             else "--precision int8 needs the compiled step, which was not built here: install a C compiler and then "
             "jukectl again"
@@ -46,7 +46,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Machine:
 
 
 def devices() -> list[str]:
-    """The devices of this machine, best first."""
+    """Return the devices of this machine, best first."""
     cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
     return [*cuda, *mps, "cpu"]
@@ -68,7 +68,7 @@ def _checked(device: str) -> str:
 
 
 def half_precision(device: torch.device) -> str:
-    """The precision of half the memory that suits a device: bf16 where it has it."""
+    """Return the 16-bit precision of a device: bf16 if it has that."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     return "fp16" if device.type == "mps" else "bf16"
@@ -76,7 +76,7 @@ def half_precision(device: torch.device) -> str:
 
 @contextmanager
 def single_thread(machine: Machine) -> Iterator[None]:
-    """One thread on a CPU while the block runs: fastest for small decoding steps, and the same bits on every run."""
+    """Use one CPU thread while the block runs: fastest for small decoding steps, and the same bits on every run."""
     threads = torch.get_num_threads()
     if machine.device.type == "cpu":
         torch.set_num_threads(1)

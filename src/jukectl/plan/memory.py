@@ -1,4 +1,4 @@
-"""What a song is made with so that it fits into the memory there is: settled, and told, before anything is sampled."""
+"""Memory plan of a song: batch sizes and precisions that fit, settled and remarked on before anything is sampled."""
 
 import ctypes
 import sys
@@ -10,17 +10,13 @@ import psutil
 import torch
 
 from jukectl.checkpoints.published import size
-from jukectl.checkpoints.store import ModelFolder
-from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import Recipe
 from jukectl.errors import OutOfMemory
 from jukectl.plan.conditioning import rows_of
 from jukectl.plan.device import Machine, half_precision
-from jukectl.plan.recipes import frames_wanted, given_frames
-from jukectl.plan.request import Request
+from jukectl.plan.job import Job
 from jukectl.prior.config import PriorConfig
-from jukectl.progress import Listener, Remark, warn
+from jukectl.progress import Remark, warn
 from jukectl.sampling.footprint import BatchPlan, Footprint, MemoryPlan, choose_memory_plan, minimum_bytes, parameters
 from jukectl.sampling.spans import spans_of
 from jukectl.vqvae.chunks import CHUNK_SECONDS
@@ -29,54 +25,48 @@ from jukectl.vqvae.plan import codec_bytes, settle_chunk
 
 @dataclass(frozen=True)
 class SongPlan:
-    """How a song is made on a machine."""
+    """Device settings of a song, and the batch plan and precision of each level."""
 
-    machine: Machine  # with what its codec takes at a time
+    machine: Machine  # with the audio that its codec decodes at a time
     levels: Mapping[Level, MemoryPlan]  # those that are not finished
-    memory: int  # bytes to be had by models
+    memory: int  # bytes available to models
 
     def machine_at(self, level: Level) -> Machine:
-        """The machine, with the precision that a level is made in."""
+        """Return the machine with the precision of a level."""
         return replace(self.machine, precision=self.levels[level].precision)
 
 
-def plan_song(
-    found: Mapping[Level, Codes],
-    recipe: Recipe,
-    folder: ModelFolder,
-    machine: Machine,
-    request: Request,
-    listener: Listener,
-) -> SongPlan:
-    """The plan for what a song lacks beside the codes `found`, in the order it is made.
+def plan_song(job: Job) -> SongPlan:
+    """Plan the levels that a song lacks, in the order they are sampled.
 
-    A remark a level, and a warning where less than all is made at a time. OutOfMemory where a level cannot be made.
+    Each level gets a remark, and a warning if it does not fit as a whole. OutOfMemory if one does not fit at all.
     """
-    wanted = frames_wanted(recipe, folder.card.vqvae, {level: codes.done for level, codes in found.items()})
+    card = job.model.card
     lacking = [
         level
         for level in TOP_DOWN
-        if level in wanted and level in recipe.sampling and not _finished(found.get(level), wanted[level])
+        if level in job.wanted
+        and level in job.recipe.sampling
+        and (level not in job.codes or job.codes[level].done < job.wanted[level])
     ]
-    samples = found[Level.TOP].samples if Level.TOP in found else recipe.samples
     for level in lacking:
-        parameters(folder.card.priors[level])  # now, since the libraries that it loads are no part of what is planned
-    memory = memory_there_is(machine.device, request.max_memory)
-    machine = replace(machine, chunk_seconds=_codec_chunk(folder, memory, recipe, request))
+        parameters(card.priors[level])  # lazily imported libraries must be loaded before free memory is measured
+    memory = available_memory(job.machine.device, job.request.max_memory)
+    machine = replace(job.machine, chunk_seconds=_codec_chunk(job, memory))
+    job = replace(job, machine=machine)
     levels = {}
     for level in lacking:
-        spans = _spans(recipe, folder, level, wanted[level], found.get(level))
-        need = _Need.of(level, samples, spans, folder, machine, recipe, request, found.get(level))
-        plan = need.settled(memory, folder, machine, request)
-        listener(Remark("plan", f"{level.label} level, {_told(plan, need, memory)}"))
-        if clamped := _clamped(plan, need):
-            warn(listener, f"memory is short at the {need.level.label} level, with {size(memory)} to be had: {clamped}")
-        levels[need.level] = plan
+        need = _Need.of(job, level)
+        plan = need.settled(job, memory)
+        job.listener(Remark("plan", f"{level.label} level, {_in_words(plan, need, memory)}"))
+        if reduced := _reduced(plan, need):
+            warn(job.listener, f"memory is short at the {level.label} level, with {size(memory)} available: {reduced}")
+        levels[level] = plan
     return SongPlan(machine, levels, memory)
 
 
 def precisions(machine: Machine, *, given: bool, before: str | None = None) -> list[str]:
-    """Those that a prior may be sampled in, the best first: the one `given`, or the one it was begun in, or others."""
+    """Return the precisions a prior may be sampled in, best first: the `given` one, or the one before, or others."""
     if given:
         return [machine.precision]
     choices = [before, machine.precision, half_precision(machine.device)]
@@ -94,107 +84,97 @@ def footprints(
     ]
 
 
-def _spans(recipe: Recipe, folder: ModelFolder, level: Level, total: int, codes: Codes | None) -> int:
-    """How many spans a level is made in, side by side."""
-    begun = codes.prompt if codes is not None else given_frames(recipe, folder.card.vqvae, level)
-    spans = spans_of(folder.card.priors[level], recipe.sampling[level], total, begun)
+def _spans(job: Job, level: Level) -> int:
+    """Return the number of spans of a level that are sampled in parallel; 1 for a level in one piece."""
+    spans = spans_of(job.model.card.priors[level], job.recipe.sampling[level], job.wanted[level], job.given(level))
     return len(spans.starts) if spans is not None else 1
 
 
 @dataclass(frozen=True)
 class _Need:
-    """What one level wants of the memory."""
+    """Memory that one level needs, and the ways to need less."""
 
     level: Level
     config: PriorConfig
     samples: int  # or rows: spans of samples
-    what: str  # is made beside each other: "samples", or "rows"
-    many: str  # how many those are, in words
+    unit: str  # "samples" or "rows"
+    many: str  # their number in words
     choices: list[str]  # precisions, the best first
-    limit: BatchPlan | None  # what it was begun with, where more or less would give other bits
-    reserved: int  # bytes of the codec, where it works while the prior is there
-    rows_per_sample: int  # rows of the model that each of them takes
+    limit: BatchPlan | None  # what the level was begun with, if a larger or smaller batch would change the bits
+    reserved: int  # bytes of the codec, if it works while the prior is loaded
+    rows_per_sample: int
 
     @classmethod
-    def of(
-        cls,
-        level: Level,
-        samples: int,
-        spans: int,
-        folder: ModelFolder,
-        machine: Machine,
-        recipe: Recipe,
-        request: Request,
-        codes: Codes | None,
-    ) -> "_Need":
+    def of(cls, job: Job, level: Level) -> "_Need":
+        machine, samples, spans = job.machine, job.samples, _spans(job, level)
         rows = samples * spans
-        before = recipe.made.get(level) if codes is not None and codes.done > codes.prompt else None
+        begun = level in job.codes and job.codes[level].done > job.codes[level].prompt
+        before = job.recipe.made.get(level) if begun else None
         if before is not None and before.device != machine.device.type:
             before = None
         limit = None
         if before is not None and before.samples:
-            alike = machine.device.type == "cpu"  # there a sample is the same bits in any company
+            alike = machine.device.type == "cpu"  # a sample's bits do not depend on the batch there
             limit = BatchPlan(rows if alike else before.samples, before.chunk or None)
-        choices = precisions(
-            machine, given=request.precision != "auto", before=before.precision if before is not None else None
-        )
-        previewed = level in request.preview
-        beside = codec_bytes(folder.card.vqvae, level, machine.chunk_seconds) if previewed else 0
-        what, many = "samples", f"{samples} samples"
+        chosen = job.request.precision != "auto"
+        many = f"{samples} samples"
         if spans > 1:
-            what = "rows"
             many = f"{rows} rows ({'one sample' if samples == 1 else many} in {spans} spans)"
-        return cls(level, folder.card.priors[level], rows, what, many, choices, limit, beside, rows_of(recipe, level))
+        codec = job.model.card.vqvae
+        return cls(
+            level=level,
+            config=job.model.card.priors[level],
+            samples=rows,
+            unit="samples" if spans == 1 else "rows",
+            many=many,
+            choices=precisions(machine, given=chosen, before=before.precision if before is not None else None),
+            limit=limit,
+            reserved=codec_bytes(codec, level, machine.chunk_seconds) if level in job.request.preview else 0,
+            rows_per_sample=rows_of(job.recipe, level),
+        )
 
-    def settled(self, memory: int, folder: ModelFolder, machine: Machine, request: Request) -> MemoryPlan:
-        """The plan; OutOfMemory where there is none."""
-        plan = self._settle(memory, machine, retains_freed=True)
+    def settled(self, job: Job, memory: int) -> MemoryPlan:
+        """Return the plan. OutOfMemory if no plan fits."""
+        plan = self._choose(job.machine, memory, retains_freed=True)
         if (plan is None or self.less_than_asked(plan)) and give_back_at_once():
-            plan = self._settle(memory, machine, retains_freed=False)
+            plan = self._choose(job.machine, memory, retains_freed=False)
         if plan is None:
-            raise OutOfMemory(self._too_large(memory, folder, machine, request))
+            raise OutOfMemory(self._too_large(job, memory))
         return plan
 
     def less_than_asked(self, plan: MemoryPlan) -> bool:
-        """Whether a plan has been cut to the memory."""
+        """Return True if the memory limits a plan."""
         return plan.batch.samples < self.samples or plan.batch.chunk is not None or self.lowered(plan)
 
     def lowered(self, plan: MemoryPlan) -> bool:
-        """Whether a plan is in another precision than the best."""
+        """Return True for a plan in another precision than the best."""
         return plan.precision != self.choices[0]
 
-    def _settle(self, memory: int, machine: Machine, *, retains_freed: bool) -> MemoryPlan | None:
-        sizes = footprints(
-            self.config, machine, self.choices, retains_freed=retains_freed, rows_per_sample=self.rows_per_sample
+    def _footprints(self, machine: Machine, choices: list[str], *, retains_freed: bool = False) -> list[Footprint]:
+        return footprints(
+            self.config, machine, choices, retains_freed=retains_freed, rows_per_sample=self.rows_per_sample
         )
+
+    def _choose(self, machine: Machine, memory: int, *, retains_freed: bool) -> MemoryPlan | None:
+        sizes = self._footprints(machine, self.choices, retains_freed=retains_freed)
         return choose_memory_plan(sizes, self.samples, memory, reserved=self.reserved, limit=self.limit)
 
-    def _too_large(self, memory: int, folder: ModelFolder, machine: Machine, request: Request) -> str:
-        """What is needed, what there is, and what would do."""
-        (last,) = footprints(
-            self.config, machine, self.choices[-1:], retains_freed=False, rows_per_sample=self.rows_per_sample
-        )
-        needed = minimum_bytes(last, reserved=self.reserved)
-        (half,) = footprints(
-            self.config,
-            machine,
-            [half_precision(machine.device)],
-            retains_freed=False,
-            rows_per_sample=self.rows_per_sample,
-        )
+    def _too_large(self, job: Job, memory: int) -> str:
+        """Return a message with the memory needed, the memory available, and the ways out."""
+        machine, most = job.machine, job.request.max_memory
+        (last,) = self._footprints(machine, self.choices[-1:])
+        (half,) = self._footprints(machine, [half_precision(machine.device)])
+        needed, halved = (minimum_bytes(one, reserved=self.reserved) for one in (last, half))
         ways = []
-        if minimum_bytes(half, reserved=self.reserved) <= memory:
-            ways.append(
-                f"take --precision {half.precision}, which needs {size(minimum_bytes(half, reserved=self.reserved))}"
-            )
+        if halved <= memory:
+            ways.append(f"take --precision {half.precision}, which needs {size(halved)}")
         if needed - self.reserved <= memory:
             ways.append("leave --preview out")
-        limited = request.max_memory is not None and request.max_memory <= memory
-        ways.append("raise --max-memory" if limited else "free some memory")
+        ways.append("raise --max-memory" if most is not None and most <= memory else "free some memory")
         ways.append("choose a smaller model")
         return (
-            f"the {self.level.label} prior of {folder.card.name} does not fit: one sample needs {size(needed)} in "
-            f"{last.precision}, and {size(memory)} are to be had on {machine.device}. {_sentence(ways)}"
+            f"the {self.level.label} prior of {job.model.card.name} does not fit: one sample needs {size(needed)} in "
+            f"{last.precision}, and {size(memory)} are available on {machine.device}. {_sentence(ways)}"
         )
 
 
@@ -203,40 +183,35 @@ def _sentence(ways: list[str]) -> str:
     return text[0].upper() + text[1:]
 
 
-def _finished(codes: Codes | None, wanted: int) -> bool:
-    return codes is not None and codes.done >= wanted
-
-
-def _codec_chunk(folder: ModelFolder, memory: int, recipe: Recipe, request: Request) -> float:
-    """Seconds of audio that go through the codec at a time, at whatever level."""
-    room = memory // 4 if request.preview else memory  # then a prior is there at the same time
-    seconds = min(settle_chunk(folder.card.vqvae, level, room) for level in recipe.levels)
+def _codec_chunk(job: Job, memory: int) -> float:
+    """Return the seconds of audio that the codec decodes at a time, at any level."""
+    room = memory // 4 if job.request.preview else memory  # with previews, a prior is loaded at the same time
+    seconds = min(settle_chunk(job.model.card.vqvae, level, room) for level in job.recipe.levels)
     if seconds < CHUNK_SECONDS:
         give_back_at_once()
     return seconds
 
 
-def _told(plan: MemoryPlan, need: _Need, memory: int) -> str:
-    """A plan in words."""
+def _in_words(plan: MemoryPlan, need: _Need, memory: int) -> str:
     many = f"{plan.batch.samples} of {need.many} at a time"
     if need.samples == 1:
         many = "one sample"
     elif plan.batch.samples >= need.samples:
         many = f"all {need.many} at a time"
-    read = f", what is known read {plan.batch.chunk} at a time" if plan.batch.chunk else ""
-    return f"{many}{read}, in {plan.precision}: {size(plan.bytes)} of the {size(memory)} to be had"
+    read = f", the prefix read {plan.batch.chunk} codes at a time" if plan.batch.chunk else ""
+    return f"{many}{read}, in {plan.precision}: {size(plan.bytes)} of {size(memory)} available"
 
 
-def _clamped(plan: MemoryPlan, need: _Need) -> str:
-    """What of a plan is less than it would be with more memory; nothing where a level goes on as it was begun."""
+def _reduced(plan: MemoryPlan, need: _Need) -> str:
+    """Return what a plan has less of than with more memory; "" for a level that is resumed as it was begun."""
     limit = need.limit or BatchPlan(need.samples)
     parts = []
     if need.lowered(plan):
         parts.append(f"{plan.precision} is taken, not {need.choices[0]}, which gives other codes")
     if plan.batch.samples < min(limit.samples, need.samples):
-        parts.append(f"{plan.batch.samples} of {need.samples} {need.what} are made at a time, which takes longer")
+        parts.append(f"{plan.batch.samples} of {need.samples} {need.unit} are sampled at a time, which takes longer")
     if plan.batch.chunk != limit.chunk:
-        parts.append(f"the codes a window knows are read {plan.batch.chunk} at a time")
+        parts.append(f"the prefix of a window is read {plan.batch.chunk} codes at a time")
     return "; ".join(parts)
 
 
@@ -245,16 +220,16 @@ LARGE = 2**20  # bytes of a piece of memory that goes back to the system when it
 MMAP_THRESHOLD = -3  # the C library's number for that setting
 
 
-def memory_there_is(device: torch.device, at_most: int | None = None) -> int:
-    """Bytes to plan with: most of what is free on the device, or `at_most` where that is less."""
+def available_memory(device: torch.device, at_most: int | None = None) -> int:
+    """Return the bytes to plan with: most of the free memory of the device, or `at_most` if that is less."""
     free = int(free_memory(device) * USED)
     return free if at_most is None else min(free, at_most)
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that a model could take now: of the GPU where it is one of its own, or else of the machine.
+    """Return the bytes that a model could take now: of a GPU with its own memory, or else of the machine.
 
-    On the machine, as far as the limits reach that were set for this process or its group.
+    On the machine, the limits of this process and of its control groups count.
     """
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # free for torch alone
@@ -263,7 +238,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def _left_to_process() -> Iterator[int]:
-    """What a limit on the address space leaves, where there is one (ulimit -v)."""
+    """Yield what a limit on the address space leaves, if there is one (ulimit -v)."""
     if sys.platform == "win32":
         return
     import resource
@@ -274,7 +249,7 @@ def _left_to_process() -> Iterator[int]:
 
 
 def _left_in_group(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
-    """What the limits of a container or a batch system leave: those of this process's control group and all above."""
+    """Yield what the limits of a container or a batch system leave: of this process's control group and all above."""
     try:
         lines = membership.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -294,7 +269,7 @@ def _left_in_group(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path(
 
 
 def _left_in(folder: Path, limit: str, used: str) -> Iterator[int]:
-    """What one group's limit leaves, where it has one. What the system only keeps of files may be had."""
+    """Yield what one group's limit leaves, if it has one. The system's cache of files counts as free."""
     try:
         most, taken = (int((folder / name).read_text(encoding="utf-8")) for name in (limit, used))
         statistics = (folder / "memory.stat").read_text(encoding="utf-8").split()
@@ -305,10 +280,10 @@ def _left_in(folder: Path, limit: str, used: str) -> Iterator[int]:
 
 
 def give_back_at_once() -> bool:
-    """Have this process hand large pieces of memory back as soon as they are freed; whether that can be had here.
+    """Return large pieces of memory to the system as soon as they are freed; return True if this system can.
 
     The C library of Linux would keep many of them for later, which makes a pass over many positions a little faster,
-    and lets the process grow to half as much again. It stays so for the rest of the process.
+    and lets the process grow to half as much again. The setting holds for the rest of the process.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""The notes that a song follows: read or heard, kept in its folder, and found there again."""
+"""Notes that a song follows: read from a MIDI file or transcribed, kept in the song folder, and read from there."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -19,30 +19,35 @@ from jukectl.plan.request import Request
 
 @dataclass(frozen=True, eq=False)
 class GivenNotes:
-    """Notes that a user gives, before they are a song's."""
+    """Notes that a user gives, before they belong to a song."""
 
     source: Path
     data: bytes  # of a MIDI file
     notes: Notes
 
     def score(self, start: float) -> Score:
-        """How a recipe names them, where they begin at `start` seconds of the song."""
+        """Return their recipe entry, for notes that begin at `start` seconds of the song."""
         return Score(
             source=str(self.source.absolute()), sha256=hashlib.sha256(self.data).hexdigest(), start=round(start, 6)
         )
 
 
 def with_notes(request: Request, folder: ModelFolder) -> tuple[Request, GivenNotes | None]:
-    """The notes that a request names, and the request with their length where it asks for that. BadInput."""
+    """Return a request and the notes that it names, whose length is the new music's if it names none. BadInput."""
     if request.midi is None:
         return request, None
     check_notes(folder.card)  # before minutes of transcribing
     given = given_notes(request.midi)
-    return _long_as_notes(request, given), given
+    if request.seconds is not None:
+        return request, given
+    seconds = given.notes.seconds + request.midi_at
+    if not seconds > 0:
+        raise BadInput(f"--midi-at {request.midi_at:g} leaves nothing of {given.source}: it ends before")
+    return replace(request, seconds=seconds), given
 
 
 def given_notes(path: Path) -> GivenNotes:
-    """The notes of a MIDI file, or of a recording, which is transcribed. BadInput."""
+    """Return the notes of a MIDI file, or of a recording, which is transcribed. BadInput."""
     if path.suffix.lower() in SUFFIXES:
         try:
             data = path.read_bytes()
@@ -54,51 +59,35 @@ def given_notes(path: Path) -> GivenNotes:
 
 
 def notes_of_recording(path: Path) -> Notes:
-    """The notes of a recording, transcribed. BadAudio, BadInput where there are none, MissingTool."""
+    """Transcribe a recording. BadAudio, BadInput if it has no notes, MissingTool."""
     check_installed()
     audio = io.load(path)
     mono = mix.resample(mix.to_mono(audio.samples)[None], audio.sample_rate, SAMPLE_RATE)[0]
     notes = transcribe(mono)
     if not len(notes):
-        raise BadInput(f"no notes are heard in {path}")
+        raise BadInput(f"no notes are found in {path}")
     return notes
 
 
-def _long_as_notes(request: Request, given: GivenNotes) -> Request:
-    if not request.seconds_of_midi:
-        return request
-    seconds = given.notes.seconds + request.midi_at
-    if not seconds > 0:
-        raise BadInput(f"--midi-at {request.midi_at:g} leaves nothing of {given.source}: it ends before")
-    return replace(request, seconds=seconds)
-
-
-def keep_notes(song: Song, given: GivenNotes | None) -> None:
-    """Write a song's notes into its folder. Raises CannotWrite."""
-    if given is not None:
-        _write(song, given.data)
-
-
-def carry_notes(song: Song, target: Song, recipe: Recipe | None) -> None:
-    """Copy the notes that a recipe follows from one song to another that is taken of it."""
-    if recipe is not None and recipe.midi is not None and not target.notes_path.exists():
-        _write(target, _data(song, recipe.midi))
-
-
 def notes_of(song: Song, recipe: Recipe) -> CoveredNotes | None:
-    """The notes that a song's recipe follows, in the song's time. NotASong or RecipeDiffers where they are not there.
+    """Return the notes that a recipe follows, in the song's time. NotASong or RecipeDiffers without the right file.
 
-    They are told from where they begin to where the last one ends; before and after, the music is free.
+    They condition the music from where they begin to where the last one ends; before and after, it is free.
     """
     score = recipe.midi
     if score is None:
         return None
-    notes = parse_midi(_data(song, score), song.notes_path).moved(score.start)
+    notes = parse_midi(_midi_data(song, score), song.notes_path).moved(score.start)
     return CoveredNotes(notes, score.start, notes.seconds)
 
 
-def _data(song: Song, score: Score) -> bytes:
-    """The song's MIDI file, or where that is gone its source, which must be the recipe's."""
+def notes_data(song: Song, recipe: Recipe) -> bytes | None:
+    """Return the MIDI file of a song, None if its recipe follows no notes. NotASong or RecipeDiffers without it."""
+    return None if recipe.midi is None else _midi_data(song, recipe.midi)
+
+
+def _midi_data(song: Song, score: Score) -> bytes:
+    """Return the song's MIDI file, or its source if that is gone; either must be the recipe's."""
     kept = song.notes_path.exists()
     path = song.notes_path if kept else Path(score.source)
     try:
@@ -115,6 +104,7 @@ def _data(song: Song, score: Score) -> bytes:
     return data
 
 
-def _write(song: Song, data: bytes) -> None:
+def save_notes(song: Song, data: bytes) -> None:
+    """Write a song's notes.mid. Raises CannotWrite."""
     with atomic_write(song.notes_path) as file:
         file.write(data)

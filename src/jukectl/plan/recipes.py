@@ -1,20 +1,17 @@
-"""Recipes: made from a request and a model, held against the one that a folder was begun with, extended, measured."""
+"""Recipes: made from a request and a model, compared with the one of the folder, extended by levels, measured."""
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from jukectl import __version__
-from jukectl.checkpoints import catalogue
-from jukectl.checkpoints.adapters import AdaptedModel, AdapterFile, AppliedAdapter
-from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
-from jukectl.codes.archive import Codes
+from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.beat import Beat
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import AdapterRef, Labels, LevelSampling, ModelRef, Prompt, Recipe
+from jukectl.codes.prefix import Codeset
+from jukectl.codes.recipe import AdapterRef, Labels, LevelSampling, Prompt, Recipe
 from jukectl.codes.song import Song
-from jukectl.errors import BadAdapter, BadModel, NotASong, RecipeDiffers, WrongCodec
+from jukectl.errors import NotASong, RecipeDiffers
 from jukectl.plan.conditioning import (
     check_labels,
     check_length,
@@ -23,20 +20,10 @@ from jukectl.plan.conditioning import (
     check_schedule,
     placed,
 )
+from jukectl.plan.models import adapter_refs, model_ref
 from jukectl.plan.notes import GivenNotes
-from jukectl.plan.request import AdapterChoice, Request
+from jukectl.plan.request import DEFAULT_SECONDS, Request
 from jukectl.vqvae.config import VQVAEConfig
-
-
-def reference(folder: ModelFolder) -> ModelRef:
-    """How a recipe names a model, with the fingerprints of its parts."""
-    by_path = folder.path.parent not in (catalogue.assets(), catalogue.user_models())
-    parts = [part for part in (VQVAE_PART, *(level.label for level in TOP_DOWN)) if folder.has(part)]
-    return ModelRef(
-        name=folder.card.name,
-        path=str(folder.path) if by_path else None,
-        fingerprints={part: folder.fingerprint(part) for part in parts},
-    )
 
 
 def recipe_of(
@@ -47,69 +34,78 @@ def recipe_of(
     notes: GivenNotes | None = None,
     beat: Beat | None = None,
 ) -> Recipe:
-    """The recipe that a request makes with a model: `seed` is taken where the request names none, or else drawn.
+    """Return the recipe of a request with a model. `seed` is the default of the request's; without both it is random.
 
     UnknownName and BadInput are raised here, before anything is written.
     """
     labels = Labels(artist=request.artist, genres=request.genres, lyrics=request.lyrics)
-    check_labels(labels, folder.card, request.levels)
+    levels = request.levels or TOP_DOWN
+    check_labels(labels, folder.card, levels)
     check_lyrics_places(request.schedule, labels)
     if notes is not None:
         check_notes(folder.card)
     if seed is None:
         seed = secrets.randbelow(2**31)
-    heard = prompt.samples / folder.card.vqvae.sample_rate if prompt else 0.0
-    song_seconds, start_at = placed(request, heard + request.seconds, folder.card.priors[Level.TOP])
+    seconds = DEFAULT_SECONDS if request.seconds is None else request.seconds
+    prompt_seconds = prompt.samples / folder.card.vqvae.sample_rate if prompt else 0.0
+    song_seconds, start_at = placed(request, prompt_seconds + seconds, folder.card.priors[Level.TOP])
     recipe = Recipe(
         kind="continue" if prompt else "sample",
         version=__version__,
-        model=reference(folder),
+        model=model_ref(folder),
         seed=seed if request.seed is None else request.seed,
         samples=request.samples,
-        seconds=request.seconds,
+        seconds=seconds,
         song_seconds=song_seconds,
         start_at=start_at,
-        levels=request.levels,
+        levels=levels,
         labels=labels,
         prompt=prompt,
-        midi=None if notes is None else notes.score(heard + request.midi_at),
+        midi=None if notes is None else notes.score(prompt_seconds + request.midi_at),
         beat=beat,
         beat_off=request.no_beat,
-        adapters=references(folder),
-        # for all levels, so that a draft of the top goes on as if the lower ones had been asked for at once
+        adapters=adapter_refs(folder),
+        # for all levels, so that a draft of the top continues as if the lower ones had been requested at once
         sampling={level: request.sampling(level, folder.card.sampling) for level in TOP_DOWN},
         schedule=request.schedule,
     )
-    total = frames_wanted(recipe, folder.card.vqvae, {})[Level.TOP]
-    check_length(recipe.song_seconds, folder.card.priors[Level.TOP], total, recipe.start_at)
-    check_schedule(recipe, folder.card, total)
+    check_end(recipe, folder)
     return recipe
 
 
-def agreed(song: Song, asked: Recipe, existing: Recipe | None) -> Recipe:
-    """The recipe to go on with: the folder's own, with the levels that are asked for added; `asked` in a new folder.
+def check_end(recipe: Recipe, folder: ModelFolder) -> None:
+    """BadInput if a song is over before its last window begins, or before its last scheduled change."""
+    total = frames_wanted(recipe, folder.card.vqvae, {})[Level.TOP]
+    check_length(recipe.song_seconds, folder.card.priors[Level.TOP], total, recipe.start_at)
+    check_schedule(recipe, folder.card, total)
 
-    How far a song is taken down the levels makes no other song of it. RecipeDiffers names what does.
+
+def agreed(song: Song, asked: Recipe, existing: Recipe | None) -> Recipe:
+    """Return the recipe to resume with: the folder's own, with the requested levels added; `asked` in a new folder.
+
+    A song stays the same however many of its levels are made. RecipeDiffers names every other difference.
     """
     if existing is None:
         if song.begun:
             raise RecipeDiffers(
                 f"{song.path} holds codes but no recipe. Go on from them with: jukectl upsample {song.path}; "
-                "or begin anew with --overwrite"
+                "or start over with --overwrite"
             )
         return asked
-    common = [level for level in existing.levels if level in asked.levels]  # another level may wear what it likes
+    common = [level for level in existing.levels if level in asked.levels]  # adapters of other levels may differ
     here = replace(
         existing,
         levels=asked.levels,
         sampling=_only(existing.sampling, asked.levels),
-        adapters=_worn_at(common, existing.adapters),
+        adapters=_adapters_at(common, existing.adapters),
     )
-    if asked.kind == "encode":  # upsample may have given these since
+    if asked.kind == "encode":  # upsample may have added these since
         here = replace(here, labels=asked.labels, seed=asked.seed)
     elif _folded(here.labels) == _folded(asked.labels):
         here = replace(here, labels=asked.labels)
-    compared = replace(asked, sampling=_only(asked.sampling, asked.levels), adapters=_worn_at(common, asked.adapters))
+    compared = replace(
+        asked, sampling=_only(asked.sampling, asked.levels), adapters=_adapters_at(common, asked.adapters)
+    )
     if differences := here.differences(compared):
         raise RecipeDiffers(
             f"{song.path} was begun with another recipe ({'; '.join(differences)}). "
@@ -120,16 +116,16 @@ def agreed(song: Song, asked: Recipe, existing: Recipe | None) -> Recipe:
         existing,
         levels=(*existing.levels, *asked.levels),
         sampling={**asked.sampling, **existing.sampling},
-        adapters=(*_worn_at(existing.levels, existing.adapters), *_worn_at(new, asked.adapters)),
+        adapters=(*_adapters_at(existing.levels, existing.adapters), *_adapters_at(new, asked.adapters)),
     )
 
 
-def _worn_at(levels: Collection[Level], adapters: tuple[AdapterRef, ...]) -> tuple[AdapterRef, ...]:
+def _adapters_at(levels: Collection[Level], adapters: tuple[AdapterRef, ...]) -> tuple[AdapterRef, ...]:
     return tuple(one for one in adapters if one.level in levels)
 
 
 def _folded(labels: Labels) -> Labels:
-    """Labels without regard to case, as models take names."""
+    """Return labels in lower case, since models look names up that way."""
     artist = None if labels.artist is None else labels.artist.strip().casefold()
     return replace(labels, artist=artist, genres=tuple(genre.strip().casefold() for genre in labels.genres))
 
@@ -138,44 +134,33 @@ def _only(sampling: Mapping[Level, LevelSampling], levels: tuple[Level, ...]) ->
     return {level: settings for level, settings in sampling.items() if level in levels}
 
 
-def recipe_for_codes(song: Song, folder: ModelFolder, request: Request) -> Recipe:
-    """A recipe for the levels below a top.npz of other making, in the style asked for."""
-    top = song.codes(Level.TOP)
+def recipe_for_codes(song: Song, codes: Codeset, folder: ModelFolder, request: Request) -> Recipe:
+    """Return a recipe for the levels below top codes that came without one, in the requested style."""
+    top = codes.get(Level.TOP)
     if top is None or top.done == 0:
         raise NotASong(f"{song.path} holds no top codes to upsample from: put a top.npz there")
-    below = replace(request, seconds=top.seconds, levels=TOP_DOWN)
-    made = recipe_of(folder, below, None)
+    made = recipe_of(folder, replace(request, seconds=top.seconds, levels=TOP_DOWN), None)
     return replace(
         made, kind="upsample", samples=top.samples, levels=TOP_DOWN[1:], sampling=_only(made.sampling, TOP_DOWN[1:])
     )
 
 
-def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) -> Recipe:
-    """A folder's recipe with the levels it lacks, and with what the request adds to it.
+def extended(song: Song, recipe: Recipe, codes: Codeset, folder: ModelFolder, request: Request) -> Recipe:
+    """Return a folder's recipe with the levels it lacks, and with what the request adds to it.
 
-    Seed, labels, model and settings that codes were sampled with stay: RecipeDiffers where the request wants others.
+    Seed, labels, model and settings that codes were sampled with stay: RecipeDiffers if the request has others.
     """
     redone = TOP_DOWN[1:] if request.overwrite else ()
-    begun = begun_levels(song, recipe, request)
-    missing = [level for level in TOP_DOWN[1:] if level in redone or song.codes(level) is None]
+    top = codes.get(Level.TOP)
+    missing = [level for level in TOP_DOWN[1:] if level in redone or level not in codes]
     sampling = dict(recipe.sampling)
     for level in {*recipe.sampling, *missing}:
-        settings = recipe.sampling.get(level)
-        defaults = {level.label: asdict(settings)} if settings else folder.card.sampling
-        sampling[level] = request.sampling(level, defaults)
-    labels = recipe.labels
-    if request.artist is not None or request.genres:
-        styled = replace(labels, artist=request.artist, genres=request.genres)
-        labels = labels if _folded(labels) == _folded(styled) else styled
-    if request.lyrics is not None:
-        labels = replace(labels, lyrics=request.lyrics)
-        folder.card.spell(Level.TOP, request.lyrics)
-    top = song.codes(Level.TOP)
+        sampling[level] = request.sampling(level, defaults_of(recipe, level, folder))
     asked = replace(
         recipe,
-        model=reference(folder),
-        adapters=references(folder),
-        labels=labels,
+        model=model_ref(folder),
+        adapters=adapter_refs(folder),
+        labels=_restyled(recipe.labels, request, folder),
         seed=recipe.seed if request.seed is None else request.seed,
         samples=top.samples if top is not None else recipe.samples,
         levels=(*recipe.levels, *TOP_DOWN[1:]),
@@ -183,21 +168,7 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
         schedule=request.schedule or recipe.schedule,
         made={level: made for level, made in recipe.made.items() if level not in redone},
     )
-    if begun:
-        kept = {level: recipe.sampling[level] for level in begun}
-        here = replace(
-            asked,
-            seed=recipe.seed,
-            labels=recipe.labels,
-            schedule=recipe.schedule,
-            sampling={**sampling, **kept},
-            adapters=(*_worn_at(begun, recipe.adapters), *(one for one in asked.adapters if one.level not in begun)),
-        )
-        if differences := here.differences(asked):
-            raise RecipeDiffers(
-                f"{song.path} was begun otherwise ({'; '.join(differences)}). Leave those options out, or copy its "
-                "top.npz into a folder of its own and upsample it there"
-            )
+    _check_begun(song, recipe, asked, begun_levels(recipe, codes, request))
     check_labels(replace(asked.labels, lyrics=None), folder.card, tuple(filter(sampling.__contains__, asked.levels)))
     done = top.done if top is not None else 0
     wanted = frames_wanted(asked, folder.card.vqvae, {Level.TOP: done})
@@ -205,46 +176,61 @@ def extended(song: Song, recipe: Recipe, folder: ModelFolder, request: Request) 
     return asked
 
 
-def begun_levels(song: Song, recipe: Recipe, request: Request) -> list[Level]:
-    """Levels that hold sampled codes, beside those of the prompt, and that the request does not make again."""
-    found = {level: song.codes(level) for level in recipe.sampling if level is Level.TOP or not request.overwrite}
-    return [level for level, codes in found.items() if codes is not None and codes.done > codes.prompt]
+def defaults_of(recipe: Recipe, level: Level, folder: ModelFolder) -> Mapping[str, Mapping[str, float]]:
+    """Return the settings of a level, by its name, that hold if a request has none: the recipe's, or the model's."""
+    settings = recipe.sampling.get(level)
+    return {level.label: asdict(settings)} if settings else folder.card.sampling
 
 
-def model_of(song: Song, recipe: Recipe, request: Request, parts: Collection[str] | None = None) -> ModelFolder:
-    """The model that a recipe names, or the one asked for instead.
+def _restyled(labels: Labels, request: Request, folder: ModelFolder) -> Labels:
+    """Return a recipe's labels with the style and the lyrics that a request names."""
+    if request.artist is not None or request.genres:
+        styled = replace(labels, artist=request.artist, genres=request.genres)
+        labels = labels if _folded(labels) == _folded(styled) else styled
+    if request.lyrics is not None:
+        labels = replace(labels, lyrics=request.lyrics)
+        folder.card.spell(Level.TOP, request.lyrics)
+    return labels
 
-    BadModel where one of its `parts` (all, where none are given) is not the recipe's, unless forced.
-    """
-    try:
-        folder = catalogue.find(request.model or recipe.model.path or recipe.model.name)
-    except BadModel as error:
-        if request.model:
-            raise
-        raise BadModel(f"{error}. {song.path} was begun with it: say where it is now with --model") from error
-    present = reference(folder).fingerprints
-    for part, fingerprint in recipe.model.fingerprints.items():
-        if (parts is None or part in parts) and present.get(part) != fingerprint and not request.force:
-            raise BadModel(
-                f"the {part} part of {folder.card.name} is not the one {song.path} was begun with "
-                f"({present.get(part, 'missing')[:12]} here, {fingerprint[:12]} in the recipe). Choose the right model "
-                "with --model, or use this one all the same with --force"
-            )
-    return folder
+
+def _check_begun(song: Song, recipe: Recipe, asked: Recipe, begun: Collection[Level]) -> None:
+    """RecipeDiffers if levels that hold sampled codes are asked for otherwise than they were begun."""
+    if not begun:
+        return
+    kept = {level: recipe.sampling[level] for level in begun}
+    here = replace(
+        asked,
+        seed=recipe.seed,
+        labels=recipe.labels,
+        schedule=recipe.schedule,
+        sampling={**asked.sampling, **kept},
+        adapters=(*_adapters_at(begun, recipe.adapters), *(one for one in asked.adapters if one.level not in begun)),
+    )
+    if differences := here.differences(asked):
+        raise RecipeDiffers(
+            f"{song.path} was begun otherwise ({'; '.join(differences)}). Leave those options out, or copy its "
+            "top.npz into a folder of its own and upsample it there"
+        )
+
+
+def begun_levels(recipe: Recipe, codes: Codeset, request: Request) -> list[Level]:
+    """Return the levels that hold sampled codes, beside those of the prompt, and that the request does not redo."""
+    kept = [level for level in recipe.sampling if level is Level.TOP or not request.overwrite]
+    return [level for level in kept if level in codes and codes[level].done > codes[level].prompt]
 
 
 def given_frames(recipe: Recipe, config: VQVAEConfig, level: Level) -> int:
-    """Codes that a level begins with before any is sampled: its trunk's, or else its prompt's."""
+    """Return the codes that a level begins with before any is sampled: its prefix's, or else its prompt's."""
     if recipe.trunk is not None and level in recipe.trunk.frames:
         return recipe.trunk.frames[level]
     return recipe.prompt.samples // config.hop(level) if recipe.prompt else 0
 
 
 def frames_wanted(recipe: Recipe, config: VQVAEConfig, done: Mapping[Level, int]) -> dict[Level, int]:
-    """Codes that each level of a recipe shall have, where `done` are there: never fewer than those.
+    """Return the codes that each level of a recipe will have: at least the `done` ones.
 
-    At the top the whole codes of the recipe's seconds, or one, after those that are given; below as many as the codes
-    above stand for. An encoded level is its prompt's.
+    At the top these are the whole codes of the recipe's seconds, or one, after the given ones; below, as many as the
+    codes above stand for. An encoded level has its prompt's.
     """
     wanted: dict[Level, int] = {}
     for level in recipe.levels:
@@ -259,138 +245,3 @@ def frames_wanted(recipe: Recipe, config: VQVAEConfig, done: Mapping[Level, int]
             frames = wanted.get(level.above, done.get(level.above, 0)) * config.ratio(level)
         wanted[level] = max(frames, done.get(level, 0))
     return wanted
-
-
-def model_for(song: Song, model: str | None) -> ModelFolder:
-    """The model asked for, or the recipe's, or the embedded one."""
-    recipe = song.recipe()
-    return catalogue.find(model or (recipe and (recipe.model.path or recipe.model.name)) or catalogue.EMBEDDED)
-
-
-def check_codec(song: Song, codes: Codes, folder: ModelFolder, *, force: bool) -> None:
-    """Refuse codes to which another codec than the model's gave their meaning, unless forced and small enough."""
-    here, size = folder.fingerprint(VQVAE_PART), folder.card.vqvae.codebook_size
-    where = f"{song.codes_path(codes.level)} holds codes of the VQ-VAE {codes.vqvae[:12]}"
-    if codes.vqvae != here and not force:
-        raise WrongCodec(
-            f"{where}, and {folder.card.name}'s is {here[:12]}. "
-            "Choose their model with --model, or use them all the same with --force"
-        )
-    if codes.codebook_size > size:
-        raise WrongCodec(
-            f"{where}, up to code {codes.codebook_size - 1}, and {folder.card.name}'s go to {size - 1}. "
-            "Choose their model with --model"
-        )
-
-
-def recipe_of_song(song: Song, request: Request) -> tuple[ModelFolder, Recipe]:
-    """A song's model, dressed, and its recipe; for codes without one that which `upsample` would give them."""
-    recipe = song.recipe()
-    if recipe is None:
-        folder: ModelFolder = catalogue.find(request.model or catalogue.EMBEDDED)
-        return folder, recipe_for_codes(song, folder, request)
-    return redressed(model_of(song, recipe, request, [VQVAE_PART]), song, recipe, request), recipe
-
-
-def recipe_to_resume(song: Song, request: Request) -> tuple[ModelFolder, Recipe]:
-    """The model and the recipe that a song is gone on with."""
-    recipe = song.recipe()
-    if recipe is None:
-        raise NotASong(f"{song.path} has codes but no song.toml. Fill in its levels with: jukectl upsample {song.path}")
-    folder = redressed(model_of(song, recipe, request), song, recipe, request)
-    if not request.force and differ(references(folder), recipe.adapters):
-        raise RecipeDiffers(
-            f"{song.path} was begun without one of the adapters given, or with another strength. Leave it out; "
-            f"for levels that are not begun yet there is: jukectl upsample {song.path} --adapter FILE"
-        )
-    check_codecs(song, TOP_DOWN, folder, request)
-    return folder, recipe
-
-
-def recipe_to_upsample(song: Song, request: Request) -> tuple[ModelFolder, Recipe]:
-    """The model and the recipe that a song's missing levels are made with."""
-    existing = song.recipe()
-    if existing is None:
-        folder: ModelFolder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
-        recipe = recipe_for_codes(song, folder, request)
-    else:
-        begun = [level.label for level in begun_levels(song, existing, request)]
-        folder = redressed(model_of(song, existing, request, [VQVAE_PART, *begun]), song, existing, request)
-        recipe = extended(song, existing, folder, request)
-    check_codecs(song, TOP_DOWN[:1] if request.overwrite else TOP_DOWN, folder, request)
-    return folder, recipe
-
-
-def check_codecs(song: Song, levels: Sequence[Level], folder: ModelFolder, request: Request) -> None:
-    """Refuse codes of the song to which another codec than the model's gave their meaning, unless forced."""
-    for level in levels:
-        if (codes := song.codes(level)) is not None:
-            check_codec(song, codes, folder, force=request.force)
-
-
-def dressed(folder: ModelFolder, choices: Sequence[AdapterChoice]) -> AdaptedModel:
-    """A model with adapters on, or with none. BadAdapter where one does not belong to it."""
-    return AdaptedModel.with_adapters(folder, _given(choices))
-
-
-def redressed(folder: ModelFolder, song: Song, recipe: Recipe, request: Request) -> ModelFolder:
-    """A model with the adapters of a song's recipe, and with others that the request names.
-
-    A file of the request that the recipe names is that one, wherever it lies now. Any other takes the place of the
-    recipe's at its level. BadAdapter where a file is gone or has changed, unless that is forced.
-    """
-    given = _given(request.adapters)
-    strengths = {choice.path: choice.strength for choice in request.adapters}
-    places = {applied.adapter.fingerprint: applied for applied in given}
-    kept = {
-        one.sha256: one
-        for one in recipe.adapters
-        if one.sha256 not in places or strengths[places[one.sha256].adapter.path] in (None, one.strength)
-    }
-    others = [applied for applied in given if applied.adapter.fingerprint not in kept]
-    replaced = {applied.adapter.card.level for applied in others}
-    found = [_found(one, places, song, request) for one in kept.values() if one.level not in replaced]
-    return AdaptedModel.with_adapters(folder, [*found, *others]) if found or others else folder
-
-
-def references(folder: ModelFolder) -> tuple[AdapterRef, ...]:
-    """How a recipe names the adapters that a model wears."""
-    applied = folder.adapters if isinstance(folder, AdaptedModel) else ()
-    return tuple(
-        AdapterRef(
-            level=one.adapter.card.level,
-            path=str(one.adapter.path.resolve()),
-            sha256=one.adapter.fingerprint,
-            strength=one.strength,
-        )
-        for one in applied
-    )
-
-
-def differ(some: Sequence[AdapterRef], others: Sequence[AdapterRef]) -> bool:
-    """Whether these are not the same adapters, wherever their files lie."""
-    first, second = (sorted((one.level, one.sha256, one.strength) for one in refs) for refs in (some, others))
-    return first != second
-
-
-def _given(choices: Sequence[AdapterChoice]) -> list[AppliedAdapter]:
-    return [
-        AppliedAdapter(AdapterFile.load(choice.path), 1.0 if choice.strength is None else choice.strength)
-        for choice in choices
-    ]
-
-
-def _found(one: AdapterRef, places: dict[str, AppliedAdapter], song: Song, request: Request) -> AppliedAdapter:
-    """An adapter of a recipe: from where the request says it is, or from where it lay."""
-    if one.sha256 in places:
-        return AppliedAdapter(places[one.sha256].adapter, one.strength)
-    try:
-        adapter = AdapterFile.load(Path(one.path))
-    except BadAdapter as error:
-        raise BadAdapter(f"{error}. {song.path} was begun with it: say where it is now with --adapter") from error
-    if adapter.fingerprint != one.sha256 and not request.force:
-        raise BadAdapter(
-            f"{one.path} is not the adapter that {song.path} was begun with ({adapter.fingerprint[:12]} here, "
-            f"{one.sha256[:12]} in the recipe). Say where that one is with --adapter, or use this one with --force"
-        )
-    return AppliedAdapter(adapter, one.strength)

@@ -1,4 +1,4 @@
-"""What a user asks of a song, before it meets a model."""
+"""`Request`: the options of a song as the user gives them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +14,15 @@ from jukectl.lyrics.value import Lyrics
 
 LARGEST_SEED = 2**63 - 1
 FALLBACK = LevelSampling(temperature=0.98, advance=0.5)
-"""Settings of a level for which neither the user nor the model names any."""
+"""Settings of a level if neither the user nor the model names any."""
+
+DEFAULT_SECONDS = 20.0
+"""Length of new music without any request."""
 
 
 @dataclass(frozen=True)
 class AdapterChoice:
-    """An adapter file to put on, and how strongly; None: as the song's recipe says, or else as it was trained."""
+    """An adapter file and its strength; None: as in the song's recipe, or else as it was trained."""
 
     path: Path
     strength: float | None = None
@@ -31,7 +34,7 @@ class AdapterChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Options of `sample`, `continue` and `upsample`. Anything left None is the model's or the folder's choice."""
+    """Options of all commands that make a song. The model or the song folder decides what is None."""
 
     model: str | None = None
     adapters: tuple[AdapterChoice, ...] = ()
@@ -40,25 +43,24 @@ class Request:
     lyrics: Lyrics | None = None  # their times, if any, are followed; None: an instrumental
     midi: Path | None = None  # a MIDI file whose notes are followed, or a recording that is transcribed
     midi_at: float = 0.0  # seconds into the new music at which its time 0 is
-    seconds_of_midi: bool = False  # as many seconds as its notes last, in place of `seconds`
     tempo: float | None = None  # beats a minute of the new music; None: the prompt's, or free
     meter: str | None = None  # time signature
-    no_beat: bool = False  # leave the beat free, also where a prompt has one
-    seconds: float = 20.0  # of new music
-    song_seconds: float | None = None  # total length told to the timing conditioner
-    start_at: float | None = None  # the second of that song at which the piece begins
-    ending: bool = False  # whether the piece is told to be the end of its song, however long that is
-    schedule: tuple[Change, ...] = ()  # what changes on the way
+    no_beat: bool = False  # leave the beat free, also if a prompt has one
+    seconds: float | None = None  # of new music; None: as its notes last, or a branched song after the cut, or 20
+    song_seconds: float | None = None  # total length for the timing conditioner
+    start_at: float | None = None  # second of that song at which the piece begins
+    ending: bool = False  # the piece is the end of its song, however long that is
+    schedule: tuple[Change, ...] = ()  # scheduled changes of labels and settings
     samples: int = 1
     seed: int | None = None  # None draws one, or takes the folder's
-    levels: tuple[Level, ...] = TOP_DOWN
+    levels: tuple[Level, ...] | None = None  # None: all, or those of the song
     until: float | None = None  # seconds of the song up to which its lower levels are made; None: to the end
     settings: Mapping[str, Mapping[Level, float]] = field(default_factory=dict)  # temperature, top_k … by level
     device: str = "auto"
     precision: str = "auto"
-    max_memory: int | None = None  # bytes; None takes what there is
+    max_memory: int | None = None  # bytes; None: all that is free
     preview: tuple[Level, ...] = ()
-    plots: bool = False  # tell when the words of the lyrics are sung
+    plots: bool = False  # find out when the words of the lyrics are sung, and draw it
     loudness: float | None = None  # LUFS of the audio files
     fade: float = 0.0  # seconds over which they fade out
     overwrite: bool = False
@@ -67,13 +69,13 @@ class Request:
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise BadInput(f"--samples must be at least 1, got {self.samples}")
-        if not 0 < self.seconds <= 36_000:
+        if self.seconds is not None and not 0 < self.seconds <= 36_000:
             raise BadInput(f"--seconds must be over 0 and at most 36000, got {self.seconds:g}")
         if self.until is not None and not 0 < self.until < inf:
             raise BadInput(f"--to is a time over 0 seconds, got {self.until:g}")
         if self.seed is not None and not 0 <= self.seed <= LARGEST_SEED:
             raise BadInput(f"--seed must be from 0 to {LARGEST_SEED}, got {self.seed}")
-        if not self.levels or tuple(self.levels) != TOP_DOWN[: len(self.levels)]:
+        if self.levels is not None and (not self.levels or tuple(self.levels) != TOP_DOWN[: len(self.levels)]):
             named = ",".join(level.label for level in self.levels)
             raise BadInput(
                 f"--levels is top, or top,middle, or top,middle,bottom: each is made from the one above; got {named!r}"
@@ -93,9 +95,8 @@ class Request:
             raise BadInput(f"the lyrics {empty}: give some, or leave --lyrics out")
         if any(top_k % 1 for top_k in self.settings.get("top_k", {}).values()):
             raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
-
         if any(parallel < 1 or parallel % 1 for parallel in self.settings.get("parallel", {}).values()):
-            raise BadInput("--parallel is how many spans of a level are made at once, 1 or more")
+            raise BadInput("--parallel is the number of spans of a level that are sampled at once, 1 or more")
 
     def _check_beat(self) -> None:
         """Raise BadInput for a tempo or a meter that cannot be, or that goes with --no-beat."""
@@ -107,7 +108,7 @@ class Request:
             check_meter("--meter", self.meter)
 
     def sampling(self, level: Level, defaults: Mapping[str, Mapping[str, float]]) -> LevelSampling:
-        """How a level is sampled: what the user said, else the model's own choice, else the general one."""
+        """Return the settings of a level: the user's, or else the defaults, or else the general ones."""
         preferred = defaults.get(level.label, {})
 
         def value(name: str, fallback: float) -> float:
@@ -125,13 +126,13 @@ class Request:
 
 
 def check_loudness(lufs: float | None) -> None:
-    """BadInput for a loudness that no audio file can have."""
+    """Raise BadInput for a loudness that no audio file can have."""
     if lufs is not None and not -70 <= lufs <= 0:
         raise BadInput(f"--loudness is from -70 to 0 LUFS, got {lufs:g}")
 
 
 def _check_place(start_at: float | None, *, ending: bool) -> None:
-    """BadInput for a place in a song that cannot be, or that is told twice."""
+    """Raise BadInput for an impossible place in a song, or for two places."""
     if start_at is not None and not 0 <= start_at <= 36_000:
         raise BadInput(f"--start-at must be from 0 to 36000 seconds, got {start_at:g}")
     if start_at is not None and ending:
@@ -139,6 +140,6 @@ def _check_place(start_at: float | None, *, ending: bool) -> None:
 
 
 def check_fade(seconds: float) -> None:
-    """BadInput for a fade that is no number of seconds."""
+    """Raise BadInput for a fade that is no number of seconds."""
     if not 0 <= seconds <= 36_000:
         raise BadInput(f"--fade is from 0 to 36000 seconds, got {seconds:g}")

@@ -1,58 +1,64 @@
 """Trees of songs: from a beginning several continuations, from each of them several more; shared codes are made once.
 
-A step's nodes are the samples of one branch, so they are made side by side. What a node is follows from the tree's seed
-and the way there, whatever else grows: it is what a chain of `branch` with that seed makes of the same root.
+The nodes of a step are the samples of one branch, so they are sampled in one batch. A node follows from the tree's seed
+and the way there, whatever else is grown: it equals what a chain of `branch` with that seed makes of the same root.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jukectl.audio import io
-from jukectl.checkpoints import catalogue
-from jukectl.checkpoints.store import ModelFolder
+from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
+from jukectl.codes.prefix import Codeset, beside, codes_of_song, prefix_ref, sample_of, top_frames
 from jukectl.codes.recipe import Recipe, Trunk
 from jukectl.codes.song import Song
 from jukectl.codes.tree import Place, Tree, TreeRecipe, check_shape, is_tree, name_of
-from jukectl.codes.trunk import beside, codes_of_song, sample_of, top_frames, trunk_of
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.files import make_folder
 from jukectl.plan.beats import with_beat
-from jukectl.plan.device import Machine, choose
-from jukectl.plan.notes import carry_notes
-from jukectl.plan.prompt import hear
-from jukectl.plan.recipes import dressed, recipe_of, recipe_of_song
+from jukectl.plan.calibration import decoding_time, saving_seconds
+from jukectl.plan.device import choose
+from jukectl.plan.dry_run import StepEstimate, TreeEstimate, estimate_levels
+from jukectl.plan.forecast import encoding_seconds
+from jukectl.plan.job import Given, Job, begin, begun, resumed
+from jukectl.plan.memory import available_memory
+from jukectl.plan.models import model_of, requested_model
+from jukectl.plan.notes import notes_data
+from jukectl.plan.prompt import Recording, load_prompt, prompt_of
+from jukectl.plan.recipes import check_end, frames_wanted, recipe_of
 from jukectl.plan.request import LARGEST_SEED, Request
 from jukectl.progress import Listener, Progress, Remark, ignore
-from jukectl.render.decode import Preview, waveform
-from jukectl.render.encode import encode
-from jukectl.render.song import make_codes
-from jukectl.variations.branch import MOST, check_end, child_number, prepared
-from jukectl.variations.pick import Taken, begin, cut, given_prompt, numbers_of, plain
+from jukectl.render.decode import waveform
+from jukectl.render.encode import encode, new_codes
+from jukectl.render.song import sample_codes
+from jukectl.variations.branch import MOST, branched, child_stream, levels_of
+from jukectl.variations.pick import Taken, beginning_of, decode_like, stored_streams, streams_of
 
 MARGIN_SECONDS = 2.0
-"""Of music before a node that is decoded with it, so that one goes over into the other without a seam."""
+"""Music before a node that is decoded with it, so that one passes into the other without a seam."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """How a tree is to grow."""
+    """Shape of a tree."""
 
     every: float = 60.0  # seconds of music a step
-    branches: int = 4  # from each node
+    branches: int = 4  # of each node
     depth: int = 2  # steps
     leaf: Place = ()  # only what leads to this leaf
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a tree begins with, of a recording or a song."""
+    """Part of a recording or a song that a tree begins with."""
 
     start: float = 0.0  # seconds into a recording
     prompt_seconds: float | None = None  # of a recording; None: as much as a step
@@ -62,7 +68,7 @@ class Beginning:
 
 @dataclass(frozen=True)
 class Grown:
-    """A tree as far as it was to grow."""
+    """A grown tree."""
 
     tree: Path
     leaves: dict[str, Path]  # audio of each leaf's own part
@@ -77,41 +83,78 @@ def tree(
     beginning: Beginning,
     request: Request,
     *,
-    levels: tuple[Level, ...] | None = None,
     listener: Listener = ignore,
 ) -> Grown:
-    """Grow a tree from a recording or a song, in the folder `out`; resumed, or grown deeper, where it was begun before.
+    """Grow a tree from a recording or a song, in the folder `out`; resumed, or grown deeper, if it was begun before.
 
-    `request.seed` is drawn where it is None; `levels` are the song's, or all of a recording. BadInput where the growth
-    makes no sense, RecipeDiffers where the folder holds another tree.
+    The request's levels are by default the song's, or all of a recording. BadInput for an impossible growth,
+    RecipeDiffers if the folder holds another tree.
     """
     place = place_of(source, out, growth, beginning)
     if request.overwrite or not is_tree(place):
-        first_step(source, growth, beginning, request, levels)  # what is wrong is found before anything is touched
+        first_step(source, growth, beginning, request)  # errors are found before anything is written
     grove = Tree(Song.create(place).path)
     with grove.lock():
         if request.overwrite:
             _clear(grove)
         existing = grove.recipe()
-        _plant(source, grove, growth, beginning, request, levels, listener)
-        asked = recipe_to_grow(grove, growth, request, levels, existing)
-        if asked != existing:
-            grove.write_recipe(asked)
-        return _grow(grove, asked, request, listener)
+        _plant(source, grove, growth, beginning, request, listener)
+        recipe = recipe_to_grow(grove, growth, request, existing)
+        if recipe != existing:
+            grove.write_recipe(recipe)
+        return _Growing.of(grove, recipe, request, listener).grow()
 
 
 def regrow(path: Path, request: Request, *, depth: int | None = None, listener: Listener = ignore) -> Grown:
-    """Go on with a tree where it stopped, or grow it to another depth."""
+    """Resume a tree, or grow it deeper."""
     grove = Tree.open(path)
     with grove.lock():
         recipe = recipe_to_regrow(grove, depth)
         if recipe != grove.recipe():
             grove.write_recipe(recipe)
-        return _grow(grove, recipe, request, listener)
+        return _Growing.of(grove, recipe, request, listener).grow()
+
+
+def estimate_tree(
+    source: Path,
+    out: Path | None,
+    growth: Growth,
+    beginning: Beginning,
+    request: Request,
+    *,
+    listener: Listener = ignore,
+) -> TreeEstimate:
+    """Estimate `tree`. Raises whatever it would raise before its first code, except for a locked folder."""
+    place = place_of(source, out, growth, beginning)
+    grove = Tree(place)
+    if is_tree(place) and not request.overwrite:
+        if source.is_dir():
+            check_root(source, grove, beginning)
+        recipe = recipe_to_grow(grove, growth, request, grove.recipe())
+        return _Growing.of(grove, recipe, request, listener).estimate()
+    step = first_step(source, growth, beginning, request)
+    recipe = TreeRecipe(step=step.recipe, depth=growth.depth, leaf=growth.leaf)
+    growing = _Growing(grove, recipe, step.model, request, listener)
+    if source.is_dir():
+        song = Song.open(source)
+        root, given = root_of(song, codes_of_song(song), beginning, request)
+        return growing.estimate(root=replace(root, song=grove.root, codes=given.prefix, listener=listener))
+    assert step.recipe.trunk is not None
+    machine = choose(request.device, request.precision)
+    seconds = encoding_seconds(step.model, machine, step.recipe.levels, step.recipe.trunk.seconds)
+    return growing.estimate(frames=step.recipe.trunk.frames, encoding=seconds)
+
+
+def estimate_regrow(
+    path: Path, request: Request, *, depth: int | None = None, listener: Listener = ignore
+) -> TreeEstimate:
+    """Estimate `regrow`."""
+    grove = Tree.open(path)
+    return _Growing.of(grove, recipe_to_regrow(grove, depth), request, listener).estimate()
 
 
 def place_of(source: Path, out: Path | None, growth: Growth, beginning: Beginning) -> Path:
-    """The folder of a tree that is to grow from a recording or a song. BadInput where it cannot, or not there."""
+    """Return the folder of a tree that is to grow from a recording or a song. BadInput if it cannot."""
     if not 0 < growth.every <= 36_000:
         raise BadInput(f"--every is over 0 and at most 36000 seconds, got {growth.every:g}")
     check_shape(growth.branches, growth.depth, growth.leaf)
@@ -131,20 +174,19 @@ def place_of(source: Path, out: Path | None, growth: Growth, beginning: Beginnin
 
 
 def pick_place(path: Path, place: Place, out: Path | None = None, *, overwrite: bool = False) -> Taken:
-    """A node of a tree as a song of its own, all the way from the root, in `out` or beside the tree.
+    """Extract a node of a tree, with all that leads there, into a song in `out` or beside the tree.
 
-    It is the song that a chain of branches would have made; what it lacks below its levels can be upsampled.
+    It is the song that a chain of branches would have made; levels below the tree's can be upsampled.
     """
     grove = Tree.open(path)
     recipe = recipe_of_tree(grove)
     if not place or len(place) > recipe.depth or max(place) >= recipe.branches:
         last = name_of((recipe.branches - 1,) * recipe.depth)
         raise BadInput(f"{path} has the nodes 0 to {last}; got {name_of(place)}")
-    levels = recipe.step.levels
-    missing = [level for level in levels if grove.node(place, level) is None]
-    if missing:
+    if not is_grown(grove, recipe, place):
         raise NotASong(f"{path} has not grown {name_of(place)} yet. Go on with: jukectl tree {path}")
-    codes, trunk = _codes_to(grove, recipe, place), _codes_to(grove, recipe, place[:-1])
+    root = codes_of_song(grove.root)
+    codes, prefix = codes_to(grove, recipe, root, place), codes_to(grove, recipe, root, place[:-1])
     made = {
         level: replace(one, samples=min(one.samples, 1), upper=codes[level.above].digest() if level < Level.TOP else "")
         for level, one in recipe.step.made.items()
@@ -152,23 +194,22 @@ def pick_place(path: Path, place: Place, out: Path | None = None, *, overwrite: 
     asked = replace(
         recipe.step,
         samples=1,
-        sample_numbers=plain([_number(recipe, place)]),
-        trunk=trunk_of(grove.root.path, None, trunk),
+        sample_numbers=stored_streams([_stream(recipe, place)]),
+        trunk=prefix_ref(grove.root.path, None, prefix),
         made=made,
     )
+    own = {level: replace(one, prompt=prefix[level].done) for level, one in codes.items()}
     target = Song.create(out or beside(path, name_of(place)))
     with target.lock():
-        new = begin(target, asked, given_prompt(grove.root, asked.prompt), trunk, overwrite=overwrite)
-        carry_notes(grove.root, target, asked)
-        for level, one in codes.items():
-            if not target.codes_path(level).exists():
-                target.save(replace(one, prompt=trunk[level].done))
-                new = True
-    return Taken(target.path, new)
+        existing = {} if overwrite else codes_of_song(target)
+        given = replace(_given(grove, asked, prefix), codes=own)
+        _, start = begin(target, asked, given, existing, overwrite=overwrite)
+        start.write(target)
+    return Taken(target.path, start.new or bool(start.codes))
 
 
 def describe_tree(path: Path) -> dict[str, Any]:
-    """Facts of a tree: its recipe, and of each node what is there of it."""
+    """Return the facts of a tree: its recipe, and of each node the levels and the audio that exist."""
     grove = Tree.open(path)
     recipe = recipe_of_tree(grove)
     step, trunk = recipe.step, recipe.step.trunk
@@ -195,7 +236,7 @@ def describe_tree(path: Path) -> dict[str, Any]:
 
 
 def _source(grove: Tree) -> str:
-    """The recording or the song that a tree has grown from."""
+    """Return the recording or the song that a tree has grown from."""
     rooted = grove.root.recipe()
     if rooted is None:
         return str(grove.root.path)
@@ -203,88 +244,86 @@ def _source(grove: Tree) -> str:
 
 
 def _plant(
-    source: Path,
-    grove: Tree,
-    growth: Growth,
-    beginning: Beginning,
-    request: Request,
-    levels: tuple[Level, ...] | None,
-    listener: Listener,
+    source: Path, grove: Tree, growth: Growth, beginning: Beginning, request: Request, listener: Listener
 ) -> None:
-    """Make the root where it is not there: a recording in codes, or a song's beginning, at all levels asked for.
+    """Make the root if it is missing: a recording in codes, or a song's beginning, at all levels of the request.
 
-    RecipeDiffers where the tree has grown from another one.
+    RecipeDiffers if the tree has grown from another one.
     """
-    root, fresh = grove.root, replace(request, adapters=(), overwrite=False)
     if not source.is_dir():
         encode(
             source,
-            root.path,
-            levels=levels or TOP_DOWN,
+            grove.root.path,
+            replace(request, overwrite=False),
+            levels=request.levels or TOP_DOWN,
             start=beginning.start,
             seconds=growth.every if beginning.prompt_seconds is None else beginning.prompt_seconds,
-            model=request.model or catalogue.EMBEDDED,
-            device=request.device,
             listener=listener,
         )
-        return
-    if grove.recipe() is not None:
+    elif grove.recipe() is not None:
         check_root(source, grove, beginning)
-        return
-    song = Song.open(source)
-    found = codes_of_song(song)
-    frames = top_frames(song, found, beginning.at)
-    top = found[Level.TOP]
-    cut(source, frames * top.hop / top.sample_rate, root.path, sample=beginning.sample, request=fresh)
-    folder, recipe = recipe_of_song(root, fresh)
-    levels = levels or TOP_DOWN[: 3 - min(recipe.levels)]
-    settings = {level: request.sampling(level, folder.card.sampling) for level in levels}
-    wanted = replace(recipe, levels=levels, sampling={**settings, **recipe.sampling})
-    if wanted != recipe:
-        root.write_recipe(wanted)
-    make_codes(root.path, fresh, listener=listener)
+    else:
+        song = Song.open(source)
+        found = codes_of_song(song)
+        draft, given = root_of(song, found, beginning, request)
+        root = Song.create(grove.root.path)
+        with root.lock():
+            job = begun(replace(draft, song=root, listener=listener), given)
+            job.start.write(root)
+            decode_like(song, found, job)
+            sample_codes(job)
 
 
-def first_step(
-    source: Path, growth: Growth, beginning: Beginning, request: Request, levels: tuple[Level, ...] | None
-) -> tuple[ModelFolder, Recipe, dict[Level, Codes]]:
-    """The recipe of the first step of a tree that has no root yet, its model, and the codes that are there of the root.
+def root_of(song: Song, found: Codeset, beginning: Beginning, request: Request) -> tuple[Job, Given]:
+    """Return the draft of a tree's root, the beginning of a song with the codes `found`, and what it begins with."""
+    fresh = replace(request, adapters=(), overwrite=False)
+    draft, given = beginning_of(song, found, beginning.at, fresh, sample=beginning.sample)
+    levels = request.levels or levels_of(draft.recipe)
+    settings = {level: request.sampling(level, draft.model.card.sampling) for level in levels}
+    recipe = replace(draft.recipe, levels=levels, sampling={**settings, **draft.recipe.sampling})
+    return replace(draft, recipe=recipe), given
 
-    Of a recording there are none yet. Raises what is wrong with the request, before anything is written.
-    """
+
+@dataclass(frozen=True, eq=False)
+class FirstStep:
+    """Recipe and model of the first step of a tree that has no root yet."""
+
+    recipe: Recipe
+    model: ModelFolder
+
+
+def first_step(source: Path, growth: Growth, beginning: Beginning, request: Request) -> FirstStep:
+    """Return the first step of a tree without a root. Errors in the request are found before anything is written."""
     if source.is_dir():
         song = Song.open(source)
         found = codes_of_song(song)
-        folder, rooted = recipe_of_song(song, request)
         length = found[Level.TOP].cut(top_frames(song, found, beginning.at)).seconds
-        asked = _first_request(growth, request, length)
-        levels = levels or TOP_DOWN[: 3 - min(rooted.levels)]
-        begun = prepared(song, beginning.at, asked, sample=beginning.sample, seconds=growth.every, levels=levels)
-        recipe, given = begun.recipe, begun.trunk
+        draft, _ = branched(song, beginning.at, _first_request(growth, request, length), sample=beginning.sample)
+        step = FirstStep(draft.recipe, draft.model)
     else:
-        folder = dressed(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
+        model = requested_model(request)
         seconds = growth.every if beginning.prompt_seconds is None else beginning.prompt_seconds
-        samples, prompt = hear(source, folder, start=beginning.start, seconds=seconds)
-        config, given = folder.card.vqvae, {}
+        recording = load_prompt(Recording(source, beginning.start, seconds), model)
+        prompt, config = recording.entry, model.card.vqvae
         length = prompt.samples / config.sample_rate
-        asked = replace(_first_request(growth, request, length), seconds=growth.every, levels=levels or TOP_DOWN)
-        asked, beat = with_beat(asked, folder.card, samples, ignore)
-        recipe = recipe_of(folder, asked, prompt, beat=beat)
+        asked = _first_request(growth, request, length)
+        asked, beat = with_beat(asked, model.card, recording.samples, ignore)
+        recipe = recipe_of(model, asked, prompt, beat=beat)
         frames = {level: prompt.samples // config.hop(level) for level in recipe.levels}
         trunk = Trunk(source=prompt.source, seconds=length, frames=frames, sha256=dict.fromkeys(frames, ""))
-        recipe = replace(recipe, kind="branch", trunk=trunk)
-    check_end(replace(recipe, seconds=growth.depth * growth.every), folder)
-    return folder, recipe, given
+        step = FirstStep(replace(recipe, kind="branch", trunk=trunk), model)
+    check_end(replace(step.recipe, seconds=growth.depth * growth.every), step.model)
+    return step
 
 
 def _first_request(growth: Growth, request: Request, length: float) -> Request:
-    """What a step of a tree is asked for whose root lasts so many seconds."""
+    """Return the request of the first step of a tree whose root lasts `length` seconds."""
     whole = length + growth.depth * growth.every if request.song_seconds is None else request.song_seconds
-    return replace(request, samples=growth.branches, song_seconds=whole)
+    return replace(request, samples=growth.branches, seconds=growth.every, song_seconds=whole)
 
 
 def check_root(source: Path, grove: Tree, beginning: Beginning) -> None:
-    """RecipeDiffers where a tree has grown from something else than this song."""
+    """Raise RecipeDiffers if a tree has not grown from this song."""
     song = Song.open(source)
     frames = top_frames(song, codes_of_song(song), beginning.at)
     before = grove.root.recipe()
@@ -294,30 +333,23 @@ def check_root(source: Path, grove: Tree, beginning: Beginning) -> None:
         raise RecipeDiffers(f"{grove.path} has grown from something else: give another --out, or --overwrite")
 
 
-def recipe_to_grow(
-    grove: Tree, growth: Growth, request: Request, levels: tuple[Level, ...] | None, existing: TreeRecipe | None
-) -> TreeRecipe:
-    """The recipe that a tree is grown by; that which is there, grown deeper or wider, where there is one."""
+def recipe_to_grow(grove: Tree, growth: Growth, request: Request, existing: TreeRecipe | None) -> TreeRecipe:
+    """Return the recipe of a tree with a root; an existing one is grown deeper or wider. RecipeDiffers."""
     root = grove.root
-    found = codes_of_song(root)
-    length = found[Level.TOP].seconds + growth.depth * growth.every
-    asked = replace(
-        request,
-        samples=growth.branches,
-        song_seconds=(existing.step.song_seconds if existing else length)
-        if request.song_seconds is None
-        else request.song_seconds,
-    )
-    folder, rooted = recipe_of_song(root, request)
-    seed = existing.step.seed if existing else None
-    begun = prepared(root, None, asked, sample=0, seconds=growth.every, levels=levels, seed=seed)
-    number = numbers_of(rooted, 1)[0]
-    recipe = TreeRecipe(step=begun.recipe, depth=growth.depth, number=number, leaf=growth.leaf)
-    check_end(replace(begun.recipe, seconds=growth.depth * growth.every), folder)
+    if request.song_seconds is None:
+        length = _top_codes(root).seconds + growth.depth * growth.every
+        request = replace(request, song_seconds=existing.step.song_seconds if existing else length)
+    asked = replace(request, samples=growth.branches, seconds=growth.every)
+    draft, _ = branched(root, None, asked, sample=0)
+    step = draft.recipe
+    if existing is not None and request.seed is None:
+        step = replace(step, seed=existing.step.seed)
+    recipe = TreeRecipe(step=step, depth=growth.depth, number=_root_stream(root), leaf=growth.leaf)
+    check_end(replace(step, seconds=growth.depth * growth.every), draft.model)
     if existing is None:
         return recipe
-    wider = replace(existing.step, samples=recipe.branches, sample_numbers=recipe.step.sample_numbers)
-    if differences := wider.differences(recipe.step):
+    wider = replace(existing.step, samples=recipe.branches, sample_numbers=step.sample_numbers)
+    if differences := wider.differences(step):
         raise RecipeDiffers(
             f"{grove.path} was begun with another recipe ({'; '.join(differences)}). "
             "Give the same options, another --out, or --overwrite"
@@ -326,187 +358,295 @@ def recipe_to_grow(
 
 
 def recipe_to_regrow(grove: Tree, depth: int | None) -> TreeRecipe:
-    """The recipe that a tree goes on with, grown to a depth where that is deeper than it was to be."""
+    """Return the recipe of a tree that is resumed, with a larger depth if one is given."""
     recipe = recipe_of_tree(grove)
     if depth is None or depth == recipe.depth:
         return recipe
     return replace(recipe, depth=max(depth, recipe.depth), leaf=())
 
 
-def _grow(grove: Tree, recipe: TreeRecipe, request: Request, listener: Listener) -> Grown:
-    """Make the nodes that are missing, step by step, and decode them."""
-    plain_request = Request(
-        model=request.model,
-        device=request.device,
-        precision=request.precision,
-        max_memory=request.max_memory,
-        force=request.force,
-        preview=tuple(level for level in request.preview if level in recipe.step.levels),
-    )
-    sampled = 0
-    if grove.growing.begun:  # what another run was at
-        recipe, made = _finish(grove, recipe, plain_request, listener)
-        sampled += made
-    for step in range(1, recipe.depth + 1):
-        missing = [place for place in recipe.places(step) if not is_grown(grove, recipe, place)]
-        if missing:
-            nodes = "node" if len(missing) == 1 else "nodes"
-            listener(Remark("tree", f"step {step} of {recipe.depth}: {len(missing)} {nodes}"))
-            _sow(grove, recipe, missing)
-            recipe, made = _finish(grove, recipe, plain_request, listener)
-            sampled += made
-        for level in plain_request.preview:
-            _decode(grove, recipe, level, recipe.places(step), plain_request, listener)
-    last = recipe.step.levels[-1]
-    decoded = _decode(grove, recipe, last, recipe.all_places(), plain_request, listener)
-    leaves = {name_of(place): grove.audio_path(place, last) for place in recipe.places(recipe.depth)}
-    return Grown(grove.path, leaves, sampled, bool(sampled) or decoded)
-
-
 def recipe_of_tree(grove: Tree) -> TreeRecipe:
-    """The recipe of a tree that is there."""
+    """Return the recipe of a tree. NotASong without one."""
     recipe = grove.recipe()
     if recipe is None:
         raise NotASong(f"{grove.path} is no tree: it has no tree.toml")
     return recipe
 
 
+def _top_codes(root: Song) -> Codes:
+    top = root.codes(Level.TOP)
+    if top is None:
+        raise NotASong(f"{root.path} has no top codes to go on from. Make them with: jukectl resume {root.path}")
+    return top
+
+
 def is_grown(grove: Tree, recipe: TreeRecipe, place: Place) -> bool:
-    """Whether all codes are there that a node adds."""
+    """Return True if all codes exist that a node adds."""
     return all(grove.node_path(place, level).exists() for level in recipe.step.levels)
 
 
-def _sow(grove: Tree, recipe: TreeRecipe, places: Sequence[Place]) -> None:
-    """Begin some nodes of one step: the samples of a branch, each of which goes on from its own parent."""
-    parents = [_codes_to(grove, recipe, place[:-1]) for place in places]
-    trunk = {
-        level: replace(one, array=np.concatenate([parent[level].array for parent in parents]))
-        for level, one in parents[0].items()
-    }
-    asked = replace(
-        recipe.step,
-        samples=len(places),
-        sample_numbers=plain([_number(recipe, place) for place in places]),
-        trunk=trunk_of(grove.root.path, None, trunk),
-        made={},
-    )
-    song = Song.create(grove.growing.path)
-    with song.lock():
-        begin(song, asked, given_prompt(grove.root, asked.prompt), trunk, overwrite=True)
-        carry_notes(grove.root, song, asked)
+class _Growing:
+    """A tree that is grown, or whose growing is estimated: both go through the same missing nodes."""
+
+    def __init__(
+        self, grove: Tree, recipe: TreeRecipe, model: ModelFolder, request: Request, listener: Listener
+    ) -> None:
+        self.grove = grove
+        self.recipe = recipe
+        self.model = model
+        self.machine = choose(request.device, request.precision)
+        self.request = Request(  # labels and settings are the tree's
+            model=request.model,
+            device=request.device,
+            precision=request.precision,
+            max_memory=request.max_memory,
+            force=request.force,
+            preview=tuple(level for level in request.preview if level in recipe.step.levels),
+        )
+        self.listener = listener
+
+    @classmethod
+    def of(cls, grove: Tree, recipe: TreeRecipe, request: Request, listener: Listener) -> "_Growing":
+        """Return the growing of a tree that has a root."""
+        model = model_of(grove.root, recipe.step, replace(request, adapters=()), [VQVAE_PART])
+        return cls(grove, recipe, model, request, listener)
+
+    @cached_property
+    def root_codes(self) -> dict[Level, Codes]:
+        """Codes of the root, loaded once."""
+        return codes_of_song(self.grove.root)
+
+    def grow(self) -> Grown:
+        """Sample the missing nodes, step by step, and decode them."""
+        grove, sampled = self.grove, 0
+        if grove.growing.begun:  # left by another run
+            sampled += self._finish(resumed(grove.growing, self.request, self.machine, self.listener))
+        for step in range(1, self.recipe.depth + 1):
+            if missing := self._missing(step):
+                nodes = "node" if len(missing) == 1 else "nodes"
+                self.listener(Remark("tree", f"step {step} of {self.recipe.depth}: {len(missing)} {nodes}"))
+                sampled += self._finish(self._sow(missing))
+            for level in self.request.preview:
+                self._decode(level, self.recipe.places(step))
+        last = self.recipe.step.levels[-1]
+        decoded = self._decode(last, self.recipe.all_places())
+        leaves = {name_of(place): grove.audio_path(place, last) for place in self.recipe.places(self.recipe.depth)}
+        return Grown(grove.path, leaves, sampled, bool(sampled) or decoded)
+
+    def estimate(
+        self, *, root: Job | None = None, frames: Mapping[Level, int] | None = None, encoding: float = 0.0
+    ) -> TreeEstimate:
+        """Estimate what is missing: of a new tree everything, from the job of its root or the codes it will have."""
+        saving = saving_seconds(self.grove.path)
+        if root is None and frames is None:
+            jobs, places = self._missing_jobs(), self._undecoded(self.recipe.step.levels[-1])
+        else:
+            jobs, places = self._new_jobs(root, frames), self.recipe.all_places()
+        steps = []
+        for number, job in jobs:
+            _, levels = estimate_levels(job, saving)
+            if levels:
+                steps.append(StepEstimate(number, job.recipe.samples, levels))
+        decoding = 0.0
+        if places:
+            level, seconds = self.recipe.step.levels[-1], len(places) * self.recipe.step.seconds
+            decoding = decoding_time(self.model, level, self.machine, seconds=seconds) + len(places) * saving
+        return TreeEstimate(
+            tree=self.grove.path,
+            model=self.model.card.name,
+            device=str(self.machine.device),
+            steps=tuple(steps),
+            encoding_seconds=encoding,
+            decoding_seconds=decoding,
+            memory_free_bytes=available_memory(self.machine.device, self.request.max_memory),
+        )
+
+    def _missing(self, step: int) -> list[Place]:
+        return [place for place in self.recipe.places(step) if not is_grown(self.grove, self.recipe, place)]
+
+    def _undecoded(self, level: Level) -> list[Place]:
+        return [place for place in self.recipe.all_places() if not self.grove.audio_path(place, level).exists()]
+
+    def _missing_jobs(self) -> Iterator[tuple[int, Job]]:
+        """Yield the step and the job of each missing batch of a tree with a root, those in progress first."""
+        in_progress: list[Place] = []
+        if self.grove.growing.begun:
+            job = resumed(self.grove.growing, self.request, self.machine, self.listener)
+            in_progress = self._places_in_progress(job.recipe)
+            if not all(is_grown(self.grove, self.recipe, place) for place in in_progress):
+                yield len(in_progress[0]), job
+        frames: Mapping[Level, int] = {level: codes.done for level, codes in self.root_codes.items()}
+        for step in range(1, self.recipe.depth + 1):
+            nodes = len([place for place in self._missing(step) if place not in in_progress])
+            if nodes:
+                yield step, self._stand_in(frames, nodes)
+            frames = self._longer(frames)
+
+    def _new_jobs(self, root: Job | None, frames: Mapping[Level, int] | None) -> Iterator[tuple[int, Job]]:
+        """Yield the step and the job of each batch of a new tree, whose root has `frames` codes or a job."""
+        if root is not None:
+            yield 0, root
+            frames = root.wanted
+        assert frames is not None
+        for step in range(1, self.recipe.depth + 1):
+            yield step, self._stand_in(frames, len(self.recipe.places(step)))
+            frames = self._longer(frames)
+
+    def _longer(self, frames: Mapping[Level, int]) -> dict[Level, int]:
+        """Return the codes of a node whose parent has so many."""
+        return frames_wanted(self._after(frames), self.model.card.vqvae, {})
+
+    def _after(self, frames: Mapping[Level, int]) -> Recipe:
+        """Return the recipe of nodes whose parents have so many codes."""
+        levels, trunk = self.recipe.step.levels, self.recipe.step.trunk
+        assert trunk is not None
+        frames = {level: frames[level] for level in levels}
+        return replace(self.recipe.step, trunk=replace(trunk, frames=frames, sha256=dict.fromkeys(levels, "")))
+
+    def _stand_in(self, frames: Mapping[Level, int], nodes: int) -> Job:
+        """Return the job of some nodes whose parents have so many codes, any codes."""
+        recipe = replace(self._after(frames), samples=nodes, sample_numbers=(), made={})
+        fingerprint = self.model.fingerprint(VQVAE_PART)
+        codes = {}
+        for level in recipe.levels:
+            array = np.broadcast_to(np.uint16(0), (nodes, frames[level]))
+            codes[level] = new_codes(self.model, level, array, prompt=frames[level], fingerprint=fingerprint)
+        return self._job(recipe, codes)
+
+    def _job(self, recipe: Recipe, codes: Codeset) -> Job:
+        return Job(
+            song=self.grove.growing,
+            recipe=recipe,
+            model=self.model,
+            machine=self.machine,
+            codes=codes,
+            request=self.request,
+            listener=self.listener,
+        )
+
+    def _sow(self, places: Sequence[Place]) -> Job:
+        """Write the prefix of some nodes of a step, as samples of one song; return its job."""
+        grove, recipe = self.grove, self.recipe
+        parents = [self._codes_to(place[:-1]) for place in places]
+        prefix = {
+            level: replace(one, array=np.concatenate([parent[level].array for parent in parents]))
+            for level, one in parents[0].items()
+        }
+        asked = replace(
+            recipe.step,
+            samples=len(places),
+            sample_numbers=stored_streams([_stream(recipe, place) for place in places]),
+            trunk=prefix_ref(grove.root.path, None, prefix),
+            made={},
+        )
+        song = Song.create(grove.growing.path)
+        with song.lock():
+            _, start = begin(song, asked, _given(grove, asked, prefix), {}, overwrite=True)
+            start.write(song)
+        return resumed(song, self.request, self.machine, self.listener)
+
+    def _finish(self, job: Job) -> int:
+        """Sample the nodes in progress, save what each adds, and remove their folder; return the codes sampled."""
+        grove, recipe, places = self.grove, self.recipe, self._places_in_progress(job.recipe)
+        sampled = 0
+        if not all(is_grown(grove, recipe, place) for place in places):
+            levels = recipe.step.levels
+            parts = {level: tuple(grove.audio_path(place, level) for place in places) for level in levels}
+            with job.song.lock():
+                job.start.write(job.song)
+                grown = sample_codes(replace(job, parts=parts))
+            assert grown.recipe.trunk is not None
+            for paths in parts.values():  # previews of nodes in progress lack the music before them
+                for path in paths:
+                    path.unlink(missing_ok=True)
+            for level, codes in grown.codes.items():
+                sampled += codes.array.size - (job.codes[level].array.size if level in job.codes else 0)
+                own = codes.array[:, grown.recipe.trunk.frames.get(level, 0) :]
+                for row, place in enumerate(places):
+                    grove.save_node(place, replace(codes, array=own[row : row + 1], prompt=0))
+            self.recipe = replace(recipe, step=replace(recipe.step, made=grown.recipe.made))
+            grove.write_recipe(self.recipe)
+        shutil.rmtree(job.song.path)
+        return sampled
+
+    def _places_in_progress(self, growing: Recipe) -> list[Place]:
+        """Return the nodes in progress, in the order of their samples."""
+        if growing.trunk is None:
+            return []
+        root = self.root_codes[Level.TOP]
+        each = max(1, round(self.recipe.step.seconds * root.sample_rate) // root.hop)
+        step = 1 + (growing.trunk.frames[Level.TOP] - root.done) // each
+        return [_place(self.recipe, step, stream) for stream in streams_of(growing, growing.samples)]
+
+    def _decode(self, level: Level, places: Sequence[Place]) -> bool:
+        """Decode what some nodes add at a level, if its file is missing; return True if there was any."""
+        missing = [place for place in places if not self.grove.audio_path(place, level).exists()]
+        if not missing:
+            return False
+        vqvae = self.model.vqvae(self.machine.device, (level,))
+        for number, place in enumerate(missing):
+            self.listener(Progress(f"decoding {level.label}", number, len(missing)))
+            codes = self._codes_to(place)[level]
+            own = self.grove.node(place, level)
+            assert own is not None
+            margin = min(round(MARGIN_SECONDS * codes.sample_rate / codes.hop), codes.done - own.done)
+            samples = waveform(vqvae, codes.array[0, codes.done - own.done - margin :], level, self.machine)
+            path = self.grove.audio_path(place, level)
+            make_folder(path.parent)
+            io.save(path, samples[margin * codes.hop :], codes.sample_rate)
+        self.listener(Progress(f"decoding {level.label}", len(missing), len(missing)))
+        return True
+
+    def _codes_to(self, place: Place) -> dict[Level, Codes]:
+        return codes_to(self.grove, self.recipe, self.root_codes, place)
 
 
-def _finish(grove: Tree, recipe: TreeRecipe, request: Request, listener: Listener) -> tuple[TreeRecipe, int]:
-    """Make the nodes that are in progress, and keep what each adds; the recipe with a record, and the codes sampled."""
-    song, places = grove.growing, places_in_progress(grove, recipe)
-    sampled = 0
-    if not all(is_grown(grove, recipe, place) for place in places):
-        before = {level: codes.array.size for level, codes in codes_of_song(song).items()}
-        growing = make_codes(song.path, request, _own_parts(grove, places), listener=listener)
-        assert growing.trunk is not None
-        for place in places:  # while a node was made, some of it may have been decoded
-            for level in recipe.step.levels:
-                grove.audio_path(place, level).unlink(missing_ok=True)
-        for level, codes in codes_of_song(song).items():
-            given = growing.trunk.frames.get(level, 0)
-            sampled += codes.array.size - before.get(level, given * codes.samples)
-            for row, place in enumerate(places):
-                own = codes.array[row : row + 1, given:]
-                grove.save_node(place, replace(codes, array=own, prompt=0))
-        recipe = replace(recipe, step=replace(recipe.step, made=growing.made))
-        grove.write_recipe(recipe)
-    shutil.rmtree(song.path)
-    return recipe, sampled
+def _given(grove: Tree, recipe: Recipe, prefix: Codeset) -> Given:
+    """Return what nodes of a tree begin with: prefix codes, and the root's prompt and notes."""
+    prompt = prompt_of(grove.root, recipe.prompt)
+    return Given(prompt=prompt, notes=notes_data(grove.root, recipe), prefix=prefix)
 
 
-def places_in_progress(grove: Tree, recipe: TreeRecipe) -> list[Place]:
-    """The nodes that another run was at, in the order of the samples of `grove.growing`."""
-    growing = grove.growing.recipe()
-    if growing is None or growing.trunk is None:
-        return []
-    step = _step_of(recipe, growing, codes_of_song(grove.root)[Level.TOP])
-    return [_place(recipe, step, number) for number in numbers_of(growing, growing.samples)]
+def _root_stream(root: Song) -> int:
+    recipe = root.recipe()
+    return streams_of(recipe, 1)[0] if recipe is not None else 0
 
 
-def _own_parts(grove: Tree, places: Sequence[Place]) -> Callable[..., Preview]:
-    """Where the nodes in progress are heard while they are made: what each adds, at the place where that stays."""
-
-    def preview(song: Song, folder: ModelFolder, machine: Machine, level: Level) -> Preview:
-        recipe = song.recipe()
-        assert recipe is not None and recipe.trunk is not None
-        files = [grove.audio_path(place, level) for place in places]
-        return Preview(song, folder, machine, level, files=files, first=recipe.trunk.frames.get(level, 0))
-
-    return preview
-
-
-def _number(recipe: TreeRecipe, place: Place) -> int:
-    """The number that a node's chance follows from."""
-    number = recipe.number
+def _stream(recipe: TreeRecipe, place: Place) -> int:
+    """Return the random stream of a node."""
+    stream = recipe.number
     for child in place:
-        number = child_number(number, child)
-    return number
+        stream = child_stream(stream, child)
+    return stream
 
 
-def _place(recipe: TreeRecipe, step: int, number: int) -> Place:
-    """The node so many steps from the root that has a number."""
-    rest = (number - _number(recipe, (0,) * step)) % (LARGEST_SEED + 1)
+def _place(recipe: TreeRecipe, step: int, stream: int) -> Place:
+    """Return the node of a step that has a random stream."""
+    rest = (stream - _stream(recipe, (0,) * step)) % (LARGEST_SEED + 1)
     return tuple(rest // MOST**digit % MOST for digit in reversed(range(step)))
 
 
-def _step_of(recipe: TreeRecipe, growing: Recipe, root: Codes) -> int:
-    """How far from the root nodes in progress are, of a tree with these top codes at its root."""
-    assert growing.trunk is not None
-    each = max(1, round(recipe.step.seconds * root.sample_rate) // root.hop)
-    return 1 + (growing.trunk.frames[Level.TOP] - root.done) // each
-
-
-def _codes_to(grove: Tree, recipe: TreeRecipe, place: Place) -> dict[Level, Codes]:
-    """All codes (1, frames) from the root to a node's end, at the levels that the tree is grown at."""
-    found = codes_of_song(grove.root)
+def codes_to(grove: Tree, recipe: TreeRecipe, root: Codeset, place: Place) -> dict[Level, Codes]:
+    """Return all codes (1, frames) from the root to a node's end, at the levels of the tree."""
     codes = {}
     for level in recipe.step.levels:
-        parts = [found[level].array]
+        parts = [root[level].array]
         for step in range(1, len(place) + 1):
             node = grove.node(place[:step], level)
             if node is None:
                 lost = grove.node_path(place[:step], level).name
                 raise NotASong(
-                    f"{grove.path} has lost {lost}, which {name_of(place)} goes on from. Put it back, or grow it again "
+                    f"{grove.path} has lost {lost}, which {name_of(place)} continues. Put it back, or grow it again "
                     f"with: jukectl tree {grove.path}"
                 )
             parts.append(node.array)
         array = np.concatenate(parts, axis=1)
-        codes[level] = replace(found[level], array=array, prompt=array.shape[1])
+        codes[level] = replace(root[level], array=array, prompt=array.shape[1])
     return codes
 
 
-def _decode(
-    grove: Tree, recipe: TreeRecipe, level: Level, places: Sequence[Place], request: Request, listener: Listener
-) -> bool:
-    """Decode what some nodes add at a level, where that was not done; whether there was any to do."""
-    missing = [place for place in places if not grove.audio_path(place, level).exists()]
-    if not missing:
-        return False
-    folder, _ = recipe_of_song(grove.root, request)
-    machine = choose(request.device)
-    vqvae = folder.vqvae(machine.device, (level,))
-    for number, place in enumerate(missing):
-        listener(Progress(f"decoding {level.label}", number, len(missing)))
-        codes = _codes_to(grove, recipe, place)[level]
-        own = grove.node(place, level)
-        assert own is not None
-        margin = min(round(MARGIN_SECONDS * codes.sample_rate / codes.hop), codes.done - own.done)
-        samples = waveform(vqvae, codes.array[0, codes.done - own.done - margin :], level, machine)
-        path = grove.audio_path(place, level)
-        make_folder(path.parent)
-        io.save(path, samples[margin * codes.hop :], codes.sample_rate)
-    listener(Progress(f"decoding {level.label}", len(missing), len(missing)))
-    return True
-
-
 def _clear(grove: Tree) -> None:
-    """Remove what a tree has; other files in its folder stay. The recipe goes last."""
+    """Remove everything of a tree; other files in its folder stay. The recipe goes last."""
     for folder in (grove.growing.path, grove.path / "nodes", grove.root.path):
         if folder.is_dir():
             shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""Prefix codes of a branch: codes of another song, kept in its folder so that it no longer needs that song."""
+"""Prefix codes: codes of another song that a song begins with, kept in its folder, so that the other may go away."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,24 +14,24 @@ from jukectl.codes.song import Song
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 
 Codeset = Mapping[Level, Codes]
-"""The codes of the levels that a song has, top first."""
+"""Codes of one or more levels of a song, top first."""
 
 
 def beside(path: Path, what: str) -> Path:
-    """Return a path beside a folder or file, named after it."""
+    """Return a path next to a folder or a file, named after it."""
     whole = path if path.name not in ("", "..") else path.resolve()
     return whole.with_name(f"{whole.stem if whole.is_file() else whole.name}-{what}")
 
 
 def codes_of_song(song: Song) -> dict[Level, Codes]:
-    """All codes that a song has."""
+    """Load the codes of every level that a song has. NotCodes."""
     return {level: codes for level in TOP_DOWN if (codes := song.codes(level)) is not None}
 
 
 def top_frames(song: Song, codes: Codeset, at: float | None) -> int:
-    """Return the number of top codes before `at` seconds, default all. Raise BadInput if the song is shorter.
+    """Return the number of whole top codes before `at` seconds, or of all. BadInput if the song is shorter.
 
-    NotASong where it has no top codes.
+    NotASong if it has no top codes.
     """
     top = codes.get(Level.TOP)
     if top is None or top.done == 0:
@@ -39,7 +39,7 @@ def top_frames(song: Song, codes: Codeset, at: float | None) -> int:
     if at is None:
         return top.done
     shortest = top.hop / top.sample_rate
-    if not at >= shortest - 1e-6:  # which no number is that is none
+    if not at >= shortest - 1e-6:  # also rejects NaN
         raise BadInput(f"--at is from {shortest:.3f} s on, which is one top code; got {at:g}")
     frames = floor(min(at / shortest, top.done + 1) + 1e-6)  # 0.3 s may be a little less than its codes
     if frames > top.done:
@@ -48,7 +48,7 @@ def top_frames(song: Song, codes: Codeset, at: float | None) -> int:
 
 
 def sample_of(song: Song, codes: Codeset, sample: int) -> dict[Level, Codes]:
-    """One sample's codes. BadInput where the song has no such sample."""
+    """Return one sample's codes. BadInput if the song has no such sample."""
     for one in codes.values():
         if not 0 <= sample < one.samples:
             raise BadInput(f"{song.path} has the samples 0 to {one.samples - 1}; got --sample {sample}")
@@ -56,19 +56,19 @@ def sample_of(song: Song, codes: Codeset, sample: int) -> dict[Level, Codes]:
 
 
 def cut_codes(codes: Codeset, frames: int) -> dict[Level, Codes]:
-    """Return the first `frames` top codes and the codes below them, all counted as prompt."""
+    """Return the first `frames` top codes and the codes below them, all marked as given."""
     hop = codes[Level.TOP].hop
     kept = {level: one.cut(min(one.done, frames * (hop // one.hop))) for level, one in codes.items()}
     return {level: replace(one, prompt=one.done) for level, one in kept.items() if one.done}
 
 
 def begins_of(recipe: Recipe | None) -> int:
-    """Top codes that lie before a song in the one that it is a passage of."""
+    """Return the top codes of the longer song that lie before a passage of it; 0 for other songs."""
     return recipe.trunk.begins if recipe is not None and recipe.trunk is not None else 0
 
 
-def trunk_of(source: Path, sample: int | None, codes: Codeset, begins: int = 0) -> Trunk:
-    """How a recipe names codes that were taken from a song, with `begins` top codes of it before them."""
+def prefix_ref(source: Path, sample: int | None, codes: Codeset, begins: int = 0) -> Trunk:
+    """Return a recipe's entry for codes taken from a song, where `begins` top codes precede them there."""
     return Trunk(
         source=str(source.absolute()),
         sample=sample,
@@ -79,14 +79,8 @@ def trunk_of(source: Path, sample: int | None, codes: Codeset, begins: int = 0) 
     )
 
 
-def keep_trunk(song: Song, codes: Codeset) -> None:
-    """Write a branch's trunk into its folder. Raises CannotWrite."""
-    for level, one in codes.items():
-        one.save(song.trunk_path(level))
-
-
-def trunk_codes(song: Song, recipe: Recipe) -> dict[Level, Codes]:
-    """Load the prefix codes of a branch, one sample or all. Raise an error if missing or not the recipe's."""
+def load_prefix(song: Song, recipe: Recipe) -> dict[Level, Codes]:
+    """Load the prefix codes of a song, of one sample or of all. NotASong or RecipeDiffers without the right files."""
     found: dict[Level, Codes] = {}
     for level, digest in recipe.trunk.sha256.items() if recipe.trunk is not None else ():
         path = song.trunk_path(level)
@@ -99,16 +93,7 @@ def trunk_codes(song: Song, recipe: Recipe) -> dict[Level, Codes]:
     return found
 
 
-def lay_trunk(song: Song, recipe: Recipe) -> None:
-    """Begin the levels of a branch that are not there with its trunk, the same for all samples where it has but one."""
-    if recipe.trunk is None or all(song.codes_path(level).exists() for level in recipe.trunk.frames):
-        return
-    for level, codes in laid(trunk_codes(song, recipe), recipe).items():
-        if not song.codes_path(level).exists():
-            song.save(codes)
-
-
-def laid(trunk: Codeset, recipe: Recipe) -> dict[Level, Codes]:
-    """Return the codes that the levels of a branch begin with: its prefix codes, for each sample."""
-    rows = {level: recipe.samples // codes.samples for level, codes in trunk.items()}
-    return {level: replace(one, array=np.repeat(one.array, rows[level], axis=0)) for level, one in trunk.items()}
+def for_samples(prefix: Codeset, recipe: Recipe) -> dict[Level, Codes]:
+    """Return prefix codes with a row for each sample of a recipe; those of one sample are repeated."""
+    rows = {level: recipe.samples // codes.samples for level, codes in prefix.items()}
+    return {level: replace(one, array=np.repeat(one.array, rows[level], axis=0)) for level, one in prefix.items()}
