@@ -299,7 +299,7 @@ def test_missing_keys_of_a_config_have_the_defaults_of_the_port(tmp_path):
     assert (top.context, top.width, top.depth, top.heads, top.blocks) == (6_144, 2_048, 72, 2, 64)
     assert (top.genres, top.artists, top.genre_slots, top.timing.bins) == (604, 7_898, 5, 64)
     assert (top.lyrics.characters, top.lyrics.alphabet, top.lyrics.drawable) == (384, 80, True)
-    assert (top.lead, top.tied_head, top.timing.min_seconds, top.timing.max_seconds) == (384, False, 0, 600)
+    assert (top.lyric_tokens, top.tied_head, top.timing.min_seconds, top.timing.max_seconds) == (384, False, 0, 600)
     assert card.sampling == {"top": {"advance": 0.125}}
 
 

@@ -10,7 +10,7 @@ from jukectl.prior import lyric_attention
 from jukectl.prior.attention import EncoderAttention
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
-from jukectl.prior.lyric_attention import attention_of, attentions_of, hearing_layers, score_heads
+from jukectl.prior.lyric_attention import attention_of, attentions_of, lyric_layers, score_heads
 from jukectl.prior.model import Prior
 
 
@@ -42,12 +42,12 @@ def summed_values(prior: Prior, layer: int, head: int, codes: torch.Tensor, labe
 @pytest.mark.parametrize("sort", ["encoded", "apart", "merged"])
 def test_weights_times_values_are_what_the_head_gives(sort: str, request: pytest.FixtureRequest) -> None:
     config = request.getfixturevalue(sort)
-    if config.lead:  # of what it sees, characters alone: a LYRICS layer whose keys end with them
+    if config.lyric_tokens:  # of what it sees, characters alone: a LYRICS layer whose keys end with them
         config = replace(config, lyrics=replace(config.lyrics, characters=7), context=25)
     prior = Prior(config).eval()
     codes, labels = window(config)
-    layer = hearing_layers(config)[0]
-    if config.lead:
+    layer = lyric_layers(config)[0]
+    if config.lyric_tokens:
         assert config.stack.lyric_keys == 8
     for head in range(config.heads):
         weights = attention_of(prior, codes, labels, layer, head)
@@ -55,7 +55,7 @@ def test_weights_times_values_are_what_the_head_gives(sort: str, request: pytest
         read = values[:, 1 : config.lyrics.characters + 1]  # the first states that have read a character each
         rest = 1 - weights.sum(dim=2, keepdim=True)  # goes to the one that has read none
         found = weights[..., : read.shape[1]] @ read + rest * values[:, :1]
-        torch.testing.assert_close(found, sums[:, config.lead :], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(found, sums[:, config.lyric_tokens :], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("sort", ["encoded", "apart", "merged"])
@@ -66,13 +66,15 @@ def test_the_weights_of_one_head_are_among_all(
     prior = Prior(config).eval()
     codes, labels = window(config)
     every = dict(attentions_of(prior, codes, labels))
-    assert list(every) == hearing_layers(config) != []
+    assert list(every) == lyric_layers(config) != []
     monkeypatch.setattr(lyric_attention, "QUERIES", 5)
     for layer, weights in every.items():
         assert weights.shape == (2, 2, 24, config.lyrics.characters)
         torch.testing.assert_close(attention_of(prior, codes, labels, layer, 1), weights[:, 1])
         assert 0 < weights.sum(dim=3).min() < weights.sum(dim=3).max() < 1
-        assert bool((weights[..., -1] == 0).all()) == (not config.lead)  # whether some state has read the last one
+        assert bool((weights[..., -1] == 0).all()) == (
+            not config.lyric_tokens
+        )  # whether some state has read the last one
 
 
 def test_heads_are_scored_row_by_row(apart: PriorConfig) -> None:
@@ -87,12 +89,12 @@ def test_heads_are_scored_row_by_row(apart: PriorConfig) -> None:
 
 @pytest.mark.parametrize("published", [TOP_1B_LYRICS, TOP_5B_LYRICS])
 def test_the_published_alignment_layers_attend_to_lyrics(published: PriorConfig) -> None:
-    assert published.lyrics.alignment_layer in hearing_layers(published)
+    assert published.lyrics.alignment_layer in lyric_layers(published)
     assert 0 <= published.lyrics.alignment_head < published.heads
 
 
 def test_what_does_not_attend_to_lyrics_is_refused(top: PriorConfig, apart: PriorConfig) -> None:
-    assert hearing_layers(top) == []
+    assert lyric_layers(top) == []
     codes, labels = window(apart)
     with pytest.raises(ValueError, match="layer 0 does not attend"):
         attention_of(Prior(apart), codes, labels, 0, 0)

@@ -27,7 +27,7 @@ def parameters(given):
     matrices = sum(one.numel() for one in used.values() if one.dim() == 2)
     vectors = sum(one.numel() for one in used.values() if one.dim() == 1)
     table = prior.codes.weight if prior.head is None else prior.head
-    return matrices + table[: given.drawn_ids].numel(), vectors
+    return matrices + table[: given.sampled_ids].numel(), vectors
 
 
 @pytest.mark.parametrize(

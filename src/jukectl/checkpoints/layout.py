@@ -117,7 +117,7 @@ def first_rows_of(config: VQVAEConfig | PriorConfig) -> dict[str, int]:
     last, so that codes have the same ids in every prior.
     """
     # a separate encoder has its own table of characters: then there is nothing to reorder
-    if isinstance(config, VQVAEConfig) or not config.lead or config.lyrics is None:
+    if isinstance(config, VQVAEConfig) or not config.lyric_tokens or config.lyrics is None:
         return {}
     # the embedding and the head; all other tensors have no rows for ids
     return dict.fromkeys(("codes.weight", "head"), config.lyrics.alphabet)

@@ -24,7 +24,7 @@ from jukectl.evaluation.prior import SEGMENTS, Costs, Gain, Watch, gain_over_son
 from jukectl.lyrics.tokens import TokenWord
 from jukectl.plots.charts import chart, label_panel
 from jukectl.plots.style import colour
-from jukectl.prior.lyric_attention import attention_of, attentions_of, hearing_layers, mass_near, word_onsets
+from jukectl.prior.lyric_attention import attention_of, attentions_of, lyric_layers, mass_near, word_onsets
 from jukectl.prior.model import Prior
 from jukectl.progress import Listener, Progress, ignore, warn
 from jukectl.training.starting import PriorStart, find_prior
@@ -221,7 +221,7 @@ def choose_head(prior: Prior, timed: Sequence[_Timed]) -> tuple[int, int]:
             for head in range(weights.shape[1]):
                 masses[layer, head].append(mass_near(weights[0, head].numpy(), sung))
     if not masses:
-        raise BadModel(f"none of its layers attends to lyrics: {hearing_layers(prior.config)}")
+        raise BadModel(f"none of its layers attends to lyrics: {lyric_layers(prior.config)}")
     return max(masses, key=lambda place: float(np.mean(masses[place])))
 
 

@@ -34,12 +34,14 @@ class NaiveDecoder(Decoder):
     def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
         """Read the prefix (B, n), all at once; `chunk` is ignored."""
         self._conditioning, self._position, self._past = conditioning, known.shape[1], []
-        x = self.prior.inputs(known.to(self._device), conditioning, 0, self.prior.config.lead + known.shape[1] + 1)
+        x = self.prior.inputs(
+            known.to(self._device), conditioning, 0, self.prior.config.lyric_tokens + known.shape[1] + 1
+        )
         for block, lyrics in zip(self._blocks, self.prior.transformer.states(conditioning.lyrics), strict=True):
             attention, heard = block.attention, block.attention_norm(x)
             if isinstance(attention, EncoderAttention):
                 assert lyrics is not None
-                keys, values = attention.kv(block.heard(lyrics)).chunk(2, dim=-1)
+                keys, values = attention.kv(block.lyric_states(lyrics)).chunk(2, dim=-1)
             else:
                 _, keys, values = attention.queries_keys_values(heard)
             self._past.append((_heads(keys, attention.heads), _heads(values, attention.heads)))
@@ -71,7 +73,7 @@ class NaiveDecoder(Decoder):
         """Return the last hidden states (B, width) of the current position, whose input is a code (B,)."""
         x: Tensor = self.prior.codes(code)
         if self.prior.positions is not None:
-            x = x + self.prior.positions[self.prior.config.lead + self._position]
+            x = x + self.prior.positions[self.prior.config.lyric_tokens + self._position]
         if self._conditioning.positions is not None:
             x = x + self._conditioning.positions[:, self._position]
         for layer, block in enumerate(self._blocks):
@@ -106,7 +108,7 @@ class NaiveDecoder(Decoder):
         table = self.prior.codes.weight if self.prior.head is None else self.prior.head
         if self.prior.head is None and self._conditioning.positions is not None:
             hidden = hidden + self._conditioning.positions[:, self._position]
-        return F.linear(hidden, table[: self.prior.config.drawn_ids])
+        return F.linear(hidden, table[: self.prior.config.sampled_ids])
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:

@@ -66,7 +66,7 @@ class Stack(ctypes.Structure):
         ("head", Matrix),
         ("ids", ctypes.c_int32),
         ("tied", ctypes.c_int32),
-        ("lead", ctypes.c_int32),
+        ("lyric_tokens", ctypes.c_int32),
         ("embedding", ctypes.c_void_p),
         ("positions", ctypes.c_void_p),
         ("rotations", ctypes.c_void_p),

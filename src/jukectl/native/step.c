@@ -53,7 +53,7 @@ typedef struct {
     matrix head;
     int32_t ids; /* that may be drawn: the first of the head's outputs */
     int32_t tied;
-    int32_t lead; /* positions before the first code */
+    int32_t lyric_tokens; /* positions before the first code */
     const float *embedding; /* (ids and more, width) */
     const float *positions; /* (length, width), or NULL where positions are rotary */
     const float *rotations; /* (length, head_width), cosines and then sines, or NULL where positions are learned */
@@ -513,12 +513,12 @@ int jukectl_decode(const stack *s, int rows, int64_t position, int count, const 
             for (int r = 0; r < rows; r++) {
                 float *to = x + (size_t)r * width;
                 const float *id = s->embedding + (size_t)last[r] * s->width;
-                const float *place = s->positions ? s->positions + (size_t)(s->lead + position) * s->width : NULL;
+                const float *place = s->positions ? s->positions + (size_t)(s->lyric_tokens + position) * s->width : NULL;
                 const float *more = conditioning ? conditioning + r * stride + (size_t)position * s->width : NULL;
                 for (int i = 0; i < s->width; i++) to[i] = id[i] + (place ? place[i] : 0) + (more ? more[i] : 0);
                 memset(to + s->width, 0, (width - s->width) * sizeof(float));
             }
-            through(s, x, rows, s->lead + position, 0, 0);
+            through(s, x, rows, s->lyric_tokens + position, 0, 0);
             logits_of(s, x, rows, conditioning ? conditioning + (size_t)position * s->width : NULL, stride, logits);
         }
         pending = 0;

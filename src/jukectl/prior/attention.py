@@ -1,7 +1,7 @@
-"""Factored attention: the patterns as index arithmetic and as masks, and the kernels that compute them.
+"""Attention: its patterns as index arithmetic and as masks, the kernels that compute them, and the key-value cache.
 
-The context is a grid, one block of codes a row (paper, section 2.3 and appendix A.2; see also Child et al. 2019, Sparse
-Transformers). B batch, T codes, A inner width of attention, H heads, D = A / H.
+Factored patterns lay the context out as a grid, one block of codes a row (paper, section 2.3 and appendix A.2; see also
+Child et al. 2019, Sparse Transformers). B batch, T codes, A inner width of attention, H heads, D = A / H.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from jukectl.prior.rotary import rotary_table, rotate
 
 
 def pattern_mask(kind: AttentionKind, context: int, block: int, lyric_keys: int = 0, window: int = 0) -> Tensor:
-    """Return which keys (columns) each position (rows) sees, (context, context) bool: the specification of the kinds.
+    """Return which keys (columns) each position (rows) attends to, (context, context) bool: the kinds' specification.
 
-    A position of the first block sees no key at all in PREVIOUS_ROW; its result is zero. `lyric_keys` is for LYRICS,
-    `window` for WINDOW.
+    In PREVIOUS_ROW a position of the first block has no keys; its result is zero. `lyric_keys` is for LYRICS, `window`
+    for WINDOW.
     """
     query = torch.arange(context)[:, None]
     key = torch.arange(context)
@@ -38,30 +38,35 @@ def pattern_mask(kind: AttentionKind, context: int, block: int, lyric_keys: int 
         case AttentionKind.WINDOW:
             return (key <= query) & (key > query - window)
         case AttentionKind.ENCODER:
-            raise ValueError("the encoder's states are no positions of the sequence: every position sees all of them")
+            raise ValueError(
+                "states of the encoder are not positions of the sequence: every position attends to all of them"
+            )
 
 
 @dataclass(frozen=True)
 class CacheLayout:
-    """Where keys and values wait for later positions. Each kind keeps what it can still see, side by side."""
+    """Slots of the key-value cache. Each kind keeps only keys that later positions attend to.
+
+    What one position attends to is contiguous in every kind, so that decoding needs a slice and no gather.
+    """
 
     kind: AttentionKind
     context: int
     block: int
-    lyric_keys: int = 0  # of LYRICS, and states of the encoder for ENCODER
+    lyric_keys: int = 0  # keys of LYRICS; states of the encoder for ENCODER
     window: int = 0  # of WINDOW
 
     @classmethod
     def of(cls, config: StackConfig, kind: AttentionKind) -> Self:
-        """The layout of a stack's layers of one kind."""
+        """Return the layout of a stack's layers of one kind."""
         lyric_keys = config.lyrics if kind is AttentionKind.ENCODER else config.lyric_keys
         return cls(kind, config.length, config.block, lyric_keys, config.window)
 
     @property
     def slots(self) -> int:
-        """Places for keys. As many successive positions as this have places of their own."""
+        """Number of slots. As many successive positions as this have different slots."""
         match self.kind:
-            # WINDOW could do with `window` places in a ring, but what a position sees would not lie side by side then
+            # a ring of `window` slots would do for WINDOW, but what a position attends to would not be contiguous
             case AttentionKind.DENSE | AttentionKind.COLUMN | AttentionKind.WINDOW:
                 return self.context
             case AttentionKind.ROW:
@@ -72,25 +77,25 @@ class CacheLayout:
                 return self.lyric_keys
 
     def slot(self, position: int) -> int:
-        """The place of a position's key. In LYRICS only the first `lyric_keys` positions have one."""
+        """Return the slot of a position's key. In LYRICS only the first `lyric_keys` positions have one."""
         match self.kind:
             case AttentionKind.DENSE | AttentionKind.WINDOW | AttentionKind.LYRICS | AttentionKind.ENCODER:
                 return position
             case AttentionKind.ROW:
                 return position % self.block
-            case AttentionKind.COLUMN:  # column after column, so that one column lies together
+            case AttentionKind.COLUMN:  # column-major, so that one column is contiguous
                 return position % self.block * (self.context // self.block) + position // self.block
-            case AttentionKind.PREVIOUS_ROW:  # the block being filled and the one before take turns
+            case AttentionKind.PREVIOUS_ROW:  # double buffering: one block is read while the next is written
                 return position % (2 * self.block)
 
     def kept(self, start: int, stop: int) -> range:
-        """Those of the positions start..stop whose keys a later position can see."""
+        """Return which of the positions start..stop have keys that a later position attends to."""
         if self.kind is AttentionKind.LYRICS:
             return range(start, max(start, min(stop, self.lyric_keys)))
         return range(max(start, stop - self.slots), stop)
 
     def past(self, start: int) -> range:
-        """The positions before `start`, the first of a block, that positions from there on see."""
+        """Return the positions before `start`, the first of a block, that positions from there on attend to."""
         match self.kind:
             case AttentionKind.DENSE | AttentionKind.COLUMN:
                 return range(start)
@@ -104,7 +109,7 @@ class CacheLayout:
                 return range(min(start, self.lyric_keys))
 
     def visible(self, position: int) -> tuple[int, int]:
-        """The first of the places that a position sees, its own included where the kind has it, and the end of them."""
+        """Return start and stop of the slots that a position attends to, its own included if it has one."""
         slot = self.slot(position)
         match self.kind:
             case AttentionKind.DENSE | AttentionKind.ROW:
@@ -123,7 +128,7 @@ class CacheLayout:
 
 
 class FactoredAttention(nn.Module):
-    """Multi-head self-attention in which a position sees what `kind` lets it see."""
+    """Multi-head self-attention of one kind."""
 
     def __init__(self, config: StackConfig, kind: AttentionKind, *, std: float, std_out: float) -> None:
         super().__init__()
@@ -135,13 +140,13 @@ class FactoredAttention(nn.Module):
         self.out = Affine(config.attention_width, config.width, std=std_out)
 
     def forward(self, x: Tensor, cache: Tensor | None = None, start: int = 0) -> Tensor:
-        """Positions start..start+T, (B, T, width), to the same shape. `start` is the first position of a block.
+        """Attend at positions start..start+T: (B, T, width) to the same shape. `start` is the first of a block.
 
-        Keys and values go to `cache` (B, 2, H, slots, D), where those before `start` must lie already.
+        Keys and values are written to `cache` (B, 2, H, slots, D), which must hold those before `start`.
         """
         query, key, value = self.queries_keys_values(x, start)
         if cache is not None:
-            past = self.layout.past(start)
+            past = self.layout.past(start)  # read before the cache is written: slots are reused
             own = key, value
             if past:
                 key, value = (torch.cat(both, dim=1) for both in zip(self._read(past, cache), own, strict=True))
@@ -161,23 +166,30 @@ class FactoredAttention(nn.Module):
         return result
 
     def queries_keys_values(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what positions start..start+T, (B, T, width), attend with, (B, T, A) each; keys as they are cached."""
+        """Return queries, keys and values of positions start..start+T, (B, T, A) each, of inputs (B, T, width).
+
+        With rotary positions queries and keys are turned here, so the cache holds turned keys: a position has the same
+        angle for every later query, and none is turned twice.
+        """
         qkv: Tensor = self.qkv(x)
         query, key, value = torch.chunk(qkv, 3, dim=-1)
         if not self.rotary:
             return query, key, value
         batch, total, _ = query.shape
-        turned = qkv[..., : 2 * query.shape[2]].view(batch, total, 2, self.heads, -1)  # both at once: fewer operators
+        turned = qkv[..., : 2 * query.shape[2]].view(batch, total, 2, self.heads, -1)  # in one pass over memory
         turned = rotate(turned, self.rotation(x.device)[start : start + total, None, None])
         query, key = turned.flatten(3).unbind(2)
         return query, key, value
 
     def rotation(self, device: torch.device) -> Tensor:
-        """Return the angles of all positions (length, D), see `rotary_table`; of rotary positions."""
+        """Return the `rotary_table` of all positions, (length, D)."""
         return rotary_table(self.layout.context, self.qkv.bias.shape[0] // (3 * self.heads), device)
 
     def step(self, x: Tensor, position: int, cache: Tensor) -> Tensor:
-        """One position: rows (R, width) to the same shape. Reads and extends `cache` (B, 2, H, slots, D), B <= R."""
+        """Attend at one position: rows (R, width) to the same shape. Extends `cache` (B, 2, H, slots, D), B <= R.
+
+        The last R - B rows are the padding of `pad_rows`.
+        """
         batch, rows = len(cache), len(x)
         qkv = self.qkv.step(x).view(rows, 3, self.heads, -1)  # (R, 3, H, D)
         if batch < rows:
@@ -186,15 +198,15 @@ class FactoredAttention(nn.Module):
             both = qkv.narrow(1, 0, 2)
             both.copy_(rotate(both, self.rotation(x.device)[position]))
         slot = self.layout.slot(position)
-        if slot < self.layout.slots:  # LYRICS does not keep all
+        if slot < self.layout.slots:  # LYRICS keeps the first keys only
             cache.select(3, slot).copy_(qkv.narrow(1, 1, 2))
         start, stop = self.layout.visible(position)
-        if start == stop:
+        if start == stop:  # the first block of PREVIOUS_ROW: attention over no keys is zero, and the bias is left
             return self.out.bias.expand(rows, -1)
         return self.out.step(attend_cached(qkv.select(1, 0), cache.narrow(3, start, stop - start), rows))
 
     def _store(self, key: Tensor, value: Tensor, start: int, cache: Tensor) -> None:
-        """Put the keys and values (B, T, A) from position `start` on in their places, those that can still be seen."""
+        """Write the keys and values (B, T, A) of positions from `start` on that later positions attend to."""
         kept = self.layout.kept(start, start + key.shape[1])
         if not kept:
             return
@@ -203,7 +215,7 @@ class FactoredAttention(nn.Module):
             cache[:, index].index_copy_(2, self._slots(kept, cache), heads.transpose(1, 2))  # (B, H, n, D)
 
     def _read(self, positions: range, cache: Tensor) -> tuple[Tensor, Tensor]:
-        """The keys and values (B, n, A) of positions in the cache."""
+        """Return the keys and values (B, n, A) of positions in the cache."""
         found = cache.index_select(3, self._slots(positions, cache)).permute(1, 0, 3, 2, 4)  # (2, B, n, H, D)
         keys, values = found.flatten(3)
         return keys, values
@@ -213,7 +225,7 @@ class FactoredAttention(nn.Module):
 
 
 class EncoderAttention(nn.Module):
-    """Multi-head attention of every position to all states of the lyrics."""
+    """Multi-head cross-attention of every position to all states of the lyrics."""
 
     def __init__(self, config: StackConfig, *, std: float, std_out: float) -> None:
         super().__init__()
@@ -223,9 +235,9 @@ class EncoderAttention(nn.Module):
         self.out = Affine(config.attention_width, config.width, std=std_out)
 
     def forward(self, x: Tensor, states: Tensor, cache: Tensor | None = None, causal: bool = False) -> Tensor:
-        """(B, T, width) to the same shape, given the states (B, L, width), which go to `cache` (B, 2, H, L, D).
+        """Attend from (B, T, width) to states (B, L, width), whose keys and values are written to `cache`.
 
-        Where `causal`, the position number t sees the states up to number t.
+        The cache is (B, 2, H, L, D). With `causal`, position t attends to the states up to t.
         """
         keys, values = torch.chunk(self.kv(states), 2, dim=-1)  # (B, L, A)
         if cache is not None:
@@ -237,14 +249,14 @@ class EncoderAttention(nn.Module):
         return result
 
     def step(self, x: Tensor, position: int, cache: Tensor) -> Tensor:
-        """One position: rows (R, width) to the same shape. Reads the states from `cache`, B <= R of them."""
+        """Attend at one position: rows (R, width) to the same shape. The cache has B <= R rows."""
         rows = len(x)
         query = self.q.step(x)[: len(cache)].view(len(cache), self.heads, -1)  # (B, H, D)
         return self.out.step(attend_cached(query, cache, rows))
 
 
 def attend_cached(query: Tensor, cache: Tensor, rows: int) -> Tensor:
-    """Attention of one position, (B, H, D), to all keys and values (B, 2, H, n, D): (R, A), R = `rows` >= B."""
+    """Attend from one position, (B, H, D), to all keys and values (B, 2, H, n, D); return (R, A), R = `rows` >= B."""
     keys, values = cache.unbind(1)  # (B, H, n, D) each
     attended = F.scaled_dot_product_attention(query.unsqueeze(2), keys, values).view(len(query), -1)
     return pad_rows(attended) if len(query) < rows else attended
@@ -262,10 +274,10 @@ def attend(
     lyric_keys: int = 0,
     window: int = 0,
 ) -> Tensor:
-    """Attention of one kind: queries (B, T, A) of positions start..start+T to (B, T, A).
+    """Compute attention of one kind: queries (B, T, A) of positions start..start+T to (B, T, A).
 
-    Keys and values (B, P + T, A) begin with those of the past that the kind sees, see `CacheLayout.past`. `start` is
-    the first position of a block. No (T, T) matrix but for DENSE.
+    Keys and values (B, P + T, A) begin with those of earlier positions, see `CacheLayout.past`. `start` is the first
+    position of a block. Factored kinds are reshaped to many short sequences, so that no (T, T) matrix is needed.
     """
     batch, total, width = query.shape
     past = key.shape[1] - total
@@ -275,14 +287,14 @@ def attend(
         return _heads_attend(query, key[:, :lyric_keys], value[:, :lyric_keys], heads=heads, first=start)
     if kind is AttentionKind.WINDOW:
         return _attend_window(query, key, value, heads=heads, window=window)
-    if missing := -total % block:  # zeros after the end: no real position sees them
+    if missing := -total % block:  # padded at the end, where no position attends to it
         query, key, value = (F.pad(tensor, (0, 0, 0, missing)) for tensor in (query, key, value))
-    if kind is AttentionKind.PREVIOUS_ROW:  # keys and values one block late; the first block sees a block of zeros
+    if kind is AttentionKind.PREVIOUS_ROW:  # keys and values shifted by a block; the first block gets zeros
         key, value = (F.pad(tensor, (0, 0, block, -block))[:, past:] for tensor in (key, value))
     first = 0
-    if kind is AttentionKind.COLUMN:  # every offset is a set of heads of its own, along the blocks
+    if kind is AttentionKind.COLUMN:  # each offset in the block becomes a set of heads, along the blocks
         sequences, heads, first = (batch, -1, block * width), block * heads, past // block
-    else:  # every block is a sequence of its own
+    else:  # each block is a sequence
         sequences = (-1, block, width)
     query, key, value = (tensor.reshape(sequences) for tensor in (query, key, value))
     first_seen = None if kind is AttentionKind.PREVIOUS_ROW else first
@@ -291,20 +303,20 @@ def attend(
 
 
 def _attend_window(query: Tensor, key: Tensor, value: Tensor, *, heads: int, window: int) -> Tensor:
-    """Attention of queries (B, T, A) to the `window` last keys, their own included, of keys (B, P + T, A).
+    """Attend from queries (B, T, A) to the last `window` keys, their own included, of keys (B, P + T, A); P < window.
 
-    P is under `window`. Queries are taken in chunks of a window, each of which sees that chunk of keys and the one
-    before: twice as many products as needed, and no (T, T) matrix.
+    Queries are split into chunks of one window, each of which attends to its own chunk of keys and the one before:
+    twice the products that are needed, and no (T, T) matrix.
     """
     batch, total, width = query.shape
     past = key.shape[1] - total
-    head = min(window, total)  # what begins with the past, which may be shorter than a window
+    head = min(window, total)  # queries that attend to the past, which may be shorter than a window
     seen = past + head
     mask = _window_mask(head, seen, past, window, query.device)
     first = _heads_attend(query[:, :head], key[:, :seen], value[:, :seen], heads=heads, mask=mask)
     if total == head:
         return first
-    missing = -total % window  # zeros after the end: no real position sees them
+    missing = -total % window  # padded at the end, where no position attends to it
     query = F.pad(query[:, head:], (0, 0, 0, missing)).reshape(-1, window, width)
     both = []
     for tensor in (key[:, past:], value[:, past:]):
@@ -316,7 +328,7 @@ def _attend_window(query: Tensor, key: Tensor, value: Tensor, *, heads: int, win
 
 
 def _window_mask(queries: int, keys: int, past: int, window: int, device: torch.device) -> Tensor:
-    """Return which keys each of the queries sees, (queries, keys) bool, where the query i has the key past + i."""
+    """Return which keys each query attends to, (queries, keys) bool. The key of query i is number past + i."""
     place = torch.arange(queries, device=device)[:, None] + past
     key = torch.arange(keys, device=device)
     return (key <= place) & (key > place - window)
@@ -325,10 +337,9 @@ def _window_mask(queries: int, keys: int, past: int, window: int, device: torch.
 def _heads_attend(
     query: Tensor, key: Tensor, value: Tensor, *, heads: int, first: int | None = None, mask: Tensor | None = None
 ) -> Tensor:
-    """Plain multi-head attention inside each sequence: (N, L, A) to (N, S, A) each, to (N, L, A).
+    """Compute multi-head attention within each sequence: queries (N, L, A), keys and values (N, S, A) to (N, L, A).
 
-    Where `first` is given, the query number i sees the keys up to number first + i; else those of the `mask` (L, S),
-    and without one all see all.
+    With `first`, query i attends to keys up to first + i; else to those of the `mask` (L, S); without either, to all.
     """
     sequences, length, width = query.shape
     query, key, value = (
@@ -336,7 +347,7 @@ def _heads_attend(
     )  # (N, H, L or S, D)
     keys = key.shape[2]
     causal = first is not None
-    if first is not None and (first or keys != length):
+    if first is not None and (first or keys != length):  # torch's is_causal is for as many keys as queries
         causal = False
         places = torch.arange(length, device=query.device)[:, None] + first
         mask = torch.arange(keys, device=query.device) <= places  # (L, S)

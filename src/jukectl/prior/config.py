@@ -248,8 +248,12 @@ class PriorConfig:
         _check_positive(self, "context", "width", "depth", "heads", "blocks", "hop", "sample_rate", "codebook_size")
         _check_positive(self, "artists", "genres", "genre_slots", "attention_ratio", "mlp_ratio", "init_scale")
         _check_positive(self, optional=("scale_depth", "window"))
-        if (self.lead + self.context) % self.blocks:
-            what = f"{self.lead} characters and a context of {self.context}" if self.lead else f"context {self.context}"
+        if (self.lyric_tokens + self.context) % self.blocks:
+            what = (
+                f"{self.lyric_tokens} characters and a context of {self.context}"
+                if self.lyric_tokens
+                else f"context {self.context}"
+            )
             raise ValueError(f"context must be a multiple of blocks, got {what} and {self.blocks} blocks")
         _check_heads(self)
         self._check_pattern()
@@ -271,7 +275,7 @@ class PriorConfig:
         """Raise ValueError for a pattern that is empty, or that attends to lyrics the prior has not."""
         if not self.pattern:
             raise ValueError("pattern needs at least one kind of attention")
-        merged, encoded = self.lead > 0, self.lyrics is not None and not self.lead
+        merged, encoded = self.lyric_tokens > 0, self.lyrics is not None and not self.lyric_tokens
         for kind, possible in ((AttentionKind.LYRICS, merged), (AttentionKind.ENCODER, encoded)):
             if kind in self.kinds and not possible:
                 where = "in one sequence with the codes" if kind is AttentionKind.LYRICS else "apart or with an encoder"
@@ -293,7 +297,7 @@ class PriorConfig:
     @property
     def stack(self) -> StackConfig:
         """The blocks of the transformer."""
-        stack = _stack(self, self.lead + self.context, self.lyrics.characters if self.lyrics else 0)
+        stack = _stack(self, self.lyric_tokens + self.context, self.lyrics.characters if self.lyrics else 0)
         return replace(
             stack,
             apart=self.lyrics is not None and self.lyrics.apart,
@@ -303,17 +307,17 @@ class PriorConfig:
         )
 
     @property
-    def lead(self) -> int:
+    def lyric_tokens(self) -> int:
         """Positions before the first code: the characters of lyrics in the same sequence, or 0."""
         return self.lyrics.characters if self.lyrics and not self.lyrics.encoder and not self.lyrics.apart else 0
 
     @property
     def ids(self) -> int:
         """What a position may hold: one of the codes, or after them, in a sequence with lyrics, a character."""
-        return self.codebook_size + (self.lyrics.alphabet if self.lyrics and self.lead else 0)
+        return self.codebook_size + (self.lyrics.alphabet if self.lyrics and self.lyric_tokens else 0)
 
     @property
-    def drawn_ids(self) -> int:
+    def sampled_ids(self) -> int:
         """How many of them may be drawn: the codes, and where that is so the characters too."""
         return self.ids if self.lyrics and self.lyrics.drawable else self.codebook_size
 

@@ -23,11 +23,11 @@ QUERIES = 1_024
 """Codes whose weights are computed at once, which bounds the memory."""
 
 
-def hearing_layers(config: PriorConfig) -> list[int]:
+def lyric_layers(config: PriorConfig) -> list[int]:
     """The numbers of the layers that attend to lyrics; none where a prior is told none."""
     if config.lyrics is None:
         return []
-    kinds = {AttentionKind.ENCODER} if not config.lead else {AttentionKind.LYRICS, AttentionKind.DENSE}
+    kinds = {AttentionKind.ENCODER} if not config.lyric_tokens else {AttentionKind.LYRICS, AttentionKind.DENSE}
     return [layer for layer, kind in enumerate(config.kinds) if kind in kinds]
 
 
@@ -45,7 +45,7 @@ def attention_of(
     at t, whose place has read the codes before it. They sum to 1 or less: the layer may see codes too, or the state
     before the first character. ValueError for a layer that does not attend to lyrics, or a head that is not there.
     """
-    if layer not in (hearing := hearing_layers(prior.config)):
+    if layer not in (hearing := lyric_layers(prior.config)):
         raise ValueError(f"layer {layer} does not attend to lyrics: those that do are {hearing or 'none'}")
     if not 0 <= head < prior.config.heads:
         raise ValueError(f"there are the heads 0 to {prior.config.heads - 1}, not {head}")
@@ -87,9 +87,9 @@ def _queries(
     prior: Prior, codes: Tensor, told: LabelBatch | ConditioningTensors, upper: Tensor | None, stop: int
 ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
     """Of each layer below `stop` that attends to lyrics the codes' queries (B, H, T, D) and the keys (B, H, n, D)."""
-    config, lead = prior.config, prior.config.lead
+    config, lead = prior.config, prior.config.lyric_tokens
     conditioning = told if isinstance(told, ConditioningTensors) else prior.conditioning(told, upper)
-    hearing = hearing_layers(config)
+    hearing = lyric_layers(config)
     x = prior.inputs(codes[:, :-1], conditioning, 0, lead + codes.shape[1])
     states = prior.transformer.states(conditioning.lyrics if not lead else None)
     for layer, (block, lyrics) in enumerate(zip(prior.transformer.blocks, states, strict=True)):
@@ -100,7 +100,7 @@ def _queries(
             attention, normed = block.attention, block.attention_norm(x)
             if isinstance(attention, EncoderAttention):
                 assert lyrics is not None
-                query, key = attention.q(normed), attention.kv(block.heard(lyrics)).chunk(2, dim=-1)[0]
+                query, key = attention.q(normed), attention.kv(block.lyric_states(lyrics)).chunk(2, dim=-1)[0]
             else:
                 query, key, _ = attention.queries_keys_values(normed)
             yield layer, (_heads(query[:, lead:], config.heads), _heads(key, config.heads))
@@ -117,8 +117,8 @@ def _weights(config: PriorConfig, layer: int, query: Tensor, key: Tensor) -> Ten
     for first in range(0, query.shape[2], QUERIES):
         some = query[:, :, first : first + QUERIES].float()
         scores = some @ key.float().transpose(2, 3) / query.shape[3] ** 0.5  # (B, H, q, n)
-        if config.lead:
-            places = torch.arange(some.shape[2], device=key.device)[:, None] + config.lead + first
+        if config.lyric_tokens:
+            places = torch.arange(some.shape[2], device=key.device)[:, None] + config.lyric_tokens + first
             scores = scores.masked_fill(torch.arange(key.shape[2], device=key.device) > places, -torch.inf)
         parts.append(by_character(scores.softmax(dim=-1), characters))
     return torch.cat(parts, dim=2)

@@ -1,4 +1,4 @@
-"""Prior: logits over the next code, and the loss. An upsampler is a Prior with a conditioner of upper codes."""
+"""Prior: logits of the next code, and the loss. An upsampler is a Prior with a conditioner of upper codes."""
 
 import math
 from collections.abc import Sequence
@@ -28,30 +28,30 @@ from jukectl.prior.transformer import POSITION_STD, WEIGHT_STD, KVCache, Transfo
 
 @dataclass(frozen=True, eq=False)
 class ConditioningTensors:
-    """Tensors that are computed from labels once a window, and read at each of its positions."""
+    """Tensors computed from labels once per window, and used at each of its positions."""
 
-    start: Tensor  # (B, width), in place of the embedding of what stands before the first position
-    positions: Tensor | None  # (B, n, width), added at the codes; n may exceed the codes at hand
-    lyrics: Tensor | None = None  # (B, characters, width), states of the encoder, or what the sequence begins with;
-    # of lyrics apart (B, layers, characters, width), the states that each layer hears
+    start: Tensor  # (B, width), input at the first position, in place of the embedding of a code before it
+    positions: Tensor | None  # (B, n, width), added to the inputs at the codes; n may exceed the number of codes
+    lyrics: Tensor | None = None  # (B, characters, width): states of the encoder, or embedded lyric tokens that the
+    # sequence begins with; for lyrics apart (B, layers, characters, width), the states for each layer's cross-attention
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
-        """Several batches as one."""
+        """Concatenate batches."""
         start = torch.cat([part.start for part in parts])
         return cls(start, _joined([part.positions for part in parts]), _joined([part.lyrics for part in parts]))
 
     def row(self, index: int) -> Self:
-        """A batch of that row alone."""
+        """Return one row as a batch."""
         positions, lyrics = (None if one is None else one[index : index + 1] for one in (self.positions, self.lyrics))
         return type(self)(self.start[index : index + 1], positions, lyrics)
 
 
 class Costs(NamedTuple):
-    """What a window costs, in bits, float32."""
+    """Negative log2-likelihoods of a window, in bits, float32."""
 
     codes: Tensor  # (B, T)
-    lyrics: Tensor | None = None  # (B, characters), of a prior that is told them
+    lyrics: Tensor | None = None  # (B, characters), for priors with lyrics
 
 
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
@@ -62,10 +62,10 @@ def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
 class Prior(nn.Module):
     """An autoregressive model of the codes of one level. B batch, T codes up to the context, K codebook size.
 
-    Lyrics are read by an encoder of their own, or by the codes' own blocks: apart from the codes, or before them in one
-    sequence. There the ids of both are in one table, first the codes, then the characters, and logits are K wide all
-    the same, but for the published model, where a character may be drawn for a code (`config.lyrics.drawable`): there
-    they are as wide as the table.
+    Lyrics are read by a separate encoder, or by the blocks of the codes: in a parallel sequence ("apart"), or as lyric
+    tokens before the codes in one sequence. In one sequence, codes and lyric tokens share the embedding table, codes
+    first. Logits have K entries then too, except for the published model, where a lyric token may be sampled in place
+    of a code (`config.lyrics.drawable`): there they cover the whole table.
     """
 
     def __init__(self, config: PriorConfig) -> None:
@@ -75,7 +75,7 @@ class Prior(nn.Module):
         std, position_std = WEIGHT_STD * config.init_scale, POSITION_STD * config.init_scale
         self.codes = nn.Embedding(size, width, _weight=torch.empty(size, width).normal_(std=std))
         self.positions: nn.Parameter | None = None
-        if not config.stack.rotary:  # else the attention layers turn what they compare
+        if not config.stack.rotary:  # rotary positions enter in the attention layers
             self.positions = nn.Parameter(torch.empty(config.stack.length, width).normal_(std=position_std))
         self.artist_genre = ArtistGenre(config.artists, config.genres, width, std=std)
         self.place = _place_conditioner(config, std=std, position_std=position_std)
@@ -87,49 +87,49 @@ class Prior(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device that the weights are on."""
+        """Device of the weights."""
         return self.codes.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision of the weights."""
+        """Precision of the weights."""
         return self.codes.weight.dtype
 
     def forward(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
-        """Codes (B, T), labels, and the codes above (B, T_upper) for an upsampler, to logits (B, T, K).
+        """Return logits (B, T, K) for codes (B, T), labels, and for an upsampler the codes above (B, T_upper).
 
-        The logits at t are those of the code at t, and have seen the codes before it only.
+        The logits at t are for the code at t, and depend on the codes before t only.
         """
-        conditioning, _ = self._told(labels, upper)
+        conditioning, _ = self._condition(labels, upper)
         return self._code_logits(self._hidden(codes[:, :-1], conditioning), conditioning)
 
     def costs(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Costs:
-        """What each code costs, and each character of the lyrics' window, by one pass over both."""
-        conditioning, states = self._told(labels, upper)
+        """Return the bits of each code and of each character of the lyric window, in one pass over both."""
+        conditioning, states = self._condition(labels, upper)
         hidden = self._hidden(codes[:, :-1], conditioning)
         bits = _bits(self._code_logits(hidden, conditioning), codes)
         return Costs(bits, None if self.config.lyrics is None else self._character_bits(labels, hidden, states))
 
     def bits(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
-        """What each code costs, in bits, (B, T) float32."""
+        """Return the bits of each code, (B, T) float32."""
         return _bits(self(codes, labels, upper), codes)
 
     def lyric_bits(self, labels: LabelBatch) -> Tensor:
-        """What each character of the lyrics' window costs, in bits, (B, characters) float32; of a prior with lyrics."""
+        """Return the bits of each character of the lyric window, (B, characters) float32. ValueError without lyrics."""
         if self.config.lyrics is None:
             raise ValueError("this prior takes no lyrics")
         if self.lyrics is not None:
             return self._character_bits(labels, torch.empty(0), self._read_lyrics(labels)[1])
-        conditioning, states = self._told(labels, None)
+        conditioning, states = self._condition(labels, None)
         nothing = torch.empty(len(labels), 0, dtype=torch.int64, device=self.device)
         return self._character_bits(labels, self._hidden(nothing, conditioning), states)
 
     def loss(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
-        """Mean bits a code, a scalar; with lyrics a mean over both, characters counting for `loss_share` of a code."""
-        return self.weighed(self.costs(codes, labels, upper))
+        """Return the mean bits per code, a scalar; with lyrics a weighted mean, see `loss_of`."""
+        return self.loss_of(self.costs(codes, labels, upper))
 
-    def weighed(self, costs: Costs) -> Tensor:
-        """The loss, a scalar, of what a window costs."""
+    def loss_of(self, costs: Costs) -> Tensor:
+        """Return the loss, a scalar: the mean over codes and characters, a character weighted by `loss_share`."""
         bits, lyrics = costs.codes.mean(), self.config.lyrics
         if lyrics is None or costs.lyrics is None:
             return bits
@@ -139,23 +139,23 @@ class Prior(nn.Module):
 
     @torch.inference_mode()
     def conditioning(self, labels: LabelBatch, upper: Tensor | None = None) -> ConditioningTensors:
-        """What a window is conditioned on, for `prefill` and `step`: computed once, then used at every position."""
+        """Compute the tensors that `prefill` and `step` use, once per window."""
         if not self._row_by_row(len(labels)):
-            return self._condition(labels, upper)
+            return self._condition(labels, upper)[0]
         rows = range(len(labels))
         return ConditioningTensors.join(
-            [self._condition(labels.row(row), None if upper is None else upper[row : row + 1]) for row in rows]
+            [self._condition(labels.row(row), None if upper is None else upper[row : row + 1])[0] for row in rows]
         )
 
     def new_cache(self, batch: int) -> KVCache:
-        """A cache for decoding `batch` rows at once, where the model is and in its precision."""
+        """Return an empty cache for decoding `batch` rows, on the model's device and in its precision."""
         return KVCache.allocate(self.config.stack, batch, device=self.device, dtype=self.dtype)
 
     @torch.inference_mode()
     def prefill(
         self, codes: Tensor, conditioning: ConditioningTensors, cache: KVCache, *, chunk: int | None = None
     ) -> Tensor:
-        """Read the known codes (B, n), n from 0 to context - 1, into the cache; returns the logits (B, K) of code n.
+        """Fill the cache with a prefix of codes (B, n), 0 <= n < context; return the logits (B, K) for code n.
 
         `chunk` positions are read at a time, rounded up to whole blocks, which bounds the memory; None reads all.
         """
@@ -166,17 +166,17 @@ class Prior(nn.Module):
                 self._read(codes[row : row + 1], conditioning.row(row), cache.row(row), chunk=chunk) for row in rows
             ]
             last = torch.cat(read)
-            cache.length = self.config.lead + codes.shape[1] + 1
+            cache.length = self.config.lyric_tokens + codes.shape[1] + 1  # the rows are views with counts of their own
         else:
             last = self._read(codes, conditioning, cache, chunk=chunk)
         return self._next_logits(last, codes.shape[1], conditioning)
 
     @torch.inference_mode()
     def step(self, code: Tensor, position: int, conditioning: ConditioningTensors, cache: KVCache) -> Tensor:
-        """Read the code (B,) before `position`, the one drawn last; returns the logits (B, K) at `position`."""
-        place = self.config.lead + position
+        """Read the code (B,) before `position`, which was sampled last; return the logits (B, K) at `position`."""
+        place = self.config.lyric_tokens + position
         if place != cache.length:
-            following = max(cache.length - self.config.lead, 0)
+            following = max(cache.length - self.config.lyric_tokens, 0)
             raise ValueError(f"the cache ends before position {following}: position {position} cannot be next")
         self._check_length(position + 1, conditioning)
         x = self.codes(code)
@@ -187,17 +187,14 @@ class Prior(nn.Module):
         hidden = self.transformer.step(pad_rows(x), cache)[: len(code)]
         return self._next_logits(hidden, position, conditioning)
 
-    def _condition(self, labels: LabelBatch, upper: Tensor | None) -> ConditioningTensors:
-        return self._told(labels, upper)[0]
-
-    def _told(self, labels: LabelBatch, upper: Tensor | None) -> tuple[ConditioningTensors, Tensor | None]:
-        """The conditioning, and what characters are foretold from, where that is not in the codes' sequence."""
+    def _condition(self, labels: LabelBatch, upper: Tensor | None) -> tuple[ConditioningTensors, Tensor | None]:
+        """Return the conditioning, and the states that predict the lyrics if those are outside the codes' sequence."""
         start = self.artist_genre(labels).squeeze(1)
-        heard, states = self._read_lyrics(labels)
-        return ConditioningTensors(start, self._at_positions(labels, upper), heard), states
+        lyrics, states = self._read_lyrics(labels)
+        return ConditioningTensors(start, self._at_positions(labels, upper), lyrics), states
 
     def _at_positions(self, labels: LabelBatch, upper: Tensor | None) -> Tensor | None:
-        """Return what is added at the codes, (B, n, width): the place of each, notes and beats where they are given."""
+        """Return what is added to the inputs at the codes, (B, n, width): timing or upper codes, notes and beats."""
         place = self.place(labels, upper) if self.place is not None else None
         if self.midi is None and self.beats is None:
             return place
@@ -206,7 +203,7 @@ class Prior(nn.Module):
             parts.append(self.midi(labels))
         if self.beats is not None and labels.beats is not None:
             parts.append(self.beats(labels))
-        if not parts:  # zeros, as of notes and beats that are not given
+        if not parts:  # as for notes and beats that are not given; decoders expect a tensor of such a prior
             return self.codes.weight.new_zeros(len(labels), self.config.context, self.config.width)
         total = parts[0]
         for part in parts[1:]:
@@ -214,50 +211,52 @@ class Prior(nn.Module):
         return total
 
     def _read_lyrics(self, labels: LabelBatch) -> tuple[Tensor | None, Tensor | None]:
-        """What the codes hear of the lyrics, and the states (B, characters, width) that foretell the characters."""
+        """Return the lyrics for the codes, and the states (B, characters, width) that predict each character."""
         if isinstance(self.lyrics, LyricsEncoder):
             states: Tensor = self.lyrics(labels)
             return states, states
         if self.lyrics is not None:
-            last, heard = self.transformer.read(self.lyrics(labels))
-            return heard, last
-        if self.config.lead:
-            return self.codes(lyrics_of(labels, self.config.lead) + self.config.codebook_size), None
+            last, inputs = self.transformer.read(self.lyrics(labels))
+            return inputs, last
+        if self.config.lyric_tokens:
+            return self.codes(lyrics_of(labels, self.config.lyric_tokens) + self.config.codebook_size), None
         return None, None
 
     def _code_logits(self, hidden: Tensor, conditioning: ConditioningTensors) -> Tensor:
-        """The last hidden states (B, lead + T, width) to the logits of the codes (B, T, K)."""
-        hidden, positions = hidden[:, self.config.lead :], conditioning.positions
+        """Return the logits of the codes (B, T, K) for the last hidden states (B, lyric_tokens + T, width)."""
+        hidden, positions = hidden[:, self.config.lyric_tokens :], conditioning.positions
         return self.logits(hidden, None if positions is None else positions[:, : hidden.shape[1]])
 
     def _character_bits(self, labels: LabelBatch, hidden: Tensor, states: Tensor | None) -> Tensor:
-        """What each character costs (B, characters), foretold from states of its own or from the codes' sequence."""
+        """Return the bits of each character (B, characters), from separate `states` or from the codes' sequence."""
         config, lyrics = self.config, self.config.lyrics
         assert lyrics is not None
         characters = lyrics_of(labels, lyrics.characters)
         if self.lyrics is not None and states is not None:
             return _bits(self.lyrics.logits(states), characters)
+        # the published model has one softmax over codes and characters; ours compares characters with each other
         ids = slice(None) if lyrics.drawable else slice(config.codebook_size, None)
-        logits = self.logits(hidden[:, : config.lead], None, ids)
+        logits = self.logits(hidden[:, : config.lyric_tokens], None, ids)
         return _bits(logits, characters + logits.shape[-1] - lyrics.alphabet)
 
     def _row_by_row(self, batch: int) -> bool:
-        """Whether to decode rows one by one, so that a sample is the same bits whatever batch it is in.
+        """Return True if rows are computed one by one, so that a sample has the same bits in every batch.
 
-        A CPU adds up in another order for another batch. A pass over many positions takes no longer this way.
+        A CPU sums in an order that depends on the batch size. A pass over many positions takes no longer row by row.
         """
         return batch > 1 and self.device.type == "cpu"
 
     def _hidden(self, codes: Tensor, conditioning: ConditioningTensors) -> Tensor:
-        """Codes (B, n) to the last hidden states (B, lead + n + 1, width)."""
+        """Return the last hidden states (B, lyric_tokens + n + 1, width) for codes (B, n)."""
         self._check_length(codes.shape[1] + 1, conditioning)
-        inputs = self.inputs(codes, conditioning, 0, self.config.lead + codes.shape[1] + 1)
+        inputs = self.inputs(codes, conditioning, 0, self.config.lyric_tokens + codes.shape[1] + 1)
         hidden: Tensor = self.transformer(inputs, lyrics=conditioning.lyrics)
         return hidden
 
     def _read(self, codes: Tensor, conditioning: ConditioningTensors, cache: KVCache, *, chunk: int | None) -> Tensor:
-        """Codes (B, n) into the cache; the last hidden state (B, width)."""
-        total, block = self.config.lead + codes.shape[1] + 1, self.config.block
+        """Fill the cache with codes (B, n), and return the last hidden state (B, width)."""
+        total, block = self.config.lyric_tokens + codes.shape[1] + 1, self.config.block
+        # chunks begin at the start of a block, where factored attention can be cut
         stride = total if chunk is None else -(-chunk // block) * block
         hidden = torch.empty(0)
         for start in range(0, total, stride):
@@ -266,35 +265,36 @@ class Prior(nn.Module):
         return hidden[:, -1]
 
     def inputs(self, codes: Tensor, conditioning: ConditioningTensors, start: int, stop: int) -> Tensor:
-        """What the transformer reads at positions start..stop, (B, stop - start, width), given the codes (B, n).
+        """Return the transformer's inputs at positions start..stop, (B, stop - start, width), for codes (B, n).
 
-        At position 0 that is the start, then come the characters of the lyrics, where they are in the sequence, and the
-        codes: a position reads what stands before it.
+        The sequence is shifted by one: position 0 reads the start vector, and each later position the token before it,
+        lyric tokens first if they are in the sequence, then codes.
         """
-        lead = self.config.lead
+        lyric_tokens = self.config.lyric_tokens
         parts = [conditioning.start.unsqueeze(1)] if start == 0 else []
-        if lead and conditioning.lyrics is not None:
+        if lyric_tokens and conditioning.lyrics is not None:
             parts.append(conditioning.lyrics[:, max(start - 1, 0) : max(stop - 1, 0)])
-        parts.append(self.codes(codes[:, max(start - 1 - lead, 0) : max(stop - 1 - lead, 0)]))
+        parts.append(self.codes(codes[:, max(start - 1 - lyric_tokens, 0) : max(stop - 1 - lyric_tokens, 0)]))
         inputs = torch.cat(parts, dim=1)
         if self.positions is not None:
             inputs = inputs + self.positions[start:stop]
-        if conditioning.positions is None or stop <= lead:
+        if conditioning.positions is None or stop <= lyric_tokens:
             return inputs
-        places = conditioning.positions[:, max(start - lead, 0) : stop - lead]
-        return inputs + F.pad(places, (0, 0, max(lead - start, 0), 0))
+        places = conditioning.positions[:, max(start - lyric_tokens, 0) : stop - lyric_tokens]
+        # zeros at the lyric tokens, which have no place in the song
+        return inputs + F.pad(places, (0, 0, max(lyric_tokens - start, 0), 0))
 
     def logits(self, hidden: Tensor, positions: Tensor | None, ids: slice | None = None) -> Tensor:
-        """Hidden states and the conditioning of the same places, (..., width) both, to logits of ids (..., K)."""
-        if ids is None and self.config.drawn_ids < self.config.ids:
-            ids = slice(self.config.drawn_ids)
+        """Return logits (..., K) for hidden states and the conditioning at the same positions, (..., width) both."""
+        if ids is None and self.config.sampled_ids < self.config.ids:
+            ids = slice(self.config.sampled_ids)
         table = self.codes.weight if self.head is None else self.head
-        if positions is not None and self.head is None:
+        if positions is not None and self.head is None:  # as published: a tied head sees the conditioning again
             hidden = hidden + positions
         return F.linear(hidden, table if ids is None else table[ids])
 
     def _next_logits(self, hidden: Tensor, position: int, conditioning: ConditioningTensors) -> Tensor:
-        """The last position's hidden states (B, width) to logits (B, K)."""
+        """Return the logits (B, K) for the hidden states of the last position (B, width)."""
         positions = None if conditioning.positions is None else conditioning.positions[:, position]
         if not self._row_by_row(len(hidden)):
             return self.logits(hidden, positions)
@@ -302,7 +302,7 @@ class Prior(nn.Module):
         return torch.stack([self.logits(hidden[row], None if positions is None else positions[row]) for row in rows])
 
     def _check_length(self, total: int, conditioning: ConditioningTensors) -> None:
-        """Raise ValueError where `total` positions are more than the model or the conditioning has."""
+        """Raise ValueError if `total` codes exceed the model's context or the conditioning."""
         if total > self.config.context:
             raise ValueError(f"{total} codes do not fit in the context of {self.config.context}")
         if conditioning.positions is not None and total > conditioning.positions.shape[1]:
@@ -310,14 +310,14 @@ class Prior(nn.Module):
 
 
 def _bits(logits: Tensor, targets: Tensor) -> Tensor:
-    """What ids (B, T) cost by logits (B, T, K), in bits, float32."""
+    """Return the bits of ids (B, T) under logits (B, T, K), float32."""
     nats = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
     return nats.view_as(targets) / math.log(2)
 
 
 def lyrics_reader(config: PriorConfig) -> LyricsEncoder | LyricsApart | None:
-    """What reads the lyrics, with new weights; None where there are none, or in one sequence with the codes."""
-    if config.lyrics is None or config.lead:
+    """Return new layers that read lyrics; None without lyrics, or if lyric tokens are in the codes' sequence."""
+    if config.lyrics is None or config.lyric_tokens:
         return None
     if config.lyrics.encoder:
         return LyricsEncoder(config.lyrics, config.width)
@@ -326,7 +326,7 @@ def lyrics_reader(config: PriorConfig) -> LyricsEncoder | LyricsApart | None:
 
 
 def _place_conditioner(config: PriorConfig, *, std: float, position_std: float) -> Conditioner | None:
-    """What tells every position its place: the clock of a top prior, the codes above of an upsampler, or nothing."""
+    """Return the conditioner of the place in a song: timing for a top prior, upper codes for an upsampler, or None."""
     if config.conditioner:
         return UpperCodes(config.conditioner, config.width, std=std)
     if config.timing:

@@ -55,8 +55,8 @@ def step_bytes(config: PriorConfig, precision: str, places: range | None = None,
     weights = number.matrix * sum(rows * columns for rows, columns in matrices)
     # each block has two norms of a weight and a bias (4 * width), and every matrix has a bias for each output
     weights += number.vector * (4 * stack.width * stack.depth + outputs)
-    weights += number.matrix * stack.width * config.drawn_ids
-    weights += number.scale * (config.drawn_ids + outputs)
+    weights += number.matrix * stack.width * config.sampled_ids
+    weights += number.scale * (config.sampled_ids + outputs)
     keys = sum(keys_seen(stack, kind, _positions(config, places)) for kind in stack.kinds)
     # 2: a key and a value for each visible position, both of the attention's inner width
     return StepBytes(weights, samples * number.cache * 2 * stack.attention_width * keys)
@@ -84,4 +84,4 @@ def _matrices(stack: StackConfig, kind: AttentionKind) -> list[tuple[int, int]]:
 def _positions(config: PriorConfig, codes: range | None) -> range:
     """Return the positions of codes in the sequence, which starts with the lyrics in a one-stack model."""
     codes = range(config.context) if codes is None else codes
-    return range(config.lead + codes.start, config.lead + codes.stop)
+    return range(config.lyric_tokens + codes.start, config.lyric_tokens + codes.stop)

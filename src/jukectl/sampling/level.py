@@ -270,7 +270,7 @@ def _sample_group(
     numbers = [uniforms(job.seed, job.level, job.stream(row.sample), *job.positions(row.window)) for row in rows]
     uniform = torch.from_numpy(np.stack(numbers))  # (B, new) float64
     settings = job.segment(rows[0].window).sampling
-    decoder.draw_with(settings)
+    decoder.use_settings(settings)
     # under classifier-free guidance the batch is doubled: B conditional rows, then B unconditional ones
     prefix = np.tile(prefix.astype(np.int64), (settings.rows, 1))
     decoder.begin(torch.from_numpy(prefix), _conditioning(job, rows, guided=settings.rows > 1), chunk)

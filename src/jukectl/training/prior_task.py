@@ -190,7 +190,7 @@ class PriorTask:
         """Return the mean bits per code, plus weighted bits per character of lyrics, and metrics for the log."""
         costs = self.prior.costs(batch.codes, batch.labels, batch.upper)
         figures = {} if costs.lyrics is None else {"bits": costs.codes.mean(), "lyric_bits": costs.lyrics.mean()}
-        loss = self.prior.weighed(costs)
+        loss = self.prior.loss_of(costs)
         if self.guide is not None and batch.sung is not None:
             figures["guide"] = self.guide.loss(batch.sung)
             loss = loss + self.recipe.lyrics_guide * figures["guide"]

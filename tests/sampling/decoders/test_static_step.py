@@ -9,7 +9,7 @@ from jukectl.prior.attention import CacheLayout
 from jukectl.prior.config import AttentionKind, PriorConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import ConditioningTensors, Prior
-from jukectl.sampling.decoders.static_step import SightTable, StaticStep, page_size
+from jukectl.sampling.decoders.static_step import PageTable, StaticStep, page_size
 
 
 def make_conditioning(prior: Prior, batch: int) -> ConditioningTensors:
@@ -112,18 +112,18 @@ def test_half_precision_stays_what_it_is(prior: Prior) -> None:
 @pytest.mark.parametrize("kind", list(AttentionKind))
 def test_the_table_says_what_the_layout_says(kind: AttentionKind) -> None:
     layout = CacheLayout(kind, context=24, block=4, lyric_keys=10, window=5)
-    table = SightTable.of(layout, torch.device("cpu"))
+    table = PageTable.of(layout, torch.device("cpu"))
     for position in range(24):
-        sight = table.at(torch.tensor([position]), torch.float32)
+        page = table.at(torch.tensor([position]), torch.float32)
         start, stop = layout.visible(position)
-        first = int(sight.page) * sight.size
-        begin = int(sight.slot) + 1 - int(sight.seen) if kind is AttentionKind.WINDOW else first
-        seen = range(begin, begin + int(sight.seen))
-        assert (int(sight.slot), seen) == (layout.slot(position), range(start, stop))
-        if sight.mask is not None:
-            assert [first + place for place, hides in enumerate(sight.mask[0]) if hides == 0] == list(seen)
+        first = int(page.number) * page.size
+        begin = int(page.slot) + 1 - int(page.count) if kind is AttentionKind.WINDOW else first
+        seen = range(begin, begin + int(page.count))
+        assert (int(page.slot), seen) == (layout.slot(position), range(start, stop))
+        if page.mask is not None:
+            assert [first + place for place, hides in enumerate(page.mask[0]) if hides == 0] == list(seen)
         else:
-            assert len(seen) in {0, sight.size}
+            assert len(seen) in {0, page.size}
 
 
 def test_a_position_reads_only_what_its_kind_can_see() -> None:

@@ -1,1 +1,1 @@
-"""Decoders: ways to run a prior one code at a time."""
+"""Decoders: implementations of sampling from a prior, one code at a time."""

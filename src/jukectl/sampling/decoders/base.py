@@ -1,4 +1,4 @@
-"""What makes the codes of a window, one after another: one small interface, several ways to do it."""
+"""The decoder interface, and the eager decoder, which runs anywhere."""
 
 from abc import ABC, abstractmethod
 
@@ -12,34 +12,34 @@ from jukectl.sampling.draw import draw, guided
 
 
 class Decoder(ABC):
-    """Makes windows of one prior, for up to `rows` samples at once. B of them in a window.
+    """Samples windows of codes from one prior, for up to `rows` rows at once; B rows in a window.
 
-    A window begins with `begin`, which reads the codes that are known; then `decode` goes on from where it stopped.
+    `begin` reads the prefix of a window; each `decode` then continues where the last one stopped.
 
-    With guidance each row is there twice, first all with their labels, then all without: `begin` is given both, and
-    `decode` takes and gives those of the first half, which both halves go on from (see `guided`).
+    Under classifier-free guidance the batch is doubled: conditional rows, then unconditional ones. `begin` takes 2B
+    rows; `decode` takes and returns B, and both halves continue with the sampled codes (see `guided`).
     """
 
     settings: LevelSampling
 
-    def draw_with(self, settings: LevelSampling) -> None:
-        """Take other settings, from the next `begin` on."""
+    def use_settings(self, settings: LevelSampling) -> None:
+        """Change the settings, from the next `begin` on."""
         self.settings = settings
 
     @abstractmethod
-    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
-        """Read the known codes (B, n), `chunk` positions at a time or all at once."""
+    def begin(self, prefix: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
+        """Read the prefix (B, n) of a window, `chunk` positions at a time or all at once."""
 
     @abstractmethod
     def decode(self, uniform: Tensor) -> Tensor:
-        """The next ids (B, n), on the CPU, each drawn by its uniform number (B, n), float64 on the CPU.
+        """Sample the next ids (B, n) with uniform random numbers (B, n), float64; both are on the CPU.
 
-        Ids of the codebook's size and up are characters of the lyrics, see `LyricsConfig.drawable`.
+        Ids from the codebook's size on are lyric tokens, see `LyricsConfig.drawable`.
         """
 
 
 class EagerDecoder(Decoder):
-    """Operator by operator, with a static cache: works everywhere."""
+    """Runs operator by operator with a static cache, on any device."""
 
     def __init__(self, prior: Prior, rows: int, settings: LevelSampling) -> None:
         self.prior = prior
@@ -48,24 +48,26 @@ class EagerDecoder(Decoder):
         self.device = prior.device
 
     @torch.inference_mode()
-    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
-        """Read the known codes (B, n)."""
+    def begin(self, prefix: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
+        """Read the prefix (B, n)."""
         self._conditioning = conditioning
-        self._part = KVCache([layer[: len(known)] for layer in self.cache.layers])
-        self._position = known.shape[1]  # of the code that the logits are of
-        self._logits = self.prior.prefill(known.to(self.device), conditioning, self._part, chunk=chunk)
-        self._drawn: Tensor | None = None  # the last code, where the logits after it are not there yet
+        self._part = KVCache([layer[: len(prefix)] for layer in self.cache.layers])
+        self._position = prefix.shape[1]  # of the code that the logits are for
+        self._logits = self.prior.prefill(prefix.to(self.device), conditioning, self._part, chunk=chunk)
+        # The last code while the logits after it are not computed: they are computed when another code is requested,
+        # so that the last code of a window costs no step
+        self._sampled: Tensor | None = None
 
     @torch.inference_mode()
     def decode(self, uniform: Tensor) -> Tensor:
-        """The next ids (B, n)."""
-        if self.device.type != "mps":  # which has no float64, so there the CPU draws
+        """Sample the next ids (B, n)."""
+        if self.device.type != "mps":  # which has no float64: there the CPU samples
             uniform = uniform.to(self.device)
-        drawn: list[Tensor] = []
+        sampled: list[Tensor] = []
         for index in range(uniform.shape[1]):
-            if self._drawn is not None:
+            if self._sampled is not None:
                 self._position += 1
-                self._logits = self.prior.step(self._drawn, self._position, self._conditioning, self._part)
+                self._logits = self.prior.step(self._sampled, self._position, self._conditioning, self._part)
             code = draw(
                 guided(self._logits, self.settings.guidance).to(uniform.device),
                 uniform[:, index],
@@ -73,6 +75,6 @@ class EagerDecoder(Decoder):
                 top_k=self.settings.top_k,
                 top_p=self.settings.top_p,
             ).to(self.device)
-            self._drawn = code.repeat(self.settings.rows)
-            drawn.append(code)
-        return torch.stack(drawn, dim=1).cpu() if drawn else torch.empty(uniform.shape, dtype=torch.int64)
+            self._sampled = code.repeat(self.settings.rows)
+            sampled.append(code)
+        return torch.stack(sampled, dim=1).cpu() if sampled else torch.empty(uniform.shape, dtype=torch.int64)

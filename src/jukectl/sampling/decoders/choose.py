@@ -1,4 +1,4 @@
-"""What makes the codes of a window, one after another: one small interface, several ways to do it."""
+"""Choice of the decoder."""
 
 import torch
 
@@ -8,7 +8,8 @@ from jukectl.sampling.decoders.base import Decoder, EagerDecoder
 
 
 def decoder_for(prior: Prior, rows: int, settings: LevelSampling, *, int8: bool = False) -> Decoder:
-    """The fastest decoder that a prior's device, precision and layers allow; `int8` weights where it can have them."""
+    """Return the fastest decoder for a prior's device, precision and layers; `int8` weights where that is supported."""
+    # imported here, since most runs need one of them, and on a CPU none of the others
     from jukectl.native.packing import Precision
     from jukectl.sampling.decoders.cuda_graph import GraphDecoder
     from jukectl.sampling.decoders.native import NativeDecoder, is_supported

@@ -1,4 +1,8 @@
-"""Decoding on a processor by the compiled step: no operator is called a code, and every weight is read once."""
+"""Decoding on CPUs by the native step in C.
+
+Torch spends more time on calling operators than on computing for one row, and reads weights in an order that suits
+large batches. The native step is one call for many codes, and reads every weight once per code, in the order of use.
+"""
 
 import ctypes
 
@@ -18,21 +22,21 @@ from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.footprint import LARGEST_PACKED, packed_bytes
 
 KINDS = tuple(AttentionKind)
-"""Their places are their numbers in step.c."""
+"""Their indices are the numbers of the kinds in step.c."""
 
 
 class NativeDecoder(Decoder):
-    """Decodes by the compiled step, and reads what is known by it too: so the bits depend on no batch and no chunk."""
+    """Decodes with the native step, and reads prefixes with it too, so the bits depend on no batch and no chunk."""
 
     def __init__(self, prior: Prior, rows: int, settings: LevelSampling, precision: Precision) -> None:
-        """Packs the weights of a prior that `is_supported`."""
+        """Pack the weights of a prior for which `is_supported` is true."""
         found = library()
         assert found is not None
         self._library = found
         self.prior, self.rows = prior, rows
         config, shape = prior.config, prior.config.stack
-        self.cache = KVCache.allocate(shape, rows)  # float32, whatever the weights are
-        self._kept: list[object] = []  # what the structures point to
+        self.cache = KVCache.allocate(shape, rows)  # in float32 for weights of any precision
+        self._kept: list[object] = []  # the structures hold bare addresses, which keep no tensor alive
         together = found.jukectl_bytes_together()
 
         def keep(tensor: Tensor) -> int:
@@ -61,7 +65,7 @@ class NativeDecoder(Decoder):
             layer.mlp_in = packed(block.mlp_in.weight, block.mlp_in.bias).matrix
             layer.mlp_out = packed(block.mlp_out.weight, block.mlp_out.bias).matrix
         self._kept.append(layers)
-        ids = config.drawn_ids
+        ids = config.sampled_ids
         head = (prior.codes.weight if prior.head is None else prior.head)[:ids]
         self._stack = Stack(
             precision=precision,
@@ -77,7 +81,7 @@ class NativeDecoder(Decoder):
             head=packed(head.T, None).matrix,
             ids=ids,
             tied=prior.head is None,
-            lead=config.lead,
+            lyric_tokens=config.lyric_tokens,
             embedding=keep(prior.codes.weight),
             positions=None if prior.positions is None else keep(prior.positions),
             rotations=keep(rotary_table(shape.length, shape.head_width, prior.device)) if shape.rotary else None,
@@ -86,10 +90,10 @@ class NativeDecoder(Decoder):
         self._scratch = torch.zeros(size)
         self._stack.scratch = self._scratch.data_ptr()
         self._logits = torch.zeros(rows, self._stack.head.out)
-        self.draw_with(settings)
+        self.use_settings(settings)
 
-    def draw_with(self, settings: LevelSampling) -> None:
-        """Take other settings."""
+    def use_settings(self, settings: LevelSampling) -> None:
+        """Change the settings."""
         self.settings = settings
         self._drawing = Drawing(settings.temperature, settings.top_p, settings.top_k, settings.guidance)
 
@@ -98,25 +102,25 @@ class NativeDecoder(Decoder):
         return ctypes.c_void_p(ctypes.addressof(self._stack))
 
     @torch.inference_mode()
-    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
-        """Read the known codes (B, n). The `chunk` is of no account: a few positions are read at a time in any case."""
-        total = self.prior.config.lead + known.shape[1] + 1
-        self._position, self._pending = known.shape[1], 1
-        self._told = None if conditioning.positions is None else floats(conditioning.positions)
-        self._last = torch.zeros(len(known), dtype=torch.int64)
-        for sample in range(len(known)):
+    def begin(self, prefix: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
+        """Read the prefix (B, n). `chunk` is ignored: the step reads `READ_AT_ONCE` positions at a time."""
+        total = self.prior.config.lyric_tokens + prefix.shape[1] + 1
+        self._position, self._pending = prefix.shape[1], 1  # the logits are those of a code that is not sampled yet
+        self._added = None if conditioning.positions is None else floats(conditioning.positions)
+        self._last = torch.zeros(len(prefix), dtype=torch.int64)
+        for sample in range(len(prefix)):
             own = conditioning.row(sample)
-            self._hear(own, sample)
-            inputs = floats(self.prior.inputs(known[sample : sample + 1], own, 0, total)[0])  # (total, width)
-            after = None if self._told is None else self._told[sample, self._position].data_ptr()
+            self._cache_lyrics(own, sample)
+            inputs = floats(self.prior.inputs(prefix[sample : sample + 1], own, 0, total)[0])  # (total, width)
+            after = None if self._added is None else self._added[sample, self._position].data_ptr()
             self._library.jukectl_read(
                 self._reference, sample, inputs.data_ptr(), total, 0, after, self._logits[sample].data_ptr()
             )
 
     def decode(self, uniform: Tensor) -> Tensor:
-        """The next ids (B, n)."""
+        """Sample the next ids (B, n)."""
         uniform = uniform.contiguous()
-        drawn = torch.empty(uniform.shape, dtype=torch.int64)
+        sampled = torch.empty(uniform.shape, dtype=torch.int64)
         count = uniform.shape[1]
         failed = self._library.jukectl_decode(
             self._reference,
@@ -124,47 +128,48 @@ class NativeDecoder(Decoder):
             self._position,
             count,
             ctypes.addressof(self._drawing),
-            None if self._told is None else self._told.data_ptr(),
-            0 if self._told is None else self._told.shape[1],
+            None if self._added is None else self._added.data_ptr(),
+            0 if self._added is None else self._added.shape[1],
             uniform.data_ptr(),
             self._logits.data_ptr(),
-            drawn.data_ptr(),
+            sampled.data_ptr(),
             self._last.data_ptr(),
             self._pending,
         )
         if failed:
-            raise MemoryError("no memory left to draw codes")
-        self._position += count - self._pending
+            raise MemoryError("no memory left to sample codes")
+        self._position += count - self._pending  # the first code of a window takes no step
         self._pending = 0
-        return drawn
+        return sampled
 
-    def _hear(self, conditioning: ConditioningTensors, sample: int) -> None:
-        """Put the keys and values of the lyrics' states in their places."""
+    def _cache_lyrics(self, conditioning: ConditioningTensors, sample: int) -> None:
+        """Write the keys and values of the lyrics' states, which torch computes once per window, to the cache."""
         transformer = self.prior.transformer
         states = transformer.states(conditioning.lyrics)
         for block, cache, lyrics in zip(transformer.blocks, self.cache.layers, states, strict=True):
             if isinstance(block, Block) and isinstance(block.attention, EncoderAttention):
                 assert lyrics is not None
-                keys, values = block.attention.kv(block.heard(lyrics)).float().chunk(2, dim=-1)  # (1, L, A)
+                keys, values = block.attention.kv(block.lyric_states(lyrics)).float().chunk(2, dim=-1)  # (1, L, A)
                 for place, tensor in zip(cache[sample], (keys, values), strict=True):
                     place.copy_(tensor[0].view(tensor.shape[1], block.attention.heads, -1).transpose(0, 1))
 
 
 READ_AT_ONCE = 64
-"""Positions that jukectl_read takes through all blocks together."""
+"""Positions that `jukectl_read` passes through a block together: their activations stay in the L2 cache."""
 
 
 def is_supported(prior: Prior, precision: Precision) -> bool:
-    """Whether the compiled step is there and can take a prior."""
+    """Return True if the native step is installed and supports a prior."""
     shape = prior.config.stack
+    # four bytes of INT8 weights are one operand of the dot products in step.c
     fits = all(size % 4 == 0 for size in (shape.width, shape.attention_width, shape.mlp_width))
     usual = all(type(layer) is Affine for layer in prior.transformer.modules() if isinstance(layer, Affine))
     return (
-        type(prior) is Prior  # nothing that computes otherwise
+        type(prior) is Prior  # a subclass may compute something else
         and prior.device.type == "cpu"
         and prior.dtype in (torch.float32, torch.bfloat16)
         and fits
-        and usual  # adapters that learn are beside the weights, not in them
+        and usual  # adapters in training are separate from the weights that are packed
         and packed_bytes(prior.config, precision.name.lower()) <= LARGEST_PACKED
         and library() is not None
     )

@@ -1,7 +1,8 @@
-"""One step of decoding whose position is on the device: the same operators on the same memory, whatever the position.
+"""A decoding step for CUDA graphs: the same operators on the same memory at every position.
 
-A CUDA graph records operators with their shapes and addresses, so nothing in here asks a tensor for its value, and no
-shape depends on how far a window has come. What `CacheLayout` says of every position is looked up in a table.
+A CUDA graph records operators with their shapes and addresses. The position is therefore a tensor on the device, no
+value of a tensor is read by the host, and no shape depends on the position. The index arithmetic of `CacheLayout` is
+looked up in tables.
 """
 
 from dataclasses import dataclass
@@ -19,11 +20,11 @@ from jukectl.prior.rotary import rotary_table, rotate
 from jukectl.prior.transformer import Block, KVCache
 
 ALIGNED = 8
-"""Numbers of a head's width in the cache are a multiple of this: the fast kernels of attention take no other."""
+"""Head widths in the cache are padded to a multiple of this, which the fast attention kernels require."""
 
 
 def page_size(layout: CacheLayout) -> int:
-    """Places of the cache that are read at one position: the row, the column or the row before; or all of them."""
+    """Return the number of slots that are read at one position: a row, a column or the row before; or all of them."""
     match layout.kind:
         case AttentionKind.ROW | AttentionKind.PREVIOUS_ROW:
             return layout.block
@@ -34,57 +35,57 @@ def page_size(layout: CacheLayout) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
-    """What all layers of a kind see at one position. Tensors of fixed shapes."""
+class Page:
+    """Slots that all layers of a kind read at one position. Tensors of fixed shapes."""
 
-    size: int  # of a page
-    slot: Tensor  # (1,), the place of its own key
-    page: Tensor  # (1,), which page of the cache it reads
-    seen: Tensor  # (1,), how many places of the page, from the first on; of WINDOW up to its own
-    mask: Tensor | None  # (1, page), 0 at what is seen and -inf elsewhere; None where all is seen or nothing
-    blind: Tensor | None  # (1,) bool, whether nothing is seen; None where something always is
+    size: int  # slots
+    slot: Tensor  # (1,), of the position's own key
+    number: Tensor  # (1,), of the page in the cache
+    count: Tensor  # (1,), slots that are attended to: the first ones of the page; in WINDOW the last ones up to `slot`
+    mask: Tensor | None  # (1, size), 0 at slots that are attended to, -inf elsewhere; None for all or nothing
+    empty: Tensor | None  # (1,) bool, True if nothing is attended to; None for kinds in which something always is
 
 
 @dataclass(frozen=True, eq=False)
-class SightTable:
-    """What `CacheLayout` says of every position of a kind, for a position that is a tensor."""
+class PageTable:
+    """The pages of all positions of a kind, for positions that are tensors."""
 
     layout: CacheLayout
-    rows: Tensor  # (positions, 3): slot, page, seen
-    places: Tensor  # (page,), 0, 1, 2 …
+    rows: Tensor  # (positions, 3): slot, number, count
+    slots: Tensor  # (size,), 0, 1, 2 …
 
     @classmethod
     def of(cls, layout: CacheLayout, device: torch.device) -> Self:
-        """The table of all positions up to the context."""
+        """Return the table of all positions of a layout."""
         size, rows = page_size(layout), []
         for position in range(layout.context):
             start, stop = layout.visible(position)
             rows.append((layout.slot(position), start // size, stop - start))
         return cls(layout, torch.tensor(rows, device=device), torch.arange(size, device=device))
 
-    def at(self, position: Tensor, dtype: torch.dtype) -> Sight:
-        """At a position (1,); its mask is of `dtype`."""
-        slot, page, seen = self.rows.index_select(0, position).unbind(1)
-        mask = blind = None
+    def at(self, position: Tensor, dtype: torch.dtype) -> Page:
+        """Return the page of a position (1,), with a mask of `dtype`."""
+        slot, number, count = self.rows.index_select(0, position).unbind(1)
+        mask = empty = None
         match self.layout.kind:
             case AttentionKind.PREVIOUS_ROW:
-                blind = seen == 0
-            case AttentionKind.ENCODER:  # all of them, always
+                empty = count == 0
+            case AttentionKind.ENCODER:  # attends to all states
                 pass
             case kind:
-                hidden = self.places >= seen
-                if kind is AttentionKind.WINDOW:  # which sees the last places up to its own, not the first ones
-                    hidden = (self.places > slot) | (self.places <= slot - seen)
+                hidden = self.slots >= count
+                if kind is AttentionKind.WINDOW:
+                    hidden = (self.slots > slot) | (self.slots <= slot - count)
                 hidden = hidden.unsqueeze(0)
                 mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
-        return Sight(len(self.places), slot, page, seen, mask, blind)
+        return Page(len(self.slots), slot, number, count, mask, empty)
 
 
 class StaticStep:
-    """`Prior.prefill` and `Prior.step` in memory of their own, allocated once for up to `rows` samples, B in a window.
+    """`Prior.prefill` and `Prior.step` on memory that is allocated once, for up to `rows` rows; B rows in a window.
 
-    After `begin`, each call reads one more code. Codes and positions beyond the window's are the caller's mistake: on a
-    GPU an index out of range ends the process.
+    After `begin`, each call reads one more code. Codes and positions must be in range: on a GPU an index out of range
+    ends the process.
     """
 
     def __init__(self, prior: Prior, rows: int) -> None:
@@ -94,47 +95,48 @@ class StaticStep:
         self._width = stack.head_width
         padded = -(-self._width // ALIGNED) * ALIGNED
         layouts = {kind: CacheLayout.of(stack, kind) for kind in stack.kinds}
-        self._tables = {kind: SightTable.of(layout, self._device) for kind, layout in layouts.items()}
+        self._tables = {kind: PageTable.of(layout, self._device) for kind, layout in layouts.items()}
         self._layers = [
             parameter.new_zeros((rows, 2, stack.heads, layouts[kind].slots, padded)) for kind in stack.kinds
         ]
-        # made now: a graph cannot record what is copied from the host
+        # computed before a graph is recorded, which cannot copy from the host
         self._rotations = rotary_table(stack.length, stack.head_width, self._device) if stack.rotary else None
         conditioned = any(part is not None for part in (prior.place, prior.midi, prior.beats))
-        self._places = parameter.new_zeros((rows, config.context, config.width)) if conditioned else None
+        self._added = parameter.new_zeros((rows, config.context, config.width)) if conditioned else None
 
-    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> Tensor:
-        """Read the known codes (B, n), as `Prior.prefill` does; returns the logits (B, K) of code n."""
-        if self._places is not None and conditioning.positions is not None:
-            there = conditioning.positions.shape[1]
-            self._places[: len(known), :there].copy_(conditioning.positions)
-        cache = KVCache([layer[: len(known), ..., : self._width] for layer in self._layers])
-        return self.prior.prefill(known.to(self._device), conditioning, cache, chunk=chunk)
+    def begin(self, prefix: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> Tensor:
+        """Read the prefix (B, n), as `Prior.prefill` does; return the logits (B, K) for code n."""
+        if self._added is not None and conditioning.positions is not None:
+            length = conditioning.positions.shape[1]
+            self._added[: len(prefix), :length].copy_(conditioning.positions)
+        # without the padding of heads, which stays zero and adds nothing to dot products
+        cache = KVCache([layer[: len(prefix), ..., : self._width] for layer in self._layers])
+        return self.prior.prefill(prefix.to(self._device), conditioning, cache, chunk=chunk)
 
     def __call__(self, code: Tensor, position: Tensor) -> Tensor:
-        """Read the code (B,) before `position` (1,), the one drawn last; returns the logits (B, K) at `position`."""
+        """Read the code (B,) before `position` (1,), sampled last; return the logits (B, K) at `position`."""
         batch, prior = len(code), self.prior
-        place = position + prior.config.lead if prior.config.lead else position
-        sights = {kind: table.at(place, self._dtype) for kind, table in self._tables.items()}
+        place = position + prior.config.lyric_tokens if prior.config.lyric_tokens else position
+        pages = {kind: table.at(place, self._dtype) for kind, table in self._tables.items()}  # shared by all layers
         x = prior.codes(code)
         if prior.positions is not None:
             x = x + prior.positions.index_select(0, place)
         rotation = None if self._rotations is None else self._rotations.index_select(0, place)  # (1, D)
-        here = None
-        if self._places is not None:
-            here = self._places[:batch].index_select(1, position).squeeze(1)
-            x = x + here
+        added = None
+        if self._added is not None:
+            added = self._added[:batch].index_select(1, position).squeeze(1)
+            x = x + added
         x = pad_rows(x)
         for kind, block, layer in zip(prior.config.kinds, prior.transformer.blocks, self._layers, strict=True):
             assert isinstance(block, Block)
-            attended = self._attend(block, block.attention_norm(x), sights[kind], layer[:batch], kind, rotation)
+            attended = self._attend(block, block.attention_norm(x), pages[kind], layer[:batch], kind, rotation)
             x = block.after_attention(x, attended)
-        return prior.logits(x[:batch], here)
+        return prior.logits(x[:batch], added)
 
     def _attend(
-        self, block: Block, x: Tensor, sight: Sight, cache: Tensor, kind: AttentionKind, rotation: Tensor | None
+        self, block: Block, x: Tensor, page: Page, cache: Tensor, kind: AttentionKind, rotation: Tensor | None
     ) -> Tensor:
-        """The attention of a block: rows (R, width) to the same shape. Reads and extends `cache`, B <= R."""
+        """Compute the attention of a block: rows (R, width) to the same shape. Extends `cache`, B <= R."""
         batch, heads, attention = len(cache), cache.shape[2], block.attention
         if isinstance(attention, EncoderAttention):
             query = self._padded(attention.q.step(x)[:batch].view(batch, heads, -1))
@@ -144,19 +146,19 @@ class StaticStep:
                 qkv = torch.cat([rotate(qkv[:, :2], rotation), qkv[:, 2:]], dim=1)
             qkv = self._padded(qkv)
             query, own = qkv[:, 0], qkv[:, 1:].unsqueeze(3)  # (B, H, D), (B, 2, H, 1, D)
-            _write(cache, own, sight.slot, kind)
-        attended = self._attend_page(query, _page(cache, sight.page, sight.size), sight.mask)
-        if sight.blind is not None:  # in the first row, which has none before it
-            attended = attended.masked_fill(sight.blind, 0.0)
+            _write(cache, own, page.slot, kind)
+        attended = self._attend_page(query, _read(cache, page), page.mask)
+        if page.empty is not None:  # the first block has none before it
+            attended = attended.masked_fill(page.empty, 0.0)
         return attention.out.step(pad_rows(attended) if batch < len(x) else attended)
 
     def _padded(self, heads: Tensor) -> Tensor:
-        """(..., D) with zeros up to the cache's width of a head."""
+        """Pad heads (..., D) with zeros to the head width of the cache."""
         missing = self._layers[0].shape[-1] - self._width
         return F.pad(heads, (0, missing)) if missing else heads
 
     def _attend_page(self, query: Tensor, page: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention of (B, H, D) to keys and values (B, 2, H, n, D): (B, A)."""
+        """Attend from (B, H, D) to keys and values (B, 2, H, n, D): return (B, A)."""
         keys, values = page.unbind(1)
         attended = F.scaled_dot_product_attention(
             query.unsqueeze(2), keys, values, attn_mask=mask, scale=self._width**-0.5
@@ -165,8 +167,8 @@ class StaticStep:
 
 
 def _write(cache: Tensor, own: Tensor, slot: Tensor, kind: AttentionKind) -> None:
-    """Put a key and value (B, 2, H, 1, D) at a slot (1,) of the cache."""
-    if kind is AttentionKind.LYRICS:  # which does not keep all: the last place stays as it is then
+    """Write a key and value (B, 2, H, 1, D) to a slot (1,) of the cache."""
+    if kind is AttentionKind.LYRICS:  # keeps the first keys only; for later ones the last slot is written as it is
         last = cache.shape[3] - 1
         place = slot.clamp(max=last)
         own = own.where(slot <= last, cache.index_select(3, place))
@@ -174,9 +176,9 @@ def _write(cache: Tensor, own: Tensor, slot: Tensor, kind: AttentionKind) -> Non
     cache.index_copy_(3, slot, own)
 
 
-def _page(cache: Tensor, page: Tensor, size: int) -> Tensor:
-    """The keys and values (B, 2, H, size, D) of a page (1,) of the cache (B, 2, H, slots, D)."""
-    if size == cache.shape[3]:  # the only one
+def _read(cache: Tensor, page: Page) -> Tensor:
+    """Return the keys and values (B, 2, H, size, D) of a page of the cache (B, 2, H, slots, D)."""
+    if page.size == cache.shape[3]:  # the only one
         return cache
-    pages = cache.view(*cache.shape[:3], -1, size, cache.shape[4])
-    return pages.index_select(3, page).squeeze(3)
+    pages = cache.view(*cache.shape[:3], -1, page.size, cache.shape[4])
+    return pages.index_select(3, page.number).squeeze(3)
