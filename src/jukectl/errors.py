@@ -98,6 +98,7 @@ def need(holds: bool, key: str, expected: str, value: object) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it says so: torch tells it of a GPU and of a CPU in a RuntimeError, each library in its own words."""
+    """Return True if an error means that memory is exhausted, of a GPU or of the machine."""
+    # torch raises a RuntimeError for both, with a message that depends on the library that ran out of memory
     words = ("out of memory", "allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)

@@ -91,7 +91,7 @@ def check_format(version: Any, newest: int, what: str, *, error: type[BadInput])
         raise ValueError(f"format must be a whole number from 1, got {shown(version)}")
     if version > newest:
         raise error(
-            f"{what} {version}, and this jukectl knows formats up to {newest}. "
+            f"{what} {version}, and this jukectl reads formats up to {newest}. "
             "Upgrade with: pip install --upgrade jukectl"
         )
 

@@ -94,8 +94,8 @@ def test_what_is_guessed_unsure_or_left_out_is_told(mix, tmp_path):
     found = align_file(mix, text, tmp_path / "song.lrc", listener=WarningsOnly(warnings.append), **options)
     assert [word.guessed for word in found.lyrics.words] == [True, True]
     assert warnings == [
-        "no way was found through 2 of 2 words, so they are spread evenly over what is loud about there: zyx, lost",
-        "not in the dictionary, and looked for as they are spelt: zyx",
+        "2 of 2 words could not be aligned, so they are spread evenly over the loud parts near them: zyx, lost",
+        "not in the dictionary, so aligned by their spelling: zyx",
         "not sung, so they have no time: [Verse], -",
     ]
 
@@ -108,7 +108,7 @@ def test_wrong_input_is_told_before_anything_is_written(mix, tmp_path):
     for audio, text, out, error, said in (
         (mix, words, "song.txt", BadInput, "written as lrc, vtt, json"),
         (mix, bad, "song.lrc", BadInput, r"bad\.lrc: line 1 has no time"),
-        (mix, empty, "song.lrc", BadInput, "no words that can be heard"),
+        (mix, empty, "song.lrc", BadInput, "no words that can be sung"),
         (words, words, "song.lrc", BadAudio, r"words\.txt"),
     ):
         with pytest.raises(error, match=said):

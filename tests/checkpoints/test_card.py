@@ -144,7 +144,7 @@ def test_a_card_with_as_many_names_as_the_published_models_is_fast():
     ("old", "new", "reason"),
     [
         ("artist_numbers = [0, 3, 3]", "artist_numbers = [0, 3, 4]", "the top prior has no artist #4, only #0 to #3"),
-        ("artist_numbers = [0, 3, 3]", "artist_numbers = [0, 3]", "artist_numbers needs a number a name"),
+        ("artist_numbers = [0, 3, 3]", "artist_numbers = [0, 3]", "artist_numbers needs a number for each name"),
         ("artist_numbers = [0, 3, 3]", "artist_numbers = [0, 3, -1]", "0 or more, got -1"),
         ("artist_numbers = [0, 3, 3]", "artist_numbers = 7", "artist_numbers of vocabularies is a list of whole"),
         ("artist_numbers = [0, 3, 3]", "artist_numbers = [0, 3, true]", "artist_numbers of vocabularies is a list"),

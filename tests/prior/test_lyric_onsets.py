@@ -10,11 +10,11 @@ from hypothesis.extra.numpy import arrays
 
 from jukectl.prior import lyric_attention
 from jukectl.prior.lyric_attention import (
-    LEAP,
+    SKIP_COST,
     WordTime,
     even_spread,
-    followed,
     mass_near,
+    monotonic_path,
     monotonicity,
     onset_error,
     word_onsets,
@@ -42,9 +42,9 @@ def sung(chance, *, total=5.0, noise=0.5, spread=1.5):
 def worth(path, weights):
     """What a way through the lyrics is worth, as the docstring says."""
     blurred = lyric_attention._blurred(weights)
-    evidence = np.log((1 - lyric_attention.DOUBT) * blurred + lyric_attention.DOUBT / weights.shape[1])
+    evidence = np.log((1 - lyric_attention.UNIFORM_SHARE) * blurred + lyric_attention.UNIFORM_SHARE / weights.shape[1])
     steps = [path[0], *(after - before for before, after in pairwise(path))]
-    return evidence[np.arange(len(path)), path].sum() - LEAP * sum(max(step - 1, 0) for step in steps)
+    return evidence[np.arange(len(path)), path].sum() - SKIP_COST * sum(max(step - 1, 0) for step in steps)
 
 
 @settings(max_examples=40, deadline=None)
@@ -52,7 +52,7 @@ def worth(path, weights):
 def test_no_way_that_never_goes_back_is_better(weights):
     weights = weights / max(1.0, weights.sum(axis=1).max())
     rows, characters = weights.shape
-    path = followed(weights)
+    path = monotonic_path(weights)
     ways = [way for way in product(range(characters), repeat=rows) if list(way) == sorted(way)]
     assert tuple(path) in ways
     assert worth(path, weights) == pytest.approx(max(worth(np.array(way), weights) for way in ways), abs=1e-4)

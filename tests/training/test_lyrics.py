@@ -253,7 +253,7 @@ def test_what_cannot_be_added_is_refused(grown, overrides, message):
 
 def test_lyrics_are_added_to_a_prior_without_only(grown, tmp_path):
     train_prior(grown, (), ignore)
-    with pytest.raises(BadRecipe, match="told lyrics already"):
+    with pytest.raises(BadRecipe, match="conditioned on lyrics already"):
         task_of(grown, f"start={tmp_path / 'grown'}")
 
 

@@ -37,10 +37,10 @@ def align_file(
     aligner: Aligner | None = None,
     listener: Listener = ignore,
 ) -> Found:
-    """Write when each word of a text, or of an LRC file with times of lines, is sung in a recording.
+    """Align a text, or an LRC file with times of lines, with a recording, and write the times of its words.
 
-    `separator` and `aligner` stand in for demucs and pocketsphinx. BadInput, BadAudio and MissingTool before anything
-    is written; a warning of words that were guessed or left out.
+    `separator` and `aligner` replace demucs and pocketsphinx. Raises BadInput, BadAudio and MissingTool before anything
+    is written; warns of words that were guessed or left out.
     """
     written = files.format_of(out, file_format)
     lyrics = Lyrics.read(text)
@@ -53,17 +53,17 @@ def align_file(
         listener(Progress("separating the voice", 0, 1))
         samples, rate = separator.vocals(samples, rate)[None], separator.sample_rate
         listener(Progress("separating the voice", 1, 1))
-    heard = resample(to_mono(samples), rate, aligner.sample_rate)
+    mono = resample(to_mono(samples), rate, aligner.sample_rate)
 
     def watch(done: int, total: int) -> None:
         listener(Progress("aligning words", done, total))
 
     if lyrics.timed is None:
-        found = align_text(heard, aligner.sample_rate, lyrics.text, aligner, watch)
+        found = align_text(mono, aligner.sample_rate, lyrics.text, aligner, watch)
     else:
-        found = align_lines(heard, aligner.sample_rate, lyrics.timed, aligner, watch)
+        found = align_lines(mono, aligner.sample_rate, lyrics.timed, aligner, watch)
     if not found.lyrics.words:
-        raise BadInput(f"{text} has no words that can be heard")
+        raise BadInput(f"{text} has no words that can be sung")
     files.write(found.lyrics, out, written)
     _warn(found, listener)
     return found
@@ -74,11 +74,11 @@ def _warn(found: Found, listener: Listener) -> None:
     if guessed:
         warn(
             listener,
-            f"no way was found through {len(guessed)} of {len(found.lyrics.words)} words, so they are spread evenly "
-            f"over what is loud about there: {_named(guessed)}",
+            f"{len(guessed)} of {len(found.lyrics.words)} words could not be aligned, so they are spread evenly over "
+            f"the loud parts near them: {_named(guessed)}",
         )
     if found.unsure:
-        warn(listener, f"not in the dictionary, and looked for as they are spelt: {_named(found.unsure)}")
+        warn(listener, f"not in the dictionary, so aligned by their spelling: {_named(found.unsure)}")
     if found.left_out:
         warn(listener, f"not sung, so they have no time: {_named(found.left_out)}")
 

@@ -1,4 +1,4 @@
-"""The singing voice out of a mix, by demucs (Rouard et al. 2022, arXiv 2211.08553)."""
+"""Separation of the singing voice from a mix, by demucs (Rouard et al. 2022, arXiv 2211.08553)."""
 
 import hashlib
 import json
@@ -13,9 +13,9 @@ from jukectl.audio.mix import Samples, resample, to_mono, to_stereo
 from jukectl.errors import BadModel, CannotFetch, MissingTool
 
 HUB_NAME = "htdemucs"
-"""What is fetched from the hub where nobody names weights."""
+"""Weights on the hub that are used by default."""
 
-WITHOUT = "or leave the separation out with --no-separate, which is right for a voice alone"
+WITHOUT = "or leave the separation out with --no-separate, as for a recording of the voice alone"
 
 
 class Separator(Protocol):
@@ -32,17 +32,18 @@ class DemucsSeparator:
     """A demucs model on a device, or several that are averaged."""
 
     def __init__(self, model: Any, apply_model: Callable[..., Any], device: str = "cpu") -> None:
-        """`model` is one of demucs, and `apply_model` its function of that name. BadModel where it knows no voice."""
+        """Wrap a model of demucs and its function `apply_model`. Raises BadModel for a model without vocals."""
         if "vocals" not in model.sources:
-            raise BadModel(f"the separator tells {', '.join(model.sources)} apart, and no vocals: take another one")
+            raise BadModel(f"the separator separates {', '.join(model.sources)}, but not vocals: choose another one")
         self._model, self._apply, self._device = model, apply_model, device
         self.sample_rate = int(model.samplerate)
 
     @classmethod
     def load(cls, where: str | None, device: str = "cpu") -> "DemucsSeparator":
-        """Weights in a file or folder, or by a name that demucs has on the hub; None: HUB_NAME.
+        """Load weights from a file or folder, or by a name that demucs has on the hub; None: HUB_NAME.
 
-        MissingTool without demucs, BadModel for a file that is none of its weights, CannotFetch where the hub fails.
+        Raises MissingTool without demucs, BadModel for a file that does not hold its weights, CannotFetch if the hub
+        fails.
         """
         try:
             from demucs.apply import apply_model
@@ -171,7 +172,7 @@ def _pickled(path: Path) -> dict[str, Any]:
 
 
 def _kinds(path: Path, kind: str) -> Any:
-    """One of the classes that models have."""
+    """Return the class of demucs that a file names. Raises BadModel for any other name."""
     from demucs.demucs import Demucs
     from demucs.hdemucs import HDemucs
     from demucs.htdemucs import HTDemucs

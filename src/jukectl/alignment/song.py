@@ -1,4 +1,4 @@
-"""The words of a whole song in its recording: at one go, or in pieces where no way leads through all of it."""
+"""Forced alignment of a whole song: at once, or in pieces if no alignment of all of it is found."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -12,23 +12,23 @@ from jukectl.alignment.sphinx import Aligner, Span
 from jukectl.audio.mix import Samples
 from jukectl.lyrics.timed import TimedLyrics, TimedWord
 
-MARGIN = 0.25  # seconds before and after a line that is known by its time
-FEWEST = 2  # words that are looked for in a piece
+MARGIN = 0.25  # seconds before and after a line with a time
+FEWEST = 2  # words of a piece at least
 FRAME = 0.02  # seconds, of loudness
-QUIET = 30.0  # decibels under the loud parts: nobody sings there
+QUIET = 30.0  # decibels below the loud parts: taken as without singing
 _WORD = re.compile(r"\S+")
 _HEADING = re.compile(r"\s*\[[^\]]*\]\s*")
 
-Watch = Callable[[int, int], None]  # told how many of how many words are found
+Watch = Callable[[int, int], None]  # called with the number of words found and of all words
 
 
 @dataclass(frozen=True)
 class Found:
     """Lyrics with a time for each word that is sung."""
 
-    lyrics: TimedLyrics  # words that could not be heard are `guessed`
-    unsure: tuple[str, ...] = ()  # words that no dictionary has
-    left_out: tuple[str, ...] = ()  # headings, and words of which nothing is heard
+    lyrics: TimedLyrics  # words that could not be aligned are `guessed`
+    unsure: tuple[str, ...] = ()  # words that are not in the dictionary
+    left_out: tuple[str, ...] = ()  # headings, and words without any sound
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class _Piece:
 
 
 def align_text(samples: Samples, sample_rate: int, text: str, aligner: Aligner, watch: Watch) -> Found:
-    """When each word of a text is sung in samples (N,), at the aligner's rate.
+    """Align a text with samples (N,) at the aligner's rate: find the time of each word.
 
-    A line in square brackets is a heading and not sung: it is left out.
+    A line in square brackets is a heading, which is not sung: it is left out.
     """
     lines = re.split("\r\n|\r|\n", text)
     kept = [line for line in lines if not _HEADING.fullmatch(line)]
@@ -89,7 +89,7 @@ def _line_ends(text: str, words: Sequence[TimedWord]) -> list[int]:
 
 
 def _in_order(words: Sequence[TimedWord]) -> Iterator[TimedWord]:
-    """Words of neighbouring pieces, each begun after the one before, and over when the next begins."""
+    """Yield words of neighbouring pieces with their times put in order: none overlaps its neighbours."""
     starts = list(accumulate((word.start for word in words), max))
     for word, start, after in zip(words, starts, [*starts[1:], float("inf")], strict=False):
         end = start if word.end is None else max(word.end, start)
@@ -130,7 +130,7 @@ class _Sung:
         ]
 
     def _spread(self, piece: _Piece, words: Sequence[TimedWord]) -> list[Span]:
-        """Words spread evenly over the loud frames of a piece, in seconds from its start."""
+        """Spread words evenly over the loud frames of a piece, in seconds from its start."""
         frames = self._frames(piece)
         loud = np.flatnonzero(self._loud[frames.start : frames.stop])
         if not len(loud):
@@ -172,7 +172,7 @@ class _Sung:
 
 
 def loud_frames(samples: Samples, sample_rate: int) -> npt.NDArray[np.bool_]:
-    """Which frames of 20 ms of samples (N,) are no more than 30 dB under the loud ones."""
+    """Return a mask of the 20 ms frames of samples (N,) that are at most 30 dB below the loud ones."""
     size = int(FRAME * sample_rate)
     count = -(-len(samples) // size)
     padded = np.zeros(count * size, dtype=np.float32)

@@ -27,7 +27,7 @@ class Aligner(Protocol):
     """Forced alignment: the words are known, only their times are not."""
 
     sample_rate: int
-    """Hz, of what it hears."""
+    """Hz, of the samples that `align` takes."""
 
     def can_say(self, word: str) -> bool:
         """Return True if a word has any sound."""
@@ -36,26 +36,26 @@ class Aligner(Protocol):
         """Return the words whose pronunciation is guessed, each once."""
 
     def align(self, samples: Samples, words: Sequence[str]) -> list[Span] | None:
-        """When each of the words, all of which it can say, is sung in samples (N,): one after the other, none left out.
+        """Return the times of words in samples (N,): all of them, one after another. None if no alignment is found.
 
-        None where it finds no way through all of them.
+        Every word must pass `can_say`.
         """
 
 
 NOISES = (0.02, 0.01, 0.004)
-"""Of full scale. A bed of noise under the voice hides what is soft, such as chords that are left over, and digital
-silence, which the model has never heard: without it every other song finds no way through."""
+"""Levels of added noise, of full scale. It masks remains of instruments, and digital silence, which the acoustic model
+was not trained on: without noise, no alignment is found for every other song."""
 
 LOUDEST = 0.9
-"""Of full scale, the peak of what is heard."""
+"""Peak of the samples that are aligned, of full scale."""
 
 NARROW = {"beam": 1e-48, "pbeam": 1e-48, "wbeam": 7e-29}
 WIDE = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-60}
-"""How unlikely a way may be and still be followed: as for speech, or more, since a sung vowel is drawn out."""
+"""Beams of the search: as for speech, or wider, since sung vowels are longer."""
 
 UNEVEN = 1.75
-"""Which of these is right differs from song to song, so all are tried. Where one goes wrong, words are squeezed or
-drawn out: ways whose sounds differ in length by so many times what they do in the most even way are left out."""
+"""The best noise and beams differ between songs, so all are tried. In a wrong alignment some words are far too short
+and others too long: alignments with this many times the unevenness of the most even one are dropped."""
 
 FRAMES = 100  # a second
 Times = npt.NDArray[np.float64]  # (words, 2): start and end in seconds
@@ -64,7 +64,7 @@ _SAID = re.compile(r"[a-z0-9']*[a-z0-9][a-z0-9']*")
 
 
 class SphinxAligner:
-    """English, and by letters whatever has Latin letters or can be written in them."""
+    """Forced alignment of English, and by spelling of other words that can be written in Latin letters."""
 
     sample_rate = 16_000
 
@@ -81,7 +81,7 @@ class SphinxAligner:
         return bool(_said(word))
 
     def unsure(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Those of which a part is not in the dictionary."""
+        """Return the words with a part that is not in the dictionary."""
 
         def known(part: str) -> bool:
             return part not in self._spelt and self._sounds(part) is not None
@@ -89,23 +89,23 @@ class SphinxAligner:
         return tuple(dict.fromkeys(word for word in words if not all(map(known, _said(word)))))
 
     def align(self, samples: Samples, words: Sequence[str]) -> list[Span] | None:
-        """When each of the words is sung in samples (N,) at 16 kHz; None where there is no way through all of them."""
+        """Return the times of words in samples (N,) at 16 kHz; None if no alignment of all of them is found."""
         said = [_said(word) for word in words]
         if not all(said):
-            raise ValueError("of each word something has to be heard")
+            raise ValueError("each word needs a sound")
         for part in dict.fromkeys(one for parts in said for one in parts):
             if self._sounds(part) is None:
                 self._spelt.add(part)
                 for decoder in self._decoders:
                     decoder.add_word(part, " ".join(sounds(part)), update=True)
         parts = [one for word in said for one in word]
-        heard = (self._heard(decoder, samples, parts, noise) for decoder in self._decoders for noise in NOISES)
-        ways = [np.array(way) for way in heard if way is not None]
-        if not ways:
+        tries = (self._align_once(decoder, samples, parts, noise) for decoder in self._decoders for noise in NOISES)
+        found = [np.array(times) for times in tries if times is not None]
+        if not found:
             return None
-        uneven = [self._unevenness(way, parts) for way in ways]
-        ways = [way for way, one in zip(ways, uneven, strict=True) if one <= UNEVEN * min(uneven)]
-        times = np.median(ways, axis=0)  # (parts, 2), in order as each of the ways is
+        uneven = [self._unevenness(times, parts) for times in found]
+        kept = [times for times, one in zip(found, uneven, strict=True) if one <= UNEVEN * min(uneven)]
+        times = np.median(kept, axis=0)  # (parts, 2), in ascending order as each alignment is
         firsts = np.cumsum([0, *map(len, said)])
         return [Span(float(times[first, 0]), float(times[stop - 1, 1])) for first, stop in pairwise(firsts)]
 
@@ -114,20 +114,20 @@ class SphinxAligner:
         return [self._decoder_of(lm=None, loglevel="FATAL", bestpath=False, **beams) for beams in (NARROW, WIDE)]
 
     def _sounds(self, part: str) -> str | None:
-        """As the dictionary has it."""
+        """Return the phonemes of a word in the dictionary, None for an unknown one."""
         found: str | None = self._decoders[0].lookup_word(part)
         return found
 
-    def _unevenness(self, way: Times, parts: Sequence[str]) -> float:
+    def _unevenness(self, times: Times, parts: Sequence[str]) -> float:
         """Return how much the durations per phoneme vary between words, as the variance of their logarithms."""
         counts = np.array([len((self._sounds(part) or part).split()) for part in parts])
-        lengths = np.log((way[:, 1] - way[:, 0]) / counts)
+        lengths = np.log((times[:, 1] - times[:, 0]) / counts)
         return float(np.square(lengths - np.median(lengths)).mean())
 
-    def _heard(
+    def _align_once(
         self, decoder: Any, samples: Samples, parts: Sequence[str], noise: float
     ) -> list[tuple[float, float]] | None:
-        """Start and end of each part in seconds; None where the way ends before the words do."""
+        """Return start and end of each part in seconds; None if the search ends before the last word."""
         decoder.set_align_text(" ".join(parts))
         decoder.start_utt()
         decoder.process_raw(_pcm(samples, noise), full_utt=True)
@@ -153,7 +153,7 @@ def _said(word: str) -> list[str]:
 
 
 def _pcm(samples: Samples, noise: float) -> bytes:
-    """16-bit samples over a bed of noise, the same each time."""
+    """Return 16-bit samples with noise added, the same noise each time."""
     loudest = float(np.abs(samples).max(initial=0.0))
     scaled = samples * (LOUDEST / loudest) if loudest else samples
     bed = np.random.Generator(np.random.Philox(0)).standard_normal(len(samples), dtype=np.float32)

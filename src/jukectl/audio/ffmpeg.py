@@ -39,7 +39,7 @@ def read(path: Path, start: float, seconds: float | None) -> tuple[Samples, int]
     """Return samples (C, N) of a span of the first audio stream and the sample rate; N is 0 past the end of the file.
 
     The start is exact in m4a files; in containers with coarse or shifted time stamps (webm, wma) it may be some
-    hundredths of a second off. Raises BadAudio where ffmpeg cannot read the file, MissingTool where there is none.
+    hundredths of a second off. Raises BadAudio if ffmpeg cannot read the file, MissingTool without ffmpeg.
     """
     pydub = _pydub(f"reading {path}")
     _audio_stream(path)  # refuses what is no audio before pydub, which would leave the file open
@@ -63,7 +63,7 @@ def read(path: Path, start: float, seconds: float | None) -> tuple[Samples, int]
 
 
 def stream(path: Path, frames: int) -> Iterator[Samples]:
-    """Blocks (C, n) of at most `frames` of the first audio stream, n more than 0; raises what `read` does.
+    """Yield blocks (C, n) of at most `frames` of the first audio stream, n more than 0; raises what `read` does.
 
     The samples are those of the decoder, in floating point: `read` rounds them to the depth of the file.
     """
@@ -77,7 +77,7 @@ def stream(path: Path, frames: int) -> Iterator[Samples]:
                 yield np.ascontiguousarray(whole.reshape(-1, channels).T, dtype=np.float32)
             process.wait()
         finally:
-            process.kill()  # where nobody wants the rest; one that has ended does not feel it
+            process.kill()  # if the caller stopped early; no effect on a process that has ended
     if process.returncode > 0:
         raise _not_audio(path)
 
@@ -115,7 +115,7 @@ def _pydub(purpose: str) -> Any:
     """Import pydub. Raise MissingTool if it or ffmpeg is missing."""
     if not available():
         raise MissingTool(
-            f"{purpose} needs ffmpeg, and there is none on the PATH. Install it (apt install ffmpeg, "
+            f"{purpose} needs ffmpeg, which is not on the PATH. Install it (apt install ffmpeg, "
             "brew install ffmpeg or winget install ffmpeg), or use wav, flac, ogg or mp3."
         )
     try:

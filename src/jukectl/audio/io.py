@@ -28,7 +28,7 @@ Subtype = Literal["pcm16", "float"]
 SLOWEST_RATE = 1_000  # Hz; a header that claims less is damaged, and resampling from it would fill the memory
 READ_BLOCK = 1 << 18  # frames
 WRITE_BLOCK = 1 << 14  # frames; libsndfile's Vorbis encoder overflows its stack when given a whole song at once
-UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a stream whose header tells no length
+UNKNOWN_LENGTH = 2**63 - 1  # libsndfile's length of a stream whose header has none
 MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # Hz
 COMPRESSION = {"mp3": 0.2, "ogg": 0.4}  # 0 best sound, 1 smallest file: some 190 kbit/s for stereo at 44.1 kHz
 
@@ -86,11 +86,11 @@ def load(
     """Load audio from `start` for `seconds` (default: to the end), resampled to `sample_rate` if given.
 
     Only that span is read. Near the end of the file there may be less of it than asked for. Wav, flac, ogg, mp3 and
-    all else that libsndfile knows is read by it; the rest (m4a, wma, video, ...) by ffmpeg. Samples over full scale,
+    all else that libsndfile supports is read by it; the rest (m4a, wma, video, ...) by ffmpeg. Samples over full scale,
     which floating-point files may hold, are kept. Surround comes in the channel order of WAV.
 
     Raises BadAudio for a file that cannot be read, holds nothing in that span, or holds samples that are not finite;
-    MissingTool where only ffmpeg could read it and there is none; BadInput for a span that makes no sense.
+    MissingTool if only ffmpeg could read it and it is not installed; BadInput for an invalid span.
     """
     path = Path(path)
     if not (isfinite(start) and start >= 0):
@@ -129,10 +129,9 @@ def stream(path: str | PathLike[str]) -> AudioStream:
 
 
 def info(path: str | PathLike[str]) -> AudioInfo:
-    """Length, sample rate and channels of a file, from its header; raises what `load` does.
+    """Return length, sample rate and channels of a file, from its header; raises what `load` does.
 
-    A stream that does not tell its length is read to its end for it; that of an mp3 file without a length header is an
-    estimate.
+    A stream without a length is read to its end; the length of an mp3 file without a length header is an estimate.
     """
     path = Path(path)
     with _opened(path) as file:
@@ -152,7 +151,7 @@ def save(
     samples: Samples,
     sample_rate: int,
     *,
-    format: str | None = None,  # noqa: A002  # the word that users and soundfile know
+    format: str | None = None,  # noqa: A002  # the term of users and of soundfile
     subtype: Subtype = "pcm16",
 ) -> None:
     """Write samples (C, N) or (N,) to a file, atomically: as wav, flac, ogg or mp3 by `format` or else by its suffix.
@@ -276,7 +275,7 @@ def _read(sound: "SoundFile", path: Path, start: float, seconds: float | None) -
 
 
 def _checked_blocks(path: Path, rate: int) -> Iterator[Samples]:
-    """Blocks (C, n) of a whole file, every sample of them finite; BadAudio where there is none."""
+    """Yield blocks (C, n) of a whole file. Raises BadAudio for samples that are not finite, or if there are none."""
     done = 0
     for block in _all_blocks(path):
         _check_finite(block, path, done / rate, rate)
@@ -287,7 +286,7 @@ def _checked_blocks(path: Path, rate: int) -> Iterator[Samples]:
 
 
 def _all_blocks(path: Path) -> Iterator[Samples]:
-    """Blocks (C, n) of a whole file, by libsndfile or else by ffmpeg."""
+    """Yield blocks (C, n) of a whole file, by libsndfile or else by ffmpeg."""
     import soundfile
 
     done = 0  # frames that libsndfile has read
@@ -324,7 +323,7 @@ def _cut_off(path: Path, sound: "SoundFile") -> BadAudio:
 
 
 def _blocks(sound: "SoundFile", count: int) -> Iterator[Samples]:
-    """Blocks (n, C) of the next `count` frames, or of as many as there are."""
+    """Yield blocks (n, C) of the next `count` frames, or of all that are left."""
     while count > 0:
         block = sound.read(min(count, READ_BLOCK), dtype="float32", always_2d=True)
         if not len(block):
@@ -334,7 +333,7 @@ def _blocks(sound: "SoundFile", count: int) -> Iterator[Samples]:
 
 
 def _check_finite(samples: Samples, path: Path, start: float, rate: int) -> None:
-    """BadAudio where a sample (C, N) of a span from `start` seconds on is not a number or is infinite."""
+    """Raise BadAudio for a sample (C, N) that is not finite, of a span from `start` seconds on."""
     if (first := _first_not_finite(samples)) is not None:
         raise BadAudio(
             f"{path} is damaged: its sample at {start + first / rate:.3f} seconds is not a finite number. "
@@ -343,7 +342,7 @@ def _check_finite(samples: Samples, path: Path, start: float, rate: int) -> None
 
 
 def _first_not_finite(samples: Samples) -> int | None:
-    """Index in time of the first sample (C, N) that is not a number or is infinite."""
+    """Return the index in time of the first sample (C, N) that is not finite; None if all are."""
     with np.errstate(invalid="ignore"):  # inf - inf
         if np.isfinite(samples.sum(dtype=np.float64)):  # float32 cannot overflow it, and it makes no array
             return None
@@ -407,6 +406,6 @@ def _encode(samples: Samples, sample_rate: int, file_format: str) -> bytes:
 
 
 def _to_int16(samples: Samples) -> NDArray[np.int16]:
-    """16-bit samples, rounded. Full scale is 32768 as in reading, so that reading and writing give the same bits."""
+    """Return 16-bit samples, rounded. Full scale is 32768 as in reading, so that writing restores what was read."""
     scaled: Samples = np.rint(samples * np.float32(32768))
     return scaled.clip(-32768, 32767).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Spectral envelopes: how strong each of a few broad bands is, as ears and the sounds of speech have it."""
+"""Spectral envelopes: powers of a few broad bands on the mel scale, and distances of them."""
 
 from functools import cache
 from math import log10
@@ -15,10 +15,10 @@ FLOOR = 1e-2  # power; a full-scale sine has some 4,000. What is quieter counts 
 
 
 def log_mel_distance(predicted: Tensor, target: Tensor, sample_rate: int) -> Tensor:
-    """Mean absolute difference of the natural logarithms of mel band powers of two signals (B, N), a scalar.
+    """Return the mean absolute difference of the log-mel band powers of two signals (B, N), a scalar.
 
-    Vowels and consonants differ in their envelope, which may be weak beside the lowest harmonics: the logarithm hears
-    it all the same, where `multi_resolution_distance` hears what is loud. As in later codecs (Kumar et al. 2023).
+    Vowels and consonants differ in their envelope, which may be weak beside the lowest harmonics. The logarithm weights
+    it like loud bands, which dominate `multi_resolution_distance`. Later codecs use it too (Kumar et al. 2023).
     """
     if predicted.shape != target.shape:
         raise ValueError(f"needs two signals of one shape, got {tuple(predicted.shape)} and {tuple(target.shape)}")
@@ -50,7 +50,7 @@ def attack_distance(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def log_mel(audio: Tensor, sample_rate: int) -> Tensor:
-    """Natural logarithms of mel band powers (B, BANDS, frames) of audio (B, N)."""
+    """Return natural logarithms of mel band powers (B, BANDS, frames) of audio (B, N)."""
     power = magnitudes(audio, SETTING).square()  # (B, F, frames)
     filters = mel_filters(sample_rate).to(power)
     with torch.autocast(power.device.type, enabled=False):
@@ -59,7 +59,7 @@ def log_mel(audio: Tensor, sample_rate: int) -> Tensor:
 
 @cache
 def mel_filters(sample_rate: int) -> Tensor:
-    """Triangles (BANDS, F) evenly spaced on the mel scale, each reaching from its neighbour's middle to the other's."""
+    """Return triangles (BANDS, F) evenly spaced on the mel scale, each from one neighbour's centre to the other's."""
     with torch.inference_mode(False):
         frequencies = torch.linspace(0, sample_rate / 2, SETTING.bins)
         highest = 2595 * log10(1 + sample_rate / 2 / 700)  # mel

@@ -84,25 +84,25 @@ def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
 
 
 def resample_blocks(blocks: Iterable[Samples], from_rate: int, to_rate: int) -> Iterator[Samples]:
-    """Blocks (C, n) at `from_rate` Hz, as blocks at `to_rate` Hz: together the samples that `resample` gives."""
+    """Resample blocks (C, n) at `from_rate` Hz to blocks at `to_rate` Hz, which join to what `resample` returns."""
     if from_rate == to_rate:
         yield from blocks
         return
     import soxr
 
     stream = None
-    heard = given = 0  # samples so far, at the one rate and at the other
+    read = written = 0  # samples so far, at `from_rate` and at `to_rate`
     for block in blocks:
         if stream is None:
             stream = soxr.ResampleStream(from_rate, to_rate, len(block), dtype="float32", quality="VHQ")
             rest = np.zeros((0, len(block)), dtype=np.float32)
-        heard += block.shape[1]
+        read += block.shape[1]
         resampled = stream.resample_chunk(np.ascontiguousarray(block.T)).reshape(-1, len(block))
-        given += len(resampled)
+        written += len(resampled)
         yield np.ascontiguousarray(resampled.T)
     if stream is not None:
         rest = stream.resample_chunk(rest, last=True).reshape(-1, rest.shape[1])
-        last = np.zeros((rest.shape[1], max(0, round(heard * to_rate / from_rate) - given)), dtype=np.float32)
+        last = np.zeros((rest.shape[1], max(0, round(read * to_rate / from_rate) - written)), dtype=np.float32)
         last[:, : len(rest)] = rest[: last.shape[1]].T
         yield last
 
@@ -123,7 +123,7 @@ def limit_peak(samples: Samples, ceiling: float = 0.999) -> Samples:
 def normalise_loudness(samples: Samples, sample_rate: int, lufs: float) -> Samples:
     """Bring samples (C, N) or (N,) to the integrated loudness `lufs` (ITU-R BS.1770) as far as the peak limit allows.
 
-    Silence, and what is so quiet that BS.1770 hears nothing in it, stays as it is.
+    Silence, and sound below the gate of BS.1770, is returned unchanged.
     """
     found = loudness(np.atleast_2d(samples), sample_rate)
     if not np.isfinite(found):

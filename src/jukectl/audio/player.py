@@ -1,4 +1,4 @@
-"""Playing a file in the terminal: by whatever player the machine has."""
+"""Playback of a file in the terminal, by a player that is installed."""
 
 import os
 import shlex
@@ -17,7 +17,7 @@ class Player:
     """A program that plays a file and ends with it."""
 
     command: tuple[str, ...]  # the file comes last
-    suffixes: tuple[str, ...] = ()  # it plays these alone; none: all that we write
+    suffixes: tuple[str, ...] = ()  # of the files that it plays; empty: of all that jukectl writes
 
     def plays(self, path: Path) -> bool:
         """Return True if the player supports the file's format."""
@@ -33,16 +33,16 @@ PLAYERS = (
     Player(("play", "-q")),  # of SoX
     Player(("aplay", "-q"), (".wav",)),
 )
-"""In the order in which they are tried."""
+"""Players in the order in which they are tried."""
 
 WINDOWS = Player(("winsound",), (".wav",))
-"""What Python itself has on Windows."""
+"""Player of Python itself on Windows."""
 
 
 def find_player(path: Path, named: str | None = None) -> Player:
     """Return the player `named` by a command, or the first installed one that plays files like `path`.
 
-    MissingTool where there is none; BadInput where the command is none.
+    Raises MissingTool if none is installed, BadInput for an invalid command.
     """
     if named is not None:
         try:
@@ -65,7 +65,7 @@ def find_player(path: Path, named: str | None = None) -> Player:
 
 
 def play(paths: Sequence[Path], named: str | None = None) -> Player:
-    """Play files one after another; the player that did. MissingTool where none can, or where it fails."""
+    """Play files one after another; return the player. Raises MissingTool if none can play them, or if it fails."""
     player = find_player(paths[0], named)
     for path in paths:
         if player is WINDOWS:

@@ -121,7 +121,7 @@ class Codes:
             version = _whole(fields, "format")  # first, since of a newer archive nothing else can be expected
             if version > FORMAT:
                 raise NotCodes(
-                    f"{path} has code format {version}, and this jukectl knows formats up to {FORMAT}. "
+                    f"{path} has code format {version}, and this jukectl reads formats up to {FORMAT}. "
                     "Upgrade with: pip install --upgrade jukectl"
                 )
             if version < 1:

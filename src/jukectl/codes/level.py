@@ -15,7 +15,7 @@ class Level(IntEnum):
 
     @property
     def label(self) -> str:
-        """Name that users and files know: bottom, middle or top."""
+        """Name for users and in files: bottom, middle or top."""
         return self.name.lower()
 
     @property

@@ -1,8 +1,8 @@
-"""Which runs of codes a sequence shares with the songs of a collection: what copying looks like, exactly.
+"""Runs of codes that a sequence shares with the songs of a collection: an exact measure of copying.
 
-A suffix array: all places of all songs, in the order of the codes that begin there. N codes of all songs, M codes of a
-query. Building takes O(N log N) for music, a query O(M log N log M). At rest it needs 14 bytes a code, while it is made
-some 70. On one core, 5 M codes are indexed in 2 to 4 s, and 3,000 looked up in 0.02 s.
+It is a suffix array: all positions of all songs, sorted by the codes that start there. N codes of all songs, M codes of
+a query. Building takes O(N log N) for music, a query O(M log N log M). The index needs 14 bytes per code, and some 70
+while it is built. On one core, 5 M codes are indexed in 2 to 4 s, and 3,000 looked up in 0.02 s.
 """
 
 from collections.abc import Sequence
@@ -16,29 +16,29 @@ SongCodes = NDArray[np.integer[Any]]  # (frames,) codes, in memory or mapped fro
 Places = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
-END = 0  # in the text, behind every song; codes are one higher there than in the songs
-PACKED = 3  # codes of 17 bits that 64 can hold
-BLOCK = 1 << 16  # places of a query that are answered at a time
+END = 0  # ends every song in the text, whose codes are therefore one higher than in the songs
+PACKED = 3  # codes of 17 bits that 64 bits hold
+BLOCK = 1 << 16  # positions of a query that are searched at a time
 BASE = 0x9E3779B97F4A7C15  # of the hashes; odd, so that its powers lose nothing modulo 2^64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """A run of codes that a query and a song have in common; with a length of 0 the other numbers mean nothing."""
+    """A run of codes that a query and a song have in common. With a length of 0 the other fields are arbitrary."""
 
     length: int  # codes
-    query_start: int  # where it begins in the query, in codes
-    song: int  # which of the songs that were indexed
-    song_start: int  # where it begins there, in codes
+    query_start: int  # first code in the query
+    song: int  # index of the song
+    song_start: int  # first code in the song
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """For each place of a query the longest run of codes from there on that some song holds, and where it does."""
+    """For each position of a query, the longest run of codes from there on that some song holds."""
 
-    lengths: Places  # (M,) codes, 0 where no song holds even the first
-    songs: Places  # (M,) which song; one of them where several hold the run
-    starts: Places  # (M,) where it begins there
+    lengths: Places  # (M,) codes; 0 if no song holds even the first
+    songs: Places  # (M,) index of the song; of any one if several hold the run
+    starts: Places  # (M,) first code of the run in that song
 
     def longest(self) -> Match:
         """Return the longest run, the first of equals."""
@@ -53,7 +53,7 @@ class Runs:
         )
 
     def coverage(self, length: int) -> float | None:
-        """Which share of the query's runs of `length` codes (1 or more) some song holds; None for a shorter query."""
+        """Return the share of the query's runs of `length` codes that some song holds; None for a shorter query."""
         places = len(self.lengths) - length + 1
         return float((self.lengths[:places] >= length).mean()) if places > 0 else None
 
@@ -77,7 +77,7 @@ class OverlapIndex:
         return self.runs(query).longest()
 
     def runs(self, query: SongCodes) -> Runs:
-        """For each place of the query (M,) the longest run from there on that some song holds."""
+        """Return the longest run from each position of the query (M,) on that some song holds."""
         text = np.append(query.astype(np.int64) + 1, END)
         hashes = _prefix_hashes(text)
         lengths, places = np.zeros(len(query), np.int64), np.zeros(len(query), np.int64)
@@ -90,8 +90,8 @@ class OverlapIndex:
     def _search(self, query: Places, hashes: Hashes, asked: Places) -> tuple[Places, Places]:
         """Return the longest runs from the places `asked` of a query on, and their starts in the text.
 
-        A binary search in the suffix array for where the query's own suffix would stand: the longest run is that of one
-        of its two neighbours there, and both are compared on the way.
+        A binary search in the suffix array finds the place of the query's own suffix. The longest run is shared with
+        one of the two neighbours of that place, and the search compares with both.
         """
         lengths, places = np.zeros(len(asked), np.int64), np.zeros(len(asked), np.int64)
         low, high = np.zeros(len(asked), np.int64), np.full(len(asked), len(self.order))
@@ -111,7 +111,7 @@ class OverlapIndex:
         return lengths, places
 
     def _shared(self, query: Places, hashes: Hashes, ours: Places, theirs: Places, known: Places) -> Places:
-        """How many codes the query from `ours` and the text from `theirs` on share, given that `known` are.
+        """Return the number of codes that the query from `ours` and the text from `theirs` on share, `known` or more.
 
         Steps double while they fit, then halve. Runs are compared by 64-bit hashes.
         """
@@ -136,7 +136,10 @@ class OverlapIndex:
         return shared
 
     def _equal(self, hashes: Hashes, ours: Places, theirs: Places, length: Places) -> NDArray[np.bool_]:
-        """Whether runs of the query and of the text are equal: BASE to the power of their start is in either hash."""
+        """Return a mask of equal runs of query and text, by their hashes.
+
+        A hash has BASE to the power of its start as a factor, so each is multiplied by the other's.
+        """
         of_query = (hashes[ours + length] - hashes[ours]) * _power(theirs)
         of_text = (self.hashes[theirs + length] - self.hashes[theirs]) * _power(ours)
         equal: NDArray[np.bool_] = of_query == of_text
@@ -146,7 +149,8 @@ class OverlapIndex:
 def suffix_order(text: NDArray[np.integer[Any]]) -> NDArray[np.signedinteger[Any]]:
     """Sort the positions of a text (N,) by their suffixes: prefix doubling (Manber and Myers, 1993).
 
-    Only places that are not told apart yet are sorted again (Larsson and Sadakane, 2007). Values are below 2^17 - 1.
+    Only positions that are not distinguished yet are sorted again (Larsson and Sadakane, 2007). Values must be below
+    2^17 - 1.
     """
     count = len(text)
     kind: type[np.signedinteger[Any]] = np.int32 if count < 1 << 31 else np.int64
@@ -176,26 +180,26 @@ def suffix_order(text: NDArray[np.integer[Any]]) -> NDArray[np.signedinteger[Any
 
 
 def _begins(keys: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where in sorted keys (N,) another value begins."""
+    """Return a mask of the first of equal values in sorted keys (N,)."""
     begins = np.ones(len(keys), np.bool_)
     begins[1:] = keys[1:] != keys[:-1]
     return begins
 
 
 def _firsts(begins: NDArray[np.bool_], slots: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-    """For each of the slots (N,), which ascend, the first of its group."""
+    """Return, for each of the slots (N,), in ascending order, the first of its group."""
     return slots[np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))]
 
 
 def _tied(begins: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which are in a group of two or more."""
+    """Return a mask of the members of groups of two or more."""
     alone = begins.copy()
     alone[:-1] &= begins[1:]
     return ~alone
 
 
 def _prefix_hashes(text: NDArray[np.integer[Any]]) -> Hashes:
-    """(N + 1,) sums of a scrambled code times BASE^place over the places before, modulo 2^64."""
+    """Return (N + 1,) sums of scrambled code times BASE^position over the positions before, modulo 2^64."""
     hashes = np.zeros(len(text) + 1, np.uint64)
     for first in range(0, len(text), BLOCK):
         places = np.arange(first, min(first + BLOCK, len(text)))

@@ -206,7 +206,7 @@ class Recipe:
                 need(not isinstance(text, str) or _is_unicode(text), key, "text that UTF-8 can hold", text)
 
     def _check_samples(self) -> None:
-        """BadInput unless the random streams, if there are any, are one for each sample."""
+        """Raise BadInput unless there is no list of random streams, or a stream for each sample."""
         streams = self.sample_numbers
         need(len(streams) in (0, self.samples), "sample_numbers", f"one for each of {self.samples} samples", streams)
         in_range = all(0 <= stream <= LARGEST_SEED for stream in streams)

@@ -70,27 +70,27 @@ class Song:
 
     @property
     def begun(self) -> bool:
-        """True where the folder holds a recipe or the codes of a level."""
+        """True if the folder holds a recipe or the codes of a level."""
         return any(path.exists() for path in (self.toml_path, *map(self.codes_path, TOP_DOWN)))
 
     @property
     def toml_path(self) -> Path:
-        """The recipe."""
+        """Path of the recipe."""
         return self.path / "song.toml"
 
     @property
     def prompt_path(self) -> Path:
-        """The prompt as the model heard it: mono, at the model's rate."""
+        """Path of the prompt as it was encoded: mono, at the model's sample rate."""
         return self.path / "prompt.wav"
 
     @property
     def notes_path(self) -> Path:
-        """The notes that the song follows, where it follows any."""
+        """Path of the notes that the song follows, if any."""
         return self.path / "notes.mid"
 
     @property
     def plots(self) -> Path:
-        """The folder of pictures; it need not be there."""
+        """Path of the folder of pictures; it may not exist."""
         return self.path / "plots"
 
     def codes_path(self, level: Level) -> Path:

@@ -1,4 +1,4 @@
-"""A tree of songs: one folder with its recipe, the root as a song, and of each node the codes that it adds."""
+"""A tree of songs: one folder with its recipe, the root as a song, and the codes that each node adds."""
 
 import re
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ WIDEST = 1_000
 MOST_NODES = 10_000
 
 Place = tuple[int, ...]
-"""A node: which branch was taken at each step from the root, which is (); written 2.3."""
+"""A node: the branch taken at each step from the root, which is (); written 2.3."""
 
 
 def parse_place(text: str) -> Place:
     """Parse the name of a node, "2.3". Raise BadInput if it is malformed."""
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})*", text.strip()):
-        raise BadInput(f"a node of a tree is called by the branches that lead to it, such as 2.3, got {text!r}")
+        raise BadInput(f"a node of a tree is named by the branches that lead to it, such as 2.3, got {text!r}")
     return tuple(map(int, text.strip().split(".")))
 
 
@@ -41,7 +41,7 @@ def name_of(place: Place) -> str:
 
 
 def check_shape(branches: int, depth: int, leaf: Place = ()) -> None:
-    """BadInput for a tree that cannot be, or whose leaf is none."""
+    """Raise BadInput for a tree with an impossible shape, or for a leaf that is not one of its leaves."""
     if not 1 <= depth <= DEEPEST:
         raise BadInput(f"a tree is 1 to {DEEPEST} steps deep, got {depth}")
     if not 1 <= branches <= WIDEST:
@@ -58,17 +58,17 @@ def check_shape(branches: int, depth: int, leaf: Place = ()) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TreeRecipe:
-    """All of tree.toml: what each step is made by, and how far it goes. BadInput where a value makes no sense."""
+    """Content of tree.toml: the recipe of each step, and the shape of the tree. Raises BadInput for invalid values."""
 
-    step: Recipe  # of the first step: its trunk is the root, its samples are the branches, its seconds a step's
+    step: Recipe  # of the first step: its prefix codes are the root, its samples the branches, its seconds a step's
     depth: int  # steps from the root to a leaf
-    number: int = 0  # whose chance the root has
-    leaf: Place = ()  # grown is only what leads there; (): all of the tree
+    number: int = 0  # random stream of the root
+    leaf: Place = ()  # only the nodes that lead there are made; (): the whole tree
 
     def __post_init__(self) -> None:
         check_shape(self.branches, self.depth, self.leaf)
         if self.step.trunk is None:
-            raise BadInput("a tree goes on from the codes of its root, and its recipe names none")
+            raise BadInput("a tree continues from the codes of its root, and its recipe names none")
 
     @property
     def branches(self) -> int:
@@ -93,7 +93,7 @@ class TreeRecipe:
         about.add("format", FORMAT)
         about.add("depth", self.depth)
         about.add("number", self.number)
-        about["number"].comment("whose chance the root has")
+        about["number"].comment("random stream of the root")
         if self.leaf:
             about.add("leaf", name_of(self.leaf))
             about["leaf"].comment("only what leads there is grown")

@@ -1,6 +1,6 @@
-"""LRC: lyrics with a time a line, and in its enhanced form a time a word.
+"""LRC: lyrics with a time for each line, and in its enhanced form for each word.
 
-[ti:A title]                    tags; of these, only [offset:] changes times: so many milliseconds sooner
+[ti:A title]                    tags; of these, only [offset:] changes times: earlier by that many milliseconds
 [00:12.50]A line of words       minutes, seconds, hundredths or thousandths; or [1:00:12.50], hours before them
 [00:15.00][01:20.00]Refrain     sung more than once
 [00:20.00]<00:20.00>Each <00:20.45>word <00:21.10>timed<00:21.90>
@@ -24,7 +24,7 @@ _TAG = re.compile(r"\s*\[\s*([A-Za-z_#]{1,32})\s*:([^\]]*)\]\s*")
 
 @dataclass(frozen=True)
 class _Piece:
-    """What is sung from a time on, until the next piece is."""
+    """Text that is sung from a time on, until the next piece."""
 
     start: float
     text: str
@@ -33,9 +33,9 @@ class _Piece:
 def parse(text: str) -> TimedLyrics:
     """Parse an LRC file; lines are sorted by their times.
 
-    Words without a time of their own share that of their line, or of the part of it that has one, each by its length. A
-    line is over when the next begins, or sooner where it has few words for that. BadInput names a line that cannot be
-    read.
+    Words without a time share the time of their line, or of the part of it that has one, in proportion to their length.
+    A line ends when the next one starts, or earlier if it has few words for that. Raises BadInput that names a line
+    that cannot be read.
     """
     offset, lines = 0.0, []
     for number, line in enumerate(re.split("\r\n|\r|\n", text.removeprefix("\ufeff")), 1):
@@ -101,7 +101,7 @@ def _lyrics(lines: Sequence[Sequence[_Piece]]) -> TimedLyrics:
 def _line(pieces: Sequence[_Piece], first: int, limit: float, over: float | None) -> tuple[str, list[TimedWord]]:
     """Return a line's text, starting at offset `first`, and its words, none sung later than `limit`.
 
-    `over`: when it is over, where that is told.
+    `over` is the end of the line, if the file gives it.
     """
     text, words, apart = "", list[TimedWord](), False
     for piece, after in zip(pieces, [*pieces[1:], None], strict=True):
@@ -111,13 +111,13 @@ def _line(pieces: Sequence[_Piece], first: int, limit: float, over: float | None
             text += " " if text and apart else ""
             apart = piece.text[-1:].isspace()
             start = min(piece.start, limit)
-            told = over if after is None else min(after.start, limit)
+            given = over if after is None else min(after.start, limit)
             slowest = start + SLOWEST * (len(" ".join(said)) + 1)
             firsts = places(" ".join(said), said, first + len(text))
             text += " ".join(said)
-            sung = spread(said, start, min(slowest, limit) if told is None else told, firsts)
-            if told is not None and (after is None or not after.text.strip()):
-                sung[-1] = replace(sung[-1], end=max(told, sung[-1].start))
+            sung = spread(said, start, min(slowest, limit) if given is None else given, firsts)
+            if given is not None and (after is None or not after.text.strip()):
+                sung[-1] = replace(sung[-1], end=max(given, sung[-1].start))
             words += sung
     return text, words
 
@@ -144,10 +144,10 @@ def _milliseconds(offset: str, number: int) -> float:
 
 
 def write(lyrics: TimedLyrics, *, decimals: int = 2) -> str:
-    """Enhanced LRC of lyrics: the time of each line, and of each word that has one of its own.
+    """Return lyrics as enhanced LRC: the time of each line, and of each word whose time is not guessed.
 
     Times are rounded to hundredths of a second, or with `decimals` = 3 to thousandths. Blank lines are left out, and so
-    are ends of words that a reader would take to be there anyway. BadInput for a text that would be read as times.
+    are ends of words that a reader infers anyway. Raises BadInput for a text that would be read as times.
     """
     taken = replace(lyrics, words=tuple(replace(word, end=None) for word in lyrics.words)).ends()
     ends = {
@@ -176,7 +176,7 @@ def write(lyrics: TimedLyrics, *, decimals: int = 2) -> str:
 
 
 def _stamp(seconds: float, decimals: int) -> str:
-    """Minutes, seconds, and so many decimals: over an hour too."""
+    """Return minutes, seconds and decimals, for more than an hour too."""
     parts = round(seconds * 10**decimals)
     whole, fraction = divmod(parts, 10**decimals)
     return f"{whole // 60:02}:{whole % 60:02}.{fraction:0{decimals}}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 SLOWEST = 0.25
-"""Seconds a character: nobody is taken to sing slower where times have to be guessed. What is left is a rest."""
+"""Seconds per character of the slowest singing that is assumed where times are guessed; time beyond that is a pause."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class TimedWord:
 
     text: str
     start: float
-    end: float | None = None  # None: nobody has said; at the latest where the next word starts
+    end: float | None = None  # None: unknown; at the latest where the next word starts
     first: int = 0  # place of its first character in the text
     guessed: bool = False  # its time is no more than its share of a line's
 
@@ -26,9 +26,9 @@ class TimedWord:
 
 @dataclass(frozen=True)
 class TimedLyrics:
-    """A text, its lines apart by line feeds, and the words of it that have times, in their order in text and time.
+    """A text with lines separated by line feeds, and the words of it that have times, in order of text and time.
 
-    ValueError where a word is not in the text at its place, is empty or of more than a line, or out of order.
+    Raises ValueError for a word that is not in the text at its offset, is empty, spans lines, or is out of order.
     """
 
     text: str
@@ -51,11 +51,11 @@ class TimedLyrics:
 
     @property
     def last(self) -> float:
-        """The second at which the last word is over; 0 where there is none."""
+        """End of the last word in seconds; 0 without words."""
         return self.ends()[-1] if self.words else 0.0
 
     def ends(self) -> tuple[float, ...]:
-        """When each word is over: as it is told, or else where the next starts, if nobody has to linger until then."""
+        """Return the end of each word: as given, or else the start of the next, or earlier if that would be too slow."""
         following = [*(word.start for word in self.words[1:]), float("inf")]
         return tuple(
             min(word.start + SLOWEST * (len(word.text) + 1), after) if word.end is None else word.end
@@ -63,7 +63,7 @@ class TimedLyrics:
         )
 
     def lines(self) -> Iterator[tuple[int, int, tuple[TimedWord, ...]]]:
-        """Each line of the text: its first character, the one after its last, its words."""
+        """Yield each line of the text: offset of its first character, of the one after its last, and its words."""
         place, first = 0, 0
         for line in self.text.split("\n"):
             stop = first + len(line)
@@ -74,7 +74,7 @@ class TimedLyrics:
             first = stop + 1
 
     def shifted(self, seconds: float) -> "TimedLyrics":
-        """All of it sung so much later, or earlier: at the earliest at 0."""
+        """Return the lyrics with times later by `seconds`, or earlier, but none before 0."""
         moved = (
             replace(
                 word,
@@ -87,7 +87,7 @@ class TimedLyrics:
 
 
 def timed_lines(lines: Iterable[Iterable[TimedWord]]) -> TimedLyrics:
-    """Lyrics of lines of words, apart by single spaces: where the words stand in a text is found, not read."""
+    """Make lyrics of lines of words, separated by single spaces; the words' offsets follow from that."""
     text, words = "", []
     for number, line in enumerate(lines):
         text += "\n" if number else ""
@@ -99,7 +99,7 @@ def timed_lines(lines: Iterable[Iterable[TimedWord]]) -> TimedLyrics:
 
 
 def places(text: str, pieces: Sequence[str], first: int = 0) -> list[int]:
-    """Where each of the pieces, which are in the text in this order, begins; `first` is the place of the text."""
+    """Return the offset of each piece, which are in the text in this order; `first` is added to all."""
     found, after = [], 0
     for piece in pieces:
         found.append(first + text.index(piece, after))
@@ -108,9 +108,9 @@ def places(text: str, pieces: Sequence[str], first: int = 0) -> list[int]:
 
 
 def spread(pieces: Sequence[str], start: float, end: float, firsts: Sequence[int]) -> list[TimedWord]:
-    """Words sung one after the other from start to end, each as long as it has characters, with the blank after it.
+    """Spread words from start to end in proportion to their characters, the space after each included.
 
-    `firsts` are their places in the text. The time of the first is known, those of the others are guessed.
+    `firsts` are their offsets in the text. The time of the first is given, those of the others are guessed.
     """
     begun = [0, *accumulate(len(piece) + 1 for piece in pieces)]
     each = max(end - start, 0.0) / max(begun[-1] - 1, 1)

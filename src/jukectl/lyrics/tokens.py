@@ -86,9 +86,9 @@ def tokens_of(lyrics: Lyrics, alphabet: Mapping[str, int], sample_rate: int) -> 
 def spell(text: str, alphabet: Mapping[str, int]) -> LyricTokens:
     """Return a text's characters as tokens of an alphabet, without times.
 
-    As published: a backslash is a new line, and what the alphabet has not is written in the nearest Latin letters
-    (é as e, ж as zh). Beyond that, an alphabet of one case is told that case, and one without new lines or tabs spaces.
-    What it still has not is left out, and so are pictures (emoji), whose names nobody sings.
+    As published: a backslash is a new line, and characters outside the alphabet are transliterated to Latin letters
+    (é as e, ж as zh). Beyond that, text is converted to the only case of an alphabet, and new lines or tabs that it
+    lacks to spaces. Other characters are left out, and so are emoji, whose names are not sung.
     """
     ids: list[int] = []
     left_out: dict[str, None] = {}
@@ -100,7 +100,7 @@ def spell(text: str, alphabet: Mapping[str, int]) -> LyricTokens:
 
 
 def spelling(text: str, alphabet: Mapping[str, int]) -> Iterator[tuple[str, str, bool]]:
-    """Each character of a text, what is written for it in the alphabet, and whether that is all of it."""
+    """Yield each character of a text, its transliteration in the alphabet, and True if that is complete."""
     for character in unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")):
         written = _written(character, alphabet)
         known = "".join(one for one in written if one in alphabet)

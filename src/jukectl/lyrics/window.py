@@ -1,4 +1,4 @@
-"""Which characters of the lyrics belong to a window: arithmetic, no tensors."""
+"""Part of the lyrics that a window is conditioned on: index arithmetic, without tensors."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ import numpy.typing as npt
 from jukectl.lyrics.tokens import UNKNOWN
 
 PADDING = -1
-"""Stands for the place in the lyrics where a window holds none of their characters."""
+"""Index of the padding in a window that is longer than the lyrics."""
 
 
 @dataclass(frozen=True, eq=False)
 class LyricWindow:
-    """The characters a prior reads while it makes a window of codes."""
+    """Characters that a window of codes is conditioned on."""
 
     ids: npt.NDArray[np.int64]  # (characters,)
-    places: npt.NDArray[np.int64]  # (characters,) of each in the lyrics, PADDING where it is none
+    places: npt.NDArray[np.int64]  # (characters,) index of each in the lyrics, or PADDING
 
 
 def lyric_window(
@@ -30,13 +30,13 @@ def lyric_window(
     sample_length: int,
     onsets: Sequence[int] | None = None,
 ) -> LyricWindow:
-    """Return the `characters` around those sung at the middle of a window; times in audio samples.
+    """Return the `characters` around the one sung at the middle of a window; times are in audio samples.
 
-    Lyrics shorter than that stand at the right end of every window, whole. Of longer ones it is the part around the
-    character in the middle: the one that lies as far in the lyrics as the window's middle lies in the song, or where
-    `onsets` tell when each character begins, in rising order, the last that has begun by then. The part is taken back
-    from the ends. `sample_length` is a full window's, however few codes of it are asked for. ValueError where longer
-    lyrics without onsets meet a window that starts outside the song, or there is not an onset for each character.
+    Shorter lyrics are whole in every window, right-aligned. Of longer ones it is the part around the middle character:
+    the one at the same relative position in the lyrics as the window's middle in the song, or with `onsets`, ascending
+    start times of all characters, the last that has started. At the ends of the lyrics the part is shifted inwards.
+    `sample_length` is that of a full window, even if fewer codes of it are sampled. Raises ValueError if there is not
+    an onset for each character, or for longer lyrics without onsets and a window that starts outside the song.
     """
     count = len(lyrics)
     if onsets is not None and len(onsets) != count:

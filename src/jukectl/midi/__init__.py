@@ -1,1 +1,1 @@
-"""Notes at rest: MIDI files, and the piano roll that a prior is told them as."""
+"""Notes and beats: MIDI files, transcription, and the piano rolls and phases that priors are conditioned on."""

@@ -185,7 +185,7 @@ class BeatGrid:
 
 
 def find_beats(song: Path) -> Path | None:
-    """Return the file of the beats beside a recording, None where there is none."""
+    """Return the path of the beats beside a recording, None if that file does not exist."""
     path = song.with_suffix(SUFFIX)
     return path if path.is_file() else None
 

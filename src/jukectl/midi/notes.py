@@ -43,7 +43,7 @@ class Notes:
 
     @property
     def seconds(self) -> float:
-        """Until the last note is let go; 0 where there is none."""
+        """End of the last note; 0 without notes."""
         return float(self.stops.max(initial=0.0))
 
     def moved(self, seconds: float) -> Self:

@@ -1,7 +1,7 @@
-"""A recording to notes, by basic-pitch's small model and in its way of making notes (Bittner et al. 2022, 2203.09893).
+"""Transcription of recordings to notes by the model and method of basic-pitch (Bittner et al. 2022, arXiv 2203.09893).
 
-The model is in basic-pitch's wheel as an ONNX file, which is all that is used of it: the package itself wants a
-TensorFlow of its own time. It hears pitches of instruments and voices, no drums.
+Only the ONNX file in basic-pitch's wheel is used: the package itself requires an old TensorFlow. The model detects
+pitches of instruments and voices, no drums.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from jukectl.midi.notes import Notes
 
 SAMPLE_RATE = 22_050  # Hz
 HOP = 256  # audio samples a frame
-WINDOW = 2 * SAMPLE_RATE - HOP  # audio samples that the model hears at once
-MARGIN = 15  # frames at either end of a window that are heard in its neighbour
-STEP = 141  # frames that are kept of a window
+WINDOW = 2 * SAMPLE_RATE - HOP  # audio samples of one input of the model
+MARGIN = 15  # frames at either end of a window that are taken from its neighbour
+STEP = 141  # frames of a window that are kept
 LOWEST = 21  # MIDI number of the first of 88 pitches
 MODEL = Path("saved_models", "icassp_2022", "nmp.onnx")
 INPUT, OUTPUTS = "serving_default_input_2:0", ["StatefulPartitionedCall:1", "StatefulPartitionedCall:2"]
@@ -31,7 +31,7 @@ Activations = npt.NDArray[np.float32]  # (frames, 88), 0..1
 class Listening:
     """Thresholds that turn activations into notes. The defaults are the authors'."""
 
-    onset: float = 0.5  # activation of a beginning
+    onset: float = 0.5  # activation of an onset
     frame: float = 0.3  # activation of a pitch that sounds
     shortest: int = 11  # frames; a note is longer
     gap: int = 11  # frames under `frame` that end a note
@@ -50,19 +50,19 @@ def activations(samples: npt.NDArray[np.float32]) -> tuple[Activations, Activati
     windows = -(-frames // STEP)
     padded = np.zeros(MARGIN * HOP + (windows - 1) * STEP * HOP + WINDOW, dtype=np.float32)
     padded[MARGIN * HOP :][: len(samples)] = samples
-    heard = []
+    outputs = []
     for window in range(windows):
         start = window * STEP * HOP
         one = session.run(OUTPUTS, {INPUT: padded[None, start : start + WINDOW, None]})
-        heard.append([output[0, MARGIN : MARGIN + STEP] for output in one])
-    sounding, beginning = (np.concatenate(parts)[:frames] for parts in zip(*heard, strict=True))
+        outputs.append([output[0, MARGIN : MARGIN + STEP] for output in one])
+    sounding, beginning = (np.concatenate(parts)[:frames] for parts in zip(*outputs, strict=True))
     return sounding, beginning
 
 
 def notes_of(sounding: Activations, beginning: Activations, listening: Listening) -> Notes:
     """Return notes from activations (frames, 88) of onsets and frames: follow each onset while the pitch sounds.
 
-    Of what sounds after that and has no beginning, the loudest moments are followed both ways.
+    Sounding pitches that remain have no onset; they are followed in both directions from their strongest frames.
     """
     left = np.array(sounding, dtype=np.float32)
     found: list[tuple[int, int, int]] = []
@@ -89,9 +89,9 @@ def notes_of(sounding: Activations, beginning: Activations, listening: Listening
 
 
 def _beginnings(sounding: Activations, beginning: Activations, threshold: float) -> list[tuple[int, int]]:
-    """Frame and pitch of each note's beginning, in the order of time: peaks over time of either kind of evidence.
+    """Return frame and pitch of each onset, in order of time: peaks over time of either kind of evidence.
 
-    What suddenly sounds louder than in both frames before has begun too, on the scale of the model's own beginnings.
+    A pitch that is suddenly louder than in both frames before counts as an onset too, on the scale of the model's own.
     """
     if len(sounding) < 3:
         return []
@@ -115,7 +115,7 @@ def _end(left: npt.NDArray[np.float32], start: int, listening: Listening) -> int
 
 
 def _silence(left: npt.NDArray[np.float32], start: int, stop: int, pitch: int) -> None:
-    """Take a note away, and what is heard of it a semitone beside it."""
+    """Remove a note, and its traces a semitone above and below."""
     left[start:stop, max(pitch - 1, 0) : pitch + 2] = 0
 
 
@@ -130,7 +130,7 @@ def check_installed() -> Path:
     path = next((model for folder in folders if (model := Path(folder) / MODEL).is_file()), None)
     if path is None or find_spec("onnxruntime") is None:
         raise MissingTool(
-            "notes of a recording are heard by basic-pitch's model. Install it with: pip install 'jukectl[transcribe]' "
+            "transcribing notes needs basic-pitch's model. Install it with: pip install 'jukectl[transcribe]' "
             "&& pip install --no-deps basic-pitch"
         )
     return path

@@ -1,1 +1,1 @@
-"""The decoding step of a prior in C, for processors."""
+"""Decoding step of a prior in C, for CPUs."""

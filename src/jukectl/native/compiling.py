@@ -1,4 +1,7 @@
-"""Compiles step.c, once for each instruction set, beside itself: python src/jukectl/native/compiling.py"""
+"""Compiler calls for step.c, one per instruction set. Run it to build in place: python src/jukectl/native/compiling.py
+
+It imports nothing of jukectl, so that the build hook (hatch_build.py) can run it before jukectl is installed.
+"""
 
 import os
 import platform
@@ -8,17 +11,20 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+
+# not -ffast-math: it would also let the compiler reorder sums, whose order keeps a row's bits the same in every batch.
+# These flags drop errno and traps, which nothing here reads, and allow fused multiply-adds.
 FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
 VARIANTS = {
-    "plain": (),
+    "plain": (),  # the baseline of the architecture: runs everywhere
     "avx2": ("-march=x86-64-v3",),
-    "avx512": ("-march=x86-64-v4", "-mavx512vnni", "-mprefer-vector-width=512"),
+    "avx512": ("-march=x86-64-v4", "-mavx512vnni", "-mprefer-vector-width=512"),  # GCC prefers 256 bits by default
 }
-"""What each is compiled with, as library.py knows them."""
+"""Additional flags of each variant; the names are those in library.py."""
 
 
 def build() -> list[Path]:
-    """Every variant that the compiler can make for this machine."""
+    """Compile every variant that the compiler supports on this machine; return the libraries' paths."""
     compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
     if compiler is None or sys.platform == "win32":
         return []
@@ -28,13 +34,13 @@ def build() -> list[Path]:
 
 def _compiled(compiler: str, name: str) -> Path | None:
     path = FOLDER / f"_step_{name}.so"
-    part = path.with_suffix(".part")
+    part = path.with_suffix(".part")  # renamed when complete: a process may load the library at any moment
     command = [*compiler.split(), *FLAGS, *VARIANTS[name], str(FOLDER / "step.c"), "-o", str(part), "-lm"]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=300)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if done.returncode:
+    if done.returncode:  # an old compiler without the instruction set: the other variants remain
         part.unlink(missing_ok=True)
         return None
     part.replace(path)

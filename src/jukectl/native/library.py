@@ -1,4 +1,4 @@
-"""The compiled decoding step that suits this processor, where there is one; nothing else depends on it."""
+"""Loading of the compiled decoding step. Without it, decoding uses torch."""
 
 import ctypes
 import os
@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 
 VARIANTS = ("plain", "avx2", "avx512")
-"""What step.c is compiled for, by what jukectl_processor answers; each needs all that the ones before it need."""
+"""Instruction sets of the libraries, indexed by the result of jukectl_processor; each includes those before it."""
 
 OFF = "JUKECTL_NATIVE"
-"""Set to 0 in the environment, it leaves all decoding to torch."""
+"""Environment variable; 0 disables the native step."""
 
 INTERFACE = 3
-"""What jukectl_interface answers where a library is of this version."""
+"""Result of jukectl_interface in libraries that match the structures in packing.py."""
 
 _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 
@@ -25,13 +25,14 @@ def path_of(variant: str) -> Path:
 @cache
 def _loaded() -> ctypes.CDLL | None:
     try:
+        # only the plain variant may be loaded before the processor is known
         plain = ctypes.CDLL(str(path_of(VARIANTS[0])))
         best: int = plain.jukectl_processor()
         for variant in reversed(VARIANTS[: best + 1]):
             if path_of(variant).exists():
                 found = ctypes.CDLL(str(path_of(variant)))
                 return declared(found) if found.jukectl_interface() == INTERFACE else None
-    except (OSError, AttributeError):  # not built, or long ago, or for another sort of machine
+    except (OSError, AttributeError):  # not built, built by an old version, or for another architecture
         pass
     return None
 
@@ -43,6 +44,7 @@ def library() -> ctypes.CDLL | None:
 
 def declared(found: ctypes.CDLL) -> ctypes.CDLL:
     """Declare the argument and result types of a loaded library's functions."""
+    # without declarations ctypes would pass pointers and 64-bit counts as 32-bit integers
     found.jukectl_scratch.argtypes = (_POINTER, _INT)
     found.jukectl_scratch.restype = _LONG
     found.jukectl_read.argtypes = (_POINTER, _INT, _POINTER, _INT, _LONG, _POINTER, _POINTER)

@@ -1,4 +1,8 @@
-"""Weights in the order in which the compiled step reads them, and the structures that it finds them by (see step.c)."""
+"""Packing of weights in the order in which the compiled step reads them, and the structures of step.c.
+
+The structures mirror those in step.c field by field, in the same order and types: raise the interface number in
+library.py and step.c when they change.
+"""
 
 import ctypes
 from collections.abc import Sequence
@@ -9,21 +13,21 @@ import torch
 from torch import Tensor
 
 PANEL = 128
-"""Outputs whose weights lie together."""
+"""Outputs of one panel: their weights for one input are contiguous. Eight vector registers of sums, see step.c."""
 
-LARGEST_BYTE = 127
+LARGEST_BYTE = 127  # symmetric, so that no zero point is needed: -128 is not used
 
 
 class Precision(IntEnum):
-    """Of the weights; sums are float32."""
+    """Precision of the weights; activations and sums are float32."""
 
     FP32 = 0
     BF16 = 1
-    INT8 = 2  # with a scale an output
+    INT8 = 2  # with one scale per output
 
 
 class Matrix(ctypes.Structure):
-    """`matrix` of step.c."""
+    """Mirror of `matrix` in step.c."""
 
     _fields_ = (
         ("weight", ctypes.c_void_p),
@@ -36,7 +40,7 @@ class Matrix(ctypes.Structure):
 
 
 class Layer(ctypes.Structure):
-    """`layer` of step.c."""
+    """Mirror of `layer` in step.c."""
 
     _fields_ = (
         ("kind", ctypes.c_int32),
@@ -55,7 +59,7 @@ class Layer(ctypes.Structure):
 
 
 class Stack(ctypes.Structure):
-    """`stack` of step.c."""
+    """Mirror of `stack` in step.c."""
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("precision", "depth", "width", "heads", "head_width", "mlp")),
@@ -74,8 +78,8 @@ class Stack(ctypes.Structure):
     )
 
 
-class Drawing(ctypes.Structure):
-    """`drawing` of step.c."""
+class SamplingSettings(ctypes.Structure):
+    """Mirror of `settings` in step.c."""
 
     _fields_ = (
         ("temperature", ctypes.c_double),
@@ -87,18 +91,19 @@ class Drawing(ctypes.Structure):
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """A structure, and the tensors that it points into."""
+    """A matrix for step.c, and the tensors that own its memory: the structure holds bare addresses."""
 
     matrix: Matrix
     kept: Sequence[Tensor]
 
 
 def pack(weight: Tensor, bias: Tensor | None, precision: Precision, together: int) -> Packed:
-    """Weights (in, out) and a bias (out,) as panels; `together` inputs' bytes lie side by side (INT8).
+    """Pack weights (in, out) and a bias (out,) as panels. `in` must be a multiple of 4.
 
-    `in` must be a multiple of 4.
+    With INT8, `together` consecutive inputs of an output are contiguous: 4 for dot products of bytes, otherwise 1.
     """
     inputs, outputs = weight.shape
+    # whole panels, so that step.c has no remainder; padded outputs are zeros
     padded = -(-outputs // PANEL) * PANEL
     matrix, kept = Matrix(in_=inputs, out=padded), []
 
@@ -113,10 +118,12 @@ def pack(weight: Tensor, bias: Tensor | None, precision: Precision, together: in
     if bias is not None:
         matrix.bias = keep(wide(bias.detach().float()))
     if precision is Precision.INT8:
+        # one scale per output, not per matrix: outputs differ in size, and each sum is scaled once, at the end
         scale = weight.abs().amax(dim=0).clamp(min=1e-30) / LARGEST_BYTE  # (padded,)
         weight = (weight / scale).round_().to(torch.int8)
         matrix.scale = keep(scale)
         if together > 1:
+            # activations are unsigned there, offset by a constant; the offset times these sums is subtracted again
             matrix.sums = keep(weight.sum(dim=0, dtype=torch.int32))
             grouped = weight.view(inputs // together, together, padded // PANEL, PANEL)
             matrix.weight = keep(grouped.permute(2, 0, 3, 1))
@@ -128,5 +135,5 @@ def pack(weight: Tensor, bias: Tensor | None, precision: Precision, together: in
 
 
 def floats(values: Tensor) -> Tensor:
-    """float32, side by side."""
+    """Return float32 values in contiguous memory."""
     return values.detach().float().contiguous()

@@ -1,10 +1,11 @@
-/* The codes of a prior on a processor, one after another: every weight is read once a code, in the order of its use.
+/* Decoding step of a prior on CPUs: samples codes one after another and reads every weight once per code, in the order
+ * of use, since memory bandwidth limits the speed of small batches.
  *
- * Compiled once for each instruction set by hatch_build.py; library.py picks the one that suits the processor. There is
- * no state here: all is in the structures that packing.py fills. The arithmetic of a row, a sample or a position, does
- * not depend on the rows beside it, so codes are the same bits in any batch and in any portion.
+ * compiling.py compiles it once for each instruction set, and library.py loads the best variant that the CPU supports.
+ * There is no state here: everything is in the structures that packing.py fills. The arithmetic of a row (a sample, or
+ * a position of a prefix) does not depend on the rows beside it, so codes have the same bits in every batch and chunk.
  *
- * Needs GCC's or Clang's vectors; any width of register will do.
+ * Needs the vector extensions of GCC or Clang, which split these vectors into registers of any width.
  */
 #include <math.h>
 #include <stddef.h>
@@ -15,11 +16,12 @@
 #include <immintrin.h>
 #endif
 
-#define LANES 16
-#define PANEL 128 /* outputs whose weights lie together, see packing.py */
+#define LANES 16          /* floats of a vector: one AVX-512 register, two of AVX2, four of SSE or NEON */
+#define PANEL 128         /* outputs whose weights are contiguous, see packing.py */
 #define VECTORS (PANEL / LANES)
-#define ROWS 4 /* that share one pass over a panel */
+#define ROWS 4            /* rows that share one pass over a panel: as many as have registers for their sums */
 
+/* aligned(4) and the like: rows and heads may begin anywhere, so all loads are unaligned ones */
 typedef float vec __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint32_t uvec __attribute__((vector_size(64), aligned(4), may_alias));
@@ -30,16 +32,18 @@ typedef uint8_t ubytes __attribute__((vector_size(16), aligned(1), may_alias));
 enum { FP32, BF16, INT8 };
 enum { DENSE, ROW, COLUMN, PREVIOUS_ROW, LYRICS, ENCODER, WINDOW }; /* the order of AttentionKind */
 
+/* These structures are mirrored field by field in packing.py: raise jukectl_interface when they change. */
+
 typedef struct {
-    const void *weight;  /* (out / PANEL, in, PANEL); of INT8 with dots of bytes (out / PANEL, in / 4, PANEL, 4) */
-    const float *scale;  /* (out,) of INT8, or NULL */
-    const int32_t *sums; /* (out,) of the weights of each output, for dots of bytes, or NULL */
+    const void *weight;  /* (out / PANEL, in, PANEL); INT8 with dot products: (out / PANEL, in / 4, PANEL, 4) */
+    const float *scale;  /* (out,) for INT8, or NULL */
+    const int32_t *sums; /* (out,) of each output's weights, for INT8 with dot products, or NULL */
     const float *bias;   /* (out,) or NULL */
     int32_t in, out;     /* a multiple of 4, a multiple of PANEL */
 } matrix;
 
 typedef struct {
-    int32_t kind, keys; /* keys that LYRICS, ENCODER and WINDOW see at the most */
+    int32_t kind, keys; /* keys that LYRICS, ENCODER and WINDOW attend to at most */
     int64_t slots;
     const float *norm_gain, *norm_bias, *mlp_norm_gain, *mlp_norm_bias;
     matrix qkv, project, mlp_in, mlp_out; /* qkv is the query alone for ENCODER */
@@ -48,32 +52,35 @@ typedef struct {
 
 typedef struct {
     int32_t precision, depth, width, heads, head_width, mlp, block, length;
-    float scale; /* of the residual branches; 1 where they are not scaled */
+    float scale; /* of the residual branches; 1 if they are not scaled */
     const layer *layers;
     matrix head;
-    int32_t ids; /* that may be drawn: the first of the head's outputs */
-    int32_t tied;
-    int32_t lyric_tokens; /* positions before the first code */
-    const float *embedding; /* (ids and more, width) */
-    const float *positions; /* (length, width), or NULL where positions are rotary */
-    const float *rotations; /* (length, head_width), cosines and then sines, or NULL where positions are learned */
+    int32_t ids;            /* that may be sampled: the first of the head's outputs; the others are padding */
+    int32_t tied;           /* the head is the embedding, and gets the conditioning again */
+    int32_t lyric_tokens;   /* positions before the first code */
+    const float *embedding; /* (ids or more, width) */
+    const float *positions; /* (length, width), or NULL for rotary positions */
+    const float *rotations; /* (length, head_width), cosines and then sines, or NULL for learned positions */
     float *scratch;         /* see jukectl_scratch */
 } stack;
 
 typedef struct {
-    double temperature, top_p; /* temperature 0 takes the likeliest */
-    int64_t top_k;             /* 0 is all */
-    double guidance;           /* 1: there are no rows without labels */
-} drawing;
+    double temperature, top_p; /* temperature 0 takes the most likely id */
+    int64_t top_k;             /* 0: all */
+    double guidance;           /* of classifier-free guidance; 1: there are no unconditional rows */
+} settings;
 
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wpsabi" /* vectors are passed between functions of this file alone */
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors are passed only between functions of this file */
 #endif
 
 static inline vec load(const float *p) { return *(const vec *)p; }
 static inline void store(float *p, vec v) { *(vec *)p = v; }
 static inline vec load_f32(const float *p) { return *(const vec *)p; }
-static inline vec load_bf16(const uint16_t *p) { return (vec)(__builtin_convertvector(*(const halves *)p, uvec) << 16); }
+/* bfloat16 is the upper half of a float32 */
+static inline vec load_bf16(const uint16_t *p) {
+    return (vec)(__builtin_convertvector(*(const halves *)p, uvec) << 16);
+}
 static inline vec load_i8(const int8_t *p) {
     return __builtin_convertvector(__builtin_convertvector(*(const bytes *)p, ivec), vec);
 }
@@ -81,7 +88,9 @@ static inline vec choose(ivec which, vec yes, vec no) { return (vec)(((ivec)yes 
 
 static int padded(int n) { return (n + PANEL - 1) / PANEL * PANEL; }
 
-/* y = x W + b for rows of x: vectors first .. first + count of one panel, each sum in the order of the inputs. */
+/* y = x W + b for rows of x: vectors first .. first + count of one panel. Each sum is in the order of the inputs,
+ * whatever the number of rows. The bounds are constants where it is inlined, so the sums stay in registers; four rows
+ * take the panel in two halves, since all their sums at once would not fit. */
 #define AFFINE(NAME, TYPE, LOAD)                                                                                      \
     static inline __attribute__((always_inline)) void NAME##_part(const matrix *m, const TYPE *w, const float *x,     \
                                                                   int x_stride, float *y, int y_stride, int panel,    \
@@ -134,12 +143,15 @@ static const int bytes_together = 1;
 
 static const int bytes_together = 4;
 
-/* Activations of sixteen bits as two planes of bytes: two dots of bytes then give their product with byte weights. */
+/* Activations are rounded to 16 bits, as two planes of bytes. The instruction (VNNI) multiplies unsigned by signed
+ * bytes and adds four products, so two of them give the product with byte weights, high plane and low plane. 8 bits
+ * would be too coarse for activations, whose largest values are far above the others. */
 static void affine_i8(const matrix *m, const float *x, int rows, int x_stride, float *y, int y_stride) {
     const int in = m->in;
     uint8_t high_plane[in], low_plane[in];
     for (int r = 0; r < rows; r++) {
         const float *from = x + (size_t)r * x_stride;
+        /* one unit for the row: its largest value becomes 32000 of 32767, which leaves room for rounding */
         vec largest_of = {0};
         int i = 0;
         for (; i + LANES <= in; i += LANES) {
@@ -150,7 +162,7 @@ static void affine_i8(const matrix *m, const float *x, int rows, int x_stride, f
         for (int k = 0; k < LANES; k++) largest = fmaxf(largest, largest_of[k]);
         for (int k = i; k < in; k++) largest = fmaxf(largest, fabsf(from[k]));
         const float unit = largest > 0 ? largest / 32000.0f : 1.0f, inverse = 1.0f / unit;
-        for (i = 0; i + LANES <= in; i += LANES) { /* rounded, 768 .. 64768 */
+        for (i = 0; i + LANES <= in; i += LANES) { /* rounded and offset to unsigned, 768 .. 64768 */
             const ivec value = __builtin_convertvector(load(from + i) * inverse + 32768.5f, ivec);
             *(ubytes *)(high_plane + i) = __builtin_convertvector(value >> 8, ubytes);
             *(ubytes *)(low_plane + i) = __builtin_convertvector(value & 255, ubytes);
@@ -173,7 +185,9 @@ static void affine_i8(const matrix *m, const float *x, int rows, int x_stride, f
                     low[j] = _mm512_dpbusd_epi32(low[j], lows, weights);
                 }
             }
-            for (int j = 0; j < VECTORS; j++) { /* 256 high + low - 32768 sums; in floats, since it may pass 2^31 */
+            /* the product is 256 high + low - 32768 sums, without the offset; it may exceed 2^31, so 256 (high - 128
+             * sums) is formed in floats, after the difference of integers that is exact */
+            for (int j = 0; j < VECTORS; j++) {
                 const int at = panel + LANES * j;
                 const __m512i over = _mm512_slli_epi32(_mm512_loadu_si512(m->sums + at), 7);
                 __m512 value = _mm512_cvtepi32_ps(_mm512_sub_epi32(high[j], over));
@@ -197,7 +211,7 @@ static void affine(int precision, const matrix *m, const float *x, int rows, int
         affine_i8(m, x, rows, x_stride, y, y_stride);
 }
 
-static inline float add_up(vec v) { /* by halves: always in the same order */
+static inline float add_up(vec v) { /* by halves: in the same order for every width of register */
     typedef float v8 __attribute__((vector_size(32)));
     typedef float v4 __attribute__((vector_size(16)));
     union { vec whole; v8 half[2]; } a = {v};
@@ -206,13 +220,15 @@ static inline float add_up(vec v) { /* by halves: always in the same order */
     return (c[0] + c[2]) + (c[1] + c[3]);
 }
 
-/* e^x for -126 log 2 < x < 88, and 0 below: 2^n times a polynomial in the rest (Cephes' expf). */
+/* e^x for -126 log 2 < x < 88, and 0 below: 2^n times a polynomial in the remainder (the method of Cephes' expf). The
+ * library's expf is not vectorised everywhere, and its last bit differs between systems. */
 static inline vec exponential(vec x) {
-    const ivec low = x < -87.3f;
+    const ivec low = x < -87.3f; /* -inf of masked keys among them */
     x = choose(low, (vec){0}, x);
-    const ivec whole = __builtin_convertvector(x * 1.44269504088896341f + 192.5f, ivec) - 192; /* rounded */
+    /* the conversion truncates, so it rounds only positive numbers: 192 keeps all of them above 0 */
+    const ivec whole = __builtin_convertvector(x * 1.44269504088896341f + 192.5f, ivec) - 192;
     const vec n = __builtin_convertvector(whole, vec);
-    const vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    const vec r = x - n * 0.693359375f + n * 2.12194440e-4f; /* x - n log 2, with log 2 in two parts for precision */
     vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
@@ -222,6 +238,7 @@ static inline vec exponential(vec x) {
     return choose(low, (vec){0}, p * (vec)((whole + 127) << 23));
 }
 
+/* The variance is of the differences from the mean: E[x^2] - mean^2 would cancel when the mean is large. */
 static void layer_norm(const float *x, const float *gain, const float *bias, int width, float *y) {
     vec sum = {0}, squares = {0};
     int i = 0;
@@ -241,9 +258,10 @@ static void layer_norm(const float *x, const float *gain, const float *bias, int
     for (; i < width; i++) y[i] = (x[i] - mean) * inverse * gain[i] + bias[i];
 }
 
-static void quick_gelu(float *x, int count) { /* x / (1 + e^-1.702x); count is a multiple of LANES */
+/* x sigmoid(1.702 x) = x / (1 + e^-1.702x), see prior/transformer.py; count is a multiple of LANES. */
+static void quick_gelu(float *x, int count) {
     for (int i = 0; i < count; i += LANES) {
-        const vec v = load(x + i), t = v * -1.702f;
+        const vec v = load(x + i), t = v * -1.702f; /* limited below, since e^x is defined up to 88 */
         store(x + i, v / (exponential(choose(t < 87.0f, t, (vec){0} + 87.0f)) + 1.0f));
     }
 }
@@ -257,8 +275,9 @@ static inline float dot(const float *a, const float *b, int n) {
     return t;
 }
 
-/* Where a position's key lies, -1 where it is not kept, and which keys it sees: CacheLayout of prior/attention.py. */
-static void see(const layer *l, const stack *s, int64_t p, int64_t *slot, int64_t *start, int64_t *stop) {
+/* The slot of a position's key, -1 if it is not cached, and the range of slots that the position attends to: the same
+ * index arithmetic as CacheLayout in prior/attention.py, with the reasons there. */
+static void find_slots(const layer *l, const stack *s, int64_t p, int64_t *slot, int64_t *start, int64_t *stop) {
     const int64_t block = s->block, rows = s->length / s->block;
     switch (l->kind) {
     case DENSE: *slot = p, *start = 0, *stop = p + 1; break;
@@ -273,7 +292,7 @@ static void see(const layer *l, const stack *s, int64_t p, int64_t *slot, int64_
     }
 }
 
-/* Turns one head by the angles of its position: number i and number i + width / 2 are a pair, see prior/rotary.py. */
+/* Turn one head by the angles of its position: elements i and i + width / 2 are a pair, see prior/rotary.py. */
 static void rotate(float *head, const float *rotation, int width) {
     const int half = width / 2;
     float *first = head, *second = head + half;
@@ -291,19 +310,21 @@ static void rotate(float *head, const float *rotation, int width) {
     }
 }
 
-/* One row: stores its key and value, and writes what it attends to. `cache` is that of its sample. With rotary positions
- * queries and keys are turned in place first, so that keys are cached turned: a position has one place in a window. */
+/* Attention of one row: stores its key and value in `cache`, that of its sample, and writes the attended values. With
+ * rotary positions queries and keys are turned in place first, and keys are cached turned: a position has the same
+ * angle for every later query. One pass for scores, one for the softmax, one for values: a row has few enough keys that
+ * the scores stay in the cache. */
 static void attend(const layer *l, const stack *s, float *cache, int64_t position, float *qkv, float *out,
                    float *weights) {
     const int D = s->head_width, inner = s->heads * D;
     const float scale = 1.0f / sqrtf((float)D);
     int64_t slot, start, stop;
-    see(l, s, position, &slot, &start, &stop);
+    find_slots(l, s, position, &slot, &start, &stop);
     const int64_t n = stop - start, whole = (n + LANES - 1) / LANES * LANES;
     for (int h = 0; h < s->heads; h++) {
         float *keys = cache + (size_t)h * l->slots * D, *values = keys + (size_t)s->heads * l->slots * D;
         float *query = qkv + h * D, *to = out + h * D;
-        if (s->rotations && l->kind != ENCODER) { /* the lyrics' states have an order of their own */
+        if (s->rotations && l->kind != ENCODER) { /* states of the lyrics are not positions of this sequence */
             rotate(query, s->rotations + position * D, D);
             rotate(query + inner, s->rotations + position * D, D);
         }
@@ -311,7 +332,7 @@ static void attend(const layer *l, const stack *s, float *cache, int64_t positio
             memcpy(keys + slot * D, query + inner, D * sizeof(float));
             memcpy(values + slot * D, query + 2 * inner, D * sizeof(float));
         }
-        if (n == 0) {
+        if (n == 0) { /* the first block of PREVIOUS_ROW */
             memset(to, 0, D * sizeof(float));
             continue;
         }
@@ -320,7 +341,7 @@ static void attend(const layer *l, const stack *s, float *cache, int64_t positio
             weights[j] = scale * dot(query, keys + (start + j) * D, D);
             largest = fmaxf(largest, weights[j]);
         }
-        for (int64_t j = n; j < whole; j++) weights[j] = -INFINITY;
+        for (int64_t j = n; j < whole; j++) weights[j] = -INFINITY; /* weight 0: whole vectors need no remainder */
         vec sums = {0};
         for (int64_t j = 0; j < whole; j += LANES) {
             const vec e = exponential(load(weights + j) - largest);
@@ -330,7 +351,7 @@ static void attend(const layer *l, const stack *s, float *cache, int64_t positio
         const float inverse = 1.0f / add_up(sums);
         int d = 0;
         for (; d + LANES <= D; d += LANES) {
-            vec even = {0}, odd = {0};
+            vec even = {0}, odd = {0}; /* two chains of sums, so that one addition need not wait for the other */
             const float *v = values + start * D + d;
             int64_t j = 0;
             for (; j + 2 <= n; j += 2) {
@@ -348,16 +369,17 @@ static void attend(const layer *l, const stack *s, float *cache, int64_t positio
     }
 }
 
-/* Floats of scratch for so many rows. */
+/* Number of floats of scratch for that many rows: the activations of `forward`, its input, and one row of scores. */
 int64_t jukectl_scratch(const stack *s, int rows) {
     const int64_t width = padded(s->width), inner = s->heads * s->head_width;
     const int64_t each = 3 * width + padded(3 * inner) + padded(inner) + padded(s->mlp);
     return rows * each + padded(s->length) + PANEL;
 }
 
-/* Rows (rows, padded width) in place through all blocks. Either all rows are samples, at `position`; or, where `reading`,
- * they are successive positions of the sample `first`, from `position` on. */
-static void through(const stack *s, float *x, int rows, int64_t position, int first, int reading) {
+/* Transform rows (rows, padded width) in place by all blocks. The rows are samples, all at `position`; or, if
+ * `reading`, successive positions of the sample `first`, from `position` on. Rows attend in order, so a position finds
+ * the keys of those before it in the cache. */
+static void forward(const stack *s, float *x, int rows, int64_t position, int first, int reading) {
     const int inner = s->heads * s->head_width;
     const int width = padded(s->width), parts = padded(3 * inner), heads = padded(inner), mlp = padded(s->mlp);
     float *normed = s->scratch, *qkv = normed + (size_t)rows * width, *attended = qkv + (size_t)rows * parts;
@@ -374,7 +396,7 @@ static void through(const stack *s, float *x, int rows, int64_t position, int fi
             attend(l, s, l->cache + (size_t)(reading ? first : first + r) * one, reading ? position + r : position,
                    qkv + (size_t)r * parts, attended + (size_t)r * heads, weights);
         affine(s->precision, &l->project, attended, rows, heads, a, width);
-        for (int r = 0; r < rows; r++) { /* x + a, in x itself where branches are not scaled */
+        for (int r = 0; r < rows; r++) { /* x + a, in x itself if branches are not scaled */
             float *middle = (plain ? x : a) + (size_t)r * width;
             const float *other = (plain ? a : x) + (size_t)r * width;
             for (int i = 0; i < width; i += LANES) store(middle + i, load(middle + i) + load(other + i));
@@ -386,7 +408,7 @@ static void through(const stack *s, float *x, int rows, int64_t position, int fi
         for (int r = 0; r < rows; r++) {
             float *to = x + (size_t)r * width;
             const float *m = normed + (size_t)r * width, *middle = a + (size_t)r * width;
-            for (int i = 0; i < width; i += LANES) {
+            for (int i = 0; i < width; i += LANES) { /* middle holds x + a here, so a = middle - x */
                 const vec from = load(to + i);
                 store(to + i, plain ? from + load(m + i) : from + s->scale * (load(middle + i) - from + load(m + i)));
             }
@@ -394,7 +416,7 @@ static void through(const stack *s, float *x, int rows, int64_t position, int fi
     }
 }
 
-/* The logits (rows, head.out) of last hidden states, with what is added after the blocks where the head is tied. */
+/* Logits (rows, head.out) of the last hidden states. With a tied head the conditioning `after` is added first. */
 static void logits_of(const stack *s, float *x, int rows, const float *after, int64_t after_stride, float *logits) {
     const int width = padded(s->width);
     if (s->tied && after)
@@ -403,28 +425,31 @@ static void logits_of(const stack *s, float *x, int rows, const float *after, in
     affine(s->precision, &s->head, x, rows, width, logits, s->head.out);
 }
 
-/* Reads inputs (count, width) at positions `position` .. of one sample; where `logits` is given, writes those after the
- * last of them, with `after` (width,) added. */
+/* Read inputs (count, width) of one sample at successive positions from `position` on, which fills its cache. Unless it
+ * is NULL, write to `logits` those after the last input, with `after` (width,) added. */
 void jukectl_read(const stack *s, int sample, const float *inputs, int count, int64_t position, const float *after,
                   float *logits) {
-    const int width = padded(s->width), most = 64;
-    float *x = s->scratch + jukectl_scratch(s, most) - (size_t)most * width; /* after what `through` takes */
+    const int width = padded(s->width), most = 64; /* READ_AT_ONCE in sampling/decoders/native.py: they share scratch */
+    float *x = s->scratch + jukectl_scratch(s, most) - (size_t)most * width; /* after what `forward` uses */
     for (int from = 0; from < count; from += most) {
         const int rows = count - from < most ? count - from : most;
         for (int r = 0; r < rows; r++) {
             memcpy(x + (size_t)r * width, inputs + (size_t)(from + r) * s->width, s->width * sizeof(float));
             memset(x + (size_t)r * width + s->width, 0, (width - s->width) * sizeof(float));
         }
-        through(s, x, rows, position + from, sample, 1);
+        forward(s, x, rows, position + from, sample, 1);
         if (logits && from + rows == count) logits_of(s, x + (size_t)(rows - 1) * width, 1, after, 0, logits);
     }
 }
 
-typedef struct { double scaled; int32_t id; } candidate; /* the logit, less the largest, over the temperature */
+typedef struct { double scaled; int32_t id; } candidate; /* (logit - largest) / temperature */
 
-static inline int before(candidate a, candidate b) { return a.scaled > b.scaled || (a.scaled == b.scaled && a.id < b.id); }
+/* Equal logits are in the order of their ids, as in a stable sort, so that both decoders choose the same. */
+static inline int before(candidate a, candidate b) {
+    return a.scaled > b.scaled || (a.scaled == b.scaled && a.id < b.id);
+}
 
-static void sink(candidate *heap, int count, int at) {
+static void sink(candidate *heap, int count, int at) { /* restore the heap below `at`: the most likely id on top */
     for (int child; (child = 2 * at + 1) < count; at = child) {
         if (child + 1 < count && before(heap[child + 1], heap[child])) child++;
         if (!before(heap[child], heap[at])) return;
@@ -433,14 +458,16 @@ static void sink(candidate *heap, int count, int at) {
     }
 }
 
-/* As sampling/draw.py: the first id whose cumulative probability exceeds the number. -1 where memory ran out. */
-static int64_t draw(const float *logits, int ids, const drawing *d, double number) {
+/* Sample one id as sampling/draw.py does: the first whose cumulative probability exceeds `number`, uniform in 0..1.
+ * Sums are in double, as there. Returns -1 if memory is exhausted. */
+static int64_t draw(const float *logits, int ids, const settings *d, double number) {
     int best = 0;
     for (int k = 1; k < ids; k++)
         if (logits[k] > logits[best]) best = k;
     if (d->temperature == 0 || d->top_k == 1) return best;
     const double largest = logits[best];
     double total = 0, sum = 0;
+    /* without top-k and nucleus no order is needed: the usual case, apart for speed */
     if (d->top_p >= 1 && !(0 < d->top_k && d->top_k < ids)) {
         double *weights = malloc(ids * sizeof(double));
         if (!weights) return -1;
@@ -454,7 +481,8 @@ static int64_t draw(const float *logits, int ids, const drawing *d, double numbe
         free(weights);
         return found;
     }
-    /* the likeliest first, from a heap, until there are top_k or they hold top_p of those */
+    /* the most likely ids first, until there are top_k, or until they hold top_p of all: a heap yields the few that are
+     * needed without sorting the others */
     candidate *heap = malloc(ids * sizeof(candidate));
     double *weights = calloc(ids, sizeof(double)), kept = 0;
     int *order = malloc(ids * sizeof(int)), count = ids, taken = 0;
@@ -471,14 +499,14 @@ static int64_t draw(const float *logits, int ids, const drawing *d, double numbe
             heap[0] = heap[--count];
             sink(heap, count, 0);
         }
-        if (most < ids) { /* the nucleus of those */
+        if (most < ids) { /* top-k comes first, and the nucleus is a part of what it kept */
             const double all = sum;
             sum = 0;
             int inside = 0;
             while (inside < taken && (sum < d->top_p * all || !inside)) sum += weights[inside++];
             taken = inside;
         }
-        /* in the order of their ids, as the cumulative sum goes */
+        /* back in the order of ids, which the cumulative sum follows */
         double *by_id = calloc(ids, sizeof(double));
         if (by_id) {
             for (int k = 0; k < taken; k++) by_id[order[k]] = weights[k];
@@ -486,7 +514,7 @@ static int64_t draw(const float *logits, int ids, const drawing *d, double numbe
             sum = 0;
             for (int k = 0; k < ids && found < 0; k++)
                 if (by_id[k] > 0 && (sum += by_id[k]) > number * total) found = k;
-            for (int k = ids; found < 0 && k-- > 0;)
+            for (int k = ids; found < 0 && k-- > 0;) /* rounding may leave the sum just below: the last id then */
                 if (by_id[k] > 0) found = k;
             free(by_id);
         }
@@ -495,56 +523,61 @@ static int64_t draw(const float *logits, int ids, const drawing *d, double numbe
     return found;
 }
 
-/* Draws the next `count` ids of `rows` samples. `logits` (rows, head.out) are those at code `position`; ids go to
- * `drawn` (rows, count), their numbers are `uniform` (rows, count). `conditioning` is (rows, told, width) or NULL, and
- * `last` (rows,) the id drawn last, of which the logits are still to be computed unless they are `pending`. With guidance
- * the second half of the rows are those of the first without labels: ids are drawn for the first half, from the logits of
- * both, and both go on from them. Returns 0, or -1 where memory ran out. */
-int jukectl_decode(const stack *s, int rows, int64_t position, int count, const drawing *d, const float *conditioning,
-                   int64_t told, const double *uniform, float *logits, int64_t *drawn, int64_t *last, int pending) {
+/* Sample the next `count` ids of `rows` rows. `logits` (rows, head.out) are those at code `position`. Ids are written
+ * to `sampled` (rows, count), chosen by the random numbers `uniform` (rows, count). `conditioning` is (rows, positions,
+ * width) or NULL. `last` (rows,) holds the ids sampled last; the logits after them are computed first, unless logits
+ * are `pending`, as after a prefix.
+ *
+ * Under classifier-free guidance the second half of the rows are the unconditional ones of the first half. Ids are
+ * sampled for the first half, from the logits of both, and both halves continue with them. Returns 0, or -1 if memory
+ * is exhausted. */
+int jukectl_decode(const stack *s, int rows, int64_t position, int count, const settings *d, const float *conditioning,
+                   int64_t positions, const double *uniform, float *logits, int64_t *sampled, int64_t *last,
+                   int pending) {
     const int width = padded(s->width);
     float *x = s->scratch + jukectl_scratch(s, rows) - (size_t)rows * width;
-    const size_t stride = (size_t)told * s->width; /* floats of one sample's conditioning */
+    const size_t stride = (size_t)positions * s->width; /* floats of one row's conditioning */
     const float strength = (float)d->guidance;
     const int samples = strength == 1 ? rows : rows / 2;
     for (int n = 0; n < count; n++) {
-        if (!pending) { /* the logits after the id that was drawn last */
+        /* computed only when an id is requested: the last id of a window costs no step */
+        if (!pending) {
             position++;
             for (int r = 0; r < rows; r++) {
                 float *to = x + (size_t)r * width;
                 const float *id = s->embedding + (size_t)last[r] * s->width;
-                const float *place = s->positions ? s->positions + (size_t)(s->lyric_tokens + position) * s->width : NULL;
+                const size_t at = (size_t)(s->lyric_tokens + position) * s->width;
+                const float *place = s->positions ? s->positions + at : NULL;
                 const float *more = conditioning ? conditioning + r * stride + (size_t)position * s->width : NULL;
                 for (int i = 0; i < s->width; i++) to[i] = id[i] + (place ? place[i] : 0) + (more ? more[i] : 0);
                 memset(to + s->width, 0, (width - s->width) * sizeof(float));
             }
-            through(s, x, rows, s->lyric_tokens + position, 0, 0);
+            forward(s, x, rows, s->lyric_tokens + position, 0, 0);
             logits_of(s, x, rows, conditioning ? conditioning + (size_t)position * s->width : NULL, stride, logits);
         }
         pending = 0;
         for (int r = 0; r < samples; r++) {
             float *own = logits + (size_t)r * s->head.out;
             if (samples < rows) {
-                const float *unlabelled = own + (size_t)samples * s->head.out;
-                for (int k = 0; k < s->ids; k++) own[k] = unlabelled[k] + strength * (own[k] - unlabelled[k]);
+                const float *unconditional = own + (size_t)samples * s->head.out;
+                for (int k = 0; k < s->ids; k++) own[k] = unconditional[k] + strength * (own[k] - unconditional[k]);
             }
             last[r] = draw(own, s->ids, d, uniform[(size_t)r * count + n]);
             if (last[r] < 0) return -1;
             if (samples < rows) last[samples + r] = last[r];
-            drawn[(size_t)r * count + n] = last[r];
+            sampled[(size_t)r * count + n] = last[r];
         }
     }
     return 0;
 }
 
-/* Raised where a structure or a function is no longer what library.py and packing.py take it to be. */
+/* Version of the structures and functions here, compared with INTERFACE in library.py. */
 int jukectl_interface(void) { return 3; }
 
-/* How many inputs' weights lie together in a panel of INT8. */
+/* Number of consecutive inputs whose INT8 weights are contiguous in a panel. */
 int jukectl_bytes_together(void) { return bytes_together; }
 
-/* The best of the instruction sets that this source is compiled for that the processor has: 2 AVX-512 with dots of bytes,
- * 1 AVX2, 0 the plainest of its kind. */
+/* Best instruction set that the CPU supports: 2 AVX-512 with dot products of bytes (VNNI), 1 AVX2, 0 the baseline. */
 int jukectl_processor(void) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&

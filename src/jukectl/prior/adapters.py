@@ -1,7 +1,7 @@
-"""Low-rank adapters: a trained prior is taught something new by few numbers, and stays as it is (Hu et al. 2021, LoRA).
+"""Low-rank adapters: fine-tuning of a prior by few parameters, its own weights frozen (Hu et al. 2021, LoRA).
 
-A layer x W + b becomes x (W + s D U) + b: D (in, rank) and U (rank, out) learn, W and b do not. U begins at zero, so an
-adapted prior begins as the prior itself. Names that the prior does not know get whole rows of their own.
+A layer x W + b becomes x (W + s D U) + b: D (in, rank) and U (rank, out) are trained, W and b are frozen. U is
+initialised to zero, so an adapted prior first computes what the prior does. New names get whole embedding rows.
 """
 
 import math
@@ -17,24 +17,25 @@ from jukectl.prior.model import Prior
 
 ARTISTS = "artist_genre.artist"
 GENRES = "artist_genre.genre"
-"""The embeddings that grow with the vocabulary."""
+"""Embeddings that grow with the vocabulary."""
 
 
 class LowRank(nn.Module):
-    """x D U, which begins as zero."""
+    """x D U, initialised to zero."""
 
     def __init__(self, width_in: int, width_out: int, rank: int) -> None:
         super().__init__()
+        # only one factor is zero: with both, neither would have a gradient. This std keeps x D at the variance of x
         self.down = nn.Parameter(torch.empty(width_in, rank).normal_(std=1 / math.sqrt(width_in)))
         self.up = nn.Parameter(torch.zeros(rank, width_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in) to (..., out)."""
-        return (x @ self.down) @ self.up
+        """Map (..., in) to (..., out)."""
+        return (x @ self.down) @ self.up  # in this order: D U is as large as W
 
 
 class LowRankAffine(Affine):
-    """An affine map that stays as it is, with a scaled low-rank term that learns."""
+    """A frozen affine map plus a scaled low-rank term that is trained."""
 
     def __init__(self, base: Affine, term: LowRank, scale: float) -> None:
         nn.Module.__init__(self)  # the weights are those of `base`, not new ones
@@ -44,18 +45,18 @@ class LowRankAffine(Affine):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in) to (..., out)."""
+        """Map (..., in) to (..., out)."""
         term: Tensor = self.term(x)
         return super().forward(x) + self.scale * term
 
     def step(self, x: Tensor, alpha: float = 1.0, beta: float = 1.0) -> Tensor:
-        """Rows (R, in) to alpha x (W + s D U) + beta b, (R, out)."""
+        """Return alpha x (W + s D U) + beta b, (R, out), for rows (R, in)."""
         term: Tensor = self.term(x)
         return super().step(x, alpha, beta) + alpha * self.scale * term
 
 
 class NewRows(nn.Module):
-    """The rows of an embedding that learn: its last ones."""
+    """Last rows of an embedding, which are trained."""
 
     def __init__(self, embedding: nn.Embedding, count: int) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class NewRows(nn.Module):
 
 
 class PartlyNewEmbedding(nn.Embedding):
-    """An embedding that stays as it is, but for its last rows."""
+    """An embedding that is frozen except for its last rows."""
 
     def __init__(self, base: nn.Embedding, new: NewRows) -> None:
         known = base.weight[: -len(new.rows)].detach()
@@ -72,12 +73,16 @@ class PartlyNewEmbedding(nn.Embedding):
         self.new = new
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(...) to (..., width)."""
+        """Map ids (...) to vectors (..., width)."""
+        # one table of all rows for each pass: a few thousand rows cost less than two lookups and a choice between them
         return F.embedding(ids, torch.cat([self.weight, self.new.rows]))
 
 
 class Adapter(nn.Module):
-    """All that learns of an adapted prior. Each tensor is named as the prior's layer, and .down, .up or .rows."""
+    """Trained parameters of an adapted prior. Tensors are named after the prior's layer, with .down, .up or .rows.
+
+    Modules are nested as in the prior, so that a state dict of the adapter alone has these names.
+    """
 
     def __init__(self, parts: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -92,11 +97,11 @@ class Adapter(nn.Module):
 
 
 def attach(prior: Prior, config: AdapterConfig, *, new_artists: int = 0, new_genres: int = 0) -> Adapter:
-    """Adapt a prior in place: from now on only the adapter that is returned learns.
+    """Adapt a prior in place: freeze it, and return the adapter, which alone is trained from now on.
 
-    `new_artists` and `new_genres` are how many of the last rows of those embeddings, see `grow_vocabulary`, learn too.
+    The last `new_artists` and `new_genres` rows of those embeddings are trained too, see `grow_vocabulary`.
     """
-    prior.requires_grad_(False)
+    prior.requires_grad_(False)  # before the adapter is attached, whose parameters stay trainable
     parts: dict[str, nn.Module] = {}
     for name in targets_of(prior, config.targets):
         base = prior.get_submodule(name)
@@ -113,8 +118,9 @@ def attach(prior: Prior, config: AdapterConfig, *, new_artists: int = 0, new_gen
 
 
 def targets_of(prior: Prior, targets: Iterable[Target]) -> list[str]:
-    """The names of the layers that `targets` stand for. Attention to a lyrics encoder has no qkv, and is left out."""
+    """Return the names of the layers that `targets` select, in every block."""
     names = [f"transformer.blocks.{number}.{target}" for number in range(prior.config.depth) for target in targets]
+    # cross-attention has no qkv: its queries and keys come from different sequences
     return [name for name in names if _layer(prior, name) is not None]
 
 
@@ -122,8 +128,8 @@ def targets_of(prior: Prior, targets: Iterable[Target]) -> list[str]:
 def merge(prior: Prior, tensors: Mapping[str, Tensor], scale: float) -> None:
     """Add the low-rank terms of an adapter, `scale` times D U, to the weights of a prior, in place.
 
-    `tensors` are those of an Adapter; rows of embeddings among them are passed over. ValueError where a layer is not
-    the prior's, or of another shape.
+    `tensors` are those of an Adapter; embedding rows among them are ignored. Raises ValueError for a layer that the
+    prior does not have, or that has another shape there.
     """
     for name in sorted(name.removesuffix(".down") for name in tensors if name.endswith(".down")):
         layer = _layer(prior, name)
@@ -131,6 +137,7 @@ def merge(prior: Prior, tensors: Mapping[str, Tensor], scale: float) -> None:
         if layer is None or down.shape[1] != up.shape[0] or layer.weight.shape != (down.shape[0], up.shape[1]):
             raise ValueError(f"{name} is no layer of this prior, or one of another shape")
         product = (down @ up).to(layer.weight.device)
+        # summed in float32 and rounded once: in bfloat16 most of a small update would be rounded away
         layer.weight.copy_(layer.weight.float() + scale * product)
 
 

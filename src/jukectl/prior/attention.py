@@ -1,7 +1,7 @@
 """Attention: its patterns as index arithmetic and as masks, the kernels that compute them, and the key-value cache.
 
-Factored patterns lay the context out as a grid, one block of codes a row (paper, section 2.3 and appendix A.2; see also
-Child et al. 2019, Sparse Transformers). B batch, T codes, A inner width of attention, H heads, D = A / H.
+Factored patterns lay the context out as a grid, one block of codes a row (Jukebox, appendix A; see also Child et al.
+2019, Sparse Transformers). B batch, T codes, A inner width of attention, H heads, D = A / H.
 """
 
 from dataclasses import dataclass
@@ -192,7 +192,7 @@ class FactoredAttention(nn.Module):
         """
         batch, rows = len(cache), len(x)
         qkv = self.qkv.step(x).view(rows, 3, self.heads, -1)  # (R, 3, H, D)
-        if batch < rows:
+        if batch < rows:  # padding rows are not cached
             qkv = qkv[:batch]
         if self.rotary:
             both = qkv.narrow(1, 0, 2)
@@ -297,6 +297,7 @@ def attend(
     else:  # each block is a sequence
         sequences = (-1, block, width)
     query, key, value = (tensor.reshape(sequences) for tensor in (query, key, value))
+    # within a shifted block every key is earlier than the query, so PREVIOUS_ROW needs no mask
     first_seen = None if kind is AttentionKind.PREVIOUS_ROW else first
     attended = _heads_attend(query, key, value, heads=heads, first=first_seen)
     return attended.view(batch, -1, width)[:, :total]
@@ -313,6 +314,7 @@ def _attend_window(query: Tensor, key: Tensor, value: Tensor, *, heads: int, win
     head = min(window, total)  # queries that attend to the past, which may be shorter than a window
     seen = past + head
     mask = _window_mask(head, seen, past, window, query.device)
+    # apart from the rest, whose chunks all have the same shape: one window of queries, two of keys
     first = _heads_attend(query[:, :head], key[:, :seen], value[:, :seen], heads=heads, mask=mask)
     if total == head:
         return first
@@ -347,12 +349,12 @@ def _heads_attend(
     )  # (N, H, L or S, D)
     keys = key.shape[2]
     causal = first is not None
-    if first is not None and (first or keys != length):  # torch's is_causal is for as many keys as queries
+    if first is not None and (first or keys != length):  # is_causal aligns query i with key i, so needs first == 0
         causal = False
         places = torch.arange(length, device=query.device)[:, None] + first
         mask = torch.arange(keys, device=query.device) <= places  # (L, S)
-    if query.device.type == "cpu" and torch.is_grad_enabled() and not _suits_half_precision(query, keys):
-        with torch.autocast("cpu", enabled=False):
+    if query.device.type == "cpu" and torch.is_grad_enabled() and not _half_precision_is_faster(query, keys):
+        with torch.autocast("cpu", enabled=False):  # which would cast back to half precision
             attended = F.scaled_dot_product_attention(
                 query.float(), key.float(), value.float(), attn_mask=mask, is_causal=causal
             )
@@ -362,10 +364,8 @@ def _heads_attend(
     return attended.transpose(1, 2).reshape(sequences, length, width)
 
 
-def _suits_half_precision(query: Tensor, keys: int) -> bool:
-    """Return whether a gradient in half precision is the faster one on a CPU, for queries (N, H, L, D).
-
-    Of short sequences or narrow heads a bfloat16 gradient takes up to several times as long as a float32 one; of 1,024
-    keys and heads of 64 numbers it takes three quarters.
-    """
+def _half_precision_is_faster(query: Tensor, keys: int) -> bool:
+    """Return True if the gradient is faster in half precision on a CPU, for queries (N, H, L, D)."""
+    # measured with bfloat16: with short sequences or narrow heads its gradient takes up to several times as long as in
+    # float32; with 1,024 keys and heads of width 64, three quarters
     return keys >= 512 and query.shape[3] >= 64

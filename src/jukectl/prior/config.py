@@ -1,4 +1,4 @@
-"""What a prior or an upsampler is made of: sizes, attention pattern, labels and conditioning; and an adapter of one."""
+"""Configuration of priors, upsamplers and adapters: sizes, attention pattern, labels and conditioning."""
 
 import math
 from collections.abc import Mapping
@@ -12,40 +12,40 @@ _Config = TypeVar("_Config")
 
 
 class AttentionKind(StrEnum):
-    """What a position sees, with the context laid out as a grid of rows, one row a block (paper, appendix A.2)."""
+    """Keys that a position attends to, with the context laid out as a grid, one block a row (Jukebox, appendix A)."""
 
-    DENSE = "dense"  # everything so far
+    DENSE = "dense"  # all positions so far
     ROW = "row"  # its own block so far
     COLUMN = "column"  # the same offset in every block so far
     PREVIOUS_ROW = "previous_row"  # the whole block before
-    LYRICS = "lyrics"  # so far, in the lyrics that begin the same sequence
-    ENCODER = "encoder"  # all states of the lyrics: their encoder's, or where they are apart those at the same layer
-    WINDOW = "window"  # the last so many positions, its own included (Beltagy et al. 2020, Longformer)
+    LYRICS = "lyrics"  # the lyric tokens at the start of the same sequence, so far
+    ENCODER = "encoder"  # all states of the lyrics: of their encoder, or if lyrics are apart those at the same layer
+    WINDOW = "window"  # the last `window` positions, its own included (Beltagy et al. 2020, Longformer)
 
 
 Positions = Literal["learned", "rotary"]
-"""How a transformer knows the order of its positions: by a learned vector at each, or by turned queries and keys."""
+"""Encoding of positions: a learned vector added at each, or queries and keys turned by angles (see rotary.py)."""
 
 
 FACTORED = (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW)
-"""The order of the published upsamplers and of the top prior without lyrics."""
+"""Pattern of the published upsamplers and of the top prior without lyrics."""
 
 
 def with_encoder(depth: int) -> tuple[AttentionKind, ...]:
-    """The order of the published 5b-lyrics: after the 18th layer, and then after every nine, one to the encoder."""
+    """Return the pattern of the published 5b-lyrics: after 18 layers, and then after every nine, one ENCODER layer."""
     order = FACTORED * 3 + (FACTORED * 3 + (AttentionKind.ENCODER,)) * 7
     return tuple(order[layer % len(order)] for layer in range(depth))
 
 
 def in_one_sequence(depth: int) -> tuple[AttentionKind, ...]:
-    """The order of the published 1b-lyrics: every 16th layer attends to the lyrics, each third of those to all."""
+    """Return the pattern of the published 1b-lyrics: every 16th layer attends to lyrics, each third of those to all."""
     sixteenth = (AttentionKind.LYRICS, AttentionKind.LYRICS, AttentionKind.DENSE)
     return tuple((sixteenth if layer % 16 == 15 else FACTORED)[layer % 3] for layer in range(depth))
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackConfig:
-    """What one stack of blocks is made of. Every config below has one."""
+    """Sizes and attention pattern of one stack of blocks. Every transformer below derives one from its config."""
 
     length: int  # positions
     width: int
@@ -58,14 +58,14 @@ class StackConfig:
     scale_residuals: bool
     init_scale: float
     lyrics: int = 0  # positions of the sequence, or states of the encoder, that hold lyrics
-    apart: bool = False  # the blocks read the lyrics too, in a sequence of their own
+    apart: bool = False  # the same blocks read the lyrics too, as a parallel sequence
     scale_depth: int | None = None  # see PriorConfig
-    window: int = 0  # positions that WINDOW layers see
+    window: int = 0  # positions that WINDOW layers attend to
     rotary: bool = False  # queries and keys are turned by their positions, see rotary.py
 
     @property
     def head_width(self) -> int:
-        """Numbers of one head."""
+        """Width of one head."""
         return self.attention_width // self.heads
 
     @property
@@ -75,7 +75,7 @@ class StackConfig:
 
     @property
     def lyric_keys(self) -> int:
-        """Positions that LYRICS layers see: those of the lyrics, and some codes after them, as published.
+        """Positions that LYRICS layers attend to: those of the lyrics, and some codes after them, as published.
 
         That is one more multiple of `blocks` than the lyrics fill.
         """
@@ -83,16 +83,16 @@ class StackConfig:
 
     @property
     def residual_scale(self) -> float:
-        """Of the branches of every block."""
+        """Factor of the residual branches of every block."""
         return 1 / (self.scale_depth or self.depth) if self.scale_residuals else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimingConfig:
-    """How a top prior is told where in a song it is."""
+    """Conditioning of a top prior on timing: the song's length and the place of each code in it."""
 
     bins: int = 128
-    min_seconds: float = 0.0  # shortest and longest whole song that the bins tell apart
+    min_seconds: float = 0.0  # shortest and longest whole song that the bins distinguish
     max_seconds: float = 600.0
 
     def __post_init__(self) -> None:
@@ -103,7 +103,7 @@ class TimingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionerConfig:
-    """The dilated network that brings the codes of the level above to this level's rate."""
+    """The dilated network that upsamples the codes of the level above to this level's rate."""
 
     width: int
     depth: int  # residual blocks before each transposed convolution
@@ -132,13 +132,13 @@ class ConditionerConfig:
 
     @property
     def ratio(self) -> int:
-        """Codes of this level for one of the level above."""
+        """Codes of this level per code of the level above."""
         return int(self.stride**self.downs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """The transformer that reads the lyrics, where codes do not share a sequence with them."""
+    """Transformer of the lyrics, for priors whose lyrics are not read by the codes' own blocks."""
 
     width: int
     depth: int
@@ -158,21 +158,21 @@ class EncoderConfig:
             raise ValueError("the encoder's pattern is of one or more of row, column, previous_row and dense")
 
     def stack(self, characters: int) -> StackConfig:
-        """Its blocks, over a window of so many characters."""
+        """Return the stack of its blocks, for a window of that many characters."""
         return _stack(self, characters)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LyricsConfig:
-    """How a prior is told what is sung: characters around the window, read by an encoder or in the codes' own stack."""
+    """Conditioning on lyrics: characters around the window, read by an encoder or by the codes' own blocks."""
 
     characters: int  # of the window
-    alphabet: int  # ids of characters, 0 among them: an unknown character or none
+    alphabet: int  # ids of characters, including 0: an unknown character or none
     encoder: EncoderConfig | None = None  # None: the codes' own blocks read them
-    apart: bool = False  # without an encoder: in a sequence of their own, where else lyrics and codes are one
+    apart: bool = False  # without an encoder: as a parallel sequence; False: in one sequence with the codes
     loss_share: float = 0.4  # weight of the lyrics' own loss
-    drawable: bool = False  # in one sequence: a character may be drawn for a code, as the published model does
-    alignment_layer: int | None = None  # where attention shows what is sung when
+    drawable: bool = False  # in one sequence: a lyric token may be sampled in place of a code, as published
+    alignment_layer: int | None = None  # layer and head whose attention follows what is sung (figure 3)
     alignment_head: int = 0
 
     def __post_init__(self) -> None:
@@ -192,7 +192,7 @@ class LyricsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MidiConfig:
-    """How a top prior is told notes: the network that makes vectors of a piano roll."""
+    """Conditioning of a top prior on notes: the network that makes vectors of a piano roll."""
 
     width: int = 128
     depth: int = 5  # residual blocks
@@ -218,7 +218,7 @@ class PriorConfig:
     """One autoregressive model of codes: a top prior (with timing) or an upsampler (with a conditioner)."""
 
     level: Level
-    context: int  # codes seen at once
+    context: int  # codes of a window
     width: int
     depth: int
     heads: int
@@ -234,15 +234,15 @@ class PriorConfig:
     lyrics: LyricsConfig | None = None
     midi: MidiConfig | None = None
     beats: BeatConfig | None = None
-    pattern: tuple[AttentionKind, ...] = FACTORED  # over the depth, started over where it is shorter
+    pattern: tuple[AttentionKind, ...] = FACTORED  # of the layers, repeated up to the depth
     attention_ratio: float = 0.25  # inner width of attention / width
     mlp_ratio: float = 1.0  # inner width of the MLP / width
     scale_residuals: bool = False  # each layer's branches by 1/depth
-    scale_depth: int | None = None  # what stands for the depth there, of a prior that blocks were added to
+    scale_depth: int | None = None  # the depth in that factor, for a prior that blocks were added to
     init_scale: float = 1.0
     tied_head: bool = True  # the output head is the code embedding
     positions: Positions = "learned"
-    window: int | None = None  # positions that layers of kind window see, their own included
+    window: int | None = None  # positions that layers of kind window attend to, their own included
 
     def __post_init__(self) -> None:
         _check_positive(self, "context", "width", "depth", "heads", "blocks", "hop", "sample_rate", "codebook_size")
@@ -260,7 +260,7 @@ class PriorConfig:
         self._check_positions()
         if self.timing and self.conditioner:
             raise ValueError(
-                "a prior has timing or a conditioner, not both: an upsampler knows its place by the codes above"
+                "a prior has timing or a conditioner, not both: an upsampler has its timing from the codes above"
             )
         if self.midi and self.conditioner:
             raise ValueError("midi is for a top prior: an upsampler has its notes from the codes above")
@@ -272,7 +272,7 @@ class PriorConfig:
             )
 
     def _check_pattern(self) -> None:
-        """Raise ValueError for a pattern that is empty, or that attends to lyrics the prior has not."""
+        """Raise ValueError for a pattern that is empty, or that attends to lyrics the prior does not have."""
         if not self.pattern:
             raise ValueError("pattern needs at least one kind of attention")
         merged, encoded = self.lyric_tokens > 0, self.lyrics is not None and not self.lyric_tokens
@@ -281,10 +281,10 @@ class PriorConfig:
                 where = "in one sequence with the codes" if kind is AttentionKind.LYRICS else "apart or with an encoder"
                 raise ValueError(f"attention to {kind} needs lyrics {where}")
         if self.lyrics and self.lyrics.apart and AttentionKind.ENCODER not in self.kinds:
-            raise ValueError("lyrics apart are heard by layers of kind encoder: the pattern has none")
+            raise ValueError("lyrics apart need layers of kind encoder, which attend to them: the pattern has none")
 
     def _check_positions(self) -> None:
-        """Raise ValueError for positions or a window that the attention layers cannot have."""
+        """Raise ValueError for positions or a window that do not fit the attention layers."""
         if self.positions not in get_args(Positions):
             raise ValueError(f"positions are one of {', '.join(get_args(Positions))}, got {self.positions!r}")
         if self.positions == "rotary" and self.stack.head_width % 2:
@@ -313,12 +313,12 @@ class PriorConfig:
 
     @property
     def ids(self) -> int:
-        """What a position may hold: one of the codes, or after them, in a sequence with lyrics, a character."""
+        """Rows of the embedding: the codes, and after them, with lyrics in one sequence, the characters."""
         return self.codebook_size + (self.lyrics.alphabet if self.lyrics and self.lyric_tokens else 0)
 
     @property
     def sampled_ids(self) -> int:
-        """How many of them may be drawn: the codes, and where that is so the characters too."""
+        """Rows of the head that are sampled from: the codes, and the characters too if they are `drawable`."""
         return self.ids if self.lyrics and self.lyrics.drawable else self.codebook_size
 
     @property
@@ -357,11 +357,11 @@ class PriorConfig:
         return self.context * self.hop
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values as TOML takes them: no enums, no tuples, and what is None left out."""
+        """Return plain values as TOML takes them: no enums, no tuples, no None."""
         values = _without_none(asdict(self))
         values["level"] = self.level.label
         values["pattern"] = [str(kind) for kind in self.pattern]
-        if self.positions == "learned":  # as in files from before there were others, which older versions read too
+        if self.positions == "learned":  # the default, omitted so that versions before rotary positions read the file
             del values["positions"]
         if self.lyrics and self.lyrics.encoder:
             values["lyrics"]["encoder"]["pattern"] = [str(kind) for kind in self.lyrics.encoder.pattern]
@@ -369,7 +369,7 @@ class PriorConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises ValueError where a field is unknown, missing or wrong."""
+        """Make a config from what `to_dict` returns. Raises ValueError for unknown, missing or invalid fields."""
         given = dict(values)
         if "level" in given:
             given["level"] = Level.parse(given["level"])
@@ -390,28 +390,28 @@ class PriorConfig:
 
 
 Target = Literal["attention.qkv", "attention.out", "mlp_in", "mlp_out"]
-"""A layer of every block that an adapter may change."""
+"""A layer that an adapter may change, in every block."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterConfig:
-    """Which layers of every block are adapted, and by how many numbers."""
+    """Size of a low-rank adapter, and the layers of every block that it changes."""
 
     rank: int = 8
-    alpha: float = 16.0  # over rank it is the scale s, so that one learning rate suits every rank
+    alpha: float = 16.0  # alpha / rank is the scale s, so that one learning rate suits every rank
     targets: tuple[Target, ...] = get_args(Target)
 
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise ValueError(f"rank must be at least 1, got {self.rank}")
         if not 0 < self.alpha < math.inf:
-            raise ValueError(f"alpha must be over 0, got {self.alpha}")
+            raise ValueError(f"alpha must be above 0, got {self.alpha}")
         if not self.targets or len(set(self.targets)) < len(self.targets):
             raise ValueError(f"targets are one or more of {', '.join(get_args(Target))}, got {list(self.targets)}")
 
     @property
     def scale(self) -> float:
-        """s."""
+        """Factor s of the low-rank terms (LoRA, section 4.1)."""
         return self.alpha / self.rank
 
 
@@ -441,13 +441,13 @@ def _check_heads(config: PriorConfig | EncoderConfig) -> None:
 
 
 def _with_kinds(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy whose pattern, where there is one, is of AttentionKind."""
+    """Return a copy whose pattern, if it has one, is of AttentionKind."""
     pattern = {"pattern": tuple(map(AttentionKind, values["pattern"]))} if "pattern" in values else {}
     return {**values, **pattern}
 
 
 def _check_positive(config: object, *names: str, optional: tuple[str, ...] = ()) -> None:
-    """Raise ValueError for the first of the named fields that is not a number above zero of its type."""
+    """Raise ValueError for the first of the named fields that is not a positive number of its type."""
     types = {field.name: field.type for field in fields(config)}  # type: ignore[arg-type]
     for name in names + optional:
         value = getattr(config, name)
@@ -459,7 +459,7 @@ def _check_positive(config: object, *names: str, optional: tuple[str, ...] = ())
 
 
 def _make(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
-    """A config from a mapping, with a ValueError that names the fields where they do not fit."""
+    """Make a config from a mapping. Raises ValueError that names unknown or missing fields."""
     known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - known):
         raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}: it has {', '.join(sorted(known))}")
@@ -470,7 +470,7 @@ def _make(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    """A copy in which no value, at any depth, is None."""
+    """Return a copy without values that are None, at any depth."""
     return {
         name: _without_none(value) if isinstance(value, dict) else value
         for name, value in values.items()

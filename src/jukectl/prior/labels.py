@@ -1,4 +1,4 @@
-"""What a prior is conditioned on: `Conditioning`, of a whole song, and `LabelBatch`, of the windows that it models.
+"""Conditioning as values: `Conditioning` of a whole song, and `LabelBatch` of the windows that a prior models.
 
 Sampling makes a `Conditioning` from a recipe (plan/conditioning.py), training from an encoded song (data/segments.py).
 `LabelBatch.of` turns places in such songs into the tensors that the layers in prior/conditioning.py read.
@@ -45,10 +45,10 @@ UNLABELLED_SEGMENT = Segment()
 
 @dataclass(frozen=True, kw_only=True)
 class Conditioning:
-    """What one level's prior is conditioned on throughout a song. Times are in audio samples of the whole song."""
+    """Conditioning of one level's prior throughout a song. Times are in audio samples of the whole song."""
 
     song_samples: int  # length of the whole song
-    start_samples: int = 0  # what of it lies before the level's first code
+    start_samples: int = 0  # length of the part before the level's first code
     segments: tuple[Segment, ...] = (UNLABELLED_SEGMENT,)  # the first begins at code 0
     lyrics: LyricTokens = NO_LYRICS  # of the whole song
     notes: CoveredNotes | None = None  # in seconds since the level's first code
@@ -56,7 +56,7 @@ class Conditioning:
 
     @property
     def cuts(self) -> tuple[int, ...]:
-        """Codes at which one segment gives way to the next."""
+        """First codes of all segments after the first one."""
         return tuple(segment.start for segment in self.segments[1:])
 
     @property
@@ -71,7 +71,7 @@ class Conditioning:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowShape:
-    """What the windows of a prior hold, as `LabelBatch.of` needs it."""
+    """Sizes of a prior's windows, as `LabelBatch.of` needs them."""
 
     context: int  # codes
     hop: int  # audio samples per code
@@ -131,7 +131,7 @@ class LabelBatch:
     genres: Tensor  # (B, slots), EMPTY_SLOT where there is none
     total_length: Tensor  # (B,) the whole song
     offset: Tensor  # (B,) where the window starts in it
-    sample_length: Tensor  # (B,) a full window, however few codes of it are asked for
+    sample_length: Tensor  # (B,) a full window, even if fewer codes of it are sampled
     lyrics: Tensor | None = None  # (B, characters) the window of the lyrics; None: an instrumental
     notes: Tensor | None = None  # (B, T, channels) uint8 piano rolls at the codes' rate; None: without notes
     beats: Tensor | None = None  # (B, T, channels) float32 phases at the codes' rate; None: without beats
@@ -205,11 +205,11 @@ class LabelBatch:
         return self.styled([UNCONDITIONED] * len(self), [UNCONDITIONED] * len(self))
 
     def unconditioned(self) -> Self:
-        """Return what classifier-free guidance compares with: the same places and lyrics, without all else."""
+        """Return the unconditional labels of classifier-free guidance: the same places and lyrics, nothing else."""
         return replace(self.unlabelled(), notes=None, beats=None)
 
     def row(self, index: int) -> Self:
-        """Return a batch of that row alone."""
+        """Return one row as a batch."""
         return self._each(lambda values: values[index : index + 1])
 
     def to(self, device: torch.device | str) -> Self:
@@ -229,7 +229,7 @@ def fill_slots(genres: Sequence[int], slots: int) -> list[int]:
 
 
 def _columns(mixtures: Sequence[Mixture], empty: int) -> tuple[Tensor, Tensor]:
-    """Ids (B, n) and weights (B, n) float32, n those of the longest; shorter ones are filled up with `empty` at 0."""
+    """Return ids (B, n) and weights (B, n) float32, n of the longest; shorter ones are padded with `empty` at 0."""
     longest = max(1, *(len(mixture.ids) for mixture in mixtures))
     missing = [longest - len(mixture.ids) for mixture in mixtures]
     ids = [[*mixture.ids, *[empty] * more] for mixture, more in zip(mixtures, missing, strict=True)]
@@ -238,7 +238,7 @@ def _columns(mixtures: Sequence[Mixture], empty: int) -> tuple[Tensor, Tensor]:
 
 
 def _lyric_windows(places: Sequence[Place], shape: WindowShape) -> Tensor:
-    """The window of the lyrics at each place, (B, characters)."""
+    """Return the lyric window of each place, (B, characters)."""
     found: dict[tuple[int, int, int], np.ndarray] = {}  # the samples of a song share their windows
     keys = [(id(one.song), one.start, one.segment.lyrics_shift) for one in places]
     for key, place in zip(keys, places, strict=True):
@@ -248,13 +248,13 @@ def _lyric_windows(places: Sequence[Place], shape: WindowShape) -> Tensor:
 
 
 def _piano_rolls(places: Sequence[Place], shape: WindowShape) -> Tensor:
-    """The piano roll at each place, (B, context, channels); zeros for songs without notes."""
+    """Return the piano roll of each place, (B, context, channels); zeros for songs without notes."""
     rate = shape.sample_rate / shape.hop
     return _each_once(places, lambda one: (one.song.notes or NO_NOTES).roll(one.start, shape.context, rate=rate))
 
 
 def _beat_phases(places: Sequence[Place], shape: WindowShape) -> Tensor:
-    """The phases of beats at each place, (B, context, channels); zeros for songs without beats."""
+    """Return the phases of beats at each place, (B, context, channels); zeros for songs without beats."""
     rate = shape.sample_rate / shape.hop
     return _each_once(
         places, lambda place: (place.song.beats or NO_BEATS).phases(place.start, shape.context, rate=rate)
@@ -262,7 +262,7 @@ def _beat_phases(places: Sequence[Place], shape: WindowShape) -> Tensor:
 
 
 def _each_once(places: Sequence[Place], compute: Callable[[Place], np.ndarray]) -> Tensor:
-    """Arrays of places as one tensor, computed once for places that several samples of a song share."""
+    """Return arrays of places as one tensor, computed once for places that several samples of a song share."""
     found: dict[tuple[int, int], np.ndarray] = {}
     keys = [(id(one.song), one.start) for one in places]
     for key, place in zip(keys, places, strict=True):

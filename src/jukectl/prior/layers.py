@@ -1,11 +1,11 @@
-"""The affine map in every layer of a prior, whose sums do not depend on the batch size, and layer norm."""
+"""Affine layers of a prior, whose sums do not depend on the batch size, and layer norm."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 ROWS = 4
-"""Rows of one decoding product on a CPU. Four take as long as one: reading the weights takes the time."""
+"""Rows of one matrix product while decoding on a CPU. Four take as long as one: reading the weights takes the time."""
 
 
 class Affine(nn.Module):
@@ -27,6 +27,7 @@ class Affine(nn.Module):
         """Return alpha x W + beta b, (R, out), for rows (R, in) padded by `pad_rows`."""
         if len(x) <= ROWS or x.device.type != "cpu":
             return torch.addmm(self.bias, x, self.weight, beta=beta, alpha=alpha)
+        # always ROWS rows at a time: the order of sums depends on their number, see pad_rows
         return torch.cat(
             [torch.addmm(self.bias, rows, self.weight, beta=beta, alpha=alpha) for rows in torch.split(x, ROWS)]
         )

@@ -1,7 +1,7 @@
 """Several artists or genres at once: "A:0.6+B:0.4" to names and weights, and from there to ids.
 
-The vector that a prior is told is the weighted sum of their embeddings, so weights between 0 and 1 that add up to 1
-lead from one voice to the other, a single one makes its own weaker, and one below 0 leads away from it.
+The prior is conditioned on the weighted sum of their embeddings: weights from 0 to 1 that add up to 1 interpolate
+between styles, a single weight below 1 weakens one, and a negative weight moves away from it.
 """
 
 import re
@@ -12,13 +12,13 @@ from typing import NamedTuple, Self
 from jukectl.errors import BadInput
 
 MOST_NAMES = 16
-"""In one text."""
+"""Names in one text at most: `_joined` tries all ways to join pieces at each +."""
 
 _WEIGHTED = re.compile(r"(.+):\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*", re.DOTALL)
 
 
 class Term(NamedTuple):
-    """A name as it was given, and how much of it counts."""
+    """A name as it was given, and its weight."""
 
     name: str
     weight: float
@@ -26,41 +26,42 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class Mixture:
-    """Ids, and how much of each one's embedding counts."""
+    """Ids and the weights of their embeddings."""
 
     ids: tuple[int, ...]
     weights: tuple[float, ...]
 
     def __post_init__(self) -> None:
         if len(self.ids) != len(self.weights):
-            raise ValueError(f"a mixture has a weight an id, got {len(self.weights)} for {len(self.ids)}")
+            raise ValueError(f"a mixture needs a weight for each id, got {len(self.weights)} for {len(self.ids)}")
 
     @classmethod
     def of(cls, *ids: int) -> Self:
-        """Each of them in full."""
+        """Return the mixture in which each id has weight 1."""
         return cls(ids, (1.0,) * len(ids))
 
     @classmethod
     def sum(cls, parts: Iterable[tuple[int, float]]) -> Self:
-        """Ids and weights added up, each id once and none of weight 0."""
+        """Return the mixture of (id, weight) pairs, with weights of the same id added and none of 0."""
         total: dict[int, float] = {}
-        for number, weight in parts:
+        for number, weight in parts:  # two names may have one id, such as spellings of an artist, or unknown ones
             total[number] = total.get(number, 0.0) + weight
         kept = {number: weight for number, weight in total.items() if weight}
         return cls(tuple(kept), tuple(kept.values()))
 
     @property
     def pure(self) -> bool:
-        """Whether all of it counts in full, as labels do that are no mixture."""
+        """True if all weights are 1, as for labels without weights."""
         return all(weight == 1.0 for weight in self.weights)
 
 
 def terms_of(text: str, known: Callable[[str], bool]) -> tuple[Term, ...]:
-    """The names in "A:0.6+B:0.4" and how much of each counts.
+    """Return the names and weights in "A:0.6+B:0.4".
 
-    A name that is `known` is one even where it has a + or a : in it, the longest first. Names without a weight are
-    alike: one alone counts in full, each of two by half. BadInput where some have a weight and others have not.
+    A `known` name may contain + or :, and longer names take precedence. Without weights all names have the same, which
+    add up to 1. Raises BadInput if only some have a weight.
     """
+    # the whole text first: an artist may be called "Florence + The Machine", or "3:30"
     if known(text) or not _may_be_mixed(text):
         return (Term(text, 1.0),)
     pieces = text.split("+")
@@ -77,7 +78,7 @@ def terms_of(text: str, known: Callable[[str], bool]) -> tuple[Term, ...]:
 
 
 def is_mixed(terms: Sequence[Term]) -> bool:
-    """Whether it is more than one name in full."""
+    """Return True for several names, or one with a weight other than 1."""
     return len(terms) > 1 or terms[0].weight != 1.0
 
 
@@ -86,9 +87,10 @@ def _may_be_mixed(text: str) -> bool:
 
 
 def _joined(pieces: list[str], known: Callable[[str], bool]) -> list[str] | None:
-    """The pieces between each + put together to known names, with their weights; None where they are no such."""
+    """Join the pieces between each + to known names, with their weights; None if that is not possible."""
     if not pieces:
         return []
+    # longest first, with backtracking: "A+B" may be one known name, and "A" and "B" others
     for count in range(len(pieces), 0, -1):
         part = "+".join(pieces[:count])
         if known(_named(part, known)[0]) and (rest := _joined(pieces[count:], known)) is not None:
@@ -97,7 +99,8 @@ def _joined(pieces: list[str], known: Callable[[str], bool]) -> list[str] | None
 
 
 def _at_weights(pieces: list[str]) -> list[str]:
-    """The pieces of names of which some are not known, a name up to each weight; or each a name, without weights."""
+    """Join pieces of unknown names up to each weight; without weights each piece is a name."""
+    # an unknown name may contain a + too; a weight shows where it ends
     parts: list[str] = []
     begun: list[str] = []
     for piece in pieces:
@@ -109,8 +112,8 @@ def _at_weights(pieces: list[str]) -> list[str]:
 
 
 def _named(part: str, known: Callable[[str], bool]) -> tuple[str, float | None]:
-    """The name and the weight of one part."""
-    weighted = None if known(part) else _WEIGHTED.fullmatch(part)
+    """Return the name and weight of one part. Raises BadInput for a weight out of range."""
+    weighted = None if known(part) else _WEIGHTED.fullmatch(part)  # "3:30" is a name, not weight 30 of "3"
     if weighted is None:
         return part, None
     weight = float(weighted[2])
@@ -120,7 +123,7 @@ def _named(part: str, known: Callable[[str], bool]) -> tuple[str, float | None]:
 
 
 LARGEST_WEIGHT = 100
-"""Either way; embeddings that are told much above 1 are outside of all that a prior has learned."""
+"""Largest weight, positive or negative. Even weights far below it leave the range of vectors a prior was trained on."""
 
 
 def _shown(text: str) -> str:

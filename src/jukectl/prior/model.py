@@ -73,6 +73,7 @@ class Prior(nn.Module):
         self.config = config
         width, size = config.width, config.ids
         std, position_std = WEIGHT_STD * config.init_scale, POSITION_STD * config.init_scale
+        # drawn directly: torch's default would draw every table twice, and models have gigabytes of them
         self.codes = nn.Embedding(size, width, _weight=torch.empty(size, width).normal_(std=std))
         self.positions: nn.Parameter | None = None
         if not config.stack.rotary:  # rotary positions enter in the attention layers
@@ -101,6 +102,7 @@ class Prior(nn.Module):
         The logits at t are for the code at t, and depend on the codes before t only.
         """
         conditioning, _ = self._condition(labels, upper)
+        # without the last code: the inputs are shifted by one, and nothing is predicted from it
         return self._code_logits(self._hidden(codes[:, :-1], conditioning), conditioning)
 
     def costs(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Costs:
@@ -120,6 +122,7 @@ class Prior(nn.Module):
             raise ValueError("this prior takes no lyrics")
         if self.lyrics is not None:
             return self._character_bits(labels, torch.empty(0), self._read_lyrics(labels)[1])
+        # in one sequence the lyric tokens come first and depend on no code, so the window may be empty
         conditioning, states = self._condition(labels, None)
         nothing = torch.empty(len(labels), 0, dtype=torch.int64, device=self.device)
         return self._character_bits(labels, self._hidden(nothing, conditioning), states)
@@ -133,6 +136,7 @@ class Prior(nn.Module):
         bits, lyrics = costs.codes.mean(), self.config.lyrics
         if lyrics is None or costs.lyrics is None:
             return bits
+        # as if all characters and codes were positions of one sequence, as they are in the published one-stack model
         total = lyrics.characters + self.config.context
         shared = lyrics.loss_share * lyrics.characters * costs.lyrics.mean()
         return (shared + self.config.context * bits) / total
@@ -166,7 +170,7 @@ class Prior(nn.Module):
                 self._read(codes[row : row + 1], conditioning.row(row), cache.row(row), chunk=chunk) for row in rows
             ]
             last = torch.cat(read)
-            cache.length = self.config.lyric_tokens + codes.shape[1] + 1  # the rows are views with counts of their own
+            cache.length = self.config.lyric_tokens + codes.shape[1] + 1  # the rows are views that count separately
         else:
             last = self._read(codes, conditioning, cache, chunk=chunk)
         return self._next_logits(last, codes.shape[1], conditioning)
@@ -184,6 +188,7 @@ class Prior(nn.Module):
             x = x + self.positions[place]
         if conditioning.positions is not None:
             x = x + conditioning.positions[:, position]
+        # padded so that a sample's codes do not depend on the batch size, see pad_rows
         hidden = self.transformer.step(pad_rows(x), cache)[: len(code)]
         return self._next_logits(hidden, position, conditioning)
 
@@ -215,10 +220,10 @@ class Prior(nn.Module):
         if isinstance(self.lyrics, LyricsEncoder):
             states: Tensor = self.lyrics(labels)
             return states, states
-        if self.lyrics is not None:
+        if self.lyrics is not None:  # apart
             last, inputs = self.transformer.read(self.lyrics(labels))
             return inputs, last
-        if self.config.lyric_tokens:
+        if self.config.lyric_tokens:  # in one sequence: rows of the shared table, after those of the codes
             return self.codes(lyrics_of(labels, self.config.lyric_tokens) + self.config.codebook_size), None
         return None, None
 
@@ -311,6 +316,7 @@ class Prior(nn.Module):
 
 def _bits(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the bits of ids (B, T) under logits (B, T, K), float32."""
+    # the softmax in float32: over 2,048 codes, bfloat16 would lose the small differences that evaluation compares
     nats = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
     return nats.view_as(targets) / math.log(2)
 

@@ -1,7 +1,7 @@
 """Rotary positions (Su et al. 2021, RoFormer): queries and keys are turned by angles that grow with their position.
 
 The product of a query and a key then depends on how far apart they are, not on where they are: one beat earlier is the
-same relation anywhere in the window. T positions, D numbers of a head, an even number.
+same relation anywhere in the window. D is the width of a head, an even number.
 """
 
 from functools import cache

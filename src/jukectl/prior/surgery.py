@@ -1,4 +1,8 @@
-"""Changes to a trained prior that leave what it knows as it is."""
+"""Extensions of a trained prior that do not change its outputs at first: more names, lyrics, notes, beats.
+
+Each adds layers whose last projection is zero, or rows that copy existing ones, so that training starts from the prior
+as it was (Jukebox, section 4.3).
+"""
 
 from dataclasses import replace
 
@@ -14,10 +18,10 @@ from jukectl.prior.vocabulary import UNLABELLED
 
 @torch.no_grad()
 def grow_vocabulary(prior: Prior, *, artists: int, genres: int) -> None:
-    """Give a prior ids for so many artists and genres in all, in place; ValueError for fewer than it has.
+    """Extend the embeddings of a prior to `artists` and `genres` rows, in place. Raises ValueError for fewer than now.
 
-    Names it knows keep their ids and rows. A new row is a copy of the unlabelled one: until it has learned better, the
-    prior takes a new name for none at all.
+    Existing names keep their ids and rows. New rows are copies of the unlabelled one, so that a new name starts out as
+    no name.
     """
     config = prior.config
     if artists < config.artists or genres < config.genres:
@@ -31,19 +35,18 @@ def grow_vocabulary(prior: Prior, *, artists: int, genres: int) -> None:
 
 @torch.no_grad()
 def add_lyrics(prior: Prior, lyrics: LyricsConfig, *, blocks: int = 3) -> None:
-    """Teach a prior without lyrics to hear them, in place: `blocks` new ones among its own, of kind ENCODER.
+    """Add conditioning on lyrics to a prior, in place: insert `blocks` blocks of kind ENCODER.
 
-    They are spread evenly, the last one at the end, and begin as the identity, with output projections of zeros: to the
-    bit the prior says what it said before (paper, section 2.5 and appendix B.2). ValueError where it hears lyrics
-    already, where `lyrics` are in one sequence with the codes, which would change what it says, or for a number of
-    blocks that is not in 1..depth.
+    They are spread evenly, the last one at the end, and start as the identity, with output projections of zero, so the
+    logits stay the same to the bit (Jukebox, section 4.3). Raises ValueError for a prior with lyrics, for `lyrics` in
+    one sequence with the codes, which would change the logits, or for a number of blocks outside 1..depth.
     """
     config = prior.config
     if config.lyrics is not None:
-        raise ValueError("this prior is told lyrics already")
+        raise ValueError("this prior is conditioned on lyrics already")
     if lyrics.encoder is None and not lyrics.apart:
         raise ValueError(
-            "lyrics in one sequence with the codes would change what a trained prior says: "
+            "lyrics in one sequence with the codes would change the logits of a trained prior: "
             "give lyrics an encoder, or apart = true"
         )
     if not 1 <= blocks <= config.depth:
@@ -57,6 +60,7 @@ def add_lyrics(prior: Prior, lyrics: LyricsConfig, *, blocks: int = 3) -> None:
         lyrics=lyrics,
         depth=len(kinds),
         pattern=tuple(kinds),
+        # residual branches keep the factor 1 / depth that they were trained with
         scale_depth=config.stack.scale_depth or config.depth if config.scale_residuals else None,
     )
     reader, known, like = lyrics_reader(grown), iter(prior.transformer.blocks), prior.codes.weight
@@ -70,7 +74,7 @@ def add_lyrics(prior: Prior, lyrics: LyricsConfig, *, blocks: int = 3) -> None:
 
 
 def _identity(block: Block) -> Block:
-    """A block that gives back what comes in, until it has learned something."""
+    """Return a block with zeros as output projections: until it is trained, it returns its input."""
     for output in (block.attention.out, block.mlp_out):
         output.weight.zero_()
         output.bias.zero_()
@@ -79,26 +83,26 @@ def _identity(block: Block) -> Block:
 
 @torch.no_grad()
 def add_midi(prior: Prior, midi: MidiConfig) -> None:
-    """Teach a prior to follow notes, in place; ValueError where it does already, or is an upsampler.
+    """Add conditioning on notes to a prior, in place. Raises ValueError for one that has it, or for an upsampler.
 
-    What is new ends in a projection of zeros: to the bit the prior says what it said before, whatever notes it is told.
+    The new layers end in a projection of zeros, so the logits stay the same to the bit, with or without notes.
     """
     if prior.midi is not None:
         raise ValueError("this prior follows notes already: leave add_midi out")
-    config = replace(prior.config, midi=midi)
+    config = replace(prior.config, midi=midi)  # first: an upsampler is refused before the prior is changed
     prior.midi = NoteConditioner(midi, config.width).to(prior.device, prior.dtype)
     prior.config = config
 
 
 @torch.no_grad()
 def add_beats(prior: Prior, beats: BeatConfig) -> None:
-    """Add conditioning on beat grids to a prior, in place; ValueError where it has that, or is an upsampler.
+    """Add conditioning on beat grids to a prior, in place. Raises ValueError for one that has it, or for an upsampler.
 
     The new layers end in a projection of zeros, so the logits stay the same to the bit, with or without a grid.
     """
     if prior.beats is not None:
         raise ValueError("this prior follows beats already: leave add_beats out")
-    config = replace(prior.config, beats=beats)
+    config = replace(prior.config, beats=beats)  # first, as in add_midi
     prior.beats = BeatConditioner(beats, config.width).to(prior.device, prior.dtype)
     prior.config = config
 
@@ -108,5 +112,6 @@ def _grown(embedding: nn.Embedding, count: int) -> nn.Embedding:
     if not missing:
         return embedding
     weight = embedding.weight
+    # `expand` is a view of one row, and `cat` copies it: each new row is trained by itself
     grown = torch.cat([weight, weight[UNLABELLED].expand(missing, -1)])
     return nn.Embedding(count, embedding.embedding_dim, _weight=grown).requires_grad_(weight.requires_grad)

@@ -11,9 +11,9 @@ from jukectl.prior.attention import CacheLayout, EncoderAttention, FactoredAtten
 from jukectl.prior.config import AttentionKind, StackConfig
 from jukectl.prior.layers import Affine, LayerNorm
 
-QUICK_GELU = 1.702
-WEIGHT_STD = 0.02
-POSITION_STD = 0.01
+QUICK_GELU = 1.702  # the factor at which x * sigmoid(factor x) is closest to GELU
+WEIGHT_STD = 0.02  # of new weights, as published (as in GPT-2)
+POSITION_STD = 0.01  # of new positional embeddings
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -93,11 +93,12 @@ class Block(nn.Module):
             raise ValueError("a prior with a lyrics encoder needs its states")
         middle = x + attended
         mlp: Tensor = self.mlp_out(quick_gelu(self.mlp_in(self.mlp_norm(middle))))
+        # as published, the scale is applied to the sum of both branches, and the MLP sees the unscaled first one
         return middle + mlp if self.scale == 1 else x + self.scale * (attended + mlp)
 
     def lyric_states(self, lyrics: Tensor) -> Tensor:
         """Return what keys and values of cross-attention are computed from: (B, L, width) to the same shape."""
-        normed: Tensor = self.attention_norm(lyrics) if self.apart else lyrics  # an encoder ends with its own norm
+        normed: Tensor = self.attention_norm(lyrics) if self.apart else lyrics  # an encoder's states are normed already
         return normed
 
     def step(self, x: Tensor, position: int, cache: Tensor) -> Tensor:
@@ -111,6 +112,7 @@ class Block(nn.Module):
         # operators, not of multiplications, decides the speed
         hidden = self.mlp_in.step(self.mlp_norm(middle), alpha=QUICK_GELU, beta=QUICK_GELU)
         mlp = self.mlp_out.step(F.silu(hidden, inplace=True), alpha=1 / QUICK_GELU)
+        # in place where possible: an allocation per block costs as much as a small operator
         return middle.add_(mlp) if self.scale == 1 else torch.add(x, attended + mlp, alpha=self.scale)
 
 
@@ -157,7 +159,7 @@ class Transformer(nn.Module):
         """Return the states (B, L, width) that each layer attends to, None for layers without cross-attention."""
         if lyrics is None or lyrics.dim() == 3:  # one encoder for all layers
             return [lyrics if cross_attends else None for cross_attends in self._cross_attends]
-        each = iter(lyrics.unbind(1))  # apart: states of their own for each layer, see `read`
+        each = iter(lyrics.unbind(1))  # apart: separate states for each layer, see `read`
         return [next(each) if cross_attends else None for cross_attends in self._cross_attends]
 
     def step(self, x: Tensor, cache: KVCache) -> Tensor:

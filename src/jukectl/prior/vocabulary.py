@@ -1,4 +1,4 @@
-"""Artist and genre names, and the ids a prior knows them by."""
+"""Artist and genre names, and their ids in a prior."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,43 +13,43 @@ from jukectl.lyrics.tokens import assumed_alphabet
 from jukectl.prior.mixture import Mixture, Term, is_mixed, terms_of
 
 UNLABELLED = 0
-"""The id of no artist and of no genre: what a model is given where the user names none."""
+"""The id of no artist and of no genre, as of a song without labels."""
 
 NEAREST = 5
-"""Names offered in place of an unknown one."""
+"""Names suggested for an unknown one."""
 
 
 class Style(StrEnum):
-    """How names are written, and what makes a genre, in a set of names."""
+    """Spelling of names in a set, and the units of genres. V2 and V3 are those of the published models."""
 
-    PLAIN = "plain"  # as they are; several genres, each a name
-    V2 = "v2"  # a-z, 0-9 and _ alone; the words of a genre, each with an id of its own
-    V3 = "v3"  # in lower case; a genre is one text, however many words it has
+    PLAIN = "plain"  # unchanged; several genres, each a name
+    V2 = "v2"  # only a-z, 0-9 and _; each word of a genre has an id
+    V3 = "v3"  # lower case; a genre has one id, however many words it has
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a set of names makes of an artist or of genres."""
+    """Ids of an artist or of genres, and the names that were not found."""
 
     ids: tuple[int, ...]
-    unknown: tuple[str, ...] = ()  # what the set has not
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
     """One set of names, and the characters of lyrics.
 
-    Names stand in the order of their ids, or have their numbers beside them: there ids may be left out, and several
-    names share one. `#12` stands for the id 12, for models whose word lists are not at hand.
+    Names are in the order of their ids, or have separate lists of ids, in which ids may be missing or shared by several
+    names. `#12` stands for the id 12, for models without word lists.
     """
 
     artists: tuple[str, ...] = ()
     genres: tuple[str, ...] = ()
-    artist_ids: int = 0  # how many ids the model has; 0: as many as names
+    artist_ids: int = 0  # number of ids in the model; 0: as many as names
     genre_ids: int = 0
     genre_slots: int = 1  # genres one song may have at once
     style: Style = Style.PLAIN
-    artist_numbers: tuple[int, ...] = ()  # the id of each artist, where that is not its place
+    artist_numbers: tuple[int, ...] = ()  # the id of each artist; empty: its index
     genre_numbers: tuple[int, ...] = ()
     characters: str = ""  # of lyrics, the first with the id 1; empty: those of a published model
     character_numbers: tuple[int, ...] = ()
@@ -58,12 +58,12 @@ class Vocabulary:
         for kind in ("artist", "genre", "character"):
             names, numbers = getattr(self, f"{kind}s"), getattr(self, f"{kind}_numbers")
             if numbers and len(numbers) != len(names):
-                raise ValueError(f"{kind}_numbers needs a number a name, got {len(numbers)} for {len(names)}")
+                raise ValueError(f"{kind}_numbers needs a number for each name, got {len(numbers)} for {len(names)}")
             if any(number < 0 for number in numbers):
                 raise ValueError(f"{kind}_numbers are 0 or more, got {min(numbers)}")
 
     def labels(self, artist: str | None = None, genres: Sequence[str] = ()) -> tuple[int, tuple[int, ...]]:
-        """The ids of an artist and of genres, without regard to case.
+        """Return the ids of an artist and of genres, ignoring case.
 
         Each genre is one name of the vocabulary, or several with spaces or commas between. None and () are unlabelled.
         Raises UnknownName with the nearest names, BadInput for more genres than a song may have.
@@ -72,17 +72,18 @@ class Vocabulary:
         return self.found_artist(artist).ids[0], self.found_genres(genres).ids
 
     def found_artist(self, name: str | None) -> Found:
-        """The one id of an artist; UNLABELLED where the set does not know him, and for None."""
+        """Return the id of an artist; UNLABELLED for an unknown one, and for None."""
         if name is None:
             return Found((UNLABELLED,))
         known = self._id(name, self._artists, self.artist_ids or len(self.artists))
         return Found((UNLABELLED,), (name.strip(),)) if known is None else Found((known,))
 
     def found_genres(self, genres: Sequence[str], taker: str = "this model") -> Found:
-        """The ids of genres, at least one. BadInput where they are more than `taker` takes.
+        """Return the ids of genres, at least one. Raises BadInput for more than the model has slots.
 
-        What a plain set does not know is left out; in a published one it has an id all the same, UNLABELLED.
+        `taker` is the name of the model in that message.
         """
+        # unknown genres are left out in a plain set; in the published models each takes a slot, with id UNLABELLED
         pairs = [(word, self._genre(word)) for text in genres for word in self._words(text)]
         if self.style is Style.PLAIN:
             found = tuple(dict.fromkeys(known for _, known in pairs if known is not None))
@@ -96,27 +97,28 @@ class Vocabulary:
         return Found(found or (UNLABELLED,), self.unknown_genres(genres))
 
     def found_tag(self, genre: str) -> Found:
-        """The ids of one genre in a recording's tags: in a plain set a name as it is, and not several."""
+        """Return the ids of one genre in a recording's tags, which in a plain set is one name, never several."""
         words = [genre] if self.style is Style.PLAIN else self._words(genre)
         pairs = [(word, self._genre(word)) for word in words]
         return Found(tuple(one or UNLABELLED for _, one in pairs), tuple(word for word, one in pairs if one is None))
 
     def unknown_genres(self, genres: Sequence[str]) -> tuple[str, ...]:
-        """Those genres, or words of them, that the set has not."""
+        """Return the genres, or their words, that the set does not have."""
         return tuple(word for text in genres for word in self._words(text) if self._genre(word) is None)
 
     def alphabet(self, size: int) -> dict[str, int]:
-        """The ids of the characters of lyrics: this set's, or those that an alphabet of `size` ids is likely to be."""
+        """Return the ids of the characters of lyrics: of this set, or those assumed for an alphabet of `size` ids."""
         numbers = self.character_numbers or range(1, len(self.characters) + 1)
         return dict(zip(self.characters, numbers, strict=True)) if self.characters else assumed_alphabet(size)
 
     def last(self, kind: str) -> int:
-        """The highest id that a name (an artist's, a genre's or a character's) has; -1 where there are no names."""
+        """Return the highest id of a name of that kind (artist, genre or character); -1 without names."""
         numbers, names = getattr(self, f"{kind}_numbers"), getattr(self, f"{kind}s")
+        # ids of characters start at 1, those of names at 0
         return max(numbers, default=len(names) - (kind != "character" or not names))
 
     def named(self, artists: int = 0, genres: int = 0) -> Self:
-        """A plain set with a name for each of so many ids: `#12` for one that has no other."""
+        """Return a plain set with a name for each of that many ids, `#12` for one without a name."""
         return replace(
             self,
             artists=_by_id(self.artists, self.artist_numbers, artists),
@@ -127,7 +129,7 @@ class Vocabulary:
         )
 
     def grown(self, artists: Sequence[str], genres: Sequence[str]) -> Self:
-        """With those names at the end that are not known yet, without regard to case."""
+        """Return a set with new names appended, ignoring case; known names are left where they are."""
         return replace(self, artists=_with_new(self.artists, artists), genres=_with_new(self.genres, genres))
 
     @cached_property
@@ -139,33 +141,34 @@ class Vocabulary:
         return self._index(self.genres, self.genre_numbers)
 
     def _index(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, int]:
-        """The ids of names as they are looked up; a name that is written so goes before one that only amounts to it."""
+        """Return ids by normalised name. A name that is its own normal form precedes others with the same form."""
+        # several names of a list may have the same normal form, and different ids
         ids = list(zip(names, numbers or range(len(names)), strict=True))
         index: dict[str, int] = {}
         for exact in (True, False):
             for name, number in ids:
-                if (self._written(name) == name) is exact:
-                    index.setdefault(self._written(name), number)
+                if (self._normalised(name) == name) is exact:
+                    index.setdefault(self._normalised(name), number)
         return index
 
-    def _written(self, name: str) -> str:
-        """A name as it is looked up."""
+    def _normalised(self, name: str) -> str:
+        """Return a name in the form that it is looked up by."""
         if self.style is Style.V2:
             return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
         return name.strip().lower() if self.style is Style.V3 else name.strip().casefold()
 
     def _id(self, name: str, index: Mapping[str, int], count: int) -> int | None:
-        """The id of a name or of `#id`; None where the set has it not."""
+        """Return the id of a name or of `#id`; None if the set does not have it."""
         if (number := number_of(name)) is not None:
             return number if number < count else None
-        return index.get(self._written(name)) if self._written(name) else None
+        return index.get(self._normalised(name)) if self._normalised(name) else None
 
     def _genre(self, word: str) -> int | None:
         return self._id(word, self._genres, self.genre_ids or len(self.genres))
 
     def _words(self, text: str) -> list[str]:
-        """The names in a user's text: between commas, and in each part as the style has it."""
-        if self.style is Style.V3 and self._genre(text) is not None:
+        """Return the names in a user's text: split at commas, and each part by the rules of the style."""
+        if self.style is Style.V3 and self._genre(text) is not None:  # a name of this style may contain commas
             return [text.strip()]
         return [word for part in filter(None, map(str.strip, text.split(","))) for word in self._words_of(part)]
 
@@ -176,13 +179,14 @@ class Vocabulary:
         if self.style is Style.V3:
             return [part]
         if self.style is Style.V2:
-            return self._written(part).split("_") if self._written(part) else [part]
-        # a part that is no name is taken for several, with spaces between
+            return self._normalised(part).split("_") if self._normalised(part) else [part]
+        # a part that is not a name is split at spaces, unless none of its words is one: then it is unknown as a whole
         return [part] if self._genre(part) is not None or all(self._genre(word) is None for word in words) else words
 
 
 def check_known(sets: Sequence[Vocabulary], artist: str | None, genres: Sequence[str]) -> None:
-    """Raise UnknownName, with the nearest names of all sets, for a name that none of them knows."""
+    """Raise UnknownName, with the nearest names of all sets, for a name that none of them has."""
+    # levels of one model may have different sets: a name that one of them has is accepted
     if artist is not None and (unknown := min((one.found_artist(artist).unknown for one in sets), key=len)):
         names = [name for one in sets for name in one.artists]
         raise _unknown(unknown[0], names, max(one.artist_ids or len(one.artists) for one in sets), "artist")
@@ -193,24 +197,25 @@ def check_known(sets: Sequence[Vocabulary], artist: str | None, genres: Sequence
 
 
 def artist_terms(sets: Sequence[Vocabulary], artist: str) -> tuple[Term, ...]:
-    """The artists in a text such as "A:0.6+B:0.4", where a name of one of the sets is one whatever is in it."""
+    """Return the artists in a text such as "A:0.6+B:0.4"; a name of one of the sets may contain + and :."""
     return terms_of(artist, lambda name: any(not one.found_artist(name).unknown for one in sets))
 
 
 def genre_terms(sets: Sequence[Vocabulary], text: str) -> tuple[Term, ...]:
-    """The same of a genre; each term may be several words, as without weights."""
+    """Return the genres in a text such as "A:0.6+B:0.4"; each term may be several words, as without weights."""
     return terms_of(text, lambda name: any(not one.unknown_genres([name]) for one in sets))
 
 
 def mixed_artist(names: Vocabulary, terms: Sequence[Term]) -> Mixture:
-    """The ids of artists in one set; UNLABELLED, with the same weight, for one that it does not know."""
+    """Return the ids of artists in one set; UNLABELLED, with the same weight, for one that it does not have."""
     return Mixture.sum((names.found_artist(name).ids[0], weight) for name, weight in terms)
 
 
 def mixed_genres(names: Vocabulary, texts: Sequence[Sequence[Term]], taker: str) -> Mixture:
-    """The ids of genres in one set, the weights of several texts side by side.
+    """Return the ids and weights of the genres of several texts in one set.
 
-    BadInput where they are more than `taker` takes; a mixture counts as the longest of its terms.
+    Raises BadInput for more genres than the model, called `taker`, has slots. A mixture takes as many slots as its
+    longest term: its terms are alternatives, of which weights make one.
     """
     plain = [terms[0].name for terms in texts if not is_mixed(terms)]
     mixed = [terms for terms in texts if is_mixed(terms)]
@@ -224,17 +229,18 @@ def mixed_genres(names: Vocabulary, texts: Sequence[Sequence[Term]], taker: str)
 
 
 def place_of(name: str, names: Sequence[str]) -> int:
-    """Where a name stands, without regard to case; ValueError where it does not."""
+    """Return the index of a name, ignoring case. Raises ValueError for an unknown one."""
     return [known.casefold() for known in names].index(name.casefold())
 
 
 def number_of(name: str) -> int | None:
-    """12 for `#12`; None for a name."""
+    """Return 12 for `#12`; None for a name."""
+    # up to nine digits: any id of a model, and never an integer too long to convert
     return int(name.strip()[1:]) if re.fullmatch(r"#\d{1,9}", name.strip()) else None
 
 
 def _by_id(names: Sequence[str], numbers: Sequence[int], count: int) -> tuple[str, ...]:
-    """A name for each id up to `count`, the first that it has, or else its number."""
+    """Return a name for each id up to `count`: the first in the list that has it, or `#id`."""
     first: dict[int, str] = {}
     for name, number in zip(names, numbers or range(len(names)), strict=True):
         first.setdefault(number, name)
@@ -249,7 +255,7 @@ def _with_new(names: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
 
 
 def _unknown(name: str, names: Sequence[str], count: int, what: str) -> UnknownName:
-    """What to tell of a name, or of `#id`, that is not among them."""
+    """Return the error for a name, or an `#id`, that is not among the names."""
     if number_of(name) is not None:
         return UnknownName(f"no {what} has the id {name.strip()}: this model's go from #0 to #{count - 1}")
     if not names:
@@ -257,5 +263,5 @@ def _unknown(name: str, names: Sequence[str], count: int, what: str) -> UnknownN
             f"no {what} is called {name!r}: this model has no word list. Give an id, such as {what} '#1'"
         )
     spelt = {known.casefold(): known for known in reversed(names)}
-    near = get_close_matches(name.strip().casefold(), spelt, n=NEAREST, cutoff=0)
+    near = get_close_matches(name.strip().casefold(), spelt, n=NEAREST, cutoff=0)  # 0: always suggest some
     return UnknownName(f"no {what} is called {name!r}. The nearest: {', '.join(spelt[one] for one in near)}")

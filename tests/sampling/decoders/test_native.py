@@ -215,7 +215,7 @@ numbers = st.floats(-30, 30, width=32) | st.sampled_from([0.0, 1.0, 1.5])
 )
 def test_it_draws_by_the_rules_of_draw(logits, number, temperature, top_k, top_p):
     decoder = _drawer()
-    decoder._drawing.temperature, decoder._drawing.top_k, decoder._drawing.top_p = temperature, top_k, top_p
+    decoder._sampling.temperature, decoder._sampling.top_k, decoder._sampling.top_p = temperature, top_k, top_p
     decoder._logits[0, :40] = torch.tensor(logits)
     decoder._pending = 1
     uniform = torch.tensor([[number]], dtype=torch.float64)

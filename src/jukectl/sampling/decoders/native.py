@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jukectl.codes.recipe import LevelSampling
 from jukectl.native.library import library
-from jukectl.native.packing import Drawing, Layer, Packed, Precision, Stack, floats, pack
+from jukectl.native.packing import Layer, Packed, Precision, SamplingSettings, Stack, floats, pack
 from jukectl.prior.attention import EncoderAttention
 from jukectl.prior.config import AttentionKind
 from jukectl.prior.layers import Affine
@@ -95,7 +95,7 @@ class NativeDecoder(Decoder):
     def use_settings(self, settings: LevelSampling) -> None:
         """Change the settings."""
         self.settings = settings
-        self._drawing = Drawing(settings.temperature, settings.top_p, settings.top_k, settings.guidance)
+        self._sampling = SamplingSettings(settings.temperature, settings.top_p, settings.top_k, settings.guidance)
 
     @property
     def _reference(self) -> ctypes.c_void_p:
@@ -127,7 +127,7 @@ class NativeDecoder(Decoder):
             len(self._last),
             self._position,
             count,
-            ctypes.addressof(self._drawing),
+            ctypes.addressof(self._sampling),
             None if self._added is None else self._added.data_ptr(),
             0 if self._added is None else self._added.shape[1],
             uniform.data_ptr(),
