@@ -1,10 +1,10 @@
-"""How fast the codec is, level by level: whole or in chunks, float32 or bfloat16, on one thread or more.
+"""Measure the speed of the codec, level by level: whole or in chunks, float32 or bfloat16, on one thread or more.
 
     python benchmarks/codec.py                  # the shape of the published codec, random weights, 10 s of audio
     python benchmarks/codec.py --model mini --seconds 20 --threads 1 2 4
 
-All settings of a level take turns, one pass of each a round. "Error" is against the whole in float32 on one thread: the
-largest difference of decoded audio, over the loudest sample; of encoding, the share of codes that are others.
+All settings of a level are interleaved, one pass of each per round. "Error" is relative to the whole in float32 on one
+thread: the largest difference of decoded audio over the loudest sample; for encoding, the share of different codes.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Setting:
 
 @contextmanager
 def running(setting: Setting) -> Iterator[None]:
-    """The threads and the layout of a setting, while the block runs."""
+    """Use the threads and the memory layout of a setting while the block runs."""
     threads, layout = torch.get_num_threads(), convnet.to_channels_last
     torch.set_num_threads(setting.threads)
     if not setting.channels_last:
@@ -59,7 +59,7 @@ def running(setting: Setting) -> Iterator[None]:
 
 
 def random_codec(level: Level) -> VQVAE:
-    """A level of the published codec, with weights that leave signals about as large as they were."""
+    """Return a level of the published codec with random weights that preserve the scale of signals."""
     torch.manual_seed(0)
     vqvae = VQVAE(CODEC, (level,))
     with torch.no_grad():
@@ -70,7 +70,7 @@ def random_codec(level: Level) -> VQVAE:
 
 
 def cast(vqvae: VQVAE, level: Level, number: str) -> VQVAE:
-    """A codec of the same weights whose convolutions are in another type; the codebook stays float32."""
+    """Return a codec with the same weights, convolutions in another type and the codebook in float32."""
     other = VQVAE(vqvae.config, (level,))
     other.load_state_dict(vqvae.state_dict())
     other.autoencoder(level).decoder.to(TYPES[number])
@@ -79,7 +79,7 @@ def cast(vqvae: VQVAE, level: Level, number: str) -> VQVAE:
 
 
 def decoding(vqvae: VQVAE, level: Level, codes: Tensor, setting: Setting) -> Callable[[], Tensor]:
-    """Decodes codes (1, T) to audio (n,), float32."""
+    """Return a function that decodes codes (1, T) to audio (n,), float32."""
     part, size = vqvae.autoencoder(level), setting.chunk or 1e9
 
     def through(frames: Tensor, level: Level) -> Tensor:
@@ -94,7 +94,7 @@ def decoding(vqvae: VQVAE, level: Level, codes: Tensor, setting: Setting) -> Cal
 
 
 def encoding(vqvae: VQVAE, level: Level, audio: Tensor, setting: Setting) -> Callable[[], Tensor]:
-    """Encodes audio (1, n) to codes (T,)."""
+    """Return a function that encodes audio (1, n) to codes (T,)."""
     part, size = vqvae.autoencoder(level), setting.chunk or 1e9
 
     def through(samples: Tensor, level: Level) -> Tensor:
@@ -112,7 +112,7 @@ def encoding(vqvae: VQVAE, level: Level, audio: Tensor, setting: Setting) -> Cal
 def measure(
     vqvae: VQVAE, level: Level, settings: list[Setting], seconds: float, rounds: int
 ) -> list[dict[str, object]]:
-    """A line for every setting, for decoding and for encoding."""
+    """Return a row for every setting, for decoding and for encoding."""
     config = vqvae.config
     frames = max(1, round(seconds * config.codes_per_second(level)))
     generator = torch.Generator().manual_seed(1)
@@ -146,16 +146,16 @@ def measure(
 
 
 def options() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model's name or folder, rather than the published shape")
+    parser.add_argument("--model", help="a model's name or folder instead of the published shape")
     parser.add_argument("--seconds", type=float, default=10.0, help="of audio")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--chunks", type=float, nargs="+", default=[1.0, 2.0, 4.0, 8.0], help="seconds")
     parser.add_argument("--levels", nargs="+", default=[level.label for level in TOP_DOWN])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    parser.add_argument("--quick", action="store_true", help="does it run at all: little audio, one round")
+    parser.add_argument("--quick", action="store_true", help="check that it runs: little audio, one round")
     return parser.parse_args()
 
 

@@ -1,10 +1,10 @@
-"""What a song costs by its length: time and peak memory of `jukectl continue`, each length in a process of its own.
+"""Measure time and peak memory of `jukectl continue` by the length of the song, each length in a separate process.
 
     python benchmarks/length.py                        # 20, 60 and 180 seconds of new music with mini
     python benchmarks/length.py --seconds 10 40 --levels top --model my-model
 
-Both should speak for themselves: time that grows as the song does, memory that does not. The first line, of next to no
-music, is what starting takes: Python, libraries, the recording, the models.
+Time should grow linearly with the song, and memory should not grow. The first row, of almost no music, is the start-up:
+Python, libraries, the recording, the models.
 """
 
 import argparse
@@ -22,7 +22,7 @@ SHORTEST = 0.1  # seconds of music
 
 
 def run(command: list[str]) -> tuple[float, float]:
-    """Seconds that a command takes, and the most memory that it ever held, in MB."""
+    """Run a command; return its seconds and its peak memory in MB."""
     began = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdout=said, stderr=said)
@@ -36,7 +36,7 @@ def run(command: list[str]) -> tuple[float, float]:
 
 
 def continued(seconds: float, given: argparse.Namespace) -> dict[str, Any]:
-    """One length."""
+    """Measure one length."""
     with tempfile.TemporaryDirectory() as folder:
         options = ["--model", given.model, "--levels", given.levels, "--seed", "7", "--prompt-seconds", "6"]
         options += ["--seconds", str(seconds), "--out", str(Path(folder) / "song"), *given.more]
@@ -45,14 +45,14 @@ def continued(seconds: float, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def options() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, nargs="+", default=[20.0, 60.0, 180.0], help="of new music")
-    parser.add_argument("--audio", type=Path, default=RIFF, help="what is continued")
+    parser.add_argument("--audio", type=Path, default=RIFF, help="the recording to continue")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--levels", default="top,middle,bottom")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    parser.add_argument("--quick", action="store_true", help="does it run at all: one short piece of the top level")
+    parser.add_argument("--quick", action="store_true", help="check that it runs: one short piece of the top level")
     parser.add_argument("more", nargs="*", help="further options of jukectl continue, after --")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""The sampling step of the Jukebox port in transformers 4.57.6, as one of our decoders."""
+"""Sampling step of the Jukebox port in transformers 4.57.6, with the interface of jukectl's decoders."""
 
 import torch
 from torch import Tensor
@@ -10,14 +10,14 @@ from jukectl.prior.config import FACTORED, PriorConfig
 from jukectl.prior.model import ConditioningTensors
 from jukectl.sampling.decoders.base import Decoder
 
-AT_ONCE = 32  # known positions that are read together; the port's own default for the upper levels
+AT_ONCE = 32  # positions of a prefix that are read together; the port's default for the upper levels
 
 
 class PortDecoder(Decoder):
-    """What the port does for each code: its embedding, its blocks, its head, its filter, its draw.
+    """The port's step: its embedding, blocks, head, filter and sampling.
 
-    The calls are those of one turn of the loop in its `primed_sample`. Weights are random. A code is drawn by torch's
-    own random numbers, as there.
+    The calls are those of one iteration of the loop in its `primed_sample`. Weights are random. Codes are sampled with
+    torch's random numbers, as there.
     """
 
     def __init__(self, config: PriorConfig, rows: int, settings: LevelSampling) -> None:
@@ -30,36 +30,36 @@ class PortDecoder(Decoder):
             for parameter in self.model.parameters():
                 parameter.normal_(std=0.02)
         self._start = torch.zeros(rows, 1, config.width)
-        self._above = torch.zeros(rows, 1, config.width)  # as the port has it where no codes are above
+        self._above = torch.zeros(rows, 1, config.width)  # as in the port at the top level
 
     @torch.no_grad()
-    def begin(self, known: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
-        """Read the known codes (B, n), one or more."""
+    def begin(self, prefix: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
+        """Read the prefix (B, n), n of 1 or more."""
         self.model.transformer.del_cache()
         self._place = 0
         inputs: list[Tensor] = []
-        codes: list[Tensor | None] = [None, *known[:, :-1].split(1, dim=1)]
+        codes: list[Tensor | None] = [None, *prefix[:, :-1].split(1, dim=1)]
         for code in codes:
             inputs.append(self._embedded(code))
             if len(inputs) == AT_ONCE or self._place == len(codes):
                 self.model.transformer(torch.cat(inputs, dim=1), sample=True)
                 inputs = []
-        self._last = known[:, -1:]
+        self._last = prefix[:, -1:]
 
     @torch.no_grad()
     def decode(self, uniform: Tensor) -> Tensor:
-        """The next ids (B, n); of the numbers only their count is of account."""
-        drawn = []
+        """Sample the next ids (B, n). Only the number of `uniform` is used."""
+        sampled = []
         for _ in range(uniform.shape[1]):
             hidden = self.model.transformer(self._embedded(self._last), sample=True) + self._above
             logits = self.model.fc_proj_out(hidden) / self.settings.temperature
             logits = filter_logits(logits, top_k=self.settings.top_k, top_p=self.settings.top_p % 1)  # there 0 is off
             self._last = torch.distributions.Categorical(logits=logits).sample()
-            drawn.append(self._last)
-        return torch.cat(drawn, dim=1)
+            sampled.append(self._last)
+        return torch.cat(sampled, dim=1)
 
     def _embedded(self, code: Tensor | None) -> Tensor:
-        """What the blocks are given at the next place, (B, 1, width)."""
+        """Return the input of the blocks at the next position, (B, 1, width)."""
         embedded, _ = self.model.get_emb(self._place, self.rows, code, self._above, self._start)
         self._place += 1
         return embedded

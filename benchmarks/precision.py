@@ -1,4 +1,4 @@
-"""What a smaller form of the weights costs in quality: bits a code of recordings, in float32, bfloat16 and bytes.
+"""Measure the loss of quality by reduced precision of weights: bits per code in float32, bfloat16 and int8.
 
 python benchmarks/precision.py RECORDING... [--model mini] [--seconds 24]
 """
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 @torch.inference_mode()
 def bits(prior: Prior, codes: Tensor, upper: Tensor | None, precision: Precision) -> float:
-    """Mean bits a code of codes (T,), each told to the decoder whatever it would have drawn."""
+    """Return the mean bits per code of codes (T,), which replace those that the decoder samples (teacher forcing)."""
     config = prior.config
     decoder = NativeDecoder(prior, 1, LevelSampling(temperature=0), precision)
     labels = LabelBatch.repeat(
@@ -41,7 +41,7 @@ def bits(prior: Prior, codes: Tensor, upper: Tensor | None, precision: Precision
 
 
 def main() -> None:
-    """A Markdown table."""
+    """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recordings", type=Path, nargs="+")
     parser.add_argument("--model", default="mini")
@@ -51,14 +51,14 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = catalogue.find(options.model)
     vqvae = folder.vqvae(CPU)
-    heard = [
+    recordings = [
         torch.from_numpy(load_samples(Recording(path, options.start, options.seconds), folder)[0])
         for path in options.recordings
     ]
     print("| level | codes | fp32 | bf16 | int8 | bf16 against fp32 | int8 against fp32 |\n| --- |" + " --- |" * 6)
     for level in TOP_DOWN:
         prior, means, count = folder.prior(level, CPU), dict.fromkeys(Precision, 0.0), 0
-        for audio in heard:
+        for audio in recordings:
             codes = chunks.encode(vqvae, audio[None], level)[0][: prior.config.context]
             upper = None
             if prior.config.conditioner:

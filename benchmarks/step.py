@@ -1,11 +1,11 @@
-"""Milliseconds a code at one shape: naive torch, the eager and the fast decoder, and the port of transformers.
+"""Measure milliseconds per code at one shape: naive torch, the eager and the fast decoder, and transformers' port.
 
     python benchmarks/step.py                              # width 512, depth 12, context 2048, one thread
     python benchmarks/step.py --shape 5b --device cuda     # a published prior on a GPU
 
-All are in one process and take turns, a piece each; before every piece memory is read until no weight is in a cache.
-Weights are random and of the same shape. The floor of a precision is what a step reads over how fast memory was read.
-The port takes part where transformers 4.57.6 is installed: see README.md.
+All run in one process, interleaved piece by piece; before every piece a buffer is read that evicts weights from caches.
+Weights are random and of the same shape. The floor of a precision is the bytes that a step reads over the measured
+memory bandwidth. The port is included if transformers 4.57.6 is installed: see README.md.
 """
 
 import argparse
@@ -41,7 +41,7 @@ SETTINGS = LevelSampling(temperature=0.98)
 
 
 def prior_of(config: PriorConfig, device: torch.device, number: torch.dtype) -> Prior:
-    """A prior with random weights, the same ones in every precision."""
+    """Return a prior with random weights, the same in every precision."""
     torch.manual_seed(0)
     with torch.device(device):
         prior = Prior(config)
@@ -49,7 +49,7 @@ def prior_of(config: PriorConfig, device: torch.device, number: torch.dtype) -> 
 
 
 def candidates(config: PriorConfig, given: argparse.Namespace, samples: int) -> dict[str, tuple[str, Candidate]]:
-    """What takes part, by name, with the precision that its floor is of."""
+    """Return the decoders to compare by name, with the precision of their floor."""
     device, found = torch.device(given.device), {}
     for precision in given.precisions:
         prior = prior_of(config, device, TYPES[precision] if device.type == "cpu" else _on_gpu(precision))
@@ -70,7 +70,7 @@ def _on_gpu(precision: str) -> torch.dtype:
 
 
 def _port(config: PriorConfig, samples: int) -> Decoder | None:
-    """The port, where it is installed and knows the attention of this shape."""
+    """Return the port, None if it is not installed or does not support the attention of this shape."""
     try:
         from port import PortDecoder
 
@@ -81,7 +81,7 @@ def _port(config: PriorConfig, samples: int) -> Decoder | None:
 
 
 def measure(config: PriorConfig, given: argparse.Namespace, samples: int) -> list[dict[str, Any]]:
-    """A line for everything that takes part."""
+    """Return a row for every decoder."""
     rounds = Rounds.plan(config.context, given.codes, given.rounds)
     steps = {one: step_bytes(config, one, rounds.places, samples).total for one in given.precisions}
     memory = Memory(torch.device(given.device), max(steps.values()))
@@ -111,7 +111,7 @@ def _ratio(slow: Times, fast: Times, factor: float = 1.0) -> dict[str, float]:
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """A Markdown table: medians, and the least in brackets."""
+    """Print a Markdown table: medians, and minima in brackets."""
 
     def cell(values: Mapping[str, float] | None) -> str:
         return "-" if values is None else f"{values['median']:.2f} ({values['least']:.2f})"
@@ -127,17 +127,21 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def options() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="small")
-    parser.add_argument("--samples", type=int, nargs="+", default=[1, 16], help="made at once; one after another")
-    parser.add_argument("--precisions", nargs="+", choices=TYPES, help="the plain ways are in the first of them")
+    parser.add_argument(
+        "--samples", type=int, nargs="+", default=[1, 16], help="batch sizes, measured one after another"
+    )
+    parser.add_argument(
+        "--precisions", nargs="+", choices=TYPES, help="naive torch and the eager decoder use the first one"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--codes", type=int, default=64, help="a piece")
-    parser.add_argument("--rounds", type=int, default=11, help="pieces of each")
+    parser.add_argument("--codes", type=int, default=64, help="per piece")
+    parser.add_argument("--rounds", type=int, default=11, help="pieces of each decoder")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    parser.add_argument("--quick", action="store_true", help="does it run at all: a small shape, little of it")
+    parser.add_argument("--quick", action="store_true", help="check that it runs: a small shape, few codes")
     given = parser.parse_args()
     given.precisions = given.precisions or (["fp32", "bf16", "int8"] if given.device == "cpu" else ["bf16", "int8"])
     return given
@@ -153,7 +157,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     where = torch.cuda.get_device_name() if given.device.startswith("cuda") else f"cpu, threads: {given.threads}"
     shape = f"width {config.width}, depth {config.depth}, context {config.context}, heads {config.heads}"
-    print(f"{shape}, on {where}, torch {torch.__version__}; median (least)\n")
+    print(f"{shape}, on {where}, torch {torch.__version__}; median (minimum)\n")
     rows = [row for samples in given.samples for row in measure(config, given, samples)]
     show(rows)
     if given.json:

@@ -1,11 +1,11 @@
-"""Which labels the top codes of songs sound like: bits a code under each of some labels, and under none.
+"""Compare how likely the top codes of songs are under several labels: bits per code under each, and under none.
 
-    python scripts/labels.py SONG SONG --told "Sectoid|Metal" "Nikola Whallon|Ambient" --start 8 --stop 16
+    python scripts/labels.py SONG SONG --labels "Sectoid|Metal" "Nikola Whallon|Ambient" --start 8 --stop 16
 
-A label is an artist, a bar and a genre; either may be a mixture. The fewer bits, the more the top prior takes the
-codes for music of that label: they are all read in one window, as they lie in their song, under that label alone. Songs
-may be as long as the top prior's context. Printed are the bits under the first label, and how many more they are under
-each other one, means over samples and codes with their standard errors over samples.
+A label is an artist, a vertical bar and a genre; either may be a mixture. Fewer bits mean that the codes fit the label
+better: all codes are scored in one window at their place in the song, conditioned on that label alone. Songs must fit
+into the top prior's context. The output is the bits under the first label, and the difference under each other one, as
+means over samples and codes with their standard errors over samples.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from jukectl.prior.model import Prior
 
 @torch.inference_mode()
 def bits(song: Song, folder: ModelFolder, prior: Prior, label: str, first: int) -> np.ndarray:
-    """What the top codes of a song cost under a label, from the `first` on, (samples, codes)."""
+    """Return the bits of the top codes of a song under a label, from the `first` on, (samples, codes)."""
     config, recipe, codes = prior.config, song.recipe(), song.codes(Level.TOP)
     if recipe is None or codes is None:
         raise JukectlError(f"{song.path} has no recipe, or no top codes")
@@ -45,13 +45,13 @@ def bits(song: Song, folder: ModelFolder, prior: Prior, label: str, first: int) 
 
 
 def main() -> None:
-    """Print a line a song."""
+    """Print a row for each song."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("songs", nargs="+", type=Path)
-    parser.add_argument("--told", nargs="+", required=True, metavar="ARTIST|GENRE")
-    parser.add_argument("--start", type=float, default=0.0, help="seconds; what comes before is read and not counted")
+    parser.add_argument("--labels", nargs="+", required=True, metavar="ARTIST|GENRE")
+    parser.add_argument("--start", type=float, default=0.0, help="seconds; codes before it are context, not counted")
     parser.add_argument("--stop", type=float, default=float("inf"), help="seconds")
-    parser.add_argument("--apart", action="store_true", help="read from START on alone, as if nothing came before")
+    parser.add_argument("--apart", action="store_true", help="without the codes before START as context")
     parser.add_argument("--model", default="mini")
     options = parser.parse_args()
     folder = catalogue.find(options.model)
@@ -59,7 +59,7 @@ def main() -> None:
     second = prior.config.sample_rate / prior.config.hop
     start = round(options.start * second)
     stop = round(min(options.stop, prior.config.context / second) * second)
-    labels = [*options.told, "|"]
+    labels = [*options.labels, "|"]
     names = [label.replace("|", ", ") if label != "|" else "no label" for label in labels]
     print(" | ".join(["song", names[0], *(f"more under {name}" for name in names[1:])]))
     skipped = start if options.apart else 0
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def shown(values: np.ndarray) -> str:
-    """Their mean and its standard error."""
+    """Format the mean of values and its standard error."""
     error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
     return f"{values.mean():.3f} ± {error:.3f}"
 

@@ -1,10 +1,10 @@
-"""Model FLOPs utilisation of training a prior: the share of a GPU's arithmetic that the model's own products get.
+"""Measure the model FLOPs utilisation (MFU) of training a prior: the share of a GPU's peak that the model needs.
 
     python scripts/mfu.py    # a prior of 0.8 B parameters in bf16 on the GPU, with and without compile
-    python scripts/mfu.py --width 64 --depth 3 --context 256 --blocks 16 --batch 1 --device cpu    # does it run at all
+    python scripts/mfu.py --width 64 --depth 3 --context 256 --blocks 16 --batch 1 --device cpu    # a quick check
 
 A step is forward, backward, clipping and AdamW, as in `jukectl train`. Its floating point operations are counted from
-the shapes, and nothing that is computed twice counts twice:
+the shapes; recomputed activations count once:
 
     a code, forward:  2 x parameters in matrix products + 4 x inner width x keys seen, over all layers
     a step:           3 x that x codes, as the backward pass costs two forward ones
@@ -42,7 +42,7 @@ PEAK_TFLOPS: Mapping[str, float] = {  # dense bf16, by the makers' data sheets
 
 
 def step_flops(config: PriorConfig, batch: int) -> float:
-    """Floating point operations that a training step of `batch` contexts needs."""
+    """Return the floating point operations of a training step on `batch` contexts."""
     width, inner, block, rows = config.width, config.attention_width, config.block, config.blocks
     keys = {
         AttentionKind.DENSE: (config.context + 1) / 2,
@@ -56,7 +56,7 @@ def step_flops(config: PriorConfig, batch: int) -> float:
 
 
 def seconds_a_step(config: PriorConfig, train: TrainConfig, device: torch.device) -> float:
-    """The median time of a step, after a few that do not count."""
+    """Return the median time of a step, after some warm-up steps."""
     torch.manual_seed(0)
     prior = Prior(config).to(device)
     prepare_blocks(prior.transformer.blocks, train)
@@ -79,23 +79,23 @@ def seconds_a_step(config: PriorConfig, train: TrainConfig, device: torch.device
 
 
 def options() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--depth", type=int, default=72)
     parser.add_argument("--width", type=int, default=1920)
     parser.add_argument("--context", type=int, default=8192, help="codes")
-    parser.add_argument("--blocks", type=int, default=128, help="rows of the context")
-    parser.add_argument("--heads", type=int, default=2, help="of 240 numbers each at the default width")
-    parser.add_argument("--batch", type=int, default=4, help="contexts a step")
-    parser.add_argument("--steps", type=int, default=10, help="to measure, after 3 that do not count")
+    parser.add_argument("--blocks", type=int, default=128, help="rows of the attention grid")
+    parser.add_argument("--heads", type=int, default=2, help="attention heads, 240 wide at the default width")
+    parser.add_argument("--batch", type=int, default=4, help="contexts per step")
+    parser.add_argument("--steps", type=int, default=10, help="measured steps, after 3 warm-up steps")
     parser.add_argument("--checkpoint-activations", action="store_true", help="less memory, a third more computing")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--peak", type=float, help="bf16 TFLOP/s of the device, where it is not a known GPU")
+    parser.add_argument("--peak", type=float, help="bf16 TFLOP/s of the device, for an unknown GPU")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure, with and without compiled blocks, and print a line each."""
+    """Measure with and without compiled blocks, and print a line for each."""
     given = options()
     device = torch.device(given.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

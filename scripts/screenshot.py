@@ -1,4 +1,4 @@
-"""Take a picture of a site that `jukectl explore` has made, as a browser shows it."""
+"""Take a screenshot of a site that `jukectl explore` has built."""
 
 import argparse
 import io
@@ -12,12 +12,12 @@ COLOURS = 128  # enough for a page, and a small file
 
 
 def main() -> None:
-    """Open the site, and save what is seen."""
+    """Open the site in Chromium and save a screenshot."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("site", type=Path)
     parser.add_argument("out", type=Path, help="a .png file")
-    parser.add_argument("--song", help="a title: open that song")
-    parser.add_argument("--at", type=float, default=0.0, help="seconds into it")
+    parser.add_argument("--song", help="title of the song to open")
+    parser.add_argument("--at", type=float, default=0.0, help="position in the song, in seconds")
     parser.add_argument("--size", default="1280x860", help="of the window, in pixels")
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def address(site: Path, title: str | None, seconds: float) -> str:
-    """What follows the page's path to open a song."""
+    """Return the fragment of the address that opens a song."""
     if title is None:
         return ""
     index = json.loads((site / "data" / "index.json").read_text(encoding="utf-8"))

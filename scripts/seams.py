@@ -1,6 +1,6 @@
-"""Whether the seams of `--parallel N` can be heard: a recording is continued in 1, 4 and 8 spans a level, and measured.
+"""Measure whether seams of `--parallel N` are audible: a recording is continued in 1, 4 and 8 spans per level.
 
-    python scripts/seams.py examples/riff.wav --work build/seams    # some minutes; what is there is not made again
+    python scripts/seams.py examples/riff.wav --work build/seams    # some minutes; finished songs are kept
 
 All songs have the same top codes. In the audio, at the seams of the bottom level and everywhere else:
 
@@ -9,11 +9,11 @@ All songs have the same top codes. In the audio, at the seams of the bottom leve
 - click: how much louder the upper half of the spectrum (6 ms) is at a place than beside it, and its rank;
 - worst: the share of seams that change more than 95 of 100 other places: 5 % by chance.
 
-In the codes of each level: bits that the upsampler needs for a code right after a seam, knowing what stands before it,
-and halfway between seams; and the share of codes on which the last quarter of a lead-in and the span to the left agree.
+In the codes of each level: bits per code right after a seam, given the codes before it, and halfway between seams; and
+the share of codes on which the last quarter of the warm-up codes and the span to the left agree.
 
-"1" is one span, measured where 8 would have their seams; "own" are 8 spans whose lead-ins are drawn by numbers of their
-own, not by those of the span to the left; "cut" is 8 pieces that were made without any lead-in.
+"1" is one span, measured at the seams that 8 would have; "own" are 8 spans whose warm-up codes are sampled from a
+random stream of their own, not that of the span to the left; "cut" are 8 pieces without warm-up codes.
 """
 
 import argparse
@@ -44,11 +44,11 @@ AFTER = 64  # codes after a seam whose bits are counted
 BELOW = (Level.MIDDLE, Level.BOTTOM)
 
 agreement: dict[tuple[str, Level], float] = {}
-"""Share of codes that lead-ins have in common with the spans to their left, by name of the song and level."""
+"""Share of equal codes of warm-ups and the spans to their left, by name of the song and level."""
 
 
 def make(name: str, recording: Path, work: Path, options: argparse.Namespace) -> Song:
-    """A song in so many spans a level, or "own" or "cut"."""
+    """Make a song with a number of spans per level, or the variant "own" or "cut"."""
     spans = int(name) if name.isdigit() else 8
     request = Request(
         model=options.model,
@@ -60,8 +60,8 @@ def make(name: str, recording: Path, work: Path, options: argparse.Namespace) ->
 
     def watched(job: LevelJob, codes: Codes, spans: Spans, *rest: object) -> Iterator[tuple[Codes, object]]:
         def own(seed: int, kind: Level, sample: int, start: int, stop: int) -> np.ndarray:
-            lead_in = name == "own" and stop in spans.starts[1:] and stop - start == spans.warmup
-            return uniforms(seed + lead_in, kind, sample, start, stop)
+            warmup = name == "own" and stop in spans.starts[1:] and stop - start == spans.warmup
+            return uniforms(seed + warmup, kind, sample, start, stop)
 
         grown = None
         with mock.patch.object(levels, "uniforms", own):
@@ -77,7 +77,7 @@ def make(name: str, recording: Path, work: Path, options: argparse.Namespace) ->
 
 
 def cut(job: LevelJob, codes: Codes, spans: Spans, unfinished: object, *rest: object) -> Iterator[tuple[Codes, object]]:
-    """Each span as if it were a level of its own, with nothing before it."""
+    """Sample each span as a separate level, with nothing before it."""
     for number, (start, stop) in enumerate(spans.kept()):
         first = 0 if number == 0 else start - start % job.ratio
         upper = job.upper[:, first // job.ratio : -(-stop // job.ratio)]
@@ -89,7 +89,7 @@ def cut(job: LevelJob, codes: Codes, spans: Spans, unfinished: object, *rest: ob
 
 
 def agreed(spans: Spans, rows: np.ndarray) -> float:
-    """The share of codes on which the last quarter of the lead-ins and the spans to their left agree."""
+    """Return the share of codes on which the last quarter of the warm-ups and the spans to their left agree."""
     same = []
     for left, right, start, before in zip(rows, rows[1:], spans.starts[1:], spans.starts, strict=False):
         quarter = spans.warmup // 4
@@ -100,7 +100,7 @@ def agreed(spans: Spans, rows: np.ndarray) -> float:
 
 @torch.inference_mode()
 def bits(song: Song, model: str, level: Level, places: list[int]) -> float:
-    """Bits a code of the codes after places, knowing those before them."""
+    """Return the mean bits per code after places, given the codes before them."""
     prior = catalogue.find(model).prior(level, torch.device("cpu"), torch.float32)
     config, codes, upper = prior.config, song.codes(level), song.codes(level.above)
     lead, ratio, found = config.context // 2, config.conditioner.ratio, []
@@ -114,8 +114,8 @@ def bits(song: Song, model: str, level: Level, places: list[int]) -> float:
     return float(np.mean(found))
 
 
-def heard(song: Song, places: list[int]) -> Seams:
-    """What is heard at places of all samples of a song."""
+def audible(song: Song, places: list[int]) -> Seams:
+    """Measure the audio at places of all samples of a song."""
     recordings = [io.load(song.audio_path(sample)).samples[0] for sample in range(song.codes(Level.BOTTOM).samples)]
     return measure_seams(recordings, [places] * len(recordings))
 
@@ -124,7 +124,7 @@ def main() -> None:
     """Make the songs and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recording", type=Path)
-    parser.add_argument("--work", type=Path, required=True, help="where the songs go")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the songs")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--prompt-seconds", type=float, default=12.0)
@@ -144,7 +144,7 @@ def main() -> None:
         for level in BELOW:
             codes, settings = song.codes(level), replace(song.recipe().sampling[level], parallel=count)
             cuts[level] = spans_of(card.priors[level], settings, codes.done, codes.prompt)
-        one = heard(song, [start * card.vqvae.hop(Level.BOTTOM) for start, _ in cuts[Level.BOTTOM].kept()[1:]])
+        one = audible(song, [start * card.vqvae.hop(Level.BOTTOM) for start, _ in cuts[Level.BOTTOM].kept()[1:]])
         print(
             f"| {name} | {one.count} | {one.change:.2f} | {one.change_elsewhere:.2f} | {one.rank:.0%} "
             f"| {one.click:.2f} | {one.click_elsewhere:.2f} | {one.rank_click:.0%} | {one.worst:.0%} |",
@@ -156,7 +156,7 @@ def main() -> None:
             share = f"{agreement[name, level]:.0%}" if (name, level) in agreement else ""
             here, there = (bits(song, options.model, level, places) for places in (seams, between))
             codes_rows.append(f"| {name} | {level.label} | {here:.2f} | {there:.2f} | {share} |")
-    print("\n| spans | level | bits a code after a seam | between seams | lead-ins agree |")
+    print("\n| spans | level | bits per code after a seam | between seams | warm-ups agree |")
     print("| --- | --- | --- | --- | --- |")
     print("\n".join(codes_rows))
 

@@ -1,19 +1,19 @@
-// Where the reader is, as the part of the address after #: what was found can be sent to somebody, and back goes back.
+// The state of the page in the address after #, so that links can be shared and the browser's back button works.
 
 import { LEVELS, type Level } from "./contract";
 import { SORTS, type Sort } from "./catalogue";
 
 export interface Place {
   query: string;
-  artist: string | null; // null is any, "" is songs without one
+  artist: string | null; // null: any; "": songs without an artist
   genre: string | null;
   model: string | null;
-  kinds: string[]; // none is any
+  kinds: string[]; // empty: any
   states: string[];
   sort: Sort;
   song: string | null;
   sample: number;
-  level: Level | null; // null is the best there is
+  level: Level | null; // null: the lowest that exists
   time: number; // seconds
   path: string | null; // of a tree
 }
@@ -33,7 +33,7 @@ export const START: Place = {
   path: null,
 };
 
-/** The place that an address names; what makes no sense in it is left out. */
+/** Parse an address; invalid parts are ignored. */
 export function parse(hash: string): Place {
   const values = new URLSearchParams(hash.replace(/^#/, ""));
   const many = (name: string) => values.getAll(name).filter((value) => value !== "");
@@ -57,7 +57,7 @@ export function parse(hash: string): Place {
   };
 }
 
-/** The address of a place, "" for the beginning; what is as at the beginning is not named. */
+/** Format a place as an address, without parts that have their default; "" for the start page. */
 export function format(place: Place): string {
   const values = new URLSearchParams();
   if (place.query) values.set("q", place.query);

@@ -1,4 +1,4 @@
-// All songs of the site: found by text and filters, counted, and put in order. Quick enough for 100,000.
+// All songs of the site: search, filters, counts and order. Fast enough for 100,000 songs.
 
 import type { Index } from "./contract";
 import type { Place } from "./address";
@@ -7,7 +7,7 @@ import { fold } from "./text";
 export const SORTS = ["newest", "title", "artist", "length"] as const;
 export type Sort = (typeof SORTS)[number];
 
-/** A song as the list shows it. */
+/** A row of the list. */
 export interface Entry {
   id: string;
   title: string;
@@ -27,10 +27,10 @@ export interface Entry {
 export const FACETS = ["artist", "genre", "model", "kind", "state"] as const;
 export type Facet = (typeof FACETS)[number];
 
-/** Songs that fit, in order, and how many would fit for each value of each filter. */
+/** Matching songs, in order, and the number that would match for each value of each filter. */
 export interface Found {
   places: Uint32Array;
-  counts: Record<Facet, Uint32Array>; // of artists, the last is of songs without one
+  counts: Record<Facet, Uint32Array>; // the last count of artists is of songs without an artist
 }
 
 export class Catalogue {
@@ -73,12 +73,12 @@ export class Catalogue {
     };
   }
 
-  /** Where a song is in the index, -1 for none. */
+  /** Return the index of a song, -1 for an unknown one. */
   placeOf(id: string): number {
     return this.byId.get(id) ?? -1;
   }
 
-  /** The names that a filter chooses from, in the order of its counts. */
+  /** Return the values of a filter, in the order of its counts. */
   names(facet: Facet): string[] {
     return this.index[`${facet}s`];
   }
@@ -109,14 +109,14 @@ export class Catalogue {
       const songGenres = row[columns.genres] as number[];
       const [songArtist, songModel] = [row[columns.artist] as number, row[columns.model] as number];
       const [kind, state] = [row[kindColumn] as number, row[stateColumn] as number];
-      let against = 0; // a bit for each filter that keeps the song out
+      let against = 0; // a bit for each filter that excludes the song
       if (artist !== ANY && artist !== songArtist) against |= 1;
       if (genre !== ANY && !songGenres.includes(genre)) against |= 2;
       if (model !== ANY && model !== songModel) against |= 4;
       if (kinds.length > 0 && !kinds.includes(kind)) against |= 8;
       if (states.length > 0 && !states.includes(state)) against |= 16;
       if (against === 0) places[size++] = song;
-      // A filter's counts are of the songs that all other filters let through.
+      // A filter counts the songs that pass all other filters.
       if ((against & ~1) === 0) add(counts.artist, songArtist === NOBODY ? index.artists.length : songArtist);
       if ((against & ~2) === 0) for (const one of songGenres) add(counts.genre, one);
       if ((against & ~4) === 0) add(counts.model, songModel);
@@ -126,7 +126,7 @@ export class Catalogue {
     return { places: places.subarray(0, size), counts };
   }
 
-  /** Prepare, while nothing else is to be done, what a first search or another order would wait for; then say so. */
+  /** Compute search texts and orders while the browser is idle, then call `done`: the first search need not wait. */
   prepare(done: () => void): void {
     const soon = (task: IdleRequestCallback) => setTimeout(task, 50, { timeRemaining: () => 8, didTimeout: false });
     const later = window.requestIdleCallback ?? soon; // Safari has none
@@ -187,7 +187,7 @@ export class Catalogue {
   }
 }
 
-/** Places of names in the index that stand for none of its names. */
+/** Indices that stand for no name of the index. */
 const [NOBODY, ANY, UNKNOWN] = [-1, -2, -3];
 
 function choice(names: string[], name: string | null): number {
@@ -200,15 +200,15 @@ function add(counts: Uint32Array, place: number): void {
   counts[place] = (counts[place] ?? 0) + 1;
 }
 
-/** Put places in the order of whole numbers, the lowest first; those alike keep their order. */
+/** Sort places by whole numbers, ascending and stable. */
 function byNumber(order: Uint32Array, keys: number[]): void {
   const size = keys.length;
   const lowest = keys.reduce((low, key) => Math.min(low, key), Infinity);
-  const numbers = Float64Array.from(keys, (key, place) => (key - lowest) * size + place).sort(); // no comparing in script
+  const numbers = Float64Array.from(keys, (key, place) => (key - lowest) * size + place).sort(); // a native sort of numbers, without a comparison function
   numbers.forEach((number, rank) => (order[rank] = number % size));
 }
 
-/** The rank of each text; texts that are the same share it. */
+/** Return the rank of each text; equal texts share one. */
 function ranks(texts: string[]): number[] {
   const known = new Map([...new Set(texts)].sort().map((text, rank) => [text, rank]));
   return texts.map((text) => known.get(text) ?? 0);

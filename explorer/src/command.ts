@@ -1,8 +1,8 @@
-// A command as it is read: lines break between its words, and an option stays with its value where that fits.
+// A command for display: lines break between words, and an option stays with its value if it fits.
 
 import { h } from "./dom";
 
-/** The text in pieces; all of them together say just what it says, blanks and all. */
+/** Split a command into pieces that join to exactly the same text. */
 export function words(command: string): (HTMLElement | string)[] {
   const tokens = command.match(/(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+|\s+/g) ?? [];
   if (tokens.join("") !== command) return [command];

@@ -1,6 +1,6 @@
-// What a site's files hold. `jukectl explore` writes them; see jukectl/explorer/index.py and detail.py.
+// Format of the site's data files. `jukectl explore` writes them; see jukectl/explorer/contract.py.
 
-/** The layout that this page reads; a higher one is refused. */
+/** Format version that this page reads; higher ones are refused. */
 export const FORMAT = 1;
 
 export const LEVELS = ["top", "middle", "bottom"] as const;
@@ -20,7 +20,7 @@ export interface Index {
   songs: unknown[][];
 }
 
-/** A level as it can be heard and seen. */
+/** Audio and picture of a level. */
 export interface Hearing {
   audio: string;
   type: string;
@@ -45,7 +45,7 @@ export interface Lyrics {
   words: Word[];
 }
 
-/** A file that a visitor may take home. */
+/** A file to download. */
 export interface Download {
   label: string;
   url: string;
@@ -86,7 +86,7 @@ export interface Song {
   tree: { every: number | null; nodes: TreeNode[] } | null;
 }
 
-/** A URL of the site's own files, or null: one that leads elsewhere is not followed. */
+/** Return a URL if it is inside the site, otherwise null: data files must not lead elsewhere. */
 export function ownUrl(url: unknown): string | null {
   if (typeof url !== "string" || url === "" || /^[\\/]|[\\\u0000-\u0020]|^[^/?#]*:/.test(url)) return null;
   let plain: string;

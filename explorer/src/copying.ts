@@ -1,15 +1,15 @@
-// Text that is there to be copied.
+// Text with a button that copies it.
 
 import { h } from "./dom";
 
-/** A text as it is, with a button that copies it; `pieces` of it may be given for the eye. */
+/** Make a text with a button that copies it; `pieces` are the same text with markup. */
 export function copyable(text: string, name: string, pieces: (HTMLElement | string)[] = [text]): HTMLElement {
   const said = h("span", { role: "status", class: "unseen" });
   const button: HTMLButtonElement = h("button", { type: "button", class: "copy", "aria-label": `Copy the ${name}` }, "Copy");
   button.addEventListener("click", () => {
     void copy(text).then((done) => {
       button.textContent = done ? "Copied" : "Select and copy it";
-      said.textContent = done ? `The ${name} is copied` : "This browser does not let the page copy";
+      said.textContent = done ? `The ${name} is copied` : "This browser does not allow copying";
       setTimeout(() => {
         button.textContent = "Copy";
         said.textContent = "";
@@ -29,7 +29,7 @@ async function copy(text: string): Promise<boolean> {
     field.value = text;
     document.body.append(field);
     field.select();
-    const done = document.execCommand("copy"); // from disk there may be no other way
+    const done = document.execCommand("copy"); // pages opened from disk may have no clipboard API
     field.remove();
     return done;
   }

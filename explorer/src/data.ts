@@ -1,4 +1,4 @@
-// Loads the site's data by script elements: a page that was opened from disk may load nothing in another way.
+// Loads the site's data by script elements: a page that was opened from disk cannot use fetch.
 
 import { FORMAT, type Index, type Song } from "./contract";
 
@@ -9,7 +9,7 @@ declare global {
   }
 }
 
-/** Something to tell the reader. */
+/** A problem to show to the user. */
 export class DataError extends Error {}
 
 const KEPT = 20;
@@ -23,14 +23,14 @@ export async function loadIndex(): Promise<Index> {
   await script("data/index.js", "The list of songs, data/index.js, is missing beside this page.");
   const index = found as Index | null;
   if (index === null) throw new DataError("The list of songs, data/index.js, cannot be read.");
-  if (index.format > FORMAT) throw new DataError("A newer jukectl made these songs' list. Make the site again with it.");
+  if (index.format > FORMAT) throw new DataError("The list of songs was written by a newer jukectl. Build the site again with it.");
   return index;
 }
 
 export async function loadSong(id: string): Promise<Song> {
   const kept = songs.get(id);
   if (kept !== undefined) return kept;
-  if (!/^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$/u.test(id)) throw new DataError("This song's name cannot be a file's.");
+  if (!/^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$/u.test(id)) throw new DataError("This song's name is not a valid file name.");
   window.jukectlSong = (name, song) => {
     songs.delete(name);
     songs.set(name, song);
@@ -42,7 +42,7 @@ export async function loadSong(id: string): Promise<Song> {
   await script(`data/songs/${encodeURIComponent(id)}.js`, "This song's file is missing from the site.");
   const song = songs.get(id);
   if (song === undefined) throw new DataError("This song's file cannot be read.");
-  if (song.format > FORMAT) throw new DataError("A newer jukectl wrote this song's file. Make the site again with it.");
+  if (song.format > FORMAT) throw new DataError("This song's file was written by a newer jukectl. Build the site again with it.");
   return song;
 }
 

@@ -1,24 +1,24 @@
-// Plays a timeline of one or several recordings, each at up to three levels, which change places while they play.
+// Plays a timeline of one or several recordings, each at up to three levels, and switches levels while it plays.
 
 import { LEVELS, type Hearing, type Hearings, type Level, ownUrl } from "./contract";
 
-/** A stretch of the timeline: a sample has one, a path through a tree one a node. */
+/** A part of the timeline: a sample has one, a path through a tree one for each node. */
 export interface Part {
   start: number; // seconds of the timeline
   seconds: number;
   levels: Hearings;
 }
 
-/** The level of a part to be heard where `wanted` is asked for: that, or else the best there is. */
+/** Return the level of a part to play: `wanted` if it exists, otherwise the lowest that does. */
 export function heard(levels: Hearings, wanted: Level | null): Level | null {
   if (wanted !== null && levels[wanted] !== undefined) return wanted;
   return [...LEVELS].reverse().find((level) => levels[level] !== undefined) ?? null;
 }
 
-const END = 0.02; // seconds: so near to the end of a part, the next begins
-const TOO_FAR = 0.03; // seconds between two levels, heard as a jump
+const END = 0.02; // seconds before the end of a part at which the next starts
+const TOO_FAR = 0.03; // seconds of difference between two levels that are audible as a jump
 
-/** What happens: "time" often while it plays, "state" when it starts or stops, "level", "problem" with a recording. */
+/** Events: "time" often while it plays, "state" when it starts or stops, "level", and "problem" with a recording. */
 type Happening = "time" | "state" | "level" | "problem";
 
 export class Deck {
@@ -26,11 +26,11 @@ export class Deck {
   private parts: Part[] = [];
   private part = 0;
   private wanted: Level | null = null;
-  private voice: HTMLAudioElement | null = null; // the one that is heard
-  private resting = 0; // seconds, where no voice has been made yet
+  private voice: HTMLAudioElement | null = null; // the audible one
+  private resting = 0; // seconds, before any voice exists
   private volume = 1;
-  private turn = 0; // changes whenever what was asked for before no longer counts
-  private lead = 0.03; // seconds that a voice takes to begin, learnt
+  private turn = 0; // incremented by each request, so that answers to earlier ones are ignored
+  private latency = 0.03; // seconds that a voice takes to start, measured
   private frame = 0;
   private readonly voices = new Map<string, HTMLAudioElement>();
   private readonly listeners = new Map<Happening, (() => void)[]>();
@@ -39,14 +39,14 @@ export class Deck {
     this.listeners.set(happening, [...(this.listeners.get(happening) ?? []), listener]);
   }
 
-  /** Put on another timeline; where it is as long, the moment stays, and so does playing. */
+  /** Change the timeline; position and playback are kept if the new one reaches that far. */
   async put(parts: Part[], level: Level | null, time: number): Promise<void> {
     const [playing, before] = [this.playing, this.hearing];
     const same = parts.find((part) => part.start <= time && time < part.start + part.seconds);
     this.parts = parts;
     this.wanted = level;
     if (before !== null && same !== undefined && this.voice !== null && this.hearingOf(same) === before) {
-      this.part = parts.indexOf(same); // a path that shares this node: not even a gap
+      this.part = parts.indexOf(same); // a path that shares this node: continue without a gap
       this.keepOnly(parts);
       this.tell("time");
       return;
@@ -115,7 +115,7 @@ export class Deck {
     this.tell("time");
   }
 
-  /** Go over to another level at the same moment: the old one is heard until the new one is there. */
+  /** Switch to another level at the same position: the old one plays until the new one does. */
   async choose(level: Level): Promise<void> {
     const [old, part] = [this.voice, this.parts[this.part]];
     this.wanted = level;
@@ -130,14 +130,14 @@ export class Deck {
     }
     next.muted = true;
     try {
-      place(next, old.currentTime + this.lead);
+      place(next, old.currentTime + this.latency);
       await next.play();
       await begun(next);
       for (let tries = 0; tries < 4 && turn === this.turn && !old.ended; tries++) {
         const behind = old.currentTime - next.currentTime;
         if (Math.abs(behind) < TOO_FAR) break;
-        this.lead = Math.min(Math.max(this.lead + behind / 2, 0), 0.3);
-        next.currentTime = old.currentTime + this.lead;
+        this.latency = Math.min(Math.max(this.latency + behind / 2, 0), 0.3);
+        next.currentTime = old.currentTime + this.latency;
         await begun(next);
       }
     } catch {
@@ -158,7 +158,7 @@ export class Deck {
     for (const voice of this.voices.values()) voice.volume = volume;
   }
 
-  /** Nothing is heard any more, and nothing loaded. */
+  /** Stop, and unload everything. */
   clear(): void {
     this.stop();
     this.keepOnly([]);
@@ -188,7 +188,7 @@ export class Deck {
     this.tell("time");
   }
 
-  /** Make the part's level the voice that is heard, at the moment where all rests. */
+  /** Make the part's level the audible voice, at the current position. */
   private take(): void {
     const part = this.parts[this.part];
     const voice = part === undefined ? null : this.voiceOf(part);
@@ -224,7 +224,7 @@ export class Deck {
     return voice;
   }
 
-  /** Have the other levels of this part, and the next part, at hand. */
+  /** Load the other levels of this part, and the next part. */
   private preload(): void {
     const part = this.parts[this.part];
     for (const level of LEVELS) {
@@ -247,7 +247,7 @@ export class Deck {
     });
   }
 
-  /** The part is over: the next one begins, or all is. */
+  /** Continue with the next part, or stop after the last. */
   private onward(): void {
     if (!this.playing) return;
     const next = this.parts[this.part + 1];
@@ -278,7 +278,7 @@ export class Deck {
   }
 }
 
-/** Move a voice, once it can be moved. */
+/** Seek in a voice as soon as its metadata is loaded. */
 function place(voice: HTMLAudioElement, seconds: number): void {
   const to = Math.max(seconds, 0);
   if (voice.readyState > 0) {
@@ -286,7 +286,7 @@ function place(voice: HTMLAudioElement, seconds: number): void {
   } else voice.addEventListener("loadedmetadata", () => (voice.currentTime = to), { once: true });
 }
 
-/** Wait until a voice really sounds, at most a second and a half. */
+/** Wait until a voice is ready to play, at most a second and a half. */
 function begun(voice: HTMLAudioElement): Promise<void> {
   const from = performance.now();
   return new Promise((resolve) => {

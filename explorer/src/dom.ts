@@ -1,9 +1,9 @@
-// Elements from plain values. Text is always text: nothing here, or anywhere in the page, parses HTML.
+// Elements from plain values. Text stays text: no code of the page parses HTML.
 
 type Value = string | number | boolean | null | undefined | ((event: never) => void);
 type Child = Node | string | null | undefined | false;
 
-/** An element with attributes, listeners (`onclick: …`) and children. */
+/** Make an element with attributes, listeners (`onclick: …`) and children. */
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Record<string, Value> = {},
@@ -15,7 +15,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** The same for a drawing. */
+/** Make an SVG element. */
 export function svg<K extends keyof SVGElementTagNameMap>(
   tag: K,
   attributes: Record<string, Value> = {},
@@ -27,7 +27,7 @@ export function svg<K extends keyof SVGElementTagNameMap>(
   return element;
 }
 
-/** A drawing of one line, 24 by 24, for a button. Its button says in words what it does. */
+/** Make an icon of one path, 24 by 24, for a button, which needs a label of its own. */
 export function icon(path: string, filled = false): SVGSVGElement {
   return svg(
     "svg",
@@ -36,7 +36,7 @@ export function icon(path: string, filled = false): SVGSVGElement {
   );
 }
 
-/** Somebody's text amid ours: its direction is its own. */
+/** Make an element for a user's text, whose direction does not affect the text around it. */
 export function bdi(text: string, attributes: Record<string, Value> = {}): HTMLElement {
   return h("bdi", { dir: "auto", ...attributes }, text);
 }

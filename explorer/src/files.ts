@@ -1,14 +1,14 @@
-// What a visitor may take home: the audio of what is chosen, the recipe, and the codes; each under a name that tells it.
+// Downloads: the audio of the selection, the recipe and the codes, each with a descriptive file name.
 
 import { type Download, type Hearings, LEVELS, ownUrl, type Song } from "./contract";
 import { bdi, h } from "./dom";
 import { bytes, fileName } from "./text";
 import { along } from "./tree";
 
-/** From disk browsers show a file in place of saving it: not over the page. */
+/** From disk, browsers show a file instead of saving it: open it in a new tab. */
 const FROM_DISK = location.protocol === "file:" ? { target: "_blank", rel: "noopener" } : {};
 
-/** Files under one heading; `part` is what of the song they are, for the names they get at home. */
+/** Files under one heading; `part` is the part of the song in their file names. */
 interface Group {
   heading: string;
   part: string;
@@ -20,7 +20,7 @@ export class FilesView {
 
   constructor(private readonly song: Song) {}
 
-  /** The files of a sample, or of the nodes on a path through a tree. */
+  /** Show the files of a sample, or of the nodes on a path through a tree. */
   show(sample: number, path: string | null): void {
     const groups = path === null ? this.ofSample(sample) : this.ofPath(path);
     const shown = groups.map((group) => this.group(group)).filter((one) => one !== null);
@@ -59,7 +59,7 @@ export class FilesView {
   }
 }
 
-/** The audio of each level, the finished sound first. */
+/** List the audio of each level, the lowest level first. */
 function recordings(levels: Hearings): Download[] {
   return [...LEVELS].reverse().flatMap((level) => {
     const hearing = levels[level];

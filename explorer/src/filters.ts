@@ -1,11 +1,11 @@
-// What the list is narrowed by, with how many songs each choice would leave.
+// Filters of the list, with the number of songs that each choice would leave.
 
 import type { Place } from "./address";
 import { type Catalogue, type Found, SORTS, type Sort } from "./catalogue";
 import { h, icon } from "./dom";
 import { capital, count } from "./text";
 
-const MOST = 400; // names in a menu; the others are found by search
+const MOST = 400; // names in a menu; others can be searched
 const SORT_NAMES: Record<Sort, string> = { newest: "Newest first", title: "Title", artist: "Artist", length: "Longest first" };
 const NAMES = new Intl.Collator("en", { numeric: true });
 const LONGEST = 60; // characters of a name in a menu
@@ -95,7 +95,7 @@ export class Filters {
     this.change({ [name]: chosen ?? null });
   }
 
-  /** The names that songs have, the commonest first where they are too many for a menu. */
+  /** Fill a menu with names; if there are too many, with the most frequent ones. */
   private fill(facet: Menu, chosen: string | null, counts: Uint32Array): void {
     const menu = this.menus[facet];
     const names = this.catalogue.names(facet);

@@ -1,4 +1,4 @@
-// Which keys do what.
+// Help on the keyboard shortcuts.
 
 import { h } from "./dom";
 
@@ -30,7 +30,7 @@ export function helpDialog(): HTMLDialogElement {
           h("dd", {}, what),
         ]),
       ),
-      h("p", { class: "note" }, "The address always leads back to what is shown: song, sample, level, path and moment."),
+      h("p", { class: "note" }, "The address always holds what is shown: song, sample, level, path and time."),
       h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Close"),
     ),
   );

@@ -1,4 +1,4 @@
-// The keyboard, wherever the focus is; fields keep the keys that they need themselves.
+// Keyboard shortcuts, wherever the focus is; fields keep the keys that they need.
 
 export interface Actions {
   search: () => void;

@@ -1,11 +1,11 @@
-// The list of songs: however many there are, only the rows in sight exist.
+// The list of songs. Only the visible rows exist in the page, however many songs there are.
 
 import type { Catalogue, Entry } from "./catalogue";
 import { bdi, h } from "./dom";
 import { date, length } from "./text";
 
 const ROW = 62; // pixels, as in the style sheet
-const BEYOND = 6; // rows made above and below those in sight
+const BEYOND = 6; // rows above and below the visible ones
 const LONGEST = 200; // characters of a name in a row
 
 export class List {
@@ -13,7 +13,7 @@ export class List {
   private readonly inner = h("div", { class: "rows", role: "presentation" });
   private readonly rows = new Map<number, HTMLElement>();
   private places: Uint32Array = new Uint32Array();
-  private active = -1; // row that the keyboard is at
+  private active = -1; // row with the keyboard focus
   private open: string | null = null;
   private frame = 0;
 
@@ -56,7 +56,7 @@ export class List {
     this.draw();
   }
 
-  /** Go some rows on, to be opened by Enter. */
+  /** Move the keyboard focus by some rows; Enter opens the row. */
   step(by: number): void {
     if (this.places.length === 0) return;
     const from = this.active < 0 ? (by > 0 ? -1 : 0) : this.active;
@@ -67,7 +67,7 @@ export class List {
     return Math.max(1, Math.floor(this.element.clientHeight / ROW) - 1);
   }
 
-  /** Open the row that the keyboard is at. */
+  /** Open the row with the keyboard focus. */
   enter(): void {
     const place = this.places[this.active];
     if (place !== undefined) this.choose(this.catalogue.entry(place).id);

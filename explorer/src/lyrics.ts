@@ -1,4 +1,4 @@
-// Lyrics, read along: the word that is sung is lit, and a word that is clicked is heard.
+// Lyrics: the word that is sung is highlighted, and a click on a word plays from there.
 
 import type { Lyrics } from "./contract";
 import { h } from "./dom";
@@ -9,7 +9,7 @@ interface Sung {
   element: HTMLElement;
 }
 
-const LINGER = 1.5; // seconds that a word without an end stays lit
+const LINGER = 1.5; // seconds that a word without an end stays highlighted
 
 export class LyricsView {
   readonly element: HTMLElement;
@@ -19,7 +19,7 @@ export class LyricsView {
 
   constructor(lyrics: Lyrics, seek: (time: number) => void) {
     this.scroller = h("div", { class: "lyrics", dir: "auto", tabindex: 0, role: "region", "aria-labelledby": "lyrics-heading" });
-    const characters = Array.from(lyrics.text); // times count whole characters
+    const characters = Array.from(lyrics.text); // offsets count code points, not UTF-16 units
     let at = 0;
     for (const word of [...lyrics.words].sort((one, other) => one.from - other.from)) {
       const { start } = word;
@@ -36,7 +36,7 @@ export class LyricsView {
     this.scroller.append(characters.slice(at).join(""));
     this.words.sort((one, other) => one.start - other.start);
     this.scroller.addEventListener("keydown", (event) => this.press(event, seek));
-    const about = this.words.length > 0 ? "A word that is clicked is heard; arrows go from word to word." : null;
+    const about = this.words.length > 0 ? "Click a word to play from there; arrow keys move between words." : null;
     this.element = h(
       "section",
       { class: "panel" },
@@ -61,7 +61,7 @@ export class LyricsView {
     this.follow(sung.element);
   }
 
-  /** Keep the word in sight, moving no more than the lyrics. */
+  /** Keep the word visible by scrolling the lyrics only, not the page. */
   private follow(element: HTMLElement): void {
     const [box, word] = [this.scroller.getBoundingClientRect(), element.getBoundingClientRect()];
     if (word.top >= box.top + 24 && word.bottom <= box.bottom - 48) return;

@@ -1,4 +1,4 @@
-// The page: what the address names is shown, and what is done goes into the address.
+// The page: shows what the address names, and writes every action to the address.
 
 import { format, parse, type Place, START } from "./address";
 import { Catalogue, type Found } from "./catalogue";
@@ -22,13 +22,13 @@ class Page {
   private place: Place = START;
   private view: SongView | null = null;
   private found: Found | null = null;
-  private within = 0; // places that lie before this one in the browser's history
+  private within = 0; // places before this one in the browser's history
   private readonly deck = new Deck();
   private readonly player: Player;
   private readonly filters: Filters;
   private readonly list: List;
   private readonly main = h("main", { id: "song", tabindex: -1 });
-  private readonly none = h("p", { class: "nothing", hidden: true }, "No song fits. ");
+  private readonly none = h("p", { class: "nothing", hidden: true }, "No song matches. ");
   private readonly help = helpDialog();
   private readonly greeting: HTMLElement;
 
@@ -88,7 +88,7 @@ class Page {
     catalogue.prepare(() => (document.documentElement.dataset["prepared"] = ""));
   }
 
-  /** Be at another place: a new one for the browser's way back, or this one, changed. */
+  /** Change the place: as a new entry of the browser's history, or in place of the current one. */
   private go(change: Partial<Place>, push: boolean): void {
     const place = { ...this.place, ...change };
     const address = format(place) || location.pathname + location.search;
@@ -97,7 +97,7 @@ class Page {
     this.show(place);
   }
 
-  /** Show what the address has become. */
+  /** Show a changed address. */
   private follow(state: unknown): void {
     const { within } = (state ?? {}) as { within?: number };
     this.within = within ?? 0;
@@ -141,7 +141,7 @@ class Page {
     this.deck.clear();
     this.main.setAttribute("aria-busy", "true");
     try {
-      if (this.catalogue.placeOf(id) < 0) throw new DataError("There is no such song here.");
+      if (this.catalogue.placeOf(id) < 0) throw new DataError("This site has no such song.");
       const song = await loadSong(id);
       if (this.place.song !== id) return;
       const view = new SongView(song, this.deck, this.player, {
@@ -179,7 +179,7 @@ class Page {
     if (!this.wide()) requestAnimationFrame(() => this.list.element.focus());
   }
 
-  /** Narrow the list to a song's artist, say; on a phone the list is shown for it. */
+  /** Filter the list, by a song's artist for example; on a phone, show the list. */
   private narrow(change: Partial<Place>): void {
     const all = { query: "", artist: null, genre: null, model: null, kinds: [], states: [] };
     this.go({ ...all, ...change, ...(this.wide() ? {} : { song: null }) }, true);

@@ -1,4 +1,4 @@
-// The little that the page keeps between visits; browsers may not let it.
+// Settings that the page keeps between visits, if the browser allows it.
 
 export function recall(name: string): string | null {
   try {
@@ -13,6 +13,6 @@ export function remember(name: string, value: string | null): void {
     if (value === null) localStorage.removeItem(`jukectl-${name}`);
     else localStorage.setItem(`jukectl-${name}`, value);
   } catch {
-    // Nothing is kept then.
+    // not allowed: nothing is kept
   }
 }

@@ -1,4 +1,4 @@
-// The player: the timeline and what is turned and pressed around it.
+// The player: the timeline and its controls.
 
 import { type Hearings, LEVELS, type Level } from "./contract";
 import { type Deck, heard, type Part } from "./deck";
@@ -7,7 +7,7 @@ import { recall, remember } from "./memory";
 import { capital, clock, length } from "./text";
 import { type Mark, Timeline } from "./timeline";
 
-/** What the player shows: a timeline of parts, with what is marked on it. */
+/** A timeline of parts, with marks on it. */
 export interface Programme {
   parts: Part[];
   prompt: number;
@@ -17,12 +17,12 @@ export interface Programme {
 
 const PLAY = "M8 5.5v13l11-6.5z";
 const PAUSE = "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z";
-const FEW = 8; // samples that stand side by side
-const QUIETEST = 0.05; // what is quieter yet is not drawn larger
+const FEW = 8; // samples that are shown as buttons, not as a menu
+const QUIETEST = 0.05; // peak below which the waveform is not enlarged further
 const ABOUT: Record<Level, string> = {
   top: "Top level: the outline, few codes a second",
   middle: "Middle level: the top level's music with more detail",
-  bottom: "Bottom level: the finished sound",
+  bottom: "Bottom level: the final audio",
 };
 
 export class Player {
@@ -78,7 +78,7 @@ export class Player {
     this.pressed();
   }
 
-  /** Show a programme, and which of the samples it is; the deck is told by whoever calls. */
+  /** Show a programme and the number of its sample. The caller updates the deck. */
   show(programme: Programme, samples: number[], sample: number): void {
     this.programme = programme;
     this.loudest = loudest(programme);
@@ -97,13 +97,13 @@ export class Player {
     this.problem.textContent = problem;
   }
 
-  /** The levels that can be heard. */
+  /** Levels that can be played. */
   get levels(): Level[] {
     const all: Hearings = Object.assign({}, ...this.programme.parts.map((part) => part.levels));
     return LEVELS.filter((level) => all[level] !== undefined);
   }
 
-  /** The levels that can be heard, and what the one that is heard looks like. */
+  /** Show the levels that can be played, and the waveform of the current one. */
   redraw(): void {
     const { parts, prompt, changes, joints } = this.programme;
     const level = this.deck.level;
@@ -125,7 +125,7 @@ export class Player {
     this.moved();
   }
 
-  /** One of a few samples side by side, or of many in a menu. */
+  /** Make buttons for a few samples, or a menu for many. */
   private choice(samples: number[], sample: number): HTMLElement {
     if (samples.length <= FEW) {
       const buttons = samples.map((number) => segment(String(number), `Sample ${number}`, number === sample, () => this.act.sample(number)));
@@ -139,7 +139,7 @@ export class Player {
   private moved(): void {
     const { time } = this.deck;
     this.timeline.moveTo(time);
-    const text = time < this.duration - 0.05 ? clock(time) : length(this.duration); // which is rounded
+    const text = time < this.duration - 0.05 ? clock(time) : length(this.duration); // the same rounding as the total length
     if (this.now.textContent !== text) this.now.textContent = text;
   }
 
@@ -157,7 +157,7 @@ export class Player {
   }
 }
 
-/** The highest peak of all levels, 0..1: quiet music is drawn large, and its levels by one measure. */
+/** Return the highest peak of all levels, 0..1: quiet music is enlarged, by the same factor at all levels. */
 function loudest({ parts }: Programme): number {
   let found = QUIETEST;
   for (const { peaks } of parts.flatMap((part) => Object.values(part.levels))) {
@@ -170,7 +170,7 @@ function segment(text: string, title: string, on: boolean, choose: () => void): 
   return h("button", { type: "button", title, "aria-pressed": String(on), onclick: choose }, text);
 }
 
-/** Put other choices into a box; where the focus was on one, it goes to the one that is chosen. */
+/** Replace the choices in a box; a focus on one of them moves to the chosen one. */
 function swap(box: HTMLElement, ...choices: HTMLElement[]): void {
   const within = box.contains(document.activeElement);
   box.replaceChildren(...choices);

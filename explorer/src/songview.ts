@@ -1,4 +1,4 @@
-// One song: what it is, the player, lyrics, tree, alignment, how it was made, and its files.
+// One song: description, player, lyrics, tree, alignment, recipe and files.
 
 import type { Place } from "./address";
 import { LEVELS, type Hearings, ownUrl, type Song } from "./contract";
@@ -14,15 +14,15 @@ import { along, audible, firstPath, TreeView } from "./tree";
 
 export interface SongActions {
   go: (change: Partial<Place>) => void;
-  narrow: (change: Partial<Place>) => void; // the list, from this song
+  narrow: (change: Partial<Place>) => void; // filters the list
   seek: (time: number) => void;
   back: () => void;
 }
 
 const STATES: Record<string, string> = {
-  "in progress": "This song is still being made. What is there can be heard.",
-  broken: "This folder cannot be read as a song.",
-  newer: "A newer jukectl made this song.",
+  "in progress": "This song is not finished. The finished part can be played.",
+  broken: "This folder is not a readable song.",
+  newer: "This song was written by a newer jukectl.",
 };
 
 export class SongView {
@@ -61,7 +61,7 @@ export class SongView {
     );
   }
 
-  /** The samples that can be heard. */
+  /** Samples that can be played. */
   get samples(): number[] {
     return this.song.samples.filter((sample) => Object.keys(sample.levels).length > 0).map((sample) => sample.number);
   }
@@ -76,12 +76,12 @@ export class SongView {
     return place.path !== null && along(nodes, place.path).length > 0 ? place.path : firstPath(nodes);
   }
 
-  /** Play and show what a place names, from its moment on. */
+  /** Show what a place names, and set the player to its time. */
   show(place: Place, time: number): void {
     const sample = this.sampleAt(place);
     const programme = this.tree === null ? this.sample(sample) : this.path(this.pathAt(place));
     if (programme.parts.length === 0) this.play.replaceChildren();
-    else if (this.play.firstChild !== this.player.element) this.play.replaceChildren(this.player.element); // or the focus is lost
+    else if (this.play.firstChild !== this.player.element) this.play.replaceChildren(this.player.element); // only then: replacing it would lose the focus
     void this.deck.put(programme.parts, place.level, time);
     this.player.show(programme, this.tree === null ? this.samples : [], sample);
     this.tree?.show(this.pathAt(place));
@@ -113,7 +113,7 @@ export class SongView {
     const joints: { at: number; label: string }[] = [];
     let at = 0;
     for (const node of along(this.song.tree?.nodes ?? [], path)) {
-      if (!audible(node)) break; // nothing beyond it can be heard in one piece
+      if (!audible(node)) break; // later nodes cannot be played without it
       const seconds = longest(node.levels);
       if (at > 0) joints.push({ at, label: node.path });
       parts.push({ start: at, seconds, levels: node.levels });
@@ -132,7 +132,7 @@ export class SongView {
     const facts: [string, string][] = [
       ["Kind", capital(song.kind)],
       ["Length", song.seconds > 0 ? length(song.seconds) : ""],
-      ["Given", song.prompt > 0 ? length(song.prompt) : ""],
+      ["Prompt", song.prompt > 0 ? length(song.prompt) : ""],
       ["Model", song.model],
       ["Seed", song.seed === null || song.seed === undefined ? "" : String(song.seed)],
       ["Made", date(song.made)],
@@ -161,15 +161,15 @@ export class SongView {
     );
   }
 
-  /** What the timeline has but little room for. */
+  /** List the changes, which have little room on the timeline. */
   private changes(): HTMLElement | null {
     const { changes } = this.song;
     if (changes.length === 0) return null;
     const rows = changes.map(({ at, label }) => {
-      const time = h("button", { type: "button", class: "link", "aria-label": `Hear it from ${clock(at)} on`, onclick: () => this.act.seek(at) }, clock(at));
+      const time = h("button", { type: "button", class: "link", "aria-label": `Jump to ${clock(at)}`, onclick: () => this.act.seek(at) }, clock(at));
       return h("li", {}, time, bdi(label));
     });
-    return h("section", { class: "panel" }, h("h2", {}, "Changes on the way"), h("ul", { class: "changes" }, ...rows));
+    return h("section", { class: "panel" }, h("h2", {}, "Changes"), h("ul", { class: "changes" }, ...rows));
   }
 
   private align(sample: number): void {
@@ -181,8 +181,8 @@ export class SongView {
         h(
           "figure",
           {},
-          h("a", { href: url, target: "_blank", rel: "noopener" }, h("img", { src: url, loading: "lazy", alt: `Where the model looks in the lyrics over time, sample ${sample}` })),
-          h("figcaption", {}, "Where the model looks in the lyrics, from top to bottom, while it makes the music, from left to right."),
+          h("a", { href: url, target: "_blank", rel: "noopener" }, h("img", { src: url, loading: "lazy", alt: `Attention of the model to the lyrics over time, sample ${sample}` })),
+          h("figcaption", {}, "Attention of the model to the lyrics, from top to bottom, over the time of the music, from left to right."),
         ),
       ),
     );
@@ -195,14 +195,14 @@ export class SongView {
     return h(
       "section",
       { class: "panel" },
-      h("h2", {}, "How it was made"),
+      h("h2", {}, "Command and recipe"),
       command ? copyable(command, "command", words(command)) : null,
       recipe ? h("details", {}, h("summary", {}, "Recipe ", h("code", {}, file)), copyable(recipe, "recipe")) : null,
     );
   }
 }
 
-/** Back to the list, where that does not stand beside the song. */
+/** Make a button back to the list, for windows too narrow to show both. */
 export function backButton(back: () => void): HTMLElement {
   return h("button", { type: "button", class: "back link", onclick: back }, icon("M14 6l-6 6 6 6"), "All songs");
 }

@@ -1,4 +1,4 @@
-// Numbers and names as people read them.
+// Formatting of numbers and names for display.
 
 const DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
 const COUNT = new Intl.NumberFormat("en-GB");
@@ -11,12 +11,12 @@ export function clock(seconds: number): string {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${two}` : `${minutes}:${two}`;
 }
 
-/** How long something is: 75.6 -> "1:16". */
+/** Format a duration: 75.6 -> "1:16". */
 export function length(seconds: number): string {
   return clock(Math.round(seconds));
 }
 
-/** 75.4 -> "1 minute 15 seconds", for those who hear the page. */
+/** Format a duration for screen readers: 75.4 -> "1 minute 15 seconds". */
 export function spoken(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   const minutes = Math.floor(whole / 60);
@@ -24,7 +24,7 @@ export function spoken(seconds: number): string {
   return minutes === 0 ? rest : `${minutes} ${minutes === 1 ? "minute" : "minutes"} ${rest}`;
 }
 
-/** "2026-11-21T18:00:00Z" -> "21 Nov 2026"; what is no date is nothing. */
+/** Format a date: "2026-11-21T18:00:00Z" -> "21 Nov 2026"; "" for an invalid one. */
 export function date(iso: string): string {
   const time = Date.parse(iso);
   return Number.isNaN(time) ? "" : DATE.format(time);
@@ -42,14 +42,14 @@ export function bytes(size: number): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit === 1e3 ? "kB" : unit === 1e6 ? "MB" : "GB"}`;
 }
 
-/** Hours, or minutes where they are few. */
+/** Format a total duration in hours, minutes or seconds. */
 export function long(seconds: number): string {
   if (seconds < 90) return `${Math.round(seconds)} seconds`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} minutes`;
   return `${count(Math.round(seconds / 3600))} hours`;
 }
 
-/** Text for searching: without accents and capitals. */
+/** Normalise text for searching: no accents, lower case. */
 export function fold(text: string): string {
   if (/^[\x00-\x7f]*$/.test(text)) return text.toLowerCase();
   return text.normalize("NFKD").replace(/\p{M}+/gu, "").toLowerCase();
@@ -57,7 +57,7 @@ export function fold(text: string): string {
 
 const LONGEST_NAME = 80; // characters of a title in a file's name
 
-/** A name for a file at home, of the parts that are not empty: "My song, sample 1, bottom.ogg". */
+/** Make a file name for a download from the parts that are not empty: "My song, sample 1, bottom.ogg". */
 export function fileName(title: string, ...parts: string[]): string {
   const plain = (text: string) =>
     text

@@ -1,4 +1,4 @@
-// Dark and light: as the system has it, or as the reader chose.
+// Dark and light theme: the system's, or the user's choice.
 
 import { h, icon } from "./dom";
 import { recall, remember } from "./memory";
@@ -11,7 +11,7 @@ const ICONS: Record<Theme, string> = {
   dark: "M19 14.5A8 8 0 0 1 9.5 5a7.5 7.5 0 1 0 9.5 9.5Z",
 };
 
-/** A button that goes from one to the next; `changed` is called whenever the colours are others. */
+/** Make a button that cycles through the themes; `changed` is called whenever the colours change. */
 export function themeButton(changed: () => void): HTMLButtonElement {
   const kept = recall("theme") as Theme;
   let theme: Theme = THEMES.includes(kept) ? kept : "auto";
@@ -20,7 +20,7 @@ export function themeButton(changed: () => void): HTMLButtonElement {
     if (theme === "auto") delete document.documentElement.dataset["theme"];
     else document.documentElement.dataset["theme"] = theme;
     button.replaceChildren(icon(ICONS[theme]));
-    button.setAttribute("aria-label", `Colours: ${theme === "auto" ? "as the system has them" : theme}`);
+    button.setAttribute("aria-label", `Colours: ${theme === "auto" ? "system" : theme}`);
     button.title = `Colours: ${theme}`;
   };
   button.addEventListener("click", () => {

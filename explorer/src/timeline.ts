@@ -1,18 +1,18 @@
-// The timeline: waveform over spectrogram, what was given and what is new, where labels change; and the moment.
+// The timeline: waveform over spectrogram, prompt and new music, changes of labels, and the position.
 
 import { ownUrl } from "./contract";
 import { bdi, h } from "./dom";
 import { clock, length, spoken } from "./text";
 import { type Stretch, Waveform } from "./waveform";
 
-/** A moment that is marked on it. */
+/** A marked time. */
 export interface Mark {
   at: number; // seconds
   label: string;
 }
 
 const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
-const FAINT = 5; // pixels of a drag that are still a click
+const FAINT = 5; // pixels of movement that still count as a click
 
 export class Timeline {
   readonly element: HTMLElement;
@@ -34,7 +34,7 @@ export class Timeline {
         class: "track",
         role: "slider",
         tabindex: 0,
-        "aria-label": "Moment in the music",
+        "aria-label": "Position in the music",
         "aria-valuemin": 0,
         onpointerdown: (event: PointerEvent) => this.drag(event, seek),
         onpointermove: (event: PointerEvent) => this.point(event),
@@ -63,12 +63,12 @@ export class Timeline {
     this.fit();
   }
 
-  /** What depends on how wide it is. */
+  /** Update everything that depends on the width. */
   private fit(): void {
     this.ticks.replaceChildren(...this.times());
     this.labels.classList.remove("tall");
     const cut = [...this.labels.children].some((label) => label.scrollWidth > label.clientWidth);
-    this.labels.classList.toggle("tall", cut); // two lines, where one is too short
+    this.labels.classList.toggle("tall", cut); // two lines if a label does not fit in one
   }
 
   moveTo(time: number): void {
@@ -103,7 +103,7 @@ export class Timeline {
 
   private stretch(prompt: number): HTMLElement[] {
     if (prompt <= 0 || this.duration <= 0) return [];
-    const given = h("div", { class: "region given" }, h("span", {}, `Given ${length(prompt)}`));
+    const given = h("div", { class: "region given" }, h("span", {}, `Prompt ${length(prompt)}`));
     given.style.width = this.across(prompt);
     if (prompt >= this.duration) return [given];
     const fresh = h("div", { class: "region new" }, h("span", {}, `New ${length(this.duration - prompt)}`));
@@ -116,7 +116,7 @@ export class Timeline {
     return line;
   }
 
-  /** What begins at a mark, in as much room as there is up to the next. */
+  /** Make the label of a mark, as wide as the space before the next one. */
   private label(mark: Mark, until: number): HTMLElement {
     const label = bdi(mark.label, { title: `${clock(mark.at)} ${mark.label}` });
     label.style.left = this.across(mark.at);

@@ -1,10 +1,10 @@
-// A tree of continuations, drawn along time: what branches share stands to the left, and each end is a row.
+// A tree of continuations along time: shared nodes are on the left, and each leaf has a row.
 
 import type { TreeNode } from "./contract";
 import { h, svg } from "./dom";
 import { clock } from "./text";
 
-/** The nodes from the root to the one that a path names; none where there is no such node. */
+/** Return the nodes from the root to the one that a path names; empty for an unknown one. */
 export function along(nodes: TreeNode[], path: string): TreeNode[] {
   const byPath = new Map(nodes.map((node) => [node.path, node]));
   const found: TreeNode[] = [];
@@ -15,7 +15,7 @@ export function along(nodes: TreeNode[], path: string): TreeNode[] {
   return found;
 }
 
-/** The path to begin with: the first branch, as far as it can be heard. */
+/** Return the initial path: the first branches, as far as they can be played. */
 export function firstPath(nodes: TreeNode[]): string {
   let path = nodes.find((node) => node.parent === null)?.path ?? "";
   for (;;) {
@@ -29,7 +29,7 @@ export const audible = (node: TreeNode): boolean => Object.keys(node.levels).len
 
 const ROW = 38; // pixels
 const GAP = 2.6; // percent of the width between a node and its branches
-const NARROWEST = 70; // pixels of a node, on average: where that does not fit, the tree is scrolled
+const NARROWEST = 70; // pixels of a node, on average; a tree that does not fit scrolls
 
 interface Drawn {
   node: TreeNode;
@@ -80,7 +80,7 @@ export class TreeView {
       { class: "panel" },
       h("h2", {}, "Tree"),
       this.scroller,
-      h("p", { class: "note" }, "Choose a node to hear the path from the root to it, one timeline; the moment stays."),
+      h("p", { class: "note" }, "Choose a node to play the path from the root to it; the position is kept."),
     );
   }
 
@@ -102,14 +102,14 @@ export class TreeView {
     });
   }
 
-  /** Have a node in sight, moving no more than the tree. */
+  /** Keep a node visible by scrolling the tree only, not the page. */
   private reveal(element: HTMLElement): void {
     const [box, node] = [this.scroller.getBoundingClientRect(), element.getBoundingClientRect()];
     const [right, down] = [beyond(node.left, node.right, box.left, box.right), beyond(node.top, node.bottom, box.top, box.bottom)];
     if (right !== 0 || down !== 0) this.scroller.scrollBy(right, down);
   }
 
-  /** Rows from `row` on for the branches of `parent`; returns the first free one. */
+  /** Add rows from `row` on for the branches of `parent`; return the first free row. */
   private lay(parent: string | null, row: number, depth: number): number {
     for (const node of this.nodes) {
       if (node.parent !== parent || (parent !== null && node.path === parent)) continue;
@@ -171,7 +171,7 @@ export class TreeView {
   }
 }
 
-/** Where moments lie across the tree, in percent: half by time, half alike for every step, so that short ones have room. */
+/** Return positions of times across the tree, in percent: half in proportion to time, half equal for every step. */
 function scale(nodes: TreeNode[]): (time: number) => number {
   const total = Math.max(...nodes.map((node) => node.stop), 0.01);
   const starts = [...new Set(nodes.map((node) => node.start).filter((start) => start > 0 && start < total))];
@@ -186,7 +186,7 @@ function scale(nodes: TreeNode[]): (time: number) => number {
   };
 }
 
-/** How far a span has to move to lie in another, with some room around it; 0 where it does. */
+/** Return how far to move a span so that it lies in another with some margin; 0 if it does. */
 function beyond(first: number, last: number, from: number, to: number): number {
   const room = 8; // pixels
   if (first < from + room) return first - from - room;

@@ -1,4 +1,4 @@
-// The waveform of a timeline, drawn by wavesurfer.js from peaks that were measured when the site was made.
+// The waveform of a timeline, drawn by wavesurfer.js from peaks that were computed when the site was built.
 
 import WaveSurfer from "wavesurfer.js";
 import type { Hearing } from "./contract";
@@ -7,7 +7,7 @@ import { h } from "./dom";
 const COLUMNS = 1200;
 const HEIGHT = 88; // pixels; the hash of wavesurfer's style sheet in index.html depends on it
 
-/** A stretch of the timeline and its peaks. */
+/** A part of the timeline and its peaks. */
 export interface Stretch {
   start: number;
   seconds: number;
@@ -20,7 +20,7 @@ export class Waveform {
   private duration = 1;
 
   constructor() {
-    // It only draws: an audio element of its own, which never gets a source, keeps it from playing or fetching.
+    // It only draws: with a separate audio element that never gets a source, it neither plays nor fetches.
     this.drawing = WaveSurfer.create({
       container: this.element,
       media: new Audio(),
@@ -38,15 +38,15 @@ export class Waveform {
   async show(stretches: Stretch[], duration: number, loudest: number): Promise<void> {
     this.duration = Math.max(duration, 0.01);
     const [low, high] = columns(stretches, this.duration, loudest);
-    await this.drawing.load("", [high, low], this.duration).catch(() => undefined); // overtaken by the next one
+    await this.drawing.load("", [high, low], this.duration).catch(() => undefined); // replaced by the next call
   }
 
-  /** What is before the moment is drawn in the accent's colour. */
+  /** Draw the part before a time in the accent colour. */
   moveTo(time: number): void {
     this.drawing.getRenderer().renderProgress(time / this.duration, false);
   }
 
-  /** Take the page's colours again: they have changed. */
+  /** Update the colours after a change of theme. */
   recolour(): void {
     this.drawing.setOptions(this.colours());
   }
@@ -56,7 +56,7 @@ export class Waveform {
   }
 }
 
-/** Lowest and highest of equal parts of the whole timeline, -1..1, where 1 is the loudest. */
+/** Return minima and maxima of equal parts of the whole timeline, -1..1, 1 being the loudest. */
 export function columns(stretches: Stretch[], duration: number, loudest: number): [Float32Array, Float32Array] {
   const [low, high] = [new Float32Array(COLUMNS), new Float32Array(COLUMNS)];
   for (const { start, hearing } of stretches) {
@@ -76,7 +76,7 @@ export function columns(stretches: Stretch[], duration: number, loudest: number)
   return [low, high];
 }
 
-/** What a colour of the style sheet is now, dark or light. */
+/** Return the current value of a colour of the style sheet. */
 function colour(name: string): string {
   const probe = h("span", { hidden: true });
   probe.style.color = `var(${name})`;

@@ -1,4 +1,4 @@
-// What stands beside the list while no song is open: what there is to hear.
+// The page beside the list while no song is open: an overview of the site.
 
 import { type Place, START } from "./address";
 import type { Catalogue } from "./catalogue";
@@ -26,7 +26,7 @@ export function welcome(catalogue: Catalogue, narrow: (change: Partial<Place>) =
     h("h1", {}, bdi(index.title || "Songs")),
     h("p", { class: "by" }, facts.join(" · ")),
     kinds.length === 0
-      ? h("p", {}, "There are no songs here yet. Make one with jukectl continue, and then the site again with jukectl explore.")
+      ? h("p", {}, "There are no songs yet. Make one with jukectl continue, then build the site again with jukectl explore.")
       : h(
           "ul",
           { class: "kinds" },
@@ -40,7 +40,7 @@ export function welcome(catalogue: Catalogue, narrow: (change: Partial<Place>) =
             );
           }),
         ),
-    h("p", { class: "note" }, "Choose a song to hear it. ", h("kbd", {}, "?"), " tells the keys."),
+    h("p", { class: "note" }, "Choose a song to play it. Press ", h("kbd", {}, "?"), " for the keyboard shortcuts."),
   );
 }
 

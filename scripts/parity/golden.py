@@ -1,7 +1,7 @@
-"""Make the golden files: small random models of every published style, and what the port makes of them.
+"""Make the golden files: small random models of every published style, and the port's results for them.
 
-Run it where transformers 4.57.6 is installed: `python scripts/parity/golden.py tests/golden`. Each folder it writes
-holds a model in Hugging Face layout, expected.npz with the arrays and cases.json with what they are of.
+It needs transformers 4.57.6: `python scripts/parity/golden.py tests/golden`. Each folder it writes holds a model in
+Hugging Face layout, expected.npz with the results and cases.json with the inputs.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from windows import Row, Window, fill, metadata_of
 
 from port import build, forward, greedy, margins, save
 
-LEVELS = ("top", "middle", "bottom")  # as the port counts
-CLEAR = 1e-3  # logits by which a code must be the likeliest: rounding is a hundred times smaller
+LEVELS = ("top", "middle", "bottom")  # the port's order
+CLEAR = 1e-3  # margin of the most likely code, in logits: rounding errors are a hundred times smaller
 ATTEMPTS = 12
 
 TEXT = """Count the numbers as they fall, one by one, and keep them all;
@@ -36,24 +36,24 @@ Result = TypeVar("Result")
 
 
 class NotClear(Exception):
-    """Rounding could decide between codes: the model needs other numbers."""
+    """Rounding could decide between codes: the model needs another seed."""
 
 
 class Recorder:
-    """Arrays by name, and what they are of."""
+    """Results by name, and the narrowest margin of all greedy choices."""
 
     def __init__(self, clear: float) -> None:
-        self.clear = clear  # how far the likeliest id must be ahead of the next
+        self.clear = clear  # required margin of the most likely id over the next
         self.arrays: dict[str, np.ndarray] = {}
         self.gap = float("inf")  # the narrowest of all decisions
 
     def keep(self, name: str, tensor: Tensor) -> None:
-        """Take an array in: whole numbers as 32 bits, the rest as it is."""
+        """Keep a result: integers as 32 bits, other types unchanged."""
         array = tensor.numpy()
         self.arrays[name] = array.astype(np.int32) if array.dtype == np.int64 else array
 
     def clearly(self, attempt: Callable[[int], Result]) -> Result:
-        """The result of the first attempt in which no decision was narrow."""
+        """Return the result of the first attempt in which all choices had the margin."""
         for number in range(ATTEMPTS):
             with margins() as gaps:
                 result = attempt(number)
@@ -64,7 +64,7 @@ class Recorder:
 
 
 class Golden:
-    """What the port makes of one model."""
+    """Results of the port for one model."""
 
     def __init__(self, variant: Variant, *, clear: float = CLEAR) -> None:
         self.variant = variant
@@ -80,7 +80,7 @@ class Golden:
         self.slots: int = self.model.config.max_nb_genres
 
     def make(self, folder: Path) -> None:
-        """Write it all."""
+        """Compute all results and write them to a folder."""
         shutil.rmtree(folder, ignore_errors=True)
         save(self.model, self.variant, folder / "model")
         self.cases["codec"] = self.codec()
@@ -92,7 +92,7 @@ class Golden:
         np.savez_compressed(folder / "expected.npz", **self.recorder.arrays)
 
     def codec(self) -> dict[str, Any]:
-        """A recording, its codes, and each level's decode."""
+        """Keep a recording, its codes, and each level's decoded audio."""
         vqvae, frames = self.model.vqvae, max(30, *(plan.prompt + 3 for plan in self.variant.songs))
         recording = self.recording(frames)
         with torch.no_grad():
@@ -107,7 +107,7 @@ class Golden:
         return {"top_codes": frames}
 
     def recording(self, frames: int) -> Tensor:
-        """Noise and sines (n,) so many top codes long, whose codes no rounding decides."""
+        """Return noise and sines (n,), `frames` top codes long, whose codes do not depend on rounding."""
         hop, rate = self.variant.hops[-1], self.model.config.sampling_rate
         time = torch.arange(frames * hop) / rate
         for attempt in range(ATTEMPTS):
@@ -121,7 +121,7 @@ class Golden:
 
     @torch.no_grad()
     def _clear_codes(self, recording: Tensor) -> bool:
-        """Whether every latent is clearly nearer to one vector than to the next, in the first codes and in all."""
+        """Return True if every latent is clearly nearer to one vector than to the next, in prompts and the whole."""
         vqvae = self.model.vqvae
         lengths = {len(recording), *(plan.prompt * self.variant.hops[-1] for plan in self.variant.songs if plan.prompt)}
         for length in lengths:
@@ -134,7 +134,7 @@ class Golden:
         return True
 
     def windows(self, level: int) -> dict[str, Any]:
-        """Two whole windows of one level: logits and losses, and greedy samples after prefixes of several lengths."""
+        """Keep two whole windows of one level: logits, losses, and greedy samples after prefixes of several lengths."""
         prior, name = self.model.priors[level], LEVELS[level]
         context = prior.n_ctx
         span = context * int(prior.raw_to_tokens)
@@ -158,16 +158,16 @@ class Golden:
 
             def attempt(number: int, count: int = count) -> tuple[Tensor, Tensor]:
                 dice = self.dice("prefix", level, count, number)
-                told = metadata_of(prior, [self.row(dice, span, 90) for _ in range(2)], 0, self.slots)
-                return told, greedy(prior, self.random_codes(dice, 2, count), told, upper, length=context)
+                labels = metadata_of(prior, [self.row(dice, span, 90) for _ in range(2)], 0, self.slots)
+                return labels, greedy(prior, self.random_codes(dice, 2, count), labels, upper, length=context)
 
-            told, sampled = self.recorder.clearly(attempt)
+            labels, sampled = self.recorder.clearly(attempt)
             keep(f"windows/{name}/greedy/{count}", sampled)
-            keep(f"windows/{name}/greedy/{count}/metadata", told)
+            keep(f"windows/{name}/greedy/{count}/metadata", labels)
         return {"level": name, "known": known}
 
     def rows(self, level: int) -> dict[str, Any]:
-        """One level of two samples that differ in all they are told, over several windows, begun with some codes."""
+        """Keep one level of two samples with different labels, sampled over several windows from a prefix."""
         prior, name = self.model.priors[level], LEVELS[level]
         context, ratio = prior.n_ctx, prior.cond_downsample or 1
         advance = self.advance(level)
@@ -197,14 +197,14 @@ class Golden:
         }
 
     def song(self, plan: SongPlan, number: int) -> dict[str, Any]:
-        """A song as a user asks for it, level by level, greedily: from nothing or from the recording's first codes."""
+        """Keep a whole song, sampled greedily level by level, with or without the start of the recording as prompt."""
         hops = self.variant.hops[::-1]
         top_codes, hop = plan.prompt + plan.new, hops[0]
         text = lyrics_text(plan.characters or 0)
         with torch.no_grad():
-            heard = torch.from_numpy(self.recorder.arrays["recording"])[: plan.prompt * hop]
+            audio = torch.from_numpy(self.recorder.arrays["recording"])[: plan.prompt * hop]
             prompt = (
-                self.model.vqvae.encode(heard[None, :, None])[::-1] if plan.prompt else [torch.zeros(1, 0).long()] * 3
+                self.model.vqvae.encode(audio[None, :, None])[::-1] if plan.prompt else [torch.zeros(1, 0).long()] * 3
             )
 
         def attempt(trial: int) -> tuple[Row, list[Tensor], list[list[Window]]]:
@@ -245,7 +245,7 @@ class Golden:
         }
 
     def row(self, dice: torch.Generator, span: int, characters: int, *, begin: int | None = None) -> Row:
-        """Labels for `span` audio samples of music, within what the port takes; some end before the music does."""
+        """Return labels for `span` audio samples of music that the port accepts; some songs end before the music."""
         config = self.model.config
         lowest, highest = (
             round(seconds * config.sampling_rate) for seconds in (config.min_duration, config.max_duration)
@@ -262,37 +262,37 @@ class Golden:
         )
 
     def ids(self, text: str) -> tuple[int, ...]:
-        """The ids of characters as the top prior has them; those it has not are left out."""
+        """Return the ids of characters in the top prior, without those that it does not have."""
         released = V3 if self.variant.style == "1b-lyrics" else V2
         letters = released if self.variant.letters is None else self.variant.letters
         return tuple(letters.index(character) + 1 for character in text if character in letters)
 
     def random_codes(self, dice: torch.Generator, rows: int, count: int) -> Tensor:
-        """Codes (rows, count)."""
+        """Return random codes (rows, count)."""
         return torch.randint(0, self.cases["codebook_size"], (rows, count), generator=dice)
 
     def advance(self, level: int) -> int:
-        """New codes of a window."""
+        """Return the number of new codes of a window."""
         return int(self.model.config.hop_fraction[level] * self.model.priors[level].n_ctx)
 
     def dice(self, *what: object) -> torch.Generator:
-        """Random numbers for one purpose."""
+        """Return a random generator for one purpose."""
         return torch.Generator().manual_seed(zlib.crc32(repr((self.variant.seed, *what)).encode()))
 
 
 def whole(dice: torch.Generator, lowest: int, highest: int) -> int:
-    """A whole number from `lowest` to `highest`."""
+    """Return a random integer from `lowest` to `highest`."""
     return int(torch.randint(lowest, highest + 1, (), generator=dice))
 
 
 def lyrics_text(characters: int) -> str:
-    """So many characters of text, the last of them no space."""
+    """Return that many characters of text, not ending with a space."""
     text = TEXT[:characters]
     return text if text == text.strip() else text[:-1] + "."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """A folder for each variant."""
+    """Write a folder for each variant."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, nargs="?", default=Path("tests/golden"))
     out: Path = parser.parse_args(arguments).out
@@ -300,7 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for variant in GOLDEN:
         golden = Golden(variant)
         golden.make(out / variant.name)
-        print(f"{variant.name}: the narrowest decision of a greedy path is {golden.recorder.gap:.4f}")
+        print(f"{variant.name}: the smallest margin of a greedy path is {golden.recorder.gap:.4f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The port's tensors under the names of the original files, and in files like those. Needs torch alone.
+"""Conversion of the port's tensors to the names and files of the original release. Needs torch only.
 
 The table is the inverse of the one in the port's own converter (Apache-2.0).
 """
@@ -13,9 +13,9 @@ from torch import Tensor
 
 
 def original_name(port: str) -> str:
-    """The original's name of a tensor of the port, after `vqvae.` or `priors.N.`."""
+    """Return the original name of a tensor of the port, without the prefix `vqvae.` or `priors.N.`."""
     name = port
-    # lists in which convolutions and stacks take turns are pairs there
+    # lists of alternating convolutions and stacks are lists of pairs there
     name = re.sub(
         r"downsample_block\.(\d+)(\.resnet_block\.(\d+)\.conv1d_([12]))?",
         lambda found: _pair(int(found[1]), 0, found[3], found[4], "model"),
@@ -56,7 +56,7 @@ RENAMED = (
 
 
 def _pair(index: int, first: int, block: str | None, convolution: str | None, blocks: str) -> str:
-    """Where in pairs counted from `first` an entry of the flat list is, or a convolution of one of its blocks."""
+    """Return the name of an entry of the flat list in pairs numbered from `first`, or of a convolution in it."""
     place = f"model.{index // 2 + first}.{index % 2}"
     if block is None or convolution is None:
         return place
@@ -66,10 +66,10 @@ def _pair(index: int, first: int, block: str | None, convolution: str | None, bl
 def save_original(
     state: Mapping[str, Tensor], downs: tuple[int, ...], folder: Path, *, prefix: str = "", half: bool = False
 ) -> None:
-    """A model's tensors as four files: vqvae.pth.tar and prior_level_0 (bottom) to 2 (top).
+    """Write a model's tensors to four files: vqvae.pth.tar and prior_level_0 (bottom) to 2 (top).
 
-    `downs` are strided convolutions of the codec's levels, bottom first. `prefix` is put before every name, as
-    "module." is in some; with `half` the transformers' matrices are float16, as in some.
+    `downs` are the numbers of strided convolutions of the codec's levels, bottom first. `prefix` is put before every
+    name, as "module." in some releases; with `half` the transformers' matrices are float16, as in some.
     """
     folder.mkdir(parents=True)
     parts = {"vqvae": "vqvae.", **{f"prior_level_{2 - index}": f"priors.{index}." for index in range(3)}}

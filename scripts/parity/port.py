@@ -1,4 +1,4 @@
-"""The Apache-2.0 port in transformers 4.57.6: built, filled with random numbers, saved, and asked for its results."""
+"""Random models of the Apache-2.0 port in transformers 4.57.6: build, save, sample and run forward."""
 
 import json
 import math
@@ -18,10 +18,10 @@ from transformers.utils.logging import disable_progress_bar
 from variants import Kept, Variant
 
 SHARD_BYTES = 200_000
-RARE = 0.5  # size of what makes a character likely, to what makes a code likely
+RARE = 0.5  # scale of the head's rows of characters relative to those of codes
 DECODED = 0.2  # standard deviation of decoded audio
 
-NUMBERS = (  # of what is no matrix: a name's pattern, mean and standard deviation
+NUMBERS = (  # for tensors that are not matrices: pattern of the name, mean and standard deviation
     (r"conditioner_blocks\.layer_norm\.weight", 0.5, 0.15),
     (r"layer_norm.*weight", 1.0, 0.25),
     (r"conditioner_blocks\.embed_tokens", 0.0, 1.0),
@@ -31,19 +31,19 @@ NUMBERS = (  # of what is no matrix: a name's pattern, mean and standard deviati
     (r"bias", 0.0, 0.08),
 )
 GAINS = (("c_attn", 1.6), ("c_enc_kv", 1.6), ("conv1d_1", 1.4), ("conv1d_2", 0.7))
-"""Of matrices, over what keeps the size of what they are given; sharper attention multiplies rounding."""
+"""Scale of matrices relative to one that preserves the scale of its input; sharper attention amplifies rounding."""
 
 disable_progress_bar()
 
 
 def build(variant: Variant) -> JukeboxModel:
-    """The model with every number random, also those that start as zero or one."""
+    """Return a model in which every parameter is random, including those that are initialised to zero or one."""
     model = JukeboxModel(JukeboxConfig(nb_priors=3, **variant.config)).eval()
     dice = torch.Generator().manual_seed(variant.seed)
     with torch.no_grad():
         for prior in model.priors:
             _fill(prior, dice)
-            if prior.is_encoder_decoder:  # a character drawn for a code is to be rare, not impossible
+            if prior.is_encoder_decoder:  # a character sampled in place of a code should be rare, not impossible
                 prior.prior.fc_proj_out.weight[: prior.config.lyric_vocab_size] *= RARE
         _fill(model.vqvae, dice)
         _fill_codebooks(model.vqvae, dice)
@@ -51,18 +51,18 @@ def build(variant: Variant) -> JukeboxModel:
 
 
 def _fill(module: nn.Module, dice: torch.Generator) -> None:
-    """Numbers of a size that lets every layer have a say: logits spread over several units."""
+    """Fill a module so that every layer affects the result: logits spread over several units."""
     for name, tensor in module.named_parameters():
         mean, deviation = _spread(module, name, tensor)
         tensor.copy_(mean + deviation * torch.randn(tensor.shape, generator=dice))
 
 
 def _spread(module: nn.Module, name: str, tensor: Tensor) -> tuple[float, float]:
-    """Mean and standard deviation of a tensor's numbers."""
+    """Return the mean and standard deviation for a tensor."""
     branch = 1.0
     if (
         "_attn_mods" in name and "c_proj" in name
-    ):  # the branches of all blocks add up to one size, however many they are
+    ):  # the sum over the branches of all blocks has the same scale for any depth
         blocks = module.get_submodule(name.partition("_attn_mods.")[0] + "_attn_mods")
         branch = 1.3 / (math.sqrt(len(blocks)) * blocks[0].res_scale)
     for pattern, mean, deviation in NUMBERS:
@@ -77,7 +77,7 @@ def _spread(module: nn.Module, name: str, tensor: Tensor) -> tuple[float, float]
 
 
 def _fill_codebooks(vqvae: JukeboxVQVAE, dice: torch.Generator) -> None:
-    """Codebooks near what the encoders make of noise, and decoders of moderate loudness."""
+    """Place codebook vectors near the latents of noise, and scale decoders to a moderate loudness."""
     hop = int(vqvae.hop_lengths[-1])
     noise = 0.3 * torch.randn(1, 256 * hop, 1, generator=dice)
     for encoder, decoder, book in zip(vqvae.encoders, vqvae.decoders, vqvae.bottleneck.level_blocks, strict=True):
@@ -92,7 +92,7 @@ def _fill_codebooks(vqvae: JukeboxVQVAE, dice: torch.Generator) -> None:
 
 
 def save(model: JukeboxModel, variant: Variant, folder: Path) -> None:
-    """The model in Hugging Face layout, as the variant has it."""
+    """Write the model in the Hugging Face layout of the variant."""
     model.save_pretrained(
         folder,
         state_dict=state(model, variant.kept),
@@ -110,7 +110,7 @@ def save(model: JukeboxModel, variant: Variant, folder: Path) -> None:
 
 
 def state(model: JukeboxModel, kept: Kept = "both") -> dict[str, Tensor]:
-    """Every tensor, in memory of its own; of a tied embedding and head those that are kept."""
+    """Return copies of all tensors; of a tied embedding and head those that are kept."""
     tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for level, prior in enumerate(model.priors):
         names = {
@@ -124,7 +124,7 @@ def state(model: JukeboxModel, kept: Kept = "both") -> dict[str, Tensor]:
 
 @contextmanager
 def margins() -> Iterator[list[float]]:
-    """How far the likeliest id is ahead of the next, for every row of every draw inside."""
+    """Collect the margin of the most likely id over the next, of every row and sampling step inside."""
     filtered, gaps = modeling_jukebox.filter_logits, []
 
     def watched(logits: Tensor, *settings: Any, **named: Any) -> Tensor:
@@ -142,7 +142,7 @@ def margins() -> Iterator[list[float]]:
 
 @torch.no_grad()
 def greedy(prior: JukeboxPrior, known: Tensor, metadata: Tensor, upper: Tensor | None, *, length: int) -> Tensor:
-    """A window of `length` codes (B, length), the likeliest after those known (B, n), as the port samples it."""
+    """Return a window (B, length): the prefix `known` (B, n), then the port's greedy samples."""
     result: Tensor = prior.sample(
         len(known),
         music_tokens=known if known.shape[1] else None,
@@ -157,17 +157,17 @@ def greedy(prior: JukeboxPrior, known: Tensor, metadata: Tensor, upper: Tensor |
 
 @dataclass(frozen=True)
 class Forward:
-    """What a prior makes of whole windows. B windows, C context, V ids: characters before codes where both are one."""
+    """Outputs of a prior for whole windows. B windows, C context, V ids: in one sequence, characters before codes."""
 
     logits: Tensor  # (B, C, V), of the codes
-    bits: Tensor  # (B,), mean of a code
-    lyric_bits: Tensor  # (B,), mean of a character; zero without lyrics
-    loss: Tensor  # (B,), both as training weighs them
+    bits: Tensor  # (B,), mean per code
+    lyric_bits: Tensor  # (B,), mean per character; zero without lyrics
+    loss: Tensor  # (B,), both weighted as in training
 
 
 @torch.no_grad()
 def forward(prior: JukeboxPrior, codes: Tensor, metadata: Tensor, upper: Tensor | None) -> Forward:
-    """A pass over whole windows (B, C), one by one: with a lyrics encoder the port takes no more at once."""
+    """Run whole windows (B, C) forward, one by one: with a lyrics encoder the port supports no larger batch."""
     rows = [
         _forward_row(prior, *(None if one is None else one[row : row + 1] for one in (codes, metadata, upper)))
         for row in range(len(codes))

@@ -19,7 +19,7 @@ V3 = [604, 7_898]
 
 
 def released(style: Style) -> JukeboxConfig:
-    """The configuration of a released model."""
+    """Return the configuration of a released model."""
 
     def upsampler(level: int) -> dict[str, Any]:
         return {
@@ -77,14 +77,14 @@ def released(style: Style) -> JukeboxConfig:
 
 
 def shapes(style: Style) -> dict[str, list[int]]:
-    """Shapes by name; a tied embedding and head are both there."""
+    """Return shapes by name, with both a tied embedding and its head."""
     with torch.device("meta"):
         model = JukeboxModel(released(style))
     return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def main() -> None:
-    """All three in one file."""
+    """Write all three models to one file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, nargs="?", default=Path("tests/golden/released.json.gz"))
     out: Path = parser.parse_args().out

@@ -1,4 +1,4 @@
-"""Small models of every published style, and random ones: what the port is built with, as plain values."""
+"""Configurations of small models of every published style, and of random ones, as plain values for the port."""
 
 import random
 from collections.abc import Mapping
@@ -29,12 +29,12 @@ class SongPlan:
     name: str
     new: int
     prompt: int = 0
-    characters: int | None = None  # of its lyrics; None: none are given
+    characters: int | None = None  # of its lyrics; None: without lyrics
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One small model: its configuration as the port takes it, and how its files are written."""
+    """One small model: the port's configuration, and the layout of its files."""
 
     name: str
     style: Style
@@ -54,7 +54,7 @@ class Variant:
 
 
 def _codec(size: int, downs: list[int], advances: list[float], **sizes: Any) -> dict[str, Any]:
-    """`advances` are fractions of a context, top first, as the port has them."""
+    """Return the codec's part of a configuration. `advances` are fractions of a context, top first."""
     return {
         "nb_discrete_codes": size,
         "res_downs_t": downs,
@@ -67,10 +67,10 @@ def _codec(size: int, downs: list[int], advances: list[float], **sizes: Any) -> 
 def _top(style: Style, codec: Mapping[str, Any], labels: list[int], **sizes: Any) -> dict[str, Any]:
     return {
         "level": 0,
-        "mask": True,  # false as the port has it: not causal
+        "mask": True,  # the port's default is false: not causal
         "attention_pattern": PATTERNS[style],
         "is_encoder_decoder": style == "1b-lyrics",
-        "merged_decoder": style == "5b-lyrics",  # where it is true, the head is not tied to the embedding
+        "merged_decoder": style == "5b-lyrics",  # if true, the head is not tied to the embedding
         "nb_relevant_lyric_tokens": 0,
         "metadata_dims": labels,
         "music_vocab_size": codec["nb_discrete_codes"],
@@ -91,7 +91,7 @@ def _encoder(characters: int, alphabet: int, **sizes: Any) -> dict[str, Any]:
 
 
 def _upsampler(level: int, codec: Mapping[str, Any], labels: list[int], **sizes: Any) -> dict[str, Any]:
-    """`level` counts from the top."""
+    """Return the configuration of an upsampler; `level` counts from the top."""
     return {
         "level": level,
         "mask": True,
@@ -315,10 +315,10 @@ def _without_lyrics() -> Variant:
 
 
 def _other_head(style: Style) -> Variant:
-    """A smaller model whose head is tied where that of the released one is not, and the other way round."""
+    """Return a smaller model whose head is tied if that of the released one is not, and vice versa."""
     codec = _codec(32, [1, 1, 1], [0.5, 0.5, 0.5], embed_dim=6, res_conv_width=4, res_conv_depth=1)
     tied = style == "5b-lyrics"
-    letters = V3[::-1][: 78 if tied else 77]  # neither is a released one
+    letters = V3[::-1][: 78 if tied else 77]  # not the alphabet of a released model
     encoder = _encoder(12, len(letters) + 1, hidden_size=8, num_layers=2, n_heads=1, blocks=3)
     top = _top(
         style,
@@ -364,11 +364,11 @@ GOLDEN = (
     _other_head("5b-lyrics"),
     _other_head("1b-lyrics"),
 )
-"""Together every kind of layer of both top priors and of the upsamplers."""
+"""Models that together have every kind of layer of both top priors and of the upsamplers."""
 
 
 def drawn(style: Style, seed: int) -> Variant:
-    """A model of a style with sizes drawn from a seed: widths, depths, heads, blocks, contexts, alphabets, hops."""
+    """Return a model of a style with random sizes: widths, depths, heads, blocks, contexts, alphabets, hops."""
     dice = random.Random(f"{style} {seed}")
     stride = dice.choice([2, 2, 4])
     lowest, step = (dice.choice([1, 2, 3]), dice.choice([1, 1, 2])) if stride == 2 else (1, 1)
@@ -473,7 +473,7 @@ def drawn(style: Style, seed: int) -> Variant:
 
 
 def _heads(dice: random.Random) -> dict[str, Any]:
-    """A width, heads that share it, and inner widths."""
+    """Return a random width, number of heads and inner widths that fit together."""
     heads, size, share = dice.choice([1, 2, 3]), dice.randint(4, 7), dice.choice([0.25, 0.25, 0.5])
     return {
         "hidden_size": round(heads * size / share),

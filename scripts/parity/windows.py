@@ -1,7 +1,7 @@
-"""How levels are sampled over several windows, written down once more, for the port: its own way of doing so is broken.
+"""Windowed sampling of a level with the port's priors, implemented independently: the port's own is broken.
 
-Nothing here is shared with jukectl. Levels count from the top, as the port has them; lengths are in codes unless they
-are said to be in audio samples.
+Nothing here is shared with jukectl. Levels count from the top, as in the port; lengths are in codes unless noted as
+audio samples.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from port import greedy
 
 @dataclass(frozen=True)
 class Row:
-    """What one sample is told."""
+    """Labels of one sample."""
 
     artist: int
     genres: tuple[int, ...]
     total: int  # length of the song, in audio samples
-    offset: int = 0  # where in it code 0 of the sample lies, in audio samples
+    offset: int = 0  # place of the sample's code 0 in it, in audio samples
     lyrics: tuple[int, ...] = ()  # ids of all its characters
 
 
@@ -30,13 +30,13 @@ class Window:
     """A window that was sampled."""
 
     start: int
-    known: int  # codes it began with
+    known: int  # codes of its prefix
     stop: int
-    lyrics: Tensor  # (B, characters) what it was told of the lyrics
+    lyrics: Tensor  # (B, characters) ids of its lyric window
 
 
 def starts_of(total: int, context: int, advance: int) -> list[int]:
-    """Where the windows of a level of `total` codes begin; the last is moved left to end with the level."""
+    """Return the starts of the windows of a level of `total` codes; the last is moved left to end with the level."""
     if total < context:
         return [0]
     starts, start = [], 0
@@ -47,7 +47,7 @@ def starts_of(total: int, context: int, advance: int) -> list[int]:
 
 
 def metadata_of(prior: JukeboxPrior, rows: Sequence[Row], start: int, slots: int) -> Tensor:
-    """The labels of a window (B, 4 + slots + characters). A window shorter than a context is told as a whole one."""
+    """Return the labels of a window (B, 4 + slots + characters). The length in them is always a whole context."""
     hop, characters = int(prior.raw_to_tokens), prior.nb_relevant_lyric_tokens
     table = []
     for row in rows:
@@ -72,7 +72,7 @@ def fill(
     slots: int,
     upper: Tensor | None,
 ) -> tuple[Tensor, list[Window]]:
-    """Codes (B, total) that begin with those given (B, n), each window greedily sampled, and the windows it took."""
+    """Sample windows greedily after a prefix (B, n); return all codes (B, total) and the windows."""
     context, windows = prior.n_ctx, []
     for start in starts_of(total, context, advance):
         stop, have = min(start + context, total), codes.shape[1]

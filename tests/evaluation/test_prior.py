@@ -310,7 +310,7 @@ def test_eval_prior_warns_of_a_label_that_the_model_does_not_have(codes, held_ou
     manifest.write_text(manifest.read_text().replace("Jazz", "Polka"))
     arguments = ["eval", "prior", str(codes), "--held-out", str(held_out), "--segments", "2"]
     assert main([*arguments, "--model", str(tiny_model)]) == 0
-    assert "does not know Polka" in capsys.readouterr().err
+    assert "has no label for Polka" in capsys.readouterr().err
 
 
 def test_eval_prior_refuses_codes_of_another_codec(run, codes, held_out, tiny_model):

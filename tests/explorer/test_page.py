@@ -288,7 +288,7 @@ def test_the_word_that_is_sung_is_lit_and_a_word_that_is_clicked_is_heard(reader
 def test_what_was_given_what_is_new_and_where_labels_change_is_marked(reader: Reader) -> None:
     page = reader.go("#song=song-00011")
     given, new = page.locator(".region").all()
-    assert (given.inner_text(), new.inner_text()) == ("Given 0:04", "New 0:08")
+    assert (given.inner_text(), new.inner_text()) == ("Prompt 0:04", "New 0:08")
     box, track = given.bounding_box(), page.locator(".track").bounding_box()
     assert box
     assert track
@@ -426,7 +426,7 @@ def test_all_is_done_by_keyboard_alone(reader: Reader) -> None:
         if page.evaluate("document.activeElement === document.body"):
             break
         assert ring != "none", name
-    for name in ("Play", "Top", "Moment in the music", "Volume", "Little", "Copy the command", "bottom.npz"):
+    for name in ("Play", "Top", "Position in the music", "Volume", "Little", "Copy the command", "bottom.npz"):
         assert name in reached
     page.focus(".word")
     press("ArrowRight")
@@ -458,7 +458,7 @@ def test_the_focus_stays_where_a_choice_is_made(reader: Reader) -> None:
 
 def test_songs_in_the_making_broken_and_newer_ones_are_told_as_what_they_are(reader: Reader, site: Fake) -> None:
     page = reader.go("#song=song-00006")
-    assert "still being made" in page.inner_text(".notice")
+    assert "not finished" in page.inner_text(".notice")
     assert page.locator("[aria-label=Level] button").all_inner_texts() == ["Top"]
     page.keyboard.press("3")  # a level that is not there
     page.keyboard.press(" ")
@@ -474,7 +474,7 @@ def test_songs_in_the_making_broken_and_newer_ones_are_told_as_what_they_are(rea
         page.keyboard.press("1")
         page.keyboard.press("]")
     page.evaluate("location.hash = '#song=no-such-song'")
-    page.wait_for_selector("text='There is no such song here.'")
+    page.wait_for_selector("text='This site has no such song.'")
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

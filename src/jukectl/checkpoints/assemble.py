@@ -179,7 +179,7 @@ def _agree(table: dict[str, Any], key: str, run: Run) -> None:
     try:  # compared as configurations: one table may leave out a default that the other has
         same = vqvae_config(mine) == vqvae_config(theirs) if key == "vqvae" else _one_grew(mine, theirs)
         if key == "vocabulary":
-            # the longer list of names: priors trained later may know more, never others
+            # the longer list of names: priors trained later may have more, never others
             table[key] = {**theirs, **{kind: max(mine[kind], theirs[kind], key=len) for kind in NAMES}}
     except (TypeError, ValueError, AttributeError) as error:
         raise BadModel(f"{run.path / CARD} or {CARD} beside it describes no {key}: {error}") from error

@@ -54,7 +54,7 @@ class ModelCard:
         return self.vocabulary_at(Level.TOP) if Level.TOP in self.priors else self.vocabulary
 
     def labels(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
-        """Return the ids of an artist and genres at one level. Raise UnknownName if no level knows a name.
+        """Return the ids of an artist and genres at one level. Raise UnknownName if no level has a name.
 
         A level that lacks a name is not conditioned on it: its prior was trained before the name was added, or has
         another set of names. See `unknown_at`.
@@ -100,7 +100,7 @@ class ModelCard:
         return {level: self._set_of(config, self.vocabularies.get(level)) for level, config in self.priors.items()}
 
     def _set_of(self, config: PriorConfig, own: Vocabulary | None) -> Vocabulary:
-        # names are only ever added, at the end: a prior trained earlier knows the first ones, as many as it has rows
+        # names are only ever added, at the end: a prior trained earlier has the first ones, as many as it has rows
         names = own or replace(
             self.vocabulary,
             artists=self.vocabulary.artists[: config.artists],
@@ -126,7 +126,7 @@ class ModelCard:
                     raise ValueError(f"the {level.label} prior has no {kind} #{last}, only #0 to #{count - 1}")
 
     def _known(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> Vocabulary:
-        """Return a level's names. Raise UnknownName for a given name that no level knows."""
+        """Return a level's names. Raise UnknownName for a given name that no level has."""
         names = self.vocabulary_at(level)
         check_known(list(self._sets.values()), artist, genres)
         return names
@@ -134,7 +134,7 @@ class ModelCard:
     def _terms(
         self, artist: str | None, genres: tuple[str, ...]
     ) -> tuple[tuple[Term, ...], tuple[tuple[Term, ...], ...]]:
-        """Split an artist and genres into names. Raise UnknownName for a name that no level knows."""
+        """Split an artist and genres into names. Raise UnknownName for a name that no level has."""
         sets = list(self._sets.values())
         # a name may itself contain "+" or ":", so the sets decide where a text is split
         artists = artist_terms(sets, artist) if artist is not None else ()

@@ -202,7 +202,7 @@ def _texts(
 
 
 def _port_config(card: ModelCard) -> dict[str, Any]:
-    # the port knows one sampling setting, the advance; levels without one get its default
+    # the port supports one sampling setting, the advance; levels without one get its default
     advance = {level: card.sampling.get(level.label, {}).get("advance") for level in card.priors}
     known = {level: value for level, value in advance.items() if value is not None}
     return write_config(PortConfig(card.vqvae, card.priors, known))

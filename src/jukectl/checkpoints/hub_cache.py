@@ -193,7 +193,7 @@ class CachedRepository:
 
     def known_digest(self, path: Path) -> str | None:
         """Return the hash that a file should have according to the cache itself."""
-        # a blob's name is its hash, so a link tells it
+        # a blob's name is its hash, so a link shows it
         linked = path.readlink().name if path.is_symlink() else ""
         mark = self._marks.get(f"{path.parent.name}/{path.name}")
         return linked if is_digest(linked) else mark and mark.digest

@@ -387,7 +387,7 @@ def _prior_values(config: PriorConfig, index: int, vqvae: VQVAEConfig) -> dict[s
             ),
         }
     elif index:
-        raise _unknown("prior below the top that does not hear the codes above")
+        raise _unknown("prior below the top that is not conditioned on the codes above")
     if lyrics is not None and lyrics.alignment_layer is not None:
         values |= {"alignment_layer": lyrics.alignment_layer, "alignment_head": lyrics.alignment_head}
     return {

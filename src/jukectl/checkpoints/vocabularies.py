@@ -214,7 +214,7 @@ def vocabulary_files(card: ModelCard) -> dict[str, object]:
                 _join(lists["lyrics"], names.alphabet(lyrics.alphabet), "lyrics")
     files: dict[str, object] = {SEPARATE[kind]: numbers for kind, numbers in lists.items()}
     styles = [names.style for names in sets.values()]
-    # the port knows v2 and v3 only, one for each of three levels
+    # the port supports v2 and v3 only, one for each of three levels
     if Style.PLAIN not in styles and len(styles) == len(TOP_DOWN):
         files[TOKENIZER] = {"version": [str(style) for style in styles]}
     return files

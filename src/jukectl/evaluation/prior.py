@@ -167,7 +167,7 @@ def _warn_of_unknown_labels(held: Sequence[Track], vocabularies: Sequence[Vocabu
         | {genre for genre in genres if all(one.found_tag(genre).unknown for one in vocabularies)}
     )
     if unknown:
-        warn(listener, f"the model does not know {', '.join(unknown)}: those songs are scored without that label")
+        warn(listener, f"the model has no label for {', '.join(unknown)}: those songs are scored without that label")
 
 
 def _score_level(

@@ -38,12 +38,12 @@ class NaiveDecoder(Decoder):
             known.to(self._device), conditioning, 0, self.prior.config.lyric_tokens + known.shape[1] + 1
         )
         for block, lyrics in zip(self._blocks, self.prior.transformer.states(conditioning.lyrics), strict=True):
-            attention, heard = block.attention, block.attention_norm(x)
+            attention, normed = block.attention, block.attention_norm(x)
             if isinstance(attention, EncoderAttention):
                 assert lyrics is not None
                 keys, values = attention.kv(block.lyric_states(lyrics)).chunk(2, dim=-1)
             else:
-                _, keys, values = attention.queries_keys_values(heard)
+                _, keys, values = attention.queries_keys_values(normed)
             self._past.append((_heads(keys, attention.heads), _heads(values, attention.heads)))
             x = block(x, lyrics=lyrics)
         self._hidden: Tensor | None = x[:, -1]
@@ -53,7 +53,7 @@ class NaiveDecoder(Decoder):
         """Sample the next ids (B, n)."""
         if self._device.type != "mps":  # which has no float64: there the CPU samples
             uniform = uniform.to(self._device)
-        drawn: list[Tensor] = []
+        sampled: list[Tensor] = []
         for index in range(uniform.shape[1]):
             if self._hidden is None:
                 self._position += 1
@@ -66,8 +66,8 @@ class NaiveDecoder(Decoder):
                 top_p=self.settings.top_p,
             ).to(self._device)
             self._hidden = None
-            drawn.append(self._last)
-        return torch.stack(drawn, dim=1).cpu() if drawn else torch.empty(uniform.shape, dtype=torch.int64)
+            sampled.append(self._last)
+        return torch.stack(sampled, dim=1).cpu() if sampled else torch.empty(uniform.shape, dtype=torch.int64)
 
     def _step(self, code: Tensor) -> Tensor:
         """Return the last hidden states (B, width) of the current position, whose input is a code (B,)."""

@@ -55,7 +55,7 @@ class TimedLyrics:
         return self.ends()[-1] if self.words else 0.0
 
     def ends(self) -> tuple[float, ...]:
-        """Return the end of each word: as given, or else the start of the next, or earlier if that would be too slow."""
+        """Return the end of each word: as given, or the start of the next, or earlier if that would be too slow."""
         following = [*(word.start for word in self.words[1:]), float("inf")]
         return tuple(
             min(word.start + SLOWEST * (len(word.text) + 1), after) if word.end is None else word.end

@@ -274,16 +274,16 @@ def _sample_group(
     # under classifier-free guidance the batch is doubled: B conditional rows, then B unconditional ones
     prefix = np.tile(prefix.astype(np.int64), (settings.rows, 1))
     decoder.begin(torch.from_numpy(prefix), _conditioning(job, rows, guided=settings.rows > 1), chunk)
-    drawn, made, at_once = [], 0, 1
+    sampled, made, at_once = [], 0, 1
     while made < uniform.shape[1]:
         began = time.perf_counter()
-        drawn.append(decoder.decode(uniform[:, made : made + at_once]))
-        made += drawn[-1].shape[1]
+        sampled.append(decoder.decode(uniform[:, made : made + at_once]))
+        made += sampled[-1].shape[1]
         report(made * len(rows))
         # long calls save the overhead between calls, short ones keep progress and Ctrl-C responsive
         if time.perf_counter() - began < REPORT_INTERVAL:
             at_once *= 2
-    new = torch.cat(drawn, dim=1)
+    new = torch.cat(sampled, dim=1)
     # a lyric token sampled in place of a code stays in this window's context, but is stored as code 0: later windows
     # and the decoder see code 0, as in the published one-stack model, whose head covers both vocabularies
     return new.where(new < job.prior.config.codebook_size, 0).numpy()

@@ -119,7 +119,7 @@ class GraphDecoder(Decoder):
             if is_out_of_memory(error):  # whoever samples tries again with a smaller batch
                 raise
             self._records = False
-            log.warning("decoding goes on step by step, slower, since no CUDA graph could be recorded: %s", error)
+            log.warning("no CUDA graph could be recorded, so decoding is slower, operator by operator: %s", error)
         else:
             self._graphs[self._batch] = graph
 
