@@ -25,20 +25,20 @@ def test_a_scan_finds_the_beats_beside_a_song(tmp_path):
     assert [track.beats for track in tracks] == ["a/one 2.5.beats.json", ""]
 
 
-def test_beats_travel_with_the_codes(tmp_path):
+def test_encoding_copies_the_beats_of_songs(tmp_path):
     source = tmp_path / "one.beats.json"
     GRID.save(source)
-    told = Track(path="a/one.wav", seconds=10, sample_rate=8_000, channels=1, beats="a/one.beats.json")
+    timed = Track(path="a/one.wav", seconds=10, sample_rate=8_000, channels=1, beats="a/one.beats.json")
     plain = Track(path="a/two.wav", seconds=10, sample_rate=8_000, channels=1)
     folder = CodeFolder(tmp_path / "codes")
-    for track in (told, plain):
+    for track in (timed, plain):
         folder.keep_beats(track, source)
-    Manifest(folder.path, (told, plain)).save(folder.path / "manifest.jsonl")
+    Manifest(folder.path, (timed, plain)).save(folder.path / "manifest.jsonl")
     songs = EncodedSongs(folder.path)
     assert songs.beats(plain) is None
-    assert np.allclose(BeatGrid.load(songs.beats(told)).beats, GRID.beats)
-    songs.beats(told).unlink()
+    assert np.allclose(BeatGrid.load(songs.beats(timed)).beats, GRID.beats)
+    songs.beats(timed).unlink()
     with pytest.raises(BadManifest, match=r"not its beats .*jukectl data encode"):
-        songs.beats(told)
+        songs.beats(timed)
     with pytest.raises(BadManifest, match="cannot read the beats"):
-        folder.keep_beats(told, tmp_path / "gone.json")
+        folder.keep_beats(timed, tmp_path / "gone.json")

@@ -1,4 +1,4 @@
-"""A manifest's songs to shards of codes."""
+"""Encoding of the songs of a manifest to shards of codes."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.npz"))
 
 
-def test_every_song_of_a_manifest_is_encoded_and_those_that_cannot_be_are_named(music, riff, tiny_model, tmp_path):
+def test_every_readable_song_of_a_manifest_is_encoded_and_others_are_named(music, riff, tiny_model, tmp_path):
     result = encode_manifest(music, tmp_path / "codes", model=str(tiny_model))
     assert result.encoded == 1
     assert len(result.skipped) == 1
@@ -66,7 +66,7 @@ def test_every_song_of_a_manifest_is_encoded_and_those_that_cannot_be_are_named(
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (22_050, 1), (96_000, 6)])
-def test_a_long_song_is_encoded_block_by_block_as_a_whole_one(tiny_model, tmp_path, monkeypatch, rate, channels):
+def test_encoding_block_by_block_equals_encoding_the_whole_song(tiny_model, tmp_path, monkeypatch, rate, channels):
     monkeypatch.setattr("jukectl.audio.io.READ_BLOCK", 10_000)
     monkeypatch.setattr("jukectl.vqvae.chunks.CHUNK_SECONDS", 0.3)
     manifest = write_music(tmp_path / "music", {"long.wav": 3})
@@ -80,7 +80,7 @@ def test_a_long_song_is_encoded_block_by_block_as_a_whole_one(tiny_model, tmp_pa
         )
 
 
-def test_songs_are_packed_into_a_shard_a_level(music, tiny_model, tmp_path):
+def test_songs_are_packed_into_one_shard_per_level(music, tiny_model, tmp_path):
     encode_manifest(music, tmp_path / "codes", model=str(tiny_model))
     shards = files(tmp_path / "codes")
     assert [path.rpartition("-")[0] for path in shards] == ["shards/bottom", "shards/middle", "shards/top"]
@@ -95,21 +95,21 @@ def test_a_shard_is_closed_after_some_thousand_seconds(tiny_model, tmp_path, mon
     assert len(EncodedSongs(tmp_path / "codes").manifest.tracks) == 7
 
 
-def test_what_is_encoded_stays_and_new_songs_come_to_it(tiny_model, tmp_path):
+def test_encoded_songs_are_kept_and_new_ones_added(tiny_model, tmp_path):
     manifest = write_music(tmp_path / "music", {"a.wav": 0.2, "b.wav": 0.2})
     encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model))
     before = {path: (tmp_path / "codes" / path).stat().st_mtime_ns for path in files(tmp_path / "codes")}
     soundfile.write(tmp_path / "music" / "c.wav", np.full(RATE, 0.1), RATE)
     more = (*Manifest.load(manifest).tracks, Track(path="c.wav", seconds=1.0, sample_rate=RATE, channels=1))
     Manifest(manifest.parent, more).save(manifest)
-    told = []
-    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), listener=told.append)
-    assert {one.note for one in told} == {"c.wav", ""}
+    events = []
+    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), listener=events.append)
+    assert {one.note for one in events} == {"c.wav", ""}
     assert all((tmp_path / "codes" / path).stat().st_mtime_ns == stamp for path, stamp in before.items())
     assert EncodedSongs(tmp_path / "codes").manifest.tracks == more
 
 
-def test_a_folder_with_an_archive_a_song_is_taken_over(tiny_model, tmp_path, monkeypatch):
+def test_a_folder_with_one_archive_per_song_is_converted(tiny_model, tmp_path, monkeypatch):
     manifest = write_music(tmp_path / "music", {"a.wav": 0.2, "b.wav": 0.2})
     with monkeypatch.context() as patch:
         patch.setattr(CodeFolder, "pack", lambda *_: None)
@@ -119,9 +119,9 @@ def test_a_folder_with_an_archive_a_song_is_taken_over(tiny_model, tmp_path, mon
     expected = codes_in(tmp_path / "codes", "b.wav", Level.MIDDLE).array
     damaged = tmp_path / "codes" / "a.wav" / "top.npz"
     damaged.write_bytes(own["a.wav/top.npz"][:200])
-    told = []
-    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), listener=told.append)
-    assert {one.note for one in told} == {"a.wav", ""}  # made again, since it was damaged
+    events = []
+    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), listener=events.append)
+    assert {one.note for one in events} == {"a.wav", ""}  # made again, since it was damaged
     assert len(files(tmp_path / "codes")) == 3
     assert np.array_equal(codes_in(tmp_path / "codes", "b.wav", Level.MIDDLE).array, expected)
 
@@ -146,7 +146,7 @@ def test_shards_of_another_codec_are_not_touched(tiny_model, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("parts", [2, 3, 9])
-def test_parts_cover_a_manifest_once(tmp_path, parts):
+def test_parts_cover_a_manifest_exactly_once(tmp_path, parts):
     tracks = [Track(path=str(number), seconds=1.0, sample_rate=1, channels=1) for number in range(7)]
     manifest = Manifest(tmp_path, tuple(tracks))
     shares = [Part(number, parts).tracks(manifest) for number in range(1, parts + 1)]
@@ -154,12 +154,12 @@ def test_parts_cover_a_manifest_once(tmp_path, parts):
 
 
 @pytest.mark.parametrize("text", ["", "2", "0/4", "5/4", "a/b", "-1/4", "1/4/4"])
-def test_a_part_that_makes_no_sense_is_refused(text):
+def test_an_invalid_part_is_refused(text):
     with pytest.raises(BadInput, match="a part is"):
         Part.parse(text)
 
 
-def test_several_encode_one_manifest_into_one_folder_at_once(tiny_model, tmp_path, monkeypatch):
+def test_several_processes_encode_one_manifest_into_one_folder(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "SHARD_SECONDS", 1)
     manifest = write_music(tmp_path / "music", {f"{number}.wav": 0.5 + number / 10 for number in range(9)})
     with ThreadPoolExecutor(3) as pool:
@@ -184,7 +184,7 @@ encode_manifest(Path(sys.argv[1]), Path(sys.argv[2]), model=sys.argv[3])
 """
 
 
-def test_a_killed_process_goes_on_with_the_song_it_was_at(tiny_model, tmp_path):
+def test_killed_encoding_resumes_at_the_same_song(tiny_model, tmp_path):
     manifest = write_music(tmp_path / "music", {f"{number}.wav": 4 for number in range(30)})
     out = tmp_path / "codes"
     arguments = [sys.executable, "-c", PROGRAM, str(manifest), str(out), str(tiny_model)]
@@ -197,15 +197,15 @@ def test_a_killed_process_goes_on_with_the_song_it_was_at(tiny_model, tmp_path):
     whole = [number for number in range(30) if len(list((out / f"{number}.wav").glob("[!.]*.npz"))) == 3]
     assert 2 <= len(whole) < 30
     stamps = {number: (out / f"{number}.wav" / "top.npz").stat().st_mtime_ns for number in whole}
-    told = []
-    encode_manifest(manifest, out, model=str(tiny_model), listener=told.append)
+    events = []
+    encode_manifest(manifest, out, model=str(tiny_model), listener=events.append)
     assert stamps  # and none of these songs was heard again
-    assert not {f"{number}.wav" for number in whole} & {one.note for one in told}
+    assert not {f"{number}.wav" for number in whole} & {one.note for one in events}
     assert len(EncodedSongs(out).manifest.tracks) == 30
     assert not list(out.rglob("*.part"))
 
 
-def test_a_kill_between_a_shard_and_the_end_of_its_songs_archives_costs_nothing(tiny_model, tmp_path):
+def test_a_kill_before_archives_of_a_shard_are_removed_loses_nothing(tiny_model, tmp_path):
     manifest = write_music(tmp_path / "music", {"a.wav": 0.2, "b.wav": 0.2})
     out = tmp_path / "codes"
     encode_manifest(manifest, out, model=str(tiny_model))
@@ -217,16 +217,16 @@ def test_a_kill_between_a_shard_and_the_end_of_its_songs_archives_costs_nothing(
     assert np.array_equal(codes_in(out, "a.wav", Level.TOP).array, left.array)
 
 
-def test_progress_counts_seconds_of_music_from_what_is_there(tiny_model, tmp_path):
+def test_progress_counts_seconds_of_music_including_finished_songs(tiny_model, tmp_path):
     manifest = write_music(tmp_path / "music", {"a.wav": 3, "b.wav": 5})
-    told = []
+    events = []
     encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), part=Part(1, 2))
-    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), listener=told.append)
-    assert (told[0].done, told[0].total, told[0].note) == (3, 8, "b.wav")
-    assert (told[-1].done, told[-1].total) == (8, 8)
+    encode_manifest(manifest, tmp_path / "codes", model=str(tiny_model), listener=events.append)
+    assert (events[0].done, events[0].total, events[0].note) == (3, 8, "b.wav")
+    assert (events[-1].done, events[-1].total) == (8, 8)
 
 
-def test_a_manifest_of_nothing_readable_is_an_error(music, tiny_model, tmp_path):
+def test_a_manifest_without_readable_songs_is_an_error(music, tiny_model, tmp_path):
     (music.parent / "one.wav").unlink()
     with pytest.raises(BadAudio, match="none of the songs"):
         encode_manifest(music, tmp_path / "codes", model=str(tiny_model))

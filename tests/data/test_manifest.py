@@ -15,7 +15,7 @@ def track(path, **facts):
     return Track(**({"path": path, "seconds": 1.0, "sample_rate": RATE, "channels": 1} | facts))
 
 
-def test_a_saved_manifest_reads_back_as_it_was(tmp_path):
+def test_a_saved_manifest_reads_back_unchanged(tmp_path):
     path = tmp_path / "manifest.jsonl"
     facts = {"artist": "Björk B.", "genres": ("Jazz",), "lyrics": "a.lrc", "split": "train"}
     manifest = Manifest(tmp_path, (track("a.flac", **facts), track(os.fsdecode(b"caf\xe9.wav"))))
@@ -33,7 +33,7 @@ def test_a_title_may_hold_any_character(tmp_path, title):
     assert Manifest.load(tmp_path / "m.jsonl") == manifest
 
 
-def test_blank_lines_of_a_manifest_are_passed_over(tmp_path):
+def test_blank_lines_of_a_manifest_are_ignored(tmp_path):
     row = '{"path": "a.flac", "seconds": 1, "sample_rate": 8000, "channels": 1}'
     (tmp_path / "m.jsonl").write_text(f"\n{row}\n\n  \n")
     assert Manifest.load(tmp_path / "m.jsonl").tracks == (track("a.flac"),)
@@ -54,14 +54,14 @@ GOOD = {"path": "a.flac", "seconds": 1.0, "sample_rate": RATE, "channels": 1}
         (json.dumps({"path": "a.flac"}), "seconds is missing"),
     ],
 )
-def test_a_mistake_in_a_manifest_is_told_with_its_line(tmp_path, line, message):
+def test_an_error_in_a_manifest_names_the_line(tmp_path, line, message):
     (tmp_path / "m.jsonl").write_text(json.dumps(GOOD) + "\n" + line + "\n")
     with pytest.raises(BadManifest, match=rf"m.jsonl, line 2:? {message}"):
         Manifest.load(tmp_path / "m.jsonl")
 
 
 @pytest.mark.parametrize("content", [None, "", "\n \n"])
-def test_a_manifest_that_is_absent_or_empty_tells_how_to_make_one(tmp_path, content):
+def test_a_missing_or_empty_manifest_is_reported_with_the_command_that_makes_one(tmp_path, content):
     if content is not None:
         (tmp_path / "m.jsonl").write_text(content)
     with pytest.raises(BadManifest, match="jukectl data scan"):
@@ -72,7 +72,7 @@ def split(manifest, *held_out):
     return [[one.path for one in side] for side in manifest.split(held_out)]
 
 
-def test_a_split_takes_paths_and_globs_for_validation(tmp_path):
+def test_a_split_accepts_paths_and_globs(tmp_path):
     manifest = Manifest(tmp_path, tuple(track(path) for path in ("a/1.flac", "a/2 [live].flac", "b/1.flac", "c.mp3")))
     assert split(manifest) == [["a/1.flac", "a/2 [live].flac", "b/1.flac", "c.mp3"], []]
     assert split(manifest, "*/1.flac") == [["a/2 [live].flac", "c.mp3"], ["a/1.flac", "b/1.flac"]]
@@ -86,7 +86,7 @@ def test_without_held_out_songs_the_split_is_that_of_the_scan(tmp_path):
     assert split(manifest, "a.flac") == [["b.flac", "c.flac"], ["a.flac"]]
 
 
-def test_a_split_that_misses_every_song_or_takes_them_all_is_refused(tmp_path):
+def test_a_split_with_no_song_or_all_songs_held_out_is_refused(tmp_path):
     manifest = Manifest(tmp_path, (track("a.flac"), track("b.flac")))
     with pytest.raises(BadManifest, match=r"'A\.flac', which matches no song"):
         manifest.split(["A.flac"])
@@ -103,7 +103,7 @@ def test_a_split_that_misses_every_song_or_takes_them_all_is_refused(tmp_path):
         ("/music/a.mp3", "music/a.mp3"),
     ],
 )
-def test_the_code_folder_of_a_song_never_leaves_the_folder_it_is_in(path, name):
+def test_the_code_folder_of_a_song_is_inside_the_output_folder(path, name):
     assert track(path).name == name
 
 

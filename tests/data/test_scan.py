@@ -1,4 +1,4 @@
-"""A music folder to its manifest."""
+"""Scans of music folders to manifests."""
 
 import os
 import shutil
@@ -101,7 +101,7 @@ def test_a_scan_lists_every_song_with_its_tags_in_the_order_of_paths(music):
     assert (untagged.title, untagged.genres) == ("untagged", ())
 
 
-def test_a_scan_says_what_it_skipped_and_why(music):
+def test_a_scan_reports_skipped_files_with_the_reason(music):
     skipped = scan(music, music / "manifest.jsonl", ignore).skipped
     assert [line for line in skipped if "corrupt.flac" in line]
     assert [line for line in skipped if "empty.mp3" in line and "empty" in line]
@@ -110,7 +110,7 @@ def test_a_scan_says_what_it_skipped_and_why(music):
     assert len(skipped) == 4
 
 
-def test_a_file_that_lacks_a_tool_is_skipped_too(music, monkeypatch):
+def test_a_file_that_needs_a_missing_tool_is_skipped(music, monkeypatch):
     def info(path):
         if path.name == "two.mp3":
             raise MissingTool("two.mp3 needs ffmpeg")
@@ -123,13 +123,13 @@ def test_a_file_that_lacks_a_tool_is_skipped_too(music, monkeypatch):
     assert "two.mp3 needs ffmpeg" in found.skipped
 
 
-def test_a_scan_tells_how_far_it_is_in_megabytes(tmp_path):
+def test_the_progress_of_a_scan_is_in_megabytes(tmp_path):
     for number in range(3):
         noise = np.random.default_rng(number).normal(scale=0.1, size=1_120_000)
         soundfile.write(tmp_path / f"{number}.wav", noise, 44_100)  # 2.24 MB each
-    told = []
-    scan(tmp_path, tmp_path / "manifest.jsonl", told.append)
-    assert [(one.done, one.total, one.note) for one in told] == [
+    events = []
+    scan(tmp_path, tmp_path / "manifest.jsonl", events.append)
+    assert [(one.done, one.total, one.note) for one in events] == [
         (0, 6, "0.wav"),
         (2, 6, "1.wav"),
         (4, 6, "2.wav"),
@@ -137,7 +137,7 @@ def test_a_scan_tells_how_far_it_is_in_megabytes(tmp_path):
     ]
 
 
-def test_paths_are_relative_to_the_manifest_wherever_it_lies(music, tmp_path):
+def test_paths_are_relative_to_the_manifest(music, tmp_path):
     place = tmp_path / "lists" / "deep"
     place.mkdir(parents=True)
     manifest = scan(music, place / "manifest.jsonl", ignore).manifest
@@ -176,7 +176,7 @@ def test_a_file_name_need_not_be_utf8(tmp_path):
     assert io.load(music / again.path).seconds == 0.5
 
 
-def test_the_share_held_out_is_a_share(music):
+def test_the_held_out_share_must_be_between_0_and_1(music):
     with pytest.raises(BadInput, match=r"must be in \[0, 1\), got 1"):
         scan(music, music / "manifest.jsonl", ignore, held_out_share=1)
 
@@ -184,7 +184,7 @@ def test_the_share_held_out_is_a_share(music):
 # Sidecars
 
 
-def test_lyrics_beside_a_song_are_named_timed_ones_first(music):
+def test_timed_lyrics_beside_a_song_take_precedence(music):
     (music / "a" / "one.txt").write_text("la la")
     (music / "a" / "two.txt").write_text("la la")
     (music / "a" / "two.lrc").write_text("[00:01.00] la la")
@@ -202,7 +202,7 @@ def test_a_toml_beside_a_song_overrides_its_tags_or_leaves_it_out(music):
     assert [line for line in found.skipped if "two.mp3: skip is set in two.toml" in line]
 
 
-def test_what_makes_no_sense_in_a_toml_is_told_and_the_rest_holds(music):
+def test_invalid_keys_of_a_sidecar_are_reported_and_others_applied(music):
     (music / "a" / "one.toml").write_text('artist = "Ada"\ngenres = "Folk"\nyear = 1999\n')
     (music / "a" / "two.toml").write_text("artist =\n")
     found = scan(music, music / "manifest.jsonl", ignore)
@@ -298,7 +298,7 @@ def library(tmp_path_factory):
     return folder
 
 
-def test_every_copy_of_a_recording_is_found_and_no_other_rendering_is_taken_for_one(library):
+def test_all_copies_of_a_recording_are_found_and_other_renderings_are_not(library):
     found = scan(library, library / "manifest.jsonl", ignore)
     expected = {f"{tune} copy {name}" for tune in range(TUNES) for name in ENCODINGS} - {
         f"{tune} copy 44k.flac" for tune in range(TUNES)
@@ -323,7 +323,7 @@ def test_duplicates_can_be_kept_and_are_on_one_side_of_the_split(library):
         assert all(len(side) == 1 for side in sides.values())
 
 
-def test_the_whole_song_is_kept_rather_than_a_better_sounding_piece_of_it(tmp_path):
+def test_the_whole_song_is_kept_rather_than_a_better_excerpt(tmp_path):
     whole = melody(1, seconds=20)
     io.save(tmp_path / "whole.ogg", whole, 16_000)
     io.save(tmp_path / "piece.flac", whole[: 12 * 16_000], 16_000)
@@ -349,7 +349,7 @@ tracks = st.builds(
 
 
 @given(some=st.lists(tracks, max_size=8), more=st.lists(tracks, max_size=8), share=st.floats(0, 0.99))
-def test_new_songs_never_move_the_others(some, more, share):
+def test_new_songs_do_not_change_the_split_of_others(some, more, share):
     def sides(songs):
         return {track: side_of(song_key(track), share) for track in songs}
 
@@ -357,13 +357,13 @@ def test_new_songs_never_move_the_others(some, more, share):
 
 
 @given(song=tracks, share=st.floats(0, 0.99), larger=st.floats(0, 0.99))
-def test_a_larger_share_gives_no_song_back(song, share, larger):
+def test_a_larger_held_out_share_includes_the_smaller(song, share, larger):
     key = song_key(song)
     if side_of(key, min(share, larger)) == "validation":
         assert side_of(key, max(share, larger)) == "validation"
 
 
-def test_about_the_share_asked_for_is_held_out():
+def test_about_the_requested_share_is_held_out():
     sides = [side_of(f"song {number}", 0.1) for number in range(5_000)]
     assert sides.count("validation") / 5_000 == pytest.approx(0.1, abs=0.02)
 
@@ -386,12 +386,12 @@ def test_versions_of_a_song_have_one_key(one, other, same):
     assert (first == second) == same
 
 
-def test_a_song_without_artist_goes_by_its_folder_and_name():
+def test_a_song_without_artist_is_grouped_by_folder_and_name():
     keys = [song_key(track(path, title=path[2:-5])) for path in ("a/E1.flac", "a/E1 (piano).flac", "b/E1.flac")]
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_a_sidecar_can_tie_two_songs_together(tmp_path):
+def test_a_sidecar_can_group_two_songs(tmp_path):
     for number in range(8):
         io.save(tmp_path / f"{number}.wav", melody(number, 6), 16_000)
         (tmp_path / f"{number}.toml").write_text('song = "the same"\n')
@@ -399,7 +399,7 @@ def test_a_sidecar_can_tie_two_songs_together(tmp_path):
     assert len({track.split for track in found}) == 1
 
 
-def test_adding_files_to_a_folder_leaves_the_split_as_it_was(tmp_path):
+def test_adding_files_to_a_folder_does_not_change_the_split(tmp_path):
     def scanned():
         return {
             one.path: one.split

@@ -44,7 +44,7 @@ def test_the_vocabulary_is_every_name_in_alphabetical_order_after_unlabelled(cod
     assert vocabulary.genres == ("unlabelled", "Ambient", "Jazz")
 
 
-def test_names_that_differ_in_case_or_blanks_alone_are_one():
+def test_names_that_differ_only_in_case_or_spaces_are_equal():
     tracks = [track(artist="ada", genres=("jazz ",)), track(artist=" Ada", genres=("Jazz", "")), track(artist="")]
     vocabulary = vocabulary_of(tracks)
     assert vocabulary.artists == ("unlabelled", "ada")
@@ -64,7 +64,7 @@ def test_a_genre_tag_may_hold_several_genres():
     )
 
 
-def test_every_name_of_the_vocabulary_can_be_asked_for():
+def test_every_name_of_the_vocabulary_is_found():
     tracks = [
         track(artist="Ada, Bo", genres=("Folk, World", "Drum & Bass")),
         track(artist=" Cy ", genres=("Pop;Rock",)),
@@ -77,7 +77,7 @@ def test_every_name_of_the_vocabulary_can_be_asked_for():
 
 
 @pytest.mark.parametrize("level", [Level.BOTTOM, Level.MIDDLE])
-def test_upper_codes_are_those_of_the_same_span(codes, level):
+def test_upper_codes_of_a_segment_are_those_of_the_same_span(codes, level):
     batch = draw(load(codes, level=level), 60)
     assert batch.codes.shape == (60, 32)
     assert batch.upper.shape == (60, 8)
@@ -87,13 +87,13 @@ def test_upper_codes_are_those_of_the_same_span(codes, level):
     assert torch.all((batch.codes.diff(dim=1) - 1) % 64 == 0)
 
 
-def test_there_are_no_upper_codes_above_the_top(codes):
+def test_segments_of_the_top_level_have_no_upper_codes(codes):
     batch = draw(load(codes, level=Level.TOP, context=8), 4)
     assert batch.upper is None
     assert batch.codes.dtype == torch.int64
 
 
-def test_labels_are_those_of_the_song_and_of_the_place_in_it(codes):
+def test_labels_of_a_segment_are_those_of_the_song_and_its_place_in_it(codes):
     batch = draw(load(codes, level=Level.TOP, context=8), 300)
     labels = batch.labels
     songs = {
@@ -108,19 +108,19 @@ def test_labels_are_those_of_the_song_and_of_the_place_in_it(codes):
     assert torch.all(labels.offset + labels.sample_length <= labels.total_length)
 
 
-def test_every_place_of_every_song_comes_up(codes):
+def test_every_place_of_every_song_is_drawn(codes):
     batch = draw(load(codes, level=Level.TOP, context=8), 600)
     places = set(zip(batch.labels.total_length.tolist(), batch.labels.offset.tolist(), strict=True))
     expected = {(tops * 256, start * 256) for tops in (24, 9, 13) for start in range(tops - 8 + 1)}
     assert places == expected
 
 
-def test_more_genres_than_the_model_takes_are_cut_off(codes):
+def test_genres_beyond_the_models_slots_are_dropped(codes):
     labels = draw(load(codes, level=Level.TOP, context=8, slots=1), 100).labels
     assert set(map(tuple, labels.genres.tolist())) == {(2,), (0,)}
 
 
-def test_dropout_takes_artist_and_genre_and_leaves_the_timing(codes):
+def test_label_dropout_removes_artist_and_genre_and_keeps_timing(codes):
     segments = load(codes, level=Level.TOP, context=8)
     labels = draw(segments, 50, dropout=1.0).labels
     assert not labels.artist.any()
@@ -131,7 +131,7 @@ def test_dropout_takes_artist_and_genre_and_leaves_the_timing(codes):
     assert float((half.artist == 0).double().mean()) == pytest.approx(0.5, abs=0.06)
 
 
-def test_a_draw_follows_from_its_generator_alone(codes):
+def test_a_draw_depends_on_its_generator_only(codes):
     segments = load(codes)
     first, again, other = draw(segments, 9, 0.5), draw(segments, 9, 0.5), draw(segments, 9, 0.5, seed=1)
     assert torch.equal(first.codes, again.codes)
@@ -140,7 +140,7 @@ def test_a_draw_follows_from_its_generator_alone(codes):
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_ranks_that_take_their_rows_make_up_the_whole_batch(codes, ranks):
+def test_the_rows_of_all_ranks_make_up_the_whole_batch(codes, ranks):
     segments = load(codes)
     whole = draw(segments, 8, 0.5)
     for rank in range(ranks):
@@ -156,7 +156,7 @@ def test_ranks_that_take_their_rows_make_up_the_whole_batch(codes, ranks):
 
 
 @pytest.mark.parametrize("count", [1, 3, 12, 30])
-def test_a_spread_is_even_over_the_songs_and_over_their_length(codes, count):
+def test_validation_segments_are_spread_evenly_over_songs_and_their_length(codes, count):
     batches = load(codes, level=Level.TOP, context=8).spread(count)
     assert len(batches) == count
     lengths = [int(batch.labels.total_length) for batch in batches]
@@ -168,13 +168,13 @@ def test_a_spread_is_even_over_the_songs_and_over_their_length(codes, count):
         assert {tuple(batch.labels.genres[0].tolist()) for batch in batches} == {(2, 1), (2, -1), (0, -1)}
 
 
-def test_a_spread_reaches_the_last_place_of_a_song():
+def test_validation_segments_reach_the_last_place_of_a_song():
     song = Song(np.arange(10, dtype=np.uint16), None, Conditioning(song_samples=10))
     batches = SegmentSet([song], context=8, ratio=1, hop=1, slots=1).spread(20)
     assert {int(batch.codes[0, 0]) for batch in batches} == {0, 1, 2}
 
 
-def test_songs_shorter_than_the_context_are_left_out_and_if_all_are_it_is_told(codes):
+def test_songs_shorter_than_the_context_are_left_out_and_refused_if_all_are(codes):
     assert len(load(codes, level=Level.TOP, context=10).songs) == 2
     with pytest.raises(BadManifest, match="none of 3 songs is as long as a context of 25 codes, the longest has 24"):
         load(codes, level=Level.TOP, context=25)
@@ -203,13 +203,13 @@ def test_songs_of_different_codecs_are_refused(codes, level):
         load(codes)
 
 
-def test_the_levels_may_be_of_different_codecs_since_one_may_have_joined_later(codes):
+def test_levels_may_be_encoded_by_different_codecs(codes):
     for track in tracks_of(codes):
         of_another_codec(codes, track, Level.TOP)
     assert len(load(codes).songs) == 3
 
 
-def test_codes_that_are_missing_or_damaged_tell_how_to_make_them(codes):
+def test_missing_or_damaged_codes_are_reported_with_the_command_that_makes_them(codes):
     path = own_archive(codes, tracks_of(codes)[2], Level.MIDDLE)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(
@@ -228,7 +228,7 @@ def pack(codes, *tracks):
 
 @pytest.mark.parametrize("packed", [1, 2, 3])
 @pytest.mark.parametrize("level", Level)
-def test_songs_in_shards_are_drawn_as_those_in_archives_of_their_own(codes, level, packed):
+def test_songs_in_shards_are_drawn_like_those_in_archives(codes, level, packed):
     before = draw(load(codes, level=level, context=8), 50, 0.3)
     pack(codes, *tracks_of(codes)[:packed])
     after = draw(load(codes, level=level, context=8), 50, 0.3)
@@ -237,7 +237,7 @@ def test_songs_in_shards_are_drawn_as_those_in_archives_of_their_own(codes, leve
     assert torch.equal(after.labels.artist, before.labels.artist)
 
 
-def test_songs_may_lie_in_several_folders(codes, tmp_path):
+def test_songs_may_be_in_several_folders(codes, tmp_path):
     tracks = tracks_of(codes)
     other = tmp_path / "other"
     (other / tracks[2].name).parent.mkdir(parents=True)

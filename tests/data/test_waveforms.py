@@ -34,7 +34,7 @@ def rng(*seed):
     return np.random.default_rng(seed)
 
 
-def test_clips_follow_from_seed_and_step_alone():
+def test_clips_depend_on_seed_and_step_only():
     songs = Waveforms([ramp(2, 5_000), ramp(1, 9_000)], RATE)
     first = songs.clips(6, 256, rng(3, 40))
     songs.clips(2, 100, rng(3, 41))
@@ -44,7 +44,7 @@ def test_clips_follow_from_seed_and_step_alone():
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_ranks_that_take_their_rows_make_up_the_whole_batch(ranks):
+def test_the_rows_of_all_ranks_make_up_the_whole_batch(ranks):
     songs = Waveforms([ramp(2, 5_000), ramp(1, 9_000), ramp(2, 20)], RATE)
     rows = [slice(rank, None, ranks) for rank in range(ranks)]
     whole = songs.clips(6, 256, rng(3, 40))
@@ -52,32 +52,32 @@ def test_ranks_that_take_their_rows_make_up_the_whole_batch(ranks):
         assert torch.equal(songs.clips(6, 256, rng(3, 40), some), whole[some])
 
 
-def test_a_clip_is_a_span_of_a_song_and_every_span_comes_up():
+def test_a_clip_is_a_span_of_a_song_and_every_span_is_drawn():
     songs = Waveforms([ramp(1, 40)], RATE)
     clips = positions(songs.clips(500, 32, rng(0)))
     assert torch.all(clips.diff(dim=1) == 1)
     assert sorted(set(clips[:, 0].tolist())) == list(range(9))  # the last sample is in one too
 
 
-def test_longer_songs_come_up_more_often():
+def test_longer_songs_are_drawn_more_often():
     songs = Waveforms([np.full((1, 1_000), 100, np.int16), np.full((1, 3_000), 200, np.int16)], RATE)
     share = (positions(songs.clips(2_000, 16, rng(0)))[:, 0] == 200).double().mean()
     assert float(share) == pytest.approx(0.75, abs=0.04)
 
 
-def test_left_and_right_are_mixed_at_random():
+def test_stereo_channels_are_mixed_with_random_weights():
     songs = Waveforms([np.stack([np.full(500, 1_000), np.full(500, 3_000)]).astype(np.int16)], RATE)
     levels = positions(songs.clips(300, 8, rng(0)))[:, 0].double()
     assert 1_000 <= levels.min() < 1_100
     assert 2_900 < levels.max() <= 3_000
 
 
-def test_a_song_that_is_shorter_than_a_clip_is_followed_by_silence():
+def test_a_song_shorter_than_a_clip_is_padded_with_silence():
     clips = positions(Waveforms([ramp(2, 10) + 1], RATE).clips(2, 16, rng(0)))
     assert clips.tolist() == [[*range(1, 11), 0, 0, 0, 0, 0, 0]] * 2
 
 
-def test_the_middle_of_a_song_is_down_mixed_as_for_encoding():
+def test_the_middle_of_a_song_is_mixed_to_mono_as_for_encoding():
     song = np.stack([ramp(1, 100)[0], 3 * ramp(1, 100)[0]])
     middle = positions(Waveforms([song], RATE).middle(0, 20))
     assert middle.tolist() == list(range(2 * 40, 2 * 60, 2))
@@ -98,7 +98,7 @@ def load(music, *names, rate=RATE, listener=ignore):
     return Waveforms.load(music, [track(name) for name in names], rate, music / "cache", listener)
 
 
-def test_songs_are_decoded_at_the_rate_of_the_model_and_keep_up_to_two_channels(music):
+def test_songs_are_resampled_to_the_models_rate_with_up_to_two_channels(music):
     songs = load(music, "mono.wav", "stereo.wav", "surround.flac").songs
     assert [song.shape for song in songs] == [(1, RATE), (2, RATE), (1, RATE)]
     assert np.abs(songs[0] / FULL_SCALE - io.load(music / "mono.wav").samples).max() < 1e-4
@@ -129,12 +129,12 @@ def test_a_song_that_cannot_be_read_is_reported_and_left_out(music):
     assert (told[-1].done, told[-1].total) == (3, 3)
 
 
-def test_music_of_which_nothing_can_be_read_is_refused(music):
+def test_music_without_readable_songs_is_refused(music):
     with pytest.raises(BadManifest, match="none of the 2 songs"):
         load(music, "corrupt.flac", "absent.wav")
 
 
-def test_a_song_may_have_the_longest_name_that_a_folder_holds(music):
+def test_a_song_may_have_the_longest_possible_file_name(music):
     name = "é" * 120 + ".wav"  # 244 bytes of the 255 that file systems allow
     (music / "mono.wav").rename(music / name)
     songs = load(music, name)
@@ -143,7 +143,7 @@ def test_a_song_may_have_the_longest_name_that_a_folder_holds(music):
 
 
 @pytest.mark.parametrize("rate", [RATE, 22_050])
-def test_a_song_decoded_in_blocks_is_the_song(music, monkeypatch, rate):
+def test_decoding_in_blocks_equals_decoding_the_whole_song(music, monkeypatch, rate):
     monkeypatch.setattr(io, "READ_BLOCK", 777)
     whole = io.load(music / "stereo.wav", sample_rate=rate).samples
     (song,) = load(music, "stereo.wav", rate=rate).songs
@@ -151,14 +151,14 @@ def test_a_song_decoded_in_blocks_is_the_song(music, monkeypatch, rate):
     np.testing.assert_array_equal(song, np.round(mix.limit_peak(whole) * FULL_SCALE))
 
 
-def test_a_song_over_full_scale_is_scaled_as_a_whole(music):
+def test_a_song_above_full_scale_is_scaled_down_as_a_whole(music):
     time = np.arange(RATE) / RATE
     soundfile.write(music / "loud.wav", 3 * np.sin(300 * time), RATE, subtype="FLOAT")
     (song,) = load(music, "loud.wav").songs
     np.testing.assert_allclose(song[0] / FULL_SCALE, 0.999 * np.sin(300 * time), atol=1e-4)
 
 
-def test_a_cache_of_an_earlier_version_is_read_too(music):
+def test_caches_of_earlier_versions_are_read(music):
     load(music, "stereo.wav")
     (kept,) = (music / "cache").iterdir()
     before = np.array(np.load(kept))
@@ -166,7 +166,7 @@ def test_a_cache_of_an_earlier_version_is_read_too(music):
     np.testing.assert_array_equal(load(music, "stereo.wav").songs[0], before)
 
 
-def test_what_is_wrong_with_some_songs_is_told_and_the_others_are_learnt_from(music):
+def test_unreadable_songs_are_reported_and_the_others_used(music):
     broken = np.full(RATE, 0.1, np.float32)
     broken[4_000] = np.nan
     soundfile.write(music / "nan.wav", broken, RATE, subtype="FLOAT")
@@ -182,7 +182,7 @@ def test_what_is_wrong_with_some_songs_is_told_and_the_others_are_learnt_from(mu
     assert songs.clips(8, 256, rng(0)).isfinite().all()
 
 
-def test_where_nothing_is_left_the_first_reason_is_told(music):
+def test_without_readable_songs_the_first_reason_is_reported(music):
     with pytest.raises(BadManifest, match=r"none of the 2 songs .*/absent\.wav: No such file"):
         load(music, "absent.wav", "corrupt.flac")
 

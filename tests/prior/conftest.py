@@ -1,29 +1,3 @@
-"""Fixtures that the tests of this package share."""
+"""Tiny priors of every kind."""
 
-from prior_fixtures import (
-    apart,
-    encoded,
-    merged,
-    one_seed,
-    prior,
-    published_merged,
-    rotary,
-    rotary_apart,
-    rotary_merged,
-    top,
-    upsampler,
-)
-
-__all__ = [
-    "apart",
-    "encoded",
-    "merged",
-    "one_seed",
-    "prior",
-    "published_merged",
-    "rotary",
-    "rotary_apart",
-    "rotary_merged",
-    "top",
-    "upsampler",
-]
+from prior_fixtures import *  # noqa: F403

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from level_jobs import level_job
+from tiny_priors import tiny_config
 
-from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.lyrics.tokens import LyricTokens
-from jukectl.prior.config import FACTORED, AttentionKind, LyricsConfig, PriorConfig, TimingConfig
+from jukectl.prior.config import FACTORED, AttentionKind, LyricsConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.lyric_attention import attention_of
 from jukectl.prior.model import Prior
@@ -18,20 +18,14 @@ from jukectl.sampling import attention
 from jukectl.sampling.attention import song_attention
 from jukectl.sampling.level import LevelJob
 
-CONFIG = PriorConfig(
-    level=Level.TOP,
+CONFIG = tiny_config(
     context=24,
-    width=32,
     depth=5,
-    heads=2,
-    blocks=4,
-    hop=8,
-    sample_rate=1_000,  # a code is 0.008 s
+    hop=8,  # a code is 0.008 s
     codebook_size=40,
     timing=TimingConfig(bins=16, max_seconds=9.0),
     pattern=(*FACTORED, AttentionKind.ENCODER, AttentionKind.ROW),
     lyrics=LyricsConfig(characters=10, alphabet=11, apart=True),
-    init_scale=5.0,
 )
 SUNG = tuple(number % 10 + 1 for number in range(37))
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from level_jobs import level_job
+from tiny_priors import tiny_config
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
-from jukectl.prior.config import AttentionKind, ConditionerConfig, LyricsConfig, PriorConfig, TimingConfig
+from jukectl.prior.config import AttentionKind, LyricsConfig, TimingConfig
 from jukectl.prior.model import Prior
 from jukectl.sampling.footprint import BatchPlan
 from jukectl.sampling.level import fill
@@ -50,27 +51,16 @@ class Cramped(Prior):
 
 def make_config(kind):
     """Return the configuration of a small prior: top, middle, or a top with lyrics before the codes."""
-    pattern = (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW, AttentionKind.DENSE)
-    config = PriorConfig(
-        level=Level.TOP,
-        context=16,
-        width=32,
-        depth=4,
-        heads=2,
-        blocks=8,
-        hop=128,
-        sample_rate=1_000,
-        codebook_size=SIZE,
-        pattern=pattern,
-        timing=TimingConfig(bins=8, max_seconds=60),
-        init_scale=5.0,
-    )
+    shape = {
+        "depth": 4,
+        "blocks": 8,
+        "codebook_size": SIZE,
+        "pattern": (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW, AttentionKind.DENSE),
+    }
     if kind == "middle":
-        conditioner = ConditionerConfig(width=16, depth=2, downs=2, codebook_size=SIZE)
-        return replace(config, level=Level.MIDDLE, hop=32, timing=None, conditioner=conditioner)
-    if kind == "lyrics":
-        return replace(config, lyrics=LyricsConfig(characters=8, alphabet=20), tied_head=False)
-    return config
+        return tiny_config(Level.MIDDLE, **shape)
+    top = tiny_config(timing=TimingConfig(bins=8, max_seconds=60), **shape)
+    return replace(top, lyrics=LyricsConfig(characters=8, alphabet=20), tied_head=False) if kind == "lyrics" else top
 
 
 def make_job(kind, **changes):

@@ -5,13 +5,12 @@ import pytest
 import torch
 from level_jobs import level_job
 from pairs import pairs
+from tiny_priors import tiny_prior
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
-from jukectl.prior.config import ConditionerConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
-from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.draw import uniforms
 from jukectl.sampling.level import fill
@@ -23,34 +22,7 @@ SIZE = 24  # codes in the codebook
 SEED = 11
 
 
-def make_prior(level):
-    """Return a small prior whose distributions differ from position to position."""
-    top = level is Level.TOP
-    config = PriorConfig(
-        level=level,
-        context=CONTEXT,
-        width=32,
-        depth=3,
-        heads=2,
-        blocks=4,
-        hop=8 * 4**level,
-        sample_rate=1_000,
-        codebook_size=SIZE,
-        artists=3,
-        genres=4,
-        genre_slots=2,
-        timing=TimingConfig(bins=8, min_seconds=0.1, max_seconds=60) if top else None,
-        conditioner=None if top else ConditionerConfig(width=16, depth=2, downs=2, codebook_size=SIZE),
-        init_scale=5.0,
-    )
-    torch.manual_seed(level)
-    prior = Prior(config).eval().requires_grad_(False)
-    for parameter in prior.artist_genre.parameters():
-        parameter.mul_(20)  # it is one position of the window only
-    return prior
-
-
-PRIORS = {level: make_prior(level) for level in Level}
+PRIORS = {level: tiny_prior(level, label_scale=20, artists=3, genres=4, genre_slots=2) for level in Level}
 
 
 def make_job(level=Level.TOP, total=40, samples=2, **changes):

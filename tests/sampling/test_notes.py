@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from level_jobs import level_job
+from tiny_priors import tiny_config
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
@@ -14,7 +15,7 @@ from jukectl.midi.notes import Notes
 from jukectl.midi.roll import CoveredNotes
 from jukectl.native.library import library
 from jukectl.native.packing import Precision
-from jukectl.prior.config import MidiConfig, PriorConfig, TimingConfig
+from jukectl.prior.config import MidiConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import EagerDecoder
@@ -26,22 +27,7 @@ from jukectl.sampling.windows import plan_windows
 
 RATE = 1_000 / 8  # codes a second
 CONTEXT, TOTAL = 16, 40
-CONFIG = PriorConfig(
-    level=Level.TOP,
-    context=CONTEXT,
-    width=32,
-    depth=3,
-    heads=2,
-    blocks=4,
-    hop=8,
-    sample_rate=1_000,
-    codebook_size=24,
-    artists=3,
-    genres=4,
-    timing=TimingConfig(bins=8, min_seconds=0.1, max_seconds=60),
-    midi=MidiConfig(width=8, depth=2),
-    init_scale=5.0,
-)
+CONFIG = tiny_config(hop=8, artists=3, genres=4, midi=MidiConfig(width=8, depth=2))
 TUNE = Notes.of([(place / RATE, (place + 3) / RATE, 50 + place, 80, place % 4 == 0) for place in range(0, 40, 5)])
 TOLD = CoveredNotes(TUNE, 4 / RATE, 33 / RATE)
 FREE = LevelSampling(temperature=1.0, advance=0.5)

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from level_jobs import level_job
+from tiny_priors import tiny_config
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
@@ -20,7 +21,7 @@ from jukectl.lyrics.window import PADDING, lyric_window
 from jukectl.plan.conditioning import check_length, song_samples
 from jukectl.plan.recipes import frames_wanted
 from jukectl.prior.conditioning import ArtistGenre
-from jukectl.prior.config import AttentionKind, ConditionerConfig, LyricsConfig, PriorConfig, TimingConfig
+from jukectl.prior.config import AttentionKind, LyricsConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch, fill_slots
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Style, Vocabulary
@@ -238,27 +239,17 @@ LYRICS = tuple(int(one) for one in np.random.default_rng(5).integers(1, 10, 61))
 
 
 def make_prior(level=Level.TOP, **changes):
-    top = level is Level.TOP
-    config = PriorConfig(
-        level=level,
-        context=CONTEXT,
-        width=32,
-        depth=3,
-        heads=2,
-        blocks=4,
-        hop=HOPS[level],
-        sample_rate=1_000,
-        codebook_size=SIZE,
-        artists=3,
-        genres=4,
-        genre_slots=3,
-        timing=TimingConfig(bins=8, min_seconds=1.0, max_seconds=30.0) if top else None,
-        conditioner=None if top else ConditionerConfig(width=16, depth=2, downs=2, codebook_size=SIZE),
-        lyrics=LyricsConfig(characters=CHARACTERS, alphabet=10, drawable=True) if top else None,
-        tied_head=not top,
-        pattern=(AttentionKind.ROW, AttentionKind.LYRICS, AttentionKind.DENSE) if top else (AttentionKind.ROW,),
-        init_scale=5.0,
-    )
+    labels = {"artists": 3, "genres": 4, "genre_slots": 3}
+    config = tiny_config(level, hop=HOPS[level], tied_head=level is not Level.TOP, **labels)
+    if level is Level.TOP:
+        config = replace(
+            config,
+            timing=TimingConfig(bins=8, min_seconds=1.0, max_seconds=30.0),
+            lyrics=LyricsConfig(characters=CHARACTERS, alphabet=10, drawable=True),
+            pattern=(AttentionKind.ROW, AttentionKind.LYRICS, AttentionKind.DENSE),
+        )
+    else:
+        config = replace(config, pattern=(AttentionKind.ROW,))
     torch.manual_seed(level)
     prior = Prior(replace(config, **changes)).eval().requires_grad_(False)
     for parameter in prior.parameters():

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from level_jobs import level_job
+from tiny_priors import tiny_prior
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
-from jukectl.prior.config import AttentionKind, ConditionerConfig, LyricsConfig, PriorConfig, TimingConfig
+from jukectl.prior.config import AttentionKind, LyricsConfig
 from jukectl.prior.labels import LabelBatch, Segment, WindowShape
 from jukectl.prior.mixture import Mixture
-from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.decoders.cuda_graph import GraphDecoder
 from jukectl.sampling.draw import draw, guided, uniforms
@@ -28,30 +28,8 @@ SAMPLING = LevelSampling(temperature=1.0, advance=0.5)
 
 
 def make_prior(level, **changes):
-    """Return a small prior that depends strongly on artist and genre."""
-    top = level is Level.TOP
-    config = PriorConfig(
-        level=level,
-        context=CONTEXT,
-        width=32,
-        depth=3,
-        heads=2,
-        blocks=4,
-        hop=8 * 4**level,
-        sample_rate=1_000,
-        codebook_size=SIZE,
-        artists=4,
-        genres=4,
-        genre_slots=2,
-        timing=TimingConfig(bins=8, min_seconds=0.1, max_seconds=60) if top else None,
-        conditioner=None if top else ConditionerConfig(width=16, depth=2, downs=2, codebook_size=SIZE),
-        init_scale=5.0,
-        **changes,
-    )
-    torch.manual_seed(level)
-    prior = Prior(config).eval().requires_grad_(False)
-    for parameter in prior.artist_genre.parameters():
-        parameter.mul_(30)
+    """Return a tiny prior that depends strongly on artist and genre."""
+    prior = tiny_prior(level, label_scale=30, **{"artists": 4, "genres": 4, "genre_slots": 2, **changes})
     for block in prior.transformer.blocks:  # labels are at one position of the window, seen through attention
         block.attention.out.weight.mul_(8)
     return prior

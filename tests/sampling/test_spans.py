@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from level_jobs import level_job
+from tiny_priors import tiny_prior
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
-from jukectl.prior.config import ConditionerConfig, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.sampling.draw import uniforms
 from jukectl.sampling.footprint import BatchPlan
@@ -100,25 +100,7 @@ def test_spans_that_start_between_upper_codes_are_refused():
         plan_spans(102, prefix=0, context=16, advance=8, ratio=4, most=4)
 
 
-def make_prior():
-    config = PriorConfig(
-        level=Level.MIDDLE,
-        context=CONTEXT,
-        width=32,
-        depth=3,
-        heads=2,
-        blocks=4,
-        hop=32,
-        sample_rate=1_000,
-        codebook_size=SIZE,
-        conditioner=ConditionerConfig(width=16, depth=2, downs=2, codebook_size=SIZE),
-        init_scale=5.0,
-    )
-    torch.manual_seed(1)
-    return Prior(config).eval().requires_grad_(False)
-
-
-PRIOR = make_prior()
+PRIOR = tiny_prior(Level.MIDDLE)
 
 
 def make_job(total=100, samples=2, parallel=4, **changes):

@@ -1,9 +1,10 @@
-"""Tiny priors of every kind, with weights large enough for mistakes to show."""
+"""Fixtures of tiny priors of every kind; a conftest.py imports all of them."""
 
 from dataclasses import replace
 
 import pytest
 import torch
+from tiny_priors import tiny_config
 
 from jukectl.codes.level import Level
 from jukectl.prior.config import (
@@ -17,6 +18,20 @@ from jukectl.prior.config import (
 )
 from jukectl.prior.model import Prior
 
+__all__ = [
+    "apart",
+    "encoded",
+    "merged",
+    "one_seed",
+    "prior",
+    "published_merged",
+    "rotary",
+    "rotary_apart",
+    "rotary_merged",
+    "top",
+    "upsampler",
+]
+
 
 @pytest.fixture(autouse=True)
 def one_seed() -> None:
@@ -25,21 +40,17 @@ def one_seed() -> None:
 
 @pytest.fixture
 def top() -> PriorConfig:
-    return PriorConfig(
-        level=Level.TOP,
+    return tiny_config(
         context=24,
         width=64,
         depth=6,
-        heads=2,
         blocks=6,
         hop=8,
-        sample_rate=1_000,
         codebook_size=40,
         artists=5,
         genres=7,
         genre_slots=3,
         timing=TimingConfig(bins=16, min_seconds=0.1, max_seconds=3.0),
-        init_scale=5.0,
     )
 
 
@@ -51,7 +62,7 @@ def upsampler(top: PriorConfig) -> PriorConfig:
 
 @pytest.fixture
 def encoded(top: PriorConfig) -> PriorConfig:
-    """With a lyrics encoder of its own."""
+    """With a lyrics encoder."""
     encoder = EncoderConfig(width=32, depth=3, heads=2, blocks=3, init_scale=5.0)
     pattern = (*FACTORED, AttentionKind.ENCODER, AttentionKind.DENSE, AttentionKind.ENCODER)
     return replace(top, pattern=pattern, lyrics=LyricsConfig(characters=9, alphabet=11, encoder=encoder))
@@ -59,7 +70,7 @@ def encoded(top: PriorConfig) -> PriorConfig:
 
 @pytest.fixture
 def merged(top: PriorConfig) -> PriorConfig:
-    """With lyrics and codes in one sequence, 8 + 24 long, which is not as the blocks of the lyrics alone."""
+    """With lyrics and codes in one sequence, 8 + 24 long; LYRICS layers attend to 12 positions."""
     pattern = (*FACTORED, AttentionKind.LYRICS, AttentionKind.DENSE, AttentionKind.LYRICS)
     lyrics = LyricsConfig(characters=8, alphabet=11)
     return replace(top, blocks=4, pattern=pattern, lyrics=lyrics, tied_head=False)
@@ -67,20 +78,20 @@ def merged(top: PriorConfig) -> PriorConfig:
 
 @pytest.fixture
 def apart(top: PriorConfig) -> PriorConfig:
-    """With lyrics that the codes' blocks read in a sequence of their own, no multiple of a block of 4 long."""
+    """With lyrics in a parallel sequence, whose length is not a multiple of the block of 4."""
     pattern = (*FACTORED, AttentionKind.ENCODER, AttentionKind.DENSE, AttentionKind.ENCODER)
     return replace(top, pattern=pattern, lyrics=LyricsConfig(characters=10, alphabet=11, apart=True))
 
 
 @pytest.fixture
 def published_merged(merged: PriorConfig) -> PriorConfig:
-    """As the published one: a character may be drawn for a code."""
+    """As the published one: a lyric token may be sampled in place of a code."""
     return replace(merged, lyrics=replace(merged.lyrics, drawable=True))
 
 
 @pytest.fixture
 def rotary(top: PriorConfig) -> PriorConfig:
-    """With rotary positions, of dense layers and of layers that see a window no multiple of which is the context."""
+    """With rotary positions, dense layers, and window layers whose window does not divide the context."""
     return replace(top, positions="rotary", pattern=(AttentionKind.DENSE, AttentionKind.WINDOW), window=7)
 
 
@@ -108,7 +119,7 @@ def rotary_apart(apart: PriorConfig) -> PriorConfig:
     ]
 )
 def prior(request: pytest.FixtureRequest) -> Prior:
-    """A prior of any sort."""
+    """Return a prior of each kind, with random biases."""
     prior = Prior(request.getfixturevalue(request.param)).eval()
     with torch.no_grad():  # biases start at zero, which would hide one that is left out
         for name, parameter in prior.named_parameters():

@@ -1,26 +1,75 @@
-"""Encoded songs to train priors on, and recordings to train codecs on."""
+"""Encoded songs to train priors on, recordings to train codecs on, and recipes that train in a second."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
+import tomlkit
 
 from jukectl.audio import io
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.data.manifest import Manifest, Track
+from jukectl.training.config import PriorRecipe, load_recipe
+from jukectl.training.prior_task import PriorTask
+from jukectl.training.starting import find_prior
 
 HOPS = {Level.BOTTOM: 16, Level.MIDDLE: 64, Level.TOP: 256}
-SONGS = {  # top codes of each, and what its tags say
+SONGS = {  # top codes of each, and its tags
     "a/long.flac": (24, {"artist": "Björk B.", "genres": ("Jazz", "Ambient")}),
     "a/short.flac": (9, {"artist": "Ada", "genres": ("Jazz",)}),
     "b/plain.wav": (13, {}),
 }
+TINY_TOP = {
+    "context": 8,
+    "width": 16,
+    "depth": 3,
+    "heads": 2,
+    "blocks": 4,
+    "genre_slots": 2,
+    "timing": {"max_seconds": 60.0},
+}
+"""The [model] table of a tiny top prior for the songs of `codes`."""
+
+
+def task_of(path: Path, *overrides: str) -> PriorTask:
+    """Return the training task of a recipe for a top prior."""
+    recipe = load_recipe(path, PriorRecipe, overrides)
+    return PriorTask(recipe, None if recipe.start is None else find_prior(recipe.start, Level.TOP))
+
+
+class WriteRecipe(Protocol):
+    """Write NAME.toml, whose run goes to the folder NAME, with the [model] table and keys of the top table."""
+
+    def __call__(self, name: str, codes: Path, model: dict[str, Any], **top: Any) -> Path: ...
+
+
+@pytest.fixture
+def write_recipe(tmp_path: Path) -> WriteRecipe:
+    """Write recipes of tiny top priors that train for two steps."""
+
+    def write(
+        name: str, codes: Path, model: dict[str, Any], held_out: Sequence[str] = ("a/short.flac",), **top: Any
+    ) -> Path:
+        recipe = {
+            "out": (tmp_path / name).as_posix(),
+            **top,
+            "model": model,
+            "data": {"codes": codes.as_posix(), "held_out": list(held_out), "validation_segments": 2},
+            "train": {"steps": 2, "batch": 2, "learning_rate": 0.01, "evaluate_every": 2, "threads": 1},
+        }
+        path = tmp_path / f"{name}.toml"
+        path.write_text(tomlkit.dumps(recipe), encoding="utf-8")
+        return path
+
+    return write
 
 
 @pytest.fixture
 def codes(tmp_path: Path) -> Path:
-    """A folder as `jukectl data encode` leaves it. A code tells where it is: frame % 64 at the bottom, and so on up."""
+    """A folder as `jukectl data encode` leaves it. Each code is its own position: frame % 64 at every level."""
     folder = tmp_path / "codes"
     tracks = []
     for path, (tops, facts) in SONGS.items():
@@ -56,7 +105,7 @@ def music(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def codec_recipe(tmp_path: Path, music: Path) -> Path:
-    """A recipe for a codec that a step takes milliseconds of."""
+    """A recipe for a codec whose training steps take milliseconds."""
     path = tmp_path / "codec.toml"
     path.write_text(f"""
 out = "{(tmp_path / "codec").as_posix()}"
@@ -92,7 +141,7 @@ checkpoint_every = 4
 
 @pytest.fixture
 def prior_recipe(tmp_path: Path, codes: Path) -> Path:
-    """A recipe for an upsampler that a step takes milliseconds of."""
+    """A recipe for an upsampler whose training steps take milliseconds."""
     path = tmp_path / "prior.toml"
     path.write_text(f"""
 out = "{(tmp_path / "prior").as_posix()}"

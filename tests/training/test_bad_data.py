@@ -1,4 +1,4 @@
-"""A music folder as bad as they come: from the scan to weights, every trouble is named and the rest is learnt from."""
+"""A music folder with every kind of damage: from scan to training, problems are reported and the rest is used."""
 
 import shutil
 
@@ -42,16 +42,16 @@ def bad_manifest(tmp_path, riff):
 TROUBLES = ("cut.flac", "gone.wav", "nan.wav", "never.wav")
 
 
-def test_a_codec_is_trained_on_what_is_left(bad_manifest, codec_recipe):
-    told = []
+def test_a_codec_is_trained_on_the_readable_songs(bad_manifest, codec_recipe):
+    events = []
     settings = [f'data.manifest="{bad_manifest.as_posix()}"', "data.held_out=[]", "train.steps=4"]
-    weights = train_vqvae(codec_recipe, settings, told.append)
+    weights = train_vqvae(codec_recipe, settings, events.append)
     assert weights.is_file()
-    notes = {one.note for one in told if one.note.startswith("left out")}
+    notes = {one.note for one in events if one.note.startswith("left out")}
     assert all(any(name in note for note in notes) for name in TROUBLES)
 
 
-def test_a_prior_is_trained_on_what_is_left(bad_manifest, prior_recipe, tiny_model, tmp_path):
+def test_a_prior_is_trained_on_the_readable_songs(bad_manifest, prior_recipe, tiny_model, tmp_path):
     result = encode_manifest(bad_manifest, tmp_path / "encoded", model=str(tiny_model))
     assert result.encoded == 3
     assert all(any(name in line for line in result.skipped) for name in TROUBLES)

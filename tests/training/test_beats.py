@@ -1,4 +1,4 @@
-"""Learning to follow beats: from the sidecars of songs to the phases of segments, and into a trained prior."""
+"""Training on beats: from sidecars of songs to the phases of segments, and adding beats to a trained prior."""
 
 import csv
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from training_fixtures import TINY_TOP, task_of
 
 from jukectl.codes.level import Level
 from jukectl.data.encoded import CodeFolder, EncodedSongs
@@ -17,7 +18,6 @@ from jukectl.midi.phases import beat_phases
 from jukectl.prior.config import BeatConfig
 from jukectl.progress import ignore
 from jukectl.training.config import PriorRecipe, load_recipe
-from jukectl.training.prior_task import PriorTask
 from jukectl.training.runs import train_prior
 from jukectl.training.starting import find_prior
 
@@ -47,7 +47,7 @@ def segments_of(folder):
     return SegmentSet.load(songs, tracks, Level.TOP, vocabulary_of(tracks), context=8, ratio=1, slots=2, beats=True)
 
 
-def test_a_segment_has_the_phases_of_its_place_in_the_song(tapped):
+def test_a_segment_has_the_beat_phases_of_its_place_in_the_song(tapped):
     batch = segments_of(tapped).draw(32, Dropout(), np.random.default_rng(0))
     given = 0
     for row in range(32):
@@ -61,7 +61,7 @@ def test_a_segment_has_the_phases_of_its_place_in_the_song(tapped):
     assert 0 < given < 32
 
 
-def test_shares_of_segments_lose_their_beats_or_their_bars_and_keep_all_else(tapped):
+def test_beat_and_bar_dropout_leave_all_other_labels_unchanged(tapped):
     segments = segments_of(tapped)
     draws = [Dropout(), Dropout(beats=0.5), Dropout(beats=1.0), Dropout(bars=1.0)]
     whole, some, none, beats = (segments.draw(64, dropout, np.random.default_rng(1)) for dropout in draws)
@@ -87,64 +87,29 @@ def test_damaged_beats_are_refused_with_their_file(tapped):
 
 
 @pytest.fixture
-def base(tapped, tmp_path):
+def base(tapped, write_recipe):
     """The recipe of a top prior without beats, trained."""
-    path = tmp_path / "base.toml"
-    path.write_text(f"""
-out = "{(tmp_path / "base").as_posix()}"
-[model]
-context = 8
-width = 16
-depth = 2
-heads = 2
-blocks = 1
-genre_slots = 2
-positions = "rotary"
-pattern = ["dense"]
-timing = {{ max_seconds = 60.0 }}
-[data]
-codes = "{tapped.as_posix()}"
-held_out = ["a/short.flac"]
-validation_segments = 2
-[train]
-steps = 2
-batch = 2
-learning_rate = 0.01
-evaluate_every = 2
-threads = 1
-""")
+    model = {**TINY_TOP, "depth": 2, "blocks": 1, "positions": "rotary", "pattern": ["dense"]}
+    path = write_recipe("base", tapped, model)
     train_prior(path, (), ignore)
     return path
 
 
 @pytest.fixture
-def grown(base, tmp_path):
+def grown(base, tapped, write_recipe):
     """The recipe of that prior with beats added."""
-    path = tmp_path / "grown.toml"
-    path.write_text(f"""
-out = "{(tmp_path / "grown").as_posix()}"
-start = "{(tmp_path / "base").as_posix()}"
-add_beats = true
-copying = {{ samples = 0 }}
-[model]
-beats = {{ width = 8 }}
-{base.read_text().partition("60.0 }")[2]}""")
-    return path
-
-
-def task_of(path, *overrides):
-    recipe = load_recipe(path, PriorRecipe, overrides)
-    return PriorTask(recipe, None if recipe.start is None else find_prior(recipe.start, Level.TOP))
+    start = (base.parent / "base").as_posix()
+    return write_recipe("grown", tapped, {"beats": {"width": 8}}, start=start, add_beats=True, copying={"samples": 0})
 
 
 @torch.no_grad()
-def test_a_prior_with_beats_added_begins_with_the_bits_of_the_one_it_started_from(grown):
+def test_adding_beats_does_not_change_the_bits_of_a_prior(grown):
     figures = task_of(grown).evaluate()
     plain = task_of(grown, "add_beats=false", "model={}").evaluate()
     assert figures["bits"] == figures["bits_no_beats"] == plain["bits"]
 
 
-def test_a_run_learns_beats_and_can_be_started_from(grown, tmp_path):
+def test_a_run_learns_beats_and_other_runs_can_start_from_it(grown, tmp_path):
     best = train_prior(grown, ("train.steps=6",), ignore)
     rows = list(csv.DictReader((tmp_path / "grown" / "validation.csv").read_text().splitlines()))
     assert rows[-1]["bits"] != rows[-1]["bits_no_beats"]

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, and no code in them."""
+"""Checkpoints: written completely or not at all, and without code."""
 
 import pickle
 import sys
@@ -18,14 +18,14 @@ def state(value, rows=4_000):
     return {"model.weight": torch.full((rows,), float(value)), "run.step": torch.tensor(value)}
 
 
-def test_a_checkpoint_gives_back_what_was_saved(tmp_path):
+def test_a_loaded_checkpoint_equals_the_saved_one(tmp_path):
     save_checkpoint(tmp_path, 7, state(7), ALONE)
     back = state(0)
     load_checkpoint(tmp_path / "checkpoint-00000007.pt", back)
     assert all(torch.equal(back[name], tensor) for name, tensor in state(7).items())
 
 
-def test_the_last_two_are_kept_be_they_files_or_folders(tmp_path):
+def test_the_last_two_checkpoints_are_kept_as_files_or_folders(tmp_path):
     (tmp_path / "checkpoint-00000001").mkdir()
     (tmp_path / "checkpoint-00000001" / "__0_0.distcp").touch()
     (tmp_path / ".checkpoint-00000002.part").mkdir()
@@ -36,7 +36,7 @@ def test_the_last_two_are_kept_be_they_files_or_folders(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are of Unix")
-def test_a_full_disk_leaves_the_older_ones_whole(tmp_path):
+def test_a_full_disk_leaves_older_checkpoints_intact(tmp_path):
     for step in (1, 2):
         save_checkpoint(tmp_path, step, state(step), ALONE)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -56,7 +56,7 @@ class Code:
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_checkpoint_with_code_in_it_is_refused_and_the_code_never_runs(tmp_path, capsys, kind):
+def test_a_checkpoint_with_code_in_it_is_refused_without_running_the_code(tmp_path, capsys, kind):
     path = tmp_path / "checkpoint-00000001"
     if kind == "file":
         path = path.with_suffix(".pt")
@@ -77,7 +77,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_the_code_never_runs(tmp_pat
         (state(1, rows=5), "size mismatch for model.weight"),
     ],
 )
-def test_a_checkpoint_of_something_else_is_refused(tmp_path, wanted, message):
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path, wanted, message):
     save_checkpoint(tmp_path, 1, state(1), ALONE)
     with pytest.raises(ValueError, match=message):
         load_checkpoint(tmp_path / "checkpoint-00000001.pt", wanted)

@@ -1,4 +1,4 @@
-"""Learning a codec: what a step costs, what it moves, and how it is judged."""
+"""The training task of codecs: loss, codebook updates, and validation."""
 
 import math
 from collections import Counter
@@ -47,7 +47,7 @@ def test_the_loss_is_the_weighted_sum_of_the_terms_of_all_levels(codec_recipe):
     assert float(total.detach()) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_mel_bands_are_compared_where_the_recipe_weighs_them(codec_recipe):
+def test_mel_terms_are_computed_if_their_weight_is_set(codec_recipe):
     plain, figures = step(task_of(codec_recipe, 'levels=["top"]'), 5)
     assert "top_mel" not in figures
     weighed, figures = step(task_of(codec_recipe, 'levels=["top"]', "loss.mel=2.0"), 5)
@@ -65,7 +65,7 @@ LOG_MEL = (
 )
 
 
-def test_a_log_mel_level_learns_from_its_bands_alone(codec_recipe):
+def test_a_log_mel_level_is_trained_on_its_bands_only(codec_recipe):
     task = task_of(codec_recipe, *LOG_MEL, "loss.attack=2.0", "loss.peaks=0.5", "loss.commitment=3.0")
     total, figures = step(task, 5)
     assert set(figures) == {"top_mel", "top_attack", "top_peaks", "top_commitment"}
@@ -91,7 +91,7 @@ def test_a_relative_threshold_is_a_share_of_the_mean_uses(codec_recipe):
         assert task.learners[level.label].threshold == pytest.approx(mean / 4)
 
 
-def test_a_step_follows_from_the_seed_and_its_number_alone(codec_recipe):
+def test_a_batch_depends_on_the_seed_and_the_step_only(codec_recipe):
     first, second = task_of(codec_recipe), task_of(codec_recipe)
     step(first, 1)
     torch.rand(5)
@@ -113,7 +113,7 @@ def test_codebooks_start_at_their_step_with_latents_of_music(codec_recipe):
         assert len(task.vqvae.autoencoder(level).codebook.vectors.unique(dim=0)) > 1
 
 
-def test_an_evaluation_before_the_codebooks_started_never_counts(codec_recipe):
+def test_an_evaluation_before_the_codebooks_start_is_never_the_best(codec_recipe):
     task = task_of(codec_recipe)
     with torch.no_grad():
         figures = task.evaluate()
@@ -124,7 +124,7 @@ def test_an_evaluation_before_the_codebooks_started_never_counts(codec_recipe):
         assert math.isfinite(task.evaluate()["convergence_db"])
 
 
-def test_figures_are_of_the_codec_on_held_out_songs(codec_recipe):
+def test_validation_figures_are_of_held_out_songs(codec_recipe):
     task = task_of(codec_recipe, 'levels=["middle"]', "codebook.start_step=0")
     step(task, 0)
     task.after_step()
@@ -135,10 +135,10 @@ def test_figures_are_of_the_codec_on_held_out_songs(codec_recipe):
 
     with torch.no_grad():
         codes = task.vqvae.encode(song[None], Level.MIDDLE)
-        heard = task.vqvae.decode(codes, Level.MIDDLE)[0]
+        decoded = task.vqvae.decode(codes, Level.MIDDLE)[0]
         options = {"hop_length": 256, "win_length": 1536, "pad_mode": "constant", "return_complex": True}
         target, error = (
-            torch.stft(one, 2048, window=torch.hann_window(1536), **options).abs() for one in (song, heard)
+            torch.stft(one, 2048, window=torch.hann_window(1536), **options).abs() for one in (song, decoded)
         )
         decibels = 20 * math.log10((target - error).norm() / target.norm())
         counts = Counter(codes[0].tolist())
@@ -151,12 +151,12 @@ def test_figures_are_of_the_codec_on_held_out_songs(codec_recipe):
         }
 
 
-def test_silent_and_very_short_songs_are_no_part_of_the_validation(codec_recipe):
+def test_silent_and_very_short_songs_are_left_out_of_validation(codec_recipe):
     task = task_of(codec_recipe, 'data.held_out=["2.wav", "silent.wav", "short.wav"]')
     assert len(task.validation) == 1
 
 
-def test_music_of_silence_alone_is_refused(codec_recipe, music):
+def test_music_that_is_all_silence_is_refused(codec_recipe, music):
     for number in range(3):
         io.save(music.parent / f"{number}.wav", np.zeros(8_000, np.float32), 8_000)
     (music.parent / "short.wav").unlink()
@@ -166,13 +166,13 @@ def test_music_of_silence_alone_is_refused(codec_recipe, music):
         task_of(codec_recipe, 'data.held_out=["silent.wav"]')
 
 
-def test_validation_songs_are_spread_over_those_that_are_held_out(codec_recipe):
+def test_validation_songs_are_spread_over_the_held_out_ones(codec_recipe):
     held_out = 'data.held_out=["0.wav", "1.wav", "2.wav"]'
     assert len(task_of(codec_recipe, held_out).validation) == 3
     assert len(task_of(codec_recipe, held_out, "data.validation_songs=2").validation) == 2
 
 
-def test_without_held_out_songs_the_first_one_is_listened_to(codec_recipe):
+def test_without_held_out_songs_the_first_song_is_validated(codec_recipe):
     task = task_of(codec_recipe, "data.held_out=[]")
     assert len(task.training.songs) == len(Manifest.load(recipe_of(codec_recipe).data.manifest).tracks)
     assert len(task.validation) == 1
@@ -185,12 +185,12 @@ def test_without_held_out_songs_the_first_one_is_listened_to(codec_recipe):
         ("codebook.threshold=5", "codebook.threshold 5.0 is over 4, the mean uses of a top vector"),
     ],
 )
-def test_sizes_that_cannot_work_are_refused(codec_recipe, override, message):
+def test_impossible_codec_sizes_are_refused(codec_recipe, override, message):
     with pytest.raises(BadRecipe, match=message):
         task_of(codec_recipe, override)
 
 
-def test_levels_that_learn_together_learn_what_each_learns_alone(codec_recipe, tmp_path):
+def test_levels_trained_together_equal_levels_trained_alone(codec_recipe, tmp_path):
     together = task_of(codec_recipe)
     begun = {name: tensor.clone() for name, tensor in together.model.state_dict().items()}
     train(together, together.recipe.train, tmp_path / "together", ignore)
@@ -203,7 +203,7 @@ def test_levels_that_learn_together_learn_what_each_learns_alone(codec_recipe, t
             torch.testing.assert_close(tensor, together.model.state_dict()[name], rtol=1e-4, atol=1e-6)
 
 
-def test_without_codebooks_the_autoencoders_are_trained_and_judged_as_they_are(codec_recipe, tmp_path):
+def test_without_codebooks_autoencoders_are_trained_and_evaluated_directly(codec_recipe, tmp_path):
     task = task_of(codec_recipe, "model.codebook_size=0", "codebook.start_step=0", "train.evaluate_every=100")
     with torch.no_grad():
         before = task.evaluate()

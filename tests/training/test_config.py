@@ -1,4 +1,4 @@
-"""Training recipes: what a TOML file may say, and how its mistakes are told."""
+"""Training recipes: their keys, and messages about errors in them."""
 
 from pathlib import Path
 
@@ -88,11 +88,11 @@ def test_the_codec_recipes_of_mini_can_be_read(path):
         ("train.threads=2", lambda recipe: recipe.train.threads == 2),
     ],
 )
-def test_set_lays_a_value_over_the_recipe(codec, override, read):
+def test_set_overrides_a_value_of_the_recipe(codec, override, read):
     assert read(load_recipe(codec, VQVAERecipe, [override]))
 
 
-def test_of_two_overrides_of_a_key_the_last_one_holds(codec):
+def test_the_last_of_two_overrides_of_a_key_wins(codec):
     assert load_recipe(codec, VQVAERecipe, ["train.steps=7", "train.steps=9"]).train.steps == 9
 
 
@@ -141,7 +141,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("override", "key"), MISTAKES)
-def test_a_mistake_is_told_with_the_file_and_the_key(codec, override, key):
+def test_an_error_in_a_recipe_names_the_file_and_the_key(codec, override, key):
     with pytest.raises(BadRecipe) as caught:
         load_recipe(codec, VQVAERecipe, [override])
     assert str(caught.value).startswith(f"{codec}: {key} ")
@@ -157,48 +157,48 @@ def test_a_mistake_is_told_with_the_file_and_the_key(codec, override, key):
         ("levels=1", "levels"),
     ],
 )
-def test_a_mistake_in_a_prior_recipe_is_told_with_the_file_and_the_key(prior, override, key):
+def test_an_error_in_a_prior_recipe_names_the_file_and_the_key(prior, override, key):
     with pytest.raises(BadRecipe) as caught:
         load_recipe(prior, PriorRecipe, [override])
     assert str(caught.value).startswith(f"{prior}: {key} ")
 
 
-def test_what_an_unknown_key_may_have_meant_is_listed(codec):
+def test_an_unknown_key_is_refused_with_a_list_of_known_ones(codec):
     with pytest.raises(BadRecipe, match=r"known are .*\bsteps\b"):
         load_recipe(codec, VQVAERecipe, ["train.step=5"])
 
 
 @pytest.mark.parametrize(("line", "key"), [("steps = 500", "train.steps"), ('out = "runs/codec"', "out")])
-def test_a_key_that_is_missing_is_named(codec, line, key):
+def test_a_missing_key_is_named(codec, line, key):
     codec.write_text(CODEC.replace(line, ""))
     with pytest.raises(BadRecipe, match=f"{key} is missing"):
         load_recipe(codec, VQVAERecipe)
 
 
 @pytest.mark.parametrize("override", ["train.steps", "steps", ""])
-def test_an_override_without_a_value_shows_how_it_is_written(codec, override):
+def test_an_override_without_a_value_is_refused_with_an_example(codec, override):
     with pytest.raises(BadRecipe, match=r"--set takes key=value, such as train.steps=100"):
         load_recipe(codec, VQVAERecipe, [override])
 
 
-def test_an_override_inside_a_value_is_refused(codec):
+def test_an_override_of_a_part_of_a_value_is_refused(codec):
     with pytest.raises(BadRecipe, match="out is a value, not a table"):
         load_recipe(codec, VQVAERecipe, ["out.name=5"])
 
 
 @pytest.mark.parametrize("content", [b"steps = ", b"\xff\xfe"])
-def test_a_file_that_is_no_toml_is_named(codec, content):
+def test_a_recipe_that_is_not_toml_is_named(codec, content):
     codec.write_bytes(content)
     with pytest.raises(BadRecipe, match=r"codec\.toml is not (a TOML recipe|UTF-8 text)"):
         load_recipe(codec, VQVAERecipe)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_recipe_is_named(tmp_path):
     with pytest.raises(BadRecipe, match=r"none.toml: No such file"):
         load_recipe(tmp_path / "none.toml", VQVAERecipe)
 
 
-def test_a_mistake_in_the_model_table_is_told_with_its_key():
+def test_an_error_in_the_model_table_names_the_key():
     with pytest.raises(BadRecipe, match=r"^r.toml: model.downs needs 3"):
         build(VQVAEConfig, {"downs": [1]}, "r.toml", inside="model")
     with pytest.raises(BadRecipe, match=r"^r.toml: model.depth is not known"):

@@ -65,7 +65,7 @@ def test_measuring_is_deterministic_and_leaves_the_model_unchanged(prior):
     prior.bits(torch.zeros(1, 8, dtype=torch.int64), songs(*noise(3)).spread(1)[0].labels).mean().backward()
 
 
-def test_the_baseline_is_what_held_out_music_shares(prior):
+def test_the_copying_baseline_is_the_overlap_of_held_out_music(prior):
     training = songs(*noise(1))
     assert CopyWatch(training, training.spread(2), 16, seed=0).held_out == 16  # a remix shares all of it
     assert CopyWatch(training, songs(*noise(2)).spread(2), 16, seed=0).held_out <= 3

@@ -1,4 +1,4 @@
-"""Runs of two processes, started as torchrun starts them: they learn what one process learns."""
+"""Runs of two processes, started as torchrun starts them: they train like one process."""
 
 import csv
 import subprocess
@@ -70,7 +70,7 @@ def column(run: Path, name: str, log: str = "train.csv") -> list[float]:
 
 
 @pytest.mark.timeout(600)
-def test_two_processes_learn_what_one_does(codec_recipe, prior_recipe, tmp_path):
+def test_two_processes_train_like_one(codec_recipe, prior_recipe, tmp_path):
     codec = [*EVERY_STEP, "codebook.decay=0.5", "train.steps=10", "levels=['bottom', 'top']"]
     prior = [*EVERY_STEP, "train.accumulate=2"]
     train_vqvae(codec_recipe, [*codec, f"out={tmp_path / 'codec-1'}"], ignore)
@@ -117,7 +117,7 @@ def until(condition: Callable[[], object], what: str, seconds: float = 240) -> N
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL there")
 @pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_a_killed_process_ends_the_run_which_then_goes_on_with_fewer_or_more(prior_recipe, tmp_path, victim):
+def test_a_run_with_a_killed_process_resumes_with_fewer_or_more_processes(prior_recipe, tmp_path, victim):
     """One recipe: killed with two processes, taken further by one, finished by two."""
     out = tmp_path / "prior"
     steady = [*EVERY_STEP, "train.schedule=constant", "train.evaluate_every=100000"]
@@ -133,9 +133,9 @@ def test_a_killed_process_ends_the_run_which_then_goes_on_with_fewer_or_more(pri
         _, errors = launcher.communicate()
     assert launcher.returncode == 1
     assert time.monotonic() - killed < 30
-    (told,) = [line for line in errors.splitlines() if "jukectl: " in line]
-    assert "another process of this run has ended" in told
-    assert "Run the same command again: it resumes from the last checkpoint" in told
+    (message,) = [line for line in errors.splitlines() if "jukectl: " in line]
+    assert "another process of this run has ended" in message
+    assert "Run the same command again: it resumes from the last checkpoint" in message
 
     last = checkpoints(out)[-1]
     reached = int(last.name.removeprefix("checkpoint-"))
@@ -153,7 +153,7 @@ def test_a_killed_process_ends_the_run_which_then_goes_on_with_fewer_or_more(pri
 
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform == "win32", reason="limits and signals are of Unix")
-def test_together_a_full_disk_and_a_signal_leave_whole_checkpoints(codec_recipe, tmp_path):
+def test_a_full_disk_and_a_signal_leave_complete_checkpoints_in_distributed_runs(codec_recipe, tmp_path):
     """One run: it stops for SIGTERM with a checkpoint; taken up where files cannot grow, it says so and keeps that."""
     out = tmp_path / "codec"
     long = [
@@ -172,9 +172,9 @@ def test_together_a_full_disk_and_a_signal_leave_whole_checkpoints(codec_recipe,
         until((out / "train.csv").exists, "the first row of the log")
         launcher.terminate()
         _, errors = launcher.communicate()
-    (told,) = [line for line in errors.splitlines() if "jukectl: " in line]
-    assert "jukectl: stopped after step" in told
-    assert "Resume with: jukectl train vqvae" in told
+    (message,) = [line for line in errors.splitlines() if "jukectl: " in line]
+    assert "jukectl: stopped after step" in message
+    assert "Resume with: jukectl train vqvae" in message
     (kept,) = checkpoints(out)
     before = {path.name: path.read_bytes() for path in kept.iterdir()}
 
@@ -184,9 +184,9 @@ def test_together_a_full_disk_and_a_signal_leave_whole_checkpoints(codec_recipe,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000)),
     )
     assert full.returncode == 1
-    (told,) = [line for line in full.stderr.splitlines() if "jukectl: " in line]
-    assert f"jukectl: cannot write {out / f'checkpoint-{step + 2:08d}'}: " in told
-    assert "What was there before is unchanged." in told
+    (message,) = [line for line in full.stderr.splitlines() if "jukectl: " in line]
+    assert f"jukectl: cannot write {out / f'checkpoint-{step + 2:08d}'}: " in message
+    assert "What was there before is unchanged." in message
     assert checkpoints(out) == [kept]
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
     assert list(out.glob(".*.part")) == []

@@ -90,15 +90,15 @@ def test_a_guided_head_learns_to_attend_to_the_sung_characters(reader):
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_the_letter_loss_predicts_characters_with_the_lyrics_head(reader):
+def test_the_lyric_loss_predicts_characters_with_the_lyrics_head(reader):
     prior, (codes, labels) = prior_of(reader), batch()
-    guide, heard = AttentionGuide(prior, 1, 0, letters=True), []
-    prior.transformer.blocks[1].attention.register_forward_pre_hook(lambda layer, given: heard.append(given[0]))
+    guide, inputs = AttentionGuide(prior, 1, 0, letters=True), []
+    prior.transformer.blocks[1].attention.register_forward_pre_hook(lambda layer, given: inputs.append(given[0]))
     sung = (torch.arange(16).expand(3, -1) // 2).masked_fill(torch.arange(16) == 5, NOTHING)
     prior.costs(codes, labels)
-    chances = (heard[-1] @ prior.lyrics.head.T).softmax(-1)  # (B, T, alphabet)
+    probabilities = (inputs[-1] @ prior.lyrics.head.T).softmax(-1)  # (B, T, alphabet)
     nats = [
-        -math.log(chances[row, code, labels.lyrics[row, sung[row, code]]].item())
+        -math.log(probabilities[row, code, labels.lyrics[row, sung[row, code]]].item())
         for row in range(3)
         for code in range(16)
         if code != 5

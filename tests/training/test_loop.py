@@ -85,21 +85,21 @@ def without_time(log):
 
 @pytest.mark.parametrize("step", [0, 1, 3, 4, 5, 10, 50, 98, 99, 150])
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
-def test_the_learning_rate_rises_in_a_line_and_falls_with_a_cosine(step, schedule):
+def test_the_learning_rate_rises_linearly_and_decays_by_a_cosine(step, schedule):
     rate = learning_rate(config(steps=100, learning_rate=2.0, warmup=5, schedule=schedule), step)
     rise = min(1, (step + 1) / 5)
     fall = max(0.01, (1 + math.cos(math.pi * min(step, 100) / 100)) / 2) if schedule == "cosine" else 1
     assert rate == pytest.approx(2 * rise * fall)
 
 
-def test_without_warmup_the_learning_rate_is_whole_from_the_first_step():
+def test_without_warmup_the_learning_rate_is_full_from_the_first_step():
     assert learning_rate(config(warmup=0, learning_rate=2.0), 0) == 2
 
 
-def test_a_run_learns_and_leaves_weights_logs_and_two_checkpoints(tmp_path):
-    told = []
+def test_a_run_learns_and_writes_weights_logs_and_two_checkpoints(tmp_path):
+    events = []
     task = Line()
-    best = train(task, config(average=0.0), tmp_path, told.append)
+    best = train(task, config(average=0.0), tmp_path, events.append)
 
     assert best == tmp_path / "best.safetensors"
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-00000020.pt", "checkpoint-00000023.pt"]
@@ -108,8 +108,8 @@ def test_a_run_learns_and_leaves_weights_logs_and_two_checkpoints(tmp_path):
     errors = [float(row["error"]) for row in rows(tmp_path / "validation.csv")]
     assert errors[-1] < errors[0] / 2
     assert torch.equal(load_file(tmp_path / "last.safetensors")["weight"], task.model.weight)
-    assert (told[-1].done, told[-1].total) == (STEPS, STEPS)
-    assert "error=" in told[-1].note
+    assert (events[-1].done, events[-1].total) == (STEPS, STEPS)
+    assert "error=" in events[-1].note
 
 
 def test_the_best_weights_are_those_with_the_lowest_objective(tmp_path):
@@ -125,7 +125,7 @@ def test_the_best_weights_are_those_with_the_lowest_objective(tmp_path):
     assert torch.equal(load_file(tmp_path / "best.safetensors")["weight"], task.seen[12])
 
 
-def test_an_infinite_objective_never_counts_as_best(tmp_path):
+def test_an_infinite_objective_is_never_the_best(tmp_path):
     task = Line()
     task.errors = dict.fromkeys(range(STEPS + 1), math.inf)
     train(task, config(), tmp_path, ignore)
@@ -133,7 +133,7 @@ def test_an_infinite_objective_never_counts_as_best(tmp_path):
     assert (tmp_path / "last.safetensors").exists()
 
 
-def test_the_weights_that_are_kept_are_their_moving_average(tmp_path):
+def test_saved_weights_are_the_moving_average(tmp_path):
     plain, averaged = Line(), Line()
     expected, decay = plain.model.weight.detach().clone(), 0.8
     honest = plain.after_step
@@ -152,7 +152,7 @@ def test_the_weights_that_are_kept_are_their_moving_average(tmp_path):
     assert torch.equal(averaged.model.weight, plain.model.weight)  # the run itself goes on with the weights
 
 
-def test_an_average_leaves_buffers_alone(tmp_path):
+def test_the_moving_average_does_not_change_buffers(tmp_path):
     class Normed(Line):
         def __init__(self):
             super().__init__()
@@ -166,7 +166,7 @@ def test_an_average_leaves_buffers_alone(tmp_path):
     assert load_file(tmp_path / "last.safetensors")["codebook"].tolist() == [STEPS, STEPS]
 
 
-def test_gradients_are_clipped_part_by_part(tmp_path):
+def test_gradients_of_each_part_are_clipped_separately(tmp_path):
     class Two(Line):
         def __init__(self):
             super().__init__()
@@ -192,7 +192,7 @@ def test_gradients_are_clipped_part_by_part(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_the_step_finish_and_saves_it(tmp_path, number):
+def test_a_signal_ends_the_run_after_the_step_with_a_checkpoint(tmp_path, number):
     class Interrupted(Line):
         def after_step(self):
             if self.step == 7:
@@ -210,7 +210,7 @@ def test_a_signal_lets_the_step_finish_and_saves_it(tmp_path, number):
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_a_second_ctrl_c_ends_the_step_too(tmp_path):
+def test_a_second_ctrl_c_ends_the_run_at_once(tmp_path):
     class Interrupted(Line):
         def after_step(self):
             signal.raise_signal(signal.SIGINT)  # in this thread, so that the two are never taken for one
@@ -227,7 +227,7 @@ def test_a_second_ctrl_c_ends_the_step_too(tmp_path):
 
 
 @pytest.mark.parametrize("parts", [2, 8])
-def test_a_batch_in_parts_teaches_what_the_whole_does(tmp_path, parts):
+def test_gradient_accumulation_equals_the_whole_batch(tmp_path, parts):
     train(Line(), config(log_every=1), tmp_path / "whole", ignore)
     train(Line(), config(log_every=1, accumulate=parts), tmp_path / "parts", ignore)
     for figure in ("loss", "gradient_norm", "followed"):
@@ -235,12 +235,12 @@ def test_a_batch_in_parts_teaches_what_the_whole_does(tmp_path, parts):
         assert other == pytest.approx(one, abs=1e-4)
 
 
-def test_a_batch_that_does_not_go_into_equal_parts_is_refused(tmp_path):
+def test_a_batch_that_cannot_be_split_evenly_is_refused(tmp_path):
     with pytest.raises(BadRecipe, match=r"train.batch must be a multiple of 3, 1 processes by 3 parts, got 8"):
         train(Line(), config(accumulate=3), tmp_path, ignore)
 
 
-def test_the_log_tells_the_pace_and_the_share_that_is_not_the_models(tmp_path):
+def test_the_log_has_the_speed_and_the_share_of_time_outside_the_model(tmp_path):
     class Slow(Line):
         def before_step(self, step):
             super().before_step(step)
@@ -266,7 +266,7 @@ def test_the_log_tells_the_pace_and_the_share_that_is_not_the_models(tmp_path):
 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 9, 10, 11, 20, 22])
-def test_a_run_that_was_stopped_goes_on_to_the_weights_it_would_have_had(tmp_path, stop_at):
+def test_a_stopped_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, stop_at):
     whole = Line()
     train(whole, config(), tmp_path / "whole", ignore)
     with pytest.raises(Stopped):
@@ -283,7 +283,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_weights_it_would_have_had(tmp_pat
         assert without_time(rows(tmp_path / "halves" / log)) == without_time(rows(tmp_path / "whole" / log))
 
 
-def test_a_run_before_its_first_checkpoint_begins_its_logs_anew(tmp_path):
+def test_a_run_without_a_checkpoint_restarts_its_logs(tmp_path):
     with pytest.raises(Stopped):
         train(Line(stop_at=4), config(), tmp_path, ignore)
     assert len(rows(tmp_path / "train.csv")) == 1
@@ -292,7 +292,7 @@ def test_a_run_before_its_first_checkpoint_begins_its_logs_anew(tmp_path):
 
 
 @pytest.mark.parametrize("torn", [b"", b"24", b"24,0.1,0.3", b"2,"])
-def test_a_line_that_a_kill_left_half_written_is_dropped(tmp_path, torn):
+def test_a_half_written_line_of_a_log_is_dropped(tmp_path, torn):
     train(Line(), config(), tmp_path, ignore)
     log = tmp_path / "train.csv"
     complete = rows(log)
@@ -302,7 +302,7 @@ def test_a_line_that_a_kill_left_half_written_is_dropped(tmp_path, torn):
     assert rows(log) == complete
 
 
-def test_an_empty_log_is_no_hindrance(tmp_path):
+def test_an_empty_log_is_accepted(tmp_path):
     with pytest.raises(Stopped):
         train(Line(stop_at=11), config(), tmp_path, ignore)
     (tmp_path / "train.csv").write_bytes(b"")
@@ -310,14 +310,14 @@ def test_an_empty_log_is_no_hindrance(tmp_path):
     assert rows(tmp_path / "train.csv")[0]["step"] == "12"
 
 
-def test_a_finished_run_is_left_as_it_is(tmp_path):
+def test_a_finished_run_is_left_unchanged(tmp_path):
     train(Line(), config(), tmp_path, ignore)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     train(Line(), config(), tmp_path, ignore)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_resumed_run_takes_settings_of_the_optimizer_from_the_recipe_at_hand(tmp_path):
+def test_a_resumed_run_uses_the_optimizer_settings_of_the_current_recipe(tmp_path):
     changed = {"learning_rate": 0.5, "weight_decay": 0.3, "betas": (0.5, 0.6)}
     seen = []
 
@@ -342,7 +342,7 @@ def test_a_resumed_run_takes_settings_of_the_optimizer_from_the_recipe_at_hand(t
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 1_000, -100])
-def test_a_checkpoint_that_was_cut_off_is_refused_with_the_ways_out(tmp_path, length):
+def test_a_truncated_checkpoint_is_refused_with_advice(tmp_path, length):
     train(Line(), config(), tmp_path, ignore)
     older, last = checkpoints(tmp_path)
     last.write_bytes(last.read_bytes()[:length])
@@ -354,13 +354,13 @@ def test_a_checkpoint_that_was_cut_off_is_refused_with_the_ways_out(tmp_path, le
 
 
 @pytest.mark.parametrize("content", [b"not a checkpoint at all", b"PK\x03\x04 nor this"])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "checkpoint-00000005.pt").write_bytes(content)
     with pytest.raises(BadRecipe, match="or is damaged"):
         train(Line(), config(), tmp_path, ignore)
 
 
-def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
     torch.save([1, 2, 3], tmp_path / "checkpoint-00000005.pt")
     with pytest.raises(BadRecipe, match="or is damaged"):
         train(Line(), config(), tmp_path, ignore)
@@ -381,7 +381,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path, task, changes, reas
     assert "\n" not in str(caught.value)
 
 
-def test_a_loss_that_is_no_longer_finite_ends_the_run_with_the_way_out(tmp_path):
+def test_a_loss_that_is_not_finite_ends_the_run_with_advice(tmp_path):
     class Exploding(Line):
         def loss(self, batch):
             loss, figures = super().loss(batch)
@@ -392,7 +392,7 @@ def test_a_loss_that_is_no_longer_finite_ends_the_run_with_the_way_out(tmp_path)
     assert len(checkpoints(tmp_path)) == 1
 
 
-def test_a_log_that_cannot_be_written_is_told(tmp_path):
+def test_a_log_that_cannot_be_written_is_reported(tmp_path):
     with pytest.raises(Stopped):
         train(Line(stop_at=5), config(), tmp_path, ignore)
     (tmp_path / "train.csv").unlink()
@@ -407,7 +407,7 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path):
         train(Blocking(), config(), tmp_path, ignore)
 
 
-def test_weights_are_saved_whatever_their_layout_in_memory(tmp_path):
+def test_weights_are_saved_for_any_memory_layout(tmp_path):
     model = nn.Conv2d(3, 4, 2).to(memory_format=torch.channels_last)
     save_weights(model, tmp_path / "w.safetensors")
     assert torch.equal(load_file(tmp_path / "w.safetensors")["weight"], model.weight)

@@ -1,4 +1,4 @@
-"""Learning to hear lyrics: from beside the songs to the windows of segments, into a trained prior, to a model."""
+"""Training on lyrics: from files beside songs to windows of segments, and adding lyrics to a trained prior."""
 
 import csv
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from training_fixtures import TINY_TOP, task_of
 
 from jukectl.checkpoints.assemble import Run, assemble
 from jukectl.codes.level import Level
@@ -16,8 +17,6 @@ from jukectl.data.segments import Dropout, with_other_lyrics
 from jukectl.errors import BadManifest, BadRecipe
 from jukectl.lyrics.value import Lyrics
 from jukectl.progress import ignore
-from jukectl.training.config import PriorRecipe, load_recipe
-from jukectl.training.prior_task import PriorTask
 from jukectl.training.runs import train_prior
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz \n"
@@ -48,68 +47,34 @@ def sung_codes(codes, tmp_path):
 
 
 @pytest.fixture
-def base(sung_codes, tmp_path):
+def base(sung_codes, write_recipe):
     """The recipe of a top prior without lyrics, trained."""
-    path = tmp_path / "base.toml"
-    path.write_text(f"""
-out = "{(tmp_path / "base").as_posix()}"
-[model]
-context = 8
-width = 16
-depth = 3
-heads = 2
-blocks = 4
-genre_slots = 2
-timing = {{ max_seconds = 60.0 }}
-[data]
-codes = "{sung_codes.as_posix()}"
-held_out = ["a/short.flac", "b/*"]
-validation_segments = 2
-[train]
-steps = 2
-batch = 2
-learning_rate = 0.01
-evaluate_every = 2
-threads = 1
-""")
+    path = write_recipe("base", sung_codes, TINY_TOP, held_out=("a/short.flac", "b/*"))
     train_prior(path, (), ignore)
     return path
 
 
-READERS = {
-    "encoder": "encoder = { width = 8, depth = 1, heads = 2, blocks = 4 }",
-    "apart": "apart = true",
-}
+READERS = {"encoder": {"encoder": {"width": 8, "depth": 1, "heads": 2, "blocks": 4}}, "apart": {"apart": True}}
 
 
 @pytest.fixture(params=READERS)
-def grown(base, tmp_path, request):
-    """The recipe of that prior grown, in one of the two architectures."""
-    path = tmp_path / "grown.toml"
-    path.write_text(f"""
-out = "{(tmp_path / "grown").as_posix()}"
-start = "{(tmp_path / "base").as_posix()}"
-add_lyrics = true
-lyrics_blocks = 2
-lyrics_dropout = 0.5
-copying = {{ samples = 0 }}
-[model.lyrics]
-characters = 8
-alphabet = "{ALPHABET.encode("unicode_escape").decode()}"
-{READERS[request.param]}
-{base.read_text().partition("timing")[2].partition(chr(10))[2]}""")
-    return path
+def grown(base, sung_codes, write_recipe, request):
+    """The recipe of that prior with lyrics added, in one of the two architectures."""
+    return write_recipe(
+        "grown",
+        sung_codes,
+        {"lyrics": {"characters": 8, "alphabet": ALPHABET, **READERS[request.param]}},
+        held_out=("a/short.flac", "b/*"),
+        start=(base.parent / "base").as_posix(),
+        add_lyrics=True,
+        lyrics_blocks=2,
+        lyrics_dropout=0.5,
+        copying={"samples": 0},
+    )
 
 
-def task_of(path, *overrides):
-    recipe = load_recipe(path, PriorRecipe, overrides)
-    from jukectl.training.starting import find_prior
-
-    return PriorTask(recipe, None if recipe.start is None else find_prior(recipe.start, Level.TOP))
-
-
-def told(ids):
-    """The characters of a window, with a dot where there is none."""
+def text_of(ids):
+    """Return the characters of a window, with a dot for the id 0."""
     return "".join("." if one == 0 else ALPHABET[one - 1] for one in ids.tolist())
 
 
@@ -118,27 +83,27 @@ def validation(folder):
         return list(csv.DictReader(file))
 
 
-def test_segments_are_told_their_lyrics_and_a_share_of_them_none(grown):
+def test_lyrics_dropout_leaves_a_share_of_segments_without_lyrics(grown):
     training = task_of(grown).training
     drawn = training.draw(400, Dropout(lyrics=0.25), np.random.default_rng(0))
-    windows = [told(row) for row in drawn.labels.lyrics]
+    windows = [text_of(row) for row in drawn.labels.lyrics]
     assert set(windows) == {"...ab cd", "........"}
     assert 0.18 < windows.count("........") / 400 < 0.32
 
 
-def test_without_dropout_all_are_told(grown):
+def test_without_dropout_all_segments_have_their_lyrics(grown):
     drawn = task_of(grown).training.draw(64, Dropout(), np.random.default_rng(0))
-    assert {told(row) for row in drawn.labels.lyrics} == {"...ab cd"}
+    assert {text_of(row) for row in drawn.labels.lyrics} == {"...ab cd"}
 
 
-def test_a_song_without_lyrics_is_told_that_nothing_is_sung(grown, sung_codes):
+def test_a_song_without_lyrics_has_empty_lyric_windows(grown, sung_codes):
     tracks = [replace(track, lyrics="") for track in CodeFolder(sung_codes).manifest().tracks]
     Manifest(sung_codes, tuple(tracks)).save(sung_codes / "manifest.jsonl")
     drawn = task_of(grown).training.draw(8, Dropout(), np.random.default_rng(0))
     assert not drawn.labels.lyrics.any() and (drawn.sung == NOTHING).all()
 
 
-def test_dropping_lyrics_leaves_the_rest_of_a_draw_as_it_is(grown):
+def test_lyrics_dropout_leaves_all_else_unchanged(grown):
     training = task_of(grown).training
     some, none = (
         training.draw(16, Dropout(labels=0.5, lyrics=share), np.random.default_rng(3)) for share in (0.0, 1.0)
@@ -147,7 +112,7 @@ def test_dropping_lyrics_leaves_the_rest_of_a_draw_as_it_is(grown):
     assert some.labels.lyrics.any() and not none.labels.lyrics.any()
 
 
-def test_the_character_sung_at_a_code_is_that_of_the_times(grown):
+def test_the_character_sung_at_a_code_follows_from_word_times(grown):
     """Codes are 32 ms long: of "ab cd" a is sung from 0.1 s on, b from 0.15, c from 0.3, d from 0.4 until the end.
 
     The blank begins where ab is over, at 0.2 s; before it all it is the a.
@@ -160,12 +125,12 @@ def test_the_character_sung_at_a_code_is_that_of_the_times(grown):
         for code, place in enumerate(sung.tolist()):
             now = (offset + code * 256 + 128) / 8_000
             expected = [letter for letter, start in begin.items() if now >= start][-1]
-            assert told(ids)[place] == expected, now
+            assert text_of(ids)[place] == expected, now
             seen.add(expected)
     assert seen == set(begin)
 
 
-def test_lyrics_that_did_not_travel_with_the_codes_are_missed(grown, sung_codes):
+def test_missing_lyrics_beside_codes_are_reported(grown, sung_codes):
     (sung_codes / "lyrics/a/long.flac.lrc").unlink()
     with pytest.raises(BadManifest, match=r"holds the codes of a/long.flac, but not its lyrics a/long.lrc. Copy them"):
         task_of(grown)
@@ -179,7 +144,7 @@ def test_damaged_lyrics_are_named(grown, sung_codes):
         task_of(grown)
 
 
-def test_before_the_first_step_a_grown_prior_is_as_good_as_it_was_whatever_it_is_told(grown, base, tmp_path):
+def test_adding_lyrics_does_not_change_the_bits_of_a_prior(grown, base, tmp_path):
     train_prior(grown, (), ignore)
     first = validation(tmp_path / "grown")[0]
     before = min(float(row["bits"]) for row in validation(tmp_path / "base"))
@@ -187,7 +152,7 @@ def test_before_the_first_step_a_grown_prior_is_as_good_as_it_was_whatever_it_is
     assert first["bits_other_lyrics"] == first["bits"]
 
 
-def test_a_grown_run_resumes_exactly(grown, tmp_path):
+def test_a_run_that_added_lyrics_resumes_exactly(grown, tmp_path):
     train_prior(grown, ("train.steps=4", "train.checkpoint_every=2", "train.schedule=constant"), ignore)
     expected = Run.load(tmp_path / "grown", "last").tensors
     other = (f"out={tmp_path / 'resumed'}", "train.schedule=constant", "train.checkpoint_every=2")
@@ -199,7 +164,7 @@ def test_a_grown_run_resumes_exactly(grown, tmp_path):
         assert torch.equal(found[name], tensor), name
 
 
-def test_a_model_made_of_it_spells_with_the_recipes_characters(grown, tmp_path):
+def test_a_model_assembled_from_the_run_has_the_characters_of_the_recipe(grown, tmp_path):
     from jukectl.checkpoints import catalogue
 
     train_prior(grown, (), ignore)
@@ -211,18 +176,18 @@ def test_a_model_made_of_it_spells_with_the_recipes_characters(grown, tmp_path):
     assert again.card.priors[Level.TOP].lyrics is None
 
 
-def test_a_grown_run_is_trained_on_with_its_characters(grown, tmp_path):
+def test_training_continues_with_the_characters_of_the_run(grown, tmp_path):
     train_prior(grown, (), ignore)
     text = grown.read_text().replace("add_lyrics = true\n", "").replace("lyrics_blocks = 2\n", "")
     text = text.partition("[model.lyrics]")[0] + "[data]" + text.partition("[data]")[2]
     on = tmp_path / "on.toml"
     on.write_text(text.replace("base", "grown").replace('out = "', 'out = "' + tmp_path.as_posix() + '/on"\n#'))
     task = task_of(on)
-    assert told(task.validation[0].labels.lyrics[0]) == ".efg hij"
+    assert text_of(task.validation[0].labels.lyrics[0]) == ".efg hij"
     assert task.config.lyrics.alphabet == len(ALPHABET) + 1
 
 
-def test_a_guided_run_logs_how_far_it_looks_from_the_singing_and_names_its_layer(grown, tmp_path):
+def test_a_guided_run_logs_the_guide_loss_and_stores_its_layer(grown, tmp_path):
     train_prior(grown, ("lyrics_guide=1.0", "train.log_every=1"), ignore)
     with (tmp_path / "grown/train.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -246,18 +211,18 @@ def test_a_guided_run_logs_how_far_it_looks_from_the_singing_and_names_its_layer
         (["model.width=32"], "model.width is 32, but 16"),
     ],
 )
-def test_what_cannot_be_added_is_refused(grown, overrides, message):
+def test_invalid_recipes_for_adding_lyrics_are_refused(grown, overrides, message):
     with pytest.raises(BadRecipe, match=message):
         task_of(grown, *overrides)
 
 
-def test_lyrics_are_added_to_a_prior_without_only(grown, tmp_path):
+def test_lyrics_cannot_be_added_twice(grown, tmp_path):
     train_prior(grown, (), ignore)
     with pytest.raises(BadRecipe, match="conditioned on lyrics already"):
         task_of(grown, f"start={tmp_path / 'grown'}")
 
 
-def test_other_lyrics_are_as_many_characters_and_not_its_own(grown):
+def test_other_lyrics_have_the_same_length_and_are_of_other_segments(grown):
     training = task_of(grown).training
     drawn = training.draw(2, Dropout(), np.random.default_rng(0))
     rows = torch.tensor([[0, 0, 1, 2, 3], [0, 5, 6, 7, 8], [0, 0, 0, 0, 0], [0, 0, 0, 0, 9]])

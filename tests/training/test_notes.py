@@ -1,4 +1,4 @@
-"""Learning to follow notes: from beside the songs to the rolls of segments, into a trained prior, to a model."""
+"""Training on notes: from files beside songs to piano rolls of segments, and adding notes to a trained prior."""
 
 import csv
 import importlib
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training_fixtures import TINY_TOP, task_of
 
 from jukectl.audio import io
 from jukectl.codes.level import Level
@@ -21,7 +22,6 @@ from jukectl.midi.roll import piano_roll
 from jukectl.prior.config import MidiConfig
 from jukectl.progress import ignore
 from jukectl.training.config import PriorRecipe, load_recipe
-from jukectl.training.prior_task import PriorTask
 from jukectl.training.runs import train_prior
 from jukectl.training.starting import find_prior
 
@@ -69,14 +69,14 @@ def test_a_scan_finds_the_notes_beside_a_song(tmp_path):
     assert [track.midi for track in tracks] == ["a/one.mid", ""]
 
 
-def test_notes_travel_with_the_codes(played):
+def test_encoding_copies_the_notes_of_songs(played):
     songs = EncodedSongs(played)
     files = {track.path: songs.midi(track) for track in songs.manifest.tracks}
     assert files["b/plain.wav"] is None
     assert np.allclose(read_midi(files["a/short.flac"]).starts, PLAYED["a/short.flac"].starts, atol=1e-3)
 
 
-def test_notes_that_are_not_there_are_told(played):
+def test_missing_notes_are_reported(played):
     songs = EncodedSongs(played)
     track = next(one for one in songs.manifest.tracks if one.midi)
     songs.midi(track).unlink()
@@ -86,30 +86,30 @@ def test_notes_that_are_not_there_are_told(played):
         CodeFolder(played).keep_midi(track, played / "gone.mid")
 
 
-def test_a_segment_is_told_the_notes_at_its_place(played):
+def test_a_segment_has_the_notes_of_its_place_in_the_song(played):
     batch = segments_of(played).draw(32, Dropout(), np.random.default_rng(0))
     titles = {0: "b/plain.wav", 1: "a/short.flac", 2: "a/long.flac"}  # by artist: unlabelled, Ada, Björk B.
-    told = 0
+    given = 0
     for row in range(32):
         notes = PLAYED.get(titles[int(batch.labels.artist[row])])
         start = int(batch.labels.offset[row]) // 256
         assert start == int(batch.codes[row, 0])  # where a code tells its place
         expected = np.zeros_like(batch.labels.notes[row]) if notes is None else piano_roll(notes, start, 8, rate=RATE)
         assert np.array_equal(batch.labels.notes[row], expected)
-        told += notes is not None
-    assert 0 < told < 32
+        given += notes is not None
+    assert 0 < given < 32
 
 
-def test_a_share_of_segments_loses_its_notes_and_keeps_all_else(played):
+def test_note_dropout_leaves_all_other_labels_unchanged(played):
     segments = segments_of(played)
     whole, some, none = (segments.draw(64, Dropout(notes=share), np.random.default_rng(1)) for share in (0, 0.5, 1))
-    told = [int(batch.labels.notes[:, 0, 0].sum()) for batch in (whole, some, none)]
-    assert told[2] == 0 < told[1] < told[0]
+    given = [int(batch.labels.notes[:, 0, 0].sum()) for batch in (whole, some, none)]
+    assert given[2] == 0 < given[1] < given[0]
     assert torch.equal(whole.codes, none.codes)
     assert torch.equal(whole.labels.artist, none.labels.artist)
 
 
-def test_rows_are_those_of_the_whole_batch(played):
+def test_rows_of_one_process_are_those_of_the_whole_batch(played):
     segments = segments_of(played)
     whole, rows = (
         segments.draw(6, Dropout(labels=0.2, notes=0.5), np.random.default_rng(2), rows)
@@ -123,7 +123,7 @@ def test_songs_without_any_notes_are_refused(codes):
         segments_of(codes)
 
 
-def test_notes_of_others_are_never_ones_own(played):
+def test_other_notes_are_those_of_other_segments(played):
     batches = segments_of(played).spread(12)
     changed = notes_changed(batches)
     assert all(batch.labels.notes is None for batch in changed["bits_no_notes"])
@@ -134,55 +134,21 @@ def test_notes_of_others_are_never_ones_own(played):
 
 
 @pytest.fixture
-def base(played, tmp_path):
-    """The recipe of a top prior that follows nothing, trained."""
-    path = tmp_path / "base.toml"
-    path.write_text(f"""
-out = "{(tmp_path / "base").as_posix()}"
-[model]
-context = 8
-width = 16
-depth = 3
-heads = 2
-blocks = 4
-genre_slots = 2
-timing = {{ max_seconds = 60.0 }}
-[data]
-codes = "{played.as_posix()}"
-held_out = ["a/short.flac"]
-validation_segments = 2
-[train]
-steps = 2
-batch = 2
-learning_rate = 0.01
-evaluate_every = 2
-threads = 1
-""")
+def base(played, write_recipe):
+    """The recipe of a top prior without notes, trained."""
+    path = write_recipe("base", played, TINY_TOP)
     train_prior(path, (), ignore)
     return path
 
 
 @pytest.fixture
-def grown(base, tmp_path):
-    """The recipe of that prior grown."""
-    path = tmp_path / "grown.toml"
-    path.write_text(f"""
-out = "{(tmp_path / "grown").as_posix()}"
-start = "{(tmp_path / "base").as_posix()}"
-add_midi = true
-copying = {{ samples = 0 }}
-[model]
-midi = {{ width = 8, depth = 2 }}
-{base.read_text().partition("60.0 }")[2]}""")
-    return path
+def grown(base, played, write_recipe):
+    """The recipe of that prior with notes added."""
+    start, model = (base.parent / "base").as_posix(), {"midi": {"width": 8, "depth": 2}}
+    return write_recipe("grown", played, model, start=start, add_midi=True, copying={"samples": 0})
 
 
-def task_of(path, *overrides):
-    recipe = load_recipe(path, PriorRecipe, overrides)
-    return PriorTask(recipe, None if recipe.start is None else find_prior(recipe.start, Level.TOP))
-
-
-def test_what_hears_notes_can_be_made_smaller_and_the_rest_stays(grown, played, tmp_path, monkeypatch):
+def test_the_note_conditioner_can_be_distilled_without_changing_other_weights(grown, played, tmp_path, monkeypatch):
     run = train_prior(grown, ("train.steps=30",), ignore).parent
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples" / "mini"))
     shrink = importlib.import_module("shrink_notes").main
@@ -199,13 +165,13 @@ def test_what_hears_notes_can_be_made_smaller_and_the_rest_stays(grown, played, 
 
 
 @torch.no_grad()
-def test_a_grown_prior_begins_with_the_bits_of_what_it_started_from(base, grown):
+def test_adding_notes_does_not_change_the_bits_of_a_prior(base, grown):
     figures = task_of(grown).evaluate()
     plain = task_of(grown, "add_midi=false", "model={}").evaluate()
     assert figures["bits"] == figures["bits_no_notes"] == plain["bits"]
 
 
-def test_a_run_learns_notes_and_can_be_started_from(grown, tmp_path):
+def test_a_run_learns_notes_and_other_runs_can_start_from_it(grown, tmp_path):
     best = train_prior(grown, ("train.steps=6",), ignore)
     rows = list(csv.DictReader((tmp_path / "grown" / "validation.csv").read_text().splitlines()))
     assert {"bits", "bits_no_notes"} <= set(rows[-1])
@@ -213,7 +179,7 @@ def test_a_run_learns_notes_and_can_be_started_from(grown, tmp_path):
     assert find_prior(str(best.parent), Level.TOP).config.midi == MidiConfig(width=8, depth=2)
 
 
-def test_a_run_that_is_begun_again_goes_on_with_what_it_added(grown):
+def test_a_resumed_run_keeps_the_added_note_conditioner(grown):
     train_prior(grown, ("train.steps=2",), ignore)
     train_prior(grown, ("train.steps=4",), ignore)
 
@@ -227,7 +193,7 @@ def test_a_run_that_is_begun_again_goes_on_with_what_it_added(grown):
         (("model.midi.size=3",), "MidiConfig has no field size"),
     ],
 )
-def test_what_cannot_be_is_told(grown, overrides, what):
+def test_invalid_recipes_for_notes_are_refused(grown, overrides, what):
     with pytest.raises(BadRecipe, match=what):
         train_prior(grown, overrides, ignore)
 

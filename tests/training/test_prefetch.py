@@ -1,4 +1,4 @@
-"""Batches made ahead: the same ones, in the same order, and errors where they belong."""
+"""Prefetching: the same items in the same order, and errors at their item."""
 
 import threading
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ import torch
 from jukectl.training.prefetch import AHEAD, Prefetcher, moved
 
 
-def test_items_come_in_order_and_none_is_left_out():
+def test_prefetched_items_come_in_order_and_complete():
     with Prefetcher(lambda number: number * number, 3, 9) as items:
         assert [items.take() for _ in range(6)] == [9, 16, 25, 36, 49, 64]
         with pytest.raises(IndexError):
             items.take()
 
 
-def test_items_are_made_while_nobody_asks_for_them_but_not_too_many():
+def test_items_are_prefetched_up_to_a_limit():
     made = []
     enough = threading.Event()
 
@@ -32,7 +32,7 @@ def test_items_are_made_while_nobody_asks_for_them_but_not_too_many():
     assert made == list(range(AHEAD + 1))
 
 
-def test_an_error_comes_with_its_item_and_not_before():
+def test_an_error_in_prefetching_is_raised_at_its_item():
     def make(number):
         if number == 1:
             raise ValueError("one")
@@ -56,6 +56,6 @@ class Pair:
     labels: Labels
 
 
-def test_a_batch_is_moved_with_everything_in_it():
+def test_moving_a_batch_to_a_device_moves_all_its_tensors():
     pair = moved(Pair(torch.zeros(2), None, Labels(torch.ones(3))), torch.device("meta"))
     assert (pair.codes.device.type, pair.upper, pair.labels.artist.device.type) == ("meta", None, "meta")

@@ -1,4 +1,4 @@
-"""Learning a prior: its configuration from codes and recipe, its loss, its figures."""
+"""The training task of priors: configuration from codes and recipe, loss, and validation."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def step(task, number):
 TOP = ("level=top", "model={context = 8, width = 16, depth = 3, heads = 2, blocks = 4, genre_slots = 2}")
 
 
-def test_the_configuration_is_the_recipe_and_what_the_codes_say(prior_recipe):
+def test_the_configuration_follows_from_the_recipe_and_the_codes(prior_recipe):
     config = task_of(prior_recipe).config
     assert (config.level, config.context, config.width) == (Level.MIDDLE, 16, 16)
     assert (config.sample_rate, config.hop, config.codebook_size) == (8_000, 64, 64)
@@ -32,7 +32,7 @@ def test_the_configuration_is_the_recipe_and_what_the_codes_say(prior_recipe):
     assert (config.conditioner.ratio, config.conditioner.codebook_size) == (4, 64)
 
 
-def test_a_model_may_have_room_for_more_names(prior_recipe):
+def test_a_model_may_have_spare_ids_for_more_names(prior_recipe):
     assert task_of(prior_recipe, "model.artists=50").config.artists == 50
 
 
@@ -60,7 +60,7 @@ def test_a_folder_without_codes_is_refused(prior_recipe, tmp_path):
         task_of(prior_recipe, f"data.codes={tmp_path / 'none'}")
 
 
-def test_a_new_prior_costs_about_as_much_as_guessing(prior_recipe):
+def test_an_untrained_prior_has_about_the_bits_of_uniform_guessing(prior_recipe):
     for overrides in ((), TOP):
         task = task_of(prior_recipe, *overrides)
         loss, figures = step(task, 0)
@@ -69,14 +69,14 @@ def test_a_new_prior_costs_about_as_much_as_guessing(prior_recipe):
         assert task.after_step() == {}
 
 
-def test_a_step_follows_from_the_seed_and_its_number_alone(prior_recipe):
+def test_a_batch_depends_on_the_seed_and_the_step_only(prior_recipe):
     first, second = task_of(prior_recipe), task_of(prior_recipe)
     step(first, 7)
     assert torch.equal(step(first, 4)[0], step(second, 4)[0])
     assert not torch.equal(step(task_of(prior_recipe, "train.seed=1"), 4)[0], step(second, 4)[0])
 
 
-def test_the_figure_is_the_mean_of_the_bits_of_held_out_segments(prior_recipe):
+def test_validation_bits_are_the_mean_over_held_out_segments(prior_recipe):
     task = task_of(prior_recipe)
     assert {int(batch.labels.total_length) for batch in task.validation} == {13 * 256}  # of the one song under b/
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_the_figure_is_the_mean_of_the_bits_of_held_out_segments(prior_recipe):
         assert task.evaluate() == {"bits": pytest.approx(float(torch.cat(bits).mean()), rel=1e-5)}
 
 
-def test_without_held_out_songs_those_of_the_training_are_measured(prior_recipe):
+def test_without_held_out_songs_training_songs_are_evaluated(prior_recipe):
     assert len(task_of(prior_recipe, "data.held_out=[]").validation) == 4
 
 
@@ -98,7 +98,7 @@ def codec(tmp_path):
     return tmp_path
 
 
-def test_embeddings_can_begin_as_images_of_the_codebooks(prior_recipe, codec):
+def test_embeddings_can_be_initialised_from_the_codebooks(prior_recipe, codec):
     plain, started = task_of(prior_recipe), task_of(prior_recipe, f"codec={codec}")
     for before, after in (
         (plain.prior.codes, started.prior.codes),
@@ -111,7 +111,7 @@ def test_embeddings_can_begin_as_images_of_the_codebooks(prior_recipe, codec):
         assert far > 3 * near
 
 
-def test_a_run_that_begins_from_codebooks_does_so_every_time(prior_recipe, codec):
+def test_initialising_from_codebooks_is_deterministic(prior_recipe, codec):
     first, second = (task_of(prior_recipe, f"codec={codec}").prior.codes.weight for _ in range(2))
     assert torch.equal(first, second)
 

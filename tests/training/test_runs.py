@@ -83,7 +83,7 @@ def test_a_prior_learns_codes_that_count(prior_recipe, tmp_path):
     assert bits[-1] < 0.8 * math.log2(64) < bits[0]
 
 
-def test_the_weights_are_those_of_the_model_that_the_run_describes(codec_recipe, prior_recipe, tmp_path):
+def test_saved_weights_fit_the_model_described_by_the_run(codec_recipe, prior_recipe, tmp_path):
     train_vqvae(codec_recipe, [], ignore)
     train_prior(prior_recipe, [], ignore)
 
@@ -109,7 +109,7 @@ def test_the_best_codec_is_never_one_without_a_codebook(codec_recipe, tmp_path):
 
 
 @pytest.mark.parametrize("step", [2, 6, 13])
-def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(trainer, request, tmp_path, step):
+def test_a_stopped_run_resumes_to_bit_identical_weights(trainer, request, tmp_path, step):
     run, recipe = trainer[0], request.getfixturevalue(trainer[1])
     run(recipe, [f"out={tmp_path / 'whole'}"], ignore)
     with pytest.raises(Stopped):
@@ -128,7 +128,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(trainer, request,
         ),
     ],
 )
-def test_how_a_batch_is_passed_does_not_change_what_is_learned(trainer, request, tmp_path, setting):
+def test_gradient_accumulation_and_checkpointing_do_not_change_training(trainer, request, tmp_path, setting):
     run, recipe = trainer[0], request.getfixturevalue(trainer[1])
     run(recipe, [f"out={tmp_path / 'plain'}", "train.log_every=1"], ignore)
     run(recipe, [f"out={tmp_path / 'other'}", "train.log_every=1", setting], ignore)
@@ -154,7 +154,7 @@ train_vqvae(Path(sys.argv[1]), sys.argv[2:], report)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL there")
-def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(codec_recipe, tmp_path):
+def test_a_killed_run_resumes_to_bit_identical_weights(codec_recipe, tmp_path):
     steps = ["train.steps=24", "train.accumulate=2", "codebook.decay=0.5"]  # with that, many vectors are restarted
     train_vqvae(codec_recipe, [f"out={tmp_path / 'whole'}", *steps], ignore)
     assert sum(float(row["bottom_restarted"]) for row in rows(tmp_path / "whole" / "train.csv")) > 0
@@ -176,7 +176,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(codec_recipe, tmp_
     assert not litter.exists()
 
 
-def test_a_longer_recipe_takes_a_finished_run_further(prior_recipe, tmp_path):
+def test_a_finished_run_continues_with_more_steps(prior_recipe, tmp_path):
     train_prior(prior_recipe, [], ignore)
     train_prior(prior_recipe, ["train.steps=20"], ignore)
     assert rows(tmp_path / "prior" / "train.csv")[-1]["step"] == "20"
@@ -193,7 +193,7 @@ def test_a_longer_recipe_takes_a_finished_run_further(prior_recipe, tmp_path):
     ],
     indirect=["trainer"],
 )
-def test_checkpoints_of_another_model_are_refused_and_stay_as_they_were(trainer, request, tmp_path, override):
+def test_checkpoints_of_another_model_are_refused_and_left_unchanged(trainer, request, tmp_path, override):
     run, recipe = trainer[0], request.getfixturevalue(trainer[1])
     run(recipe, [f"out={tmp_path / 'run'}"], ignore)
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
@@ -203,14 +203,14 @@ def test_checkpoints_of_another_model_are_refused_and_stay_as_they_were(trainer,
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
-def test_a_run_that_has_no_checkpoint_yet_may_become_another(codec_recipe, tmp_path):
+def test_a_run_without_a_checkpoint_may_change_its_recipe(codec_recipe, tmp_path):
     with pytest.raises(Stopped):
         train_vqvae(codec_recipe, [], stopping_at(2))
     train_vqvae(codec_recipe, ["model.widths=[4,4,4]"], ignore)
     assert tomllib.loads((tmp_path / "codec" / "model.toml").read_text())["vqvae"]["widths"] == [4, 4, 4]
 
 
-def test_a_damaged_checkpoint_is_told_with_the_recipe(codec_recipe, tmp_path):
+def test_a_damaged_checkpoint_is_reported_with_the_recipe(codec_recipe, tmp_path):
     train_vqvae(codec_recipe, [], ignore)
     last = sorted((tmp_path / "codec").glob("checkpoint-*.pt"))[-1]
     last.write_bytes(last.read_bytes()[:5_000])
@@ -219,12 +219,12 @@ def test_a_damaged_checkpoint_is_told_with_the_recipe(codec_recipe, tmp_path):
 
 
 @pytest.mark.parametrize("override", ["level=top", "model={context = 8}"])
-def test_a_conditioner_belongs_to_upsamplers_and_to_them_alone(prior_recipe, override):
+def test_only_upsamplers_have_a_conditioner(prior_recipe, override):
     with pytest.raises(BadRecipe, match=r"prior\.toml: model\.conditioner belongs to"):
         train_prior(prior_recipe, [override], ignore)
 
 
-def test_mistakes_that_only_the_data_show_are_told_with_the_recipe(codec_recipe, prior_recipe):
+def test_errors_that_depend_on_the_data_are_reported_with_the_recipe(codec_recipe, prior_recipe):
     with pytest.raises(BadRecipe, match=r"codec\.toml: data\.clip_samples"):
         train_vqvae(codec_recipe, ["data.clip_samples=1000"], ignore)
     with pytest.raises(BadRecipe, match=r"prior\.toml: model\.hop"):

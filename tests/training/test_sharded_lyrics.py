@@ -1,4 +1,4 @@
-"""A prior that hears lyrics learns the same when its parameters are spread over two processes."""
+"""Sharded training of a prior with lyrics equals training in one process."""
 
 import subprocess
 import sys
@@ -64,7 +64,7 @@ with join(torch.device("cpu")) as ranks:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the launcher is not for Windows")
-def test_gradients_are_those_of_one_process(tmp_path: Path) -> None:
+def test_sharded_gradients_with_lyrics_equal_those_of_one_process(tmp_path: Path) -> None:
     script = tmp_path / "sharded.py"
     script.write_text(SCRIPT)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script)]

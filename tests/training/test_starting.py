@@ -1,4 +1,4 @@
-"""Fine-tuning: runs that start from a trained model learn new names, and end as models and adapters to be used."""
+"""Fine-tuning: runs that start from a trained model learn new names, and result in models and adapters."""
 
 import csv
 import shutil
@@ -106,15 +106,15 @@ def test_known_names_keep_their_ids_and_new_ones_come_after(recipe, model):
     assert torch.equal(logits(task.prior), logits(model.prior(Level.TOP, CPU)))
 
 
-def test_the_architecture_is_the_models_and_what_a_recipe_says_must_agree(recipe, model):
+def test_the_architecture_of_the_start_model_is_kept_and_must_fit_the_recipe(recipe, model):
     start = find_prior(str(model.path), Level.TOP)
     agreeing = load_recipe(recipe, PriorRecipe, ["model.width=32", "model.timing.bins=16"])
     assert PriorTask(agreeing, start).config.width == 32
-    for override, told in (
+    for override, message in (
         ("model.width=64", "model.width is 64, but 32"),
         ("model.timing.bins=9", "timing.bins is 9"),
     ):
-        with pytest.raises(BadRecipe, match=told):
+        with pytest.raises(BadRecipe, match=message):
             train_prior(recipe, [override], ignore)
     assert agreed_model({}, {"width": 3}, "it") == {"width": 3}
 
@@ -144,7 +144,7 @@ def as_run(model, level, folder):
     return Run(folder, about, load_file(model.part(level.label)))
 
 
-def test_a_model_that_is_not_there_or_of_another_level_is_refused(recipe, tmp_path):
+def test_a_missing_start_model_or_one_of_another_level_is_refused(recipe, tmp_path):
     with pytest.raises(BadModel, match="nowhere"):
         train_prior(recipe, ["start=nowhere"], ignore)
     train_prior(recipe, ["train.steps=1"], ignore)
@@ -155,7 +155,7 @@ def test_a_model_that_is_not_there_or_of_another_level_is_refused(recipe, tmp_pa
 # The whole model
 
 
-def test_a_fine_tuned_prior_is_better_on_the_new_artist_and_makes_a_model(recipe, model, tmp_path):
+def test_a_fine_tuned_prior_improves_on_the_new_artist_and_can_be_assembled(recipe, model, tmp_path):
     weights = train_prior(recipe, ["train.steps=40"], ignore)
     rows = figures(recipe)
     assert [row["step"] for row in rows][:2] == ["0", "4"]
@@ -170,7 +170,7 @@ def test_a_fine_tuned_prior_is_better_on_the_new_artist_and_makes_a_model(recipe
     assert (tuned.card.licence, tuned.card.sources) == ("", model.card.sources)
 
 
-def test_a_run_goes_on_from_a_run(recipe, tmp_path):
+def test_a_run_can_start_from_another_run(recipe, tmp_path):
     first = train_prior(recipe, [], ignore)
     second = train_prior(recipe, [f"start={first.parent}", f"out={tmp_path / 'two'}", "train.steps=1"], ignore)
     about = tomllib.loads((second.parent / "model.toml").read_text(encoding="utf-8"))
@@ -180,7 +180,7 @@ def test_a_run_goes_on_from_a_run(recipe, tmp_path):
         assert float(next(csv.DictReader(file))["bits"]) <= before + 1e-4
 
 
-def test_an_upsampler_is_tuned_in_the_same_way(recipe, tmp_path):
+def test_an_upsampler_can_be_fine_tuned(recipe, tmp_path):
     train_prior(recipe, ["level=middle", "train.steps=4"], ignore)
     about = tomllib.loads((tmp_path / "run" / "model.toml").read_text(encoding="utf-8"))
     assert about["prior"]["conditioner"]["codebook_size"] == 32
@@ -190,7 +190,7 @@ def test_an_upsampler_is_tuned_in_the_same_way(recipe, tmp_path):
 # Adapters
 
 
-def test_an_adapter_lowers_bits_and_is_put_on_the_model(recipe, model):
+def test_an_adapter_lowers_bits_and_can_be_applied_to_the_model(recipe, model):
     path = train_prior(recipe, ["adapter.rank=4", "train.steps=40"], ignore)
     rows = figures(recipe)
     assert float(rows[-1]["bits"]) < 0.95 * float(rows[0]["bits"])
@@ -206,13 +206,13 @@ def test_an_adapter_lowers_bits_and_is_put_on_the_model(recipe, model):
     assert bits == pytest.approx(min(float(row["bits"]) for row in rows), rel=1e-3)
 
 
-def test_a_checkpoint_of_an_adapter_holds_the_adapter_alone(recipe, tmp_path):
+def test_a_checkpoint_of_an_adapter_run_holds_only_the_adapter(recipe, tmp_path):
     train_prior(recipe, ["adapter.rank=1"], ignore)
     state = torch.load(max((tmp_path / "run").glob("checkpoint-*.pt")), weights_only=True)
     assert {name.rsplit(".", 1)[1] for name in state if name.startswith("model.")} == {"down", "up", "rows"}
 
 
-def test_a_killed_adapter_run_ends_in_the_same_file(recipe, tmp_path):
+def test_a_killed_adapter_run_resumes_to_the_same_file(recipe, tmp_path):
     whole = train_prior(recipe, ["adapter.rank=2", f"out={tmp_path / 'whole'}"], ignore)
     script = (
         "import os, signal, sys\n"
@@ -228,7 +228,7 @@ def test_a_killed_adapter_run_ends_in_the_same_file(recipe, tmp_path):
     assert again.read_bytes() == whole.read_bytes()
 
 
-def test_checkpoints_of_an_adapter_of_another_base_are_not_taken_up(recipe, model, tmp_path):
+def test_adapter_checkpoints_of_another_base_are_refused(recipe, model, tmp_path):
     train_prior(recipe, ["adapter.rank=2"], ignore)
     tuned = train_prior(recipe, [f"out={tmp_path / 'other'}"], ignore)
     other = assemble(tmp_path / "tuned", [Run.load(tuned.parent)], {"name": "tuned"}, base=model)
@@ -236,7 +236,7 @@ def test_checkpoints_of_an_adapter_of_another_base_are_not_taken_up(recipe, mode
         train_prior(recipe, ["adapter.rank=2", f"start={other.path}"], ignore)
 
 
-def test_an_adapter_needs_a_model_and_a_run_is_none(recipe, tmp_path):
+def test_an_adapter_needs_a_model_rather_than_a_run(recipe, tmp_path):
     run = train_prior(recipe, ["train.steps=1"], ignore).parent
     with pytest.raises(BadRecipe, match="models assemble"):
         train_prior(recipe, [f"start={run}", "adapter.rank=2", f"out={tmp_path / 'two'}"], ignore)
@@ -246,7 +246,7 @@ def test_an_adapter_needs_a_model_and_a_run_is_none(recipe, tmp_path):
         train_prior(recipe, ["adapter.rank=2"], ignore)
 
 
-def test_an_adapter_run_is_no_part_of_a_model(recipe):
+def test_an_adapter_run_cannot_be_assembled_into_a_model(recipe):
     path = train_prior(recipe, ["adapter.rank=2", "train.steps=1"], ignore)
     with pytest.raises(BadModel, match="models merge"):
         Run.load(path.parent)
@@ -269,6 +269,6 @@ def test_a_codec_starts_from_a_trained_one(codec_recipe, tmp_path):
         train_vqvae(codec_recipe, [*start, "model.codebook_size=8"], ignore)
 
 
-def test_what_was_trained_is_told_apart(recipe, codec_recipe):
+def test_a_codec_cannot_start_from_a_prior_run(recipe, codec_recipe):
     with pytest.raises(BadModel, match="not of a codec"):
         train_vqvae(codec_recipe, [f"start={train_prior(recipe, ['train.steps=1'], ignore).parent}"], ignore)

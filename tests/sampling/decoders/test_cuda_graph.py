@@ -1,4 +1,4 @@
-"""Decoding by one recorded step: the ids are those of the plain way, however a window is cut into pieces.
+"""Decoding by a recorded step: the ids are those of the eager decoder, however a window is split into calls.
 
 Where there is no CUDA, the step is not recorded; all else is the same.
 """
@@ -7,6 +7,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from tiny_priors import tiny_prior
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jukectl.codes.level import Level
@@ -17,7 +18,6 @@ from jukectl.prior.config import (
     ConditionerConfig,
     EncoderConfig,
     LyricsConfig,
-    PriorConfig,
     TimingConfig,
 )
 from jukectl.prior.labels import LabelBatch
@@ -46,28 +46,22 @@ PATTERNS = {
 
 
 def make_prior(sort: str) -> Prior:
-    upsampler = sort == "upsampler"
-    config = PriorConfig(
-        level=Level.MIDDLE if upsampler else Level.TOP,
+    upsampler = ConditionerConfig(width=16, depth=2, downs=2, codebook_size=30)
+    return tiny_prior(
+        Level.MIDDLE if sort == "upsampler" else Level.TOP,
+        seed=1,
         context=CONTEXT,
         width=64,
         depth=5,
-        heads=2,
-        blocks=4,
         hop=8,
-        sample_rate=1_000,
         codebook_size=40,
         artists=5,
         genres=7,
-        timing=None if upsampler else TIMING,
-        conditioner=ConditionerConfig(width=16, depth=2, downs=2, codebook_size=30) if upsampler else None,
         lyrics=LYRICS.get(sort),
         pattern=PATTERNS.get(sort, FACTORED),
         tied_head=sort != "merged",
-        init_scale=5.0,
+        **({"conditioner": upsampler} if sort == "upsampler" else {"timing": TIMING}),
     )
-    torch.manual_seed(1)
-    return Prior(config).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module", params=["top", "upsampler", "encoded", "apart", "merged"])
@@ -112,7 +106,7 @@ def fill(
 
 @pytest.mark.parametrize("settings", [GREEDY, *DRAWN])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_the_ids_are_those_of_the_plain_decoder(settings: LevelSampling, batch: int, prior: Prior) -> None:
+def test_the_graph_decoder_samples_the_ids_of_the_eager_one(settings: LevelSampling, batch: int, prior: Prior) -> None:
     graph, eager = GraphDecoder(prior, batch, settings), EagerDecoder(prior, batch, settings)
     for seed, known in enumerate((0, 1, 7, 12, CONTEXT - 1)):
         expected = fill(eager, prior, batch, known, seed)
@@ -121,13 +115,13 @@ def test_the_ids_are_those_of_the_plain_decoder(settings: LevelSampling, batch: 
 
 
 @pytest.mark.parametrize("pieces", [(1,), (1, 1, 2), (4, 0, 8), (20,)])
-def test_pieces_of_any_sizes_give_the_same_ids(pieces: tuple[int, ...], prior: Prior) -> None:
+def test_ids_do_not_depend_on_the_sizes_of_decode_calls(pieces: tuple[int, ...], prior: Prior) -> None:
     decoder = GraphDecoder(prior, 2, DRAWN[0])
     whole = fill(decoder, prior, 2, 3, 0)
     assert torch.equal(fill(decoder, prior, 2, 3, 0, pieces), whole)
 
 
-def test_windows_and_groups_of_fewer_samples_do_not_know_of_each_other(prior: Prior) -> None:
+def test_windows_with_smaller_batches_do_not_affect_each_other(prior: Prior) -> None:
     decoder = GraphDecoder(prior, 3, DRAWN[0])
     for batch, known, seed in ((3, 5, 0), (1, 0, 1), (2, 9, 2), (3, 2, 3)):
         assert torch.equal(
@@ -136,7 +130,7 @@ def test_windows_and_groups_of_fewer_samples_do_not_know_of_each_other(prior: Pr
         )
 
 
-def test_a_window_that_is_left_half_way_leaves_nothing_behind(prior: Prior) -> None:
+def test_an_abandoned_window_does_not_affect_the_next(prior: Prior) -> None:
     decoder = GraphDecoder(prior, 1, DRAWN[0])
     codes, uniform, conditioning = make_window(prior, 1, 0)
     decoder.begin(codes[:, :2], conditioning)
@@ -144,7 +138,7 @@ def test_a_window_that_is_left_half_way_leaves_nothing_behind(prior: Prior) -> N
     assert torch.equal(fill(decoder, prior, 1, 4, 1), fill(EagerDecoder(prior, 1, DRAWN[0]), prior, 1, 4, 1))
 
 
-def test_more_codes_than_the_window_has_are_refused(prior: Prior) -> None:
+def test_more_codes_than_the_window_holds_are_refused(prior: Prior) -> None:
     decoder = GraphDecoder(prior, 1, GREEDY)
     codes, uniform, conditioning = make_window(prior, 1, 0)
     decoder.begin(codes[:, :20], conditioning)
@@ -153,7 +147,7 @@ def test_more_codes_than_the_window_has_are_refused(prior: Prior) -> None:
         decoder.decode(uniform[:, :2])
 
 
-def test_no_value_of_a_tensor_is_asked_for_between_pieces(prior: Prior) -> None:
+def test_no_tensor_is_synchronised_within_a_decode_call(prior: Prior) -> None:
     """On a GPU that would stop the recording; here every operator says whether it was called."""
     asked = []
 
@@ -177,7 +171,7 @@ def test_no_value_of_a_tensor_is_asked_for_between_pieces(prior: Prior) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a step can be recorded here")
-def test_a_step_that_cannot_be_recorded_is_told_once_and_done_all_the_same(
+def test_a_step_that_cannot_be_recorded_warns_once_and_runs_eagerly(
     prior: Prior, caplog: pytest.LogCaptureFixture
 ) -> None:
     decoder = GraphDecoder(prior, 2, DRAWN[0], record=True)
@@ -189,7 +183,7 @@ def test_a_step_that_cannot_be_recorded_is_told_once_and_done_all_the_same(
     assert decoder.recorded == set()
 
 
-def test_running_out_of_memory_while_recording_is_told_to_whoever_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_while_recording_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
@@ -202,7 +196,7 @@ def test_running_out_of_memory_while_recording_is_told_to_whoever_asked(monkeypa
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
 @pytest.mark.parametrize("settings", [GREEDY, *DRAWN])
-def test_a_recorded_step_draws_what_the_plain_decoder_draws(settings: LevelSampling, prior: Prior) -> None:
+def test_a_recorded_step_samples_the_ids_of_the_eager_decoder(settings: LevelSampling, prior: Prior) -> None:
     there = deepcopy(prior).cuda()
     graph, eager = GraphDecoder(there, 3, settings), EagerDecoder(there, 3, settings)
     for batch, known, seed in ((3, 5, 0), (2, 0, 1), (3, 9, 2), (2, 1, 3)):

@@ -1,4 +1,4 @@
-"""The compiled step against torch: the same codes, whatever the prior, the batch and the processor."""
+"""The native step against torch: the same codes for every prior, batch and instruction set."""
 
 import ctypes
 from dataclasses import replace
@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tiny_priors import tiny_config
 
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
@@ -18,7 +19,6 @@ from jukectl.prior.config import (
     ConditionerConfig,
     EncoderConfig,
     LyricsConfig,
-    PriorConfig,
     TimingConfig,
 )
 from jukectl.prior.labels import LabelBatch
@@ -30,21 +30,17 @@ from jukectl.sampling.draw import draw
 
 pytestmark = pytest.mark.skipif(library() is None, reason="there was no compiler when jukectl was installed")
 
-TOP = PriorConfig(
-    level=Level.TOP,
+TOP = tiny_config(
     context=24,
-    width=36,  # no multiple of a register
+    width=36,  # not a multiple of a register
     depth=6,
-    heads=2,
     blocks=6,
     hop=8,
-    sample_rate=1_000,
     codebook_size=40,
     artists=5,
     genres=7,
     timing=TimingConfig(bins=16, min_seconds=0.1, max_seconds=3.0),
     attention_ratio=1 / 3,
-    init_scale=5.0,
 )
 WITHOUT_LYRICS = (*FACTORED, AttentionKind.DENSE)
 KINDS = {
@@ -147,7 +143,7 @@ def variant(request, monkeypatch):
 
 @pytest.mark.parametrize("known", [0, 1, 5, 10])
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_draws_the_codes_that_torch_draws(kind, known, variant):
+def test_the_native_step_samples_the_codes_that_torch_samples(kind, known, variant):
     prior = make_prior(kind)
     expected = decode(EagerDecoder(prior, 3, CHANCE), prior, known=known, pieces=(23 - known,))
     native = NativeDecoder(prior, 3, CHANCE, Precision.FP32)
@@ -159,7 +155,7 @@ def test_it_draws_the_codes_that_torch_draws(kind, known, variant):
 
 @pytest.mark.parametrize("precision", list(Precision))
 @pytest.mark.parametrize("kind", KINDS)
-def test_logits_are_those_of_torch_up_to_the_precision(kind, precision, variant):
+def test_native_logits_equal_those_of_torch_up_to_the_precision(kind, precision, variant):
     prior, likeliest = make_prior(kind), LevelSampling(temperature=0)
     eager, native = EagerDecoder(prior, 2, likeliest), NativeDecoder(prior, 2, likeliest, precision)
     codes, conditioning = torch.randint(0, 40, (2, 9)), condition(prior, 2)
@@ -173,7 +169,7 @@ def test_logits_are_those_of_torch_up_to_the_precision(kind, precision, variant)
 
 @pytest.mark.parametrize("precision", list(Precision))
 @pytest.mark.parametrize("kind", ["top", "upsampler", "encoder", "one sequence", "rotary wide"])
-def test_a_sample_has_the_same_bits_in_any_batch_and_in_any_pieces(kind, precision, variant):
+def test_native_codes_do_not_depend_on_batch_or_chunks(kind, precision, variant):
     prior = make_prior(kind)
     together = NativeDecoder(prior, 7, CHANCE, precision)
     codes = torch.randint(0, 40, (7, 6))
@@ -191,7 +187,7 @@ def test_a_sample_has_the_same_bits_in_any_batch_and_in_any_pieces(kind, precisi
         assert torch.equal(logits(NativeDecoder(prior, 7, CHANCE, precision), rows, 5), whole[rows.start : rows.stop])
 
 
-def test_what_is_known_is_read_as_it_would_have_been_decoded(variant):
+def test_a_prefix_gives_the_same_state_as_decoding_it(variant):
     prior, likeliest = make_prior("top"), LevelSampling(temperature=0)
     decoder, conditioning = NativeDecoder(prior, 1, likeliest, Precision.FP32), condition(prior, 1)
     decoder.begin(torch.zeros(1, 0, dtype=torch.int64), conditioning)
@@ -213,7 +209,7 @@ numbers = st.floats(-30, 30, width=32) | st.sampled_from([0.0, 1.0, 1.5])
     st.sampled_from([0, 1, 2, 7, 39, 40, 99]),
     st.sampled_from([0.01, 0.3, 0.9, 0.999, 1.0]),
 )
-def test_it_draws_by_the_rules_of_draw(logits, number, temperature, top_k, top_p):
+def test_the_native_step_follows_the_sampling_rules_of_draw(logits, number, temperature, top_k, top_p):
     decoder = _drawer()
     decoder._sampling.temperature, decoder._sampling.top_k, decoder._sampling.top_p = temperature, top_k, top_p
     decoder._logits[0, :40] = torch.tensor(logits)
@@ -243,7 +239,7 @@ def _drawer() -> NativeDecoder:
     return _KEPT[0]
 
 
-def test_it_is_taken_where_it_can_be(monkeypatch):
+def test_the_native_decoder_is_chosen_if_supported(monkeypatch):
     prior = make_prior("top")
     assert isinstance(decoder_for(prior, 1, CHANCE), NativeDecoder)
     odd = Prior(replace(TOP, width=42, heads=2, attention_ratio=1 / 3)).eval()
@@ -253,7 +249,7 @@ def test_it_is_taken_where_it_can_be(monkeypatch):
     assert isinstance(decoder_for(make_prior("top"), 1, CHANCE), EagerDecoder)
 
 
-def test_a_prior_in_bfloat16_is_packed_as_it_is():
+def test_a_prior_in_bfloat16_has_the_logits_of_the_eager_decoder():
     prior = make_prior("wide").bfloat16()
     native = decoder_for(prior, 2, LevelSampling(temperature=0))
     eager = EagerDecoder(prior, 2, LevelSampling(temperature=0))

@@ -1,4 +1,4 @@
-"""The step whose position is on the device: what it sees, and that its logits are those of `Prior.step`."""
+"""The static step: its page table, and logits equal to those of `Prior.step`."""
 
 from dataclasses import replace
 
@@ -59,7 +59,7 @@ def logits_of_static_steps(
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_its_logits_are_those_of_the_step_from_any_number_of_known_codes(batch: int, prior: Prior) -> None:
+def test_static_logits_equal_those_of_the_prior_after_any_prefix(batch: int, prior: Prior) -> None:
     step, conditioning, codes = (
         StaticStep(prior, batch),
         make_conditioning(prior, batch),
@@ -71,7 +71,7 @@ def test_its_logits_are_those_of_the_step_from_any_number_of_known_codes(batch: 
 
 
 @pytest.mark.parametrize("kind", [kind for kind in AttentionKind if kind is not AttentionKind.ENCODER])
-def test_a_stack_of_one_kind_steps_as_the_step_does(kind: AttentionKind, merged: PriorConfig) -> None:
+def test_a_stack_of_one_attention_kind_steps_like_the_prior(kind: AttentionKind, merged: PriorConfig) -> None:
     window = 5 if kind is AttentionKind.WINDOW else None
     prior = Prior(replace(merged, pattern=(kind,), window=window, scale_residuals=True)).eval()
     conditioning, codes = make_conditioning(prior, 2), make_codes(prior.config, 2)
@@ -79,14 +79,14 @@ def test_a_stack_of_one_kind_steps_as_the_step_does(kind: AttentionKind, merged:
     assert torch.allclose(logits_of_static_steps(StaticStep(prior, 2), codes, 2, conditioning), expected, atol=1e-4)
 
 
-def test_heads_of_any_width_are_attended_to(encoded: PriorConfig) -> None:
+def test_heads_of_any_width_are_supported(encoded: PriorConfig) -> None:
     prior = Prior(replace(encoded, width=40)).eval()  # five numbers a head
     conditioning, codes = make_conditioning(prior, 2), make_codes(prior.config, 2)
     expected = logits_of_steps(prior, codes, 3, conditioning)
     assert torch.allclose(logits_of_static_steps(StaticStep(prior, 2), codes, 3, conditioning), expected, atol=1e-4)
 
 
-def test_a_window_of_fewer_samples_in_the_memory_of_more_forgets_the_one_before(prior: Prior) -> None:
+def test_a_smaller_batch_in_the_same_memory_ignores_the_previous_window(prior: Prior) -> None:
     step = StaticStep(prior, 3)
     logits_of_static_steps(step, make_codes(prior.config, 3), 4, make_conditioning(prior, 3))
     conditioning, codes = make_conditioning(prior, 2), make_codes(prior.config, 2)
@@ -94,13 +94,13 @@ def test_a_window_of_fewer_samples_in_the_memory_of_more_forgets_the_one_before(
     assert torch.equal(again, logits_of_static_steps(StaticStep(prior, 2), codes, 5, conditioning))
 
 
-def test_known_codes_may_be_read_in_chunks(prior: Prior) -> None:
+def test_a_prefix_may_be_read_in_chunks(prior: Prior) -> None:
     step, conditioning, codes = StaticStep(prior, 2), make_conditioning(prior, 2), make_codes(prior.config, 2)
     whole = logits_of_static_steps(step, codes, 17, conditioning)
     assert torch.allclose(logits_of_static_steps(step, codes, 17, conditioning, chunk=5), whole, atol=1e-4)
 
 
-def test_half_precision_stays_what_it_is(prior: Prior) -> None:
+def test_the_static_step_keeps_half_precision(prior: Prior) -> None:
     prior = prior.bfloat16()
     step, conditioning, codes = StaticStep(prior, 1), make_conditioning(prior, 1), make_codes(prior.config, 1)
     logits = logits_of_static_steps(step, codes, 3, conditioning)
@@ -110,7 +110,7 @@ def test_half_precision_stays_what_it_is(prior: Prior) -> None:
 
 
 @pytest.mark.parametrize("kind", list(AttentionKind))
-def test_the_table_says_what_the_layout_says(kind: AttentionKind) -> None:
+def test_the_page_table_agrees_with_the_cache_layout(kind: AttentionKind) -> None:
     layout = CacheLayout(kind, context=24, block=4, lyric_keys=10, window=5)
     table = PageTable.of(layout, torch.device("cpu"))
     for position in range(24):
@@ -126,7 +126,7 @@ def test_the_table_says_what_the_layout_says(kind: AttentionKind) -> None:
             assert len(seen) in {0, page.size}
 
 
-def test_a_position_reads_only_what_its_kind_can_see() -> None:
+def test_a_position_reads_only_slots_of_its_attention_kind() -> None:
     sizes = {
         str(kind): page_size(CacheLayout(kind, context=8_192, block=128, lyric_keys=512)) for kind in AttentionKind
     }
