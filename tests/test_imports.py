@@ -92,7 +92,7 @@ def test_an_import_that_points_up_or_sideways_is_found(package, source):
     assert len(wrong_imports(package, source)) == 1
 
 
-def test_the_model_core_knows_no_files_and_no_console():
+def test_the_model_core_uses_no_files_and_no_console():
     core = [path for path, package in modules() if package in ("prior", "vqvae", "nn")]
     names = {(path.name, name) for path in core for name in imported(path.read_text())}
     forbidden = ("jukectl.files", "pathlib", "os", "rich", "typer", "logging")

@@ -65,7 +65,7 @@ def test_every_song_it_learned_from_is_credited_under_a_licence_that_allows_it(m
 
 
 @pytest.mark.parametrize(("level", "worst_db"), [(Level.BOTTOM, -14.0), (Level.MIDDLE, -8.0), (Level.TOP, -3.0)])
-def test_a_riff_it_never_heard_comes_back_from_its_codes(mini, level, worst_db):
+def test_a_riff_outside_the_training_data_is_reconstructed_from_its_codes(mini, level, worst_db):
     import torch
 
     from jukectl.audio.spectral import spectral_convergence_db
@@ -78,7 +78,7 @@ def test_a_riff_it_never_heard_comes_back_from_its_codes(mini, level, worst_db):
     assert spectral_convergence_db(audio, back) < worst_db
 
 
-def test_a_continuation_begins_with_the_riff_and_goes_on(continued):
+def test_a_continuation_starts_with_the_riff_and_adds_music(continued):
     audio, rate, begin = continued
     assert len(audio) / rate == pytest.approx(PROMPT_SECONDS + NEW_SECONDS, abs=0.03)
     heard = mix.to_mono(io.load(RIFF, sample_rate=rate, seconds=begin).samples)
@@ -94,13 +94,13 @@ def test_the_new_music_is_neither_silence_nor_clipped(continued):
     assert np.abs(audio).max() < 1
 
 
-def test_the_new_music_is_no_noise(continued):
+def test_the_new_music_is_not_noise(continued):
     """Its energy lies in few frequencies at a time, as in music: white noise has a spectral flatness of 0.56."""
     audio, rate, begin = continued
     assert spectral_flatness(audio[round(begin * rate) :]) < 0.1
 
 
-def test_the_new_music_is_no_copy_of_the_riff(continued):
+def test_the_new_music_is_not_a_copy_of_the_riff(continued):
     audio, rate, begin = continued
     new = audio[round(begin * rate) :]
     riff = mix.to_mono(io.load(RIFF, sample_rate=rate).samples)

@@ -173,7 +173,7 @@ def test_a_number_of_5000_digits_is_refused_in_a_line(parse):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", "NaN", "-Infinity", '"\\x"'])
-def test_text_that_is_no_json_is_refused_in_a_line(text):
+def test_text_that_is_not_json_is_refused_in_one_line(text):
     with pytest.raises(ValueError) as raised:
         parse_json(text)
     assert "\n" not in str(raised.value)

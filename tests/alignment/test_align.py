@@ -87,7 +87,7 @@ def test_timed_lines_keep_their_words_and_other_formats_are_written(mix, tmp_pat
     assert (tmp_path / "song").read_text().startswith("WEBVTT\n\n00:00:03.750 -->")
 
 
-def test_what_is_guessed_unsure_or_left_out_is_told(mix, tmp_path):
+def test_guessed_unsure_and_omitted_words_are_reported(mix, tmp_path):
     warnings = []
     text = words_file(tmp_path, "[Verse]\nzyx lost - \n")
     options = {"separation": Separation(wanted=False), "aligner": EverySecond()}
@@ -100,7 +100,7 @@ def test_what_is_guessed_unsure_or_left_out_is_told(mix, tmp_path):
     ]
 
 
-def test_wrong_input_is_told_before_anything_is_written(mix, tmp_path):
+def test_invalid_input_is_refused_before_anything_is_written(mix, tmp_path):
     words = words_file(tmp_path, "one")
     empty = words_file(tmp_path, "[Intro]\n...\n", "empty.txt")
     bad = words_file(tmp_path, "one", "bad.lrc")

@@ -30,7 +30,7 @@ def test_words_are_near_how_they_are_said(word, said):
 
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz0123456789'", max_size=12))
-def test_sounds_are_those_that_the_aligner_knows_and_only_apostrophes_have_none(word):
+def test_all_phonemes_exist_in_the_aligner_and_only_apostrophes_have_none(word):
     found = sounds(word)
     assert set(found) <= PHONES
     assert bool(found) == bool(word.replace("'", ""))

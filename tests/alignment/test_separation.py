@@ -30,7 +30,7 @@ def apply_left(model, mix, **options):
     return torch.stack([right.expand(-1, 2, -1), left.expand(-1, 2, -1)], dim=1)
 
 
-def test_the_voice_is_that_of_the_model_at_its_rate_and_as_loud_as_it_was():
+def test_the_voice_has_the_models_rate_and_the_original_loudness():
     separator = DemucsSeparator(LeftIsVoice(), apply_left)
     time = np.arange(16_000) / 16_000
     voice, band = np.sin(2 * np.pi * 440 * time) * 0.5, np.sin(2 * np.pi * 660 * time) * 0.1 + 0.05
@@ -42,7 +42,7 @@ def test_the_voice_is_that_of_the_model_at_its_rate_and_as_loud_as_it_was():
     assert np.abs(found - expected)[100:-100].max() < 0.01
 
 
-def test_mono_is_heard_on_both_sides_and_silence_stays_silent():
+def test_mono_becomes_stereo_and_silence_stays_silent():
     separator = DemucsSeparator(LeftIsVoice(), apply_left)
     noise = np.random.default_rng(0).standard_normal((1, 8_000)).astype(np.float32)
     assert np.allclose(separator.vocals(noise, 8_000), noise[0], atol=1e-5)
@@ -50,14 +50,14 @@ def test_mono_is_heard_on_both_sides_and_silence_stays_silent():
     assert not silence.vocals(np.zeros((2, 100), dtype=np.float32), 8_000).any()
 
 
-def test_a_model_that_knows_no_voice_is_refused():
+def test_a_separator_without_vocals_is_refused():
     model = LeftIsVoice()
     model.sources = ("drums", "bass")
-    with pytest.raises(BadModel, match="tells drums, bass apart, and no vocals"):
+    with pytest.raises(BadModel, match="separates drums, bass, but not vocals"):
         DemucsSeparator(model, apply_left)
 
 
-def test_without_demucs_both_ways_on_are_told(monkeypatch):
+def test_without_demucs_the_message_names_both_alternatives(monkeypatch):
     monkeypatch.setitem(sys.modules, "demucs", None)
     monkeypatch.setitem(sys.modules, "demucs.apply", None)
     with pytest.raises(MissingTool, match=r"pip install 'jukectl\[align\]'.*--no-separate"):
@@ -100,7 +100,7 @@ def test_weights_are_read_from_files_and_folders_of_both_kinds(tiny, tmp_path):
         DemucsSeparator.load(str(old))
 
 
-def test_files_that_are_no_weights_run_nothing_and_are_named(tiny, tmp_path):
+def test_files_that_are_not_weights_are_refused_without_running_code(tiny, tmp_path):
     from pathlib import Path
 
     class Trap:
@@ -115,7 +115,7 @@ def test_files_that_are_no_weights_run_nothing_and_are_named(tiny, tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_hub_that_cannot_be_reached_is_told_with_the_ways_on(tiny, monkeypatch):
+def test_an_unreachable_hub_is_reported_with_alternatives(tiny, monkeypatch):
     import demucs.hf
 
     def unreachable(name):

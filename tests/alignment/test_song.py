@@ -60,14 +60,14 @@ def test_a_song_is_aligned_at_one_go_where_there_is_a_way():
     assert watched == [(3, 3)]
 
 
-def test_headings_and_what_cannot_be_heard_have_no_times_and_are_told():
+def test_headings_and_words_without_sound_have_no_times_and_are_reported():
     found = align_text(song((1, 2), (3, 4)), RATE, "[Verse 1]\none - two\n\n[Chorus]\n", Bursts(), silent)
     assert found.lyrics.text == "one - two"
     assert [word.text for word in found.lyrics.words] == ["one", "two"]
     assert found.left_out == ("[Verse 1]", "[Chorus]", "-")
 
 
-def test_where_there_is_no_way_the_song_is_cut_where_it_is_quiet_for_longest_and_lines_stay_whole():
+def test_a_song_that_cannot_be_aligned_is_split_at_its_longest_pause_between_lines():
     aligner = Bursts(most=2)
     samples = song((0.5, 1), (1.2, 1.7), (5, 5.5), (5.7, 6.2))
     found = align_text(samples, RATE, "ab cd\nef gh", aligner, silent)
@@ -82,7 +82,7 @@ def test_what_is_not_found_even_then_is_spread_over_what_is_loud_and_said_to_be_
     assert [word.start for word in found.lyrics.words] == pytest.approx([2, 3, 6, 7], abs=0.05)
 
 
-def test_silence_and_nothing_at_all_are_no_error():
+def test_silence_and_empty_lyrics_are_accepted():
     assert len(align_text(song(), RATE, "one two three four", Bursts(), silent).lyrics.words) == 4
     assert align_text(song(seconds=0), RATE, "one two", Bursts(), silent).lyrics.words[0].start == 0
     assert align_text(song((1, 2)), RATE, "[Intro]\n- -\n", Bursts(), silent).lyrics.words == ()
@@ -106,6 +106,6 @@ def test_words_of_neighbouring_lines_stay_in_order():
     assert one.end <= two.start
 
 
-def test_loud_frames_are_no_more_than_30_db_under_the_loud_ones():
+def test_loud_frames_are_at_most_30_db_below_the_loudest():
     samples = np.concatenate([np.full(100, level, dtype=np.float32) for level in (1.0, 0.04, 0.02, 0.0)])
     assert loud_frames(samples, RATE).reshape(4, 5).all(axis=1).tolist() == [True, True, False, False]

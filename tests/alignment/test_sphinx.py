@@ -65,7 +65,7 @@ def test_more_words_than_can_be_said_in_the_time_have_no_way_through(aligner, su
     assert aligner.align(sung[: 16_000 // 4], ["anthropological"] * 8) is None
 
 
-def test_without_pocketsphinx_the_way_to_get_it_is_told(monkeypatch):
+def test_without_pocketsphinx_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
     with pytest.raises(MissingTool, match=r"pip install 'jukectl\[align\]'"):
         SphinxAligner()

@@ -84,7 +84,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path_factory, array, level, share, 
     assert loaded.done == array.shape[1]
 
 
-def test_equal_codes_give_equal_bytes_whenever_and_however_their_array_was_laid_out(tmp_path, monkeypatch):
+def test_equal_codes_give_equal_bytes_at_any_time_and_memory_layout(tmp_path, monkeypatch):
     array = np.arange(24).reshape(3, 8)
     make(array).save(tmp_path / "a.npz")
     monkeypatch.setattr(time, "time", lambda: 2e9)
@@ -145,7 +145,7 @@ def test_archives_of_other_programs_are_as_good_as_ours(tmp_path, changes, write
         *(({name: None}, f"there is no field '{name}'") for name in fields()),
     ],
 )
-def test_an_archive_that_makes_no_sense_is_refused_with_the_reason_the_path_and_a_way_out(tmp_path, changes, reason):
+def test_an_invalid_archive_is_refused_with_reason_path_and_advice(tmp_path, changes, reason):
     path = tmp_path / "middle.npz"
     np.savez(path, **fields(**changes))
     with pytest.raises(NotCodes, match=reason) as caught:
@@ -170,13 +170,13 @@ def test_a_newer_format_is_named_before_anything_else_is_found_wanting(tmp_path)
         b"\x80\x04]\x94.",  # a pickle
     ],
 )
-def test_other_files_are_no_codes(tmp_path, content):
+def test_other_files_are_refused_as_codes(tmp_path, content):
     (tmp_path / "top.npz").write_bytes(content)
     with pytest.raises(NotCodes, match=r"top\.npz"):
         Codes.load(tmp_path / "top.npz")
 
 
-def test_a_bare_array_a_pickled_array_a_folder_and_nothing_are_no_codes(tmp_path):
+def test_a_bare_array_a_pickled_array_a_folder_and_an_empty_file_are_refused_as_codes(tmp_path):
     bare = io.BytesIO()
     np.save(bare, np.zeros((1, 3), np.uint16))
     (tmp_path / "bare.npz").write_bytes(bare.getvalue())
@@ -347,7 +347,7 @@ def test_the_digest_is_sha256_over_shape_and_codes_little_endian():
     assert make().digest() == hashlib.sha256(content).hexdigest()
 
 
-def test_the_digest_tells_other_codes_and_other_shapes_apart_but_not_other_places_of_the_prompt():
+def test_the_digest_depends_on_codes_and_shape_and_not_on_the_prompt():
     digests = [make().digest(), make(prompt=0).digest(), make([[1, 2], [3, 4]]).digest(), make([[1, 2, 3, 4]]).digest()]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 3

@@ -28,7 +28,7 @@ def test_the_first_bar_may_lie_anywhere(first):
     assert same(bars, [0, 1, -0.25], period=2)
 
 
-def test_a_change_of_tempo_holds_from_its_second_on_and_the_phase_goes_on():
+def test_a_change_of_tempo_keeps_the_phase():
     grid = grid_of(Beat(tempo=60), [Change(at=10.25, tempo=120)], 40)
     assert same(grid.phase(np.array([10.0, 11.25, 20.25])), [10, 12.25, 30.25], period=8)
     two = grid_of(Beat(tempo=60), [Change(at=10, tempo=120), Change(at=20, tempo=30)], 60)

@@ -57,7 +57,7 @@ def test_a_planted_copy_is_found_where_it_lies():
     assert OverlapIndex(songs).longest(query) == Match(length=750, query_start=700, song=6, song_start=12_345)
 
 
-def test_a_run_does_not_go_on_from_the_end_of_one_song_into_the_next():
+def test_a_run_does_not_continue_from_one_song_into_the_next():
     songs = [np.array([1, 2, 3]), np.array([4, 5, 6])]
     assert OverlapIndex(songs).longest(np.array([2, 3, 4, 5])).length == 2
 

@@ -140,7 +140,7 @@ def test_whole_numbers_do_for_seconds():
     assert read(recipe_toml.dumps(recipe).replace("seconds = 20.0", "seconds = 20")) == recipe
 
 
-def test_keys_it_does_not_know_are_passed_over():
+def test_unknown_keys_of_a_recipe_are_ignored():
     text = (
         recipe_toml.dumps(make()).replace("[model]", 'mood = "blue"\n[model]\nsize = 3', 1) + "\n[notes]\nfor = 'me'\n"
     )
@@ -221,7 +221,7 @@ def test_a_recipe_that_could_not_be_rendered_or_written_cannot_be_made(changes, 
         make(**changes)
 
 
-def test_a_file_name_that_is_no_unicode_can_be_a_prompts_source():
+def test_a_file_name_that_is_not_unicode_can_be_a_prompts_source():
     recipe = make(prompt=replace(make().prompt, source="caf\udce9.wav"))
     assert recipe.prompt.source == "caf?.wav"
     assert read(recipe_toml.dumps(recipe)) == recipe
@@ -285,7 +285,7 @@ def test_the_same_tensors_are_the_same_model_wherever_they_lie():
     ]
 
 
-def test_a_prompt_that_sounds_the_same_is_the_same_whatever_its_file_is_called():
+def test_equal_prompts_are_equal_under_any_file_name():
     prompt = make().prompt
     assert make().differences(make(prompt=replace(prompt, source="/tmp/copy.wav"))) == []
     louder = replace(prompt, source="/tmp/copy.wav", sha256="f" * 64)
@@ -329,12 +329,12 @@ def make_trunk(**changes) -> Trunk:
 
 
 @pytest.mark.parametrize("changes", [{}, {"sample": None}, {"begins": 7}], ids=str)
-def test_a_branch_is_read_back_as_it_was_written(changes):
+def test_a_branch_reads_back_unchanged(changes):
     recipe = make(kind="branch", trunk=make_trunk(**changes), samples=2, sample_numbers=(2_000, 2_001))
     assert recipe_toml.loads(recipe_toml.dumps(recipe), "song.toml") == recipe
 
 
-def test_a_recipe_that_is_no_branch_says_nothing_of_one():
+def test_a_recipe_of_another_kind_has_no_branch_table():
     text = recipe_toml.dumps(make())
     assert not [word for word in ("trunk", "sample_numbers", "begins") if word in text]
 

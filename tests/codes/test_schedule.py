@@ -108,7 +108,7 @@ def test_recipes_with_other_changes_differ():
     assert "31.5 s" in line
 
 
-def test_a_change_in_song_toml_that_makes_no_sense_names_its_key():
+def test_an_invalid_change_in_song_toml_names_its_key():
     text = recipe_toml.dumps(make(schedule=(Change(at=3, artist="Ada"),))).replace('artist = "Ada"', "artist = 3")
     with pytest.raises(NotASong, match=r"schedule\[0\]\.artist must be text, got 3"):
         recipe_toml.loads(text, "song.toml")
@@ -137,7 +137,7 @@ def test_a_change_in_song_toml_that_makes_no_sense_names_its_key():
         ("[[change]]\nat = 3\nartist = 'A'\n[[change]]\nat = 3.0\nartist = 'B'", "two changes are at 3 s"),
     ],
 )
-def test_a_file_that_is_no_schedule_is_refused_in_a_line(text, reason):
+def test_a_file_that_is_not_a_schedule_is_refused_in_one_line(text, reason):
     with pytest.raises(BadInput, match=f"^duet.toml.*{reason}") as raised:
         parse_schedule(text, "duet.toml")
     assert "\n" not in str(raised.value).strip()

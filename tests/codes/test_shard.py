@@ -123,7 +123,7 @@ def test_a_shard_that_is_cut_off_is_refused(tmp_path, keep):
         read_shard(path)
 
 
-def test_what_is_no_shard_is_refused(tmp_path):
+def test_a_file_that_is_not_a_shard_is_refused(tmp_path):
     codes(range(5)).save(tmp_path / "song.npz")
     with pytest.raises(NotCodes):
         read_shard(tmp_path / "song.npz")
@@ -142,7 +142,7 @@ def test_damage_in_the_list_of_songs_is_found(tmp_path):
         read_shard(path)
 
 
-def test_a_code_that_no_codebook_has_is_damage_and_told_when_it_is_met(tmp_path):
+def test_a_code_outside_the_codebook_is_reported_when_it_is_read(tmp_path):
     path = shard(tmp_path, {"a.wav": range(2_000), "b.wav": [7] * 3_000})
     data = bytearray(path.read_bytes())
     data[data.index(np.full(100, 7, "<u2").tobytes()) + 1] = 255

@@ -60,7 +60,7 @@ def test_files_lie_where_the_design_says(song):
     ]
 
 
-def test_a_new_folder_is_made_with_its_parents_and_an_old_one_is_taken_as_it_is(tmp_path):
+def test_a_new_folder_is_made_with_its_parents_and_an_existing_one_is_used(tmp_path):
     song = Song.create(tmp_path / "a" / "b")
     song.save(make_codes())
     assert Song.create(tmp_path / "a" / "b").codes(Level.TOP).done == 6
@@ -97,7 +97,7 @@ def test_a_recipe_alone_makes_a_song(song):
     assert [song.codes(level) for level in Level] == [None, None, None]
 
 
-def test_what_is_no_song_is_refused_with_what_to_do(tmp_path):
+def test_a_folder_that_is_not_a_song_is_refused_with_advice(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "holiday.jpg").write_bytes(b"")
@@ -306,7 +306,7 @@ def test_a_file_that_cannot_be_removed_is_named(song):
         song.clear()
 
 
-def test_a_full_disk_leaves_recipe_and_codes_as_they_were(song, monkeypatch):
+def test_a_full_disk_leaves_recipe_and_codes_unchanged(song, monkeypatch):
     fill(song)
 
     def full(_):

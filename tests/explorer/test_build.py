@@ -48,7 +48,7 @@ def only(site: Path) -> dict:
     return json.loads(path.read_text())
 
 
-def test_a_song_can_be_heard_at_every_level(song: Song, tmp_path):
+def test_a_song_has_audio_for_every_level(song: Song, tmp_path):
     site = tmp_path / "site"
     assert explore([song.path], site) == SiteUpdate(site, 1, 1, 0)
     shown = only(site)
@@ -73,7 +73,7 @@ def test_the_outline_is_that_of_the_audio(song: Song, tmp_path):
     assert peaks.min() == round(127 * samples.min())
 
 
-def test_the_index_tells_what_lists_show(song: Song, tmp_path):
+def test_the_index_has_the_columns_of_the_list(song: Song, tmp_path):
     explore([song.path], tmp_path / "site", title="Ours")
     (row,) = index(tmp_path / "site")
     assert (row["title"], row["samples"], row["levels"], row["lyrics"], row["prompt"]) == ("song", 2, "tmb", False, 0)
@@ -89,14 +89,14 @@ def test_the_scripts_hold_what_the_json_does(song: Song, tmp_path):
         assert json.loads(script[start : script.rindex("}") + 1]) == json.loads(path.read_text())
 
 
-def test_folders_of_the_makers_machine_are_not_told(song: Song, tiny_model, tmp_path):
+def test_a_site_does_not_reveal_local_paths(song: Song, tiny_model, tmp_path):
     explore([song.path], tmp_path / "site")
     texts = [path.read_text() for path in (tmp_path / "site").rglob("*") if path.suffix in (".json", ".js", ".toml")]
     assert len(texts) == 5
     assert not any(str(tiny_model.parent) in text or str(tmp_path) in text for text in texts)
 
 
-def test_what_has_not_changed_is_left_as_it_is(song: Song, tmp_path):
+def test_unchanged_songs_are_not_built_again(song: Song, tmp_path):
     site = tmp_path / "site"
     explore([tmp_path], site)
     before = {path: path.stat().st_mtime_ns for path in (site / "media").rglob("*")}
@@ -192,7 +192,7 @@ def test_a_folder_with_other_files_is_not_written_into(song: Song, tmp_path):
     assert [path.name for path in (tmp_path / "site").iterdir()] == ["thesis.txt"]
 
 
-def test_a_tree_is_shown_as_one_and_any_path_can_be_heard(song: Song, tmp_path):
+def test_a_tree_is_one_entry_with_audio_for_every_path(song: Song, tmp_path):
     grown = tmp_path / "tree"
     tree(song.path, grown, Growth(every=0.4, branches=2, depth=2), Beginning(sample=1), Request(seed=5))
     explore([grown], tmp_path / "site")
@@ -316,7 +316,7 @@ def test_the_files_that_a_command_names_are_taken_home(lyric_song: Path, tmp_pat
     assert parse_schedule(files["schedule.toml"], "schedule.toml") == changes
 
 
-def test_what_changes_on_the_way_is_told_in_words(song: Song, tmp_path):
+def test_schedule_changes_are_described_in_words(song: Song, tmp_path):
     recipe = song.recipe()
     assert recipe is not None
     both = {Level.TOP: 0.5, Level.MIDDLE: 0.5, Level.BOTTOM: 0.5}
@@ -334,7 +334,7 @@ def test_what_changes_on_the_way_is_told_in_words(song: Song, tmp_path):
     ]
 
 
-def test_what_the_models_attention_told_of_the_lyrics_is_shown(song: Song, tmp_path):
+def test_the_alignment_picture_is_included(song: Song, tmp_path):
     recipe = song.recipe()
     assert recipe is not None
     song.write_recipe(replace(recipe, labels=replace(recipe.labels, lyrics=Lyrics("Hey you"))))

@@ -26,7 +26,7 @@ def rows(text: str) -> list[dict[str, object]]:
     return songs
 
 
-def test_every_song_comes_back_as_it_was():
+def test_every_song_of_the_data_files_reads_back_unchanged():
     songs = [
         SongSummary(id="a-1", title="One", artist="Ada", genres=("jazz", "Ambient"), model="mini", seconds=31.987),
         SongSummary(id="b-2", title=HOSTILE, kind="tree", state="broken", lyrics=True, prompt=11.9),

@@ -209,7 +209,7 @@ def test_search_minds_neither_accents_nor_capitals_and_order_is_as_asked(reader:
     assert "sort=title" in page.url
 
 
-def test_it_plays_seeks_and_tells_the_moment(reader: Reader) -> None:
+def test_the_player_plays_seeks_and_shows_the_time(reader: Reader) -> None:
     page = reader.go("#song=song-00011")
     page.get_by_role("button", name="Play").click()
     wait_for_sound(page, "bottom-0", 0.3)
@@ -269,7 +269,7 @@ def many_samples(site: Fake, name: str, count: int) -> str:
     return f"jukectlSong({json.dumps(name)}, {json.dumps(song | {'samples': samples})});"
 
 
-def test_the_word_that_is_sung_is_lit_and_a_word_that_is_clicked_is_heard(reader: Reader, site: Fake) -> None:
+def test_the_sung_word_is_highlighted_and_a_click_plays_a_word(reader: Reader, site: Fake) -> None:
     page = reader.go("#song=song-00010")
     words = site.songs["song-00010"]["lyrics"]["words"]
     assert page.locator(".word").all_inner_texts() == [word["text"] for word in words]  # an emoji is one character
@@ -285,7 +285,7 @@ def test_the_word_that_is_sung_is_lit_and_a_word_that_is_clicked_is_heard(reader
     assert page.locator("figure img").get_attribute("src") == "media/lamp/alignment-0.png"
 
 
-def test_what_was_given_what_is_new_and_where_labels_change_is_marked(reader: Reader) -> None:
+def test_prompt_new_music_and_label_changes_are_marked(reader: Reader) -> None:
     page = reader.go("#song=song-00011")
     given, new = page.locator(".region").all()
     assert (given.inner_text(), new.inner_text()) == ("Prompt 0:04", "New 0:08")
@@ -328,7 +328,7 @@ def test_any_path_of_a_tree_is_one_timeline_and_a_shared_node_plays_on(reader: R
     assert page.locator(".node.silent").inner_text() == "1.1"
 
 
-def test_audio_recipe_and_codes_are_taken_home_under_names_that_tell(reader: Reader, site: Fake) -> None:
+def test_downloads_have_descriptive_file_names(reader: Reader, site: Fake) -> None:
     page = reader.go("#song=song-00010&sample=1")
     assert page.locator(".file-group h3").all_inner_texts() == ["Audio of sample 1", "Recipe and codes of all samples"]
     assert page.locator(".files .size").first.inner_text().endswith(" kB")
@@ -362,7 +362,7 @@ def test_of_a_tree_the_nodes_on_the_path_are_taken_home(reader: Reader) -> None:
     assert page.locator(".file-group h3").all_inner_texts()[2] == "Branch 1.0"
 
 
-def test_a_command_breaks_between_words_and_is_copied_as_it_is(reader: Reader, site: Fake) -> None:
+def test_a_command_breaks_between_words_and_is_copied_unchanged(reader: Reader, site: Fake) -> None:
     command = site.songs["song-00010"]["command"]
     reader.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     clipboard = "navigator.clipboard.readText()"
@@ -456,7 +456,7 @@ def test_the_focus_stays_where_a_choice_is_made(reader: Reader) -> None:
         assert page.evaluate("document.activeElement.textContent") == name
 
 
-def test_songs_in_the_making_broken_and_newer_ones_are_told_as_what_they_are(reader: Reader, site: Fake) -> None:
+def test_unfinished_broken_and_newer_songs_show_a_notice(reader: Reader, site: Fake) -> None:
     page = reader.go("#song=song-00006")
     assert "not finished" in page.inner_text(".notice")
     assert page.locator("[aria-label=Level] button").all_inner_texts() == ["Top"]

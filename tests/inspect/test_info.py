@@ -130,7 +130,7 @@ def test_models_are_listed_and_a_broken_one_shows_its_error(tiny_model, tmp_path
 
 
 @pytest.mark.parametrize("name", ["missing", "notes.txt", "empty"])
-def test_a_path_that_is_no_song_codes_or_model_is_refused(tmp_path, name):
+def test_a_path_that_is_not_a_song_codes_or_model_is_refused(tmp_path, name):
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     with pytest.raises((BadInput, NotASong)):

@@ -17,7 +17,7 @@ def test_python_and_c_agree_on_the_panel():
     assert f"#define PANEL {PANEL} " in (SOURCE / "step.c").read_text()
 
 
-def test_every_variant_that_is_compiled_is_one_that_is_looked_for():
+def test_every_compiled_variant_is_one_that_is_loaded():
     assert tuple(compiling.VARIANTS) == library.VARIANTS
 
 
@@ -29,7 +29,7 @@ def test_without_a_compiler_nothing_is_built(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler")
-def test_what_a_compiler_refuses_leaves_nothing(monkeypatch, tmp_path):
+def test_a_failed_compilation_leaves_no_file(monkeypatch, tmp_path):
     (tmp_path / "step.c").write_text("int main( {")
     monkeypatch.setattr(compiling, "FOLDER", tmp_path)
     assert compiling.build() == []
@@ -48,7 +48,7 @@ assert library.library() is None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no library"])
-def test_a_library_that_is_missing_or_no_library_leaves_decoding_to_torch(content, tmp_path):
+def test_a_missing_or_invalid_library_leaves_decoding_to_torch(content, tmp_path):
     code = f"""
 from pathlib import Path
 from jukectl.native import library

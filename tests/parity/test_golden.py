@@ -94,7 +94,7 @@ def test_greedy_windows_are_the_same_after_any_prefix(golden, level):
         assert torch.equal(greedy(prior, expected[:, :known], count, labels, upper), expected[:, known:]), known
 
 
-def test_several_windows_of_samples_that_are_told_different_things(golden, level):
+def test_windowed_samples_with_different_labels_equal_those_of_the_port(golden, level):
     prior, config = golden.priors[level], golden.priors[level].config
     case = next(case for case in golden.cases["rows"] if case["level"] == level)
     expected, upper = golden.tensor(f"rows/{level}/codes"), golden.upper("rows", level)

@@ -33,7 +33,7 @@ def learned(prior, seed, config=CONFIG):
     return {name: 0.1 * torch.randn(tensor.shape, generator=generator) for name, tensor in adapter.state_dict().items()}
 
 
-def test_a_new_adapter_leaves_every_bit_as_it_was(prior):
+def test_a_new_adapter_does_not_change_the_logits_by_a_bit(prior):
     before = logits(prior)
     attach(prior, CONFIG)
     assert torch.equal(logits(prior), before)
@@ -75,7 +75,7 @@ def test_a_step_scales_as_the_layer_does(prior):
     torch.testing.assert_close(layer.step(x, alpha=3.0, beta=3.0), 3 * layer(x))
 
 
-def test_two_stacked_adapters_add_up_whatever_their_order(prior):
+def test_two_stacked_adapters_add_up_in_any_order(prior):
     first, second = learned(prior, 5), learned(prior, 6, AdapterConfig(rank=2, alpha=2.0))
     sums = []
     for order in ((first, second), (second, first)):
@@ -103,7 +103,7 @@ def test_only_the_adapter_learns(prior):
     assert all(parameter.grad.any() for parameter in adapter.parameters())
 
 
-def test_new_names_begin_as_none_and_known_ones_stay(prior):
+def test_new_names_start_as_unlabelled_and_known_ones_are_kept(prior):
     unlabelled, known = logits(prior, 0), logits(prior, 4)
     grow_vocabulary(prior, artists=7, genres=8)
     adapter = attach(prior, CONFIG, new_artists=2, new_genres=1)
@@ -135,6 +135,6 @@ def test_an_adapter_of_another_shape_is_refused(prior):
 
 
 @pytest.mark.parametrize("values", [{"rank": 0}, {"alpha": 0.0}, {"alpha": float("nan")}, {"targets": ()}])
-def test_a_config_that_makes_no_sense_is_refused(values):
+def test_an_invalid_config_is_refused(values):
     with pytest.raises(ValueError, match=next(iter(values))):
         AdapterConfig(**values)

@@ -74,7 +74,7 @@ def test_at_the_first_step_the_new_outputs_learn(trained: Prior, sort: str) -> N
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_once_it_has_learned_it_hears_the_words(trained: Prior, sort: str) -> None:
+def test_after_a_training_step_lyrics_affect_the_logits(trained: Prior, sort: str) -> None:
     add_lyrics(trained, SORTS[sort])
     optimizer = torch.optim.Adam(trained.parameters(), lr=0.01)
     for _ in range(2):

@@ -24,7 +24,7 @@ def some_notes():
 
 
 @pytest.mark.parametrize("kind", ["top", "encoded", "apart", "merged", "published_merged"])
-def test_a_grown_prior_says_what_it_said_to_the_bit(kind, request):
+def test_adding_layers_does_not_change_the_logits_by_a_bit(kind, request):
     prior = Prior(request.getfixturevalue(kind)).eval()
     with torch.no_grad():
         before = prior(CODES, told(None))
@@ -33,7 +33,7 @@ def test_a_grown_prior_says_what_it_said_to_the_bit(kind, request):
         assert torch.equal(prior(CODES, told(some_notes())), before)
 
 
-def test_after_a_step_every_new_number_has_a_gradient(top):
+def test_after_a_step_every_new_parameter_has_a_gradient(top):
     prior = Prior(top)
     add_midi(prior, MidiConfig(width=8, depth=2))
     optimizer = torch.optim.Adam(prior.midi.parameters(), lr=0.1)
@@ -54,7 +54,7 @@ def test_a_prior_is_taught_once(top):
         add_midi(prior, MidiConfig())
 
 
-def test_an_upsampler_is_left_as_it_is(upsampler):
+def test_adding_notes_to_an_upsampler_is_refused_without_changes(upsampler):
     prior = Prior(upsampler)
     with pytest.raises(ValueError, match="top prior"):
         add_midi(prior, MidiConfig())

@@ -40,11 +40,11 @@ def test_masks_are_the_patterns_of_the_paper_on_a_grid_of_two_by_three() -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_pattern_looks_ahead(kind: AttentionKind) -> None:
+def test_attention_patterns_are_causal(kind: AttentionKind) -> None:
     assert not pattern_mask(kind, 24, 4, LYRICS, WINDOW).triu(1).any()
 
 
-def test_row_column_and_previous_row_together_let_every_position_see_all_before_it() -> None:
+def test_row_column_and_previous_row_layers_together_reach_all_earlier_positions() -> None:
     one_layer = torch.eye(24, dtype=torch.bool)  # the residual path
     seen = one_layer.clone()
     for kind in (AttentionKind.ROW, AttentionKind.COLUMN, AttentionKind.PREVIOUS_ROW):
@@ -74,7 +74,7 @@ def test_kernels_have_the_gradients_of_masked_dense_attention(kind: AttentionKin
         assert torch.allclose(one, other.nan_to_num(0.0), atol=1e-5)
 
 
-def test_the_first_block_gets_nothing_from_the_previous_row() -> None:
+def test_the_first_block_has_zeros_from_the_previous_row() -> None:
     qkv = [torch.randn(1, 8, 8) for _ in range(3)]
     result = attend(AttentionKind.PREVIOUS_ROW, *qkv, heads=2, block=4)
     assert torch.equal(result[:, :4], torch.zeros(1, 4, 8))
@@ -105,7 +105,7 @@ layouts = st.builds(
 
 
 @given(layouts)
-def test_what_a_position_reads_from_the_cache_is_what_its_mask_shows(layout: CacheLayout) -> None:
+def test_the_cache_slots_of_a_position_are_those_of_its_mask(layout: CacheLayout) -> None:
     mask = pattern_mask(layout.kind, layout.context, layout.block, layout.lyric_keys, layout.window)
     places: dict[int, int] = {}  # slot -> the position whose key lies there
     for position in range(layout.context):
@@ -115,7 +115,7 @@ def test_what_a_position_reads_from_the_cache_is_what_its_mask_shows(layout: Cac
 
 
 @given(layouts)
-def test_as_many_successive_positions_as_there_are_slots_lie_apart(layout: CacheLayout) -> None:
+def test_successive_positions_have_different_slots(layout: CacheLayout) -> None:
     assert layout.slots <= max(layout.context, 2 * layout.block)
     last = 0 if layout.kind is AttentionKind.LYRICS else max(layout.context - layout.slots, 0)  # which keeps the first
     for start in range(last + 1):
@@ -126,7 +126,7 @@ def test_as_many_successive_positions_as_there_are_slots_lie_apart(layout: Cache
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize(("known", "chunk"), [(1, 24), (3, 24), (4, 4), (9, 24), (9, 4), (23, 24), (23, 4), (23, 8)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_going_on_from_the_cache_equals_the_full_pass(
+def test_decoding_from_the_cache_equals_the_full_pass(
     kind: AttentionKind, known: int, chunk: int, batch: int, top: PriorConfig
 ) -> None:
     attention = FactoredAttention(replace(top.stack, lyrics=LYRICS, window=WINDOW), kind, std=0.2, std_out=0.2)
@@ -146,7 +146,7 @@ def test_going_on_from_the_cache_equals_the_full_pass(
             assert torch.allclose(step[:batch], full[:, position], atol=1e-5), position
 
 
-def test_every_position_sees_all_states_of_the_encoder(top: PriorConfig) -> None:
+def test_every_position_attends_to_all_states_of_the_encoder(top: PriorConfig) -> None:
     attention = EncoderAttention(replace(top.stack, lyrics=9), std=0.3, std_out=0.3)
     x, states = torch.randn(3, 24, 64), torch.randn(3, 9, 64)
     query, (key, value) = attention.q(x), attention.kv(states).chunk(2, dim=-1)
@@ -158,7 +158,7 @@ def test_every_position_sees_all_states_of_the_encoder(top: PriorConfig) -> None
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_attention_to_the_encoder_goes_on_from_its_cache(batch: int, top: PriorConfig) -> None:
+def test_cross_attention_from_its_cache_equals_the_full_pass(batch: int, top: PriorConfig) -> None:
     attention = EncoderAttention(replace(top.stack, lyrics=9), std=0.3, std_out=0.3)
     x, states = torch.randn(batch, 24, 64), torch.randn(batch, 9, 64)
     full = attention(x, states)

@@ -24,7 +24,7 @@ def test_padding_repeats_the_last_row_to_a_multiple(batch: int) -> None:
 
 
 @pytest.mark.parametrize(("width_in", "width_out"), [(256, 192), (64, 256), (384, 384)])
-def test_a_row_comes_out_the_same_bits_whatever_rows_are_beside_it(width_in: int, width_out: int) -> None:
+def test_a_row_has_the_same_bits_in_any_batch(width_in: int, width_out: int) -> None:
     affine = Affine(width_in, width_out, std=1.0)
     x = torch.randn(13, width_in)
     together = affine.step(pad_rows(x))

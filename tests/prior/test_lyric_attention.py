@@ -40,7 +40,7 @@ def summed_values(prior: Prior, layer: int, head: int, codes: torch.Tensor, labe
 
 
 @pytest.mark.parametrize("sort", ["encoded", "apart", "merged"])
-def test_weights_times_values_are_what_the_head_gives(sort: str, request: pytest.FixtureRequest) -> None:
+def test_weights_times_values_equal_the_output_of_the_head(sort: str, request: pytest.FixtureRequest) -> None:
     config = request.getfixturevalue(sort)
     if config.lyric_tokens:  # of what it sees, characters alone: a LYRICS layer whose keys end with them
         config = replace(config, lyrics=replace(config.lyrics, characters=7), context=25)
@@ -59,7 +59,7 @@ def test_weights_times_values_are_what_the_head_gives(sort: str, request: pytest
 
 
 @pytest.mark.parametrize("sort", ["encoded", "apart", "merged"])
-def test_the_weights_of_one_head_are_among_all(
+def test_the_weights_of_one_head_are_those_among_all_heads(
     sort: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = request.getfixturevalue(sort)
@@ -93,7 +93,7 @@ def test_the_published_alignment_layers_attend_to_lyrics(published: PriorConfig)
     assert 0 <= published.lyrics.alignment_head < published.heads
 
 
-def test_what_does_not_attend_to_lyrics_is_refused(top: PriorConfig, apart: PriorConfig) -> None:
+def test_a_layer_that_does_not_attend_to_lyrics_is_refused(top: PriorConfig, apart: PriorConfig) -> None:
     assert lyric_layers(top) == []
     codes, labels = window(apart)
     with pytest.raises(ValueError, match="layer 0 does not attend"):

@@ -49,7 +49,7 @@ def worth(path, weights):
 
 @settings(max_examples=40, deadline=None)
 @given(arrays(float, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.floats(0, 1)))
-def test_no_way_that_never_goes_back_is_better(weights):
+def test_the_path_is_the_best_of_all_monotonic_ones(weights):
     weights = weights / max(1.0, weights.sum(axis=1).max())
     rows, characters = weights.shape
     path = monotonic_path(weights)
@@ -59,7 +59,7 @@ def test_no_way_that_never_goes_back_is_better(weights):
 
 
 @pytest.mark.parametrize(("noise", "error"), [(0.0, 0.1), (0.5, 0.1), (0.8, 0.2)])
-def test_words_are_found_where_they_are_sung(noise, error):
+def test_word_onsets_are_found_where_words_are_sung(noise, error):
     found = word_onsets(sung(np.random.default_rng(3), noise=noise), WORDS, SECONDS)
     assert onset_error(found, ONSETS) < error
     assert onset_error(even_spread(WORDS, LENGTH, 5.0), ONSETS) > 0.28
@@ -90,7 +90,7 @@ def test_mass_is_counted_near_the_character_where_one_is_sung():
     assert mass_near(weights, np.array([-1, -1, -1])) == 0
 
 
-def test_a_head_that_follows_is_told_from_those_that_do_not():
+def test_monotonicity_distinguishes_heads_that_follow_the_lyrics():
     chance = np.random.default_rng(0)
     follows = monotonicity(sung(chance, noise=0.6))
     still = np.zeros((250, LENGTH))

@@ -89,7 +89,7 @@ def test_a_used_cache_serves_the_next_window(prior: Prior) -> None:
     assert torch.equal(used, prior.step(codes[:, 6], 7, conditioning, fresh_cache))
 
 
-def test_a_sample_has_the_same_bits_whatever_batch_it_is_in(prior: Prior) -> None:
+def test_logits_of_a_sample_do_not_depend_on_the_batch(prior: Prior) -> None:
     config = prior.config
     codes, labels, upper = make_codes(config, 6), make_labels(config, 6), make_upper(config, 6)
 
@@ -178,7 +178,7 @@ def test_the_loss_is_the_mean_of_the_bits(prior: Prior) -> None:
         assert prior.loss(codes, labels, upper).item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_one_pass_tells_what_codes_and_characters_cost(prior: Prior) -> None:
+def test_costs_of_codes_and_characters_come_from_one_pass(prior: Prior) -> None:
     codes, labels, upper = make_codes(prior.config, 3), make_labels(prior.config, 3), make_upper(prior.config, 3)
     with torch.no_grad():
         costs = prior.costs(codes, labels, upper)
@@ -190,7 +190,7 @@ def test_one_pass_tells_what_codes_and_characters_cost(prior: Prior) -> None:
 
 
 @pytest.mark.parametrize("sort", ["encoded", "apart", "merged", "published_merged"])
-def test_a_prior_hears_its_lyrics(sort: str, request: pytest.FixtureRequest) -> None:
+def test_lyrics_affect_the_logits(sort: str, request: pytest.FixtureRequest) -> None:
     prior = Prior(request.getfixturevalue(sort)).eval()
     codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
     with torch.no_grad():
@@ -240,7 +240,7 @@ def test_all_of_a_prior_with_lyrics_learns(sort: str, request: pytest.FixtureReq
 
 @pytest.mark.parametrize("known", [0, 1, 3, 11, 23])
 @pytest.mark.parametrize("chunk", [1, 4, 9, 100])
-def test_known_codes_may_be_read_in_chunks(prior: Prior, chunk: int, known: int) -> None:
+def test_a_prefix_may_be_read_in_chunks(prior: Prior, chunk: int, known: int) -> None:
     config = prior.config
     codes, labels, upper = make_codes(config, 2), make_labels(config, 2), make_upper(config, 2)
     conditioning, whole, chunked = prior.conditioning(labels, upper), prior.new_cache(2), prior.new_cache(2)
@@ -251,7 +251,7 @@ def test_known_codes_may_be_read_in_chunks(prior: Prior, chunk: int, known: int)
         assert torch.allclose(*following, atol=1e-4)
 
 
-def test_a_drawn_character_is_read_as_itself(published_merged: PriorConfig) -> None:
+def test_a_sampled_lyric_token_is_read_as_itself(published_merged: PriorConfig) -> None:
     prior = Prior(published_merged).eval()
     conditioning, cache = prior.conditioning(make_labels(prior.config, 1)), prior.new_cache(1)
     assert prior.prefill(torch.zeros(1, 0, dtype=torch.int64), conditioning, cache).shape == (1, 40 + 11)
@@ -267,7 +267,7 @@ def test_the_head_is_tied_to_the_code_embedding(top: PriorConfig) -> None:
     assert [name for name, value in Prior(top).state_dict().items() if value.shape == shape] == ["codes.weight"]
 
 
-def test_an_untied_head_has_weights_of_its_own(top: PriorConfig) -> None:
+def test_an_untied_head_has_separate_weights(top: PriorConfig) -> None:
     prior = Prior(replace(top, tied_head=False))
     codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
     with torch.no_grad():
@@ -276,7 +276,7 @@ def test_an_untied_head_has_weights_of_its_own(top: PriorConfig) -> None:
 
 
 @pytest.mark.parametrize("field", ["artist", "genres", "total_length", "offset"])
-def test_a_top_prior_hears_every_label(field: str, top: PriorConfig) -> None:
+def test_every_label_affects_a_top_prior(field: str, top: PriorConfig) -> None:
     prior = Prior(top)
     codes, labels = make_codes(prior.config, 1), make_labels(prior.config, 1)
     values = vars(labels) | {field: getattr(labels, field) + (400 if field in {"total_length", "offset"} else 1)}
@@ -285,7 +285,7 @@ def test_a_top_prior_hears_every_label(field: str, top: PriorConfig) -> None:
         assert not torch.allclose(prior(codes, labels)[:, 0], prior(codes, changed)[:, 0])
 
 
-def test_an_upsampler_hears_artist_genre_and_the_codes_above_but_not_the_clock(upsampler: PriorConfig) -> None:
+def test_artist_genre_and_upper_codes_affect_an_upsampler_and_timing_does_not(upsampler: PriorConfig) -> None:
     prior = Prior(upsampler)
     config = prior.config
     codes, labels, upper = make_codes(config, 1), make_labels(config, 1), make_upper(config, 1)

@@ -48,14 +48,14 @@ def positions(prior, told):
     return prior.conditioning(told).positions
 
 
-def test_a_note_is_heard_as_far_as_the_conditioner_reaches_and_no_further(playing):
+def test_a_note_affects_codes_within_the_reach_of_the_conditioner_only(playing):
     assert playing.midi.reach == 5
     silent, played = (positions(playing, labels(one)) for one in (roll(), roll((12, 13, 60))))
     heard = torch.nonzero((silent - played).abs().sum(-1)[0] > 1e-6).flatten()
     assert (heard.min(), heard.max()) == (12 - 5, 12 + 5)
 
 
-def test_every_kind_of_thing_that_a_roll_says_is_heard(playing):
+def test_every_channel_of_a_roll_affects_the_conditioner(playing):
     silent = positions(playing, labels(roll()))
     for channel in (1, PITCHES, PITCHES + 1, 2 * PITCHES + 1, CHANNELS - 1):
         told = roll()
@@ -63,7 +63,7 @@ def test_every_kind_of_thing_that_a_roll_says_is_heard(playing):
         assert (positions(playing, labels(told)) - silent).abs().max() > 1e-3
 
 
-def test_a_window_without_notes_is_told_exactly_nothing(playing, top):
+def test_a_window_without_notes_gets_zeros(playing, top):
     """Beside one that is told some, and also where the others of its batch are told none."""
     plain = positions(playing, labels())
     both = positions(playing, labels(torch.zeros_like(roll()), roll((3, 9, 50))))
@@ -71,11 +71,11 @@ def test_a_window_without_notes_is_told_exactly_nothing(playing, top):
     assert not torch.equal(both[1:], plain)
 
 
-def test_silence_is_told_apart_from_nothing(playing):
+def test_covered_silence_differs_from_no_notes(playing):
     assert not torch.equal(positions(playing, labels(roll())), positions(playing, labels()))
 
 
-def test_without_a_clock_a_prior_that_is_told_nothing_has_zeros(top):
+def test_without_timing_and_notes_the_positions_are_zeros(top):
     prior = make_prior(replace(top, timing=None, midi=MIDI))
     assert torch.equal(positions(prior, labels()), torch.zeros(1, 24, 64))
 
@@ -91,7 +91,7 @@ def test_steps_say_what_a_whole_pass_says(playing):
     torch.testing.assert_close(torch.stack(steps, dim=1), whole[:, 5:], rtol=1e-4, atol=1e-4)
 
 
-def test_a_row_is_told_its_own_notes(playing):
+def test_each_row_has_its_own_notes(playing):
     told = labels(roll((0, 9, 60)), roll((3, 5, 70)))
     both = playing.conditioning(told)
     for row in range(2):
@@ -99,7 +99,7 @@ def test_a_row_is_told_its_own_notes(playing):
         assert torch.equal(both.row(row).positions, alone.positions)
 
 
-def test_an_upsampler_is_told_no_notes(top):
+def test_an_upsampler_cannot_have_notes(top):
     with pytest.raises(ValueError, match="midi is for a top prior"):
         replace(top, timing=None, conditioner=ConditionerConfig(width=8, depth=1, downs=2), midi=MIDI)
 

@@ -22,25 +22,25 @@ def test_known_labels_keep_their_logits_to_the_bit(prior):
     assert all(torch.equal(logits(prior, *labels), were) for labels, were in before.items())
 
 
-def test_new_names_begin_as_none(prior):
+def test_new_names_start_as_copies_of_the_unlabelled_row(prior):
     grow_vocabulary(prior, artists=6, genres=9)
     assert torch.equal(logits(prior, 5, 8), logits(prior, 0, 0))
     assert not torch.equal(logits(prior, 5, 8), logits(prior, 1, 1))
 
 
-def test_the_config_tells_how_many_names_there_are(prior):
+def test_the_config_has_the_number_of_names_after_growing(prior):
     grow_vocabulary(prior, artists=6, genres=9)
     assert (prior.config.artists, prior.config.genres) == (6, 9)
     assert prior.artist_genre.artist.weight.shape == (6, 64)
     assert prior.artist_genre.genre.weight.shape == (9, 64)
 
 
-def test_a_new_row_learns_apart_from_the_unlabelled_one(prior):
+def test_a_new_row_is_trained_separately_from_the_unlabelled_one(prior):
     grow_vocabulary(prior, artists=6, genres=7)
     prior.artist_genre.artist(torch.tensor([5])).sum().backward()
     assert prior.artist_genre.artist.weight.grad.any(dim=1).tolist() == [False] * 5 + [True]
 
 
-def test_no_name_is_taken_away(prior):
+def test_a_vocabulary_cannot_shrink(prior):
     with pytest.raises(ValueError, match="fewer"):
         grow_vocabulary(prior, artists=4, genres=7)

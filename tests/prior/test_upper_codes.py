@@ -20,7 +20,7 @@ def test_the_vectors_are_normalised() -> None:
     assert torch.allclose(vectors.var(dim=2, unbiased=False), torch.ones(1, 20), atol=1e-2)
 
 
-def test_a_code_is_heard_where_it_lies() -> None:
+def test_an_upper_code_affects_the_codes_at_its_place() -> None:
     conditioner = UpperCodes(ConditionerConfig(width=8, depth=1, downs=2, codebook_size=20), 16, std=1.0)
     codes = torch.zeros(1, 40, dtype=torch.int64)
     changed = codes.clone()

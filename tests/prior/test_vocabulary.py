@@ -43,7 +43,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_nearest() -> None:
         WORDS.labels(None, ["ragtime foolk"])
 
 
-def test_a_name_like_nothing_known_lists_some_names_all_the_same() -> None:
+def test_a_name_unlike_all_others_still_gets_suggestions() -> None:
     with pytest.raises(UnknownName, match="unlabelled"):
         WORDS.labels("§")
 
@@ -90,7 +90,7 @@ def test_v3_takes_names_in_lower_case(name: str, number: int) -> None:
     assert V3.found_artist(name) == Found((number,))
 
 
-def test_a_v3_genre_is_one_text_however_many_words_it_has() -> None:
+def test_a_v3_genre_is_one_text_of_any_number_of_words() -> None:
     assert V3.found_genres(["Pop Rock"]) == Found((2,))
     assert V3.found_genres(["Rhythm, Blues"]) == Found((3,))
     assert V3.found_genres(["rock pop"]) == Found((UNLABELLED,), ("rock pop",))
@@ -108,11 +108,11 @@ def test_v2_takes_names_as_letters_and_digits_with_one_stroke_for_all_between_th
 @pytest.mark.parametrize(
     "genres", [["Pop Rock"], ["pop_rock"], ["pop", "rock"], ["pop, rock"], ["#3,#7"], ["#3", "#7"]]
 )
-def test_the_words_of_a_v2_genre_have_ids_of_their_own(genres: list[str]) -> None:
+def test_each_word_of_a_v2_genre_has_an_id(genres: list[str]) -> None:
     assert V2.found_genres(genres) == Found((3, 7))
 
 
-def test_a_word_that_a_published_set_has_not_is_id_0_in_its_place_and_told() -> None:
+def test_an_unknown_word_of_a_published_set_is_id_0_in_its_place_and_reported() -> None:
     assert V2.found_genres(["pop polka rock"]) == Found((3, UNLABELLED, 7), ("polka",))
     assert V2.found_artist("Zoë") == Found((UNLABELLED,), ("Zoë",))
     assert V2.found_artist("漢字") == Found((UNLABELLED,), ("漢字",))  # nothing of it is a letter
@@ -174,7 +174,7 @@ def test_with_a_name_for_every_id_a_set_is_a_plain_one() -> None:
 
 
 def test_numbers_go_with_names() -> None:
-    with pytest.raises(ValueError, match="artist_numbers needs a number a name, got 1 for 2"):
+    with pytest.raises(ValueError, match="artist_numbers needs a number for each name, got 1 for 2"):
         Vocabulary(artists=("a", "b"), artist_numbers=(1,))
     with pytest.raises(ValueError, match="genre_numbers are 0 or more, got -1"):
         Vocabulary(genres=("a",), genre_numbers=(-1,))

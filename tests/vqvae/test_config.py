@@ -54,14 +54,14 @@ def test_a_vqvae_may_have_no_codebook():
     assert VQVAEConfig(codebook_size=0).codebook_size == 0
 
 
-def test_a_codec_without_variants_is_written_as_it_was_before_there_were_any():
+def test_a_codec_without_variants_keeps_the_old_file_format():
     assert set(VQVAEConfig().to_dict()) == {
         "sample_rate", "downs", "strides", "codebook_size", "latent_width", "widths", "depths", "dilation_growth",
         "hidden_multiplier", "scale_residuals", "audio_head",
     }  # fmt: skip
 
 
-def test_a_log_mel_codec_is_read_as_it_was_written():
+def test_a_log_mel_codec_reads_back_unchanged():
     config = VQVAEConfig(strides=(16, 4, 8), downs=(1, 1, 1), front_end="log_mel", mel_spacing=0.02)
     written = config.to_dict()
     assert (written["front_end"], written["mel_spacing"]) == ("log_mel", 0.02)

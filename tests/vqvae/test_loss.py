@@ -93,7 +93,7 @@ def bands(*rises):
     return torch.stack([torch.zeros(len(rises) + 1), torch.tensor([0.0, *rises]).cumsum(0)])[None]
 
 
-def test_a_late_attack_costs_the_same_however_it_is_smeared_but_its_change_in_time_does_not():
+def test_the_attack_term_penalises_smearing_that_band_terms_ignore():
     sharp, smeared = bands(0.0, 4.0, 0.0, 0.0), bands(0.0, 2.0, 2.0, 0.0)
     far = bands(1.0, 4.0, 0.0, -1.0)  # as far away as the smeared one or farther, with the same attack
     assert band_distance(far, sharp) >= band_distance(smeared, sharp)

@@ -42,7 +42,7 @@ def test_every_ablation_has_a_valid_recipe_and_its_own_folder(train, name):
         assert recipe.codebook.threshold in (0, uses / 4)
 
 
-def test_only_the_hierarchical_run_has_a_trainer_of_its_own(train):
+def test_only_the_hierarchical_run_has_a_separate_trainer(train):
     own = {name for name in VARIANTS if "hierarchical_task.py" in " ".join(train.command(name))}
     assert own == {"hierarchical"}
     assert all("train vqvae" in " ".join(train.command(name)) for name in set(VARIANTS) - own)
