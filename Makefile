@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 INSTALLED := .venv/.installed
 
 MINI := build/mini
-SCORES ?= # folder of scores for `make mini-music`, with a manifest.tsv; without it Freedoom's alone are played
+SCORES ?= # folder of scores for `make mini-music`, with a manifest.tsv; without it only Freedoom's are played
 HOURS ?= 100
 RECIPES := examples/mini
 LEVELS := bottom middle top
@@ -33,7 +33,7 @@ $(INSTALLED): pyproject.toml constraints.txt hatch_build.py src/jukectl/native/s
 	@touch $@
 
 demo: setup ## continue examples/riff.wav by 20 seconds of new music
-	@echo 'Continuing examples/riff.wav, which takes some minutes; stopped, it goes on with: make demo'
+	@echo 'Continuing examples/riff.wav, which takes some minutes. If it is interrupted, resume it with: make demo'
 	@$(JUKECTL) continue examples/riff.wav --artist 'Nikola Whallon' --genre Electronic --seconds 20 --seed 7 --out demo
 	@echo 'The riff, and after 12 seconds the new music, is in demo/audio/0.wav'
 
@@ -44,7 +44,7 @@ test: setup page-tools ## run the tests, on all cores
 test-fast: setup ## run the tests of the core alone, in under two minutes: for the inner loop
 	@$(BIN)/python -m pytest -x $(PARALLEL) -m 'not slow and not alone' $(CORE_TESTS)
 
-# A file of tests stays on one core, so that what its tests share is made once. Tests marked alone measure time.
+# A file of tests stays on one core, so that its shared fixtures are made once. Tests marked alone measure time.
 
 # A process that crashes ends the run, where xdist would start another and sometimes wait for ever.
 PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --max-worker-restart 0
@@ -60,7 +60,7 @@ lint: setup ## check style and types
 
 check: lint test ## all of lint and test
 
-# The sample explorer's page, from TypeScript. What is built is committed: users and the package need no npm.
+# The sample explorer's page, from TypeScript. The built page is committed: users and the package need no npm.
 
 NODE_MODULES := explorer/node_modules/.package-lock.json
 
@@ -78,7 +78,7 @@ page-tools:
 	@if command -v npm >/dev/null; then $(MAKE) --silent $(NODE_MODULES) \
 		|| echo 'npm ci failed in explorer: the tests that need it are skipped' >&2; fi
 
-# The port needs an older huggingface_hub than ours, and so an environment of its own.
+# The port needs an older huggingface_hub than jukectl, and so a separate environment.
 
 PARITY := build/parity-env
 SEED ?= 0
@@ -98,13 +98,13 @@ $(PARITY)/.installed: scripts/parity/requirements.txt constraints.txt
 	@$(PARITY)/bin/python -m pip -qq --disable-pip-version-check --no-input install -c constraints.txt -r scripts/parity/requirements.txt
 	@touch $@
 
-# The embedded model, from nothing. Every step goes on from where it stopped; -j2 uses two cores.
+# Training of the embedded model from scratch. Every step resumes where it stopped; -j2 uses two cores.
 
 mini: $(LEVELS:%=mini-prior-%) ## train the embedded model again, hours long (needs Debian 12 and fluidsynth)
 	@$(JUKECTL) models assemble $(MINI)/model $(CODEC_RUNS) $(PRIOR_RUNS) --card $(RECIPES)/card.toml
 	@echo 'The model is in $(MINI)/model. Try it with --model $(MINI)/model, take it into the package with: make mini-embed'
 
-mini-music: setup ## make the music that mini learns from (SCORES=scores HOURS=100)
+mini-music: setup ## make the music that mini is trained on (SCORES=scores HOURS=100)
 	@command -v fluidsynth >/dev/null || { echo 'MIDI files are played by fluidsynth: apt install fluidsynth' >&2; exit 1; }
 	@echo 'Fetching the music'
 	@$(PIP) install -r $(RECIPES)/requirements.txt
@@ -124,7 +124,7 @@ mini-codes: $(LEVELS:%=mini-codec-%)
 mini-prior-top: mini-codes
 	@echo 'Training the top prior'
 	@$(JUKECTL) train prior $(RECIPES)/top.toml
-	@echo 'Teaching it to follow notes'
+	@echo 'Training it to follow notes'
 	@$(JUKECTL) train prior $(RECIPES)/notes.toml
 
 mini-prior-%: mini-codes

@@ -1,6 +1,6 @@
-"""Builds the decoding step in C into the package, where there is a compiler for it.
+"""Build hook: compile the decoding step in C into the package, if there is a compiler.
 
-Without one the package is as it is everywhere: torch does the decoding.
+Without one the package is pure Python, and torch does the decoding.
 """
 
 import re
@@ -15,10 +15,10 @@ COMPILING = Path(__file__).parent / "src/jukectl/native/compiling.py"
 
 
 class NativeStep(BuildHookInterface):
-    """Puts the compiled step beside its source, and its platform's tag on a wheel that has it."""
+    """Adds the compiled step to the package, and the tag of the platform to the wheel that contains it."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Called before a wheel, an editable one among them, is put together."""
+        """Compile the step before a wheel is built, editable ones included."""
         if built := runpy.run_path(str(COMPILING))["build"]():
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{re.sub(r'[-.]', '_', sysconfig.get_platform())}"  # for any Python there

@@ -1,7 +1,7 @@
-"""Fetch seven songs of an artist the built-in model does not know: Kenta Cho, from Debian packages of his games (BSD).
+"""Fetch seven songs by an artist who is new to the built-in model: Kenta Cho, from Debian packages of his games (BSD).
 
-Five are there to learn from, and each of them is played a little faster and slower as well, since five songs are few.
-Two (held_out.txt) are to be judged by. Each has its tags beside it. Needs Debian 12; takes seconds:
+Five are for training, and each of them is also played a little faster and slower, since five songs are few. Two
+(held_out.txt) are for validation. Each has its tags beside it. Needs Debian 12; takes seconds:
 
     python examples/finetune/fetch_songs.py build/finetune/music
 """
@@ -25,7 +25,7 @@ TAGS = 'artist = "Kenta Cho"\ngenres = ["Electronic"]\nlicence = "BSD-2-Clause"\
 
 
 def fetch(package: str, sha256: str, folder: Path) -> Path:
-    """Download a package into `folder` and unpack it there; where it is unpacked."""
+    """Download a package into `folder` and unpack it there; return the folder with its files."""
     subprocess.run(["apt-get", "download", package], cwd=folder, check=True, capture_output=True)
     archive = next(folder.glob(f"{package}_*.deb"))
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
@@ -42,7 +42,7 @@ def add_tags(song: Path) -> None:
 
 
 def play_at_other_speeds(song: Path) -> None:
-    """Copies of a song beside it, each with its tags."""
+    """Write copies of a song at other speeds beside it, each with its tags."""
     samples, rate = soundfile.read(song, dtype="float32")
     for semitones in SEMITONES:
         copy = song.with_name(f"{song.stem} {semitones:+g}.flac")

@@ -1,4 +1,4 @@
-"""Carry priors over to a codec that was trained further, whose codes mean other sounds.
+"""Adapt priors to a codec that was trained further, whose codes stand for other sounds.
 
 The embedding of a new code becomes the mean of those of the old codes at the same places of the same songs, as far from
 the centre as embeddings were on average. The transformers stay as they are. Songs encoded with both codecs are needed:
@@ -26,7 +26,7 @@ OWN, UPPER = "codes.weight", "place.codes.weight"
 
 
 def together(old: EncodedSongs, new: EncodedSongs, level: Level, size: int) -> Tensor:
-    """How often each new code stands where each old one stood, (size, size): new, old."""
+    """Count how often each new code is at the place of each old one, (size, size): new, old."""
     counts = torch.zeros(size * size, dtype=torch.int64)
     for track in old.manifest.tracks:
         before, after = (torch.from_numpy(songs.find(track, level)[:].astype("int64")) for songs in (old, new))
@@ -36,7 +36,7 @@ def together(old: EncodedSongs, new: EncodedSongs, level: Level, size: int) -> T
 
 
 def moved(embedding: Tensor, counts: Tensor) -> Tensor:
-    """An embedding (K, width) of old codes as one of new codes; those that never came begin at random."""
+    """Return the embedding (K, width) of new codes from that of old ones; random for codes that never occur."""
     centre = embedding.mean(0)
     spread = (embedding - centre).norm(dim=1).mean()
     seen = counts.sum(1) > 0
@@ -54,7 +54,7 @@ def main(
     out: Annotated[Path, typer.Argument(help="The folder to write.")],
     changed: Annotated[str, typer.Option(help="The levels whose codes are others now.")] = "top,middle,bottom",
 ) -> None:
-    """Carry MODEL's priors over to the codec that made NEW_CODES."""
+    """Adapt MODEL's priors to the codec that made NEW_CODES."""
     old, new, other = EncodedSongs(old_codes), EncodedSongs(new_codes), parse_levels(changed)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(model / "model.toml", out)

@@ -1,8 +1,8 @@
-"""Held-out bits a code against training compute, for priors of several sizes: a table to stdout, a plot to --out.
+"""Plot held-out bits per code against training compute for priors of several sizes: a table to stdout, a plot to --out.
 
     python examples/mini/scaling.py build/mini/runs/scaling-* --codes-a-step 4096 --out docs/images/scaling.png
 
-Compute is 6 N D floating-point operations: N numbers in the weights, D codes seen (Kaplan et al. 2020, section 2.1).
+Compute is 6 N D floating-point operations: N parameters, D training codes (Kaplan et al. 2020, section 2.1).
 """
 
 import argparse
@@ -21,7 +21,7 @@ COLOURS = ("#9ebcda", "#8c6bb1", "#810f7c", "#4d004b")
 
 @dataclass(frozen=True)
 class Curve:
-    """How one run went."""
+    """Validation bits and compute of one run."""
 
     name: str
     numbers: int  # in the weights
@@ -30,7 +30,7 @@ class Curve:
 
     @classmethod
     def of(cls, run: Path, codes_a_step: int) -> "Curve":
-        """The curve of a run folder, as `jukectl train prior` leaves it."""
+        """Read the curve of a run folder of `jukectl train prior`."""
         with safe_open(run / "best.safetensors", framework="np") as file:
             numbers = sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
         with (run / "validation.csv").open(newline="") as file:
@@ -40,7 +40,7 @@ class Curve:
 
 
 def draw(curves: list[Curve]) -> Figure:
-    """Every curve over one logarithmic axis of compute, its size written at its end."""
+    """Draw every curve over a logarithmic axis of compute, with its size at its end."""
     figure = Figure(figsize=(8, 4.6), dpi=110, facecolor=PAPER, layout="constrained")
     axes = figure.add_subplot(facecolor=PAPER)
     for curve, colour in zip(curves, COLOURS, strict=False):

@@ -99,7 +99,7 @@ class Score:
 
     @property
     def name(self) -> str:
-        """The collection and the file."""
+        """Name of the collection and the file."""
         return f"{self.collection}/{self.file}"
 
 
@@ -124,7 +124,7 @@ class Task:
 
     @property
     def seconds(self) -> float:
-        """The length to expect."""
+        """Expected length in seconds."""
         return min(self.score.seconds / self.window[1] / speed(self), self.longest)
 
 

@@ -1,6 +1,6 @@
-"""Make what hears a prior's notes smaller: a new network learns to say what the old one says of a MIDI file's notes.
+"""Distil a prior's note conditioner into a smaller one: a new network learns the old one's outputs on songs' notes.
 
-All else of the prior stays as it is. It wants a while of training afterwards, as it is not quite told the same:
+All other weights of the prior stay the same. Train it a little afterwards, since the outputs differ slightly:
 
     python examples/mini/shrink_notes.py RUN CODES OUT --width 60 --depth 3 --growth 6
 
@@ -40,7 +40,7 @@ def main(
     steps: Annotated[int, typer.Option(help="Steps of training.")] = 1_500,
     batch: Annotated[int, typer.Option(help="Segments a step.")] = 2,
 ) -> None:
-    """Teach a smaller network of notes what RUN's own says, and put it in its place."""
+    """Train a smaller note conditioner on the outputs of RUN's, and put it in its place."""
     start = find_prior(str(run), Level.TOP)
     prior, config = start.prior, start.config
     if prior.midi is None:

@@ -1,7 +1,7 @@
 """Make synthetic singing with known words: 24-second FLAC, and beside each its words with times, notes and tags.
 
 Needs espeak-ng, fluidsynth and fluid-soundfont-gm (Debian), and requirements.txt. About a second a song on one core;
-the same seed makes the same songs. Run it again to go on from where it stopped. The songs in held-out/ are for
+the same seed makes the same songs. Run it again to resume. The songs in held-out/ are for
 validation: half of their words are in no training song.
 
     python examples/singing/make_singing.py build/singing/music --songs 1000 --validation 60 --seed 1 --jobs 2
@@ -38,7 +38,7 @@ class Task:
 
 
 def make(task: Task) -> None:
-    """The song's words and tags first, its sound last: where there is sound, there is all."""
+    """Write the song's words and tags first and its audio last, so that a song with audio is complete."""
     if task.path.exists():
         return
     from voices import SAMPLE_RATE, perform

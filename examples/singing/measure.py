@@ -1,8 +1,8 @@
-"""How well top codes keep sung words, measured twice, on songs of make_singing.py that a codec has not learned from.
+"""Measure how well top codes keep sung words, in two ways, on songs of make_singing.py outside the training data.
 
-onsets: pocketsphinx looks for the words in songs without chords, as they are and decoded from their top codes, and is
-judged by when they are sung. letters: a small convolution over 13 codes tells the letter that is sung, each letter of a
-word having an equal share of its time; it learns from train/ and is judged by held-out/.
+onsets: pocketsphinx aligns the words with songs without chords, original and decoded from their top codes; the errors
+of word onsets are reported. letters: a small convolution over 13 codes predicts the letter that is sung, each letter of
+a word having an equal share of its time; it is trained on train/ and evaluated on held-out/.
 
     python examples/singing/measure.py onsets build/singing/music --models mini build/singing/codec
     python examples/singing/measure.py letters build/singing/music --models mini build/singing/codec
@@ -48,7 +48,7 @@ def words_of(song: Path) -> list[Word]:
 
 
 def audio_of(song: Path) -> Tensor:
-    """Samples (1, N), whole codes."""
+    """Load samples (1, N), a whole number of codes."""
     return torch.from_numpy(to_mono(load(song).samples)).float()[None, : FRAMES * HOP]
 
 
@@ -58,13 +58,13 @@ def codec_of(model: str) -> VQVAE:
 
 @torch.no_grad()
 def decoded(codec: VQVAE | None, audio: Tensor) -> Tensor:
-    """Audio (1, N) as it comes back from its top codes; as it is without a codec."""
+    """Return audio (1, N) decoded from its top codes; unchanged without a codec."""
     return audio if codec is None else codec.decode(codec.encode(audio, Level.TOP), Level.TOP)
 
 
 @torch.no_grad()
 def features_of(codec: VQVAE | None, audio: Tensor) -> Tensor:
-    """What the probe sees (FRAMES, D): the vectors of the top codes; mel bands, with more in them, without a codec."""
+    """Return the probe's input (FRAMES, D): the vectors of the top codes; without a codec mel bands, an upper bound."""
     if codec is None:
         return F.avg_pool1d(log_mel(audio, SAMPLE_RATE)[..., :-1], 2)[0].T
     vectors = codec.codebook(Level.TOP).vectors
@@ -72,7 +72,7 @@ def features_of(codec: VQVAE | None, audio: Tensor) -> Tensor:
 
 
 def onsets(name: str, codec: VQVAE | None, songs: list[Path]) -> str:
-    """A row: the songs aligned, the mean and median error of an onset in seconds, the share of errors under 0.1 s."""
+    """Return a row: the songs aligned, the mean and median onset error in seconds, the share of errors below 0.1 s."""
     aligner = SphinxAligner()
     errors: list[float] = []
     aligned = 0
@@ -89,7 +89,7 @@ def onsets(name: str, codec: VQVAE | None, songs: list[Path]) -> str:
 
 
 def letters_of(song: Path) -> Tensor:
-    """The letter (FRAMES,) that is sung at each code, 1 to 26; 0 where none is."""
+    """Return the letter (FRAMES,) that is sung at each code, 1 to 26; 0 for none."""
     letters = torch.zeros(FRAMES, dtype=torch.int64)
     times = (np.arange(FRAMES) + 0.5) * HOP / SAMPLE_RATE
     for word in words_of(song):
@@ -100,7 +100,7 @@ def letters_of(song: Path) -> Tensor:
 
 
 def letters(name: str, codec: VQVAE | None, train: list[Path], held_out: list[Path]) -> str:
-    """A row: of the sung codes of held-out songs, the share whose letter is told, and the bits that it still takes."""
+    """Return a row: of the sung codes of held-out songs, the share of correct letters, and the bits per letter."""
     torch.manual_seed(0)
     seen = [(features_of(codec, audio_of(song)), letters_of(song)) for song in train]
     features, targets = torch.stack([one for one, _ in seen]), torch.stack([one for _, one in seen])
@@ -112,7 +112,7 @@ def letters(name: str, codec: VQVAE | None, train: list[Path], held_out: list[Pa
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.006, STEPS)
 
     def scores(some: Tensor) -> Tensor:
-        """(B, LETTERS, FRAMES) of features (B, FRAMES, D)."""
+        """Return logits (B, LETTERS, FRAMES) for features (B, FRAMES, D)."""
         result: Tensor = probe(((some - mean) / spread).transpose(1, 2))
         return result
 
@@ -135,7 +135,7 @@ def letters(name: str, codec: VQVAE | None, train: list[Path], held_out: list[Pa
 
 
 def by_frequency(train: list[Path], held_out: list[Path]) -> str:
-    """The row of what is known without hearing anything: how often letters are sung."""
+    """Return the row of the baseline: frequencies of letters, without any audio."""
     counts = torch.bincount(torch.cat([letters_of(song) for song in train]), minlength=LETTERS)[1:] + 1.0
     truth = torch.cat([letters_of(song) for song in held_out])
     truth = truth[truth > 0] - 1

@@ -1,7 +1,7 @@
-"""How near `jukectl lyrics align` comes to the words of singing whose times are known, and an even spread beside it.
+"""Measure the errors of `jukectl lyrics align` on singing with known word times, beside those of an even spread.
 
 Takes folders of songs as make_singing.py writes them, NAME.flac with NAME.json, or such files themselves. Even: the
-characters spread over the whole recording, as plain text is told to a model; sung: over the part of it that is sung.
+characters spread over the whole recording, as for plain text; sung: over the part of it with singing.
 
     python examples/singing/measure_alignment.py build/singing/music/held-out
 """
@@ -23,7 +23,7 @@ from jukectl.lyrics import lrc
 
 
 def errors(audio: Path, aligner: SphinxAligner) -> tuple[float, float, float]:
-    """Mean onset error of a song's words in seconds: aligned, spread over all of it, over what is sung of it."""
+    """Return mean onset errors of a song's words in seconds: aligned, spread over all of it, over the sung part."""
     words = json.loads(audio.with_suffix(".json").read_text(encoding="utf-8"))
     truth = np.array([word["start"] for word in words])
     beside = audio.with_suffix(".lrc")

@@ -1,7 +1,7 @@
-"""Join songs to medleys of two, so that a prior learns windows that begin anywhere and not each song by heart.
+"""Join songs to medleys of two, which add windows that a prior cannot memorise from single songs.
 
-Every song of the training list goes over into another one of its artist and genre. Their codes stand one after the
-other, and their words as they are sung:
+Every song of the training list is followed by another one of its artist and genre: their codes are concatenated, and
+their words are shifted accordingly:
 
     python examples/singing/medleys.py build/singing/codes build/singing/medleys --seed 1
 
@@ -57,13 +57,13 @@ def main(
 
 
 def joined(one: Codes, other: Codes) -> Codes:
-    """The codes of one song, then those of another."""
+    """Return the codes of one song followed by those of another."""
     array = np.concatenate([one.array, other.array], axis=1)
     return replace(one, array=array, prompt=array.shape[1])
 
 
 def sung(songs: EncodedSongs, first: Track, second: Track, seconds: float) -> str:
-    """The words of both, those of the second so many seconds later."""
+    """Return the words of both, those of the second later by the length of the first."""
     texts = []
     for track, later in ((first, 0.0), (second, seconds)):
         path = songs.lyrics(track)

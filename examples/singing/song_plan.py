@@ -1,4 +1,4 @@
-"""What a synthetic song sings and when: words, notes, chords and the files that say so. Numbers alone, no sound."""
+"""Plans of synthetic songs: words, notes, chords, and the files that describe them. No audio here."""
 
 import json
 import random
@@ -63,7 +63,7 @@ class Chord:
 
 @dataclass(frozen=True, kw_only=True)
 class Song:
-    """A song as it is to be sung."""
+    """A planned song."""
 
     title: str
     artist: str
@@ -77,13 +77,13 @@ class Song:
 
 
 def read_words(path: Path) -> list[tuple[str, int]]:
-    """The words of a list, and how many syllables each has; lines that begin with # are remarks."""
+    """Read a list of words with their numbers of syllables; lines that start with # are comments."""
     lines = (line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
     return [(word.replace("-", ""), word.count("-") + 1) for line in lines for word in line.split()]
 
 
 def plan_song(seed: str, words: Sequence[tuple[str, int]], rare: Sequence[tuple[str, int]] = ()) -> Song:
-    """The song that belongs to `seed`; about half of its words are of `rare`, where there are any."""
+    """Return the song of a `seed`; about half of its words are from `rare`, if there are any."""
     draw = random.Random(seed)
     artist = draw.choice(tuple(ARTISTS))
     genre = draw.choice(GENRES)
@@ -115,7 +115,7 @@ def _words_of_line(
 def _line(
     draw: random.Random, melody: "_Melody", words: Sequence[tuple[str, int]], start: float, until: float
 ) -> tuple[Word, ...]:
-    """The words one after the other from `start`, as many as end before `until`; none where they are too few."""
+    """Return words one after another from `start`, as many as end before `until`; none if those are too few."""
     pace = draw.uniform(0.22, 0.5)  # seconds a note, about: each line has its own
     sung: list[Word] = []
     now = start
@@ -134,12 +134,12 @@ def _line(
 
 
 def _skewed(draw: random.Random, low: float, high: float) -> float:
-    """Short more often than long."""
+    """Return a random length, short ones being more frequent."""
     return low + (high - low) * draw.random() ** 2
 
 
 class _Melody:
-    """A random walk over the notes of a scale that a voice reaches."""
+    """A random walk over the notes of a scale in the range of a voice."""
 
     def __init__(self, draw: random.Random, tonic: int, scale: Sequence[int], middle: int) -> None:
         self._draw = draw
@@ -155,7 +155,7 @@ class _Melody:
 
 
 def _chords(draw: random.Random, tonic: int, scale: Sequence[int]) -> tuple[Chord, ...]:
-    """A progression, over and over until the song ends."""
+    """Return a progression, repeated until the song ends."""
     progression, length = draw.choice(PROGRESSIONS), draw.uniform(1.4, 2.8)
     chords = []
     for index in range(int(SECONDS / length) + 1):
@@ -168,7 +168,7 @@ def _chords(draw: random.Random, tonic: int, scale: Sequence[int]) -> tuple[Chor
 
 
 def lrc(song: Song) -> str:
-    """Enhanced LRC: the time of each line, and of each word before it."""
+    """Return enhanced LRC: the time of each line, and of each word before it."""
     lines = (
         f"[{_stamp(line[0].start)}]" + " ".join(f"<{_stamp(word.start)}>{word.text}" for word in line)
         for line in song.lines
@@ -182,7 +182,7 @@ def _stamp(seconds: float) -> str:
 
 
 def word_times(song: Song) -> str:
-    """JSON: each word with its start and end in seconds, and its notes."""
+    """Return JSON: each word with its start and end in seconds, and its notes."""
     words = (
         {"word": word.text, "start": word.start, "end": word.end, "midi": [note.midi for note in word.notes]}
         for word in song.words
@@ -191,5 +191,5 @@ def word_times(song: Song) -> str:
 
 
 def tags(song: Song) -> str:
-    """The TOML beside a song that `jukectl data scan` reads."""
+    """Return the TOML sidecar of a song for `jukectl data scan`."""
     return f'artist = "{song.artist}"\ngenres = ["{song.genre}"]\ntitle = "{song.title}"\nlicence = "CC0-1.0"\n'

@@ -1,4 +1,4 @@
-"""Sound for a planned song: words of espeak-ng, sung through WORLD (Morise et al. 2016), over FluidSynth's chords."""
+"""Audio for a planned song: words of espeak-ng, sung through WORLD (Morise et al. 2016), over FluidSynth's chords."""
 
 import io
 import subprocess
@@ -36,7 +36,7 @@ SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 
 @dataclass(frozen=True)
 class Spoken:
-    """A spoken word as WORLD sees it: F frames, of B bands each."""
+    """A spoken word, analysed by WORLD: F frames of B bands each."""
 
     spectrum: np.ndarray  # (F, B) power
     aperiodicity: np.ndarray  # (F, B) 0..1
@@ -45,7 +45,7 @@ class Spoken:
 
 @cache
 def speak(artist: str, text: str) -> Spoken:
-    """The word in the artist's voice, without the silence about it, all words equally loud."""
+    """Speak a word in the artist's voice, trimmed and normalised in loudness."""
     command = ["espeak-ng", "-v", SPEAKERS[artist], "-s", str(WORDS_A_MINUTE), "--stdout", text]
     wave, rate = soundfile.read(io.BytesIO(subprocess.run(command, check=True, capture_output=True).stdout))
     if rate != SAMPLE_RATE:
@@ -61,7 +61,7 @@ def speak(artist: str, text: str) -> Spoken:
 
 
 def stretched(voiced: np.ndarray, frames: int) -> np.ndarray:
-    """Where in a spoken word of F frames each of `frames` sung ones is, as a fraction of frames.
+    """Return the place in a spoken word of F frames of each of `frames` sung ones, as a fraction of frames.
 
     A longer word is longer in its voiced part; its other consonants take no more than a fifth more time.
     """
@@ -75,7 +75,7 @@ def stretched(voiced: np.ndarray, frames: int) -> np.ndarray:
 
 
 def pitch_of(notes: Sequence[Note], frames: int) -> np.ndarray:
-    """The pitch (frames,) in Hz: from note to note in a short glide, with vibrato on long ones."""
+    """Return the pitch (frames,) in Hz, with short glides between notes and vibrato on long ones."""
     start = notes[0].start
     times = (np.arange(frames) + 0.5) * FRAME + start
     index = np.clip(np.searchsorted([note.end for note in notes], times, side="right"), 0, len(notes) - 1)
@@ -88,7 +88,7 @@ def pitch_of(notes: Sequence[Note], frames: int) -> np.ndarray:
 
 
 def sing(song: Song) -> np.ndarray:
-    """The voice alone: samples (N,)."""
+    """Return the voice alone: samples (N,)."""
     bands = pyworld.get_cheaptrick_fft_size(SAMPLE_RATE) // 2 + 1
     spectrum = np.full((FRAMES, bands), 1e-14)
     aperiodicity = np.ones((FRAMES, bands))
@@ -110,7 +110,7 @@ def frames_of(word: Word) -> slice:
 
 
 def between(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Rows at fractions of an index."""
+    """Interpolate rows at fractional indices."""
     below = np.minimum(places.astype(int), len(rows) - 1)
     above = np.minimum(below + 1, len(rows) - 1)
     share = (places - below)[:, None]
@@ -118,7 +118,7 @@ def between(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def accompany(chords: Sequence[Chord], genre: str) -> np.ndarray:
-    """The chords alone: samples (N,), mono."""
+    """Return the chords alone: samples (N,), mono."""
     with tempfile.TemporaryDirectory() as scratch:
         midi, wav = Path(scratch, "chords.mid"), Path(scratch, "chords.wav")
         chord_midi(chords, genre).save(midi)
@@ -129,7 +129,7 @@ def accompany(chords: Sequence[Chord], genre: str) -> np.ndarray:
 
 
 def chord_midi(chords: Sequence[Chord], genre: str) -> mido.MidiFile:
-    """Held chords for a ballad, broken ones for folk."""
+    """Return held chords for a ballad, broken ones for folk."""
     events: list[tuple[float, mido.Message]] = []
     for channel, program in enumerate(PROGRAMS[genre]):
         events.append((0.0, mido.Message("program_change", channel=channel, program=program)))
@@ -151,7 +151,7 @@ def chord_midi(chords: Sequence[Chord], genre: str) -> mido.MidiFile:
 
 
 def perform(song: Song) -> np.ndarray:
-    """The whole song: samples (N,), peak under 1."""
+    """Return the whole song: samples (N,), peak below 1."""
     wave = sing(song)
     if song.chords:
         chords = accompany(song.chords, song.genre)
