@@ -8,7 +8,7 @@ class JukectlError(Exception):
 
 
 class BadInput(JukectlError):
-    """What the user gave cannot be used: wrong option, file, name or value."""
+    """User input that cannot be used: a wrong option, file, name or value."""
 
     exit_status = 2
 
@@ -46,7 +46,7 @@ class RankLost(JukectlError):
 
 
 class Stopped(JukectlError):
-    """Work that a signal ended early, in good order: it can go on from where it stopped."""
+    """Work that a signal ended early, with everything saved: it can be resumed."""
 
     exit_status = 130
 

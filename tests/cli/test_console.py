@@ -165,7 +165,7 @@ def test_continuing_prints_every_stage_in_order(jukectl, style, riff, tmp_path):
 
 def test_a_warning_is_shown_even_with_quiet(jukectl, style, tmp_path):
     answer = jukectl("--quiet", "sample", "--out", tmp_path / "song", *style, "--song-seconds", 100, "--levels", "top")
-    assert answer.err.startswith("jukectl: warning: the model knows songs of less than 60 s")
+    assert answer.err.startswith("jukectl: warning: the model was trained on songs shorter than 60 s")
 
 
 def test_results_are_printed_as_paths_or_as_one_object(capsys):

@@ -17,7 +17,7 @@ artist = "#2"
 genre = ["#1:0.5+#2:0.5"]
 temperature = { top = 0.5 }
 """
-DOUBT = "learned music without labels too"
+DOUBT = "was also trained without labels"
 
 
 @pytest.fixture(params=KINDS)

@@ -76,7 +76,7 @@ def test_with_json_progress_warnings_and_errors_are_json_too(jukectl, style, tmp
     out = tmp_path / "song"
     told = [*style, "--song-seconds", 100, "--levels", "top", "--progress=json"]
     first = json.loads(jukectl("sample", "--out", out, *told).err.splitlines()[0])
-    assert first["warning"].startswith("the model knows songs of less than 60 s")
+    assert first["warning"].startswith("the model was trained on songs shorter than 60 s")
     again = jukectl("--quiet", "sample", "--out", out, *style, "--seed", "4", "--progress", "json", status=2)
     (line,) = again.err.splitlines()
     assert json.loads(line)["status"] == 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jukectl.codes import recipe_toml
 from jukectl.codes.level import Level
-from jukectl.codes.recipe import LARGEST_SEED, PARTS, Labels, LevelSampling, Made, ModelRef, Prompt, Recipe, Trunk
+from jukectl.codes.recipe import LARGEST_SEED, PARTS, Labels, LevelSampling, Made, ModelRef, PrefixRef, Prompt, Recipe
 from jukectl.codes.schedule import LONGEST
 from jukectl.errors import BadInput, NotASong
 from jukectl.lyrics.value import Lyrics
@@ -317,7 +317,7 @@ def test_codes_and_their_folder_do_without_torch():
 # Branches, and samples by themselves
 
 
-def make_trunk(**changes) -> Trunk:
+def make_prefix(**changes) -> PrefixRef:
     values = {
         "source": "/songs/first",
         "sample": 2,
@@ -325,12 +325,12 @@ def make_trunk(**changes) -> Trunk:
         "frames": {Level.TOP: 10, Level.MIDDLE: 40},
         "sha256": {Level.TOP: "a" * 64, Level.MIDDLE: "b" * 64},
     }
-    return Trunk(**{**values, **changes})
+    return PrefixRef(**{**values, **changes})
 
 
 @pytest.mark.parametrize("changes", [{}, {"sample": None}, {"begins": 7}], ids=str)
 def test_a_branch_reads_back_unchanged(changes):
-    recipe = make(kind="branch", trunk=make_trunk(**changes), samples=2, sample_numbers=(2_000, 2_001))
+    recipe = make(kind="branch", prefix=make_prefix(**changes), samples=2, streams=(2_000, 2_001))
     assert recipe_toml.loads(recipe_toml.dumps(recipe), "song.toml") == recipe
 
 
@@ -340,12 +340,12 @@ def test_a_recipe_of_another_kind_has_no_branch_table():
 
 
 def test_branches_of_the_same_codes_are_the_same_wherever_the_song_lies():
-    here = make(kind="branch", trunk=make_trunk())
-    assert not here.differences(replace(here, trunk=make_trunk(source="/elsewhere")))
-    other = replace(here, trunk=make_trunk(sha256={Level.TOP: "c" * 64, Level.MIDDLE: "b" * 64}, source="/elsewhere"))
+    here = make(kind="branch", prefix=make_prefix())
+    assert not here.differences(replace(here, prefix=make_prefix(source="/elsewhere")))
+    other = replace(here, prefix=make_prefix(sha256={Level.TOP: "c" * 64, Level.MIDDLE: "b" * 64}, source="/elsewhere"))
     keys = [line.partition(":")[0] for line in here.differences(other)]
     assert keys == ["trunk.source", "trunk.top"]
-    numbered = replace(here, sample_numbers=tuple(range(5, 5 + here.samples)))
+    numbered = replace(here, streams=tuple(range(5, 5 + here.samples)))
     assert [line.partition(":")[0] for line in here.differences(numbered)] == ["sample_numbers"]
 
 
@@ -353,11 +353,11 @@ def test_branches_of_the_same_codes_are_the_same_wherever_the_song_lies():
     ("changes", "message"),
     [
         ({"kind": "branch"}, "trunk"),
-        ({"trunk": make_trunk()}, "trunk"),
-        ({"sample_numbers": tuple(range(99))}, "sample_numbers"),
-        ({"samples": 1, "sample_numbers": (-1,)}, "sample_numbers"),
+        ({"prefix": make_prefix()}, "trunk"),
+        ({"streams": tuple(range(99))}, "sample_numbers"),
+        ({"samples": 1, "streams": (-1,)}, "sample_numbers"),
     ],
-    ids=["no trunk", "no branch", "other count", "negative"],
+    ids=["no prefix", "no branch", "other count", "negative"],
 )
 def test_a_branch_that_cannot_be_is_refused(changes, message):
     with pytest.raises(BadInput, match=message):
@@ -367,6 +367,6 @@ def test_a_branch_that_cannot_be_is_refused(changes, message):
 @pytest.mark.parametrize(
     "changes", [{"frames": {}}, {"sha256": {}}, {"seconds": 0.0}, {"begins": -1}, {"sample": -1}], ids=str
 )
-def test_a_trunk_that_cannot_be_is_refused(changes):
+def test_invalid_prefix_codes_in_a_recipe_are_refused(changes):
     with pytest.raises(BadInput, match=f"^{next(iter(changes))} must be"):
-        make_trunk(**changes)
+        make_prefix(**changes)

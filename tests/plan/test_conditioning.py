@@ -1,4 +1,4 @@
-"""What a model is told of a song, from the request to the prior: lyrics, two sets of names, the song's length."""
+"""Conditioning from the request to the prior: lyrics, two sets of names, the song's length."""
 
 from dataclasses import replace
 
@@ -143,7 +143,7 @@ def test_a_name_that_a_level_has_not_is_told_and_names_the_level(sing, tmp_path)
     warnings = []
     request = sing(artist="Zoë", seconds=0.2, song_seconds=None, levels=(Level.TOP, Level.MIDDLE))
     sample(tmp_path / "song", request, listener=WarningsOnly(warnings.append))
-    assert warnings == ["the middle prior has not learned Zoë: that level is made without"]
+    assert warnings == ["the middle prior has no label for Zoë: that level is made without"]
 
 
 def test_a_name_that_no_level_has_is_an_error_before_anything_is_made(sing, tmp_path):
@@ -178,10 +178,14 @@ def test_a_length_that_the_model_does_not_know_is_told_otherwise_with_a_warning(
     assert tell(song_seconds=5.0)[1] == []
     about, warnings = tell(song_seconds=60.0)
     assert about.song_samples == 479_999
-    assert warnings == ["the model knows songs of less than 60 s, so it is told just under that, not 60 s"]
+    assert warnings == [
+        "the model was trained on songs shorter than 60 s, so it is conditioned on just under that instead of 60 s"
+    ]
     about, warnings = tell(song_seconds=0.25, seconds=0.2, total=6)
     assert about.song_samples == 4_000
-    assert warnings == ["the model knows songs from 0.5 s on, so it is told that, not 0.25 s"]
+    assert warnings == [
+        "the model was trained on songs of 0.5 s or more, so it is conditioned on that instead of 0.25 s"
+    ]
     assert tell(seconds=0.2, song_seconds=None, total=6)[1] == []  # nobody asked for a length
     assert len(tell(seconds=0.2, song_seconds=None, lyrics=WORDS, total=6)[1]) == 1  # but lyrics are laid out over it
 
@@ -195,7 +199,7 @@ def test_a_song_longer_than_any_that_the_model_knows_is_made_with_a_warning(tell
 def test_a_song_that_runs_past_its_end_is_made_with_a_warning_as_long_as_its_last_window_begins_before(tell):
     about, warnings = tell(seconds=3.2, song_seconds=1.2, total=100)  # 36 * 256 / 8000 = 1.152 s
     assert about.song_samples == 9_600
-    assert warnings == ["the model is told of a song of 1.2 s, but 3.2 s are made: the rest lies past its end"]
+    assert warnings == ["the model is conditioned on a song of 1.2 s, but 3.2 s are made: the rest is past its end"]
 
 
 def test_one_whose_last_window_would_begin_after_its_end_is_an_error_before_anything_is_made(sing, tmp_path):

@@ -78,7 +78,7 @@ def test_notes_that_are_lost_are_taken_from_their_source_and_changed_ones_refuse
     assert np.array_equal(codes(song.path), first)
     song.codes_path(Level.TOP).unlink()
     write_midi(song.notes_path, TUNE.moved(0.1))
-    with pytest.raises(RecipeDiffers, match=r"notes\.mid has not the notes"):
+    with pytest.raises(RecipeDiffers, match=r"notes\.mid was changed"):
         resume(song.path)
     song.notes_path.unlink()
     tune.unlink()

@@ -117,8 +117,8 @@ def test_a_level_that_has_not_learned_a_name_is_made_without_it_and_says_so(ask,
     warnings = []
     asked = ask(model=str(singing_model), artist=f"{alone}:0.5+{both}:0.5", genres=(), song_seconds=4.0)
     sample(tmp_path / "song", asked, listener=WarningsOnly(warnings.append))
-    assert [text for text in warnings if "has not learned" in text] == [
-        f"the {level} prior has not learned {alone}: that level is made without" for level in ("middle", "bottom")
+    assert [text for text in warnings if "has no label for" in text] == [
+        f"the {level} prior has no label for {alone}: that level is made without" for level in ("middle", "bottom")
     ]
 
 
@@ -236,7 +236,7 @@ def test_top_codes_of_other_making_are_upsampled_by_a_schedule(ask, tmp_path, ch
 def test_a_song_has_its_own_schedule_and_takes_no_other(ask, tmp_path, codes_in):
     sample(tmp_path / "song", ask(seconds=1.6, schedule=DUET[:1], **TOP))
     before = codes_in(tmp_path / "song"), (tmp_path / "song" / "song.toml").read_text()
-    with pytest.raises(RecipeDiffers, match=r"schedule: 1 s: .* copy its top\.npz into a folder of its own"):
+    with pytest.raises(RecipeDiffers, match=r"schedule: 1 s: .* copy its top\.npz into a new folder"):
         upsample(tmp_path / "song", Request(schedule=(Change(at=0.5, artist="Ada"),)))
     assert before == (codes_in(tmp_path / "song"), (tmp_path / "song" / "song.toml").read_text())
     upsample(tmp_path / "song", Request(schedule=DUET[:1], until=0.2))  # which is its own
@@ -418,8 +418,8 @@ def test_guidance_makes_other_codes_and_warns_where_a_model_may_not_have_learned
     sample(tmp_path / "plain", replace(asked, settings={}))
     assert not np.array_equal(codes_of(tmp_path / "guided"), codes_of(tmp_path / "plain"))
     assert [text for text in warnings if "guidance" in text] == [
-        "tiny does not say that its top prior learned music without labels too, and guidance counts on that: it may do "
-        "no good there"
+        "tiny does not say that its top prior was also trained without labels, which guidance needs: it may not help "
+        "there"
     ]
     model = tmp_path / "model"
     shutil.copytree(tiny_model, model)

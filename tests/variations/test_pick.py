@@ -53,7 +53,7 @@ def test_picked_and_then_upsampled_is_upsampled_and_then_picked(draft, tmp_path,
     assert codes_in(after) == codes_in(picked)
     assert (after / "audio/0.wav").read_bytes() == (picked / "audio/0.wav").read_bytes()
     assert (after / "audio/0.wav").read_bytes() == (draft / "audio/2.wav").read_bytes()
-    assert Song(after).recipe().sample_numbers == (2,)
+    assert Song(after).recipe().streams == (2,)
 
 
 def test_a_picked_song_is_rendered_again_from_its_recipe_alone(unchanged, tmp_path, codes_in):
@@ -184,18 +184,18 @@ def test_a_cut_song_whose_codes_are_lost_has_them_again(unchanged, tmp_path, cod
     assert codes_in(tmp_path / "cut") == before
 
 
-def test_a_trunk_that_was_changed_or_lost_is_told(unchanged, tmp_path):
+def test_changed_or_lost_prefix_codes_are_reported(unchanged, tmp_path):
     cut(unchanged, 0.32, tmp_path / "cut")
     song = Song(tmp_path / "cut")
     song.codes_path(Level.TOP).unlink()
-    whole = song.trunk_path(Level.TOP).read_bytes()
-    shutil.copy(unchanged / "top.npz", song.trunk_path(Level.TOP))
-    with pytest.raises(RecipeDiffers, match=r"top\.trunk\.npz is not what the recipe"):
+    whole = song.prefix_path(Level.TOP).read_bytes()
+    shutil.copy(unchanged / "top.npz", song.prefix_path(Level.TOP))
+    with pytest.raises(RecipeDiffers, match=r"top\.trunk\.npz is not the file in the recipe"):
         resume(song.path)
-    song.trunk_path(Level.TOP).unlink()
+    song.prefix_path(Level.TOP).unlink()
     with pytest.raises(NotASong, match=r"has lost top\.trunk\.npz"):
         resume(song.path)
-    song.trunk_path(Level.TOP).write_bytes(whole)
+    song.prefix_path(Level.TOP).write_bytes(whole)
     resume(song.path)
 
 

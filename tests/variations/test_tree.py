@@ -210,7 +210,7 @@ def test_another_tree_in_the_same_folder_is_refused(beginning, grown, request_, 
         tree(beginning, path, Growth(every=0.3, branches=3), Beginning(sample=2), request_)
     with pytest.raises(RecipeDiffers, match="grown from something else"):
         tree(beginning, path, GROWTH, Beginning(sample=1), request_)
-    with pytest.raises(BadInput, match="is a song, and a tree needs a folder of its own"):
+    with pytest.raises(BadInput, match="is a song, and a tree needs a new folder"):
         tree(path / "root", beginning, GROWTH, Beginning(), request_)
     assert files(path) == files(grown)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import Recipe, Trunk
+from jukectl.codes.recipe import PrefixRef, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 
@@ -35,7 +35,7 @@ def top_frames(song: Song, codes: Codeset, at: float | None) -> int:
     """
     top = codes.get(Level.TOP)
     if top is None or top.done == 0:
-        raise NotASong(f"{song.path} has no top codes to go on from. Make them with: jukectl resume {song.path}")
+        raise NotASong(f"{song.path} has no top codes to continue from. Make them with: jukectl resume {song.path}")
     if at is None:
         return top.done
     shortest = top.hop / top.sample_rate
@@ -64,12 +64,12 @@ def cut_codes(codes: Codeset, frames: int) -> dict[Level, Codes]:
 
 def begins_of(recipe: Recipe | None) -> int:
     """Return the top codes of the longer song that lie before a passage of it; 0 for other songs."""
-    return recipe.trunk.begins if recipe is not None and recipe.trunk is not None else 0
+    return recipe.prefix.begins if recipe is not None and recipe.prefix is not None else 0
 
 
-def prefix_ref(source: Path, sample: int | None, codes: Codeset, begins: int = 0) -> Trunk:
+def prefix_ref(source: Path, sample: int | None, codes: Codeset, begins: int = 0) -> PrefixRef:
     """Return a recipe's entry for codes taken from a song, where `begins` top codes precede them there."""
-    return Trunk(
+    return PrefixRef(
         source=str(source.absolute()),
         sample=sample,
         seconds=codes[Level.TOP].seconds,
@@ -82,14 +82,14 @@ def prefix_ref(source: Path, sample: int | None, codes: Codeset, begins: int = 0
 def load_prefix(song: Song, recipe: Recipe) -> dict[Level, Codes]:
     """Load the prefix codes of a song, of one sample or of all. NotASong or RecipeDiffers without the right files."""
     found: dict[Level, Codes] = {}
-    for level, digest in recipe.trunk.sha256.items() if recipe.trunk is not None else ():
-        path = song.trunk_path(level)
+    for level, digest in recipe.prefix.sha256.items() if recipe.prefix is not None else ():
+        path = song.prefix_path(level)
         if not path.exists():
-            source = recipe.trunk.source if recipe.trunk else ""
-            raise NotASong(f"{song.path} has lost {path.name}, which it begins with; it was taken from {source}")
+            source = recipe.prefix.source if recipe.prefix else ""
+            raise NotASong(f"{song.path} has lost {path.name}, its prefix codes, which were taken from {source}")
         found[level] = Codes.load(path)
         if found[level].digest() != digest or found[level].samples not in (1, recipe.samples):
-            raise RecipeDiffers(f"{path} is not what the recipe of {song.path} begins with. Put the right one back")
+            raise RecipeDiffers(f"{path} is not the file in the recipe of {song.path}. Put the right one back")
     return found
 
 

@@ -99,8 +99,8 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trunk:
-    """Prefix codes that a song takes over from another song, kept in its own folder (see `Song.trunk_path`)."""
+class PrefixRef:
+    """Prefix codes that a song takes over from another song, kept in its own folder (see `Song.prefix_path`)."""
 
     source: str  # absolute path of the other song; bytes that are not UTF-8 are replaced
     sample: int | None = None  # which of its samples; None: all of them
@@ -177,8 +177,8 @@ class Recipe:
     midi: Score | None = None  # notes that the top level is conditioned on
     beat: Beat | None = None  # that the top level is conditioned on; None: the model is free
     beat_off: bool = False  # the beat of a prompt is not to be followed either
-    trunk: Trunk | None = None  # what a branch continues from; it includes the prompt
-    sample_numbers: tuple[int, ...] = ()  # random stream of each sample; default 0, 1, 2 ...
+    prefix: PrefixRef | None = None  # what a branch continues from; it includes the prompt
+    streams: tuple[int, ...] = ()  # random stream of each sample; default 0, 1, 2 ...
     adapters: tuple[AdapterRef, ...] = ()  # in the order in which they are applied
     sampling: Mapping[Level, LevelSampling] = field(default_factory=dict)
     schedule: tuple[Change, ...] = ()  # first to last
@@ -195,7 +195,7 @@ class Recipe:
             check_seconds(name, getattr(self, name))
         self._check_samples()
         need(self.beat is None or not self.beat_off, "beat.off", "left out beside a tempo", True)
-        if (self.kind == "branch") != (self.trunk is not None):
+        if (self.kind == "branch") != (self.prefix is not None):
             raise BadInput("a recipe of kind branch has a table trunk, and no other recipe has one")
         need(bool(self.levels), "levels", "one or more of top, middle and bottom", "none")
         if self.kind != "encode":
@@ -207,7 +207,7 @@ class Recipe:
 
     def _check_samples(self) -> None:
         """Raise BadInput unless there is no list of random streams, or a stream for each sample."""
-        streams = self.sample_numbers
+        streams = self.streams
         need(len(streams) in (0, self.samples), "sample_numbers", f"one for each of {self.samples} samples", streams)
         in_range = all(0 <= stream <= LARGEST_SEED for stream in streams)
         need(in_range, "sample_numbers", f"0 to {LARGEST_SEED}", streams)
@@ -229,7 +229,7 @@ class Recipe:
             here, there = (_without(flat, "prompt.source") for flat in (here, there))
         if self.midi and asked.midi and self.midi.sha256 == asked.midi.sha256:
             here, there = (_without(flat, "midi.source") for flat in (here, there))
-        if self.trunk and asked.trunk and self.trunk.sha256 == asked.trunk.sha256:
+        if self.prefix and asked.prefix and self.prefix.sha256 == asked.prefix.sha256:
             here, there = (_without(flat, "trunk.source") for flat in (here, there))
         if (self.prompt is None) != (asked.prompt is None):  # the source alone says it
             others = [f"prompt.{one.name}" for one in fields(Prompt) if one.name != "source"]
@@ -279,13 +279,13 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
         flat["beat.off"] = "true"
     if recipe.beat:
         flat |= {f"beat.{key}": value for key, value in asdict(recipe.beat).items()}
-    if recipe.trunk:
-        trunk = {"source": recipe.trunk.source, "sample": recipe.trunk.sample, "seconds": recipe.trunk.seconds}
-        flat |= {f"trunk.{key}": value for key, value in trunk.items()}
-        flat |= {"trunk.begins": recipe.trunk.begins} if recipe.trunk.begins else {}
-        flat |= {f"trunk.{level.label}": digest[:12] for level, digest in recipe.trunk.sha256.items()}
-    if recipe.sample_numbers:
-        flat["sample_numbers"] = [str(number) for number in recipe.sample_numbers]
+    if recipe.prefix:
+        prefix = {"source": recipe.prefix.source, "sample": recipe.prefix.sample, "seconds": recipe.prefix.seconds}
+        flat |= {f"trunk.{key}": value for key, value in prefix.items()}
+        flat |= {"trunk.begins": recipe.prefix.begins} if recipe.prefix.begins else {}
+        flat |= {f"trunk.{level.label}": digest[:12] for level, digest in recipe.prefix.sha256.items()}
+    if recipe.streams:
+        flat["sample_numbers"] = [str(number) for number in recipe.streams]
     for level in TOP_DOWN:
         applied = [f"{one.sha256[:12]} at {one.strength:g}" for one in recipe.adapters if one.level is level]
         flat |= {f"adapters.{level.label}": applied} if applied else {}

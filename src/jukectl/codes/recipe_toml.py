@@ -15,10 +15,10 @@ from jukectl.codes.recipe import (
     LevelSampling,
     Made,
     ModelRef,
+    PrefixRef,
     Prompt,
     Recipe,
     Score,
-    Trunk,
     lyrics_table,
 )
 from jukectl.codes.schedule import Change, ChangeForm
@@ -109,7 +109,7 @@ class RecipeForm:
     prompt: Prompt | None = None
     midi: Score | None = None
     beat: BeatForm = field(default_factory=BeatForm)
-    trunk: Trunk | None = None
+    trunk: PrefixRef | None = None
     adapters: tuple[AdapterRef, ...] = ()
     schedule: tuple[Change, ...] = ()
     sampling: Mapping[Level, LevelSampling] = field(default_factory=dict)
@@ -117,7 +117,10 @@ class RecipeForm:
 
     def value(self) -> Recipe:
         """Return the recipe; BadInput where values do not go together."""
-        return Recipe(**{**vars(self), "beat": self.beat.beat()}, beat_off=self.beat.off)
+        # the keys of the file stay as they were in earlier versions
+        given = {"beat": self.beat.beat(), "prefix": self.trunk, "streams": self.sample_numbers}
+        values = {name: one for name, one in vars(self).items() if name not in ("trunk", "sample_numbers")}
+        return Recipe(**{**values, **given}, beat_off=self.beat.off)
 
 
 FORMS: Mapping[type, type[Form]] = {
@@ -206,7 +209,7 @@ def _plain_values(recipe: Recipe) -> dict[str, Any]:
         "song_seconds": recipe.song_seconds,
         "start_at": recipe.start_at or None,
         "levels": [level.label for level in recipe.levels],
-        "sample_numbers": list(recipe.sample_numbers) or None,
+        "sample_numbers": list(recipe.streams) or None,
     }
 
 
@@ -226,8 +229,8 @@ def _tables(recipe: Recipe) -> "dict[str, Table | AoT]":
         tables["midi"] = _table("midi", asdict(recipe.midi))
     if recipe.beat is not None or recipe.beat_off:
         tables["beat"] = _table("beat", asdict(recipe.beat) if recipe.beat else {"off": True})
-    if recipe.trunk is not None:
-        tables["trunk"] = _trunk_table(recipe.trunk)
+    if recipe.prefix is not None:
+        tables["trunk"] = _prefix_table(recipe.prefix)
     if recipe.adapters:
         adapters = [{**asdict(one), "level": one.level.label} for one in recipe.adapters]
         tables["adapters"] = _list_of_tables("adapters", adapters)
@@ -272,10 +275,10 @@ def _list_of_tables(name: str, entries: Sequence[Mapping[str, Any]]) -> "AoT":
     return tables
 
 
-def _trunk_table(trunk: Trunk) -> "Table":
-    about = {"source": trunk.source, "sample": trunk.sample, "seconds": trunk.seconds}
-    table = _table("trunk", {**about, "begins": trunk.begins or None})
-    for name, values in (("frames", trunk.frames), ("sha256", trunk.sha256)):
+def _prefix_table(prefix: PrefixRef) -> "Table":
+    about = {"source": prefix.source, "sample": prefix.sample, "seconds": prefix.seconds}
+    table = _table("trunk", {**about, "begins": prefix.begins or None})
+    for name, values in (("frames", prefix.frames), ("sha256", prefix.sha256)):
         table.add(name, _table(name, {level.label: values[level] for level in TOP_DOWN if level in values}))
     return table
 

@@ -101,7 +101,7 @@ class Song:
         """Return the path of a level's unfinished spans, which exists only while they are in progress."""
         return self.path / f"{level.label}.spans.npz"
 
-    def trunk_path(self, level: Level) -> Path:
+    def prefix_path(self, level: Level) -> Path:
         """Return the path of a level's prefix codes, taken from another song; it may not exist."""
         return self.path / f"{level.label}.trunk.npz"
 
@@ -163,7 +163,7 @@ class Song:
         self._remove(self.prompt_path)
         self._remove(self.notes_path)
         for level in TOP_DOWN:
-            self._remove(self.trunk_path(level))
+            self._remove(self.prefix_path(level))
 
     @contextmanager
     def lock(self) -> Iterator[None]:

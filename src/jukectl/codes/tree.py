@@ -67,7 +67,7 @@ class TreeRecipe:
 
     def __post_init__(self) -> None:
         check_shape(self.branches, self.depth, self.leaf)
-        if self.step.trunk is None:
+        if self.step.prefix is None:
             raise BadInput("a tree continues from the codes of its root, and its recipe names none")
 
     @property

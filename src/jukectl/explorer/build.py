@@ -154,19 +154,19 @@ def _tree_detail(path: Path, basics: SongSummary, media: MediaWriter) -> SongDet
     """Write the media of a tree and return its details."""
     tree = Tree.open(path)
     recipe = tree.recipe()
-    if recipe is None or recipe.step.trunk is None:
+    if recipe is None or recipe.step.prefix is None:
         raise NotASong(f"{path} has no readable tree.toml")
     root_recipe = tree.root.recipe()
-    nodes = [_root(tree, recipe.step.trunk.seconds, basics.id, media), *_branches(tree, recipe, basics.id, media)]
+    nodes = [_root(tree, recipe.step.prefix.seconds, basics.id, media), *_branches(tree, recipe, basics.id, media)]
     text = replace(recipe, step=_published(recipe.step)).to_toml()
     summary = replace(
         _labelled(basics, path, recipe.step),
         kind="tree",
         state="whole" if all(node.state == "whole" for node in nodes) else "in progress",
-        seconds=recipe.step.trunk.seconds + recipe.depth * recipe.step.seconds,
+        seconds=recipe.step.prefix.seconds + recipe.depth * recipe.step.seconds,
         samples=len(recipe.places(recipe.depth)),
         levels=_letters(name for node in nodes for name in node.levels),
-        prompt=recipe.step.trunk.seconds,
+        prompt=recipe.step.prefix.seconds,
     )
     return SongDetail(
         summary=summary,
@@ -200,9 +200,9 @@ def _root(tree: Tree, seconds: float, name: str, media: MediaWriter) -> NodeDeta
 
 def _branches(tree: Tree, recipe: TreeRecipe, name: str, media: MediaWriter) -> Iterator[NodeDetail]:
     """Write the media of the nodes of a tree except its root."""
-    assert recipe.step.trunk is not None
+    assert recipe.step.prefix is not None
     for step in range(1, recipe.depth + 1):
-        start = recipe.step.trunk.seconds + (step - 1) * recipe.step.seconds
+        start = recipe.step.prefix.seconds + (step - 1) * recipe.step.seconds
         for place in recipe.places(step):
             files = {level: tree.audio_path(place, level) for level in TOP_DOWN}
             levels = {
@@ -275,9 +275,9 @@ def _published(recipe: Recipe) -> Recipe:
     model = replace(recipe.model, path=None)
     prompt = replace(recipe.prompt, source=Path(recipe.prompt.source).name) if recipe.prompt else None
     midi = replace(recipe.midi, source=Path(recipe.midi.source).name) if recipe.midi else None
-    trunk = replace(recipe.trunk, source=Path(recipe.trunk.source).name) if recipe.trunk else None
+    prefix = replace(recipe.prefix, source=Path(recipe.prefix.source).name) if recipe.prefix else None
     adapters = tuple(replace(one, path=Path(one.path).name) for one in recipe.adapters)
-    return replace(recipe, model=model, prompt=prompt, midi=midi, trunk=trunk, adapters=adapters)
+    return replace(recipe, model=model, prompt=prompt, midi=midi, prefix=prefix, adapters=adapters)
 
 
 def _command_files(recipe: Recipe | None, name: str, media: MediaWriter) -> Iterator[Download]:

@@ -51,7 +51,7 @@ def kind_of(recipe: Recipe) -> Kind:
         return "duet"
     if recipe.labels.artist is not None and _is_mixture(recipe.labels.artist):
         return "novel voice"
-    if recipe.prompt is not None or recipe.trunk is not None:
+    if recipe.prompt is not None or recipe.prefix is not None:
         return "re-rendition" if recipe.labels.lyrics is not None else "continuation"
     return "novel lyrics" if recipe.labels.lyrics is not None else "new"
 

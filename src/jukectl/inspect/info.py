@@ -9,7 +9,7 @@ from jukectl.checkpoints.published import LICENCE, PUBLISHED, TERMS, PublishedMo
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import Recipe, Trunk
+from jukectl.codes.recipe import PrefixRef, Recipe
 from jukectl.codes.song import Song, audio_paths
 from jukectl.codes.tree import is_tree
 from jukectl.errors import BadInput, BadModel
@@ -69,7 +69,7 @@ def _describe_song(song: Song) -> dict[str, Any]:
         "seed": recipe.seed if recipe else None,
         "samples": samples[0],
         "prompt_seconds": recipe.prompt.seconds if recipe and recipe.prompt else 0.0,
-        "trunk": _trunk_facts(recipe.trunk) if recipe and recipe.trunk else None,
+        "trunk": _prefix_facts(recipe.prefix) if recipe and recipe.prefix else None,
         "midi": recipe.midi.source if recipe and recipe.midi else None,
         "levels": levels,
         "unfinished": unfinished,
@@ -77,8 +77,8 @@ def _describe_song(song: Song) -> dict[str, Any]:
     }
 
 
-def _trunk_facts(trunk: Trunk) -> dict[str, Any]:
-    return {"source": trunk.source, "sample": trunk.sample, "seconds": round(trunk.seconds, 3)}
+def _prefix_facts(prefix: PrefixRef) -> dict[str, Any]:
+    return {"source": prefix.source, "sample": prefix.sample, "seconds": round(prefix.seconds, 3)}
 
 
 def _codec(recipe: Recipe) -> VQVAEConfig | None:

@@ -18,13 +18,13 @@ from jukectl.progress import Listener, warn
 Samples = npt.NDArray[np.float32]
 
 LEAST_BEATS = 8
-"""Beats of a prompt that a tempo can be told by: two bars."""
+"""Beats of a prompt from which its tempo is tracked, at least: two bars."""
 
 CONTRAST = 1.5
 """Onset strength on beats over the mean in a prompt: of 12 s of rendered scores above it 4 in 5 had the right tempo."""
 
 SAME_TEMPO = 0.04
-"""Of a requested tempo, within which it is that of the prompt: what people hear as the same."""
+"""Relative difference up to which a requested tempo counts as that of the prompt: hardly audible."""
 
 
 def check_beats(card: ModelCard) -> None:
@@ -50,12 +50,12 @@ def with_beat(
         return _begun(request, None, 0.0)
     tracked = _tracked(prompt, card.vqvae.sample_rate, request.meter)
     if tracked is None and request.tempo is None:
-        warn(listener, "the prompt has no clear beat, so the new music is free in its own; --tempo sets one")
+        warn(listener, "the prompt has no clear beat, so the model chooses its own; --tempo sets one")
     return _begun(request, tracked, len(prompt) / card.vqvae.sample_rate)
 
 
 def with_beat_of(request: Request, card: ModelCard, recipe: Recipe, seconds: float) -> tuple[Request, Beat | None]:
-    """Return the beat of a song that goes on from another one at some second, and the request with its tempo there."""
+    """Return the beat of a song that continues another one from some second, and the request with its tempo there."""
     _check_request(request, card)
     if request.no_beat or not takes_beats(card):
         return request, None
@@ -78,7 +78,7 @@ def _changes_beat(request: Request) -> bool:
 
 
 def _begun(request: Request, known: Beat | None, seconds: float) -> tuple[Request, Beat | None]:
-    """A request and its beat, with the beat that is known up to some second, from which the new music is."""
+    """Return a request and its beat, given the `known` beat up to the second at which the new music starts."""
     tempo, meter = request.tempo, request.meter
     if known is None and tempo is None:
         if meter is not None or _changes_beat(request):
@@ -97,9 +97,9 @@ def _begun(request: Request, known: Beat | None, seconds: float) -> tuple[Reques
 
 
 def _tracked(prompt: Samples, sample_rate: int, meter: str | None) -> Beat | None:
-    """The beat of a prompt, None where it is unsure. Its bars count where a meter is requested alone.
+    """Return the beat of a prompt, None if it is unclear. Its bars are used only if a meter is requested.
 
-    Of rendered scores half of the downbeats were right, too few to count on.
+    In rendered scores half of the tracked downbeats were right, too few to rely on.
     """
     from jukectl.midi.tracking import track_beats
 

@@ -65,9 +65,9 @@ def _words(recipe: Recipe, out: str, sample_rate: int | None) -> Iterator[str]:
     if recipe.kind == "upsample":
         yield from ("upsample", out, *_labels(recipe, recipe.labels), *_settings(recipe))
         return
-    if recipe.trunk is not None:
-        yield from ("branch", Path(recipe.trunk.source).name, "--at", _number(recipe.trunk.seconds), "--out", out)
-        yield from ("--sample", str(recipe.trunk.sample)) if recipe.trunk.sample is not None else ()
+    if recipe.prefix is not None:
+        yield from ("branch", Path(recipe.prefix.source).name, "--at", _number(recipe.prefix.seconds), "--out", out)
+        yield from ("--sample", str(recipe.prefix.sample)) if recipe.prefix.sample is not None else ()
     elif recipe.prompt is not None:
         yield from ("continue", _source(recipe), "--out", out, "--prompt-seconds", _number(recipe.prompt.seconds))
         yield from _prompt(recipe)
@@ -93,19 +93,19 @@ def _beat(recipe: Recipe) -> Iterator[str]:
         yield "--no-beat"
     if beat is None:
         return
-    known = (recipe.prompt is not None or recipe.trunk is not None) and beat.start == 0
+    known = (recipe.prompt is not None or recipe.prefix is not None) and beat.start == 0
     if not known:
         yield from ("--tempo", _number(beat.tempo))
-    if beat.meter != DEFAULT_METER or (known and beat.bars and recipe.trunk is None):
+    if beat.meter != DEFAULT_METER or (known and beat.bars and recipe.prefix is None):
         yield from ("--meter", beat.meter)
 
 
 def _tree_words(recipe: TreeRecipe, root: Recipe, out: str) -> Iterator[str]:
     """Yield the words of a tree's command; notes, schedule, place and inherited lyrics come from its song."""
     step, own = recipe.step, recipe.step.labels
-    if root.trunk is not None:
-        yield from ("tree", Path(root.trunk.source).name, "--out", out, "--at", _number(root.trunk.seconds))
-        yield from ("--sample", str(root.trunk.sample)) if root.trunk.sample else ()
+    if root.prefix is not None:
+        yield from ("tree", Path(root.prefix.source).name, "--out", out, "--at", _number(root.prefix.seconds))
+        yield from ("--sample", str(root.prefix.sample)) if root.prefix.sample else ()
         own = replace(own, lyrics=None) if own.lyrics == root.labels.lyrics else own
     else:
         yield from ("tree", _source(root), "--out", out)
@@ -114,14 +114,14 @@ def _tree_words(recipe: TreeRecipe, root: Recipe, out: str) -> Iterator[str]:
     yield from ("--every", _number(step.seconds), "--branch", str(recipe.branches))
     yield from ("--leaf", name_of(recipe.leaf)) if recipe.leaf else ("--depth", str(recipe.depth))
     yield from _labels(step, own)
-    made = step.trunk.seconds + recipe.depth * step.seconds if step.trunk else None
+    made = step.prefix.seconds + recipe.depth * step.seconds if step.prefix else None
     yield from ("--song-seconds", _number(step.song_seconds)) if step.song_seconds != made else ()
     yield from _settings(step)
 
 
 def _made(recipe: Recipe, sample_rate: int | None) -> float | None:
     """Return the default of --song-seconds; None if that is not known."""
-    if recipe.trunk is not None or (recipe.prompt is not None and sample_rate is None):
+    if recipe.prefix is not None or (recipe.prompt is not None and sample_rate is None):
         return None  # for a branch it follows from the song that it continues
     prompt = recipe.prompt.samples / sample_rate if recipe.prompt and sample_rate else 0.0
     return recipe.start_at + (prompt + recipe.seconds)

@@ -1,4 +1,4 @@
-"""What a model is told of a song: the ids of its labels, its length and its lyrics; and what of it cannot be told."""
+"""Conditioning of a level from a recipe: labels, length, lyrics, notes and beats; warnings about what a model lacks."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -33,14 +33,14 @@ def conditioning_of(
     *,
     notes: CoveredNotes | None = None,
 ) -> Conditioning:
-    """Return what a level's prior is conditioned on, for a level of `total` codes; warn of all that it cannot take.
+    """Return the conditioning of a level's prior for `total` codes; warn of everything that the prior does not support.
 
-    BadInput if the song is too short for that many codes. `check_labels` refuses names and lyrics before.
+    Raises BadInput if the song is too short for that many codes. `check_labels` refuses names and lyrics before.
     """
     config, lyrics = card.priors[level], recipe.labels.lyrics
     segments = segments_of(recipe, card, level)
     if unknown := unknown_names(recipe, card, level):
-        warn(f"the {level.label} prior has not learned {', '.join(unknown)}: that level is made without")
+        warn(f"the {level.label} prior has no label for {', '.join(unknown)}: that level is made without")
     _warn_of_guidance(recipe, card, level, warn)
     check_length(recipe.song_seconds, config, total, recipe.start_at)
     _warn_of_length(recipe, config, total, warn)
@@ -59,13 +59,13 @@ def conditioning_of(
         segments=segments,
         lyrics=tokens,
         notes=notes,
-        # windows of the last codes may reach past them: the grid goes as far
+        # the last window may extend past the last code, and so does the grid
         beats=beats_of(recipe, (total + config.context) * config.hop / config.sample_rate) if config.beats else None,
     )
 
 
 def check_labels(labels: Labels, card: ModelCard, levels: tuple[Level, ...]) -> None:
-    """UnknownName for names that no level knows; BadInput for more than a level takes, and where it takes no lyrics."""
+    """Raise UnknownName for names that no level has, BadInput for too many, or for lyrics that a model cannot use."""
     for level in levels:
         card.mixtures(level, labels.artist, labels.genres)
     if labels.lyrics is not None:
@@ -73,7 +73,7 @@ def check_labels(labels: Labels, card: ModelCard, levels: tuple[Level, ...]) -> 
 
 
 def check_notes(card: ModelCard) -> None:
-    """BadInput where a model's top prior cannot be told notes."""
+    """Raise BadInput if a model's top prior is not conditioned on notes."""
     if Level.TOP in card.priors and card.priors[Level.TOP].midi is None:
         raise BadInput(
             f"{card.name} has no MIDI conditioner: leave --midi out, or train one with: "
@@ -82,14 +82,14 @@ def check_notes(card: ModelCard) -> None:
 
 
 def beats_of(recipe: Recipe, seconds: float) -> Beats | None:
-    """Return the beats that a recipe's song of so many seconds is conditioned on; None without."""
+    """Return the beats that a recipe's song of `seconds` is conditioned on; None without."""
     if recipe.beat is None:
         return None
     return Beats(grid_of(recipe.beat, recipe.schedule, seconds), bars=recipe.beat.bars, begin=recipe.beat.start)
 
 
 def check_length(song_seconds: float, config: PriorConfig, total: int, start_at: float = 0.0) -> None:
-    """BadInput where the last window of `total` codes would begin when the song is over."""
+    """Raise BadInput if the last window of `total` codes would begin after the song's end."""
     if config.timing is None and config.lyrics is None:
         return
     begins = song_offset(max(total - config.context, 0), config, begun_samples(start_at, config))
@@ -104,10 +104,10 @@ def check_length(song_seconds: float, config: PriorConfig, total: int, start_at:
 
 
 def placed(request: Request, made: float, config: PriorConfig) -> tuple[float, float]:
-    """The length of the song that is told, and where in it `made` seconds of music begin, as a request has it.
+    """Return the total song length that the prior is conditioned on, and the second of it at which the music begins.
 
-    Where it says neither, the song is what is made, and so is over when that is. With `ending` the music is the end of
-    a longer song, or of the shortest that the top prior knows.
+    By default the song is the `made` seconds of music, and ends with them. With `ending` the music is the end of a
+    longer song, or of the shortest song in the top prior's range.
     """
     if not request.ending:
         start_at = request.start_at or 0.0
@@ -118,14 +118,14 @@ def placed(request: Request, made: float, config: PriorConfig) -> tuple[float, f
 
 
 def begun_samples(start_at: float, config: PriorConfig) -> int:
-    """Audio samples of the song before a level's first code, whole codes of it."""
+    """Return the audio samples of the song before a level's first code, in whole codes."""
     return round(start_at * config.sample_rate / config.hop) * config.hop
 
 
 def song_samples(seconds: float, config: PriorConfig) -> int:
-    """The song's total length in audio samples, brought into the range of lengths that the prior was trained with.
+    """Return the song's total length in audio samples, clamped to the range that the prior was trained on.
 
-    The shortest is one of them, the longest is not: there it is a sample less.
+    The range includes its minimum and excludes its maximum, as published.
     """
     total = max(round(seconds * config.sample_rate), 1)
     if config.timing is None:
@@ -137,38 +137,42 @@ def song_samples(seconds: float, config: PriorConfig) -> int:
 
 
 def _warn_of_guidance(recipe: Recipe, card: ModelCard, level: Level, warn: Callable[[str], None]) -> None:
-    """Say, at the first of them, which guided priors may not have learned what guidance counts on."""
+    """Warn once, at the first guided level, of guided priors that may not have been trained without labels."""
     guided = [one for one in TOP_DOWN if one in recipe.sampling and rows_of(recipe, one) > 1]
     doubtful = [one.label for one in guided if not card.label_dropout.get(one.label)]
     if doubtful[:1] == [level.label]:
         warn(
-            f"{card.name} does not say that its {' and '.join(doubtful)} prior learned music without labels too, and "
-            "guidance counts on that: it may do no good there"
+            f"{card.name} does not say that its {' and '.join(doubtful)} prior was also trained without labels, which "
+            "guidance needs: it may not help there"
         )
 
 
 def _warn_of_length(recipe: Recipe, config: PriorConfig, total: int, warn: Callable[[str], None]) -> None:
-    """Say where the prior is told another length than the recipe's, or the recipe's is less than what is made."""
+    """Warn if the prior is conditioned on another length than the recipe's, or if that is shorter than the music."""
     if config.timing is None:
         return
-    seconds, heard = recipe.song_seconds, recipe.prompt.samples / config.sample_rate if recipe.prompt else 0.0
-    heard = recipe.trunk.seconds if recipe.trunk else heard
-    asked = seconds != recipe.start_at + heard + recipe.seconds  # or else it is but the length of what is made
+    seconds, given = recipe.song_seconds, recipe.prompt.samples / config.sample_rate if recipe.prompt else 0.0
+    given = recipe.prefix.seconds if recipe.prefix else given
+    asked = seconds != recipe.start_at + given + recipe.seconds  # otherwise it follows from the music's length
     made = recipe.start_at + total * config.hop / config.sample_rate
     if seconds >= config.timing.max_seconds:
         warn(
-            f"the model knows songs of less than {config.timing.max_seconds:g} s, so it is told just under that, not "
-            f"{seconds:g} s" + (", and of all past it that it is the end" if made > config.timing.max_seconds else "")
+            f"the model was trained on songs shorter than {config.timing.max_seconds:g} s, so it is conditioned on "
+            f"just under that instead of {seconds:g} s"
+            + (", and treats everything after it as the end" if made > config.timing.max_seconds else "")
         )
     elif seconds < config.timing.min_seconds and (asked or recipe.labels.lyrics is not None):
-        warn(f"the model knows songs from {config.timing.min_seconds:g} s on, so it is told that, not {seconds:g} s")
+        warn(
+            f"the model was trained on songs of {config.timing.min_seconds:g} s or more, so it is conditioned on that "
+            f"instead of {seconds:g} s"
+        )
     elif made - seconds >= config.hop / config.sample_rate:
-        warn(f"the model is told of a song of {seconds:g} s, but {made:g} s are made: the rest lies past its end")
+        warn(f"the model is conditioned on a song of {seconds:g} s, but {made:g} s are made: the rest is past its end")
 
 
 @dataclass(frozen=True)
 class _State:
-    """What holds from one second on."""
+    """Labels and settings that hold from one second on."""
 
     at: float  # seconds from the beginning of the audio
     labels: Labels
@@ -176,7 +180,7 @@ class _State:
     lyrics_shift: float = 0.0  # seconds
 
     def changed(self, change: Change, level: Level, recipe: Recipe, card: ModelCard) -> "_State":
-        """What holds from a change on."""
+        """Return the state after a change."""
         labels = self.labels
         if change.artist is not None:
             labels = replace(labels, artist=change.artist if change.artist.strip() else None)
@@ -209,26 +213,26 @@ def segments_of(recipe: Recipe, card: ModelCard, level: Level) -> tuple[Segment,
 
 
 def unknown_names(recipe: Recipe, card: ModelCard, level: Level) -> tuple[str, ...]:
-    """Names that the level's prior does not know, of the recipe's labels and of those that it changes to."""
+    """Return the names that the level's prior does not have, of the recipe's labels and its schedule."""
     states = _states(recipe, card, level)
     named = [name for one in states for name in card.unknown_at(level, one.labels.artist, one.labels.genres)]
     return tuple(dict.fromkeys(named))
 
 
 def cuts_at(recipe: Recipe, config: VQVAEConfig, level: Level) -> tuple[int, ...]:
-    """The codes of a level at which something changes."""
+    """Return the codes of a level at which something changes."""
     codes = {change_code(change.at, config, level) for change in recipe.schedule}
     return tuple(sorted(codes - {0}))
 
 
 def change_code(at: float, config: VQVAEConfig, level: Level) -> int:
-    """The code of a level from which on a change at a second holds: where a top code begins."""
+    """Return the code of a level at which a change at a second takes effect: the nearest start of a top code."""
     top = config.hop(Level.TOP)
     return round(at * config.sample_rate / top) * (top // config.hop(level))
 
 
 def check_schedule(recipe: Recipe, card: ModelCard, total: int) -> None:
-    """BadInput for changes that no code of `total` at the top comes after; UnknownName for names no level knows."""
+    """Raise BadInput for changes after the last of `total` top codes, UnknownName for names that no level has."""
     for change in recipe.schedule:
         if change_code(change.at, card.vqvae, Level.TOP) >= total:
             seconds = total / card.vqvae.codes_per_second(Level.TOP)
@@ -239,13 +243,13 @@ def check_schedule(recipe: Recipe, card: ModelCard, total: int) -> None:
 
 
 def rows_of(recipe: Recipe, level: Level) -> int:
-    """Rows of the model that a sample of a level takes at the most: two where there is guidance at any time."""
+    """Return the rows of a batch that a sample of a level takes at most: two if guidance is used at any time."""
     guidance = [change.settings.get("guidance", {}).get(level, 1.0) for change in recipe.schedule]
     return 2 if recipe.sampling[level].rows == 2 or any(one != 1 for one in guidance) else 1
 
 
 def _states(recipe: Recipe, card: ModelCard, level: Level) -> list[_State]:
-    """What holds from the beginning on, and from each change on."""
+    """Return the states from the beginning and from each change on."""
     states = [_State(0.0, recipe.labels, recipe.sampling[level])]
     for change in recipe.schedule:
         states.append(states[-1].changed(change, level, recipe, card))
@@ -253,7 +257,7 @@ def _states(recipe: Recipe, card: ModelCard, level: Level) -> list[_State]:
 
 
 def _with_settings(sampling: LevelSampling, change: Change, level: Level) -> LevelSampling:
-    """A level's settings after a change. BadInput where one is out of its range."""
+    """Return a level's settings after a change. Raises BadInput for a value out of range."""
     settings: dict[str, Any] = {name: values[level] for name, values in change.settings.items() if level in values}
     try:
         if settings.get("top_k", 0) % 1:
@@ -265,7 +269,7 @@ def _with_settings(sampling: LevelSampling, change: Change, level: Level) -> Lev
 
 
 def _place_in_lyrics(change: Change, recipe: Recipe, card: ModelCard) -> float | None:
-    """The second of the song at which the lyrics have their place that are to be sung from a change on."""
+    """Return the second of the song whose place in the lyrics is sung from a change on; None if it does not move."""
     labels, config = recipe.labels, card.priors[Level.TOP]
     if change.lyrics_at is not None or change.lyrics_line is None or labels.lyrics is None or config.lyrics is None:
         return change.lyrics_at
@@ -273,7 +277,8 @@ def _place_in_lyrics(change: Change, recipe: Recipe, card: ModelCard) -> float |
     lines = text.splitlines(keepends=True)
     if change.lyrics_line > len(lines):
         raise BadInput(
-            f"the change at {change.at:g} s goes on at line {change.lyrics_line} of the lyrics, which have {len(lines)}"
+            f"the change at {change.at:g} s continues at line {change.lyrics_line} of the lyrics, which have "
+            f"{len(lines)}"
         )
     if labels.lyrics.timed is not None:
         return _second_of_line(labels.lyrics.timed, change.lyrics_line)
@@ -283,15 +288,15 @@ def _place_in_lyrics(change: Change, recipe: Recipe, card: ModelCard) -> float |
 
 
 def _second_of_line(timed: TimedLyrics, line: int) -> float:
-    """When a line, counted from 1, begins: with its first word or the next that has one; else where all is sung."""
+    """Return the second at which a line, counted from 1, starts; of an empty one the next, or the end of all."""
     rest = list(timed.lines())[line - 1 :]
     return next((words[0].start for _, _, words in rest if words), timed.last)
 
 
 def sung_by_schedule(recipe: Recipe) -> TimedLyrics | None:
-    """The lyrics with times as they are sung in a song's audio: moved, left out and sung again as its schedule says.
+    """Return timed lyrics as they are sung in a song's audio: moved, omitted and repeated by its schedule.
 
-    Times are seconds of the audio, which begins where in the whole song the recipe says. None without times.
+    Times are seconds of the audio, which begins at `start_at` of the whole song. None for lyrics without times.
     """
     timed = _timed(recipe.labels.lyrics)
     if timed is None:
@@ -312,14 +317,14 @@ def sung_by_schedule(recipe: Recipe) -> TimedLyrics | None:
 
 
 def last_lyrics_shift(recipe: Recipe) -> float:
-    """By how many seconds later the lyrics are, of those with times, that are sung at a song's end by its schedule."""
+    """Return the seconds by which timed lyrics at a song's end are taken from a later place, by its schedule."""
     timed = _timed(recipe.labels.lyrics)
     at, place = (0.0, recipe.start_at) if timed is None else _timed_parts(recipe, timed)[-1]
     return place - (recipe.start_at + at)
 
 
 def _timed_parts(recipe: Recipe, timed: TimedLyrics) -> list[tuple[float, float]]:
-    """From which second of the audio on it is sung on from which second of lyrics with times."""
+    """Return pairs of seconds: of the audio, and of the timed lyrics that are sung from there on."""
     parts = [(0.0, recipe.start_at)]
     for change in recipe.schedule:
         place = change.lyrics_at if change.lyrics_line is None else _second_of_line(timed, change.lyrics_line)
@@ -329,18 +334,18 @@ def _timed_parts(recipe: Recipe, timed: TimedLyrics) -> list[tuple[float, float]
 
 
 def _moved(word: TimedWord, seconds: float, stop: float, further: int) -> TimedWord:
-    """A word sung so much later, and over by `stop`, that stands so much further on in the text."""
+    """Return a word later by `seconds`, ending by `stop`, and `further` characters later in the text."""
     end = None if word.end is None else min(word.end + seconds, stop)
     return replace(word, start=max(word.start + seconds, 0.0), end=end, first=word.first + further)
 
 
 def check_lyrics_places(schedule: tuple[Change, ...], labels: Labels) -> None:
-    """BadInput for a change to another place in the lyrics of a song that has none."""
+    """Raise BadInput for a change to another place in the lyrics of a song without lyrics."""
     for change in schedule:
         if labels.lyrics is None and (change.lyrics_at, change.lyrics_line) != (None, None):
             raise BadInput(
-                f"the change at {change.at:g} s goes on at another place in the lyrics, and there are none: give them "
-                "with --lyrics"
+                f"the change at {change.at:g} s continues at another place in the lyrics, but the song has none: give "
+                "them with --lyrics"
             )
 
 
@@ -351,7 +356,7 @@ def _timed(lyrics: Lyrics | None) -> TimedLyrics | None:
 def out_of_time(lyrics: Lyrics, song_seconds: float, shift: float = 0.0) -> Iterator[str]:
     """Yield a remark if words of timed lyrics are sung after the song has ended.
 
-    With a `shift`, in seconds, lyrics of so much later are sung at the song's end, as its schedule has it.
+    With a `shift`, in seconds, lyrics from that much later are sung at the song's end, as by a schedule.
     """
     timed = lyrics.timed
     late = [word for word in timed.words if word.start - shift >= song_seconds and not word.guessed] if timed else []

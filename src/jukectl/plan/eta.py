@@ -31,7 +31,7 @@ class Speed:
         return self.until_new(span) + self.new * span.new
 
     def times(self, factor: float) -> "Speed":
-        """Return the speed of a machine that takes so many times as long."""
+        """Return the speed of a machine that takes `factor` times as long."""
         return Speed(*(factor * one for one in (self.load, self.setup, self.window, self.prefix, self.new)))
 
 

@@ -51,7 +51,7 @@ class Start:
             song.forget_spans(level)
             song.codes_path(level).unlink(missing_ok=True)
         for level, codes in self.prefix.items():
-            codes.save(song.trunk_path(level))
+            codes.save(song.prefix_path(level))
         if self.prompt is not None:
             self.prompt.save(song)
         if self.notes is not None:
@@ -64,7 +64,7 @@ class Start:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Given:
-    """What a new song begins with."""
+    """Inputs that a new song begins with: prompt, notes, prefix codes."""
 
     prompt: PromptAudio | None = None
     notes: bytes | None = None
@@ -274,7 +274,7 @@ def upsampled(song: Song, request: Request, machine: Machine, listener: Listener
 
 def _with_prefix(job: Job) -> Job:
     """Return the job with prefix codes at the levels that have none."""
-    if job.recipe.trunk is None or all(level in job.codes for level in job.recipe.trunk.frames):
+    if job.recipe.prefix is None or all(level in job.codes for level in job.recipe.prefix.frames):
         return job
     prefix = for_samples(load_prefix(job.song, job.recipe), job.recipe)
     missing = {level: one for level, one in prefix.items() if level not in job.codes}

@@ -94,12 +94,12 @@ def _midi_data(song: Song, score: Score) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise NotASong(
-            f"{song.path} has no {song.notes_path.name}, whose notes it follows, and {score.source} cannot take its "
-            "place. Put it back"
+            f"{song.path} has lost {song.notes_path.name}, whose notes it follows, and {score.source} cannot be read. "
+            "Put it back"
         ) from error
     if hashlib.sha256(data).hexdigest() != score.sha256:
         raise RecipeDiffers(
-            f"{path} has not the notes that the recipe of {song.path} names: it was changed. Put the right one back"
+            f"{path} was changed: it is not the file in the recipe of {song.path}. Put the right one back"
         )
     return data
 

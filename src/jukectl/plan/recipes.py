@@ -88,7 +88,7 @@ def agreed(song: Song, asked: Recipe, existing: Recipe | None) -> Recipe:
     if existing is None:
         if song.begun:
             raise RecipeDiffers(
-                f"{song.path} holds codes but no recipe. Go on from them with: jukectl upsample {song.path}; "
+                f"{song.path} holds codes but no recipe. Upsample them with: jukectl upsample {song.path}; "
                 "or start over with --overwrite"
             )
         return asked
@@ -209,7 +209,7 @@ def _check_begun(song: Song, recipe: Recipe, asked: Recipe, begun: Collection[Le
     if differences := here.differences(asked):
         raise RecipeDiffers(
             f"{song.path} was begun otherwise ({'; '.join(differences)}). Leave those options out, or copy its "
-            "top.npz into a folder of its own and upsample it there"
+            "top.npz into a new folder and upsample it there"
         )
 
 
@@ -221,8 +221,8 @@ def begun_levels(recipe: Recipe, codes: Codeset, request: Request) -> list[Level
 
 def given_frames(recipe: Recipe, config: VQVAEConfig, level: Level) -> int:
     """Return the codes that a level begins with before any is sampled: its prefix's, or else its prompt's."""
-    if recipe.trunk is not None and level in recipe.trunk.frames:
-        return recipe.trunk.frames[level]
+    if recipe.prefix is not None and level in recipe.prefix.frames:
+        return recipe.prefix.frames[level]
     return recipe.prompt.samples // config.hop(level) if recipe.prompt else 0
 
 
@@ -240,7 +240,7 @@ def frames_wanted(recipe: Recipe, config: VQVAEConfig, done: Mapping[Level, int]
             frames = given
         elif level is Level.TOP:
             new = round(recipe.seconds * config.sample_rate) // hop
-            frames = given + (max(1, new) if recipe.seconds or recipe.trunk is None else 0)
+            frames = given + (max(1, new) if recipe.seconds or recipe.prefix is None else 0)
         else:
             frames = wanted.get(level.above, done.get(level.above, 0)) * config.ratio(level)
         wanted[level] = max(frames, done.get(level, 0))

@@ -91,7 +91,7 @@ def _level_in(path: Path, level: Level | None) -> Level:
     if level not in (None, found):
         raise BadInput(f"{path} holds {found.label} codes, and --level asks for others: give the folder {path.parent}")
     if path.stem != found.label:
-        raise BadInput(f"{path} holds {found.label} codes: copy it to {found.label}.npz in a folder of its own first")
+        raise BadInput(f"{path} holds {found.label} codes: copy it to {found.label}.npz in a new folder first")
     return found
 
 
@@ -211,8 +211,8 @@ class Preview:
         self._job = job
         self._level = level
         self._files = job.parts.get(level, ())
-        trunk = job.recipe.trunk
-        self._first = trunk.frames.get(level, 0) if self._files and trunk else 0  # code that a file begins with
+        prefix = job.recipe.prefix
+        self._first = prefix.frames.get(level, 0) if self._files and prefix else 0  # code that a file begins with
         self._vqvae: VQVAE | None = None
         self._written: dict[int, int] = {}  # codes in the file of each sample, written by this run
 

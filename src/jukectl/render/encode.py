@@ -84,7 +84,7 @@ def encode_prompt(job: Job) -> Job:
     if not missing:
         return job
     samples = _prompt_samples(job)
-    own = job.recipe.kind != "encode" and job.recipe.trunk is None
+    own = job.recipe.kind != "encode" and job.recipe.prefix is None
     if own and top is not None and not _begins_with(top, samples, job):
         return job  # the top level is of another song, so the levels below it do not begin with this prompt
     return _encode_levels(job, missing, samples, count=job.samples)

@@ -58,7 +58,7 @@ def level_job(job: Job, level: Level) -> LevelJob:
         prior=job.model.prior(level, machine.device, machine.dtype),
         total=job.wanted[level],
         seed=recipe.seed,
-        streams=recipe.sample_numbers,
+        streams=recipe.streams,
         stream_offset=begins_of(recipe) * vqvae.hop(Level.TOP) // vqvae.hop(level),
         upper=upper,
         device=machine.device,
@@ -204,7 +204,7 @@ def _check_upper(job: Job, codes: Codes, upper: Codes) -> None:
     before = job.recipe.made.get(codes.level)
     if codes.done > codes.prompt:
         stale = before is not None and before.upper not in ("", digest_of(upper, before.upper_frames))
-    elif job.recipe.trunk is not None:  # which has its own count of given codes for each level
+    elif job.recipe.prefix is not None:  # which has its own count of given codes for each level
         stale = codes.prompt > upper.done * (upper.hop // codes.hop)
     else:  # only the prompt exists, and it must be the one above
         stale = codes.prompt != upper.prompt * (upper.hop // codes.hop)
@@ -275,5 +275,5 @@ def _naming_the_way_out(song: Song, level: Level) -> Iterator[None]:
             raise
         raise OutOfMemory(
             f"out of memory at the {level.label} level, even with the smallest batch. Every finished window is saved. "
-            f"Free some memory, and go on with: jukectl resume {shlex.quote(str(song.path))}"
+            f"Free some memory, then run: jukectl resume {shlex.quote(str(song.path))}"
         ) from error

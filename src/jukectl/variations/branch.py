@@ -73,8 +73,8 @@ def branched(song: Song, at: float | None, request: Request, *, sample: int) -> 
         beat_off=request.no_beat or (recipe.beat_off and beat is None),
         schedule=scheduled.schedule,
         kind="branch",
-        trunk=prefix_ref(song.path, sample, codes, begins_of(recipe)),
-        sample_numbers=stored_streams([child_stream(stream, one) for one in range(request.samples)]),
+        prefix=prefix_ref(song.path, sample, codes, begins_of(recipe)),
+        streams=stored_streams([child_stream(stream, one) for one in range(request.samples)]),
     )
     check_end(made, model)
     given = Given(prompt=prompt, notes=notes_data(song, made), prefix=codes)

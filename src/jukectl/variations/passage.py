@@ -53,7 +53,7 @@ def upsample_passage(
     sample: int | None = None,
     listener: Listener = ignore,
 ) -> Rendered:
-    """Make a song's passage from `since` to `to` seconds or its end, of all its samples or one, in a folder of its own.
+    """Make a song's passage from `since` to `to` seconds or its end, of all its samples or one, in a new folder.
 
     Both times are rounded outwards to whole top codes. A killed run is resumed by the same call. The request counts as
     in `upsample`. BadInput if the song has no such passage, RecipeDiffers if the song was begun otherwise, or if `out`
@@ -138,14 +138,14 @@ def _recipe(source: Job, given: Codeset, passage: Passage, sample: int | None) -
         recipe,
         kind="branch",
         samples=given[Level.TOP].samples,
-        sample_numbers=stored_streams(rows if sample is None else rows[sample : sample + 1]),
+        streams=stored_streams(rows if sample is None else rows[sample : sample + 1]),
         seconds=0.0,
         start_at=recipe.start_at + begins,
         levels=TOP_DOWN,
         prompt=None,
         midi=None,  # notes condition the top level alone
         beat=beat_since(recipe.beat, recipe.schedule, begins),
-        trunk=prefix_ref(source.song.path, sample, given, begins_of(recipe) + passage.early),
+        prefix=prefix_ref(source.song.path, sample, given, begins_of(recipe) + passage.early),
         sampling={**settings, **recipe.sampling},
         schedule=schedule_since((one for one in recipe.schedule if one.at < passage.seconds(passage.last)), begins),
         made={},
@@ -159,7 +159,7 @@ def _kept(song: Song, made: Recipe, own: Codeset, passage: Passage, sample: int 
     return replace(
         made,
         start_at=made.start_at + early,
-        trunk=prefix_ref(song.path, sample, own, begins),
+        prefix=prefix_ref(song.path, sample, own, begins),
         beat=beat_since(made.beat, made.schedule, early),
         schedule=schedule_since(made.schedule, early),
         made={},
@@ -168,11 +168,11 @@ def _kept(song: Song, made: Recipe, own: Codeset, passage: Passage, sample: int 
 
 def _is_same(existing: Recipe, song: Song, passage: Passage, sample: int | None, asked: Recipe) -> bool:
     """Return True if a folder's recipe is of this passage of this song, made as requested."""
-    trunk = existing.trunk
+    prefix = existing.prefix
     return (
-        trunk is not None
+        prefix is not None
         and (existing.seed, existing.labels, existing.sampling) == (asked.seed, asked.labels, asked.sampling)
-        and (trunk.source, trunk.sample) == (str(song.path.absolute()), sample)
-        and trunk.begins == begins_of(song.recipe()) + passage.first
-        and trunk.frames[Level.TOP] == passage.last - passage.first
+        and (prefix.source, prefix.sample) == (str(song.path.absolute()), sample)
+        and prefix.begins == begins_of(song.recipe()) + passage.first
+        and prefix.frames[Level.TOP] == passage.last - passage.first
     )

@@ -41,7 +41,7 @@ class Taken:
 
 
 def pick(path: Path, sample: int, out: Path | None = None, *, overwrite: bool = False) -> Taken:
-    """Extract one sample of a song into a song of its own, in `out` or beside it, without making anything again.
+    """Extract one sample of a song to a separate song, in `out` or beside the original, without sampling anything.
 
     It continues as that sample would have, since its recipe keeps the sample's random stream. A level with unfinished
     spans is begun again, to the same codes. BadInput without such a sample, RecipeDiffers if `out` holds another song.
@@ -74,7 +74,7 @@ def cut(
     request: Request | None = None,
     listener: Listener = ignore,
 ) -> Taken:
-    """Extract the first `at` seconds of a song, in whole top codes, into a song of its own, in `out` or beside it.
+    """Extract the first `at` seconds of a song, in whole top codes, to a separate song, in `out` or beside it.
 
     All its samples, or one of them. Levels that were decoded are decoded again. BadInput if the song is shorter.
     """
@@ -117,11 +117,11 @@ def beginning_of(
         recipe,
         kind="branch",
         samples=codes[Level.TOP].samples,
-        sample_numbers=stored_streams(streams if sample is None else streams[sample : sample + 1]),
+        streams=stored_streams(streams if sample is None else streams[sample : sample + 1]),
         seconds=0.0,
         levels=levels,
         prompt=prompt.entry if prompt else None,
-        trunk=prefix_ref(song.path, sample, codes, begins_of(recipe)),
+        prefix=prefix_ref(song.path, sample, codes, begins_of(recipe)),
         schedule=tuple(change for change in recipe.schedule if change.at < codes[Level.TOP].seconds),
         sampling={**{level: request.sampling(level, model.card.sampling) for level in levels}, **recipe.sampling},
         made={},
@@ -146,7 +146,7 @@ def stored_streams(streams: Sequence[int]) -> tuple[int, ...]:
 
 def streams_of(recipe: Recipe, count: int) -> tuple[int, ...]:
     """Return the random stream of each sample of a song."""
-    return recipe.sample_numbers or tuple(range(count))
+    return recipe.streams or tuple(range(count))
 
 
 def _existing(target: Song, overwrite: bool) -> Codeset:
@@ -179,16 +179,14 @@ def _picked(song: Song, recipe: Recipe, sample: int, found: Codeset, codes: Code
             upper=digest_of(codes[level.above], one.upper_frames) if own else one.upper,
         )
     prefix = {level: one.sample(min(sample, one.samples - 1)) for level, one in load_prefix(song, recipe).items()}
-    entry = recipe.trunk
+    entry = recipe.prefix
     if entry is not None:
         entry = replace(
             entry,
             sample=sample if entry.sample is None else entry.sample,
             sha256={level: one.digest() for level, one in prefix.items()},
         )
-    picked = replace(
-        recipe, samples=1, sample_numbers=stored_streams(streams[sample : sample + 1]), trunk=entry, made=made
-    )
+    picked = replace(recipe, samples=1, streams=stored_streams(streams[sample : sample + 1]), prefix=entry, made=made)
     prompt = prompt_of(song, picked.prompt)
     return picked, Given(prompt=prompt, notes=notes_data(song, picked), prefix=prefix, codes=_begun(codes))
 

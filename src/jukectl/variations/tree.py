@@ -18,7 +18,7 @@ from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset, beside, codes_of_song, prefix_ref, sample_of, top_frames
-from jukectl.codes.recipe import Recipe, Trunk
+from jukectl.codes.recipe import PrefixRef, Recipe
 from jukectl.codes.song import Song
 from jukectl.codes.tree import Place, Tree, TreeRecipe, check_shape, is_tree, name_of
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
@@ -139,10 +139,10 @@ def estimate_tree(
         song = Song.open(source)
         root, given = root_of(song, codes_of_song(song), beginning, request)
         return growing.estimate(root=replace(root, song=grove.root, codes=given.prefix, listener=listener))
-    assert step.recipe.trunk is not None
+    assert step.recipe.prefix is not None
     machine = choose(request.device, request.precision)
-    seconds = encoding_seconds(step.model, machine, step.recipe.levels, step.recipe.trunk.seconds)
-    return growing.estimate(frames=step.recipe.trunk.frames, encoding=seconds)
+    seconds = encoding_seconds(step.model, machine, step.recipe.levels, step.recipe.prefix.seconds)
+    return growing.estimate(frames=step.recipe.prefix.frames, encoding=seconds)
 
 
 def estimate_regrow(
@@ -169,7 +169,7 @@ def place_of(source: Path, out: Path | None, growth: Growth, beginning: Beginnin
     if place.exists() and source.exists() and place.samefile(source):
         raise BadInput(f"--out {place} is what the tree is to grow from. Give another folder")
     if (place / "song.toml").exists():
-        raise BadInput(f"{place} is a song, and a tree needs a folder of its own: give another --out")
+        raise BadInput(f"{place} is a song, and a tree needs a new folder: give another --out")
     return place
 
 
@@ -184,7 +184,7 @@ def pick_place(path: Path, place: Place, out: Path | None = None, *, overwrite: 
         last = name_of((recipe.branches - 1,) * recipe.depth)
         raise BadInput(f"{path} has the nodes 0 to {last}; got {name_of(place)}")
     if not is_grown(grove, recipe, place):
-        raise NotASong(f"{path} has not grown {name_of(place)} yet. Go on with: jukectl tree {path}")
+        raise NotASong(f"{path} has not grown {name_of(place)} yet. Resume it with: jukectl tree {path}")
     root = codes_of_song(grove.root)
     codes, prefix = codes_to(grove, recipe, root, place), codes_to(grove, recipe, root, place[:-1])
     made = {
@@ -194,8 +194,8 @@ def pick_place(path: Path, place: Place, out: Path | None = None, *, overwrite: 
     asked = replace(
         recipe.step,
         samples=1,
-        sample_numbers=stored_streams([_stream(recipe, place)]),
-        trunk=prefix_ref(grove.root.path, None, prefix),
+        streams=stored_streams([_stream(recipe, place)]),
+        prefix=prefix_ref(grove.root.path, None, prefix),
         made=made,
     )
     own = {level: replace(one, prompt=prefix[level].done) for level, one in codes.items()}
@@ -212,8 +212,8 @@ def describe_tree(path: Path) -> dict[str, Any]:
     """Return the facts of a tree: its recipe, and of each node the levels and the audio that exist."""
     grove = Tree.open(path)
     recipe = recipe_of_tree(grove)
-    step, trunk = recipe.step, recipe.step.trunk
-    assert trunk is not None
+    step, prefix = recipe.step, recipe.step.prefix
+    assert prefix is not None
     nodes: dict[str, dict[str, Any]] = {}
     for place in recipe.all_places():
         done = [level.label for level in step.levels if grove.node_path(place, level).exists()]
@@ -229,7 +229,7 @@ def describe_tree(path: Path) -> dict[str, Any]:
         "branches": recipe.branches,
         "depth": recipe.depth,
         "levels": [level.label for level in step.levels],
-        "root": {"song": str(grove.root.path), "seconds": round(trunk.seconds, 3), "source": _source(grove)},
+        "root": {"song": str(grove.root.path), "seconds": round(prefix.seconds, 3), "source": _source(grove)},
         "nodes": nodes,
         "unfinished": [name for name, node in nodes.items() if len(node["levels"]) < len(step.levels)],
     }
@@ -240,7 +240,7 @@ def _source(grove: Tree) -> str:
     rooted = grove.root.recipe()
     if rooted is None:
         return str(grove.root.path)
-    return rooted.trunk.source if rooted.trunk else rooted.prompt.source if rooted.prompt else str(grove.root.path)
+    return rooted.prefix.source if rooted.prefix else rooted.prompt.source if rooted.prompt else str(grove.root.path)
 
 
 def _plant(
@@ -310,8 +310,8 @@ def first_step(source: Path, growth: Growth, beginning: Beginning, request: Requ
         asked, beat = with_beat(asked, model.card, recording.samples, ignore)
         recipe = recipe_of(model, asked, prompt, beat=beat)
         frames = {level: prompt.samples // config.hop(level) for level in recipe.levels}
-        trunk = Trunk(source=prompt.source, seconds=length, frames=frames, sha256=dict.fromkeys(frames, ""))
-        step = FirstStep(replace(recipe, kind="branch", trunk=trunk), model)
+        prefix = PrefixRef(source=prompt.source, seconds=length, frames=frames, sha256=dict.fromkeys(frames, ""))
+        step = FirstStep(replace(recipe, kind="branch", prefix=prefix), model)
     check_end(replace(step.recipe, seconds=growth.depth * growth.every), step.model)
     return step
 
@@ -327,9 +327,9 @@ def check_root(source: Path, grove: Tree, beginning: Beginning) -> None:
     song = Song.open(source)
     frames = top_frames(song, codes_of_song(song), beginning.at)
     before = grove.root.recipe()
-    trunk = before.trunk if before else None
-    same = trunk is not None and (trunk.source, trunk.sample) == (str(source.absolute()), beginning.sample)
-    if trunk is None or not same or (beginning.at is not None and frames != trunk.frames[Level.TOP]):
+    prefix = before.prefix if before else None
+    same = prefix is not None and (prefix.source, prefix.sample) == (str(source.absolute()), beginning.sample)
+    if prefix is None or not same or (beginning.at is not None and frames != prefix.frames[Level.TOP]):
         raise RecipeDiffers(f"{grove.path} has grown from something else: give another --out, or --overwrite")
 
 
@@ -348,7 +348,7 @@ def recipe_to_grow(grove: Tree, growth: Growth, request: Request, existing: Tree
     check_end(replace(step, seconds=growth.depth * growth.every), draft.model)
     if existing is None:
         return recipe
-    wider = replace(existing.step, samples=recipe.branches, sample_numbers=step.sample_numbers)
+    wider = replace(existing.step, samples=recipe.branches, streams=step.streams)
     if differences := wider.differences(step):
         raise RecipeDiffers(
             f"{grove.path} was begun with another recipe ({'; '.join(differences)}). "
@@ -376,7 +376,7 @@ def recipe_of_tree(grove: Tree) -> TreeRecipe:
 def _top_codes(root: Song) -> Codes:
     top = root.codes(Level.TOP)
     if top is None:
-        raise NotASong(f"{root.path} has no top codes to go on from. Make them with: jukectl resume {root.path}")
+        raise NotASong(f"{root.path} has no top codes to continue from. Make them with: jukectl resume {root.path}")
     return top
 
 
@@ -493,19 +493,19 @@ class _Growing:
             frames = self._longer(frames)
 
     def _longer(self, frames: Mapping[Level, int]) -> dict[Level, int]:
-        """Return the codes of a node whose parent has so many."""
+        """Return the numbers of codes of a node whose parent has `frames`."""
         return frames_wanted(self._after(frames), self.model.card.vqvae, {})
 
     def _after(self, frames: Mapping[Level, int]) -> Recipe:
-        """Return the recipe of nodes whose parents have so many codes."""
-        levels, trunk = self.recipe.step.levels, self.recipe.step.trunk
-        assert trunk is not None
+        """Return the recipe of nodes whose parents have `frames` codes."""
+        levels, prefix = self.recipe.step.levels, self.recipe.step.prefix
+        assert prefix is not None
         frames = {level: frames[level] for level in levels}
-        return replace(self.recipe.step, trunk=replace(trunk, frames=frames, sha256=dict.fromkeys(levels, "")))
+        return replace(self.recipe.step, prefix=replace(prefix, frames=frames, sha256=dict.fromkeys(levels, "")))
 
     def _stand_in(self, frames: Mapping[Level, int], nodes: int) -> Job:
-        """Return the job of some nodes whose parents have so many codes, any codes."""
-        recipe = replace(self._after(frames), samples=nodes, sample_numbers=(), made={})
+        """Return a job for `nodes` nodes whose parents have `frames` codes, with zeros in place of their codes."""
+        recipe = replace(self._after(frames), samples=nodes, streams=(), made={})
         fingerprint = self.model.fingerprint(VQVAE_PART)
         codes = {}
         for level in recipe.levels:
@@ -535,8 +535,8 @@ class _Growing:
         asked = replace(
             recipe.step,
             samples=len(places),
-            sample_numbers=stored_streams([_stream(recipe, place) for place in places]),
-            trunk=prefix_ref(grove.root.path, None, prefix),
+            streams=stored_streams([_stream(recipe, place) for place in places]),
+            prefix=prefix_ref(grove.root.path, None, prefix),
             made={},
         )
         song = Song.create(grove.growing.path)
@@ -555,13 +555,13 @@ class _Growing:
             with job.song.lock():
                 job.start.write(job.song)
                 grown = sample_codes(replace(job, parts=parts))
-            assert grown.recipe.trunk is not None
+            assert grown.recipe.prefix is not None
             for paths in parts.values():  # previews of nodes in progress lack the music before them
                 for path in paths:
                     path.unlink(missing_ok=True)
             for level, codes in grown.codes.items():
                 sampled += codes.array.size - (job.codes[level].array.size if level in job.codes else 0)
-                own = codes.array[:, grown.recipe.trunk.frames.get(level, 0) :]
+                own = codes.array[:, grown.recipe.prefix.frames.get(level, 0) :]
                 for row, place in enumerate(places):
                     grove.save_node(place, replace(codes, array=own[row : row + 1], prompt=0))
             self.recipe = replace(recipe, step=replace(recipe.step, made=grown.recipe.made))
@@ -571,11 +571,11 @@ class _Growing:
 
     def _places_in_progress(self, growing: Recipe) -> list[Place]:
         """Return the nodes in progress, in the order of their samples."""
-        if growing.trunk is None:
+        if growing.prefix is None:
             return []
         root = self.root_codes[Level.TOP]
         each = max(1, round(self.recipe.step.seconds * root.sample_rate) // root.hop)
-        step = 1 + (growing.trunk.frames[Level.TOP] - root.done) // each
+        step = 1 + (growing.prefix.frames[Level.TOP] - root.done) // each
         return [_place(self.recipe, step, stream) for stream in streams_of(growing, growing.samples)]
 
     def _decode(self, level: Level, places: Sequence[Place]) -> bool:
