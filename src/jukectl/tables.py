@@ -137,7 +137,7 @@ def structure(
 
 
 class _WrongTypeError(ValueError):
-    """A value of another type than its key has; the message goes on after the key's name."""
+    """A value of the wrong type; the message follows the key's name."""
 
     def __init__(self, expected: str, value: Any) -> None:
         super().__init__(f"must be {expected}, got {shown(value)}")
@@ -379,7 +379,7 @@ def _first(error: BaseException, kind: Any, key: str) -> str:
 
 def _first_of_key(error: BaseException, kind: Any, key: str) -> str:
     """Return the first mistake in the value of a key."""
-    if isinstance(error, KeyError):  # as cattrs tells of a key that is not there
+    if isinstance(error, KeyError):  # cattrs raises it for a missing key
         return f"{key} is missing"
     return _first(error, kind, key)
 

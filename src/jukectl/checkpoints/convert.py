@@ -84,7 +84,7 @@ def convert(
     fit the format or the precision, CannotWrite if the disk is too full.
     """
     if out.resolve() == source.path.resolve():
-        raise BadInput(f"{out} is the model to convert: write the new one to a folder of its own")
+        raise BadInput(f"{out} is the model to convert: write the new one to another folder")
     if precision is not None and precision not in PRECISIONS:
         raise BadInput(f"--precision is one of {', '.join(PRECISIONS)}, got {precision!r}")
     dtype = PRECISIONS[precision] if precision else None

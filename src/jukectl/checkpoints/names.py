@@ -96,7 +96,7 @@ _PRIOR: tuple[_Row, ...] = (
         ("conditioner_blocks.0.cond.model.{i+1}.1.{end}",),
     ),
     ("place.norm.{end}", "conditioner_blocks.layer_norm.{end}", ("conditioner_blocks.0.ln.{end}",)),
-    # the encoder of lyrics, a small prior of its own with the same blocks
+    # the encoder of lyrics, a small transformer with the same blocks
     ("lyrics.characters.weight", "encoder.embed_tokens.weight", ("prime_prior.x_emb.weight",)),
     ("lyrics.start", "encoder.start_token", ("prime_prior.start_token",)),
     ("lyrics.positions", "encoder.pos_emb.pos_emb", ("prime_prior.pos_emb.pos_emb",)),

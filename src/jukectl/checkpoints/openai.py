@@ -146,7 +146,7 @@ def _recognised(path: Path, candidates: Mapping[str, _Config]) -> tuple[str, _Co
         weights = _weights(path, tied, f"is not that of {name}", shapes_of(tied))
     except BadModel as error:
         raise BadModel(f"{error}. Where it is of another model, --config FILE, a config.json, describes it") from error
-    # both tensors in the file and different: a head of its own
+    # both tensors in the file and different: an untied head
     if isinstance(config, PriorConfig) and not all(one.same(other) for one, other in weights.twins):
         return name, replace(config, tied_head=False)
     return name, tied

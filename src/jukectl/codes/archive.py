@@ -204,7 +204,7 @@ def _text(fields: dict[str, npt.NDArray[Any]], name: str) -> str:
 
 
 def entropy_bits(counts: NDArray[np.number]) -> float:
-    """Entropy in bits of the distribution that counts (K,) were drawn from, as they show it; 0 where all are zero."""
+    """Return the entropy in bits of the distribution estimated from counts (K,); 0 if all are zero."""
     seen = counts[counts > 0]
     if not seen.size:
         return 0.0

@@ -79,11 +79,11 @@ def terms_of(text: str, known: Callable[[str], bool]) -> tuple[Term, ...]:
 
 def is_mixed(terms: Sequence[Term]) -> bool:
     """Return True for several names, or one with a weight other than 1."""
-    return len(terms) > 1 or terms[0].weight != 1.0
+    return len(terms) > 1 or terms[0].weight != 1.0  # "A:1" is the same as "A"
 
 
 def _may_be_mixed(text: str) -> bool:
-    return "+" in text or _WEIGHTED.fullmatch(text) is not None
+    return "+" in text or _WEIGHTED.fullmatch(text) is not None  # most texts are plain names and need no parsing
 
 
 def _joined(pieces: list[str], known: Callable[[str], bool]) -> list[str] | None:

@@ -73,7 +73,7 @@ class Prior(nn.Module):
         self.config = config
         width, size = config.width, config.ids
         std, position_std = WEIGHT_STD * config.init_scale, POSITION_STD * config.init_scale
-        # drawn directly: torch's default would draw every table twice, and models have gigabytes of them
+        # initialised directly: torch's default would fill every table twice, and models have gigabytes of them
         self.codes = nn.Embedding(size, width, _weight=torch.empty(size, width).normal_(std=std))
         self.positions: nn.Parameter | None = None
         if not config.stack.rotary:  # rotary positions enter in the attention layers
@@ -229,6 +229,7 @@ class Prior(nn.Module):
 
     def _code_logits(self, hidden: Tensor, conditioning: ConditioningTensors) -> Tensor:
         """Return the logits of the codes (B, T, K) for the last hidden states (B, lyric_tokens + T, width)."""
+        # states at lyric tokens predict the lyrics, see `_character_bits`
         hidden, positions = hidden[:, self.config.lyric_tokens :], conditioning.positions
         return self.logits(hidden, None if positions is None else positions[:, : hidden.shape[1]])
 
@@ -241,6 +242,7 @@ class Prior(nn.Module):
             return _bits(self.lyrics.logits(states), characters)
         # the published model has one softmax over codes and characters; ours compares characters with each other
         ids = slice(None) if lyrics.drawable else slice(config.codebook_size, None)
+        # lyric tokens have no place in the song, so even a tied head adds no conditioning here
         logits = self.logits(hidden[:, : config.lyric_tokens], None, ids)
         return _bits(logits, characters + logits.shape[-1] - lyrics.alphabet)
 

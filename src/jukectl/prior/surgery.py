@@ -51,6 +51,7 @@ def add_lyrics(prior: Prior, lyrics: LyricsConfig, *, blocks: int = 3) -> None:
         )
     if not 1 <= blocks <= config.depth:
         raise ValueError(f"between 1 and {config.depth} blocks can be added to {config.depth}, got {blocks}")
+    # the last one follows the last block: the more layers are below it, the more the codes' queries can express
     places = {(number + 1) * config.depth // blocks for number in range(blocks)}
     kinds: list[AttentionKind] = []
     for layer, kind in enumerate(config.kinds, start=1):
@@ -65,6 +66,7 @@ def add_lyrics(prior: Prior, lyrics: LyricsConfig, *, blocks: int = 3) -> None:
     )
     reader, known, like = lyrics_reader(grown), iter(prior.transformer.blocks), prior.codes.weight
     assert reader is not None
+    # existing blocks are moved, not copied: their parameters stay the same objects, with the same values
     prior.transformer.blocks = nn.ModuleList(
         _identity(Block(grown.stack, kind)).to(like) if kind is AttentionKind.ENCODER else next(known) for kind in kinds
     )
@@ -75,6 +77,7 @@ def add_lyrics(prior: Prior, lyrics: LyricsConfig, *, blocks: int = 3) -> None:
 
 def _identity(block: Block) -> Block:
     """Return a block with zeros as output projections: until it is trained, it returns its input."""
+    # both branches end in these projections; only they are zero, so that gradients reach them at the first step
     for output in (block.attention.out, block.mlp_out):
         output.weight.zero_()
         output.bias.zero_()
