@@ -119,7 +119,7 @@ def test_no_beat_is_kept_too(ask, clicks, tmp_path):
         continue_(clicks, tmp_path / "song", ask())
 
 
-def test_what_follows_from_a_song_follows_its_beat(ask, tmp_path):
+def test_songs_made_from_a_song_keep_its_beat(ask, tmp_path):
     song = tmp_path / "song"
     sample(song, ask(tempo=120, samples=2, schedule=(Change(at=10 * CODE, tempo=150),)))
     pick(song, 1, tmp_path / "picked")

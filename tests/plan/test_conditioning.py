@@ -50,7 +50,7 @@ def tell(singing_model, sing):
 # Lyrics
 
 
-def test_what_is_sung_makes_a_difference_and_is_kept_in_the_recipe(sing, tmp_path):
+def test_lyrics_change_the_codes_and_are_kept_in_the_recipe(sing, tmp_path):
     requests = {
         "a": sing(lyrics=WORDS),
         "b": sing(),
@@ -64,7 +64,7 @@ def test_what_is_sung_makes_a_difference_and_is_kept_in_the_recipe(sing, tmp_pat
     assert not np.array_equal(found["a"], found["c"])
 
 
-def test_a_song_goes_on_with_the_lyrics_of_its_recipe(sing, tmp_path):
+def test_a_song_resumes_with_the_lyrics_of_its_recipe(sing, tmp_path):
     song = Song(sample(tmp_path / "song", sing(lyrics=WORDS)).song)
     whole = song.codes(Level.TOP)
     song.save(whole.cut(70))
@@ -106,7 +106,7 @@ def test_a_model_that_does_not_sing_says_so_before_anything_is_made(ask, tmp_pat
     assert not (tmp_path / "song").exists()
 
 
-def test_lyrics_of_nothing_that_the_model_knows_are_refused_before_anything_is_made(sing, tmp_path):
+def test_lyrics_without_any_character_of_the_alphabet_are_refused(sing, tmp_path):
     with pytest.raises(BadInput, match="singer has none of the lyrics' characters"):
         sample(tmp_path / "song", sing(lyrics=Lyrics("+++")))
     assert not (tmp_path / "song").exists()
@@ -118,7 +118,7 @@ def test_empty_lyrics_are_an_error(lyrics):
         Request(lyrics=Lyrics(lyrics))
 
 
-def test_characters_left_out_are_told_once(sing, tmp_path):
+def test_omitted_characters_are_reported_once(sing, tmp_path):
     warnings = []
     sample(
         tmp_path / "song",
@@ -139,7 +139,7 @@ def test_a_genre_is_one_text_at_the_top_and_words_below(sing, tmp_path):
     assert warnings == []
 
 
-def test_a_name_that_a_level_has_not_is_told_and_names_the_level(sing, tmp_path):
+def test_a_name_that_a_level_lacks_causes_a_warning_with_the_level(sing, tmp_path):
     warnings = []
     request = sing(artist="Zoë", seconds=0.2, song_seconds=None, levels=(Level.TOP, Level.MIDDLE))
     sample(tmp_path / "song", request, listener=WarningsOnly(warnings.append))
@@ -164,17 +164,17 @@ def top_config(singing_model, **timing):
     ("seconds", "samples"),
     [(0.1, 4_000), (0.5, 4_000), (0.6, 4_800), (59.9, 479_200), (60.0, 479_999), (1_000.0, 479_999)],
 )
-def test_the_length_told_is_at_least_the_shortest_and_less_than_the_longest(singing_model, seconds, samples):
+def test_the_song_length_is_clamped_to_the_range_of_the_prior(singing_model, seconds, samples):
     assert song_samples(seconds, top_config(singing_model)) == samples
 
 
 @pytest.mark.parametrize("seconds", [17.84, 23.8])
-def test_the_shortest_published_songs_are_told_as_they_are(singing_model, seconds):
+def test_the_shortest_published_songs_are_not_clamped(singing_model, seconds):
     config = replace(top_config(singing_model), sample_rate=44_100, timing=TimingConfig(min_seconds=seconds))
     assert song_samples(0.0, config) == song_samples(seconds, config) == round(seconds * 44_100)
 
 
-def test_a_length_that_the_model_does_not_know_is_told_otherwise_with_a_warning(tell):
+def test_a_song_length_out_of_range_is_clamped_with_a_warning(tell):
     assert tell(song_seconds=5.0)[1] == []
     about, warnings = tell(song_seconds=60.0)
     assert about.song_samples == 479_999
@@ -190,7 +190,7 @@ def test_a_length_that_the_model_does_not_know_is_told_otherwise_with_a_warning(
     assert len(tell(seconds=0.2, song_seconds=None, lyrics=WORDS, total=6)[1]) == 1  # but lyrics are laid out over it
 
 
-def test_a_song_longer_than_any_that_the_model_knows_is_made_with_a_warning(tell):
+def test_a_song_longer_than_the_range_is_made_with_a_warning(tell):
     about, warnings = tell(seconds=64.0, song_seconds=None, total=2_000)
     assert about.song_samples == 479_999
     assert warnings[0].endswith("not 64 s, and of all past it that it is the end")

@@ -15,7 +15,7 @@ def test_by_default_the_best_device_there_is():
     assert devices()[-1] == "cpu"
 
 
-def test_a_cpu_computes_in_full_precision_unless_told_otherwise():
+def test_a_cpu_computes_in_float32_by_default():
     assert choose("cpu").dtype is torch.float32
     assert choose("cpu", "bf16").dtype is torch.bfloat16
 
@@ -50,7 +50,7 @@ def test_one_thread_for_a_while():
     assert torch.get_num_threads() == 2
 
 
-def test_a_checkup_tells_of_the_machine_and_of_a_model(tiny_model):
+def test_doctor_reports_the_machine_and_the_model(tiny_model):
     checkup = examine("cpu", only=str(tiny_model))
     assert checkup.torch == torch.__version__
     assert 0 < checkup.memory_free_bytes <= checkup.memory_bytes

@@ -47,7 +47,7 @@ def test_an_estimate_makes_no_folder(ask, tmp_path, riff):
     assert listing(tmp_path) == {}
 
 
-def test_it_counts_codes_and_windows(ask, tmp_path):
+def test_a_dry_run_counts_codes_and_windows(ask, tmp_path):
     estimate = estimate_sample(tmp_path / "song", ask(seconds=LONG, samples=2))
     counts = {level.label: (one.windows, one.codes, one.known) for level, one in estimate.levels.items()}
     assert counts == {
@@ -60,7 +60,7 @@ def test_it_counts_codes_and_windows(ask, tmp_path):
     assert estimate.seconds > sum(one.seconds for one in estimate.levels.values()) > 0
 
 
-def test_a_song_in_progress_is_left_as_it_is_and_only_what_it_lacks_counts(ask, half):
+def test_a_dry_run_of_an_unfinished_song_counts_the_rest_and_changes_nothing(ask, half):
     before = listing(half)
     whole = estimate_sample(half, ask(seconds=LONG, samples=2, overwrite=True))
     rest = estimate_sample(half, ask(seconds=LONG, samples=2))
@@ -115,7 +115,7 @@ def test_spans_are_counted_as_they_are_made(ask, tmp_path):
     assert spans.levels[Level.BOTTOM].codes > plain.levels[Level.BOTTOM].codes  # lead-ins too
 
 
-def test_what_is_wrong_is_told_as_by_the_command_itself(ask, song, tmp_path):
+def test_a_dry_run_has_the_errors_of_the_command(ask, song, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="a file is in its place"):
         estimate_sample(tmp_path / "file", ask())

@@ -41,7 +41,7 @@ def test_samples_are_made_in_as_many_passes_as_it_takes():
     assert thrice.seconds(speed) - besides == pytest.approx(3 * (once.seconds(speed) - besides))
 
 
-def test_what_is_foreseen_until_a_code_grows_evenly_with_what_is_done():
+def test_the_estimated_time_of_codes_grows_linearly():
     level, speed = work(Level.TOP, 300), SPEEDS[Level.TOP]
     seconds = [level.seconds(speed, done) for done in range(301)]
     steps = [after - before for before, after in pairwise(seconds)]

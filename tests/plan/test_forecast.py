@@ -60,7 +60,7 @@ def test_the_rest_made_tomorrow_is_the_song_made_at_once(one, whole, codes_in):
     assert Song(one).recipe().made == Song(whole).recipe().made
 
 
-def test_what_was_picked_of_a_beginning_goes_on_too(draft, whole, tmp_path, codes_in):
+def test_a_sample_picked_from_a_partial_song_is_completed(draft, whole, tmp_path, codes_in):
     import shutil
 
     both = shutil.copytree(draft, tmp_path / "both")
@@ -105,7 +105,7 @@ def test_no_such_time(until):
 # Passages
 
 
-def test_a_passage_is_a_song_of_its_own_like_the_whole_there(draft, whole, tmp_path):
+def test_a_passage_is_close_to_that_part_of_the_whole_song(draft, whole, tmp_path):
     result = upsample_passage(draft, 1.5, 2.0, tmp_path / "part", Request(), sample=1)
     first, last = 46, 63  # whole top codes around 1.5 and 2 seconds
     alike = {}
@@ -126,7 +126,7 @@ def test_the_whole_song_as_a_passage_is_the_song(draft, whole, tmp_path):
         assert np.array_equal(array, arrays(whole)[level])
 
 
-def test_a_passage_that_was_stopped_goes_on_and_is_then_finished(draft, tmp_path, codes_in):
+def test_a_stopped_passage_resumes_and_finishes(draft, tmp_path, codes_in):
     def stop(progress):
         if is_saved_window(progress, "bottom"):
             raise KeyboardInterrupt
@@ -142,7 +142,7 @@ def test_a_passage_that_was_stopped_goes_on_and_is_then_finished(draft, tmp_path
 
 
 @pytest.mark.parametrize(("since", "to"), [(2.0, 1.0), (1.0, 9.0), (-1.0, 2.0), (3.5, None), (float("nan"), 2.0)])
-def test_a_passage_that_is_not_there_is_told(draft, tmp_path, since, to):
+def test_a_passage_outside_the_song_is_refused(draft, tmp_path, since, to):
     with pytest.raises(BadInput, match="--from"):
         upsample_passage(draft, since, to, tmp_path / "part", Request())
     assert not (tmp_path / "part").exists()

@@ -57,7 +57,7 @@ def windows(singing_model, sing):
     return of
 
 
-def test_a_window_is_told_what_is_sung_in_its_middle(windows):
+def test_a_window_has_the_lyrics_around_its_middle(windows):
     """A window is 64 codes of 0.032 s: its middle is 1.024 s after its start, and the ninth of its 16 characters."""
     even = letters([0.1 * one for one in range(26)])
     assert windows(0, lyrics=even) == "cdefghijklmnopqr"  # k at 1.0 s
@@ -89,7 +89,7 @@ def test_times_make_a_difference_and_song_toml_alone_makes_the_song_again(sing, 
     assert np.array_equal(codes_of(tmp_path / "again"), codes_of(late))
 
 
-def test_the_recipe_keeps_the_file_as_it_was_and_says_what_it_is(sing, singing_model):
+def test_the_recipe_keeps_the_lyrics_file_unchanged_with_its_format(sing, singing_model):
     recipe = recipe_of(ModelFolder(singing_model), sing(lyrics="[ti:Mine]\n" + LATE), None)
     again = recipe_toml.loads(recipe_toml.dumps(recipe), "song.toml")
     assert again == recipe
@@ -106,7 +106,7 @@ def test_other_times_in_the_same_folder_are_another_song(sing, tmp_path):
         sample(tmp_path / "song", sing(lyrics=EARLY, seconds=0.2))
 
 
-def test_words_after_the_end_of_the_song_are_told_of(sing, singing_model):
+def test_words_after_the_end_of_the_song_cause_a_warning(sing, singing_model):
     folder, warnings = ModelFolder(singing_model), []
     recipe = recipe_of(folder, sing(lyrics=LATE + "[00:03.50]gone\n[00:04.00]far away\n"), None)
     conditioning_of(recipe, folder.card, Level.TOP, 100, warnings.append)

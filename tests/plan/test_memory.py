@@ -90,7 +90,7 @@ def test_a_small_device_makes_fewer_samples_at_a_time_to_the_same_codes(ask, tmp
     assert Song(tmp_path / "small").recipe().made[Level.MIDDLE].samples == 2
 
 
-def test_what_fits_in_no_way_is_refused_before_the_start_with_what_is_needed(ask, tmp_path, said):
+def test_work_that_cannot_fit_into_memory_is_refused_with_the_memory_needed(ask, tmp_path, said):
     with pytest.raises(OutOfMemory, match=r"top prior of tiny does not fit: one sample needs \d+ MB in bf16") as caught:
         sample(tmp_path / "song", ask(max_memory=10**7), listener=said)
     assert "10 MB are available on cpu. Raise --max-memory" in str(caught.value)
@@ -117,7 +117,7 @@ class Stop(Exception):
     """The end of a run."""
 
 
-def test_a_level_goes_on_as_it_was_begun_also_where_there_is_more_memory_now(ask, tmp_path, said, room):
+def test_a_level_resumes_with_its_batch_plan_even_with_more_memory(ask, tmp_path, said, room):
     limit = room(Level.BOTTOM, 1, 8, "bf16")
     small = ask(samples=2, max_memory=limit)
     sample(tmp_path / "whole", small)
@@ -175,7 +175,7 @@ def test_memory_that_runs_out_halves_the_samples_at_a_time_and_the_song_is_the_s
     assert {one.samples for one in list(Song(tmp_path / "song").recipe().made.values())[1:]} == {2}
 
 
-def test_where_nothing_smaller_is_left_what_is_finished_stays_and_the_way_on_is_told(ask, tmp_path, said, monkeypatch):
+def test_without_a_smaller_batch_plan_finished_codes_stay_and_resume_is_suggested(ask, tmp_path, said, monkeypatch):
     sample(tmp_path / "free", ask(samples=2))
     with monkeypatch.context() as short:
         cramp(short, 0, after=2)
@@ -212,7 +212,7 @@ def test_doctor_says_what_fits_by_the_same_sums(tiny_model, room):
     assert not full["fits"]
 
 
-def test_a_lack_of_memory_is_told_apart_from_mistakes():
+def test_running_out_of_memory_is_distinguished_from_other_errors():
     from jukectl.errors import is_out_of_memory
 
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))

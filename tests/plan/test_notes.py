@@ -123,7 +123,7 @@ def test_notes_begin_where_the_new_music_does(ask, riff, tmp_path):
     assert told.end == pytest.approx(0.7 + heard + 0.5, abs=1e-3)
 
 
-def test_what_follows_from_a_song_follows_its_notes(ask, tmp_path):
+def test_songs_made_from_a_song_keep_its_notes(ask, tmp_path):
     """A sample picked, a branch at its first code, and a cut, with no MIDI file but those in the folders."""
     song = tmp_path / "song"
     sample(song, ask(samples=2))
@@ -150,7 +150,7 @@ def test_an_estimate_reads_the_notes_and_writes_nothing(ask, tmp_path):
 
 
 @pytest.mark.parametrize("text", [b"", b"MThd, more or less"])
-def test_what_is_no_midi_file_begins_nothing(ask, tmp_path, text):
+def test_an_invalid_midi_file_is_refused_before_anything_is_written(ask, tmp_path, text):
     (tmp_path / "bad.mid").write_bytes(text)
     with pytest.raises(BadInput, match="no MIDI file"):
         sample(tmp_path / "song", ask(midi=tmp_path / "bad.mid"))
@@ -195,13 +195,13 @@ def test_a_recording_is_transcribed_and_its_notes_are_followed(ask, hears, riff,
     assert kept.pitches.tolist() == TUNE.pitches.tolist()
 
 
-def test_a_recording_of_nothing_is_told(ask, hears, tmp_path):
+def test_a_recording_without_notes_is_reported(ask, hears, tmp_path):
     io.save(tmp_path / "still.wav", np.zeros(8_000, np.float32), 8_000)
     with pytest.raises(BadInput, match=r"no notes are found in .*still\.wav"):
         sample(tmp_path / "song", ask(midi=tmp_path / "still.wav"))
 
 
-def test_songs_without_notes_get_those_that_are_heard(hears, riff, tune, tmp_path):
+def test_songs_without_notes_are_transcribed(hears, riff, tune, tmp_path):
     music = tmp_path / "music"
     (music / "a").mkdir(parents=True)
     for name in ("a/one.wav", "two.wav"):

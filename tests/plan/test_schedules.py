@@ -122,7 +122,7 @@ def test_a_level_that_has_not_learned_a_name_is_made_without_it_and_says_so(ask,
     ]
 
 
-def test_names_that_nobody_knows_are_refused_before_anything_is_written(ask, tmp_path):
+def test_unknown_names_are_refused_before_anything_is_written(ask, tmp_path):
     for changes in ({"artist": "Ada:0.5+Addda:0.5"}, {"genres": ("Jaz:0.5+Ambient:0.5",)}):
         with pytest.raises(UnknownName, match=r"The nearest: (Ada|Jazz)"):
             sample(tmp_path / "song", ask(**changes))
@@ -166,7 +166,7 @@ def test_a_duet_is_the_first_voice_alone_up_to_its_code(ask, tmp_path, parallel)
         assert not np.array_equal(alone[cut:], duet[cut:])
 
 
-def test_a_song_is_made_again_from_its_recipe_and_goes_on_after_a_stop(ask, tmp_path, codes_in):
+def test_a_song_with_a_schedule_is_reproduced_from_its_recipe_and_resumes(ask, tmp_path, codes_in):
     asked = ask(seconds=2.4, schedule=DUET, levels=TOP_DOWN[:2])
     sample(tmp_path / "song", asked)
     whole = codes_in(tmp_path / "song")
@@ -293,7 +293,7 @@ def test_an_unknown_name_in_a_schedule_is_refused_at_once(recipe):
         recipe(schedule=(Change(at=1, artist="Addda"),))
 
 
-def test_lyrics_go_on_where_a_change_says(ask, singing_model):
+def test_lyrics_continue_at_the_place_of_a_change(ask, singing_model):
     folder = ModelFolder(singing_model)
     words = "One\nTwo\nThree and more\n"
 
@@ -377,7 +377,7 @@ def test_a_line_sung_again_stands_in_the_lyrics_again(sung):
     assert [word.start for word in lyrics.words] == [1, 3, 3.5, 4, 4.5, 7, 10]
 
 
-def test_a_warning_tells_of_words_that_a_change_moves_past_the_end(sung, singing_model):
+def test_words_that_a_change_moves_past_the_end_cause_a_warning(sung, singing_model):
     def warnings(*changes):
         heard = []
         conditioning_of(sung(*changes, song_seconds=8.0), ModelFolder(singing_model).card, Level.TOP, 250, heard.append)
@@ -434,7 +434,7 @@ def test_guidance_makes_other_codes_and_warns_where_a_model_may_not_have_learned
 # Timing
 
 
-def test_a_piece_is_told_to_end_when_it_does_unless_it_is_told_otherwise(recipe, card):
+def test_by_default_the_song_ends_with_the_music(recipe, card):
     def about(**changes):
         made = recipe(**{"levels": (Level.TOP,), **changes})
         one = conditioning_of(made, card, Level.TOP, 100, lambda text: None)
@@ -454,7 +454,7 @@ def test_an_ending_shorter_than_the_shortest_song_is_the_end_of_that(ask, card):
     assert placed(ask(ending=True), 3.0, config) == (3.0, 0.0)
 
 
-def test_where_it_begins_makes_a_difference_and_is_kept(ask, tmp_path):
+def test_ending_changes_the_codes_and_is_kept(ask, tmp_path):
     asked = ask(song_seconds=40.0, **TOP)
     sample(tmp_path / "begin", asked)
     sample(tmp_path / "end", replace(asked, ending=True))

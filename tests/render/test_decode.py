@@ -100,7 +100,7 @@ def test_codes_without_a_recipe_need_the_name_of_their_model(song, tiny_model, o
         ({"request": {"model": "no such model"}}, BadModel),
     ],
 )
-def test_an_option_that_makes_no_sense_is_found_before_anything_is_written(song, options, error):
+def test_an_invalid_option_is_refused_before_anything_is_written(song, options, error):
     shutil.rmtree(song.path / "audio")
     with pytest.raises(error):
         decode(song.path, Request(**options.pop("request", {})), **options)

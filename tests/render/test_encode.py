@@ -49,7 +49,7 @@ def test_another_recording_in_the_same_folder_is_an_error_unless_overwritten(rif
     assert Song(tmp_path / "song").codes(Level.TOP).done == 31
 
 
-def test_what_cannot_be_heard_overwrites_nothing(riff, tiny_model, tmp_path):
+def test_an_unreadable_recording_overwrites_nothing(riff, tiny_model, tmp_path):
     encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     with pytest.raises(BadAudio):
         encode(tmp_path / "missing.wav", tmp_path / "song", Request(overwrite=True, model=str(tiny_model)))

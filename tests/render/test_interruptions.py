@@ -135,7 +135,7 @@ def test_killed_as_soon_as_it_began_it_can_be_begun_again(start, render, tmp_pat
 
 
 @pytest.mark.alone
-def test_a_second_process_on_the_same_song_is_told_so_at_once(start, render, tmp_path, capsys):
+def test_a_second_process_on_the_same_song_is_refused_at_once(start, render, tmp_path, capsys):
     process = start(*render(tmp_path / "song"))
     wait_until((tmp_path / "song" / "top.npz").exists, process)
     began = time.monotonic()
@@ -159,7 +159,7 @@ def test_a_terminated_process_leaves_a_song_that_can_be_resumed(start, render, t
     assert not resume(song.path).new
 
 
-def test_after_ctrl_c_the_exit_status_is_130_and_the_command_to_go_on_is_printed(render, tmp_path):
+def test_after_ctrl_c_the_exit_status_is_130_and_the_resume_command_is_printed(render, tmp_path):
     song = Song(tmp_path / "my song")
     process = subprocess.Popen(
         [sys.executable, "-c", LISTENING, *render(song.path), "--overwrite"],
@@ -201,7 +201,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("free", [0, 12, 32, 40, 60, 100], ids="{} KiB free".format)
-def test_on_a_full_disk_nothing_is_lost_and_the_song_goes_on_when_there_is_room(
+def test_on_a_full_disk_nothing_is_lost_and_the_song_resumes_later(
     small_disk, render, alone, tmp_path, capsys, codes_in, free
 ):
     """The prompt, each level and the audio are what it may run out of room for. Without a disk, a file is too large."""

@@ -102,7 +102,7 @@ def test_stopped_after_any_round_and_resumed_a_song_is_the_one_left_alone(alone,
     assert half.audio_path(0).read_bytes() == song.audio_path(0).read_bytes()
 
 
-def test_killed_where_only_the_spans_were_saved_it_goes_on_from_them(alone, want, riff, tmp_path, codes_in):
+def test_a_level_killed_after_saving_its_spans_resumes_from_them(alone, want, riff, tmp_path, codes_in):
     song, _ = alone
     half = Song(tmp_path / "half")
     kept = []
@@ -121,9 +121,7 @@ def test_killed_where_only_the_spans_were_saved_it_goes_on_from_them(alone, want
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "another song's"])
-def test_without_the_spans_in_progress_a_level_goes_on_from_what_there_is_and_says_so(
-    alone, want, riff, tmp_path, damage
-):
+def test_a_level_that_lost_its_spans_resumes_from_its_codes_with_a_remark(alone, want, riff, tmp_path, damage):
     song, _ = alone
     half, count, warned = Song(tmp_path / "half"), [], []
 

@@ -49,7 +49,7 @@ def test_only_the_end_is_decoded(growing, monkeypatch):
     assert max(lengths[2:]) < 200
 
 
-def test_a_file_that_somebody_changed_meanwhile_is_made_anew(growing):
+def test_a_preview_changed_by_others_is_written_again(growing):
     song, whole, preview = growing
     preview.write(whole.cut(200))
     soundfile.write(song.audio_path(0), np.zeros(100), 8_000)
@@ -61,7 +61,7 @@ def test_a_file_that_somebody_changed_meanwhile_is_made_anew(growing):
         assert np.abs(first[sample] - soundfile.read(song.audio_path(sample))[0]).max() < 1e-4
 
 
-def test_no_codes_are_no_files(song):
+def test_without_codes_no_previews_are_written(song):
     job = resumed(song, Request(), choose("cpu"))
     Preview(job, Level.MIDDLE).write(job.codes[Level.MIDDLE].cut(0))
     assert not (song.path / "previews").exists()

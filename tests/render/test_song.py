@@ -84,7 +84,7 @@ def test_the_recipe_is_written_before_the_first_code(ask, tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_sample_is_the_same_song_however_many_are_made_beside_it(ask, song, tmp_path, count):
+def test_a_sample_does_not_depend_on_the_number_of_samples(ask, song, tmp_path, count):
     sample(tmp_path / "other", ask(samples=count))
     shared = min(count, 2)
     for level in TOP_DOWN:
@@ -98,7 +98,7 @@ def test_another_seed_is_another_song(ask, song, tmp_path):
     assert not np.array_equal(Song(tmp_path / "other").codes(Level.TOP).array[0], song.codes(Level.TOP).array[0])
 
 
-def test_every_run_without_a_seed_draws_one_and_keeps_it(ask, tmp_path):
+def test_without_a_seed_each_run_chooses_one_and_keeps_it(ask, tmp_path):
     draft = ask(seed=None, levels=(Level.TOP,), seconds=0.1)
     seeds = [sample(tmp_path / name, draft) and Song(tmp_path / name).recipe().seed for name in "ab"]
     assert seeds[0] != seeds[1]
@@ -122,7 +122,7 @@ def test_a_preview_asked_for_afterwards_is_made(song):
     assert soundfile.info(song.preview_path(Level.MIDDLE, 1)).frames == 304 * 16
 
 
-def test_the_model_is_told_the_length_of_the_song(ask, tmp_path):
+def test_the_model_is_conditioned_on_the_song_length(ask, tmp_path):
     told = [None, 30.0]
     for seconds in told:
         sample(tmp_path / str(seconds), ask(song_seconds=seconds, seconds=1, levels=(Level.TOP,)))
@@ -131,7 +131,7 @@ def test_the_model_is_told_the_length_of_the_song(ask, tmp_path):
     assert not np.array_equal(*(song.codes(Level.TOP).array for song in songs))
 
 
-def test_a_length_beyond_what_the_model_knows_is_brought_into_its_range_with_a_warning(ask, tmp_path):
+def test_a_song_length_out_of_range_is_clamped_and_reported(ask, tmp_path):
     warnings = []
     for seconds in (61, 1000):
         request = ask(song_seconds=seconds, levels=(Level.TOP,), seconds=0.2)
@@ -184,7 +184,7 @@ def test_another_recipe_in_the_same_folder_is_an_error_that_names_what_differs(a
     assert times(song.path) == before
 
 
-def test_overwrite_begins_anew(ask, song, codes_in):
+def test_overwrite_starts_over(ask, song, codes_in):
     old = codes_in(song.path)
     assert sample(song.path, ask(samples=2, seed=4, overwrite=True)).new
     assert song.recipe().seed == 4
@@ -213,7 +213,7 @@ def test_an_error_in_the_request_is_found_before_anything_is_overwritten_or_made
 
 
 @pytest.mark.parametrize("lost", [*range(8)])
-def test_whatever_is_missing_of_a_song_is_made_again_alike(song, codes_in, lost):
+def test_any_missing_part_of_a_song_is_reproduced(song, codes_in, lost):
     """Of the three levels, any that were lost; `lost` says in bits which."""
     whole = codes_in(song.path)
     for level in Level:
@@ -294,7 +294,7 @@ def test_a_draft_filled_in_later_is_the_song_made_at_once(ask, song, tmp_path, c
     assert codes_in(draft.song) == codes_in(song.path)
 
 
-def test_so_it_is_with_settings_of_its_own(ask, tmp_path, codes_in):
+def test_a_draft_with_other_settings_is_upsampled_to_the_whole_song(ask, tmp_path, codes_in):
     settings = {"temperature": dict.fromkeys(Level, 0.7), "top_k": {Level.BOTTOM: 5}, "advance": {Level.MIDDLE: 0.25}}
     sample(tmp_path / "whole", ask(settings=settings))
     sample(tmp_path / "draft", ask(settings=settings, levels=(Level.TOP, Level.MIDDLE)))
@@ -314,7 +314,7 @@ def test_the_command_of_the_draft_does_nothing_once_the_song_is_finished(ask, tm
     assert times(tmp_path / "song") == before
 
 
-def test_the_command_of_the_draft_with_more_levels_goes_on_from_it(ask, song, tmp_path, codes_in):
+def test_repeating_a_draft_with_more_levels_continues_it(ask, song, tmp_path, codes_in):
     sample(tmp_path / "draft", ask(samples=2, levels=(Level.TOP,)))
     sample(tmp_path / "draft", ask(samples=2))
     assert codes_in(tmp_path / "draft") == codes_in(song.path)
@@ -338,7 +338,7 @@ def test_upsample_takes_settings_for_levels_that_are_not_begun(ask, song, tmp_pa
         ({"settings": {"top_k": dict.fromkeys(Level, 9.0)}}, "sampling.top.top_k"),
     ],
 )
-def test_what_a_draft_was_made_with_cannot_be_changed_afterwards(ask, tmp_path, change, named):
+def test_settings_of_a_draft_cannot_be_changed_afterwards(ask, tmp_path, change, named):
     sample(tmp_path / "draft", ask(levels=(Level.TOP,)))
     before = times(tmp_path / "draft")
     with pytest.raises(RecipeDiffers, match=named):
@@ -371,7 +371,7 @@ def test_a_top_level_copied_into_an_empty_folder_is_upsampled_there(ask, song, t
     assert len(list((tmp_path / "other/audio").iterdir())) == 2
 
 
-def test_it_keeps_its_own_recipe_there_and_resumes(ask, song, tmp_path, codes_in):
+def test_codes_copied_to_a_new_folder_get_a_recipe_and_resume(ask, song, tmp_path, codes_in):
     other = Song.create(tmp_path / "other")
     shutil.copy(song.codes_path(Level.TOP), other.path)
     upsample(other.path, ask(seed=None))
@@ -385,7 +385,7 @@ def test_it_keeps_its_own_recipe_there_and_resumes(ask, song, tmp_path, codes_in
     assert not resume(other.path).new
 
 
-def test_it_cannot_be_made_again_once_it_is_gone(ask, song, tmp_path):
+def test_copied_top_codes_cannot_be_made_again(ask, song, tmp_path):
     other = Song.create(tmp_path / "other")
     shutil.copy(song.codes_path(Level.TOP), other.path)
     upsample(other.path, ask())
@@ -418,7 +418,7 @@ def test_lower_levels_of_another_top_level_are_noticed_and_made_again_on_request
     assert not resume(song.path).new
 
 
-def test_a_half_finished_level_goes_on_only_under_its_own_top_level(ask, song, tmp_path):
+def test_an_unfinished_level_resumes_only_under_its_own_top_codes(ask, song, tmp_path):
     song.save(song.codes(Level.MIDDLE).cut(40))
     other = sample(tmp_path / "other", ask(samples=2, seed=9, levels=(Level.TOP,)))
     shutil.copy(other.song / "top.npz", song.path)
@@ -487,7 +487,7 @@ def test_a_prompt_of_any_length_stays_untouched_at_every_level(ask, recording, t
     assert soundfile.info(result.audio[0]).frames == codes.done * 16
 
 
-def test_prompt_wav_holds_what_the_model_heard(ask, recording, tmp_path):
+def test_prompt_wav_holds_the_encoded_prompt(ask, recording, tmp_path):
     continue_(recording, tmp_path / "song", ask(levels=(Level.TOP,)), start=0.5, prompt_seconds=1.0)
     song = Song(tmp_path / "song")
     audio, source = io.load(song.prompt_path), io.load(recording)
@@ -521,7 +521,7 @@ def test_a_primed_song_run_again_does_nothing_wherever_its_recording_lies(ask, r
         sample(tmp_path / "song", ask(levels=(Level.TOP,)))
 
 
-def test_a_primed_level_lost_before_it_was_begun_is_no_stranger_to_its_top_level(ask, riff, tmp_path, codes_in):
+def test_a_prompted_level_lost_before_sampling_is_resumed(ask, riff, tmp_path, codes_in):
     continue_(riff, tmp_path / "song", ask())
     whole = codes_in(tmp_path / "song")
     song = Song(tmp_path / "song")

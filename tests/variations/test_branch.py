@@ -22,7 +22,7 @@ def grown(finished, tmp_path):
     return path
 
 
-def test_all_branches_begin_as_the_song_does_and_go_on_each_in_its_own_way(finished, grown):
+def test_all_branches_share_the_prefix_and_then_differ(finished, grown):
     for level in TOP_DOWN:
         before, after = Song(finished).codes(level), Song(grown).codes(level)
         kept = KEPT * 4 ** (Level.TOP - level)
@@ -33,7 +33,7 @@ def test_all_branches_begin_as_the_song_does_and_go_on_each_in_its_own_way(finis
     assert len(rest) == 3
 
 
-def test_a_branch_is_the_same_however_many_are_made_beside_it(finished, grown, tmp_path):
+def test_a_branch_does_not_depend_on_the_number_of_branches(finished, grown, tmp_path):
     branch(finished, AT, tmp_path / "alone", Request(seed=7), sample=1)
     for level in TOP_DOWN:
         assert np.array_equal(Song(tmp_path / "alone").codes(level).array[0], Song(grown).codes(level).array[0])
@@ -48,7 +48,7 @@ def test_with_the_songs_own_seed_a_branch_of_its_first_sample_is_the_song(ask, t
     assert np.array_equal(Song(tmp_path / "again").codes(Level.TOP).array, whole)
 
 
-def test_without_a_seed_one_is_drawn_and_kept(finished, tmp_path):
+def test_without_a_seed_a_random_one_is_kept_in_the_recipe(finished, tmp_path):
     results = [branch(finished, AT, tmp_path / "b", Request(levels=(Level.TOP,))) for _ in range(2)]
     assert [result.new for result in results] == [True, False]
     assert Song(tmp_path / "b").recipe().seed != Song(finished).recipe().seed
@@ -79,7 +79,7 @@ def test_labels_and_settings_are_the_songs_unless_others_are_asked_for(finished,
     assert not np.array_equal(here, there)
 
 
-def test_a_song_that_gets_longer_is_told_of_as_longer(finished, tmp_path):
+def test_a_longer_branch_has_a_longer_song_length(finished, tmp_path):
     branch(finished, None, tmp_path / "b", Request(seconds=1.0, levels=(Level.TOP,)))
     song = Song(tmp_path / "b")
     assert song.codes(Level.TOP).done == 19 + 31
@@ -97,7 +97,7 @@ def test_of_a_continued_song_the_recording_stays_the_beginning_at_every_level(ri
     assert middle.done == 4 * Song(tmp_path / "b").codes(Level.TOP).done
 
 
-def test_a_song_that_goes_on_in_its_own_folder_is_no_branch(finished):
+def test_a_branch_into_the_same_folder_is_refused(finished):
     with pytest.raises(BadInput, match="is the song itself"):
         branch(finished, AT, finished, Request())
 
@@ -120,7 +120,7 @@ def test_another_cut_in_the_same_folder_is_refused(finished, grown):
     ],
     ids=["cut", "sample", "samples", "artist", "length"],
 )
-def test_what_cannot_be_is_told_before_anything_is_made(finished, tmp_path, arguments, error, message):
+def test_an_impossible_branch_is_refused_before_anything_is_written(finished, tmp_path, arguments, error, message):
     given = {"at": AT, "out": tmp_path / "b", "request": Request(), **arguments}
     with pytest.raises(error, match=message):
         branch(finished, given.pop("at"), given.pop("out"), given.pop("request"), **given)
@@ -132,7 +132,7 @@ def test_codes_of_another_codec_are_refused(finished, other_model, tmp_path):
         branch(finished, AT, tmp_path / "b", Request(model=str(other_model)))
 
 
-def test_an_estimate_is_told_without_beginning(finished, tmp_path):
+def test_an_estimate_of_a_branch_writes_nothing(finished, tmp_path):
     estimate = estimate_branch(finished, AT, tmp_path / "b", Request(samples=3), sample=1)
     assert {level: one.codes for level, one in estimate.levels.items()} == {
         level: 3 * 9 * 4 ** (Level.TOP - level) for level in TOP_DOWN
@@ -140,7 +140,7 @@ def test_an_estimate_is_told_without_beginning(finished, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
-def test_a_recording_is_branched_as_it_was_encoded(riff, tiny_model, tmp_path):
+def test_a_branch_of_an_encoded_recording_keeps_its_codes(riff, tiny_model, tmp_path):
     encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     whole = Song(tmp_path / "song").codes(Level.BOTTOM).array
     branch(tmp_path / "song", 1.0, tmp_path / "b", Request(artist="Ada", seconds=0.1))

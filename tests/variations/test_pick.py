@@ -82,7 +82,7 @@ def test_nothing_of_a_picked_song_is_made_again_and_picking_twice_does_nothing(u
     assert pick(unchanged, 0, tmp_path / "one", overwrite=True).new
 
 
-def test_a_level_that_is_half_done_goes_on_where_it_is(ask, finished, tmp_path, codes_in):
+def test_an_unfinished_level_of_a_picked_sample_resumes(ask, finished, tmp_path, codes_in):
     """Picked while another run was at the bottom level: what it has made is kept, to the bit."""
     shutil.copytree(finished, tmp_path / "half")
     song = Song(tmp_path / "half")
@@ -200,7 +200,7 @@ def test_changed_or_lost_prefix_codes_are_reported(unchanged, tmp_path):
 
 
 @pytest.mark.parametrize("at", [0.0, -1.0, 0.031, 0.65, 1e9, float("nan"), float("inf")])
-def test_a_cut_that_cannot_be_is_told_before_anything_is_made(unchanged, tmp_path, at):
+def test_an_impossible_cut_is_refused_before_anything_is_written(unchanged, tmp_path, at):
     with pytest.raises(BadInput, match="--at"):
         cut(unchanged, at, tmp_path / "cut")
     assert not (tmp_path / "cut").exists()
@@ -217,7 +217,7 @@ def test_a_cut_of_a_continued_song_shortens_its_prompt_with_it(riff, ask, tmp_pa
     assert Song(path).codes(Level.MIDDLE).done == 4 * int(at / TOP_CODE)
 
 
-def test_a_recording_in_codes_is_cut_and_gone_on_from(riff, tiny_model, tmp_path):
+def test_an_encoded_recording_can_be_cut_and_continued(riff, tiny_model, tmp_path):
     encode(riff, tmp_path / "song", Request(model=str(tiny_model)))
     path = cut(tmp_path / "song", 0.4).song
     result = branch(path, None, None, Request(samples=2, seconds=0.2))

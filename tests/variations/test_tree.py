@@ -132,7 +132,7 @@ def test_the_audio_of_nodes_joins_to_that_of_their_leaf(grown, tmp_path):
     assert np.abs(whole[15 * 256 :][: (STEP - 2) * 256] - own[0][: -2 * 256]).max() < 1e-3  # but where it ends
 
 
-def test_a_leaf_of_a_draft_is_upsampled_as_a_song_of_its_own(beginning, request_, grown, tmp_path):
+def test_a_leaf_of_a_draft_is_upsampled_as_a_separate_song(beginning, request_, grown, tmp_path):
     draft = tmp_path / "draft"
     tree(beginning, draft, GROWTH, Beginning(sample=2), replace(request_, levels=(Level.TOP,)))
     for file in (draft / "nodes").glob("*.npz"):
@@ -164,7 +164,7 @@ def test_a_tree_grows_deeper_and_wider_and_keeps_what_it_has(beginning, request_
         assert (path / name).read_bytes() == (grown / name).read_bytes()
 
 
-def test_info_draws_the_tree_with_what_is_done(grown, tmp_path, capsys):
+def test_info_shows_the_tree_with_its_finished_nodes(grown, tmp_path, capsys):
     path = shutil.copytree(grown, tmp_path / "tree")
     (path / "nodes/1.2.bottom.npz").unlink()
     facts = describe_path(path)
@@ -198,7 +198,7 @@ def test_a_node_that_was_lost_is_grown_again_to_the_same_codes(grown, tmp_path):
     ],
     ids=str,
 )
-def test_a_growth_that_makes_no_sense_is_told(beginning, request_, tmp_path, growth, message):
+def test_an_invalid_tree_is_refused(beginning, request_, tmp_path, growth, message):
     with pytest.raises(BadInput, match=message):
         tree(beginning, tmp_path / "tree", growth, Beginning(), request_)
     assert not (tmp_path / "tree").exists()
@@ -215,7 +215,7 @@ def test_another_tree_in_the_same_folder_is_refused(beginning, grown, request_, 
     assert files(path) == files(grown)
 
 
-def test_a_tree_is_no_song_and_a_song_no_tree(grown, beginning):
+def test_trees_and_songs_are_not_interchangeable(grown, beginning):
     with pytest.raises(NotASong, match="is a tree of songs"):
         Song.open(grown)
     with pytest.raises(NotASong, match="is no tree"):
@@ -223,7 +223,7 @@ def test_a_tree_is_no_song_and_a_song_no_tree(grown, beginning):
 
 
 @pytest.mark.parametrize("place", [(), (3,), (0, 3), (0, 0, 0)])
-def test_a_leaf_that_is_not_there_is_told(grown, tmp_path, place):
+def test_a_missing_leaf_is_reported(grown, tmp_path, place):
     with pytest.raises(BadInput, match="has the nodes"):
         pick_place(grown, place, tmp_path / "leaf")
 
@@ -246,7 +246,7 @@ def test_the_recipe_of_a_tree_is_written_and_read_back(grown):
 
 
 @pytest.mark.parametrize("text", ["", "a", "1.", ".1", "1..2", "-1", "1.2345", "1,2"])
-def test_what_is_no_name_of_a_node(text):
+def test_invalid_names_of_nodes_are_refused(text):
     with pytest.raises(BadInput, match="a node of a tree"):
         parse_place(text)
     assert name_of(parse_place(" 2.30 ")) == "2.30"
@@ -270,7 +270,7 @@ def each_window(monkeypatch) -> list[dict[str, int]]:
     return seen
 
 
-def test_what_each_node_adds_is_heard_while_it_is_made(beginning, request_, grown, tmp_path, each_window):
+def test_each_node_is_decoded_as_a_preview(beginning, request_, grown, tmp_path, each_window):
     path = tmp_path / "tree"
     growth = Growth(every=1.6, branches=2, depth=1)  # which is more than a context
     request = replace(request_, preview=(Level.TOP,), song_seconds=None)

@@ -36,7 +36,7 @@ def codes(estimate: TreeEstimate) -> dict[Level, int]:
 
 @pytest.mark.parametrize("levels", [(Level.TOP,), TOP_DOWN], ids=["draft", "all"])
 @pytest.mark.parametrize("growth", [GROWTH, replace(GROWTH, leaf=(2, 1))], ids=["tree", "leaf"])
-def test_what_is_foretold_of_a_songs_tree_is_made(draft, drawn, tmp_path, levels, growth):
+def test_the_estimate_of_a_songs_tree_equals_the_work_done(draft, drawn, tmp_path, levels, growth):
     before = listing(draft)
     foretold = estimate_tree(draft, tmp_path / "tree", growth, Beginning(sample=1), Request(levels=levels))
     assert listing(draft) == before
@@ -52,7 +52,7 @@ def test_what_is_foretold_of_a_songs_tree_is_made(draft, drawn, tmp_path, levels
     assert (again.steps, again.seconds) == ((), 0.0)
 
 
-def test_what_is_foretold_of_a_recordings_tree_is_made(riff, tiny_model, drawn, tmp_path):
+def test_the_estimate_of_a_recordings_tree_equals_the_work_done(riff, tiny_model, drawn, tmp_path):
     request = Request(model=str(tiny_model), artist="Ada")
     foretold = estimate_tree(riff, tmp_path / "tree", GROWTH, Beginning(start=0.5), request)
     assert not list(tmp_path.iterdir())
@@ -80,7 +80,7 @@ def test_of_a_tree_that_is_there_only_what_it_lacks_counts(draft, tmp_path):
     assert (lost.step, lost.nodes, lost.levels[Level.TOP].codes) == (2, 1, STEP)
 
 
-def test_nodes_in_progress_count_as_far_as_they_are_not_made(draft, tmp_path, monkeypatch):
+def test_nodes_in_progress_count_with_their_missing_codes(draft, tmp_path, monkeypatch):
     class Killed(Exception): ...
 
     def killed(job, *rest):
@@ -100,7 +100,7 @@ def test_nodes_in_progress_count_as_far_as_they_are_not_made(draft, tmp_path, mo
     assert foretold.steps[0].levels[Level.MIDDLE].codes == 3 * STEP * 4
 
 
-def test_what_makes_no_sense_is_told_as_by_the_command_itself(draft, tmp_path):
+def test_a_dry_run_of_a_tree_has_the_errors_of_the_command(draft, tmp_path):
     with pytest.raises(BadInput, match="1 to 6 steps deep"):
         estimate_tree(draft, None, replace(GROWTH, depth=7), Beginning(), Request())
     with pytest.raises(BadInput, match="is too short"):
