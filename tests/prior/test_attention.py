@@ -92,6 +92,17 @@ def test_attention_in_bfloat16_stays_close_to_float32(kind: AttentionKind, top: 
     assert F.cosine_similarity(rough.float().flatten(), exact.flatten(), dim=0) > 0.999
 
 
+@pytest.mark.parametrize("total", [256, 512])  # from 512 keys on gradients are computed in half precision
+def test_bfloat16_gradients_on_a_cpu_stay_close_to_float32(total: int) -> None:
+    qkv = [torch.randn(1, total, 64, requires_grad=True) for _ in range(3)]
+    aim = torch.randn(1, total, 64)
+    exact = torch.autograd.grad(attend(AttentionKind.DENSE, *qkv, heads=1, block=64), qkv, aim)
+    rough = attend(AttentionKind.DENSE, *(one.bfloat16() for one in qkv), heads=1, block=64)
+    assert rough.dtype is torch.bfloat16
+    for one, other in zip(torch.autograd.grad(rough, qkv, aim.bfloat16()), exact, strict=True):
+        assert F.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.999
+
+
 layouts = st.builds(
     lambda kind, blocks, block, lyrics, window: CacheLayout(
         kind, blocks * block, block, min(lyrics, blocks * block), window
