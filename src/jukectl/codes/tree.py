@@ -96,7 +96,7 @@ class TreeRecipe:
         about["number"].comment("random stream of the root")
         if self.leaf:
             about.add("leaf", name_of(self.leaf))
-            about["leaf"].comment("only what leads there is grown")
+            about["leaf"].comment("only the nodes that lead there are made")
         document = tomlkit.parse(recipe_toml.dumps(self.step))
         document.add("tree", about)
         return document.as_string()
