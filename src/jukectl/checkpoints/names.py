@@ -111,7 +111,7 @@ _PRIOR: tuple[_Row, ...] = (
     # from the encoder's width to the prior's, where its layers attend to it
     ("lyrics.project.{end}", "encoder.proj_in.{end}", ("prime_state_proj.{w}",)),
     ("lyrics.norm.{end}", "encoder.final_layer_norm.{end}", ("prime_state_ln.{end}",)),
-    # the encoder learns to predict the next character (paper, section 2.5); sampling does not use this head
+    # the encoder learns to predict the next character (Jukebox, section 4.2); sampling does not use this head
     ("lyrics.head", "encoder.lm_head.weight", ("prime_x_out.weight",)),
 )
 

@@ -14,7 +14,7 @@ from jukectl.prior.mixture import is_mixed, terms_of
 Kind = Literal[
     "new", "continuation", "re-rendition", "tree", "duet", "novel style", "novel voice", "novel lyrics", "riff"
 ]
-"""Uses of such models (Jukebox, section 4), by which the explorer filters."""
+"""Uses of such models (Jukebox, section 4.4), by which the explorer filters."""
 
 State = Literal["whole", "in progress", "broken", "newer"]
 """Completeness of a song, or the reason that it cannot be shown."""

@@ -1,4 +1,4 @@
-"""Residual stacks of non-causal dilated convolutions, and the strided blocks made of them (Jukebox, appendix A.1).
+"""Residual stacks of non-causal dilated convolutions, and the strided blocks made of them (Jukebox, appendix B).
 
 Shared by the VQ-VAE and by the conditioner of the upsamplers. Tensors inside are (B, C, 1, T) in channels-last layout,
 because 2-D channels-last convolutions run two to four times faster on a CPU than the 1-D ones; `Conv1d` weights keep

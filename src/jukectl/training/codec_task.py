@@ -263,7 +263,7 @@ class CodecTask(ABC):
 
 
 class VQVAETask(CodecTask):
-    """Trains a VQ-VAE with an independent loss for each level (Jukebox, section 3.1)."""
+    """Trains a VQ-VAE with an independent loss for each level (Jukebox, section 3.2)."""
 
     def build_model(self) -> nn.Module:
         """Return a VQ-VAE with the levels of the recipe."""

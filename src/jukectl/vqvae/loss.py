@@ -1,4 +1,4 @@
-"""Terms of the reconstruction loss: waveform, spectrum and commitment (Jukebox, section 3.2 and appendix B)."""
+"""Terms of the reconstruction loss: waveform, spectrum and commitment (Jukebox, section 3.3 and appendix B)."""
 
 from dataclasses import dataclass
 from math import log
