@@ -193,7 +193,7 @@ def test_a_song_length_out_of_range_is_clamped_with_a_warning(tell):
 def test_a_song_longer_than_the_range_is_made_with_a_warning(tell):
     about, warnings = tell(seconds=64.0, song_seconds=None, total=2_000)
     assert about.song_samples == 479_999
-    assert warnings[0].endswith("not 64 s, and of all past it that it is the end")
+    assert warnings[0].endswith("instead of 64 s, and treats everything after it as the end")
 
 
 def test_a_song_that_runs_past_its_end_is_made_with_a_warning_as_long_as_its_last_window_begins_before(tell):
