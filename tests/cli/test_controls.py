@@ -81,7 +81,7 @@ LABELS = {
 OTHERS = {
     ("--midi", "tune.mid"): "model has no MIDI conditioner: leave --midi out, or train one",
     ("--midi-at", "2"): "--midi-at says when notes begin, and there are none: give them with --midi",
-    ("--schedule", "jump.toml"): "there are none: give them with --lyrics",
+    ("--schedule", "jump.toml"): "the song has none: give them with --lyrics",
 }
 
 
