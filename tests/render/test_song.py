@@ -137,7 +137,7 @@ def test_a_song_length_out_of_range_is_clamped_and_reported(ask, tmp_path):
         request = ask(song_seconds=seconds, levels=(Level.TOP,), seconds=0.2)
         sample(tmp_path / str(seconds), request, listener=WarningsOnly(warnings.append))
     assert len(warnings) == 2
-    assert "songs of less than 60 s" in warnings[0]
+    assert "songs shorter than 60 s" in warnings[0]
     assert np.array_equal(*(Song(tmp_path / name).codes(Level.TOP).array for name in ("61", "1000")))
 
 
