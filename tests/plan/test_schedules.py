@@ -396,7 +396,7 @@ def test_words_that_a_change_moves_past_the_end_cause_a_warning(sung, singing_mo
 
 def test_a_place_in_lyrics_that_are_not_there_is_refused(recipe):
     for change in (Change(at=1.0, lyrics_at=3.0), Change(at=1.0, lyrics_line=2)):
-        with pytest.raises(BadInput, match=r"the change at 1 s continues .* the song has none: give them with --lyrics"):
+        with pytest.raises(BadInput, match=r"the change at 1 s continues .* the song has none: give them"):
             recipe(schedule=(change,))
 
 
