@@ -237,6 +237,37 @@ def continuation(
 
 
 @app.command()
+def music(
+    context: typer.Context,
+    songs: Annotated[list[Path], typer.Argument(help="Song folders, or audio files with a genre in their tags.")],
+    against: Annotated[
+        Path | None,
+        o.option(
+            "--against",
+            "MANIFEST",
+            "Compare with the held-out recordings of a manifest.jsonl; its others teach a classifier of genre.",
+            default="none",
+        ),
+    ] = None,
+    held_out: Annotated[Path | None, held_out_songs("the validation songs of jukectl data scan")] = None,
+) -> None:
+    """Measure songs without their prompts: beat, dynamics, spectrum, notes and genre, as medians of each genre.
+
+    Beat: 0.3 to 0.8 is clear, noise has 0.06. Attacks, range and code tones: dB. Under 150 Hz: share of the power.
+    Notes and rests: of a transcription, if basic-pitch is installed. With --against, the last row has the recordings,
+    FD-mel is the distance of log-mel spectra from theirs, and the genre heard is that of a small classifier, whose own
+    accuracy on held-out recordings is printed beside chance. With --json: one object, figures of every song.
+
+    Example: jukectl eval music songs/* --against build/mini/music/manifest.jsonl
+    """
+    from jukectl.evaluation.music import evaluate_music
+
+    with progress(context) as listener:
+        facts = evaluate_music(songs, against=against, held_out=held_out, listener=listener)
+    show_facts(context, facts, tables.music(facts))
+
+
+@app.command()
 def originality(
     context: typer.Context,
     songs: Songs,

@@ -1,6 +1,6 @@
 """Tables on stdout, which are valid Markdown too: the layout, and the tables of `jukectl eval`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +169,39 @@ def _medians(figures: Facts) -> list[str]:
     """Return the medians of five distances, and then those of two shares in percent."""
     medians = [one["median"] for one in figures.values()]
     return [*map(figure, medians[:5]), *("-" if one is None else f"{100 * one:+.1f}" for one in medians[5:])]
+
+
+TRAITS: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
+    "beat": ("beat", figure),
+    "attack_contrast": ("attacks (dB)", figure),
+    "dynamic_range": ("range (dB)", figure),
+    "lufs": ("LUFS", figure),
+    "loops": ("loops (%)", _percent),
+    "silence": ("silent (%)", _percent),
+    "low_share": ("under 150 Hz (%)", _percent),
+    "code_tones": ("code tones (dB)", figure),
+    "notes_per_second": ("notes/s", figure),
+    "rests": ("rests (%)", _percent),
+    "genre_heard": ("genre heard (%)", _percent),
+}
+"""Figures of songs that need no prompt: heading and layout."""
+
+
+def music(facts: Facts) -> list[str]:
+    """Return a table of the medians of genres, and one of what the songs are together."""
+    made = table("songs", "count", "nearly silent", *(heading for heading, _ in TRAITS.values()), text=1)
+    rows = {**facts["genres"], "all": facts["all"], "held-out recordings": facts["recordings"]}
+    for name, row in rows.items():
+        if row is not None:
+            figures = [shown(row[key]) for key, (_, shown) in TRAITS.items()]
+            made.add_row(cell(name), str(row["songs"]), str(row["nearly_silent"]), *figures)
+    if facts["recordings"] is None:
+        return lines([made])
+    together = table("compared with held-out recordings", "songs", "other recordings", "chance", text=1)
+    together.add_row("FD-mel (dB²)", figure(facts["fd_mel"]), figure(facts["fd_mel_recordings"]), "")
+    shares = (facts["all"]["genre_heard"], facts["genre_accuracy"], facts["genre_chance"])
+    together.add_row(f"genre heard, of {len(facts['genres_learned'])} (%)", *map(_percent, shares))
+    return lines([made, together])
 
 
 def originality(facts: Facts) -> list[str]:

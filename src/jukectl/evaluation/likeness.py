@@ -1,6 +1,6 @@
 """Distance between two stretches of music: key, tempo, harmony, timbre, loudness, repetition and silence.
 
-Stretches are mono audio (N,), at least SHORTEST seconds of it. Chroma, MFCC and tempo are librosa's.
+Stretches are mono audio (N,), at least SHORTEST seconds of it. Chroma and MFCC are librosa's.
 """
 
 import warnings
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from jukectl.audio import mix
 from jukectl.audio.mix import Samples
 from jukectl.librosa import load_librosa
+from jukectl.midi.tracking import fit_tempo
 
 SHORTEST = 1.0  # seconds that a key and a tempo can be found in
 CHROMA_SECONDS = 0.3  # window, long enough to separate semitones from 100 Hz up
@@ -90,9 +91,7 @@ class Portrait:
         return cls(
             chroma=np.asarray(chroma.sum(axis=1) / total if total > 0 else chroma.sum(axis=1), dtype=np.float64),
             timbre=np.asarray(librosa.feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=20)[1:].mean(axis=1), np.float64),
-            bpm=float(librosa.feature.tempo(onset_envelope=onsets, sr=sample_rate, hop_length=hop)[0])
-            if np.any(onsets > 0)
-            else nan,
+            bpm=fit_tempo(onsets, sample_rate / hop) if np.any(onsets > 0) else nan,
             lufs=mix.loudness(samples[None], sample_rate),
             repetition=repetition(mel, frames_per_second=sample_rate / hop),
             silence=silence(samples, sample_rate),

@@ -34,7 +34,7 @@ def track_beats(
     onsets = np.minimum(onsets, np.quantile(onsets, 0.99))
     if not onsets.any():
         return None
-    bpm = _tempo(onsets, rate)
+    bpm = fit_tempo(onsets, rate)
     if len(onsets) / rate * bpm / 60 < max(least, 2):
         return None
     beats = np.arange(_first(onsets, rate, bpm), len(onsets) / rate, 60 / bpm)
@@ -51,8 +51,8 @@ def track_beats(
     return BeatGrid(times, beats_per_bar, int(np.argmax(bar)), meter=meter)
 
 
-def _tempo(onsets: Strengths, rate: float) -> float:
-    """Return the tempo in beats a minute."""
+def fit_tempo(onsets: Strengths, rate: float) -> float:
+    """Return the tempo in beats a minute, SLOWEST to FASTEST, of onset strengths (frames,), `rate` of them a second."""
     # The spectrum of onset strength has a peak at the beat's frequency, which long recordings resolve finely
     size = 1 << int(np.ceil(np.log2(8 * len(onsets))))
     spectrum = np.abs(np.fft.rfft(onsets - onsets.mean(), size))
