@@ -223,6 +223,8 @@ def continuation(
 
     Key: steps on the circle of fifths. Tempo: percent, ignoring double and half time. Chroma: cosine distance. Timbre:
     distance of mean MFCCs. Loudness: LU. The last columns are the shares of half seconds that repeat or are silent.
+    The second table has what the new part keeps: its beat as a share of that of the recording's own continuation; tempo
+    and key; attacks, dynamic range and notes as shares of the prompt's; and the step of loudness at the seam.
     With --reference, recordings are measured over as many seconds, continued by themselves and by another recording.
 
     Example: jukectl eval continuation my-song --reference build/mini/music/manifest.jsonl

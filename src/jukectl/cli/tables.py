@@ -138,7 +138,7 @@ def midi(facts: Facts) -> list[str]:
 
 
 def continuation(facts: Facts) -> list[str]:
-    """Return a table of songs, and below them the medians of recordings."""
+    """Return a table of songs with the medians of recordings below, and one of what songs keep of their prompts."""
     made = table(
         "song",
         "key",
@@ -162,7 +162,56 @@ def continuation(facts: Facts) -> list[str]:
     if usual is not None:
         made.add_row(f"median of {usual['recordings']} recordings", "", "", *_medians(usual["own"]))
         made.add_row("continued by another recording", "", "", *_medians(usual["stranger"]))
-    return lines([made])
+    return lines([made, _kept(facts)])
+
+
+def _kept_percent(kept: float | None) -> str:
+    """Return whether one song keeps something, or the share of songs that do."""
+    return ("no", "yes")[kept] if isinstance(kept, bool) else _percent(kept)
+
+
+KEPT: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "beat_of_original": ("beat, of the original's (%)", _percent),
+    "tempo_kept": ("same tempo (%)", _kept_percent),
+    "key_kept": ("near key (%)", _kept_percent),
+    "attack_of_prompt": ("attacks, of the prompt's (%)", _percent),
+    "range_of_prompt": ("range (%)", _percent),
+    "notes_of_prompt": ("notes/s (%)", _percent),
+    "rests": ("rests, more (%)", _percent),
+    "seam": ("seam (LU)", lambda step: "-" if step is None else f"{step:+.1f}"),
+}
+"""Figures of new music beside its prompt: heading and layout."""
+
+CHANGED: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
+    "beat": ("beat", figure),
+    "low_share": ("under 150 Hz (%)", _percent),
+    "code_tones": ("code tones (dB)", figure),
+}
+"""Figures of the prompt, and then of the new music."""
+
+
+def _kept(facts: Facts) -> "Table":
+    """Return a table of what new music keeps of its prompt, with medians of songs and of recordings."""
+    made = table(
+        "what is kept",
+        *(heading for heading, _ in KEPT.values()),
+        *(heading for heading, _ in CHANGED.values()),
+        text=1,
+    )
+    rows = {song["name"]: song["measures"] for song in facts["songs"]}
+    if len(rows) > 1:
+        rows[f"median of {len(rows)} songs"] = facts["summary"]
+    usual = facts["reference"]
+    if usual is not None:
+        rows[f"median of {usual['recordings']} recordings"] = usual["own_measures"]
+        rows["continued by another recording"] = usual["stranger_measures"]
+    for name, row in rows.items():
+        changed = [
+            f"{shown(row[f'{key}_prompt'])} → {shown(row[f'{key}_new'])}" if f"{key}_new" in row else ""
+            for key, (_, shown) in CHANGED.items()
+        ]
+        made.add_row(cell(name), *(shown(row[key]) for key, (_, shown) in KEPT.items()), *changed)
+    return made
 
 
 def _medians(figures: Facts) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,15 @@ from numpy.typing import NDArray
 
 from jukectl.audio import io, mix
 from jukectl.audio.mix import Samples
-from jukectl.codes.prefix import codes_of_song
-from jukectl.codes.song import Song
 from jukectl.errors import BadAudio, BadInput
-from jukectl.evaluation.inputs import recordings, rounded, sample_name, save_plot
-from jukectl.evaluation.likeness import MEASURES, SHORTEST, Likeness, Portrait
-from jukectl.plan.device import choose
-from jukectl.plan.models import check_codec, model_for
+from jukectl.evaluation.beat import SHORTEST_SECONDS, beat_strength
+from jukectl.evaluation.inputs import recordings, rounded, save_plot
+from jukectl.evaluation.likeness import MEASURES, SHORTEST, Likeness
+from jukectl.evaluation.songs import SampleAudio, decode_song
+from jukectl.evaluation.traits import Comparison, Stretch, Transcriber, facts_of, find_transcriber, medians
 from jukectl.plots.charts import PALE, chart, label_panel, spread_dots
 from jukectl.plots.style import colour
 from jukectl.progress import Listener, Progress, ignore, warn
-from jukectl.render.decode import finest, waveform
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,43 +27,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _Pair:
-    """Two stretches of music, one after the other."""
-
-    first: Samples  # (N,) mono
-    then: Samples  # (M,)
-    sample_rate: int  # Hz
-
-    @property
-    def seconds(self) -> tuple[float, float]:
-        """Length of each."""
-        return len(self.first) / self.sample_rate, len(self.then) / self.sample_rate
-
-    def portraits(self) -> tuple[Portrait, Portrait]:
-        """Analyse each."""
-        return Portrait.of(self.first, self.sample_rate), Portrait.of(self.then, self.sample_rate)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
 class _SampleResult:
-    """A sample of a song: its prompt, its new part, and the distance between them."""
+    """A sample of a song: its prompt, its new part, and how they compare."""
 
-    name: str
-    path: Path
-    sample: int
-    pair: _Pair
-    before: Portrait
-    after: Portrait
+    audio: SampleAudio
+    before: Stretch
+    after: Stretch
     likeness: Likeness
+    comparison: Comparison
+    original_beat: float  # beat strength of the recording's own going on; nan if that is not at hand
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Reference:
-    """Distances of recordings from their own beginnings and from those of other recordings."""
+    """Recordings compared with their own beginnings and with those of other recordings."""
 
     recordings: int
     own: Sequence[Likeness]
     strangers: Sequence[Likeness]
+    own_comparisons: Sequence[Comparison]
+    stranger_comparisons: Sequence[Comparison]
     skipped: Sequence[str]
 
 
@@ -74,21 +56,32 @@ def evaluate_continuation(
     reference: Sequence[Path] = (),
     held_out: Path | None = None,
     plots: Path | None = None,
+    transcriber: Transcriber | None = None,
     listener: Listener = ignore,
 ) -> dict[str, Any]:
-    """Measure the distance of the new part of songs from their prompts, in the measures of `likeness.Likeness`.
+    """Compare the new part of songs with their prompts, in the measures of `Likeness` and `traits.Comparison`.
 
     Both are taken as the codec decodes them. `reference` are recordings, or manifests (.jsonl) of which `held_out` (a
     file of globs) chooses songs: their distances from their own beginnings and from those of other recordings are
-    measured over as many seconds. `plots` is a folder for pictures.
+    measured over as many seconds. `plots` is a folder for pictures. `transcriber` is by default basic-pitch, if it is
+    installed.
     """
-    results = _compare_songs(songs, listener)
-    first, then = (float(seconds) for seconds in np.mean([one.pair.seconds for one in results], axis=0))
+    transcriber = transcriber or find_transcriber()
+    results = _compare_songs(songs, transcriber, listener)
+    first, then = (
+        float(np.mean([stretch.seconds for stretch in stretches]))
+        for stretches in ([one.before for one in results], [one.after for one in results])
+    )
     files = recordings(reference, held_out)
     compared = None
     if files:
-        compared = _compare_recordings(files, first, then, results[0].pair.sample_rate, listener)
-    facts: dict[str, Any] = {"songs": [_sample_facts(one) for one in results], "reference": None}
+        compared = _compare_recordings(files, first, then, results[0].audio, transcriber, listener)
+    rows = [_sample_facts(one) for one in results]
+    facts: dict[str, Any] = {
+        "songs": rows,
+        "summary": {"songs": len(rows), **medians([row["measures"] for row in rows])},
+        "reference": None,
+    }
     if compared is not None:
         facts["reference"] = {
             "recordings": compared.recordings,
@@ -96,11 +89,13 @@ def evaluate_continuation(
             "new_seconds": rounded(then, 3),
             "own": _spread(compared.own),
             "stranger": _spread(compared.strangers),
+            "own_measures": medians([facts_of(one) for one in compared.own_comparisons]),
+            "stranger_measures": medians([facts_of(one) for one in compared.stranger_comparisons]),
             "skipped": list(compared.skipped),
         }
     if plots is not None:
         figure = draw_continuation(
-            {one.name: one.likeness for one in results},
+            {one.audio.name: one.likeness for one in results},
             compared.own if compared else (),
             compared.strangers if compared else (),
             seconds=(first, then),
@@ -109,86 +104,94 @@ def evaluate_continuation(
     return facts
 
 
-def _compare_songs(songs: Sequence[Path], listener: Listener) -> list[_SampleResult]:
+def _compare_songs(songs: Sequence[Path], transcriber: Transcriber | None, listener: Listener) -> list[_SampleResult]:
     """Compare prompt and new part of each sample of songs."""
     results = []
     for number, path in enumerate(songs):
         listener(Progress("analysing songs", number, len(songs), path.name))
-        for sample, (name, pair) in enumerate(_prompt_and_new(path).items()):
-            before, after = pair.portraits()
-            results.append(
-                _SampleResult(
-                    name=name,
-                    path=path,
-                    sample=sample,
-                    pair=pair,
-                    before=before,
-                    after=after,
-                    likeness=Likeness.between(before, after),
-                )
-            )
+        results += [_compare(audio, transcriber) for audio in decode_song(path)]
     listener(Progress("analysing songs", len(songs), len(songs)))
     return results
 
 
-def _prompt_and_new(path: Path) -> dict[str, _Pair]:
-    """Decode prompt and new part of each sample from the finest level. Raises BadInput if one is too short."""
-    song = Song.open(path)
-    found = codes_of_song(song)
-    level = finest(song, found)
-    codes = found[level]
-    if codes.prompt == 0:
-        raise BadInput(f"{path} has no prompt to compare with. Make one that has: jukectl continue AUDIO --out SONG")
-    shortest = min(codes.prompt, codes.done - codes.prompt) * codes.hop / codes.sample_rate
-    if shortest < SHORTEST:
+def _compare(audio: SampleAudio, transcriber: Transcriber | None) -> _SampleResult:
+    """Compare prompt and new part of a sample. Raises BadInput if one is too short."""
+    if not audio.prompt:
         raise BadInput(
-            f"{path} is too short to compare: it needs {SHORTEST:g} s of prompt and as much new music, and has "
-            f"{codes.prompt * codes.hop / codes.sample_rate:.2f} s and "
-            f"{(codes.done - codes.prompt) * codes.hop / codes.sample_rate:.2f} s at its {level.label} level"
+            f"{audio.path} has no prompt to compare with. Make one that has: jukectl continue AUDIO --out SONG"
         )
-    folder, machine = model_for(song, None), choose("auto")
-    check_codec(song, codes, folder, force=False)
-    vqvae = folder.vqvae(machine.device, (level,))
-    pairs = {}
-    for sample in range(codes.samples):
-        samples = waveform(vqvae, codes.array[sample], level, machine)
-        cut = codes.prompt * codes.hop
-        pair = _Pair(first=samples[:cut], then=samples[cut:], sample_rate=codes.sample_rate)
-        pairs[sample_name(path, sample, codes.samples)] = pair
-    return pairs
+    seconds = [len(part) / audio.sample_rate for part in (audio.first, audio.new)]
+    if min(seconds) < SHORTEST:
+        raise BadInput(
+            f"{audio.path} is too short to compare: it needs {SHORTEST:g} s of prompt and as much new music, and has "
+            f"{seconds[0]:.2f} s and {seconds[1]:.2f} s at its {audio.level.label} level"
+        )
+    before, after = (
+        Stretch.measure(part, audio.sample_rate, code_rate=audio.code_rate, transcriber=transcriber)
+        for part in (audio.first, audio.new)
+    )
+    original = audio.original()
+    beat = nan
+    if original is not None and len(original) >= SHORTEST_SECONDS * audio.sample_rate:
+        beat = beat_strength(original, audio.sample_rate)
+    return _SampleResult(
+        audio=audio,
+        before=before,
+        after=after,
+        likeness=Likeness.between(before.portrait, after.portrait),
+        comparison=Comparison.between(before, after, beat),
+        original_beat=beat,
+    )
 
 
 def _compare_recordings(
-    files: Sequence[Path], first: float, then: float, sample_rate: int, listener: Listener
+    files: Sequence[Path],
+    first: float,
+    then: float,
+    audio: SampleAudio,
+    transcriber: Transcriber | None,
+    listener: Listener,
 ) -> _Reference:
-    """Cut `first` and `then` seconds from the middle of recordings, and compare. Skip those that are too short."""
-    portraits, skipped = [], []
+    """Cut `first` and `then` seconds from the middle of recordings, and compare. Skip those that are too short.
+
+    Sample rate and code rate are those of `audio`.
+    """
+    pairs, skipped = [], []
     for number, path in enumerate(files):
         listener(Progress("analysing recordings", number, len(files), path.name))
         try:
-            portraits.append(_cut_in_two(path, first, then, sample_rate).portraits())
+            cut = _cut_in_two(path, first, then, audio.sample_rate)
         except BadAudio as error:
             skipped.append(str(error))
             warn(listener, f"skipped: {error}")
+            continue
+        before, after = (
+            Stretch.measure(part, audio.sample_rate, code_rate=audio.code_rate, transcriber=transcriber) for part in cut
+        )
+        pairs.append((before, after))
     listener(Progress("analysing recordings", len(files), len(files)))
-    if len(portraits) < 2:
+    if len(pairs) < 2:
         raise BadAudio(
             f"a reference is two recordings or more of {first + then:.1f} s, "
-            f"and {len(portraits)} of {len(files)} can be used"
+            f"and {len(pairs)} of {len(files)} can be used"
         )
-    half = len(portraits) // 2  # neighbours in a manifest are often of one album
+    half = len(pairs) // 2  # neighbours in a manifest are often of one album
+    own = [(before, after, after.traits.beat) for before, after in pairs]
+    strangers = [
+        (before, pairs[(number + half) % len(pairs)][1], after.traits.beat)
+        for number, (before, after) in enumerate(pairs)
+    ]
     return _Reference(
-        recordings=len(portraits),
-        own=[Likeness.between(before, after) for before, after in portraits],
-        strangers=[
-            Likeness.between(before, portraits[(number + half) % len(portraits)][1])
-            for number, (before, _) in enumerate(portraits)
-        ],
+        recordings=len(pairs),
+        own=[Likeness.between(before.portrait, after.portrait) for before, after, _ in own],
+        strangers=[Likeness.between(before.portrait, after.portrait) for before, after, _ in strangers],
+        own_comparisons=[Comparison.between(*one) for one in own],
+        stranger_comparisons=[Comparison.between(*one) for one in strangers],
         skipped=skipped,
     )
 
 
-def _cut_in_two(path: Path, first: float, then: float, sample_rate: int) -> _Pair:
+def _cut_in_two(path: Path, first: float, then: float, sample_rate: int) -> tuple[Samples, Samples]:
     """Load two neighbouring stretches around the middle of a recording. Raises BadAudio if it is shorter."""
     there = io.info(path).seconds
     if there < first + then:
@@ -196,25 +199,33 @@ def _cut_in_two(path: Path, first: float, then: float, sample_rate: int) -> _Pai
     span = io.load(path, start=(there - first - then) / 2, seconds=first + then)
     mono = mix.resample(mix.to_mono(span.samples), span.sample_rate, sample_rate)
     cut = round(first * sample_rate)
-    return _Pair(first=mono[:cut], then=mono[cut:], sample_rate=sample_rate)
+    return mono[:cut], mono[cut:]
 
 
 def _sample_facts(result: _SampleResult) -> dict[str, Any]:
     """Return the figures of a sample for JSON."""
+    prompt, new = facts_of(result.before.traits), facts_of(result.after.traits)
     return {
-        "name": result.name,
-        "path": str(result.path),
-        "sample": result.sample,
-        "prompt": _portrait_facts(result.before, result.pair.seconds[0]),
-        "new": _portrait_facts(result.after, result.pair.seconds[1]),
+        "name": result.audio.name,
+        "path": str(result.audio.path),
+        "sample": result.audio.sample,
+        "prompt": _portrait_facts(result.before),
+        "new": _portrait_facts(result.after),
         "likeness": {measure: rounded(getattr(result.likeness, measure)) for measure in MEASURES},
+        "measures": {
+            **facts_of(result.comparison),
+            "beat_original": rounded(result.original_beat),
+            **{f"{name}_prompt": value for name, value in prompt.items()},
+            **{f"{name}_new": value for name, value in new.items()},
+        },
     }
 
 
-def _portrait_facts(portrait: Portrait, seconds: float) -> dict[str, Any]:
+def _portrait_facts(stretch: Stretch) -> dict[str, Any]:
     """Return the figures of a stretch for JSON."""
+    portrait = stretch.portrait
     return {
-        "seconds": rounded(seconds, 3),
+        "seconds": rounded(stretch.seconds, 3),
         "key": None if portrait.key is None else str(portrait.key),
         "bpm": rounded(portrait.bpm, 1),
         "lufs": rounded(portrait.lufs, 2),

@@ -7,11 +7,15 @@ from jukectl.audio import io, mix
 from jukectl.audio.mix import Samples
 from jukectl.checkpoints import catalogue
 from jukectl.codes.level import Level
+from jukectl.codes.prefix import codes_of_song
+from jukectl.codes.recipe import Prompt
 from jukectl.codes.song import Song
 from jukectl.data.scan import read_overrides, read_tags
+from jukectl.errors import JukectlError
 from jukectl.evaluation.inputs import sample_name
 from jukectl.plan.device import choose
-from jukectl.plan.recipes import check_codec, model_for
+from jukectl.plan.models import check_codec, model_for
+from jukectl.plan.prompt import digest
 from jukectl.render.decode import finest, waveform
 
 
@@ -21,12 +25,14 @@ class SampleAudio:
 
     name: str
     path: Path
-    sample: int
+    sample: int = 0
+    level: Level = Level.BOTTOM  # that it was decoded from
     samples: Samples  # (N,) mono
     sample_rate: int  # Hz
-    prompt: int  # audio samples of the prompt
+    prompt: int = 0  # audio samples of the prompt
     code_rate: float  # Hz, of the model's bottom codes
-    genres: tuple[str, ...]  # that were asked for, or tagged
+    genres: tuple[str, ...] = ()  # that were asked for, or tagged
+    source: Prompt | None = None  # recording of the prompt
 
     @property
     def first(self) -> Samples:
@@ -38,13 +44,32 @@ class SampleAudio:
         """The music after the prompt."""
         return self.samples[self.prompt :]
 
+    def original(self) -> Samples | None:
+        """Load the recording's own going on after the prompt, at most as long as the new music.
 
-def decode_samples(path: Path) -> list[SampleAudio]:
+        Returns None without a prompt, and if the recording is not there any more, is another one, or ends.
+        """
+        source = self.source
+        if source is None or abs(source.samples - self.prompt) > self.sample_rate:  # a branch goes on later
+            return None
+        try:
+            span = io.load(Path(source.source), start=source.start, seconds=source.seconds)
+            mono = mix.resample(mix.to_mono(span.samples), span.sample_rate, self.sample_rate)
+            if digest(mono[: source.samples]) != source.sha256:
+                return None
+            after = source.start + self.prompt / self.sample_rate
+            rest = io.load(Path(source.source), start=after, seconds=len(self.new) / self.sample_rate)
+        except JukectlError:
+            return None
+        return mix.resample(mix.to_mono(rest.samples), rest.sample_rate, self.sample_rate)
+
+
+def decode_song(path: Path) -> list[SampleAudio]:
     """Decode the samples of a song folder from its finest level."""
     song = Song.open(path)
-    level = finest(song)
-    codes = song.codes(level)
-    assert codes is not None  # `finest` returns a level that has codes
+    found = codes_of_song(song)
+    level = finest(song, found)
+    codes = found[level]
     folder, machine = model_for(song, None), choose("auto")
     check_codec(song, codes, folder, force=False)
     vqvae = folder.vqvae(machine.device, (level,))
@@ -54,31 +79,34 @@ def decode_samples(path: Path) -> list[SampleAudio]:
             name=sample_name(path, sample, codes.samples),
             path=path,
             sample=sample,
+            level=level,
             samples=waveform(vqvae, codes.array[sample], level, machine),
             sample_rate=codes.sample_rate,
             prompt=codes.prompt * codes.hop,
             code_rate=folder.card.vqvae.codes_per_second(Level.BOTTOM),
             genres=recipe.labels.genres if recipe else (),
+            source=recipe.prompt if recipe else None,
         )
         for sample in range(codes.samples)
     ]
 
 
 def load_song(path: Path) -> list[SampleAudio]:
-    """Load a song folder or an audio file, whose genres are those of its tags. Raises BadInput if it is neither."""
-    if path.is_dir() or not path.exists():
-        return decode_samples(path)
-    audio, embedded = io.load(path), catalogue.find(catalogue.EMBEDDED)
+    """Load the samples of a song folder, or an audio file, whose genres are those of its tags.
+
+    The code rate of a file is that of the embedded model.
+    """
+    if not path.is_file():
+        return decode_song(path)
+    audio = io.load(path)
     corrected = read_overrides(path)[0].genres
     return [
         SampleAudio(
             name=path.name,
             path=path,
-            sample=0,
             samples=mix.to_mono(audio.samples),
             sample_rate=audio.sample_rate,
-            prompt=0,
-            code_rate=embedded.card.vqvae.codes_per_second(Level.BOTTOM),
+            code_rate=catalogue.find(catalogue.EMBEDDED).card.vqvae.codes_per_second(Level.BOTTOM),
             genres=read_tags(path).get("genre", ()) if corrected is None else corrected,
         )
     ]
