@@ -11,7 +11,7 @@ from jukectl.audio.mix import Samples
 
 FRAME_SECONDS = 0.05  # of a level
 FLOOR_DB = -60.0  # levels below count as this: nobody hears what lies between two silences
-SOUNDING_DB, SOUNDING_SHARE = -50.0, 0.2  # music that is louder than this for less of the time is nearly silent
+SOUNDING_DB, SOUNDING_SHARE = -50.0, 0.1  # music that is louder than this for less of the time is nearly silent
 ATTACK_SHARE = 0.05  # of the frames: one attack a second fills as many
 SEAM_SECONDS = 3.0  # on either side of a seam, the window of short-term loudness (EBU R 128)
 GATE_LUFS = -70.0  # absolute gate of BS.1770, the loudness of silence here
