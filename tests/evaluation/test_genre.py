@@ -30,8 +30,8 @@ def classifier():
 
 
 @pytest.mark.parametrize("genre", GENRES)
-def test_the_genre_of_songs_it_has_not_learned_from_is_heard(classifier, genre):
-    assert [classifier.hear(song(genre, seed)) for seed in (100, 101, 102)] == [genre] * 3
+def test_the_genre_of_songs_it_has_not_learned_from_is_recognised(classifier, genre):
+    assert [classifier.classify(song(genre, seed)) for seed in (100, 101, 102)] == [genre] * 3
 
 
 def test_training_again_gives_the_same_weights(classifier):
@@ -40,12 +40,12 @@ def test_training_again_gives_the_same_weights(classifier):
     assert again.weights == pytest.approx(classifier.weights, abs=1e-4)
 
 
-def test_labels_that_say_nothing_are_not_heard_better_than_by_chance():
+def test_labels_that_say_nothing_are_not_recognised_better_than_by_chance():
     generator = np.random.default_rng(0)
     songs = [song("melody", seed) for seed in range(24)]
     genres = [str(one) for one in generator.permutation(["a", "b"] * 12)]
     trained = GenreClassifier.train(songs[:16], genres[:16])
-    assert sum(trained.hear(one) == own for one, own in zip(songs[16:], genres[16:], strict=True)) <= 6
+    assert sum(trained.classify(one) == own for one, own in zip(songs[16:], genres[16:], strict=True)) <= 6
 
 
 def test_features_are_mean_deviation_and_change_of_each_window():

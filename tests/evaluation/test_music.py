@@ -47,8 +47,13 @@ def songs(tmp_path):
 def test_songs_are_measured_and_compared_with_recordings(run, songs, recordings):
     facts = json.loads(run("--json", "eval", "music", *songs, "--against", recordings))
     tune, miss, silence = facts["songs"]
-    assert (tune["heard"], tune["genre_heard"], miss["heard"], miss["genre_heard"]) == ("Tune", True, "Noise", False)
-    assert (silence["genre"], silence["genre_heard"], silence["key"], silence["nearly_silent"]) == (
+    assert (tune["recognised"], tune["genre_recognised"], miss["recognised"], miss["genre_recognised"]) == (
+        "Tune",
+        True,
+        "Noise",
+        False,
+    )
+    assert (silence["genre"], silence["genre_recognised"], silence["key"], silence["nearly_silent"]) == (
         None,
         None,
         None,
@@ -56,7 +61,7 @@ def test_songs_are_measured_and_compared_with_recordings(run, songs, recordings)
     )
     assert (tune["seconds"], tune["nearly_silent"], tune["lufs"] > -25) == (4.0, False, True)
     assert facts["genres"]["Tune"]["beat"] == pytest.approx(tune["beat"], abs=1e-4)
-    assert (facts["all"]["songs"], facts["all"]["nearly_silent"], facts["all"]["genre_heard"]) == (3, 1, 0.5)
+    assert (facts["all"]["songs"], facts["all"]["nearly_silent"], facts["all"]["genre_recognised"]) == (3, 1, 0.5)
     assert facts["recordings"]["songs"] == 4
     assert (facts["genres_learned"], facts["genre_chance"], facts["genre_accuracy"]) == (["Noise", "Tune"], 0.5, 1.0)
     assert facts["fd_mel"] > facts["fd_mel_recordings"] > 0
@@ -66,7 +71,7 @@ def test_songs_are_measured_and_compared_with_recordings(run, songs, recordings)
 
 def test_a_table_has_a_row_for_each_genre_and_one_for_recordings(run, songs, recordings):
     table = run("--quiet", "eval", "music", *songs, "--against", recordings)
-    for words in ("| Tune ", "| no genre ", "| all ", "| held-out recordings ", "FD-mel", "genre heard, of 2"):
+    for words in ("| Tune ", "| no genre ", "| all ", "| held-out recordings ", "FD-mel", "genre recognised, of 2"):
         assert words in table
 
 
@@ -82,11 +87,13 @@ def test_notes_are_those_of_the_transcription(songs):
     assert (facts["all"]["notes_per_second"], facts["all"]["rests"]) == (0.5, 0.5)
 
 
-def test_recordings_that_cannot_be_read_are_skipped(run, songs, recordings):
+def test_recordings_that_are_damaged_or_too_short_are_skipped(run, songs, recordings):
     (recordings.parent / "1.wav").write_text("no audio")
+    save_music(recordings.parent / "8.wav", music(0.05, 0))
     facts = json.loads(run("--json", "eval", "music", songs[0], "--against", recordings))
     assert facts["recordings"]["songs"] == 3
-    assert len(facts["skipped"]) == 1 and "1.wav" in facts["skipped"][0]
+    damaged, short = facts["skipped"]
+    assert "1.wav" in damaged and "8.wav is too short: 0.05 s, and 1 s are needed" in short
 
 
 @pytest.mark.parametrize("what", ["nothing", "too short", "no manifest", "held out", "no held out"])

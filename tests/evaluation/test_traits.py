@@ -30,14 +30,14 @@ def test_notes_a_second_and_rests_are_those_of_the_notes():
 
 
 def test_traits_are_measured_with_and_without_a_transcription():
-    heard = []
+    lengths = []
 
     def transcriber(samples):
-        heard.append(len(samples))
+        lengths.append(len(samples))
         return NOTES
 
     with_notes = measured(band(120, seconds=12), transcriber=transcriber).traits
-    assert (heard, with_notes.notes_per_second, with_notes.nearly_silent) == ([12 * RATE], 3 / 12, False)
+    assert (lengths, with_notes.notes_per_second, with_notes.nearly_silent) == ([12 * RATE], 3 / 12, False)
     assert with_notes.beat > 0.3
     facts = facts_of(measured(clicks(120)).traits)
     assert (facts["notes_per_second"], facts["rests"]) == (None, None)
@@ -90,9 +90,9 @@ def test_a_beat_counts_only_if_the_original_has_one():
 
 def test_medians_are_of_numbers_that_are_defined_and_shares_of_truth_values():
     rows = [
-        {"beat": 1.0, "kept": True, "heard": "Piano", "rests": None},
-        {"beat": 5.0, "kept": False, "heard": "Game", "rests": None},
-        {"beat": None, "kept": None, "heard": None, "rests": None},
-        {"beat": 2.0, "kept": True, "heard": "Game", "rests": None},
+        {"beat": 1.0, "kept": True, "recognised": "Piano", "rests": None},
+        {"beat": 5.0, "kept": False, "recognised": "Game", "rests": None},
+        {"beat": None, "kept": None, "recognised": None, "rests": None},
+        {"beat": 2.0, "kept": True, "recognised": "Game", "rests": None},
     ]
     assert medians(rows) == {"beat": 2.0, "kept": pytest.approx(2 / 3, abs=1e-4), "rests": None}

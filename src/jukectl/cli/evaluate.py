@@ -257,7 +257,7 @@ def music(
 
     Beat: 0.3 to 0.8 is clear, noise has 0.06. Attacks, range and code tones: dB. Under 150 Hz: share of the power.
     Notes and rests: of a transcription, if basic-pitch is installed. With --against, the last row has the recordings,
-    FD-mel is the distance of log-mel spectra from theirs, and the genre heard is that of a small classifier, whose own
+    and FD-mel is the distance of log-mel spectra from theirs. The genre is recognised by a small classifier, whose own
     accuracy on held-out recordings is printed beside chance. With --json: one object, figures of every song.
 
     Example: jukectl eval music songs/* --against build/mini/music/manifest.jsonl

@@ -231,7 +231,7 @@ TRAITS: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
     "code_tones": ("code tones (dB)", figure),
     "notes_per_second": ("notes/s", figure),
     "rests": ("rests (%)", _percent),
-    "genre_heard": ("genre heard (%)", _percent),
+    "genre_recognised": ("genre recognised (%)", _percent),
 }
 """Figures of songs that need no prompt: heading and layout."""
 
@@ -248,8 +248,8 @@ def music(facts: Facts) -> list[str]:
         return lines([made])
     together = table("compared with held-out recordings", "songs", "other recordings", "chance", text=1)
     together.add_row("FD-mel (dB²)", figure(facts["fd_mel"]), figure(facts["fd_mel_recordings"]), "")
-    shares = (facts["all"]["genre_heard"], facts["genre_accuracy"], facts["genre_chance"])
-    together.add_row(f"genre heard, of {len(facts['genres_learned'])} (%)", *map(_percent, shares))
+    shares = (facts["all"]["genre_recognised"], facts["genre_accuracy"], facts["genre_chance"])
+    together.add_row(f"genre recognised, of {len(facts['genres_learned'])} (%)", *map(_percent, shares))
     return lines([made, together])
 
 

@@ -10,7 +10,7 @@ from jukectl.audio import mix
 from jukectl.audio.mix import Samples
 
 FRAME_SECONDS = 0.05  # of a level
-FLOOR_DB = -60.0  # levels below count as this: nobody hears what lies between two silences
+FLOOR_DB = -60.0  # lower levels, which are inaudible, count as this
 SOUNDING_DB, SOUNDING_SHARE = -50.0, 0.1  # music that is louder than this for less of the time is nearly silent
 ATTACK_SHARE = 0.05  # of the frames: one attack a second fills as many
 SEAM_SECONDS = 3.0  # on either side of a seam, the window of short-term loudness (EBU R 128)

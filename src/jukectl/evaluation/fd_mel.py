@@ -1,6 +1,5 @@
 """FD-mel: the Fréchet distance between the log-mel frames of two sets of music."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -24,15 +23,13 @@ Frames = NDArray[np.float32]
 
 
 def mel_frames(samples: Samples, sample_rate: int) -> Frames:
-    """Return the log-mel frames of samples (N,), at equal loudness, and their change. 0.4 s give the first 14."""
+    """Return the log-mel frames of samples (N,), at equal loudness, and their change. Half a second has 18."""
     librosa = load_librosa()
     wave = mix.resample(samples, sample_rate, SAMPLE_RATE)
     loudness = mix.loudness(wave[None], SAMPLE_RATE)
     if loudness > SILENT:
         wave = wave * np.float32(10 ** ((LOUDNESS - loudness) / 20))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "n_fft=.* is too large")  # of less than 0.1 s
-        power = librosa.feature.melspectrogram(y=wave, sr=SAMPLE_RATE, n_fft=WINDOW, hop_length=HOP, n_mels=BANDS)
+    power = librosa.feature.melspectrogram(y=wave, sr=SAMPLE_RATE, n_fft=WINDOW, hop_length=HOP, n_mels=BANDS)
     decibels = 10 * np.log10(np.maximum(power.T, LOWEST))  # (frames, BANDS)
     change = decibels[CHANGE_FRAMES:] - decibels[:-CHANGE_FRAMES]
     return np.concatenate([decibels[CHANGE_FRAMES:], change], axis=1).astype(np.float32)

@@ -73,7 +73,7 @@ class GenreClassifier:
         )
         return cls(genres=names, mean=mean, deviation=deviation, weights=weights.numpy())
 
-    def hear(self, frames: Frames) -> str:
+    def classify(self, frames: Frames) -> str:
         """Return the genre that a song sounds like."""
         scaled = (features(frames) - self.mean) / self.deviation
         logits = torch.from_numpy(scaled @ self.weights[:-1] + self.weights[-1])  # (windows, G)
@@ -96,7 +96,7 @@ def _fit(inputs: torch.Tensor, labels: torch.Tensor, class_weights: torch.Tensor
     return weights.detach()
 
 
-def balanced_accuracy(heard: Sequence[str], genres: Sequence[str]) -> float:
-    """Return the share of songs whose genre was heard, the mean over genres, so that rare ones count as much."""
-    hits = {genre: [one == genre for one, own in zip(heard, genres, strict=True) if own == genre] for genre in genres}
+def balanced_accuracy(found: Sequence[str], genres: Sequence[str]) -> float:
+    """Return the share of songs whose genre was recognised, the mean over genres, so that rare ones count as much."""
+    hits = {genre: [one == genre for one, own in zip(found, genres, strict=True) if own == genre] for genre in genres}
     return float(np.mean([np.mean(found) for found in hits.values()]))

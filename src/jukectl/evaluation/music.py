@@ -1,7 +1,7 @@
 """Measures of songs that need no prompt, by genre, beside those of recordings."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _Heard:
+class _Measured:
     """A song or a recording, measured."""
 
     about: Mapping[str, Any]  # what it is, for JSON
@@ -43,7 +43,7 @@ class _Heard:
 class _Recordings:
     """Recordings that songs are compared with, and those of a genre that the classifier learns from."""
 
-    held_out: Sequence[_Heard]
+    held_out: Sequence[_Measured]
     held_in: Sequence[tuple[str, Frames]]
     skipped: Sequence[str]
 
@@ -69,15 +69,15 @@ def evaluate_music(
         raise BadInput("--held-out chooses songs of a manifest: give one with --against")
     split = None if against is None else _split(against, held_out)
     measure = _Measure(transcriber or find_transcriber())
-    heard: list[_Heard] = []
+    measured: list[_Measured] = []
     for number, path in enumerate(songs):
         listener(Progress("analysing songs", number, len(songs), path.name))
-        heard += [measure.song(one) for one in load_song(path)]
+        measured += [measure.song(one) for one in load_song(path)]
     listener(Progress("analysing songs", len(songs), len(songs)))
     compared = None
     if against is not None and split is not None:
-        compared = _hear_recordings(against.parent, *split, heard[0].code_rate, measure, listener)
-    return _facts(heard, compared)
+        compared = _measure_recordings(against.parent, *split, measured[0].code_rate, measure, listener)
+    return _facts(measured, compared)
 
 
 @dataclass(frozen=True)
@@ -86,30 +86,28 @@ class _Measure:
 
     transcriber: Transcriber | None
 
-    def song(self, song: SampleAudio) -> _Heard:
+    def song(self, song: SampleAudio) -> _Measured:
         """Measure the new music of a song. Raises BadInput if it is too short."""
         if len(song.new) < SHORTEST * song.sample_rate:
             raise BadInput(
                 f"{song.path} has {len(song.new) / song.sample_rate:.2f} s of new music, and {SHORTEST:g} s are needed"
             )
         about = {"name": song.name, "path": str(song.path), "sample": song.sample}
-        return self._hear(song.new, song.sample_rate, song.code_rate, song.genres, about)
+        return self._measure(song.new, song.sample_rate, song.code_rate, song.genres, about)
 
-    def recording(self, path: Path, track: Track, code_rate: float) -> _Heard:
+    def recording(self, path: Path, track: Track, code_rate: float) -> _Measured:
         """Measure the middle of a recording. Raises BadAudio if it cannot be read or is too short."""
         samples, sample_rate = _middle(path)
-        if len(samples) < SHORTEST * sample_rate:
-            raise BadAudio(f"{path} is too short: {len(samples) / sample_rate:.2f} s, and {SHORTEST:g} s are needed")
-        return self._hear(samples, sample_rate, code_rate, track.genres, {})
+        return self._measure(samples, sample_rate, code_rate, track.genres, {})
 
-    def _hear(
+    def _measure(
         self,
         samples: Samples,
         sample_rate: int,
         code_rate: float,
         genres: tuple[str, ...],
         about: Mapping[str, Any],
-    ) -> _Heard:
+    ) -> _Measured:
         """Measure samples (N,)."""
         stretch = Stretch.measure(samples, sample_rate, code_rate=code_rate, transcriber=self.transcriber)
         portrait = stretch.portrait
@@ -125,7 +123,7 @@ class _Measure:
             "silence": rounded(portrait.silence),
             **facts_of(stretch.traits),
         }
-        return _Heard(
+        return _Measured(
             about={**about, **named},
             figures=figures,
             genres=genres,
@@ -135,9 +133,11 @@ class _Measure:
 
 
 def _middle(path: Path) -> tuple[Samples, int]:
-    """Load the middle SECONDS of a recording (N,), and its sample rate. Raises BadAudio."""
+    """Load the middle SECONDS of a recording (N,), and its sample rate. Raises BadAudio if it is damaged or short."""
     start, seconds = middle(path, SECONDS)
     audio = io.load(path, start=start, seconds=seconds)
+    if audio.seconds < SHORTEST:
+        raise BadAudio(f"{path} is too short: {audio.seconds:.2f} s, and {SHORTEST:g} s are needed")
     return mix.to_mono(audio.samples), audio.sample_rate
 
 
@@ -165,7 +165,7 @@ def _spread(items: Sequence[T], most: int) -> list[T]:
     return [items[number * len(items) // count] for number in range(count)]
 
 
-def _hear_recordings(
+def _measure_recordings(
     folder: Path,
     learned: Sequence[Track],
     compared: Sequence[Track],
@@ -174,36 +174,37 @@ def _hear_recordings(
     listener: Listener,
 ) -> _Recordings:
     """Measure the recordings to compare with, and load those to learn from. Skip what cannot be read."""
-    held_out: list[_Heard] = []
-    held_in: list[tuple[str, Frames]] = []
-    skipped = []
-    total = len(compared) + len(learned)
-    for number, track in enumerate([*compared, *learned]):
-        listener(Progress("analysing recordings", number, total, track.path))
-        path = folder / track.path
-        try:
-            if number < len(compared):
-                held_out.append(measure.recording(path, track, code_rate))
-            else:
-                held_in.append((track.genres[0], mel_frames(*_middle(path))))
-        except BadAudio as error:
-            skipped.append(str(error))
-            warn(listener, f"skipped: {error}")
-    listener(Progress("analysing recordings", total, total))
+    skipped: list[str] = []
+
+    def each(stage: str, tracks: Sequence[Track], work: Callable[[Path, Track], T]) -> list[T]:
+        """Do the work on those recordings that can be read."""
+        done = []
+        for number, track in enumerate(tracks):
+            listener(Progress(stage, number, len(tracks), track.path))
+            try:
+                done.append(work(folder / track.path, track))
+            except BadAudio as error:
+                skipped.append(str(error))
+                warn(listener, f"skipped: {error}")
+        listener(Progress(stage, len(tracks), len(tracks)))
+        return done
+
+    held_out = each("analysing recordings", compared, lambda path, track: measure.recording(path, track, code_rate))
+    held_in = each("learning genres", learned, lambda path, track: (track.genres[0], mel_frames(*_middle(path))))
     if not held_out:
         raise BadAudio(f"none of the {len(compared)} recordings to compare with can be used: {skipped[0]}")
     return _Recordings(held_out=held_out, held_in=held_in, skipped=skipped)
 
 
-def _facts(heard: Sequence[_Heard], recordings: _Recordings | None) -> dict[str, Any]:
+def _facts(measured: Sequence[_Measured], recordings: _Recordings | None) -> dict[str, Any]:
     """Return the figures of songs and of recordings for JSON."""
     classifier = _train(recordings.held_in) if recordings else None
-    rows = [{**one.figures, **_genre_facts(one, classifier)} for one in heard]
+    rows = [{**one.figures, **_genre_facts(one, classifier)} for one in measured]
     by_genre = defaultdict(list)
-    for one, row in zip(heard, rows, strict=True):
+    for one, row in zip(measured, rows, strict=True):
         by_genre[one.about["genre"] or "no genre"].append(row)
     facts: dict[str, Any] = {
-        "songs": [{**one.about, **row} for one, row in zip(heard, rows, strict=True)],
+        "songs": [{**one.about, **row} for one, row in zip(measured, rows, strict=True)],
         "genres": {name: _summary(by_genre[name]) for name in sorted(by_genre)},
         "all": _summary(rows),
         "recordings": None,
@@ -218,17 +219,17 @@ def _facts(heard: Sequence[_Heard], recordings: _Recordings | None) -> dict[str,
         return facts
     usual = [{**one.figures, **_genre_facts(one, classifier)} for one in recordings.held_out]
     frames = [one.frames for one in recordings.held_out]
-    length = int(np.median([len(one.frames) for one in heard]))
-    others = [one[:length] for _, one in _spread(recordings.held_in, len(heard))]
+    length = int(np.median([len(one.frames) for one in measured]))
+    others = [one[:length] for _, one in _spread(recordings.held_in, len(measured))]
     facts |= {
         "recordings": _summary(usual),
-        "fd_mel": rounded(fd_mel([one.frames for one in heard], frames), 1),
+        "fd_mel": rounded(fd_mel([one.frames for one in measured], frames), 1),
         "fd_mel_recordings": rounded(fd_mel(others, frames), 1) if others else None,
     }
     if classifier is not None:
         known = [one for one in recordings.held_out if one.genres and one.genres[0] in classifier.genres]
         if known:
-            found = [classifier.hear(one.frames) for one in known]
+            found = [classifier.classify(one.frames) for one in known]
             facts["genre_accuracy"] = rounded(balanced_accuracy(found, [one.genres[0] for one in known]))
         facts["genre_chance"] = rounded(1 / len(classifier.genres))
     return facts
@@ -240,17 +241,17 @@ def _train(held_in: Sequence[tuple[str, Frames]]) -> GenreClassifier | None:
     return GenreClassifier.train([frames for _, frames in held_in], genres) if len(set(genres)) > 1 else None
 
 
-def _genre_facts(heard: _Heard, classifier: GenreClassifier | None) -> dict[str, Any]:
+def _genre_facts(measured: _Measured, classifier: GenreClassifier | None) -> dict[str, Any]:
     """Return the genre that a song sounds like, and whether it is one of its own; None if those were not learned."""
     if classifier is None:
-        return {"heard": None, "genre_heard": None}
-    found = classifier.hear(heard.frames)
-    own = {genre.casefold() for genre in heard.genres}
+        return {"recognised": None, "genre_recognised": None}
+    found = classifier.classify(measured.frames)
+    own = {genre.casefold() for genre in measured.genres}
     learned = own & {genre.casefold() for genre in classifier.genres}
-    return {"heard": found, "genre_heard": found.casefold() in own if learned else None}
+    return {"recognised": found, "genre_recognised": found.casefold() in own if learned else None}
 
 
 def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the number of songs, how many are nearly silent, the medians, and the share whose genre was heard."""
+    """Return the number of songs, how many are nearly silent, the medians, and the share whose genre was recognised."""
     silent = sum(row["nearly_silent"] for row in rows)
     return {"songs": len(rows), **medians(rows), "nearly_silent": silent}

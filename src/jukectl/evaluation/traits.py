@@ -1,4 +1,4 @@
-"""What can be heard in one stretch of music, and how a stretch compares with the prompt that it continues."""
+"""Musical figures of one stretch of audio, and of new music compared with the prompt that it continues."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
