@@ -82,7 +82,7 @@ def evaluate_music(
 
 @dataclass(frozen=True)
 class _Measure:
-    """How songs and recordings are measured."""
+    """Settings of the measurement of songs and recordings."""
 
     transcriber: Transcriber | None
 
