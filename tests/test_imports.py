@@ -23,6 +23,7 @@ LAYERS = (
     {"nn", "native"},
     {"codes"},
     {"lyrics", "midi", "audio"},
+    {"folders"},
     {"files", "tables"},
     {"errors", "progress", "librosa"},
     {"jukectl"},  # the version, and the API by name

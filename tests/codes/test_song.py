@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from jukectl.codes import recipe_toml
+from jukectl.codes import song as song_module
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import LevelSampling, ModelRef, Recipe
+from jukectl.codes.recipe import LevelSampling, ModelRef, Prompt, Recipe, Score
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, CannotWrite, NotASong, NotCodes, SongBusy
+from jukectl.files import remove_file
 
 
 def make_codes(level=Level.TOP, frames=6):
@@ -39,7 +41,7 @@ def test_files_lie_where_the_design_says(song):
     song.save(make_codes())
     song.write_recipe(make_recipe())
     found = {path.name for path in song.path.iterdir()}
-    assert found == {"song.toml", "top.npz"}
+    assert found == {".jukectl", "song.toml", "top.npz"}
     layout = [
         *map(song.codes_path, TOP_DOWN),
         song.prompt_path,
@@ -255,11 +257,19 @@ def test_only_litter_of_processes_that_are_gone_is_swept_away(song):
     os.utime(song.path / litter[2], (1e9, 1e9))  # by an earlier process that had our number
     with song.lock():
         found = {path.relative_to(song.path).as_posix() for path in song.path.rglob("*") if path.is_file()}
-    assert found - {".lock"} == set(kept)
+    assert found - {".lock", ".jukectl"} == set(kept)
+
+
+def whole_recipe():
+    """The recipe of a song that has a prompt and follows notes."""
+    return make_recipe(
+        prompt=Prompt(source="riff.wav", start=0.0, seconds=1.0, sha256="a" * 64, samples=22_050),
+        midi=Score(source="song.mid", sha256="b" * 64, start=0.0),
+    )
 
 
 def fill(song):
-    song.write_recipe(make_recipe())
+    song.write_recipe(whole_recipe())
     for level in Level:
         song.save(make_codes(level))
     sounds = (song.audio_path(0), song.audio_path(1, ".mp3"), song.preview_path(Level.TOP, 0))
@@ -272,30 +282,30 @@ def fill(song):
 
 def test_clearing_removes_what_stages_made_and_nothing_of_the_users(song):
     fill(song)
-    mine = [song.path / "notes.txt", song.path / "audio" / "mixdown.wav", song.path / "plots" / "cover.xcf"]
+    names = ("notes.txt", "audio/mixdown.wav", "audio/0-master.wav", "plots/cover.xcf", "plots/cover.png")
+    mine = [song.path / name for name in names]
     for path in mine:
         path.write_bytes(b"mine")
     song.clear()
-    assert sorted(path for path in song.path.rglob("*") if path.is_file()) == sorted(mine)
+    assert sorted(path for path in song.path.rglob("[!.]*") if path.is_file()) == sorted(mine)
     assert not song.begun
 
 
 def test_clearing_that_is_stopped_anywhere_leaves_a_song_that_can_be_resumed_or_none(song, monkeypatch):
     fill(song)
-    remove = Song._remove
     steps = []
 
-    def check(self, path):
-        remove(self, path)
+    def check(path):
+        remove_file(path)
         steps.append(path.name)
-        if self.begun:
-            assert self.recipe() == make_recipe()
-            assert self.prompt_path.exists() and self.notes_path.exists()
+        if song.begun:
+            assert song.recipe() == whole_recipe()
+            assert song.prompt_path.exists() and song.notes_path.exists()
             # no level without the one it was made from
-            there = [level for level in TOP_DOWN if self.codes(level)]
+            there = [level for level in TOP_DOWN if song.codes(level)]
             assert there == list(TOP_DOWN[: len(there)])
 
-    monkeypatch.setattr(Song, "_remove", check)
+    monkeypatch.setattr(song_module, "remove_file", check)
     song.clear()
     assert len(steps) == 16
 
@@ -318,6 +328,6 @@ def test_a_full_disk_leaves_recipe_and_codes_unchanged(song, monkeypatch):
     with pytest.raises(CannotWrite, match=r"top\.npz: No space left"):
         song.save(replace(make_codes(), vqvae="b" * 64))
     monkeypatch.undo()
-    assert song.recipe() == make_recipe()
+    assert song.recipe() == whole_recipe()
     assert song.codes(Level.TOP).vqvae == "a" * 64
     assert parts(song) == []

@@ -9,6 +9,7 @@ from jukectl.alignment.sphinx import Aligner, SphinxAligner
 from jukectl.audio.io import load
 from jukectl.audio.mix import resample, to_mono
 from jukectl.errors import BadInput
+from jukectl.folders import check_file
 from jukectl.lyrics import files
 from jukectl.lyrics.value import Lyrics
 from jukectl.plan.device import choose
@@ -43,6 +44,8 @@ def align_file(
     is written; warns of words that were guessed or left out.
     """
     written = files.format_of(out, file_format)
+    if out.exists():
+        check_file(out, (f".{name}" for name in files.WRITERS), "a file of times that is replaced", [audio, text])
     lyrics = Lyrics.read(text)
     recording = load(audio)
     aligner = aligner or SphinxAligner()

@@ -15,9 +15,9 @@ from torch import Tensor
 from jukectl.checkpoints.adapters import AdaptedModel
 from jukectl.checkpoints.card import CARD, FORMAT, ModelCard, vqvae_config
 from jukectl.checkpoints.fingerprints import fingerprint_one_by_one
-from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
+from jukectl.checkpoints.store import MODEL, VQVAE_PART, ModelFolder
 from jukectl.codes.level import Level
-from jukectl.errors import BadModel, CannotWrite
+from jukectl.errors import BadModel
 from jukectl.files import atomic_write
 
 Tensors = Mapping[str, Tensor]
@@ -155,10 +155,7 @@ def write_model(out: Path, card: ModelCard, parts: Mapping[str, Tensors], base: 
     """Write a model folder with these parts, and with copies of the other parts of `base`."""
     if base is not None and out.resolve() == base.path.resolve():
         raise BadModel(f"{out} is the base model: write the new one to another folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"cannot make the model folder {out}: {error.strerror or error}") from error
+    MODEL.claim(out)
     names = (VQVAE_PART, *(level.label for level in card.priors))
     copied = [base.part(name) for name in names if name not in parts and base.part(name).exists()] if base else []
     # weights before model.toml: a folder becomes a model with its last file, so a kill leaves no half of one

@@ -24,16 +24,15 @@ from jukectl.checkpoints.huggingface_config import PortConfig, write_config
 from jukectl.checkpoints.jsonfile import read_json
 from jukectl.checkpoints.layout import PARTS, Layout, config_of, first_rows_of, part_weights
 from jukectl.checkpoints.openai import OriginalLayout, is_original
-from jukectl.checkpoints.store import ModelFolder, holds_model, layout_of
+from jukectl.checkpoints.store import MODEL, NOTE, ModelFolder, holds_model, layout_of
 from jukectl.checkpoints.tensorfile import Described, SafetensorsWriter, identity, narrowed
 from jukectl.checkpoints.vocabularies import vocabulary_files
 from jukectl.checkpoints.weights import Weights
 from jukectl.errors import BadInput, BadModel, CannotWrite
-from jukectl.files import atomic_write, make_folder
+from jukectl.files import atomic_write, sweep
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Listener, Progress, ignore
 
-NOTE = ".conversion.json"
 VERSION = 1  # of the files' layout; part of the key, so that no conversion resumes from another version's files
 ONE_FILE = 5 * 10**9  # bytes up to which all parts share a file in Hugging Face layout, as the library shards
 MEGABYTE = 10**6
@@ -226,12 +225,11 @@ class Note:
     @classmethod
     def begin(cls, out: Path, key: str, *, overwrite: bool) -> Self:
         """Start or resume a conversion. Raise BadInput if the folder holds anything else, unless `overwrite`."""
-        make_folder(out)
+        MODEL.claim(out)
         note = cls(out / NOTE, key, {})
-        for litter in out.glob(".*.part"):  # left by a process that was killed
-            litter.unlink()
+        sweep(out, old_names=True)
         # a note makes the folder's files ours; without one they may be the user's
-        there = {path.name for path in out.iterdir()}
+        there = {path.name for path in out.iterdir() if path.name == NOTE or not path.name.startswith(".")}
         if NOTE in there:
             try:
                 kept = read_json(note.path)

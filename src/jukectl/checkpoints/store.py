@@ -18,6 +18,7 @@ from jukectl.checkpoints.tensorfile import identity
 from jukectl.checkpoints.weights import Weights
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel
+from jukectl.folders import Kind
 from jukectl.prior.model import Prior
 from jukectl.vqvae.model import VQVAE
 
@@ -40,6 +41,10 @@ def layout_of(path: Path) -> Layout:
 def holds_model(path: Path) -> bool:
     """Return True for a folder that looks like a model of any format."""
     return path.is_dir() and ((path / CARD).exists() or is_huggingface(path) or is_original(path))
+
+
+NOTE = ".conversion.json"  # in the folder of a conversion that is not finished
+MODEL = Kind("model folder", lambda folder: holds_model(folder) or (folder / NOTE).exists())
 
 
 @dataclass(frozen=True)

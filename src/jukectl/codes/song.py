@@ -1,8 +1,10 @@
 """A song: one folder with its recipe, its codes a level, its audio, and a lock for the process that works on it."""
 
+import os
 import re
+import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -11,17 +13,17 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.errors import BadInput, CannotWrite, NotASong, NotCodes, SongBusy
-from jukectl.files import atomic_write
-from jukectl.tables import read_text_if_any
+from jukectl.files import atomic_write, remove_file, sweep
+from jukectl.folders import Kind, check_inside
+from jukectl.tables import parse_toml, read_text_if_any
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_PART = re.compile(r"\..+\.(\d+)\.part")  # as files.atomic_write names what it has not finished
 _MADE = {  # what a stage makes in the folders below the song, and so may remove; anything else there is the user's
     "audio": re.compile(r"\d+\.(wav|flac|ogg|mp3)"),
     "previews": re.compile(r"(top|middle|bottom)-\d+\.(wav|flac|ogg|mp3)"),
-    "plots": re.compile(r".+\.(png|svg)|lyrics-\d+\.(lrc|vtt)"),
+    "plots": re.compile(r"(spectrogram(-\d+)?|lyrics-alignment-\d+)\.(png|svg)|lyrics-\d+\.(lrc|vtt)"),
 }
 
 
@@ -37,15 +39,11 @@ class Song:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Open the song folder `path`, creating it if needed. Raise BadInput if it is a file, or CannotWrite."""
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise BadInput(
-                f"{path} cannot become a song folder, since a file is in its place. Give another name with --out"
-            ) from error
-        except OSError as error:
-            raise CannotWrite(f"cannot make the song folder {path}: {error.strerror or error}") from error
+        """Open the song folder `path`, creating it if needed.
+
+        Raise BadInput if it is a file, or holds files that are not of a song, or CannotWrite.
+        """
+        SONG.claim(path)
         return cls(path)
 
     @classmethod
@@ -72,6 +70,11 @@ class Song:
     def begun(self) -> bool:
         """True if the folder holds a recipe or the codes of a level."""
         return any(path.exists() for path in (self.toml_path, *map(self.codes_path, TOP_DOWN)))
+
+    @property
+    def is_read_only(self) -> bool:
+        """True if the folder is there, and nothing can be written to it."""
+        return self.path.is_dir() and not os.access(self.path, os.W_OK)
 
     @property
     def toml_path(self) -> Path:
@@ -107,7 +110,7 @@ class Song:
 
     def forget_spans(self, level: Level) -> None:
         """Remove what spans of a level have made, if it is there. Raises CannotWrite."""
-        self._remove(self.spans_path(level))
+        remove_file(self.spans_path(level))
 
     def audio_path(self, sample: int, suffix: str = ".wav") -> Path:
         """Return the path of a sample's final audio, which may not exist."""
@@ -151,19 +154,49 @@ class Song:
 
         The recipe goes after all that follows from it, so that a kill in between leaves a song that can be resumed.
         """
+        SONG.put_mark(self.path)  # so that what is left after a kill still counts as a song's
+        own = [path for path in (self.prompt_path, self.notes_path) if not self.is_foreign(path)]
         for level in reversed(TOP_DOWN):
             self.forget_spans(level)
-            self._remove(self.codes_path(level))
+            remove_file(self.codes_path(level))
         for name, made in _MADE.items():
             folder = self.path / name
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
                 if made.fullmatch(path.name):
-                    self._remove(path)
-        self._remove(self.toml_path)
-        self._remove(self.prompt_path)
-        self._remove(self.notes_path)
+                    remove_file(path)
+        remove_file(self.toml_path)
+        for path in own:
+            remove_file(path)
         for level in TOP_DOWN:
-            self._remove(self.prefix_path(level))
+            remove_file(self.prefix_path(level))
+
+    def is_foreign(self, path: Path) -> bool:
+        """Return True if prompt.wav or notes.mid is in the folder although its song has none: it is the user's."""
+        if not path.exists():
+            return False
+        try:
+            recipe = self.recipe()
+        except NotASong:  # damaged: it may have named the file
+            return False
+        if recipe is None:
+            return not SONG.is_marked(self.path)
+        return (recipe.prompt if path == self.prompt_path else recipe.midi) is None
+
+    def check_own(self, path: Path) -> None:
+        """Raise BadInput if a file that a stage is to write is there, and is the user's."""
+        if self.is_foreign(path):
+            raise BadInput(f"{path} is not of this song, and would be replaced. Move it away, or give another --out")
+
+    def check_kept(self, inputs: Iterable[Path | None]) -> None:
+        """Raise BadInput if a file that is read is one of those that `clear` removes."""
+        folders = {self.path.resolve(), *((self.path / name).resolve() for name in _MADE)}
+        for path in inputs:
+            if path is not None and path.resolve().parent in folders:
+                raise BadInput(f"{path} is read, and --overwrite would remove it: copy it to another folder first")
+
+    def check_links(self) -> None:
+        """Raise BadInput if a folder inside the song's is a link, so that its files are not of the song."""
+        check_inside(self.path, _MADE)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -175,6 +208,7 @@ class Song:
 
         if not self.path.is_dir():  # filelock would make the folder
             raise NotASong(f"there is no song folder {self.path}. Begin one with: jukectl sample --out {self.path}")
+        self.check_links()
         self._lock = self._lock or FileLock(self.path / ".lock", timeout=0)
         try:
             self._lock.acquire()
@@ -192,31 +226,36 @@ class Song:
             self._lock.release()
 
     def _sweep(self) -> None:
-        """Remove the unfinished files of processes that were killed while they wrote."""
+        """Remove the unfinished files of processes that were killed while they wrote, of earlier versions too."""
         for folder in (self.path, *(self.path / name for name in _MADE)):
-            for part in folder.glob(".*.part"):
-                written_by = _PART.fullmatch(part.name)
-                if written_by and not _is_at_work(int(written_by[1]), part):
-                    with suppress(OSError):  # it is only litter
-                        part.unlink()
-
-    def _remove(self, path: Path) -> None:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise CannotWrite(f"cannot remove {path}: {error.strerror or error}") from error
+            sweep(folder, old_names=True)
 
 
-def _is_at_work(pid: int, part: Path) -> bool:
-    """Return True if process `pid` may be writing `part`: it lives, and is no later process with the same number."""
-    import psutil
+def _is_song(folder: Path) -> bool:
+    """Return True if a folder holds a recipe or codes."""
+    song = Song(folder)
+    return _is_recipe(song.toml_path) or any(_is_archive(song.codes_path(level)) for level in TOP_DOWN)
 
+
+def _is_recipe(path: Path) -> bool:
+    """Return True for a recipe, even a damaged one; song.toml beside song.flac may hold the facts of a recording."""
     try:
-        return bool(psutil.Process(pid).create_time() <= part.stat().st_mtime + 2)  # clocks of the two differ a little
-    except (psutil.NoSuchProcess, FileNotFoundError):
-        return False
-    except psutil.AccessDenied:
+        text = read_text_if_any(path, NotASong)
+        return text is not None and "model" in parse_toml(text)
+    except (BadInput, ValueError):
         return True
+
+
+def _is_archive(path: Path) -> bool:
+    """Return True for a file that holds codes, by its table of contents."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "codes.npy" in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
+SONG = Kind("song folder", _is_song)
 
 
 def audio_paths(song: Song, level: Level, samples: Iterable[int], suffix: str = ".wav") -> dict[int, Path]:

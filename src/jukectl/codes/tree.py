@@ -10,11 +10,12 @@ from typing import Self
 
 from jukectl.codes import recipe_toml
 from jukectl.codes.archive import Codes
-from jukectl.codes.level import Level
+from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
-from jukectl.codes.song import Song
+from jukectl.codes.song import SONG, Song
 from jukectl.errors import BadInput, NotASong, NotCodes
-from jukectl.files import atomic_write, make_folder
+from jukectl.files import atomic_write, make_folder, remove_file, remove_folder
+from jukectl.folders import Kind, check_inside
 from jukectl.tables import check_format, parse_toml, read_text_if_any, structure
 
 FORMAT = 1
@@ -23,6 +24,13 @@ FORMAT = 1
 DEEPEST = 6  # steps: a sample's number has three digits a step
 WIDEST = 1_000
 MOST_NODES = 10_000
+
+_PLACE, _LEVEL = r"\d{1,3}(\.\d{1,3})*", f"({'|'.join(level.label for level in TOP_DOWN)})"
+_MADE = {  # what is made in the folders of a tree, and so may be removed
+    "nodes": re.compile(rf"{_PLACE}\.{_LEVEL}\.npz"),
+    "audio": re.compile(rf"{_PLACE}\.wav"),
+    "previews": re.compile(rf"{_LEVEL}-{_PLACE}\.wav"),
+}
 
 Place = tuple[int, ...]
 """A node: the branch taken at each step from the root, which is (); written 2.3."""
@@ -145,6 +153,12 @@ class Tree:
             raise NotASong(f"{path} is no tree: it has no tree.toml. Grow one with: jukectl tree SONG --out {path}")
         return cls(path)
 
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Open the tree's folder `path`, creating it if needed. Raise BadInput if it holds other files, CannotWrite."""
+        TREE.claim(path)
+        return cls(path)
+
     @property
     def toml_path(self) -> Path:
         """The recipe."""
@@ -198,13 +212,37 @@ class Tree:
         make_folder(path.parent)
         codes.save(path)
 
+    def clear(self) -> None:
+        """Remove what was grown here; other files stay. The recipe goes last. Hold the lock. Raises CannotWrite."""
+        TREE.put_mark(self.path)
+        remove_folder(self.growing.path)
+        for name, made in _MADE.items():
+            folder = self.path / name
+            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if made.fullmatch(path.name):
+                    remove_file(path)
+        if self.root.path.is_dir():
+            self.root.clear()
+        remove_file(self.toml_path)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes from growing the tree; what those that were killed left half written is removed."""
+        check_inside(self.path, (*_MADE, "root", "growing"))
         with self._song.lock():
+            if self.growing.path.is_dir() and not self.growing.begun:
+                remove_folder(self.growing.path)  # a run was killed while it made or removed it
             make_folder(self.path / "nodes")
             with Song(self.path / "nodes").lock():
                 yield
+
+
+def _is_grown(folder: Path) -> bool:
+    """Return True if a folder holds a tree, or the root of one."""
+    return is_tree(folder) or SONG.is_begun(folder / "root")
+
+
+TREE = Kind("tree", _is_grown)
 
 
 def is_tree(path: Path) -> bool:

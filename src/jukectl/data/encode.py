@@ -11,9 +11,10 @@ from jukectl.audio import io, mix
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.data.encoded import CodeFolder
+from jukectl.data.encoded import CODES, MANIFEST, CodeFolder
 from jukectl.data.manifest import Manifest, Track
 from jukectl.errors import BadAudio, BadInput, MissingTool, NotCodes, WrongCodec
+from jukectl.folders import check_not_input
 from jukectl.plan.device import Machine, choose, single_thread
 from jukectl.plan.prompt import too_short
 from jukectl.progress import Listener, Progress, ignore
@@ -74,6 +75,8 @@ def encode_manifest(
     codec, and BadManifest if a lyrics file of the manifest is missing.
     """
     manifest, folder, machine = Manifest.load(manifest_path), catalogue.find(model), choose(device)
+    check_not_input(out / MANIFEST, [manifest_path])
+    CODES.claim(out)
     codes, fingerprint = CodeFolder(out), folder.fingerprint(VQVAE_PART)
     _check_codec(codes, levels, fingerprint, folder)
     tracks = (part or Part()).tracks(manifest)

@@ -19,6 +19,7 @@ from jukectl.codes.shard import SongCodes, read_shard, song_archive, write_shard
 from jukectl.data.manifest import Manifest, Track
 from jukectl.errors import BadManifest, NotCodes
 from jukectl.files import atomic_write, make_folder
+from jukectl.folders import Kind
 from jukectl.midi.beats import SUFFIX
 
 MANIFEST = "manifest.jsonl"
@@ -26,6 +27,15 @@ SHARDS = "shards"
 LYRICS = "lyrics"
 MIDI = "midi"
 BEATS = "beats"
+
+
+def _is_begun(folder: Path) -> bool:
+    """Return True if a folder holds shards, or archives of songs that are not packed yet and are no song folders."""
+    archives = (path for level in Level for path in folder.rglob(f"{level.label}.npz"))
+    return (folder / SHARDS).is_dir() or any(not (path.parent / "song.toml").exists() for path in archives)
+
+
+CODES = Kind("code folder", _is_begun)
 
 
 class CodeFolder:

@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from jukectl.errors import BadManifest
+from jukectl.errors import BadInput, BadManifest
 from jukectl.files import atomic_write
+from jukectl.folders import check_file
 from jukectl.tables import build, parse_json
 
 VALIDATION = "validation"
+LONGEST_LINE = 1 << 20  # bytes; a song takes some hundreds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,21 @@ class Manifest:
         if len(held) == len(set(self.tracks)):
             raise BadManifest(f"held_out leaves no song of {self.folder} to train on")
         return [one for one in self.tracks if one not in held], [one for one in self.tracks if one in held]
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise BadInput for a file that a manifest is not written to: one of another kind, by its name or its content."""
+    check_file(path, (".jsonl",), "a manifest")
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        with path.open("rb") as file:
+            row = parse_json(file.readline(LONGEST_LINE))
+        known = isinstance(row, dict) and {"path", "seconds"} <= row.keys()
+    except (OSError, ValueError):
+        known = False
+    if not known:
+        raise BadInput(f"{path} is no manifest, and is not replaced by one. Give another name with --out")
 
 
 def _parse(line: str, where: str) -> Track:

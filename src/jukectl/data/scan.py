@@ -16,7 +16,7 @@ import numpy as np
 
 from jukectl.audio import io
 from jukectl.data.duplicates import VERSION, Fingerprint, find_duplicates, fingerprint_of
-from jukectl.data.manifest import VALIDATION, Manifest, Track, side_of, song_key
+from jukectl.data.manifest import VALIDATION, Manifest, Track, check_replaceable, side_of, song_key
 from jukectl.errors import BadAudio, BadInput, BadManifest, BadRecipe, MissingTool
 from jukectl.files import atomic_write, make_folder
 from jukectl.midi.beats import find_beats
@@ -114,6 +114,7 @@ def scan(
     """
     if not 0 <= held_out_share < 1:
         raise BadInput(f"the share of songs to hold out must be in [0, 1), got {held_out_share}")
+    check_replaceable(manifest)
     files = sorted(music_files(folder))
     if not files:
         raise BadManifest(f"no music under {folder} (looked for {', '.join(sorted(SUFFIXES))})")

@@ -18,7 +18,7 @@ from jukectl.codes.schedule import Change
 from jukectl.codes.song import Song
 from jukectl.codes.tree import FORMAT as TREE_FORMAT
 from jukectl.codes.tree import Tree, TreeRecipe, is_tree, name_of
-from jukectl.errors import BadInput, JukectlError, NotASong
+from jukectl.errors import BadInput, CannotWrite, JukectlError, NotASong
 from jukectl.explorer.contract import (
     KINDS,
     LEVEL_LETTERS,
@@ -76,6 +76,8 @@ def _detail(path: Path, name: str, *, media: MediaWriter, listener: Listener) ->
     basics = SongSummary(id=name, title=path.name[:LONGEST_TITLE], made=_last_change(path))
     try:
         return _tree_detail(path, basics, media) if is_tree(path) else _song_detail(path, basics, media)
+    except CannotWrite:
+        raise  # the song is not broken: the site keeps what it had of it, and the next update brings the rest
     except (JukectlError, OSError) as error:
         problem = " ".join(str(error).replace(str(path), path.name).split())
         warn(listener, f"{path} cannot be shown: {error}")

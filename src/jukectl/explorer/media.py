@@ -92,6 +92,8 @@ class MediaWriter:
         if missing and self._options.decode:
             try:
                 written |= self._decoded(song, name, codes, missing)
+            except CannotWrite:
+                raise
             except JukectlError as error:
                 warn(self._listener, f"{song.path}: its {level.label} level cannot be decoded: {error}")
         return dict(sorted(written.items()))
@@ -140,11 +142,12 @@ class MediaWriter:
     def _copy(self, path: Path, target: Path) -> None:
         """Copy a file into the site, or link to it."""
         try:
-            target.unlink(missing_ok=True)
             if self._options.link:
+                target.unlink(missing_ok=True)
                 target.symlink_to(path.resolve())
-            else:
-                shutil.copyfile(path, target)
+                return
+            with path.open("rb") as source, atomic_write(target) as file:
+                shutil.copyfileobj(source, file)
         except OSError as error:
             raise CannotWrite(f"cannot write {target}: {error.strerror or error}") from error
 

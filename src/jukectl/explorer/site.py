@@ -2,18 +2,23 @@
 
 import hashlib
 import re
-import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from jukectl.errors import BadInput, CannotWrite
+from jukectl.errors import CannotWrite
 from jukectl.explorer.contract import SongDetail, SongSummary, as_script, index_json
-from jukectl.files import atomic_write, make_folder
+from jukectl.files import atomic_write, make_folder, remove_file, remove_folder
+from jukectl.folders import Kind, check_inside
 
-MARK = "jukectl-site"  # file that marks the folder as a site, so that no other folder is overwritten
+SITE = Kind(
+    "site of jukectl explore",
+    lambda folder: (folder / SITE.mark).is_file(),
+    "jukectl-site",
+    "Written by jukectl explore, which overwrites it: keep nothing else in here.",
+)
 INDEX_CALL, SONG_CALL = "jukectlIndex", "jukectlSong"  # functions of the page that take the data
 
 
@@ -24,17 +29,11 @@ class Site:
         self.path = path
 
     def begin(self) -> None:
-        """Create the folder, or open an existing site. Raises BadInput for a folder of something else."""
-        if self.path.exists() and not self.path.is_dir():
-            raise BadInput(f"{self.path} is a file, and a site is a folder. Give another name with --out")
-        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / MARK).exists():
-            raise BadInput(
-                f"{self.path} holds other files, and is no site of jukectl explore. Give a new folder with --out"
-            )
-        for folder in (self.path, self.path / "data" / "songs", self.path / "media"):
+        """Create the folder, or open an existing site. Raises BadInput for a folder of something else, CannotWrite."""
+        SITE.claim(self.path)
+        check_inside(self.path, ("data", "data/songs", "media"))
+        for folder in (self.path / "data" / "songs", self.path / "media"):
             make_folder(folder)
-        with atomic_write(self.path / MARK) as file:
-            file.write(b"Written by jukectl explore, which overwrites it: keep nothing else in here.\n")
 
     def write_page(self) -> None:
         """Copy the page from this package."""
@@ -59,7 +58,7 @@ class Site:
         try:
             for path in self.media(name).glob("*"):
                 if path.relative_to(self.path).as_posix() not in kept:
-                    path.unlink()
+                    remove_file(path)
         except OSError as error:
             raise CannotWrite(f"cannot remove {error.filename}: {error.strerror or error}") from error
 
@@ -81,10 +80,10 @@ class Site:
         try:
             for path in (self.path / "data" / "songs").iterdir():
                 if path.stem not in names:
-                    path.unlink()
+                    remove_file(path)
             for folder in (self.path / "media").iterdir():
                 if folder.name not in names and folder.is_dir() and not folder.is_symlink():
-                    shutil.rmtree(folder)
+                    remove_folder(folder)
         except OSError as error:
             raise CannotWrite(f"cannot remove {error.filename}: {error.strerror or error}") from error
 

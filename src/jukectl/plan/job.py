@@ -10,8 +10,9 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset, codes_of_song, for_samples, load_prefix
 from jukectl.codes.recipe import Made, Recipe
-from jukectl.codes.song import Song
-from jukectl.errors import BadInput, NotASong, RecipeDiffers
+from jukectl.codes.song import SONG, Song
+from jukectl.errors import NotASong, RecipeDiffers
+from jukectl.files import remove_file
 from jukectl.plan.beats import with_beat
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.models import adapter_refs, check_codecs, model_of, requested_model, same_adapters
@@ -43,13 +44,19 @@ class Start:
     codes: Codeset = field(default_factory=dict)  # of levels that have none yet
     new: bool = False  # the folder has no recipe yet
 
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing changes."""
+        changes = (self.clear, self.redo, self.prefix, self.prompt, self.recipe, self.codes)
+        return not any(changes) and self.notes is None
+
     def write(self, song: Song) -> None:
         """Write the changes, the recipe after all that it names. Hold the song's lock. Raises CannotWrite."""
         if self.clear:
             song.clear()
         for level in reversed(self.redo):
             song.forget_spans(level)
-            song.codes_path(level).unlink(missing_ok=True)
+            remove_file(song.codes_path(level))
         for level, codes in self.prefix.items():
             codes.save(song.prefix_path(level))
         if self.prompt is not None:
@@ -153,8 +160,9 @@ def prepare_new(
     request, notes = with_notes(request, model)
     request, beat = with_beat(request, model.card, prompt.samples if prompt else None, listener)
     asked = recipe_of(model, request, prompt.entry if prompt else None, notes=notes, beat=beat)
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"{out} cannot become a song folder, since a file is in its place. Give another name with --out")
+    SONG.check(out)
+    if request.overwrite:
+        Song(out).check_kept([recording.path if recording else None, request.midi])
     given = Given(prompt=prompt, notes=notes.data if notes else None)
     draft = Job(
         song=Song(out), recipe=asked, model=model, machine=machine, codes={}, request=request, listener=listener
@@ -190,11 +198,17 @@ def begin(song: Song, asked: Recipe, given: Given, codes: Codeset, *, overwrite:
     recipe = asked if overwrite else agreed(song, asked, existing)
     first = for_samples(given.prefix, recipe) if given.codes is None else given.codes
     new = existing is None
+    prompt = given.prompt if new else None
+    notes = given.notes if overwrite or not song.notes_path.exists() else None
+    if prompt is not None:
+        song.check_own(song.prompt_path)
+    if notes is not None:
+        song.check_own(song.notes_path)
     return recipe, Start(
         clear=overwrite,
         prefix=given.prefix if new else {},
-        prompt=given.prompt if new else None,
-        notes=given.notes if overwrite or not song.notes_path.exists() else None,
+        prompt=prompt,
+        notes=notes,
         recipe=recipe if recipe != existing else None,
         codes={level: one for level, one in first.items() if level not in codes},
         new=new,

@@ -16,8 +16,8 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset, codes_of_song
 from jukectl.codes.song import Song, audio_paths
 from jukectl.codes.tree import Place, Tree, is_tree, name_of
-from jukectl.errors import BadInput, NotASong
-from jukectl.files import make_folder
+from jukectl.errors import BadAudio, BadInput, NotASong
+from jukectl.files import make_folder, remove_file
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.job import Job
 from jukectl.plan.models import check_codec, model_for
@@ -80,6 +80,7 @@ def decode(
         raise BadInput(f"{path} has the samples 0 to {codes.samples - 1}; got --sample {sample}")
     machine, folder = choose(request.device), model_for(song, request.model)
     check_codec(song, codes, folder, force=request.force)
+    song.check_links()
     paths = audio_paths(song, level, range(codes.samples) if sample is None else [sample], f".{format}")
     _Decoding(folder, machine, listener).write(codes, paths, Mastering.of(request))
     return list(paths.values())
@@ -96,7 +97,7 @@ def _level_in(path: Path, level: Level | None) -> Level:
 
 
 def write_audio(job: Job, level: Level, mastering: Mastering | None = None) -> tuple[list[Path], bool]:
-    """Decode every sample of a level to wav, if its file does not exist.
+    """Decode every sample of a level to wav, if its file does not exist, or is of fewer codes than there are.
 
     Return the paths, and whether any was written.
     """
@@ -104,17 +105,33 @@ def write_audio(job: Job, level: Level, mastering: Mastering | None = None) -> t
     if codes is None or codes.done == 0:
         return [], False
     paths = audio_paths(job.song, level, range(codes.samples))
-    missing = {sample: path for sample, path in paths.items() if not path.exists()}
+    archive = job.song.codes_path(level)
+    missing = {
+        sample: path for sample, path in paths.items() if not path.exists() or _is_cut_short(path, codes, archive)
+    }
     if missing:
         _Decoding(job.model, job.machine, job.listener).write(codes, missing, mastering or Mastering())
     return list(paths.values()), bool(missing)
+
+
+def _is_cut_short(path: Path, codes: Codes, archive: Path) -> bool:
+    """Return True for a preview that a killed run had no time to extend to its last codes.
+
+    A file that is newer than the codes was cut by the user, and stays.
+    """
+    try:
+        if path.stat().st_mtime_ns >= archive.stat().st_mtime_ns:
+            return False
+        return round(io.info(path).seconds * codes.sample_rate) < codes.done * codes.hop
+    except (OSError, BadAudio):
+        return False
 
 
 def forget_audio(song: Song, codes: Codes) -> None:
     """Remove the audio decoded from a level, in any format, before its codes change."""
     for name in FORMATS:
         for path in audio_paths(song, codes.level, range(codes.samples), f".{name}").values():
-            path.unlink(missing_ok=True)
+            remove_file(path)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jukectl.codes.level import Level
-from jukectl.codes.song import Song
+from jukectl.codes.song import Song, audio_paths
 from jukectl.plan.device import single_thread
 from jukectl.plan.forecast import forecast
 from jukectl.plan.job import Job, Preparation
@@ -30,11 +30,24 @@ class Rendered:
 
 def run(preparation: Preparation) -> Rendered:
     """Make what a song lacks: codes, then audio, then pictures of the lyrics if they are asked for."""
+    if preparation.song.is_read_only and (finished := _finished(preparation.prepare())):
+        return finished
     Song.create(preparation.song.path)
     with preparation.song.lock():
         job = preparation.prepare()
         job.start.write(job.song)
         return render(job)
+
+
+def _finished(job: Job) -> Rendered | None:
+    """Return the song of a job that has nothing left to write, None otherwise. No lock is needed for that."""
+    lowest = job.recipe.levels[-1]
+    paths = [] if job.codes_only else [*audio_paths(job.song, lowest, range(job.samples)).values()]
+    whole = all(job.done(level) >= job.wanted[level] for level in job.recipe.levels)
+    left = not job.start.is_empty or job.to_encode or job.request.preview or job.request.plots
+    if left or not whole or not all(path.exists() for path in paths):
+        return None
+    return Rendered(job.song.path, tuple(paths), new=False)
 
 
 def render(job: Job) -> Rendered:

@@ -15,6 +15,7 @@ from jukectl.checkpoints.card import characters_table
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe, CannotWrite, RunBusy
 from jukectl.files import atomic_write
+from jukectl.folders import Kind
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Listener, ignore
 from jukectl.tables import build, parse_toml
@@ -124,6 +125,14 @@ def _parsed(table: Mapping[str, Any], where: str) -> object:
     return PriorConfig.from_dict(table["prior"]), table["vocabulary"], table.get("adapter")
 
 
+def _is_begun(folder: Path) -> bool:
+    """Return True for the folder of a run: it describes its model, or has checkpoints."""
+    return bool(checkpoints(folder)) or _stored(folder / MODEL_FILE) is not None
+
+
+RUN = Kind("folder of a training run", _is_begun)
+
+
 @contextmanager
 def _naming(recipe_path: Path) -> Iterator[None]:
     """Prefix errors of a recipe with its file name."""
@@ -143,8 +152,8 @@ def _alone_in(out: Path, ranks: Ranks) -> Iterator[None]:
         ranks.barrier()
         yield
         return
+    RUN.claim(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out / ".lock", timeout=0)
         lock.acquire()
     except Timeout as error:

@@ -5,7 +5,6 @@ end, as parallel spans do. Its windows and random streams are those of the whole
 but not bit for bit.
 """
 
-import shutil
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -18,6 +17,7 @@ from jukectl.codes.recipe import Recipe
 from jukectl.codes.schedule import since as schedule_since
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, RecipeDiffers
+from jukectl.files import remove_folder
 from jukectl.plan.device import choose
 from jukectl.plan.job import Given, Job, begun, resumed, upsampled
 from jukectl.plan.models import check_codecs
@@ -87,11 +87,12 @@ def upsample_passage(
         if existing is not None:
             if not _is_same(existing, song, passage, sample, asked):
                 raise RecipeDiffers(f"{target.path} holds something else. Give another --out, or --overwrite")
+            remove_folder(target.path / "growing")  # a run was killed before it was removed
             return render(resumed(target, rest, machine, listener))
         own = _sampled(draft, given, passage)
         job = begun(replace(draft, recipe=_kept(song, asked, own, passage, sample)), Given(prefix=own))
         job.start.write(target)
-        shutil.rmtree(target.path / "growing")
+        remove_folder(target.path / "growing")
         return render(job)
 
 

@@ -60,9 +60,14 @@ def pick(path: Path, sample: int, out: Path | None = None, *, overwrite: bool = 
             asked, given = _picked(song, recipe, sample, found, codes)
             _, start = begin(target, asked, given, _existing(target, overwrite), overwrite=overwrite)
         start.write(target)
-        for one in start.codes.values():
-            _copy_audio(song, target, one, sample)
-    return Taken(target.path, (start.new and recipe is not None) or bool(start.codes))
+        there = codes_of_song(target)
+        # a level that was continued since has other audio; one whose copying was interrupted gets the rest
+        copied = [
+            _copy_audio(song, target, level, sample)
+            for level, one in codes.items()
+            if level in there and there[level].digest() == one.digest()
+        ]
+    return Taken(target.path, (start.new and recipe is not None) or bool(start.codes) or any(copied))
 
 
 def cut(
@@ -86,17 +91,22 @@ def cut(
     with target.lock():
         job = begun(replace(draft, song=target, listener=listener), given)
         job.start.write(target)
-        new = job.start.new or bool(job.start.codes)
-        if new:
-            decode_like(song, found, job)
-    return Taken(target.path, new)
+        decoded = decode_like(song, found, job)
+    return Taken(target.path, job.start.new or bool(job.start.codes) or decoded)
 
 
-def decode_like(song: Song, found: Codeset, job: Job) -> None:
-    """Decode the levels of an extracted song that its source, with the codes `found`, has audio of."""
-    for level, codes in found.items():
-        if any(path.exists() for path in audio_paths(song, level, range(codes.samples)).values()):
-            write_audio(job, level)
+def decode_like(song: Song, found: Codeset, job: Job) -> bool:
+    """Decode the levels of an extracted song that its source, with the codes `found`, has audio of.
+
+    Return True if a file was missing.
+    """
+    heard = [
+        level
+        for level, codes in found.items()
+        if any(path.exists() for path in audio_paths(song, level, range(codes.samples)).values())
+    ]
+    written = [write_audio(job, level)[1] for level in heard]
+    return any(written)
 
 
 def beginning_of(
@@ -195,12 +205,13 @@ def _begun(codes: Codeset) -> Codeset:
     return {level: one for level, one in codes.items() if one.done}
 
 
-def _copy_audio(song: Song, target: Song, codes: Codes, sample: int) -> None:
-    """Copy the decoded audio of a sample's level."""
+def _copy_audio(song: Song, target: Song, level: Level, sample: int) -> bool:
+    """Copy the decoded audio of a sample's level where it is missing; return True if any was."""
+    copied = False
     for name in FORMATS:
-        (source,) = audio_paths(song, codes.level, [sample], f".{name}").values()
-        (place,) = audio_paths(target, codes.level, [0], f".{name}").values()
-        if source.exists():
+        (source,) = audio_paths(song, level, [sample], f".{name}").values()
+        (place,) = audio_paths(target, level, [0], f".{name}").values()
+        if source.exists() and not place.exists():
             make_folder(place.parent)
             try:
                 content = source.read_bytes()
@@ -208,3 +219,5 @@ def _copy_audio(song: Song, target: Song, codes: Codes, sample: int) -> None:
                 raise NotASong(f"cannot read {source}: {error.strerror or error}") from error
             with atomic_write(place) as file:
                 file.write(content)
+            copied = True
+    return copied

@@ -4,7 +4,6 @@ The nodes of a step are the samples of one branch, so they are sampled in one ba
 and the way there, whatever else is grown: it equals what a chain of `branch` with that seed makes of the same root.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,9 +19,9 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset, beside, codes_of_song, prefix_ref, sample_of, top_frames
 from jukectl.codes.recipe import PrefixRef, Recipe
 from jukectl.codes.song import Song
-from jukectl.codes.tree import Place, Tree, TreeRecipe, check_shape, is_tree, name_of
+from jukectl.codes.tree import TREE, Place, Tree, TreeRecipe, check_shape, is_tree, name_of
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
-from jukectl.files import make_folder
+from jukectl.files import make_folder, remove_folder
 from jukectl.plan.beats import with_beat
 from jukectl.plan.calibration import decoding_time, saving_seconds
 from jukectl.plan.device import choose
@@ -93,10 +92,10 @@ def tree(
     place = place_of(source, out, growth, beginning)
     if request.overwrite or not is_tree(place):
         first_step(source, growth, beginning, request)  # errors are found before anything is written
-    grove = Tree(Song.create(place).path)
+    grove = Tree.create(place)
     with grove.lock():
         if request.overwrite:
-            _clear(grove)
+            grove.clear()
         existing = grove.recipe()
         _plant(source, grove, growth, beginning, request, listener)
         recipe = recipe_to_grow(grove, growth, request, existing)
@@ -170,6 +169,7 @@ def place_of(source: Path, out: Path | None, growth: Growth, beginning: Beginnin
         raise BadInput(f"--out {place} is what the tree is to grow from. Give another folder")
     if (place / "song.toml").exists():
         raise BadInput(f"{place} is a song, and a tree needs a new folder: give another --out")
+    TREE.check(place)
     return place
 
 
@@ -566,7 +566,7 @@ class _Growing:
                     grove.save_node(place, replace(codes, array=own[row : row + 1], prompt=0))
             self.recipe = replace(recipe, step=replace(recipe.step, made=grown.recipe.made))
             grove.write_recipe(self.recipe)
-        shutil.rmtree(job.song.path)
+        remove_folder(job.song.path)
         return sampled
 
     def _places_in_progress(self, growing: Recipe) -> list[Place]:
@@ -643,15 +643,3 @@ def codes_to(grove: Tree, recipe: TreeRecipe, root: Codeset, place: Place) -> di
         array = np.concatenate(parts, axis=1)
         codes[level] = replace(root[level], array=array, prompt=array.shape[1])
     return codes
-
-
-def _clear(grove: Tree) -> None:
-    """Remove everything of a tree; other files in its folder stay. The recipe goes last."""
-    for folder in (grove.growing.path, grove.path / "nodes", grove.root.path):
-        if folder.is_dir():
-            shutil.rmtree(folder)
-    for name in ("audio", "previews"):
-        for path in (grove.path / name).glob("*.wav"):
-            path.unlink()
-    grove.toml_path.unlink(missing_ok=True)
-    make_folder(grove.path / "nodes")

@@ -1,0 +1,102 @@
+"""Folders that jukectl writes to: new ones, empty ones, or those that an earlier run began. No other file is touched.
+
+A folder that is taken gets a mark before anything else is written, so that a run that was killed at once can be begun
+again. Folders of earlier versions have no mark: they are recognised by what is in them.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jukectl.errors import BadInput, CannotWrite
+from jukectl.files import atomic_write, make_folder
+
+_NOBODYS = frozenset({"desktop.ini", "Thumbs.db", "lost+found"})  # left by systems in folders that count as empty
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of folder."""
+
+    name: str  # "song folder"
+    is_begun: Callable[[Path], bool]  # recognises a folder by its content; it exists
+    mark: str = ".jukectl"  # name of the file that marks it
+    text: str = ""  # content of the mark; by default the name of the kind
+
+    @property
+    def content(self) -> bytes:
+        """Content of the mark."""
+        return f"{self.text or self.name}\n".encode()
+
+    def is_marked(self, folder: Path) -> bool:
+        """Return True if an earlier run has taken the folder as one of this kind."""
+        try:
+            with (folder / self.mark).open("rb") as file:
+                return file.read(len(self.content) + 1) == self.content
+        except OSError:
+            return False
+
+    def check(self, folder: Path) -> None:
+        """Raise BadInput if the folder is a file, or holds files that jukectl did not make."""
+        if any(path.is_file() for path in (folder, *folder.parents)):
+            raise BadInput(
+                f"{folder} cannot become a {self.name}, since a file is in its place. Give another name with --out"
+            )
+        if folder.is_dir() and not self._is_ours(folder) and holds_files(folder):
+            raise BadInput(f"{folder} holds other files, and is no {self.name}. Give a new folder with --out")
+
+    def claim(self, folder: Path) -> None:
+        """Take the folder, made if it is not there. Raises BadInput as `check` does, CannotWrite."""
+        self.check(folder)
+        make_folder(folder)
+        if not self._is_ours(folder):
+            self.put_mark(folder)
+
+    def put_mark(self, folder: Path) -> None:
+        """Mark a folder as one of this kind, for the time in which its content does not show it. Raises CannotWrite."""
+        if not self.is_marked(folder):
+            with atomic_write(folder / self.mark) as file:
+                file.write(self.content)
+
+    def _is_ours(self, folder: Path) -> bool:
+        return self.is_marked(folder) or self.is_begun(folder)
+
+
+def holds_files(folder: Path) -> bool:
+    """Return True if a folder holds files of anybody: hidden ones and those that systems leave do not count."""
+    try:
+        for path in folder.iterdir():
+            if path.name.startswith(".") or path.name in _NOBODYS:
+                continue
+            if path.is_symlink() or not path.is_dir() or holds_files(path):
+                return True
+    except OSError as error:
+        raise CannotWrite(f"cannot read the folder {folder}: {error.strerror or error}") from error
+    return False
+
+
+def check_inside(folder: Path, names: Iterable[str]) -> None:
+    """Raise BadInput if a folder that jukectl writes to inside its own is a link: its files would lie elsewhere."""
+    for name in names:
+        if (folder / name).is_symlink():
+            raise BadInput(
+                f"{folder / name} is a link to another place, where files could be replaced that jukectl did not make. "
+                "Put a folder there, or link to the whole folder around it"
+            )
+
+
+def check_file(out: Path, suffixes: Iterable[str], what: str, inputs: Iterable[Path] = ()) -> None:
+    """Raise BadInput if a file to write is an input, or if its name says that it is something else than `what`."""
+    known = tuple(suffixes)
+    if out.suffix.lower() not in known:
+        raise BadInput(f"{what} ends in {' or '.join(known)}; got {out}")
+    if out.is_dir():
+        raise BadInput(f"{out} is a folder, and {what} is a file. Give another name with --out")
+    check_not_input(out, inputs)
+
+
+def check_not_input(out: Path, inputs: Iterable[Path]) -> None:
+    """Raise BadInput if a file to write is also one that is read."""
+    for path in inputs:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise BadInput(f"{out} is read, so it is not written: give another name with --out")

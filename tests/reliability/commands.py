@@ -1,0 +1,108 @@
+"""Every command that writes, on inputs that a tiny model makes in a fraction of a second."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+Run = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command that writes, and the commands that make what it starts from."""
+
+    name: str
+    command: str
+    before: tuple[str, ...] = ()
+
+
+STYLE = "--artist ada --genre jazz --seed 5"
+SAMPLE = f"sample --out song {STYLE} --seconds 0.6 --samples 2 --model ../tiny"
+DRAFT = f"sample --out song {STYLE} --seconds 0.6 --samples 2 --levels top --model ../tiny"
+
+CASES = (
+    Case("sample", f"{SAMPLE} --preview top,middle"),
+    Case("sample --overwrite", f"{SAMPLE} --overwrite", (f"sample --out song {STYLE} --seconds 0.3 --model ../tiny",)),
+    Case("continue", f"continue riff.wav --out song {STYLE} --seconds 2.2 --parallel 3 --model ../tiny"),
+    Case("encode", "encode riff.wav --out song --seconds 1 --model ../tiny"),
+    Case("upsample", "upsample song --preview middle", (DRAFT,)),
+    Case("upsample --from", "upsample song --from 0.2 --to 0.5 --out passage", (DRAFT,)),
+    Case("resume", "resume song", (f"{SAMPLE} --levels top", f"upsample song --to 0.3")),
+    Case("decode", "decode song --format ogg", (SAMPLE,)),
+    Case("pick", "pick song --sample 1 --out picked", (SAMPLE,)),
+    Case("cut", "cut song --at 0.3 --out cut", (SAMPLE,)),
+    Case("branch", "branch song --at 0.3 --out branch --seconds 0.3 --samples 2 --seed 3", (SAMPLE,)),
+    Case(
+        "tree",
+        "tree song --out tree --every 0.2 --branch 2 --depth 2 --levels top,middle --preview top --seed 4",
+        (SAMPLE,),
+    ),
+    Case("tree of a recording", "tree riff.wav --out tree --every 0.3 --branch 2 --depth 1 --seed 4 --model ../tiny"),
+    Case("explore", "explore song --out site --format ogg", (SAMPLE,)),
+    Case(
+        "explore again",
+        "explore songs --out site",
+        (
+            SAMPLE.replace("song ", "songs/one "),
+            "explore songs --out site",
+            f"sample --out songs/two {STYLE} --seconds 0.3 --model ../tiny",
+            "cut songs/one --at 0.3 --out songs/one-cut",
+        ),
+    ),
+    Case("plot", "plot song --out song.png", (SAMPLE,)),
+    Case("data scan", "data scan music"),
+    Case("data encode", "data encode music/manifest.jsonl --out codes --model ../tiny", ("data scan music",)),
+    Case("train vqvae", "train vqvae codec.toml", ("data scan music",)),
+    Case("models convert", "models convert ../tiny model --precision fp16"),
+)
+
+
+def prepared(folder: Path, riff: Path) -> None:
+    """Write what commands start from into an empty folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "riff.wav").write_bytes(riff.read_bytes())
+    (folder / "music").mkdir()
+    for number in range(3):
+        _tone(folder / "music" / f"{number}.wav", 220 * (number + 2))
+    (folder / "music" / "0.txt").write_text("la la la\n")
+    (folder / "codec.toml").write_text(CODEC)
+
+
+def _tone(path: Path, frequency: float) -> None:
+    import numpy as np
+
+    from jukectl.audio import io
+
+    time = np.arange(8_000) / 8_000
+    io.save(path, (0.5 * np.sin(2 * np.pi * frequency * time) * np.cos(3 * time) ** 2).astype(np.float32), 8_000)
+
+
+CODEC = """
+out = "run"
+[model]
+sample_rate = 8000
+downs = [1, 1, 1]
+strides = [8, 2, 2]
+widths = [8, 8, 8]
+depths = [2, 2, 2]
+codebook_size = 16
+latent_width = 8
+[data]
+manifest = "music/manifest.jsonl"
+held_out = ["2.wav"]
+clip_samples = 512
+validation_seconds = 0.25
+[codebook]
+start_step = 2
+threshold = 0.5
+[train]
+steps = 6
+batch = 4
+learning_rate = 0.003
+warmup = 2
+average = 0.9
+threads = 1
+log_every = 2
+evaluate_every = 3
+checkpoint_every = 2
+"""

@@ -1,0 +1,161 @@
+"""Commands of jukectl that are killed, or run out of disk, at a numbered system call: see faults.c.
+
+Each command runs in a fork of one process that has loaded everything, so that a case takes a fraction of a second.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+SOURCE = Path(__file__).with_suffix(".c")
+
+
+class Fault(IntEnum):
+    """A fault at the chosen system call; the numbers are those of faults.c."""
+
+    NONE = 0
+    KILL_BEFORE = 1
+    KILL_AFTER = 2
+    KILL_HALFWAY = 3  # a write of half the bytes; like none where the call is another
+    FULL_DISK = 4  # at the chosen call and at all after it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A command that ended."""
+
+    status: int  # negative: the signal that killed it
+    calls: int  # system calls that changed files, if it was not killed
+    output: str
+    errors: str
+
+
+def compiled(folder: Path) -> Path | None:
+    """Return the library of faults.c, None without a C compiler on Linux."""
+    compiler = next(filter(shutil.which, ("cc", "gcc", "clang")), None)
+    if compiler is None or sys.platform != "linux":
+        return None
+    library = folder / "faults.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
+    return library
+
+
+class Faults:
+    """Runs commands with faults. Changes below `root` count."""
+
+    def __init__(self, process: "subprocess.Popen[str]", root: Path) -> None:
+        self._process = process
+        self.root = root
+
+    def run(self, command: Sequence[str], fault: Fault = Fault.NONE, call: int = 0) -> Outcome:
+        """Run `jukectl` with these arguments, and with a fault at a call, counted from 1."""
+        assert self._process.stdin and self._process.stdout
+        job = {"command": list(command), "fault": fault, "call": call, "root": str(self.root)}
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the process that runs the commands has ended"
+        return Outcome(**json.loads(line))
+
+
+@contextmanager
+def faults(library: Path, root: Path) -> Iterator[Faults]:
+    """Start the process that runs commands. Its working folder is `root`."""
+    environment = {**os.environ, "LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    root.mkdir(parents=True, exist_ok=True)
+    with subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield Faults(process, root)
+        assert process.stdin
+        process.stdin.close()
+
+
+CHANGING = (  # what differs between two runs of the same command: times of day, and seconds of work
+    (re.compile(rb'"made":\s*"[^"]*"'), b'"made": ""'),
+    (re.compile(rb'"source":\s*"[^"]*"'), b'"source": ""'),
+)
+UNEQUAL = (".csv", ".pt")  # logs and checkpoints hold seconds of work
+HIDDEN = {".lock"}
+
+
+def content(folder: Path) -> Mapping[str, str]:
+    """Return the files and folders below a folder, and a hash of each file without times of day."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.name in HIDDEN:
+            continue
+        if path.is_symlink() or not path.is_file():
+            found[name] = str(os.readlink(path)) if path.is_symlink() else "folder"
+            continue
+        data = path.read_bytes()
+        if path.suffix in (".json", ".js"):
+            for changing, by in CHANGING:
+                data = changing.sub(by, data)
+        found[name] = "" if path.suffix in UNEQUAL else hashlib.sha256(data).hexdigest()[:16]
+    return found
+
+
+def _serve() -> None:
+    """Run the commands that come on stdin, each in a fork."""
+    import torch
+
+    import jukectl.alignment.song
+    import jukectl.api
+    import jukectl.explorer.build
+    import jukectl.inspect.plot
+    import jukectl.training.runs  # noqa: F401
+    from jukectl.cli import main
+
+    with suppress(ImportError):
+        import matplotlib.pyplot  # noqa: F401
+    torch.set_num_threads(1)
+    library = ctypes.CDLL(os.environ["LD_PRELOAD"])
+    for line in sys.stdin:
+        job = json.loads(line)
+        out, err = (os.memfd_create(name) for name in ("out", "err"))
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            os.chdir(job["root"])
+            library.faults_arm(os.fsencode(job["root"]), job["fault"], job["call"])
+            status = 70
+            try:
+                status = main.main(job["command"])
+            except BaseException:
+                import traceback
+
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os.write(writing, str(library.faults_calls()).encode())
+                os._exit(status)
+        os.close(writing)
+        _, ended = os.waitpid(child, 0)
+        calls = os.read(reading, 64)
+        os.close(reading)
+        texts = []
+        for file in (out, err):
+            os.lseek(file, 0, os.SEEK_SET)
+            with os.fdopen(file, "rb") as kept:
+                texts.append(kept.read().decode(errors="replace"))
+        outcome = {"status": os.waitstatus_to_exitcode(ended), "calls": int(calls or 0)}
+        print(json.dumps({**outcome, "output": texts[0], "errors": texts[1]}), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()
