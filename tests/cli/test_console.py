@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from jukectl.cli import console
-from jukectl.cli.console import Console, ProgressStyle, clock, progress, warnings_only
+from jukectl.cli.console import Console, ProgressStyle, clock, printable, progress, warnings_only
 from jukectl.progress import LevelProgress, Progress, Remark, WarningEvent
 
 
@@ -178,3 +178,26 @@ def test_results_are_printed_as_paths_or_as_one_object(capsys):
 def test_global_options_have_defaults():
     context = typer.Context(typer.main.get_command(typer.Typer(callback=lambda: None)))
     assert console.console(context) == Console()
+
+
+EVIL = "a\x1b]0;owned\x07\x1b[2Jb\rc\x9bd\u202ee\u2066f\x00g"
+SHOWN = r"a\x1b]0;owned\x07\x1b[2Jb\rc\x9bd\u202ee\u2066f\x00g"
+
+
+def test_control_characters_of_names_are_printed_as_escapes(capsys):
+    assert printable(EVIL) == SHOWN
+    assert printable("one\ntwo\u2028three") == r"one\ntwo\u2028three"
+    with progress(Context()) as listener:
+        listener(WarningEvent(EVIL))
+        listener(Remark("plan", EVIL))
+        listener(Progress("songs", 1, 2, EVIL))
+    console.say(Context(), EVIL)
+    console.show_facts(Context(), {}, [EVIL])
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).count(SHOWN) == 5
+    assert not {"\x1b", "\x07", "\r", "\x9b", "\u202e"} & {*shown.out, *shown.err}
+
+
+@pytest.mark.parametrize("text", ["Björk — Jóga", "日本語\u3000歌", "नमस्ते\u200dक", "🎵 e\u0301", "caf\udce9.wav", "a\u00a0b"])
+def test_names_of_all_languages_are_printed_as_they_are(text):
+    assert printable(text) == text

@@ -64,6 +64,47 @@ def test_a_page_elsewhere_whose_name_points_here_is_sent_nothing(address):
     assert ask(address, "/ten.txt", Host="evil.example:80")[0] == 403
 
 
+FOREIGN = [
+    {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "script"},
+    {"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "script"},
+    {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "cors", "Sec_Fetch_Dest": "empty"},
+    {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "iframe"},
+    {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "audio"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "http://127.0.0.1:1"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=lambda one: " ".join(one.values()))
+@pytest.mark.parametrize("span", [{}, {"Range": "bytes=0-4"}], ids=["whole", "range"])
+def test_a_page_of_another_site_cannot_read_the_data(address, headers, span):
+    status, body, _ = ask(address, "/ten.txt", **headers, **span)
+    assert status == 403
+    assert b"01234" not in body
+
+
+def test_the_site_itself_and_a_link_to_it_are_served(address):
+    own = {"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "script"}
+    link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    typed = {"Sec_Fetch_Site": "none", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    for headers in (own, link, typed, {"Origin": f"http://{address[0]}:{address[1]}"}):
+        status, _, answer = ask(address, "/ten.txt", **headers)
+        assert (status, answer["Cross-Origin-Resource-Policy"]) == (200, "same-origin")
+
+
+ABSURD = ["bytes=" + "9" * 5_000 + "-", "bytes=-" + "9" * 5_000, "bytes=²-", "bytes=0-٣", "bytes=--5", "bytes=" * 900]
+
+
+@pytest.mark.parametrize("path", ["/%00", "/ten.txt%00", "/%00/../../secret.txt", "/" + "a" * 5_000, "/ten.txt"])
+@pytest.mark.parametrize("span", ["", *ABSURD], ids=range(1 + len(ABSURD)))
+def test_absurd_names_and_ranges_are_answered_without_a_traceback(address, path, span, capfd):
+    headers = {"Range": span.encode().decode("latin-1")} if span else {}
+    status, body, _ = ask(address, path, **headers)
+    assert (status, body) == (200, b"0123456789") if path == "/ten.txt" else status in (404, 414)
+    assert capfd.readouterr().err == ""
+
+
 def test_it_is_at_this_machines_own_address(address):
     assert address[0] == "127.0.0.1"
 

@@ -1,6 +1,6 @@
 """Every command that writes, on inputs that a tiny model makes in a fraction of a second."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ CASES = (
     Case("encode", "encode riff.wav --out song --seconds 1 --model ../tiny"),
     Case("upsample", "upsample song --preview middle", (DRAFT,)),
     Case("upsample --from", "upsample song --from 0.2 --to 0.5 --out passage", (DRAFT,)),
-    Case("resume", "resume song", (f"{SAMPLE} --levels top", f"upsample song --to 0.3")),
+    Case("resume", "resume song", (f"{SAMPLE} --levels top", "upsample song --to 0.3")),
     Case("decode", "decode song --format ogg", (SAMPLE,)),
     Case("pick", "pick song --sample 1 --out picked", (SAMPLE,)),
     Case("cut", "cut song --at 0.3 --out cut", (SAMPLE,)),

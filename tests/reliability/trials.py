@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-from faults import Fault, Faults, content
-
 from commands import Case, prepared
+from faults import Fault, Faults, content
 
 KILLS = (Fault.KILL_BEFORE, Fault.KILL_HALFWAY, Fault.KILL_AFTER)
 KILLED = -9

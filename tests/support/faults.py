@@ -5,17 +5,20 @@ Each command runs in a fork of one process that has loaded everything, so that a
 
 import ctypes
 import hashlib
+import importlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Any, NoReturn
 
 SOURCE = Path(__file__).with_suffix(".c")
 
@@ -97,7 +100,7 @@ def content(folder: Path) -> Mapping[str, str]:
         if path.name in HIDDEN:
             continue
         if path.is_symlink() or not path.is_file():
-            found[name] = str(os.readlink(path)) if path.is_symlink() else "folder"
+            found[name] = str(path.readlink()) if path.is_symlink() else "folder"
             continue
         data = path.read_bytes()
         if path.suffix in (".json", ".js"):
@@ -111,50 +114,52 @@ def _serve() -> None:
     """Run the commands that come on stdin, each in a fork."""
     import torch
 
-    import jukectl.alignment.song
-    import jukectl.api
-    import jukectl.explorer.build
-    import jukectl.inspect.plot
-    import jukectl.training.runs  # noqa: F401
+    import jukectl.api  # noqa: F401 - so that forks need not load it
+
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(_forked(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+def _forked(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a command in a fork, and load what it had to load, for the forks to come."""
+    files = {name: os.memfd_create(name) for name in ("output", "errors", "calls", "modules")}
+    child = os.fork()
+    if child == 0:
+        os.dup2(files["output"], 1)
+        os.dup2(files["errors"], 2)
+        _run(job, files)
+    _, ended = os.waitpid(child, 0)
+    texts = {}
+    for name, file in files.items():
+        os.lseek(file, 0, os.SEEK_SET)
+        with os.fdopen(file, "rb") as kept:
+            texts[name] = kept.read().decode(errors="replace")
+    for module in texts.pop("modules").split():
+        with suppress(Exception):
+            importlib.import_module(module)
+    return {**texts, "status": os.waitstatus_to_exitcode(ended), "calls": int(texts["calls"] or 0)}
+
+
+def _run(job: Mapping[str, Any], files: Mapping[str, int]) -> NoReturn:
+    """Run a command as this process, and end it."""
     from jukectl.cli import main
 
-    with suppress(ImportError):
-        import matplotlib.pyplot  # noqa: F401
-    torch.set_num_threads(1)
+    loaded, status = set(sys.modules), 70
     library = ctypes.CDLL(os.environ["LD_PRELOAD"])
-    for line in sys.stdin:
-        job = json.loads(line)
-        out, err = (os.memfd_create(name) for name in ("out", "err"))
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.dup2(out, 1)
-            os.dup2(err, 2)
-            os.chdir(job["root"])
-            library.faults_arm(os.fsencode(job["root"]), job["fault"], job["call"])
-            status = 70
-            try:
-                status = main.main(job["command"])
-            except BaseException:
-                import traceback
-
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os.write(writing, str(library.faults_calls()).encode())
-                os._exit(status)
-        os.close(writing)
-        _, ended = os.waitpid(child, 0)
-        calls = os.read(reading, 64)
-        os.close(reading)
-        texts = []
-        for file in (out, err):
-            os.lseek(file, 0, os.SEEK_SET)
-            with os.fdopen(file, "rb") as kept:
-                texts.append(kept.read().decode(errors="replace"))
-        outcome = {"status": os.waitstatus_to_exitcode(ended), "calls": int(calls or 0)}
-        print(json.dumps({**outcome, "output": texts[0], "errors": texts[1]}), flush=True)
+    os.chdir(job["root"])
+    try:
+        library.faults_arm(os.fsencode(job["root"]), job["fault"], job["call"])
+        status = main.main(job["command"])
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os.write(files["calls"], str(library.faults_calls()).encode())
+        os.write(files["modules"], "\n".join(sorted(set(sys.modules) - loaded)).encode())
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,20 @@ def console(context: typer.Context) -> Console:
     return context.obj if isinstance(context.obj, Console) else Console()
 
 
+def printable(text: str) -> str:
+    """Return a line with control characters, and those that reorder text, as escapes: \\x1b.
+
+    Names come from recipes and files of others, and a terminal obeys what it is sent.
+    """
+    return "".join(one if one.isprintable() or one == " " else _escaped(one) for one in text)
+
+
+def _escaped(one: str) -> str:
+    """Return the escape of a character that does more than be seen; spaces and joiners of scripts stay."""
+    harmless = unicodedata.category(one) in ("Zs", "Cn", "Co") or one in "\u200c\u200d"
+    return one if harmless or "\udc80" <= one <= "\udcff" else one.encode("unicode_escape", "surrogatepass").decode()
+
+
 def emit(context: typer.Context, paths: Sequence[Path], result: Mapping[str, Any]) -> None:
     """Print the result: a path on each line, or with --json one object."""
     if console(context).json:
@@ -50,12 +65,12 @@ def emit(context: typer.Context, paths: Sequence[Path], result: Mapping[str, Any
 def say(context: typer.Context, text: str) -> None:
     """Print a remark on stderr, unless --quiet is given."""
     if not console(context).quiet:
-        typer.echo(text, err=True)
+        typer.echo(printable(text), err=True)
 
 
 def warn(text: str) -> None:
     """Print a warning on stderr, even with --quiet."""
-    typer.echo(f"jukectl: warning: {text}", err=True)
+    typer.echo(f"jukectl: warning: {printable(text)}", err=True)
 
 
 def warnings_only(style: ProgressStyle) -> WarningsOnly:
@@ -152,14 +167,14 @@ def _bars() -> Iterator[Listener]:
             if isinstance(event, WarningEvent):
                 return warn(event.text)
             if isinstance(event, Remark):
-                return bars.console.print(_remark(event), markup=False, highlight=False, soft_wrap=True)
+                return bars.console.print(printable(_remark(event)), markup=False, highlight=False, soft_wrap=True)
             if event.stage not in tasks:
                 tasks[event.stage] = bars.add_task(event.stage, total=event.total, note="", eta="")
             return bars.update(
                 tasks[event.stage],
                 completed=event.done,
                 total=event.total,
-                note=_note(event)[:80],
+                note=printable(_note(event)[:80]),
                 eta=", ".join(_eta(event)) if isinstance(event, LevelProgress) else "",
             )
 
@@ -181,7 +196,7 @@ class _Lines:
         if isinstance(event, WarningEvent):
             warn(event.text)
         elif isinstance(event, Remark):
-            typer.echo(_remark(event), err=True)
+            typer.echo(printable(_remark(event)), err=True)
         else:
             self._show(event)
 
@@ -197,7 +212,7 @@ class _Lines:
         self.shown, self.last = now, line
         eta = _eta(event) if isinstance(event, LevelProgress) else self._left(event, now)
         note = f"  {_note(event)}" if _note(event) else ""
-        typer.echo(f"{', '.join([line, *eta])}{note}", err=True)
+        typer.echo(printable(f"{', '.join([line, *eta])}{note}"), err=True)
 
     def _left(self, progress: Progress, now: float) -> list[str]:
         """Return the time left of a stage that comes without an estimate."""
@@ -236,4 +251,7 @@ def clock(seconds: float) -> str:
 
 def show_facts(context: typer.Context, facts: Mapping[str, Any], lines: Sequence[str]) -> None:
     """Print facts: lines for people, or with --json one object."""
-    typer.echo(json.dumps(facts, ensure_ascii=False) if console(context).json else "\n".join(lines))
+    if console(context).json:
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(printable(part) for line in lines for part in line.split("\n")))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jukectl.cli.console import show_facts
+from jukectl.cli.console import printable, show_facts
 
 
 def info(
@@ -25,7 +25,7 @@ def info(
         lines = _song_lines(facts)
     else:
         lines = [f"{key}: {value}" for key, value in facts.items()]
-    show_facts(context, facts, lines)
+    show_facts(context, facts, [printable(line) for line in lines])  # one line each, whatever names hold
 
 
 def _song_lines(facts: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from jukectl.cli import data, evaluate, lyrics, models, train
 from jukectl.cli.app import App
 from jukectl.cli.bench import bench
 from jukectl.cli.branch import branch
-from jukectl.cli.console import Console, json_line
+from jukectl.cli.console import Console, json_line, printable
 from jukectl.cli.continue_ import continue_
 from jukectl.cli.decode import decode
 from jukectl.cli.doctor import doctor
@@ -133,7 +133,7 @@ def _failed(message: str, status: int, given: Sequence[str]) -> int:
     """Print an error as one line on stderr, after the traceback with --verbose, and return the exit status."""
     if {"--verbose", "-v"} & set(given):
         traceback.print_exc()
-    message = " ".join(message.split())
+    message = printable(" ".join(message.split()))
     if _wants_json_lines(given):
         json_line({"error": message, "status": status})
     else:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from jukectl.errors import BadInput
 
 LOOPBACK = "127.0.0.1"
+LONGEST_NUMBER = 18  # digits of a position in a file
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -26,16 +27,18 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def send_head(self) -> BinaryIO | None:
         """Send the headers, and return the file or the requested range of it."""
-        if self.headers.get("Host", "").rpartition(":")[0] not in (LOOPBACK, "localhost"):
-            self.send_error(
-                HTTPStatus.FORBIDDEN
-            )  # a page of another site whose name resolves to this machine (DNS rebinding)
+        if not self._is_own_page():
+            self.send_error(HTTPStatus.FORBIDDEN)
             return None
-        span = self._span()
-        if span is None:
-            return super().send_head()
-        path, start, stop, size = span
-        file = path.open("rb")
+        try:
+            span = self._span()
+            if span is None:
+                return super().send_head()
+            path, start, stop, size = span
+            file = path.open("rb")
+        except (OSError, ValueError):  # a name that no file can have, such as one with a zero byte; or a file that went
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return None
         file.seek(start)
         self.send_response(HTTPStatus.PARTIAL_CONTENT)
         self.send_header("Content-Type", self.guess_type(str(path)))
@@ -49,7 +52,24 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Cache-Control", "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         super().end_headers()
+
+    def _is_own_page(self) -> bool:
+        """Return True if the request comes from the site itself, from the address bar, or from no browser.
+
+        The data of a site are scripts, which pages of other sites could load and read otherwise.
+        """
+        host = self.headers.get("Host", "")
+        if host.rpartition(":")[0] not in (LOOPBACK, "localhost"):
+            return False  # a page of another site whose name resolves to this machine (DNS rebinding)
+        if self.headers.get("Origin", f"http://{host}") != f"http://{host}":
+            return False
+        site, mode = (self.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Mode"))
+        if site in (None, "same-origin", "none"):
+            return True
+        # a link from elsewhere may lead to the page; it opens in a tab of its own, which the other page cannot read
+        return mode == "navigate" and self.headers.get("Sec-Fetch-Dest") == "document"
 
     def _span(self) -> tuple[Path, int, int, int] | None:
         """Return file, first byte, one past the last, and size for a request of a range; None for any other request."""
@@ -59,11 +79,16 @@ class _Handler(SimpleHTTPRequestHandler):
         if unit != "bytes" or not dash or "," in wanted or not path.is_file():
             return None
         size = path.stat().st_size
-        if not (first or last) or not all(part.isdecimal() for part in (first, last) if part):
+        if not (first or last) or not all(map(_is_number, filter(None, (first, last)))):
             return None
         start = int(first) if first else max(size - int(last), 0)
         stop = min(int(last) + 1, size) if first and last else size
         return (path, start, stop, size) if start < stop else None
+
+
+def _is_number(text: str) -> bool:
+    """Return True for digits that no file is too short for: Python refuses to read thousands of them."""
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
 
 
 class _Part:
