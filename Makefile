@@ -16,7 +16,7 @@ CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(MINI)/runs/bottom $(MINI)/runs/middle $(MINI)/runs/notes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo explorer page-tools test test-fast test-slow lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
+.PHONY: help setup demo explorer page-tools test test-fast test-slow torture lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,11 @@ CORE_TESTS := $(addprefix tests/,codes lyrics midi nn plan prior sampling vqvae 
 
 test-slow: setup ## run the tests that take minutes each
 	@$(BIN)/python -m pytest -rs -m slow
+
+KILLS ?= 40
+
+torture: setup ## kill every command that writes at numbered system calls, and fill its disk (KILLS=40 of each)
+	@JUKECTL_KILLS=$(KILLS) $(BIN)/python -m pytest -rs $(PARALLEL) --dist load --junitxml build/torture.xml tests/reliability
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check --quiet

@@ -31,11 +31,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
     Raises CannotWrite where the disk is full or the folder is not writable.
     """
-    part = _part_beside(path)
+    part, made = _part_beside(path), False
     try:
         _sweep_once(path.parent)
         mode = _permissions(path)
         with open(part, "xb", opener=_opener(mode)) as file:  # Path.open takes no opener
+            made = True
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), mode)  # the umask does not count for a file that exists
             yield file
@@ -48,8 +49,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             f"cannot write {path}: {error.strerror or error}. What was there before is unchanged."
         ) from error
     finally:  # after Ctrl-C too
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:

@@ -198,6 +198,8 @@ def test_control_characters_of_names_are_printed_as_escapes(capsys):
     assert not {"\x1b", "\x07", "\r", "\x9b", "\u202e"} & {*shown.out, *shown.err}
 
 
-@pytest.mark.parametrize("text", ["Björk — Jóga", "日本語\u3000歌", "नमस्ते\u200dक", "🎵 e\u0301", "caf\udce9.wav", "a\u00a0b"])
+@pytest.mark.parametrize(
+    "text", ["Björk — Jóga", "日本語\u3000歌", "नमस्ते\u200dक", "🎵 e\u0301", "caf\udce9.wav", "a\u00a0b"]
+)
 def test_names_of_all_languages_are_printed_as_they_are(text):
     assert printable(text) == text

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -234,3 +235,18 @@ def test_on_a_full_disk_nothing_is_lost_and_the_song_resumes_later(
     for level, codes in kept.items():
         assert (song.codes(level).array[:, : codes.done] == codes.array).all()
     assert codes_in(song.path) == codes_in(alone.path)
+
+
+def test_a_finished_song_is_resumed_on_a_read_only_disk_and_one_that_is_not_is_named(small_disk, alone, capsys):
+    if small_disk is None:
+        pytest.skip("no disk can be mounted here")
+    subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
+    done = Song(shutil.copytree(alone.path, small_disk / "done"))
+    half = Song(shutil.copytree(alone.path, small_disk / "half"))
+    half.audio_path(1).unlink()
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    again = resume(done.path)
+    assert not again.new
+    assert again.audio == (done.audio_path(0), done.audio_path(1))
+    assert main(["resume", str(half.path)]) == 1
+    assert re.match(r"jukectl: cannot lock .*Read-only file system", capsys.readouterr().err.splitlines()[-1])

@@ -30,6 +30,7 @@ from jukectl.checkpoints.vocabularies import vocabulary_files
 from jukectl.checkpoints.weights import Weights
 from jukectl.errors import BadInput, BadModel, CannotWrite
 from jukectl.files import atomic_write, sweep
+from jukectl.folders import holds_files
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Listener, Progress, ignore
 
@@ -228,8 +229,7 @@ class Note:
         MODEL.claim(out)
         note = cls(out / NOTE, key, {})
         sweep(out, old_names=True)
-        # a note makes the folder's files ours; without one they may be the user's
-        there = {path.name for path in out.iterdir() if path.name == NOTE or not path.name.startswith(".")}
+        there = {path.name for path in out.iterdir()}
         if NOTE in there:
             try:
                 kept = read_json(note.path)
@@ -240,7 +240,7 @@ class Note:
                 pass  # a damaged note: no file counts as finished
             if not overwrite:
                 raise BadInput(f"{out} holds another, interrupted conversion. To replace it: --overwrite")
-        if there and not overwrite:
+        if holds_files(out) and not overwrite:
             raise BadInput(f"{out} is not empty. Name another folder, or replace the model in it with --overwrite")
         # descriptions first, so that a kill in between leaves no model with missing weights
         for name in (CARD, CONFIG, *WEIGHTS, *(f"{part}.safetensors" for part in PARTS)):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -259,3 +260,12 @@ class SpanCodes:
             return cls(str(key), int(begun), array)
         except Exception as error:  # damage makes zipfile and numpy raise half a dozen kinds
             raise NotCodes(f"{path} holds no spans in progress, or is damaged") from error
+
+
+def is_archive(path: Path) -> bool:
+    """Return True for a file that holds codes, by its table of contents."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "codes.npy" in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False

@@ -2,14 +2,13 @@
 
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from jukectl.codes import recipe_toml
-from jukectl.codes.archive import Codes
+from jukectl.codes.archive import Codes, is_archive
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.errors import BadInput, CannotWrite, NotASong, NotCodes, SongBusy
@@ -234,7 +233,7 @@ class Song:
 def _is_song(folder: Path) -> bool:
     """Return True if a folder holds a recipe or codes."""
     song = Song(folder)
-    return _is_recipe(song.toml_path) or any(_is_archive(song.codes_path(level)) for level in TOP_DOWN)
+    return _is_recipe(song.toml_path) or any(is_archive(song.codes_path(level)) for level in TOP_DOWN)
 
 
 def _is_recipe(path: Path) -> bool:
@@ -244,15 +243,6 @@ def _is_recipe(path: Path) -> bool:
         return text is not None and "model" in parse_toml(text)
     except (BadInput, ValueError):
         return True
-
-
-def _is_archive(path: Path) -> bool:
-    """Return True for a file that holds codes, by its table of contents."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return "codes.npy" in archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return False
 
 
 SONG = Kind("song folder", _is_song)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
-from jukectl.codes.archive import Codes
+from jukectl.codes.archive import Codes, is_archive
 from jukectl.codes.level import Level
 from jukectl.codes.shard import SongCodes, read_shard, song_archive, write_shard
 from jukectl.data.manifest import Manifest, Track
@@ -32,7 +32,8 @@ BEATS = "beats"
 def _is_begun(folder: Path) -> bool:
     """Return True if a folder holds shards, or archives of songs that are not packed yet and are no song folders."""
     archives = (path for level in Level for path in folder.rglob(f"{level.label}.npz"))
-    return (folder / SHARDS).is_dir() or any(not (path.parent / "song.toml").exists() for path in archives)
+    own = (path for path in archives if not (path.parent / "song.toml").exists())
+    return (folder / SHARDS).is_dir() or any(map(is_archive, own))
 
 
 CODES = Kind("code folder", _is_begun)

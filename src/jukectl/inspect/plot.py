@@ -49,6 +49,8 @@ def plot(
         figure = draw_recording(_recording(path), theme=theme)
     else:
         song = Song.open(path)
+        if out is None:
+            song.check_links()
         out = out or song.plots / ("spectrogram.png" if sample == 0 else f"spectrogram-{sample}.png")
         figure = _draw_song(song, sample, theme, model=model, device=device, force=force, listener=listener)
     make_folder(out.parent)

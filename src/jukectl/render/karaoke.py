@@ -53,6 +53,7 @@ def follow_lyrics(
     samples = range(codes.samples) if samples is None else samples
     if theme is None and _is_up_to_date(song, samples):
         return tuple(path for sample in samples for path in karaoke_paths(song, sample))
+    song.check_links()
     top, written = sampling(), list[Path]()
     make_folder(song.plots)
     try:

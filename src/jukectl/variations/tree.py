@@ -18,7 +18,7 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset, beside, codes_of_song, prefix_ref, sample_of, top_frames
 from jukectl.codes.recipe import PrefixRef, Recipe
-from jukectl.codes.song import Song
+from jukectl.codes.song import SONG, Song
 from jukectl.codes.tree import TREE, Place, Tree, TreeRecipe, check_shape, is_tree, name_of
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.files import make_folder, remove_folder
@@ -167,7 +167,7 @@ def place_of(source: Path, out: Path | None, growth: Growth, beginning: Beginnin
     place = out or beside(source, "tree")
     if place.exists() and source.exists() and place.samefile(source):
         raise BadInput(f"--out {place} is what the tree is to grow from. Give another folder")
-    if (place / "song.toml").exists():
+    if SONG.is_begun(place):
         raise BadInput(f"{place} is a song, and a tree needs a new folder: give another --out")
     TREE.check(place)
     return place

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-from commands import Case, prepared
+from fault_cases import Case, prepared
 from faults import Fault, Faults, content
 
 KILLS = (Fault.KILL_BEFORE, Fault.KILL_HALFWAY, Fault.KILL_AFTER)
