@@ -38,12 +38,12 @@ def describe(run, **changes):
 
 
 def state(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
 
 
 def test_a_model_assembled_from_runs_can_be_loaded(runs, tmp_path):
     folder = assemble(tmp_path / "model", loaded(runs), {"name": "mine", "licence": "CC0-1.0"})
-    assert sorted(path.name for path in folder.path.iterdir()) == [
+    assert sorted(path.name for path in folder.path.glob("[!.]*")) == [
         "bottom.safetensors",
         "middle.safetensors",
         "model.toml",
@@ -162,7 +162,7 @@ def test_a_codec_trained_further_is_assembled_without_the_priors_of_its_base(run
     save_file(tensors, weights)
 
     codec = assemble(tmp_path / "codec", loaded(runs, "vqvae"), {"name": "ours"}, base=base, codec_only=True)
-    assert sorted(path.name for path in codec.path.iterdir()) == ["model.toml", "vqvae.safetensors"]
+    assert sorted(path.name for path in codec.path.glob("[!.]*")) == ["model.toml", "vqvae.safetensors"]
     assert (codec.card.priors, codec.card.sampling) == ({}, {})
     assert codec.card.vocabulary == Vocabulary() != base.card.vocabulary
     assert codec.fingerprint("vqvae") != base.fingerprint("vqvae")

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -211,6 +213,13 @@ def port(tmp_path):
     return write_huggingface(random_model(MERGED), tmp_path / "port")
 
 
+def _gone() -> int:
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
 class Killed(BaseException):
     """Stands for a killed process."""
 
@@ -231,7 +240,7 @@ def test_an_interrupted_conversion_is_not_a_model_and_can_be_resumed(written, po
         convert(source_of(port), out)
     with pytest.raises(BadModel, match="is not a model folder"):
         _ = ModelFolder(out).card
-    (out / ".top.safetensors.123.part").write_bytes(b"litter")
+    (out / f".top.safetensors.{_gone()}.part").write_bytes(b"litter")
     whole = {path.name: path.stat().st_mtime_ns for path in out.glob("*.safetensors")}
 
     with pytest.raises(BadInput, match="holds another, interrupted conversion"):
@@ -243,9 +252,10 @@ def test_an_interrupted_conversion_is_not_a_model_and_can_be_resumed(written, po
     noted = len([name for name in count[:written] if name == NOTE]) - 1
     kept = [name for name, changed in whole.items() if (out / name).stat().st_mtime_ns == changed]
     assert len(kept) >= noted  # finished files are not written again
-    assert sorted(path.name for path in out.iterdir()) == [
+    assert sorted(path.name for path in out.glob("[!.]*")) == [
         "bottom.safetensors", "middle.safetensors", "model.toml", "top.safetensors", "vqvae.safetensors"
     ]  # fmt: skip
+    assert not list(out.glob(".*.part"))
 
 
 def test_a_conversion_with_a_damaged_note_is_not_resumed(port, tmp_path):
@@ -266,7 +276,7 @@ def test_conversion_replaces_an_existing_model_only_with_overwrite(port, tmp_pat
     with pytest.raises(BadInput, match=r"out is not empty\. Name another folder, or replace .* with --overwrite"):
         convert(source_of(port), out)
     convert(source_of(port), out, to=Format.HUGGINGFACE, overwrite=True)
-    assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.safetensors", "notes.txt"]
+    assert sorted(path.name for path in out.glob("[!.]*")) == ["config.json", "model.safetensors", "notes.txt"]
     convert(source_of(port), out, overwrite=True)
     assert ModelFolder(out).parts == ("vqvae", "bottom", "middle", "top")
     assert not (out / "config.json").exists()

@@ -21,7 +21,7 @@ def test_sample_makes_a_song_and_prints_its_audio(jukectl, style, tmp_path):
     answer = jukectl("sample", "--out", tmp_path / "song", "--samples", 2, *style)
     assert answer.out.splitlines() == [str(tmp_path / f"song/audio/{number}.wav") for number in range(2)]
     assert frames_of(tmp_path / "song") == FRAMES
-    assert sorted(path.name for path in (tmp_path / "song").iterdir() if path.name != ".lock") == sorted(
+    assert sorted(path.name for path in (tmp_path / "song").glob("[!.]*")) == sorted(
         ["song.toml", "top.npz", "middle.npz", "bottom.npz", "audio"]
     )
 

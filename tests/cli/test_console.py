@@ -203,3 +203,15 @@ def test_control_characters_of_names_are_printed_as_escapes(capsys):
 )
 def test_names_of_all_languages_are_printed_as_they_are(text):
     assert printable(text) == text
+
+
+def test_info_and_errors_of_a_strangers_song_send_nothing_to_the_terminal_but_text(jukectl, fails, song):
+    text = (song / "song.toml").read_text()
+    assert 'artist = "ada"' in text
+    (song / "song.toml").write_text(text.replace('artist = "ada"', 'artist = "a\\u001b[2Jda\\nforged: line"'))
+    answer = jukectl("info", song)
+    assert r"a\x1b[2Jda\nforged: line" in answer.out
+    (song / "song.toml").write_text(text.replace('kind = "sample"', 'kind = "\\u001b]0;owned\\u0007"'))
+    error = fails("info", song)
+    assert r"\x1b]0;owned" in error
+    assert not {"\x1b", "\x07"} & {*answer.out, *error}

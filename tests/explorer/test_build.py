@@ -22,7 +22,7 @@ from jukectl.codes.level import Level
 from jukectl.codes.schedule import Change, parse_schedule
 from jukectl.codes.song import Song
 from jukectl.codes.tree import Tree, TreeRecipe
-from jukectl.errors import BadInput
+from jukectl.errors import BadInput, CannotWrite
 from jukectl.explorer.build import explore
 from jukectl.explorer.site import Site
 from jukectl.explorer.update import MediaOptions, SiteUpdate, update_site
@@ -357,3 +357,30 @@ def lyric_song(song: Song) -> Path:
     text = "[00:00.10]<00:00.10>Hey <00:00.30><you>\n[00:00.45]<00:00.45>there"
     song.write_recipe(replace(recipe, labels=replace(recipe.labels, lyrics=Lyrics(text, "lrc"))))
     return song.path
+
+
+def test_on_a_full_disk_a_song_keeps_its_media_and_the_next_update_brings_the_rest(finished, tmp_path, monkeypatch):
+    songs, site = tmp_path / "songs", tmp_path / "site"
+    shutil.copytree(finished, songs / "one")
+    explore([songs], site)
+    before = {path.name: path.stat().st_size for path in site.rglob("media/*/*")}
+    (songs / "one" / "about.toml").write_text('title = "Other"\n')
+
+    def full(*_, **__):
+        raise CannotWrite("cannot write it: No space left on device")
+
+    monkeypatch.setattr("jukectl.explorer.media.draw_thumbnail", full)
+    with pytest.raises(CannotWrite):
+        explore([songs], site)
+    assert {path.name: path.stat().st_size for path in site.rglob("media/*/*")} == before
+    assert only(site)["state"] == "whole"
+    monkeypatch.undo()
+    monkeypatch.setattr(Site, "write_page", lambda site: None)
+    explore([songs], site)
+    assert only(site)["title"] == "Other"
+    assert {path.name for path in site.rglob("media/*/*")} == set(before)
+
+
+def test_a_site_whose_first_run_was_killed_at_once_is_built_by_the_next(finished, tmp_path):
+    (tmp_path / "site" / "data" / "songs").mkdir(parents=True)  # folders without a file are nobody's
+    assert explore([finished], tmp_path / "site").written == 1

@@ -28,7 +28,7 @@ CASES = (
     Case("upsample", "upsample song --preview middle", (DRAFT,)),
     Case("upsample --from", "upsample song --from 0.2 --to 0.5 --out passage", (DRAFT,)),
     Case("resume", "resume song", (f"{SAMPLE} --levels top", "upsample song --to 0.3")),
-    Case("decode", "decode song --format ogg", (SAMPLE,)),
+    Case("decode", "decode song --format flac", (SAMPLE,)),
     Case("pick", "pick song --sample 1 --out picked", (SAMPLE,)),
     Case("cut", "cut song --at 0.3 --out cut", (SAMPLE,)),
     Case("branch", "branch song --at 0.3 --out branch --seconds 0.3 --samples 2 --seed 3", (SAMPLE,)),
@@ -38,7 +38,7 @@ CASES = (
         (SAMPLE,),
     ),
     Case("tree of a recording", "tree riff.wav --out tree --every 0.3 --branch 2 --depth 1 --seed 4 --model ../tiny"),
-    Case("explore", "explore song --out site --format ogg", (SAMPLE,)),
+    Case("explore", "explore song --out site --format flac", (SAMPLE,)),
     Case(
         "explore again",
         "explore songs --out site",

@@ -96,10 +96,12 @@ def _level_in(path: Path, level: Level | None) -> Level:
     return found
 
 
-def write_audio(job: Job, level: Level, mastering: Mastering | None = None) -> tuple[list[Path], bool]:
+def write_audio(
+    job: Job, level: Level, mastering: Mastering | None = None, *, begun: bool = False
+) -> tuple[list[Path], bool]:
     """Decode every sample of a level to wav, if its file does not exist, or is of fewer codes than there are.
 
-    Return the paths, and whether any was written.
+    With `begun` files that do not exist are left out. Return the paths, and whether any was written.
     """
     codes = job.codes.get(level)
     if codes is None or codes.done == 0:
@@ -107,7 +109,9 @@ def write_audio(job: Job, level: Level, mastering: Mastering | None = None) -> t
     paths = audio_paths(job.song, level, range(codes.samples))
     archive = job.song.codes_path(level)
     missing = {
-        sample: path for sample, path in paths.items() if not path.exists() or _is_cut_short(path, codes, archive)
+        sample: path
+        for sample, path in paths.items()
+        if (_is_cut_short(path, codes, archive) if path.exists() else not begun)
     }
     if missing:
         _Decoding(job.model, job.machine, job.listener).write(codes, missing, mastering or Mastering())

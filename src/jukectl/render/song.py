@@ -56,11 +56,14 @@ def render(job: Job) -> Rendered:
         encoded = encode_prompt(job)
         return Rendered(job.song.path, (), encoded is not job)
     sampled = sample_codes(job)
-    for level in job.request.preview:
-        write_audio(sampled, level)
+    previews = [
+        write_audio(sampled, level, begun=level not in job.request.preview)[1]
+        for level in job.recipe.levels
+        if level is not Level.BOTTOM
+    ]
     audio, decoded = write_audio(sampled, job.recipe.levels[-1], Mastering.of(job.request))
     plots = karaoke_of(sampled) if job.request.plots else ()
-    return Rendered(job.song.path, tuple(audio), sampled.codes != job.codes or decoded, plots)
+    return Rendered(job.song.path, tuple(audio), sampled.codes != job.codes or decoded or any(previews), plots)
 
 
 def sample_codes(job: Job) -> Job:

@@ -88,7 +88,9 @@ def upsample_passage(
             if not _is_same(existing, song, passage, sample, asked):
                 raise RecipeDiffers(f"{target.path} holds something else. Give another --out, or --overwrite")
             remove_folder(target.path / "growing")  # a run was killed before it was removed
-            return render(resumed(target, rest, machine, listener))
+            job = resumed(target, rest, machine, listener)
+            job.start.write(target)  # codes, if a run was killed after it had written the recipe
+            return render(job)
         own = _sampled(draft, given, passage)
         job = begun(replace(draft, recipe=_kept(song, asked, own, passage, sample)), Given(prefix=own))
         job.start.write(target)
