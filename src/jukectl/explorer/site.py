@@ -13,10 +13,11 @@ from jukectl.explorer.contract import SongDetail, SongSummary, as_script, index_
 from jukectl.files import atomic_write, make_folder, remove_file, remove_folder
 from jukectl.folders import Kind, check_inside
 
+MARK = "jukectl-site"  # file that marks the folder as a site
 SITE = Kind(
     "site of jukectl explore",
-    lambda folder: (folder / SITE.mark).is_file(),
-    "jukectl-site",
+    lambda folder: (folder / MARK).is_file(),
+    MARK,
     "Written by jukectl explore, which overwrites it: keep nothing else in here.",
 )
 INDEX_CALL, SONG_CALL = "jukectlIndex", "jukectlSong"  # functions of the page that take the data
