@@ -1,4 +1,4 @@
-"""Songs as audio, and the recording that goes on where a song's prompt ends."""
+"""Songs as audio, and the recording that continues where a song's prompt ends."""
 
 from dataclasses import replace
 

@@ -35,7 +35,7 @@ class _SampleResult:
     after: Stretch
     likeness: Likeness
     comparison: Comparison
-    original_beat: float  # beat strength of the recording's own going on; nan if that is not at hand
+    original_beat: float  # beat strength of the recording's own continuation; nan if that is not at hand
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -45,7 +45,7 @@ class SampleAudio:
         return self.samples[self.prompt :]
 
     def original(self) -> Samples | None:
-        """Load the recording's own going on after the prompt, at most as long as the new music.
+        """Load the recording's own continuation after the prompt, at most as long as the new music.
 
         Returns None without a prompt, and if the recording is not there any more, is another one, or ends.
         """

@@ -112,7 +112,7 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """New music beside its prompt, and beside the recording's own going on. nan or None if not defined."""
+    """New music beside its prompt, and beside the recording's own continuation. nan or None if not defined."""
 
     beat_of_original: float  # beat strength as a share of the original's; nan if that has less than LEAST_BEAT
     tempo_kept: bool | None  # within 4 % of the prompt's, its half or double; None if that has less than LEAST_BEAT
@@ -125,7 +125,7 @@ class Comparison:
 
     @classmethod
     def between(cls, prompt: Stretch, new: Stretch, original_beat: float = nan) -> Self:
-        """Compare new music with its prompt. `original_beat` is the beat strength of the recording's own going on."""
+        """Compare new music with its prompt. `original_beat` is the beat strength of the recording's own continuation."""
         likeness = Likeness.between(prompt.portrait, new.portrait)
         before, after = prompt.traits, new.traits
         return cls(
