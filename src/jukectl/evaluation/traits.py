@@ -125,7 +125,7 @@ class Comparison:
 
     @classmethod
     def between(cls, prompt: Stretch, new: Stretch, original_beat: float = nan) -> Self:
-        """Compare new music with its prompt. `original_beat` is the beat strength of the recording's own continuation."""
+        """Compare new music with its prompt. `original_beat` is that of the recording's own continuation."""
         likeness = Likeness.between(prompt.portrait, new.portrait)
         before, after = prompt.traits, new.traits
         return cls(
