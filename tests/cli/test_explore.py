@@ -27,7 +27,7 @@ def test_explore_refuses_folders_without_songs_and_wrong_options(fails, finished
     assert "--link keeps the format of audio" in fails(
         "explore", finished, "--out", tmp_path / "site", "--format", "ogg", "--link"
     )
-    assert "is a file" in fails("explore", finished, "--out", finished / "song.toml")
+    assert "a file is in its place" in fails("explore", finished, "--out", finished / "song.toml")
 
 
 COMMAND = """

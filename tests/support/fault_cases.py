@@ -53,7 +53,7 @@ CASES = (
     Case("data scan", "data scan music"),
     Case("data encode", "data encode music/manifest.jsonl --out codes --model ../tiny", ("data scan music",)),
     Case("train vqvae", "train vqvae codec.toml", ("data scan music",)),
-    Case("models convert", "models convert ../tiny model --precision fp16"),
+    Case("models convert", "models convert ../tiny model --precision fp16 --overwrite"),
 )
 
 
