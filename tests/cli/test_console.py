@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from time import monotonic, sleep
 
 import pytest
 import typer
@@ -157,6 +158,7 @@ def test_continuing_prints_every_stage_in_order(jukectl, style, riff, tmp_path):
         "encoding bottom",
         "estimate",
         "top codes",
+        "checking top",
         "middle codes",
         "bottom codes",
         "decoding bottom",
@@ -215,3 +217,19 @@ def test_info_and_errors_of_a_strangers_song_send_nothing_to_the_terminal_but_te
     error = fails("info", song)
     assert r"\x1b]0;owned" in error
     assert not {"\x1b", "\x07"} & {*answer.out, *error}
+
+
+def test_a_log_gets_a_line_while_nothing_is_reported(monkeypatch, capsys):
+    monkeypatch.setattr(console, "SILENT_SECONDS", 0.06)
+    with progress(Context()) as listener:
+        listener(Progress("training", 3, 100, "loss=1"))
+        assert capsys.readouterr().err.startswith("training: 3/100")
+        found, until = "", monotonic() + 20
+        while not found and monotonic() < until:
+            sleep(0.02)
+            found = capsys.readouterr().err
+    assert found.startswith("training: 3/100, for 0:00")
+    sleep(0.1)
+    capsys.readouterr()
+    sleep(0.1)
+    assert capsys.readouterr().err == ""  # over with the block

@@ -11,7 +11,7 @@ from jukectl.audio import io
 from jukectl.codes.level import Level
 from jukectl.data.manifest import Manifest
 from jukectl.errors import BadManifest, BadRecipe
-from jukectl.progress import ignore
+from jukectl.progress import Remark, ignore
 from jukectl.tables import build
 from jukectl.training.codec_task import VQVAETask
 from jukectl.training.config import VQVAERecipe, load_recipe
@@ -211,3 +211,32 @@ def test_without_codebooks_autoencoders_are_trained_and_evaluated_directly(codec
     train(task, task.recipe.train, tmp_path / "out", ignore)
     with torch.no_grad():
         assert task.evaluate()["convergence_db"] < before["convergence_db"]
+
+
+def test_a_short_run_starts_its_codebook_half_way_and_says_so(codec_recipe):
+    told = []
+    recipe = recipe_of(codec_recipe, "train.steps=4", "codebook.start_step=200")
+    assert recipe.codebook_start == 2
+    VQVAETask(recipe, build(VQVAEConfig, recipe.model, "test"), told.append)
+    assert any("the codebook starts at step 2" in getattr(event, "text", "") for event in told)
+
+
+def test_small_batches_restart_vectors_by_their_mean_uses(codec_recipe):
+    text = codec_recipe.read_text().replace("threshold = 0.5\n", "")
+    codec_recipe.write_text(text)
+    task = task_of(codec_recipe, "train.batch=1", "model.codebook_size=256")
+    uses = 512 / 32 / 256  # top codes of a clip for each vector
+    assert task.learners["top"].threshold == pytest.approx(uses / 4)
+    assert task_of(codec_recipe, "train.batch=8").learners["bottom"].threshold == 1.0
+
+
+def test_a_run_says_where_the_songs_went_and_which_figure_should_fall(codec_recipe):
+    told = []
+    recipe = recipe_of(codec_recipe)
+    task = VQVAETask(recipe, build(VQVAEConfig, recipe.model, "test"), told.append)
+    task.evaluate()
+    said = [f"{event.stage}: {event.text}" for event in told if isinstance(event, Remark)]
+    assert any(line.startswith("songs: 4 to train on") and "1 held out" in line for line in said)
+    assert any(line.startswith("progress: convergence_db") and "should fall" in line for line in said)
+    evaluated = [(event.done, event.total) for event in told if getattr(event, "stage", "") == "evaluating"]
+    assert evaluated == [(done, 3) for done in range(4)]  # one song at three levels

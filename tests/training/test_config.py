@@ -136,7 +136,6 @@ MISTAKES = [
     ("loss.worst_samples=0", "loss.worst_samples"),
     ("codebook.decay=1", "codebook.decay"),
     ("codebook.threshold=-1", "codebook.threshold"),
-    ("codebook.start_step=500", "codebook.start_step"),
 ]
 
 

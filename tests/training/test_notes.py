@@ -118,11 +118,6 @@ def test_rows_of_one_process_are_those_of_the_whole_batch(played):
     assert torch.equal(whole.labels.notes[2:5], rows.labels.notes)
 
 
-def test_songs_without_any_notes_are_refused(codes):
-    with pytest.raises(BadManifest, match=r"none of the songs has notes.*data transcribe"):
-        segments_of(codes)
-
-
 def test_other_notes_are_those_of_other_segments(played):
     batches = segments_of(played).spread(12)
     changed = notes_changed(batches)
@@ -201,3 +196,43 @@ def test_invalid_recipes_for_notes_are_refused(grown, overrides, what):
 def test_add_midi_needs_a_start(base):
     with pytest.raises(BadRecipe, match="add_midi needs a model"):
         load_recipe(base, PriorRecipe, ("add_midi=true",))
+
+
+def test_songs_without_notes_are_segments_without_them(codes):
+    segments = segments_of(codes)
+    batch = segments.draw(4, Dropout(), np.random.default_rng(0))
+    assert segments.kinds == frozenset()
+    assert not batch.labels.notes.any()
+
+
+def forget_notes(folder, *paths):
+    """Take the notes of these songs, or of all, out of the manifest of a code folder."""
+    tracks = CodeFolder(folder).manifest().tracks
+    kept = tuple(replace(one, midi="") if not paths or one.path in paths else one for one in tracks)
+    Manifest(folder, kept).save(folder / "manifest.jsonl")
+
+
+def test_a_prior_that_follows_notes_is_fine_tuned_on_songs_that_have_none(grown, tmp_path):
+    run = train_prior(grown, (), ignore).parent
+    forget_notes(tmp_path / "codes")
+    tuned = tmp_path / "tuned.toml"
+    without = (
+        grown.read_text().replace("add_midi = true\n", "").replace("[model]\nmidi = { width = 8, depth = 2 }\n", "")
+    )
+    tuned.write_text(without.replace("/grown", "/tuned").replace("/base", f"/{run.name}"))
+    train_prior(tuned, (), ignore)
+    rows = list(csv.DictReader((tmp_path / "tuned" / "validation.csv").read_text().splitlines()))
+    assert "bits" in rows[-1] and "bits_no_notes" not in rows[-1]
+    assert find_prior(str(tmp_path / "tuned"), Level.TOP).config.midi == MidiConfig(width=8, depth=2)
+
+
+def test_teaching_notes_needs_a_song_that_has_some(grown, tmp_path):
+    forget_notes(tmp_path / "codes")
+    with pytest.raises(BadManifest, match=r"none of the songs has notes.*data transcribe"):
+        task_of(grown)
+
+
+@torch.no_grad()
+def test_held_out_songs_need_no_notes(grown, tmp_path):
+    forget_notes(tmp_path / "codes", "a/short.flac")
+    assert "bits" in task_of(grown).evaluate()

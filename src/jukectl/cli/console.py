@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import typer
 
 from jukectl.progress import Event, LevelProgress, Listener, Progress, Remark, WarningEvent, WarningsOnly
 
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
+SILENT_SECONDS = 30.0  # without a line, after which the last one is repeated
 
 
 class ProgressStyle(StrEnum):
@@ -97,7 +99,8 @@ def progress(context: typer.Context, style: ProgressStyle = ProgressStyle.AUTO) 
         with _bars() as listener:
             yield listener
     else:
-        yield _Lines()
+        with _Lines() as listener:
+            yield listener
 
 
 def _json_event(event: Event) -> None:
@@ -182,7 +185,10 @@ def _bars() -> Iterator[Listener]:
 
 
 class _Lines:
-    """A listener for logs, which writes a line now and then: stage, share done, time left."""
+    """A listener for logs, which writes a line now and then: stage, share done, time left.
+
+    In the block, a thread says after SILENT_SECONDS without a line that the stage still runs, and for how long.
+    """
 
     def __init__(self) -> None:
         self.stage = ""
@@ -190,6 +196,25 @@ class _Lines:
         self.first = 0
         self.shown = 0.0
         self.last = ""
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(SILENT_SECONDS / 6):
+            with self._lock:
+                now = time.monotonic()
+                if self.last and now - self.shown >= SILENT_SECONDS * 5 / 6:
+                    self.shown = now
+                    typer.echo(f"{self.last}, for {clock(now - self.began)}", err=True)
 
     def __call__(self, event: Event) -> None:
         """Write a line if the stage is new or done, or if some time has passed; warnings and remarks at once."""
@@ -198,7 +223,8 @@ class _Lines:
         elif isinstance(event, Remark):
             typer.echo(printable(_remark(event)), err=True)
         else:
-            self._show(event)
+            with self._lock:
+                self._show(event)
 
     def _show(self, event: Progress | LevelProgress) -> None:
         now = time.monotonic()

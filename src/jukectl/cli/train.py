@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jukectl.cli.app import App
-from jukectl.cli.console import emit, progress
+from jukectl.cli.console import clock, emit, progress, say
 from jukectl.cli.options import Device, flag, option
 from jukectl.progress import Listener, ignore
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = App(help="Train one model of the stack from a TOML recipe. Run it again to resume.", no_args_is_help=True)
 
 RecipePath = Annotated[
-    Path, typer.Argument(metavar="RECIPE.toml", help="Training recipe; examples/mini has complete ones.")
+    Path, typer.Argument(metavar="RECIPE.toml", help="Training recipe; jukectl train init writes them.")
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -66,6 +66,43 @@ AddBeats = Annotated[
     ),
 ]
 OtherCodec = Annotated[bool, flag("--force", "With --from: accept codes of another VQ-VAE than the model's.")]
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    music: Annotated[Path, typer.Argument(help="Music folder that jukectl data scan listed, or its manifest.")],
+    size: Annotated[str, option("--size", "tiny|small|base", "Size of the model; small is that of mini.")] = "small",
+    out: Annotated[Path, option("--out", "FOLDER", "Folder to write the recipes to.")] = Path("training"),
+    device: Device = "auto",
+) -> None:
+    """Write recipes for all parts of a model of a music folder, and print each step with the time it takes here.
+
+    The times are measured by a few training steps, so this takes a minute or more.
+
+    Example: jukectl train init ~/Music/band --size tiny --out training
+    """
+    from jukectl.plan import device as machine
+    from jukectl.training.distributed import join
+    from jukectl.training.duration import recipe_seconds
+    from jukectl.training.init import write_recipes
+
+    with progress(context) as listener, join(machine.choose(device).device) as ranks:
+        plan = write_recipes(music, size, out)
+        seconds = recipe_seconds(plan.codecs, plan.priors, ranks, listener=listener)
+    by_recipe = {path.as_posix(): duration for path, duration in seconds.items()}
+    say(context, f"{plan.training} songs to train on, {plan.held_out} held out, {plan.seconds / 60:.1f} min in all")
+    say(
+        context,
+        f"about {clock(sum(seconds.values()))} of training on {ranks.device}, by these steps:",
+    )
+    for command in plan.commands:
+        took = next((one for path, one in by_recipe.items() if path in command), None)
+        say(context, f"{'' if took is None else clock(took):>9}  {command}")
+    files = [*plan.codecs.values(), *plan.priors.values(), plan.card]
+    facts = {"recipes": [str(path) for path in files[:-1]], "card": str(plan.card), "commands": list(plan.commands)}
+    durations = {str(path): round(duration, 1) for path, duration in seconds.items()}
+    emit(context, files, {**facts, "songs": plan.training, "held_out": plan.held_out, "seconds": durations})
 
 
 @app.command()

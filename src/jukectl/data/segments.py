@@ -121,6 +121,7 @@ class SegmentSet:
         beats: bool = False,
     ) -> None:
         self.songs = [song for song in songs if len(song.codes) >= context]
+        self.too_short = len(songs) - len(self.songs)  # songs left out
         if not self.songs:
             longest = max((len(song.codes) for song in songs), default=0)
             raise BadManifest(
@@ -158,7 +159,7 @@ class SegmentSet:
         """Find the codes of the songs, which are read when sampled; raise BadManifest if their codecs differ.
 
         With `lyrics`, the lyrics settings of the prior, the lyrics of the songs are read as well, as tokens of the
-        vocabulary; with `midi` their notes, with `beats` their beats.
+        vocabulary; with `midi` their notes, with `beats` their beats. Songs without any are segments without them.
         """
         songs, codecs, hop, sample_rate = [], [], 1, 1
         for track in tracks:
@@ -186,16 +187,6 @@ class SegmentSet:
             )
             songs.append(Song(replace(codes, frames=frames), upper, conditioning))
         characters = 0 if lyrics is None else lyrics.characters
-        if midi and all(song.conditioning.notes is NO_NOTES for song in songs):
-            raise BadManifest(
-                "none of the songs has notes to train on: put NAME.mid beside NAME.flac, or transcribe them with "
-                "jukectl data transcribe; then scan and encode again"
-            )
-        if beats and all(song.conditioning.beats is NO_BEATS for song in songs):
-            raise BadManifest(
-                "none of the songs has beats to train on: put NAME.beats.json beside NAME.flac; "
-                "then scan and encode again"
-            )
         return cls(
             songs,
             context=context,
@@ -207,6 +198,26 @@ class SegmentSet:
             midi=midi,
             beats=beats,
         )
+
+    @property
+    def summary(self) -> str:
+        """The number of songs, their length, and how many were left out, for a message: "12 (41 min)"."""
+        codes = sum(len(song.codes) for song in self.songs)
+        minutes = codes * self.shape.hop / self.shape.sample_rate / 60
+        seconds = self.context * self.shape.hop / self.shape.sample_rate
+        left_out = f", {self.too_short} left out as shorter than a context of {seconds:.3g} s" if self.too_short else ""
+        return f"{len(self.songs)} ({minutes:.3g} min{left_out})"
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of conditioning, as `WindowShape` allows, that at least one of the songs has: lyrics, notes, beats."""
+        songs = [song.conditioning for song in self.songs]
+        found = {
+            "lyrics": any(song.lyrics.ids for song in songs),
+            "notes": any(song.notes not in (None, NO_NOTES) for song in songs),
+            "beats": any(song.beats not in (None, NO_BEATS) for song in songs),
+        }
+        return frozenset(kind for kind, there in found.items() if there)
 
     def draw(self, count: int, dropout: Dropout, generator: np.random.Generator, rows: slice = ALL_ROWS) -> Segments:
         """Return `count` random segments, without the labels, lyrics, notes, beats or bars that `dropout` removes.

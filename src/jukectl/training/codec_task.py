@@ -16,15 +16,17 @@ from jukectl.data.segments import ALL_ROWS
 from jukectl.data.waveforms import Waveforms
 from jukectl.errors import BadManifest, BadRecipe
 from jukectl.nn.dilated import ResidualStack
-from jukectl.progress import Listener
+from jukectl.progress import Listener, Remark, warn
 from jukectl.training.config import AudioData, VQVAERecipe
 from jukectl.training.distributed import ALONE, Ranks, prepare_blocks
+from jukectl.training.monitor import EvaluationProgress
 from jukectl.vqvae.codebook import Codebook, CodebookLearner
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.loss import Scale, Terms, terms
 from jukectl.vqvae.model import VQVAE, Reconstruction
 
 SCALE_CLIPS = 64  # clips for measuring the loudness of the data
+PAPER_THRESHOLD = 1.0  # uses of a vector per batch below which it is restarted (Jukebox, appendix B)
 
 
 class CodecTask(ABC):
@@ -38,8 +40,15 @@ class CodecTask(ABC):
     def __init__(self, recipe: VQVAERecipe, config: VQVAEConfig, listener: Listener) -> None:
         self.recipe = recipe
         self.config = config
+        self._listener = listener
         self.levels = [Level.parse(name) for name in recipe.levels]
         self._check_sizes(config)
+        if recipe.codebook_start < recipe.codebook.start_step:
+            warn(
+                listener,
+                f"codebook.start_step {recipe.codebook.start_step} does not come before train.steps "
+                f"{recipe.train.steps}: the codebook starts at step {recipe.codebook_start}",
+            )
         waveform = any(not config.is_log_mel(level) for level in self.levels)
         self.objective = "convergence_db" if waveform else "log_mel"  # metric of held-out songs, lower is better
         torch.manual_seed(recipe.train.seed)
@@ -106,6 +115,15 @@ class CodecTask(ABC):
         if not clips.any() or not self.validation:
             raise BadManifest(f"the songs in {manifest.folder} are silent or too short to train on")
         self.scale = Scale.of(clips)
+        unread = len(kept) - len(self.training.songs)
+        minutes = sum(song.shape[-1] for song in self.training.songs) / config.sample_rate / 60
+        left_out = f", {unread} left out as unreadable" if unread else ""
+        measured = f"{len(self.validation)} measured" if chosen else "the first of the training songs is measured"
+        to_train_on = f"{len(self.training.songs)} to train on ({minutes:.3g} min{left_out})"
+        listener(Remark("songs", f"{to_train_on}, {len(held)} held out, {measured}"))
+        error = "error of spectra in dB" if self.objective == "convergence_db" else "error of log-mel spectra"
+        songs = "held-out" if chosen else "training"
+        listener(Remark("progress", f"{self.objective}, the {error} of {songs} songs, should fall"))
 
     def distribute(self, ranks: Ranks) -> None:
         """Place a replica of each part on every rank."""
@@ -124,7 +142,7 @@ class CodecTask(ABC):
         """Initialize the codebooks at the start step."""
         self._step = step
         for level in self.levels:
-            if step >= self.recipe.codebook.start_step and self.awaits_codebook(level):
+            if step >= self.recipe.codebook_start and self.awaits_codebook(level):
                 self._start(level)
 
     def awaits_codebook(self, level: Level) -> bool:
@@ -181,9 +199,11 @@ class CodecTask(ABC):
         until all codebooks are initialized, since a model without codes must not be saved as the best.
         """
         figures, scores = {}, []
+        turns = -(-len(self.validation) // self.ranks.world)
+        progress = EvaluationProgress(self._listener, turns * len(self.levels))
         for level in self.levels:
             measure = "log_mel" if self.config.is_log_mel(level) else "convergence_db"
-            score, counts = self._held_out(level)
+            score, counts = self._held_out(level, progress)
             figures[f"{level.label}_{measure}"] = score
             if measure == self.objective:
                 scores.append(score)
@@ -206,7 +226,7 @@ class CodecTask(ABC):
         learner.start(codebook, latents, self._generator(level))
         self.ranks.broadcast([codebook.vectors, learner.sums, learner.counts])
 
-    def _held_out(self, level: Level) -> tuple[float, Tensor]:
+    def _held_out(self, level: Level, progress: EvaluationProgress) -> tuple[float, Tensor]:
         """Return the mean score of the held-out songs, and the counts of the codes in them (K,)."""
         size = self.config.codebook_size
 
@@ -219,7 +239,9 @@ class CodecTask(ABC):
             else:
                 score = spectral_convergence_db(target, result.audio[0].float())
             counts = torch.bincount(result.codes[0], minlength=size).cpu()
-            return torch.cat([torch.tensor([score], dtype=torch.float64), counts])
+            scores = torch.cat([torch.tensor([score], dtype=torch.float64), counts])
+            progress.tick()
+            return scores
 
         rows = self.ranks.map(score_and_counts, self.validation)
         return float(rows[:, 0].mean()), rows[:, 1:].sum(0)
@@ -236,7 +258,7 @@ class CodecTask(ABC):
             if config.is_log_mel(level) and not (self.recipe.loss.mel or self.recipe.loss.peaks):
                 raise BadRecipe("a log-mel front end has only the loss of log mel bands: give loss.mel or loss.peaks")
             usage, threshold = self._usage(level), self.recipe.codebook.threshold
-            if self.recipe.codebook.relative_threshold is None and threshold > usage:
+            if self.recipe.codebook.relative_threshold is None and threshold is not None and threshold > usage:
                 raise BadRecipe(
                     f"codebook.threshold {threshold} is over {usage:g}, the mean uses of a {level.label} vector per "
                     "batch, so every vector would be restarted at each step: lower it to a quarter of that"
@@ -249,8 +271,13 @@ class CodecTask(ABC):
 
     def _threshold(self, level: Level) -> float:
         """Return the uses per batch below which a vector of this level is restarted."""
-        relative = self.recipe.codebook.relative_threshold
-        return self.recipe.codebook.threshold if relative is None else relative * self._usage(level)
+        codebook, usage = self.recipe.codebook, self._usage(level)
+        if codebook.relative_threshold is not None:
+            return codebook.relative_threshold * usage
+        if codebook.threshold is not None:
+            return codebook.threshold
+        # the paper's threshold, where batches are as large as the paper's; a small batch would restart every vector
+        return PAPER_THRESHOLD if usage >= PAPER_THRESHOLD else usage / 4
 
     def _learner(self, level: Level) -> CodebookLearner:
         learner = self.learners[level.label]

@@ -106,7 +106,8 @@ class CodebookConfig:
     """Settings of codebook training."""
 
     decay: float = 0.99
-    threshold: float = 1.0  # mean uses per batch below which a vector is restarted; 0 disables restarts
+    threshold: float | None = None  # uses per batch below which a vector is restarted; 0 disables restarts.
+    # None: 1, or in small batches a quarter of the mean uses of a vector
     relative_threshold: float | None = None  # replaces threshold: share of the mean uses of all vectors
     start_step: int = 0  # steps without quantization, for a better initial codebook
 
@@ -139,11 +140,15 @@ class VQVAERecipe:
             raise ValueError(f"architecture hierarchical needs all levels, got {list(self.levels)}: leave levels out")
         if self.architecture == "hierarchical" and self.start is not None:
             raise ValueError("start needs architecture separate, which all models have")
-        if self.codebook.start_step >= self.train.steps:
-            raise ValueError(
-                f"codebook.start_step {self.codebook.start_step} must come before train.steps {self.train.steps}: "
-                "no weights are saved before the codebook starts"
-            )
+
+    @property
+    def codebook_start(self) -> int:
+        """Step at which the codebook starts: `codebook.start_step`, or half way in a run that ends before it.
+
+        No weights are saved before the codebook starts, so that a quick try with few steps has to start it earlier.
+        """
+        start, steps = self.codebook.start_step, self.train.steps
+        return start if start < steps else steps // 2
 
 
 @dataclass(frozen=True, kw_only=True)

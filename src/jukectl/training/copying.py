@@ -1,6 +1,6 @@
 """Detect memorization: compare the overlap of continuations with training songs to that of held-out music."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +45,15 @@ class CopyWatch:
         truths = [segment.codes[0, -self.codes :].numpy() for segment in held_out]
         self.held_out = max(self.index.longest(truth).length for truth in truths)
 
-    def measure(self, prior: Prior) -> Copied:
-        """Return the longest run that any continuation of the prior shares with a training song."""
-        found = [self._continuation(prior, number, segment) for number, segment in enumerate(self.places)]
+    def measure(self, prior: Prior, tick: Callable[[], None] = lambda: None) -> Copied:
+        """Return the longest run that any continuation of the prior shares with a training song.
+
+        `tick` is called after each continuation.
+        """
+        found = []
+        for number, segment in enumerate(self.places):
+            found.append(self._continuation(prior, number, segment))
+            tick()
         match = max((self.index.longest(codes) for codes in found), key=lambda one: one.length)
         return Copied(match.length, self.held_out, match.song, match.song_start)
 

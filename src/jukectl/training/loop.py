@@ -8,6 +8,7 @@ neither changes the result.
 import math
 import signal
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ BEST = "best.safetensors"
 LAST = "last.safetensors"
 TRAIN_LOG = "train.csv"
 VALIDATION_LOG = "validation.csv"
+REPORT_SECONDS = 5.0  # between two reports of steps that are not logged
 
 Batch = TypeVar("Batch")
 
@@ -108,6 +110,36 @@ def train(
 
 
 @dataclass(frozen=True)
+class Pace:
+    """Seconds that parts of a run take on this machine."""
+
+    step: float
+    evaluation: float
+
+
+def measure_pace(task: Task[Batch], config: TrainConfig, ranks: Ranks = ALONE, *, slow: float = 5.0) -> Pace:
+    """Time a step and an evaluation of a task that is not used for anything else. Nothing is written.
+
+    The first step, which also loads libraries, counts only if it takes over `slow` seconds.
+    """
+    task.distribute(ranks)
+    run = _Run(task, config, Path(), ranks)
+    step = 0.0
+    for number in range(2):
+        parts = [task.batch(number, rows) for rows in run.rows]
+        began = time.perf_counter()
+        float(run.descend(parts).norm)  # reading it waits for a GPU
+        step = time.perf_counter() - began
+        if step > slow:
+            break
+    began = time.perf_counter()
+    with torch.no_grad():
+        task.model.eval()
+        task.evaluate()
+    return Pace(step, time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
 class _StepFigures:
     """Metrics of a step, still on the device: reading them waits for a GPU, and few steps are logged."""
 
@@ -133,6 +165,8 @@ class _Run(Generic[Batch]):
         self.clock = Clock(ranks.device)
         self.saved = -1  # step of the last checkpoint
         self.latest: Mapping[str, float] = {}
+        self.note = ""  # of the last report
+        self.reported = 0.0
 
     def batches(self) -> Prefetcher[list[Batch]]:
         """Return a prefetcher of this rank's parts of the batches of the remaining steps."""
@@ -152,19 +186,21 @@ class _Run(Generic[Batch]):
     def advance(self, parts: Sequence[Batch], listener: Listener) -> None:
         """Run one step, and then log, evaluate and save if due."""
         config = self.config
-        figures = self._descend(parts)
+        figures = self.descend(parts)
         last = self.step == config.steps
         if self.step % config.log_every == 0 or last:
-            row = self._log(figures)
-            listener(Progress("training", self.step, config.steps, self.summary(row)))
+            self.note = self.summary(self._log(figures))
+        if self.step % config.log_every == 0 or last or time.monotonic() - self.reported > REPORT_SECONDS:
+            self._report(listener)
         if self.step % config.evaluate_every == 0 or last:
             with self.clock.paused():
                 self.evaluate()
-            listener(Progress("training", self.step, config.steps, self.summary()))
+            self.note = self.summary()
+            self._report(listener)
         if self.step % config.checkpoint_every == 0 or self.finished:
             self.save()
 
-    def _descend(self, parts: Sequence[Batch]) -> _StepFigures:
+    def descend(self, parts: Sequence[Batch]) -> _StepFigures:
         """Update the weights with the mean gradient of the batch parts on all ranks."""
         apply_settings(self.optimizer, self.config, self.step)
         self.task.before_step(self.step)
@@ -211,10 +247,17 @@ class _Run(Generic[Batch]):
         self._append(TRAIN_LOG, row)
         return row
 
+    def _report(self, listener: Listener) -> None:
+        listener(Progress("training", self.step, self.config.steps, self.note))
+        self.reported = time.monotonic()
+
     def summary(self, row: Mapping[str, float] | None = None) -> str:
-        """Return the latest metrics as a short text."""
-        figures = {**(row or {}), **self.latest}
-        return " ".join(f"{name}={value:.3f}" for name, value in figures.items())
+        """Return the latest metrics as a short text, those of held-out songs last, with the best of the objective."""
+        words = [f"{name}={value:.3f}" for name, value in (row or {}).items()]
+        if self.latest:
+            words += ["held out:", *(f"{name}={value:.3f}" for name, value in self.latest.items())]
+            words += [f"(best {self.task.objective}={self.best:.3f})"] if math.isfinite(self.best) else []
+        return " ".join(words)
 
     def evaluate(self) -> None:
         """Evaluate on held-out songs, log the metrics, and write the weights to LAST, and to BEST if they improved."""

@@ -11,6 +11,7 @@ import torch
 
 from jukectl.errors import CannotWrite
 from jukectl.files import atomic_write
+from jukectl.progress import Listener, Progress
 
 
 def append_row(path: Path, row: Mapping[str, float]) -> None:
@@ -47,6 +48,24 @@ def _columns(path: Path) -> list[str]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return next(csv.reader(file), [])
+
+
+class EvaluationProgress:
+    """Reports the parts of an evaluation to a listener, since evaluating may take longer than training between."""
+
+    def __init__(self, listener: Listener, total: int) -> None:
+        self._listener = listener
+        self._total = total
+        self._done = 0
+        self._report()
+
+    def tick(self) -> None:
+        """Report one more part; parts beyond the total, of ranks that wrap around, are not counted."""
+        self._done = min(self._done + 1, self._total)
+        self._report()
+
+    def _report(self) -> None:
+        self._listener(Progress("evaluating", self._done, self._total))
 
 
 @dataclass(frozen=True)

@@ -20,20 +20,28 @@ from jukectl.data.segments import (
     with_other_lyrics,
     without_beats,
 )
-from jukectl.errors import BadRecipe
+from jukectl.errors import BadManifest, BadRecipe
 from jukectl.lyrics.tokens import V3
 from jukectl.prior.adapters import Adapter, attach
 from jukectl.prior.config import AttentionKind, PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import add_beats, add_lyrics, add_midi, grow_vocabulary
 from jukectl.prior.vocabulary import Vocabulary
-from jukectl.progress import Listener, ignore, warn
+from jukectl.progress import Listener, Remark, ignore, warn
 from jukectl.training.config import PriorRecipe
 from jukectl.training.copying import Copied, CopyWatch
 from jukectl.training.distributed import ALONE, Ranks, prepare_blocks
 from jukectl.training.guide import AttentionGuide, guided_layer
+from jukectl.training.monitor import EvaluationProgress
 from jukectl.training.prefetch import moved
 from jukectl.training.starting import PriorStart, agreed_model, start_from_codebooks
+
+SOURCES = {
+    "lyrics": "put NAME.lrc or NAME.txt beside NAME.flac",
+    "notes": "put NAME.mid beside NAME.flac, or transcribe them with jukectl data transcribe",
+    "beats": "put NAME.beats.json beside NAME.flac",
+}
+"""The way to give each kind of conditioning to a song."""
 
 
 class PriorTask:
@@ -73,12 +81,17 @@ class PriorTask:
             "beats": beats,
         }
         self.training = SegmentSet.load(songs, kept, level, self.vocabulary, **shape)
+        self._check_kinds(from_nothing=start is None)
         held_out = SegmentSet.load(songs, held or kept, level, self.vocabulary, **shape)
         self.validation = held_out.spread(recipe.data.validation_segments)
+        listener(
+            Remark("songs", f"{self.training.summary} to train on, {held_out.summary if held else 'none'} held out")
+        )
+        listener(Remark("progress", f"bits, per code of {'held-out' if held else 'training'} songs, should fall"))
         self.other_lyrics = with_other_lyrics(self.validation)
         # The same segments with less or other conditioning show how many bits per code each kind saves
-        self.changed = notes_changed(self.validation) if midi else {}
-        if beats:
+        self.changed = notes_changed(self.validation) if "notes" in held_out.kinds else {}
+        if "beats" in held_out.kinds:
             self.changed["bits_no_beats"] = without_beats(self.validation)
         self.guide = self._guide() if recipe.lyrics_guide else None
         self.copies: CopyWatch | None = None
@@ -86,6 +99,23 @@ class PriorTask:
         if start is not None and held and recipe.copying.samples:
             places = held_out.spread(recipe.copying.samples)
             self.copies = CopyWatch(self.training, places, recipe.copying.codes, recipe.train.seed)
+
+    def _check_kinds(self, *, from_nothing: bool) -> None:
+        """Raise BadManifest if the recipe adds a kind of conditioning that no training song has.
+
+        A prior that merely has such a kind is trained without it. Warn if it never had a chance to learn it.
+        """
+        added = {"lyrics": self.recipe.add_lyrics, "notes": self.recipe.add_midi, "beats": self.recipe.add_beats}
+        config = self.config
+        has = {"lyrics": config.lyrics is not None, "notes": config.midi is not None, "beats": config.beats is not None}
+        for kind, way_out in SOURCES.items():
+            if not has[kind] or kind in self.training.kinds:
+                continue
+            lacking = f"none of the songs has {kind} to train on"
+            if added[kind]:
+                raise BadManifest(f"{lacking}: {way_out}; then scan and encode again")
+            if from_nothing:
+                warn(self._listener, f"{lacking}, so the model will not learn to follow them: {way_out}")
 
     def _build(self, vocabulary: Vocabulary, songs: EncodedSongs) -> None:
         """Create a prior with random weights, or with code embeddings from the codebooks of a codec."""
@@ -205,14 +235,23 @@ class PriorTask:
 
     def evaluate(self) -> Mapping[str, float]:
         """Return the mean bits per code of held-out segments, also with changed conditioning, and the copying check."""
-        bits = {self.objective: float(self.ranks.map(self._bits, self.validation).mean())}
+        batches = {self.objective: self.validation}
         if self.other_lyrics is not None:
-            bits["bits_other_lyrics"] = float(self.ranks.map(self._bits, self.other_lyrics).mean())
-        for name, batches in self.changed.items():
-            bits[name] = float(self.ranks.map(self._bits, batches).mean())
-        if self.copies is None or self.ranks.world > 1:  # a sharded prior cannot be sampled from
+            batches["bits_other_lyrics"] = self.other_lyrics
+        batches |= self.changed
+        copies = self.copies if self.ranks.world == 1 else None  # a sharded prior cannot be sampled from
+        parts = sum(-(-len(some) // self.ranks.world) for some in batches.values())
+        progress = EvaluationProgress(self._listener, parts + (0 if copies is None else len(copies.places)))
+
+        def scored(batch: Segments) -> Tensor:
+            bits = self._bits(batch)
+            progress.tick()
             return bits
-        copied = self.copies.measure(self.prior)
+
+        bits = {name: float(self.ranks.map(scored, some).mean()) for name, some in batches.items()}
+        if copies is None:
+            return bits
+        copied = copies.measure(self.prior, progress.tick)
         self._warn_of(copied)
         return {**bits, "longest_shared_run": copied.length, "held_out_shared_run": copied.held_out}
 
