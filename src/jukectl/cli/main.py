@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -105,21 +106,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(args=given, prog_name="jukectl", standalone_mode=False)
     except typer.TyperException as error:  # wrong usage; without a message where the help was shown instead
-        return _failed(_usage(error), error.exit_code, given) if error.format_message() else error.exit_code
+        return fail(_usage(error), error.exit_code, given) if error.format_message() else error.exit_code
     except JukectlError as error:
         resume = f" Resume with: jukectl {shlex.join(given)}" if isinstance(error, Stopped) else ""
-        return _failed(f"{error}{resume}", error.exit_status, given)
+        return fail(f"{error}{resume}", error.exit_status, given)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(f"{where}{error.strerror or error}", 1, given)
+        closed = isinstance(error, BrokenPipeError)
+        said = "stdout was closed before the result was printed" if closed else f"{where}{error.strerror or error}"
+        if not _has_working_folder():
+            said = "the working folder was deleted: change to another one, or give absolute paths"
+        return fail(said, 1, given)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         way_out = "Every finished window is saved: close other programs, or use fewer --samples or a smaller model"
-        return _failed(f"out of memory. {way_out}", 1, given)
+        return fail(f"out of memory. {way_out}", 1, given)
     if status == INTERRUPTED:
         return _interrupted(given)
     return status if isinstance(status, int) else 0
+
+
+def _has_working_folder() -> bool:
+    try:
+        return Path.cwd().is_absolute()
+    except FileNotFoundError:
+        return False
 
 
 def _usage(error: typer.TyperException) -> str:
@@ -129,19 +141,20 @@ def _usage(error: typer.TyperException) -> str:
     return f"{error.format_message().rstrip('. ')}. See: {command} --help"
 
 
-def _failed(message: str, status: int, given: Sequence[str]) -> int:
+def fail(message: str, status: int, given: Sequence[str] | None = None) -> int:
     """Print an error as one line on stderr, after the traceback with --verbose, and return the exit status."""
+    given = sys.argv[1:] if given is None else given
     if {"--verbose", "-v"} & set(given):
         traceback.print_exc()
     message = printable(" ".join(message.split()))
-    if _wants_json_lines(given):
+    if wants_json_lines(given):
         json_line({"error": message, "status": status})
     else:
         typer.echo(f"jukectl: {message}", err=True)
     return status
 
 
-def _wants_json_lines(given: Sequence[str]) -> bool:
+def wants_json_lines(given: Sequence[str]) -> bool:
     """Return True if stderr is to be JSON lines. The options may be wrong, so they cannot be parsed for this."""
     return "--progress=json" in given or ("--progress", "json") in pairwise(given)
 
@@ -149,7 +162,7 @@ def _wants_json_lines(given: Sequence[str]) -> bool:
 def _interrupted(given: Sequence[str]) -> int:
     again = [argument for argument in given if argument != "--overwrite"]  # it would discard what is saved
     message = f"interrupted; every finished window is saved. Resume with: jukectl {shlex.join(again)}"
-    if _wants_json_lines(given):
-        return _failed(message, INTERRUPTED, given)
+    if wants_json_lines(given):
+        return fail(message, INTERRUPTED, given)
     typer.echo(f"\njukectl: {message}", err=True)
     return INTERRUPTED

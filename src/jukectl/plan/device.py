@@ -1,5 +1,6 @@
 """Device, precision and threads that models run with."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,16 @@ class Machine:
     def dtype(self) -> torch.dtype:
         """Type of the weights in torch."""
         return PRECISIONS[self.precision]
+
+
+def _use_one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    # Threads do not survive a fork: with more than one, the first tensor of a forked process would wait for them for
+    # ever. Codes depend on no thread count.
+    os.register_at_fork(after_in_child=_use_one_thread)
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Machine:
