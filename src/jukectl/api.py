@@ -3,7 +3,11 @@
 Functions that make a song, and those that estimate it, share its preparation. Progress and warnings go to a `listener`.
 """
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 from jukectl.checkpoints.convert import convert_model
 from jukectl.checkpoints.hub import pull as pull_model
@@ -154,3 +158,24 @@ def estimate_branch(
 ) -> Estimate:
     """Estimate `branch`."""
     return estimate(prepare_branch(path, at, out, request, sample=sample, listener=listener))
+
+
+def _with_text_paths(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function such that parameters annotated as paths take text as well."""
+    paths = [name for name, hint in get_type_hints(function).items() if hint is Path or Path in get_args(hint)]
+    if not paths:
+        return function
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def called(*given: Any, **named: Any) -> Any:
+        bound = signature.bind(*given, **named)
+        for name in paths:
+            if isinstance(bound.arguments.get(name), str):
+                bound.arguments[name] = Path(bound.arguments[name])
+        return function(*bound.args, **bound.kwargs)
+
+    return called
+
+
+globals().update({name: _with_text_paths(globals()[name]) for name in __all__ if inspect.isfunction(globals()[name])})

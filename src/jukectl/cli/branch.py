@@ -19,7 +19,7 @@ class BranchOptions(SamplingOptions):
 
 
 @sampling_command(
-    without=("midi", "midi_at", "start_at", "ending", "plots"),
+    without=("midi", "midi_at", "start_at", "ending", "plots", "keep"),
     shown={**THE_SONGS, "seconds": "what the song has after --at, or 20"},
 )
 def branch(

@@ -214,7 +214,7 @@ class _Lines:
                 now = time.monotonic()
                 if self.last and now - self.shown >= SILENT_SECONDS * 5 / 6:
                     self.shown = now
-                    typer.echo(f"{self.last}, for {clock(now - self.began)}", err=True)
+                    typer.echo(printable(f"{self.last}, for {clock(now - self.began)}"), err=True)
 
     def __call__(self, event: Event) -> None:
         """Write a line if the stage is new or done, or if some time has passed; warnings and remarks at once."""

@@ -164,6 +164,16 @@ Ending = Annotated[
     bool, flag("--ending", "Make the end of the whole song: this music and the song end at the same time.")
 ]
 Samples = Annotated[int, option("--samples", "N", "Number of different songs to make.")]
+Keep = Annotated[
+    int | None,
+    option(
+        "--keep",
+        "N",
+        "Make only the best N of --samples down to audio, chosen by their top level: not silent, no loop, loud enough, "
+        "likely.",
+        default="all",
+    ),
+]
 Seed = Annotated[
     int | None,
     option("--seed", "N", "Random seed; the same seed makes the same song.", default="random, and kept in song.toml"),
@@ -265,6 +275,7 @@ class SamplingOptions:
     start_at: StartAt = None
     ending: Ending = False
     samples: Samples = 1
+    keep: Keep = None
     seed: Seed = None
     levels: Levels = ALL_LEVELS
     temperature: Temperature = None
@@ -307,6 +318,7 @@ class SamplingOptions:
             ending=self.ending,
             schedule=() if self.schedule is None else read_schedule(self.schedule),
             samples=self.samples,
+            keep=self.keep,
             seed=self.seed,
             levels=None if self.levels is None else parse_levels(self.levels),
             until=until,
@@ -346,7 +358,9 @@ PANELS = {
         "adapter",
     ),
     "Length": ("seconds", "prompt_seconds", "start", "song_seconds", "start_at", "ending"),
-    "Sampling": (*("samples", "seed", "levels", "temperature", "guidance", "top_p", "top_k", "advance", "parallel"),),
+    "Sampling": (
+        *("samples", "keep", "seed", "levels", "temperature", "guidance", "top_p", "top_k", "advance", "parallel"),
+    ),
     "Files": ("preview", "plots", "loudness", "fade", "overwrite", "force"),
     "Machine": ("device", "precision", "max_memory", "dry_run", "show"),
 }

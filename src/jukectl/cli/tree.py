@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NOT_OF_A_TREE = (
     *("midi", "midi_at", "tempo", "meter", "no_beat", "schedule", "seconds", "start_at", "ending"),
-    *("samples", "plots", "loudness", "fade"),
+    *("samples", "keep", "plots", "loudness", "fade"),
 )
 
 
@@ -35,7 +35,12 @@ def tree(
         typer.Argument(metavar="AUDIO|SONG|TREE", help="Recording or song to grow from, or tree to grow further."),
     ],
     options: TreeOptions,
-    every: Annotated[float, option("--every", "SECONDS", "Length of the new music of each node.")] = 60.0,
+    every: Annotated[
+        float | None,
+        option(
+            "--every", "SECONDS", "Length of the new music of each node.", default="that of SONG, or 20 of a recording"
+        ),
+    ] = None,
     branch: Annotated[int, option("--branch", "N", "Number of continuations of each node.")] = 4,
     depth: Annotated[
         int | None,

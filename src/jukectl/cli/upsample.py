@@ -28,7 +28,8 @@ class UpsamplingOptions(SamplingOptions):
 
 
 @sampling_command(
-    without=("midi", "midi_at", "seconds", "song_seconds", "start_at", "ending", "samples", "levels"), shown=THE_SONGS
+    without=("midi", "midi_at", "seconds", "song_seconds", "start_at", "ending", "samples", "keep", "levels"),
+    shown=THE_SONGS,
 )
 def upsample(
     context: typer.Context,

@@ -121,6 +121,21 @@ class PrefixRef:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Keep:
+    """Choice of the best samples by their top codes, whose lower levels alone are made."""
+
+    best: int  # samples that are kept
+    of: int  # samples whose top codes are made
+    chosen: tuple[int, ...] = ()  # samples that were kept, in order; empty before the choice
+
+    def __post_init__(self) -> None:
+        need(1 <= self.best < self.of, "keep.best", f"1 to {self.of - 1}, of {self.of} samples", self.best)
+        need(len(self.chosen) in (0, self.best), "keep.chosen", f"{self.best} samples", list(self.chosen))
+        inside = all(0 <= one < self.of for one in self.chosen) and list(self.chosen) == sorted(set(self.chosen))
+        need(inside, "keep.chosen", f"samples from 0 to {self.of - 1}, in order", list(self.chosen))
+
+
+@dataclass(frozen=True, kw_only=True)
 class LevelSampling:
     """Sampling settings of one level."""
 
@@ -183,6 +198,7 @@ class Recipe:
     sampling: Mapping[Level, LevelSampling] = field(default_factory=dict)
     schedule: tuple[Change, ...] = ()  # first to last
     made: Mapping[Level, Made] = field(default_factory=dict)
+    keep: Keep | None = None  # before the choice `samples` are all samples, after it those that were kept
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(level for level in TOP_DOWN if level in self.levels))
@@ -211,6 +227,19 @@ class Recipe:
         need(len(streams) in (0, self.samples), "sample_numbers", f"one for each of {self.samples} samples", streams)
         in_range = all(0 <= stream <= LARGEST_SEED for stream in streams)
         need(in_range, "sample_numbers", f"0 to {LARGEST_SEED}", streams)
+
+    def with_chosen(self, chosen: tuple[int, ...]) -> Self:
+        """Return the recipe of the chosen samples alone, each with the random stream that it had."""
+        assert self.keep is not None
+        before = self.streams or tuple(range(self.samples))
+        streams = tuple(before[sample] for sample in chosen)
+        return replace(self, samples=len(chosen), streams=streams, keep=replace(self.keep, chosen=chosen))
+
+    def before_choice(self) -> Self:
+        """Return the recipe as it was asked for, with all samples of which the best were kept."""
+        if self.keep is None or not self.keep.chosen:
+            return self
+        return replace(self, samples=self.keep.of, streams=(), keep=replace(self.keep, chosen=()))
 
     def with_made(self, level: Level, made: Made) -> Self:
         """Return this recipe with a record of what `level` was sampled on and from."""
@@ -284,6 +313,8 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
         flat |= {f"trunk.{key}": value for key, value in prefix.items()}
         flat |= {"trunk.begins": recipe.prefix.begins} if recipe.prefix.begins else {}
         flat |= {f"trunk.{level.label}": digest[:12] for level, digest in recipe.prefix.sha256.items()}
+    if recipe.keep:
+        flat["keep"] = recipe.keep.best
     if recipe.streams:
         flat["sample_numbers"] = [str(number) for number in recipe.streams]
     for level in TOP_DOWN:

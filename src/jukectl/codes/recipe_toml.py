@@ -10,6 +10,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import (
     PARTS,
     AdapterRef,
+    Keep,
     Kind,
     Labels,
     LevelSampling,
@@ -110,6 +111,7 @@ class RecipeForm:
     midi: Score | None = None
     beat: BeatForm = field(default_factory=BeatForm)
     trunk: PrefixRef | None = None
+    keep: Keep | None = None
     adapters: tuple[AdapterRef, ...] = ()
     schedule: tuple[Change, ...] = ()
     sampling: Mapping[Level, LevelSampling] = field(default_factory=dict)
@@ -177,6 +179,9 @@ REMARKS = {
     "sampling.advance": "new codes per window, as a fraction of the context",
     "sampling.parallel": "spans sampled in parallel",
     "sampling.guidance": "strength of classifier-free guidance, 1.0 is off",
+    "keep.best": "samples, whose lower levels are made",
+    "keep.of": "samples, whose top codes were made",
+    "keep.chosen": "samples that were kept, counted from 0",
     "made.upper": "digest of the codes of the level above",
     "made.upper_frames": "how many of those codes, where the level above was unfinished",
     "made.samples": "samples per batch",
@@ -231,6 +236,8 @@ def _tables(recipe: Recipe) -> "dict[str, Table | AoT]":
         tables["beat"] = _table("beat", asdict(recipe.beat) if recipe.beat else {"off": True})
     if recipe.prefix is not None:
         tables["trunk"] = _prefix_table(recipe.prefix)
+    if recipe.keep is not None:
+        tables["keep"] = _table("keep", {**asdict(recipe.keep), "chosen": list(recipe.keep.chosen) or None})
     if recipe.adapters:
         adapters = [{**asdict(one), "level": one.level.label} for one in recipe.adapters]
         tables["adapters"] = _list_of_tables("adapters", adapters)

@@ -5,13 +5,14 @@ Stretches are mono audio (N,), at least SHORTEST seconds of it. Chroma and MFCC 
 
 import warnings
 from dataclasses import dataclass, fields
-from math import inf, isfinite, log2, nan
+from math import isfinite, log2, nan
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jukectl.audio import mix
+from jukectl.audio.faults import repetition, silence
 from jukectl.audio.mix import Samples
 from jukectl.librosa import load_librosa
 from jukectl.midi.tracking import fit_tempo
@@ -19,13 +20,7 @@ from jukectl.midi.tracking import fit_tempo
 SHORTEST = 1.0  # seconds that a key and a tempo can be found in
 CHROMA_SECONDS = 0.3  # window, long enough to separate semitones from 100 Hz up
 HOP_SECONDS = 0.023  # between frames, 512 samples at 22,050 Hz
-SILENCE = 1e-3  # root mean square below which a frame counts as silent: -60 dB of full scale
-FRAME_SECONDS = 0.05  # of a frame that may be silent
 MEL_BANDS = 40
-COLUMN_SECONDS = 0.1  # of a spectrum, to find repetition
-LOOP_COLUMNS = 5  # compared with others: half a second
-ALIKE = 2.0  # decibels between two of these that count as equal
-FLOOR = 1e-6  # lowest power, relative to the loudest
 
 MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
@@ -145,35 +140,6 @@ def tempo_difference(first: float, second: float) -> float:
         return nan
     octaves = abs(log2(second / first)) % 1
     return float(100 * (2 ** min(octaves, 1 - octaves) - 1))
-
-
-def repetition(power: NDArray[np.floating], *, frames_per_second: float) -> float:
-    """Return the share of half seconds in power spectra (bands, T) that nearly equal one that they do not overlap.
-
-    A half second is five columns of 0.1 s in decibels less their mean, so that loudness does not count; half seconds
-    overlap by half. Nearly equal is a root mean square difference of ALIKE decibels. A loop repeats, and so does a tone
-    that is held; a melody does not.
-    """
-    columns = int(power.shape[1] / frames_per_second / COLUMN_SECONDS)
-    edges = np.linspace(0, power.shape[1], columns + 1).astype(np.int64)[:-1]
-    means = np.add.reduceat(power, edges, axis=1) / np.diff([*edges, power.shape[1]])
-    loudest = max(float(means.max()), 1e-10)
-    levels = 10 * np.log10(np.maximum(means / loudest, FLOOR))  # (bands, columns)
-    starts = np.arange(0, columns - LOOP_COLUMNS + 1, LOOP_COLUMNS // 2)
-    windows = np.stack([levels[:, start : start + LOOP_COLUMNS].ravel() for start in starts])
-    windows -= windows.mean(axis=1, keepdims=True)
-    squares = np.square(windows).sum(axis=1)
-    # mean square difference of each pair: |a - b|^2 = |a|^2 + |b|^2 - 2 a.b
-    apart = (squares[:, None] + squares - 2 * windows @ windows.T) / windows.shape[1]
-    apart[np.abs(starts[:, None] - starts) < LOOP_COLUMNS] = inf
-    return float((apart.min(axis=1) < ALIKE**2).mean())
-
-
-def silence(samples: Samples, sample_rate: int) -> float:
-    """Return the share of frames of FRAME_SECONDS in samples (N,) whose root mean square is below SILENCE."""
-    frame = max(1, round(FRAME_SECONDS * sample_rate))
-    whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
-    return float((np.square(whole, dtype=np.float64).mean(axis=1) < SILENCE**2).mean())
 
 
 def _cosine(first: Vector, second: Vector) -> float:

@@ -82,7 +82,9 @@ def _words(recipe: Recipe, out: str, sample_rate: int | None) -> Iterator[str]:
         ("--song-seconds", _number(recipe.song_seconds)) if recipe.song_seconds != _made(recipe, sample_rate) else ()
     )
     yield from ("--start-at", _number(recipe.start_at)) if recipe.start_at else ()
-    yield from ("--samples", str(recipe.samples)) if recipe.samples > 1 else ()
+    samples = recipe.before_choice().samples
+    yield from ("--samples", str(samples)) if samples > 1 else ()
+    yield from ("--keep", str(recipe.keep.best)) if recipe.keep else ()
     yield from _settings(recipe)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from jukectl.codes.level import Level
@@ -105,6 +105,7 @@ class Forecast:
     speeds: Mapping[Level, Speed]
     before: float = 0.0  # seconds before the first level
     after: float = 0.0  # seconds after the last one
+    later: tuple[LevelWork, ...] = ()  # work at levels of songs that are made after this one
 
     def speed(self, work: LevelWork) -> Speed | None:
         """Return a level's own speed, or that of the nearest level, scaled by size; None if no speed is known."""
@@ -124,7 +125,7 @@ class Forecast:
     @property
     def seconds(self) -> float | None:
         """Seconds of all of it; None if no speed is known and something is to be made."""
-        return _sum([self.before, *map(self.level_seconds, self.work), self.after])
+        return _sum([self.before, *map(self.level_seconds, (*self.work, *self.later)), self.after])
 
 
 class Eta:
@@ -143,9 +144,7 @@ class Eta:
 
     def learn(self, level: Level, speed: Speed) -> None:
         """Use a level's own speed from here on."""
-        self.forecast = Forecast(
-            self.forecast.work, {**self.forecast.speeds, level: speed}, self.forecast.before, self.forecast.after
-        )
+        self.forecast = replace(self.forecast, speeds={**self.forecast.speeds, level: speed})
 
     def has_speed(self, level: Level) -> bool:
         """Return True if a level's own speed is known."""
@@ -190,7 +189,8 @@ class Eta:
         own = (took + weight) / (forecast + weight) if forecast else 1.0
         left = own * (work.seconds(speed) - forecast)
         factor = self._factor(self.forecast.work[:here], took if forecast else 0.0, forecast, weight)
-        later = [self.forecast.level_seconds(one) for one in self.forecast.work[here + 1 :]]
+        rest_of_work = (*self.forecast.work[here + 1 :], *self.forecast.later)
+        later = [self.forecast.level_seconds(one) for one in rest_of_work]
         rest = _sum([*later, self.forecast.after])
         return None if rest is None else left + rest * factor
 

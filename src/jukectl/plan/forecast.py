@@ -23,7 +23,7 @@ from jukectl.plan.conditioning import cuts_at
 from jukectl.plan.device import Machine
 from jukectl.plan.eta import Eta, Forecast, LevelWork, Round, Speed, duration
 from jukectl.plan.job import Job
-from jukectl.plan.memory import SongPlan
+from jukectl.plan.memory import SongPlan, plan_song
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.progress import Remark, wants_progress
@@ -54,7 +54,9 @@ def song_work(job: Job, plan: SongPlan, saving: float) -> tuple[LevelWork, ...]:
         config, settings = job.model.card.priors[level], job.recipe.sampling[level]
         extent = Extent(job.wanted[level], job.given(level), job.done(level))
         cuts = cuts_at(job.recipe, job.model.card.vqvae, level)
-        return replace(level_work(config, settings, memory, extent, samples=job.samples, cuts=cuts), saving=saving)
+        return replace(
+            level_work(config, settings, memory, extent, samples=job.samples_at(level), cuts=cuts), saving=saving
+        )
 
     stops = goals(job)
     levels = (up_to(work(level, memory), stops) for level, memory in plan.levels.items())
@@ -117,7 +119,8 @@ def forecast(job: Job, plan: SongPlan) -> Eta | None:
         for one in work:
             if one.parameters * NUMBER_BYTES[plan.levels[one.level].precision] <= LARGE:
                 speeds[one.level] = work_speed(job, plan, one, QUICK)
-        eta = Eta(Forecast(work, speeds, after=decoding_seconds(job, saving, QUICK)))
+        later = tuple(one for after in job.later for one in song_work(after, plan_song(after), saving))
+        eta = Eta(Forecast(work, speeds, after=decoding_seconds(job, saving, QUICK), later=later))
         if (seconds := eta.forecast.seconds) is not None:
             job.listener(Remark("estimate", f"about {duration(seconds)} for the rest of the song"))
     return eta
@@ -154,10 +157,11 @@ def decoding_seconds(job: Job, saving: float, effort: Effort = CAREFUL) -> float
     """Return the seconds it takes to decode the lowest level of a recipe."""
     config, lowest = job.model.card.vqvae, job.recipe.levels[-1]
     length = job.wanted[lowest] / config.codes_per_second(lowest)
-    if not length:
+    samples = job.samples_at(lowest)
+    seconds = samples * length if job.to_decode is None else job.to_decode
+    if not seconds:
         return 0.0
-    seconds = job.samples * length
-    return decoding_time(job.model, lowest, job.machine, seconds=seconds, effort=effort) + job.samples * saving
+    return decoding_time(job.model, lowest, job.machine, seconds=seconds, effort=effort) + samples * saving
 
 
 def encoding_seconds(

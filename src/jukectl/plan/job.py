@@ -95,10 +95,26 @@ class Job:
     parts: Mapping[Level, tuple[Path, ...]] = field(default_factory=dict)
     """Previews of what follows the prefix, one file a sample; without any, a level's previews are of the whole song."""
 
+    later: tuple["Job", ...] = ()
+    """Jobs that follow this one, as the steps of a tree do; its ETA counts them."""
+    to_decode: float | None = None  # seconds of audio that are decoded after all of them; None: the song's
+
     @property
     def samples(self) -> int:
         """Number of samples, of the codes that exist or else of the recipe."""
         return self.codes[Level.TOP].samples if Level.TOP in self.codes else self.recipe.samples
+
+    @property
+    def must_choose(self) -> bool:
+        """True if the best of the samples are still to be kept."""
+        return self.recipe.keep is not None and self.samples == self.recipe.keep.of
+
+    def samples_at(self, level: Level) -> int:
+        """Return the number of samples that a level is made for."""
+        if self.must_choose and level is not Level.TOP:
+            assert self.recipe.keep is not None
+            return self.recipe.keep.best
+        return self.samples
 
     @cached_property
     def wanted(self) -> dict[Level, int]:

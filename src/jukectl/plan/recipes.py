@@ -9,7 +9,7 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.beat import Beat
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset
-from jukectl.codes.recipe import AdapterRef, Labels, LevelSampling, Prompt, Recipe
+from jukectl.codes.recipe import AdapterRef, Keep, Labels, LevelSampling, Prompt, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import NotASong, RecipeDiffers
 from jukectl.plan.conditioning import (
@@ -68,6 +68,7 @@ def recipe_of(
         # for all levels, so that a draft of the top continues as if the lower ones had been requested at once
         sampling={level: request.sampling(level, folder.card.sampling) for level in TOP_DOWN},
         schedule=request.schedule,
+        keep=None if request.keep in (None, request.samples) else Keep(best=request.keep, of=request.samples),
     )
     check_end(recipe, folder)
     return recipe
@@ -94,7 +95,7 @@ def agreed(song: Song, asked: Recipe, existing: Recipe | None) -> Recipe:
         return asked
     common = [level for level in existing.levels if level in asked.levels]  # adapters of other levels may differ
     here = replace(
-        existing,
+        existing.before_choice(),
         levels=asked.levels,
         sampling=_only(existing.sampling, asked.levels),
         adapters=_adapters_at(common, existing.adapters),
@@ -162,7 +163,7 @@ def extended(song: Song, recipe: Recipe, codes: Codeset, folder: ModelFolder, re
         adapters=adapter_refs(folder),
         labels=_restyled(recipe.labels, request, folder),
         seed=recipe.seed if request.seed is None else request.seed,
-        samples=top.samples if top is not None else recipe.samples,
+        samples=top.samples if top is not None and recipe.keep is None else recipe.samples,
         levels=(*recipe.levels, *TOP_DOWN[1:]),
         sampling=sampling,
         schedule=request.schedule or recipe.schedule,

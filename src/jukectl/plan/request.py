@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
+from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 from jukectl.codes.beat import check_meter, check_tempo
 from jukectl.codes.level import TOP_DOWN, Level
@@ -28,8 +30,24 @@ class AdapterChoice:
     strength: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
         if self.strength is not None and not isfinite(self.strength):
             raise BadInput(f"--adapter takes FILE or FILE:STRENGTH with a number, got {self.path}:{self.strength}")
+
+
+KINDS: Mapping[str, type] = {
+    "model": str,
+    "artist": str,
+    "genres": str,
+    "adapters": AdapterChoice,
+    "lyrics": Lyrics,
+    "midi": Path,
+    "preview": Level,
+    "meter": str,
+    "device": str,
+    "precision": str,
+}
+"""Types of a request's values that are not numbers; of those that take several, of each one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +70,7 @@ class Request:
     ending: bool = False  # the piece is the end of its song, however long that is
     schedule: tuple[Change, ...] = ()  # scheduled changes of labels and settings
     samples: int = 1
+    keep: int | None = None  # make the lower levels of the best samples alone; None: of all
     seed: int | None = None  # None draws one, or takes the folder's
     levels: tuple[Level, ...] | None = None  # None: all, or those of the song
     until: float | None = None  # seconds of the song up to which its lower levels are made; None: to the end
@@ -67,8 +86,11 @@ class Request:
     force: bool = False
 
     def __post_init__(self) -> None:
+        self._check_types()
         if self.samples < 1:
             raise BadInput(f"--samples must be at least 1, got {self.samples}")
+        if self.keep is not None and not 1 <= self.keep <= self.samples:
+            raise BadInput(f"--keep is how many of --samples are kept, 1 to {self.samples} of them; got {self.keep}")
         if self.seconds is not None and not 0 < self.seconds <= 36_000:
             raise BadInput(f"--seconds must be over 0 and at most 36000, got {self.seconds:g}")
         if self.until is not None and not 0 < self.until < inf:
@@ -97,6 +119,33 @@ class Request:
             raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
         if any(parallel < 1 or parallel % 1 for parallel in self.settings.get("parallel", {}).values()):
             raise BadInput("--parallel is the number of spans of a level that are sampled at once, 1 or more")
+
+    def _check_types(self) -> None:
+        """Take text for a path, one genre for several, and whole numbers as integers. BadInput for other types."""
+        given: Mapping[str, Any] = vars(self)  # whatever a caller passed, types of the fields aside
+        if isinstance(given["genres"], str):
+            object.__setattr__(self, "genres", (given["genres"],))
+        if isinstance(given["midi"], str):
+            object.__setattr__(self, "midi", Path(given["midi"]))
+        if isinstance(given["model"], Path):
+            object.__setattr__(self, "model", str(given["model"]))
+        for name in ("genres", "adapters", "schedule", "preview", "levels"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("samples", "seed", "keep", "max_memory"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+                raise BadInput(f"--{name.replace('_', '-')} is a whole number, got {value!r}")
+            object.__setattr__(self, name, None if value is None else int(value))
+        for name in ("seconds", "song_seconds", "start_at", "until", "midi_at", "tempo", "loudness", "fade"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+                option = "to" if name == "until" else name.replace("_", "-")
+                raise BadInput(f"--{option} is a number, got {value!r}")
+        for name, kinds in KINDS.items():
+            for value in getattr(self, name) if name in ("genres", "adapters", "preview") else [getattr(self, name)]:
+                if value is not None and not isinstance(value, kinds):
+                    raise BadInput(f"{name} of a request takes {kinds.__name__}, got {value!r}")
 
     def _check_beat(self) -> None:
         """Raise BadInput for a tempo or a meter that cannot be, or that goes with --no-beat."""

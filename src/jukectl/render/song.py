@@ -12,6 +12,7 @@ from jukectl.plan.job import Job, Preparation
 from jukectl.plan.memory import plan_song
 from jukectl.plots.style import Theme
 from jukectl.progress import ignore
+from jukectl.render.choose import check_music, keep_best
 from jukectl.render.decode import Mastering, write_audio
 from jukectl.render.encode import encode_prompt
 from jukectl.render.karaoke import follow_lyrics
@@ -73,7 +74,13 @@ def sample_codes(job: Job) -> Job:
     eta = forecast(job, plan)
     for level in job.recipe.levels:
         if level in job.recipe.sampling:
+            before = job.codes.get(level)
             job = fill_level(job, plan, eta, level)
+            if level is Level.TOP and (job.codes.get(level) is not before or job.must_choose):
+                chosen = keep_best(job, check_music(job))
+                if chosen is not job:  # fewer samples take less memory and time
+                    job, plan = chosen, plan_song(chosen)
+                    eta = forecast(job, plan)
     return job
 
 

@@ -239,6 +239,29 @@ class _WindowSampler:
             self._on_reduced(smaller)
 
 
+@torch.inference_mode()
+def mean_bits(job: LevelJob, codes: np.ndarray, first: int) -> list[float]:
+    """Return the mean bits per code of each sample's codes (samples, frames) from `first` on, under the prior.
+
+    Windows lie as far apart as they are long, so that it takes one pass over the codes.
+    """
+    context, found = job.prior.config.context, []
+    starts = range(max(0, min(first, codes.shape[1] - context)), codes.shape[1], context)
+    for sample, row in enumerate(codes):
+        bits: list[Tensor] = []
+        for start in starts:
+            stop = min(start + context, len(row))
+            own = np.zeros(context, dtype=np.int64)  # codes after the last one do not change what those before cost
+            own[: stop - start] = row[start:stop]
+            places = [job.place(Window(start, 0, stop))]
+            labels = LabelBatch.of(places, WindowShape.of(job.prior.config), job.device)
+            upper = None if job.upper is None else _upper_codes(job, job.upper, [_Row(sample, Window(start, 0, stop))])
+            each = job.prior.bits(torch.from_numpy(own)[None].to(job.device), labels, upper)[0]
+            bits.append(each[max(first - start, 0) : stop - start].float().cpu())
+        found.append(float(torch.cat(bits).mean()))
+    return found
+
+
 def _release_memory(device: torch.device) -> None:
     """Return unused memory to the device."""
     gc.collect()  # tensors of the failed attempt may be part of a reference cycle

@@ -33,13 +33,16 @@ from jukectl.plan.models import model_of, requested_model
 from jukectl.plan.notes import notes_data
 from jukectl.plan.prompt import Recording, load_prompt, prompt_of
 from jukectl.plan.recipes import check_end, frames_wanted, recipe_of
-from jukectl.plan.request import LARGEST_SEED, Request
-from jukectl.progress import Listener, Progress, Remark, ignore
+from jukectl.plan.request import DEFAULT_SECONDS, LARGEST_SEED, Request
+from jukectl.progress import Listener, Progress, Remark, ignore, wants_progress
 from jukectl.render.decode import waveform
 from jukectl.render.encode import encode, new_codes
 from jukectl.render.song import sample_codes
 from jukectl.variations.branch import MOST, branched, child_stream, levels_of
 from jukectl.variations.pick import Taken, beginning_of, decode_like, stored_streams, streams_of
+
+LONGEST_STEP = 60.0
+"""Seconds of a step, if none are asked for, of a song that is longer."""
 
 MARGIN_SECONDS = 2.0
 """Music before a node that is decoded with it, so that one passes into the other without a seam."""
@@ -49,10 +52,34 @@ MARGIN_SECONDS = 2.0
 class Growth:
     """Shape of a tree."""
 
-    every: float = 60.0  # seconds of music a step
+    every: float | None = None  # seconds of music a step; None: as much as the song has, see `following`
     branches: int = 4  # of each node
     depth: int = 2  # steps
     leaf: Place = ()  # only what leads to this leaf
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds of music a step."""
+        assert self.every is not None, "see following"
+        return self.every
+
+    def following(self, source: Path, at: float | None, existing: TreeRecipe | None = None) -> "Growth":
+        """Return the growth with the seconds of a step, by default those of an existing tree, or of the source.
+
+        A song's steps are as long as its new music, or what `at` leaves of it, at most LONGEST_STEP; a recording's are
+        DEFAULT_SECONDS.
+        """
+        if self.every is not None:
+            return self
+        if existing is not None:
+            return replace(self, every=existing.step.seconds)
+        if not source.is_dir():
+            return replace(self, every=DEFAULT_SECONDS)
+        song = Song.open(source)
+        recipe, found = song.recipe(), codes_of_song(song)
+        length = found[Level.TOP].cut(top_frames(song, found, at)).seconds
+        own = recipe.seconds if recipe is not None and recipe.seconds else length
+        return replace(self, every=min(own if at is None else min(own, length), LONGEST_STEP))
 
 
 @dataclass(frozen=True)
@@ -89,7 +116,7 @@ def tree(
     The request's levels are by default the song's, or all of a recording. BadInput for an impossible growth,
     RecipeDiffers if the folder holds another tree.
     """
-    place = place_of(source, out, growth, beginning)
+    place, growth = place_of(source, out, growth, beginning, overwrite=request.overwrite)
     if request.overwrite or not is_tree(place):
         first_step(source, growth, beginning, request)  # errors are found before anything is written
     grove = Tree.create(place)
@@ -124,7 +151,7 @@ def estimate_tree(
     listener: Listener = ignore,
 ) -> TreeEstimate:
     """Estimate `tree`. Raises whatever it would raise before its first code, except for a locked folder."""
-    place = place_of(source, out, growth, beginning)
+    place, growth = place_of(source, out, growth, beginning, overwrite=request.overwrite)
     grove = Tree(place)
     if is_tree(place) and not request.overwrite:
         if source.is_dir():
@@ -152,9 +179,11 @@ def estimate_regrow(
     return _Growing.of(grove, recipe_to_regrow(grove, depth), request, listener).estimate()
 
 
-def place_of(source: Path, out: Path | None, growth: Growth, beginning: Beginning) -> Path:
-    """Return the folder of a tree that is to grow from a recording or a song. BadInput if it cannot."""
-    if not 0 < growth.every <= 36_000:
+def place_of(
+    source: Path, out: Path | None, growth: Growth, beginning: Beginning, *, overwrite: bool = False
+) -> tuple[Path, Growth]:
+    """Return the folder of a tree that is to grow from a recording or a song, and its growth. BadInput if it cannot."""
+    if growth.every is not None and not 0 < growth.every <= 36_000:
         raise BadInput(f"--every is over 0 and at most 36000 seconds, got {growth.every:g}")
     check_shape(growth.branches, growth.depth, growth.leaf)
     if not source.exists():
@@ -170,7 +199,8 @@ def place_of(source: Path, out: Path | None, growth: Growth, beginning: Beginnin
     if SONG.is_begun(place):
         raise BadInput(f"{place} is a song, and a tree needs a new folder: give another --out")
     TREE.check(place)
-    return place
+    existing = Tree(place).recipe() if is_tree(place) and not overwrite else None
+    return place, growth.following(source, beginning.at, existing)
 
 
 def pick_place(path: Path, place: Place, out: Path | None = None, *, overwrite: bool = False) -> Taken:
@@ -257,7 +287,7 @@ def _plant(
             replace(request, overwrite=False),
             levels=request.levels or TOP_DOWN,
             start=beginning.start,
-            seconds=growth.every if beginning.prompt_seconds is None else beginning.prompt_seconds,
+            seconds=growth.step_seconds if beginning.prompt_seconds is None else beginning.prompt_seconds,
             listener=listener,
         )
     elif grove.recipe() is not None:
@@ -302,7 +332,7 @@ def first_step(source: Path, growth: Growth, beginning: Beginning, request: Requ
         step = FirstStep(draft.recipe, draft.model)
     else:
         model = requested_model(request)
-        seconds = growth.every if beginning.prompt_seconds is None else beginning.prompt_seconds
+        seconds = growth.step_seconds if beginning.prompt_seconds is None else beginning.prompt_seconds
         recording = load_prompt(Recording(source, beginning.start, seconds), model)
         prompt, config = recording.entry, model.card.vqvae
         length = prompt.samples / config.sample_rate
@@ -312,14 +342,14 @@ def first_step(source: Path, growth: Growth, beginning: Beginning, request: Requ
         frames = {level: prompt.samples // config.hop(level) for level in recipe.levels}
         prefix = PrefixRef(source=prompt.source, seconds=length, frames=frames, sha256=dict.fromkeys(frames, ""))
         step = FirstStep(replace(recipe, kind="branch", prefix=prefix), model)
-    check_end(replace(step.recipe, seconds=growth.depth * growth.every), step.model)
+    check_end(replace(step.recipe, seconds=growth.depth * growth.step_seconds), step.model)
     return step
 
 
 def _first_request(growth: Growth, request: Request, length: float) -> Request:
     """Return the request of the first step of a tree whose root lasts `length` seconds."""
-    whole = length + growth.depth * growth.every if request.song_seconds is None else request.song_seconds
-    return replace(request, samples=growth.branches, seconds=growth.every, song_seconds=whole)
+    whole = length + growth.depth * growth.step_seconds if request.song_seconds is None else request.song_seconds
+    return replace(request, samples=growth.branches, seconds=growth.step_seconds, song_seconds=whole)
 
 
 def check_root(source: Path, grove: Tree, beginning: Beginning) -> None:
@@ -337,15 +367,15 @@ def recipe_to_grow(grove: Tree, growth: Growth, request: Request, existing: Tree
     """Return the recipe of a tree with a root; an existing one is grown deeper or wider. RecipeDiffers."""
     root = grove.root
     if request.song_seconds is None:
-        length = _top_codes(root).seconds + growth.depth * growth.every
+        length = _top_codes(root).seconds + growth.depth * growth.step_seconds
         request = replace(request, song_seconds=existing.step.song_seconds if existing else length)
-    asked = replace(request, samples=growth.branches, seconds=growth.every)
+    asked = replace(request, samples=growth.branches, seconds=growth.step_seconds)
     draft, _ = branched(root, None, asked, sample=0)
     step = draft.recipe
     if existing is not None and request.seed is None:
         step = replace(step, seed=existing.step.seed)
     recipe = TreeRecipe(step=step, depth=growth.depth, number=_root_stream(root), leaf=growth.leaf)
-    check_end(replace(step, seconds=growth.depth * growth.every), draft.model)
+    check_end(replace(step, seconds=growth.depth * growth.step_seconds), draft.model)
     if existing is None:
         return recipe
     wider = replace(existing.step, samples=recipe.branches, streams=step.streams)
@@ -420,12 +450,13 @@ class _Growing:
         """Sample the missing nodes, step by step, and decode them."""
         grove, sampled = self.grove, 0
         if grove.growing.begun:  # left by another run
-            sampled += self._finish(resumed(grove.growing, self.request, self.machine, self.listener))
+            job = resumed(grove.growing, self.request, self.machine, self.listener)
+            sampled += self._finish(self._with_rest(job, len(self._places_in_progress(job.recipe)[0])))
         for step in range(1, self.recipe.depth + 1):
             if missing := self._missing(step):
                 nodes = "node" if len(missing) == 1 else "nodes"
                 self.listener(Remark("tree", f"step {step} of {self.recipe.depth}: {len(missing)} {nodes}"))
-                sampled += self._finish(self._sow(missing))
+                sampled += self._finish(self._with_rest(self._sow(missing), step))
             for level in self.request.preview:
                 self._decode(level, self.recipe.places(step))
         last = self.recipe.step.levels[-1]
@@ -460,6 +491,14 @@ class _Growing:
             decoding_seconds=decoding,
             memory_free_bytes=available_memory(self.machine.device, self.request.max_memory),
         )
+
+    def _with_rest(self, job: Job, step: int) -> Job:
+        """Return the job of a step with the jobs of the steps after it, and the seconds to decode, for its ETA."""
+        if not wants_progress(self.listener):
+            return job
+        later = tuple(one for number, one in self._missing_jobs() if number > step)
+        places = self._undecoded(self.recipe.step.levels[-1])
+        return replace(job, later=later, to_decode=len(places) * self.recipe.step.seconds)
 
     def _missing(self, step: int) -> list[Place]:
         return [place for place in self.recipe.places(step) if not is_grown(self.grove, self.recipe, place)]
