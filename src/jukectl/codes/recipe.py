@@ -284,7 +284,10 @@ def _is_unicode(text: str) -> bool:
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:
-    """Return what was asked for, by dotted key as in song.toml, without what is not set."""
+    """Return what was asked for, by dotted key as in song.toml, without what is not set.
+
+    `differences` compares these keys alone: a setting without a key could change when a song is resumed.
+    """
     flat: dict[str, Any] = {
         "kind": recipe.kind,
         "model.name": recipe.model.name,

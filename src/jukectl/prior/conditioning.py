@@ -2,7 +2,7 @@
 
 B batch, T codes, L characters of the lyric window, width: that of the prior. Vectors either stand at the first position
 (artist and genres), or are added at every code (timing, upper codes, notes, beats), or are attended to (lyrics): see
-Jukebox, sections 4.1 and 4.2.
+Jukebox, sections 4.1 and 4.2. `Prior._condition` in model.py combines them.
 """
 
 from abc import ABC, abstractmethod

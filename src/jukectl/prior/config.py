@@ -103,7 +103,10 @@ class TimingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionerConfig:
-    """The dilated network that upsamples the codes of the level above to this level's rate."""
+    """Settings of `UpperCodes`, the dilated network that upsamples the codes of the level above to this level's rate.
+
+    Other conditioners have their own config.
+    """
 
     width: int
     depth: int  # residual blocks before each transposed convolution

@@ -125,7 +125,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LabelBatch:
-    """Labels of B windows, int64. Times are in audio samples at the model's rate."""
+    """Labels of B windows, int64 if not said otherwise. Times are in audio samples at the model's rate."""
 
     artist: Tensor  # (B,); or (B, n) with weights
     genres: Tensor  # (B, slots), EMPTY_SLOT where there is none
