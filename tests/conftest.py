@@ -1,6 +1,6 @@
 """What tests of several parts share: a tiny model on disk, and a short recording."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,6 +160,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return assemble(place / "tiny", runs, card).path
 
 
+def without_top(fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """The fingerprints of a card whose top prior is replaced."""
+    return {part: stated for part, stated in fingerprints.items() if part != "top"}
+
+
 @pytest.fixture(scope="session")
 def singing_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model with a top prior that reads 16 characters of lyrics, called singer. Not to be changed.
@@ -204,6 +209,7 @@ def singing_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
         priors={**card.priors, Level.TOP: top},
         vocabulary=Vocabulary(),
         vocabularies={Level.TOP: first, Level.MIDDLE: second, Level.BOTTOM: second},
+        fingerprints=without_top(card.fingerprints),
     )
     (path / "model.toml").write_text(changed.to_toml(), encoding="utf-8")
     return path
@@ -232,7 +238,8 @@ def beating_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
         add_beats(prior, BeatConfig(width=8))
         prior.beats.project.weight.normal_(std=0.7)
     save_file(prior.state_dict(), path / "top.safetensors")
-    changed = replace(folder.card, name="drummer", priors={**folder.card.priors, Level.TOP: prior.config})
+    priors, stated = {**folder.card.priors, Level.TOP: prior.config}, without_top(folder.card.fingerprints)
+    changed = replace(folder.card, name="drummer", priors=priors, fingerprints=stated)
     (path / "model.toml").write_text(changed.to_toml(), encoding="utf-8")
     return path
 
@@ -260,6 +267,7 @@ def playing_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
         add_midi(prior, MidiConfig(width=8, depth=2))
         prior.midi.project.weight.normal_(std=0.7)
     save_file(prior.state_dict(), path / "top.safetensors")
-    changed = replace(folder.card, name="player", priors={**folder.card.priors, Level.TOP: prior.config})
+    priors, stated = {**folder.card.priors, Level.TOP: prior.config}, without_top(folder.card.fingerprints)
+    changed = replace(folder.card, name="player", priors=priors, fingerprints=stated)
     (path / "model.toml").write_text(changed.to_toml(), encoding="utf-8")
     return path

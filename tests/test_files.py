@@ -1,109 +1,87 @@
-"""Writing of files: exclusive, under names that nobody foresees, and without litter."""
+"""Reading files that a stranger's recipe or manifest may name, and what they must not do."""
 
 import os
-import platform
-import subprocess
-import sys
 
 import pytest
 
-from jukectl import files
-from jukectl.errors import CannotWrite
-from jukectl.files import atomic_write, remove_folder, sweep
+from jukectl.checkpoints.adapters import AdapterFile
+from jukectl.checkpoints.jsonfile import read_json
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.cli.values import read_schedule
+from jukectl.codes.song import Song
+from jukectl.data.lyrics_notes import read_beats, read_notes
+from jukectl.data.manifest import Manifest
+from jukectl.errors import BadInput, JukectlError
+from jukectl.files import read_bytes
+from jukectl.lyrics.value import Lyrics
+from jukectl.midi.beats import BeatGrid
+from jukectl.midi.notes import read_midi
+from jukectl.plan.notes import given_notes
+from jukectl.training.config import PriorRecipe, load_recipe
+
+READERS = {
+    "adapter": AdapterFile.load,
+    "beats": BeatGrid.load,
+    "beats of a song": read_beats,
+    "config.json": read_json,
+    "lyrics": Lyrics.read,
+    "manifest": Manifest.load,
+    "midi": read_midi,
+    "midi of a request": given_notes,
+    "notes of a song": read_notes,
+    "recipe": lambda path: load_recipe(path, PriorRecipe),
+    "schedule": read_schedule,
+}
 
 
-def write(path, data=b"new"):
-    with atomic_write(path) as file:
-        file.write(data)
+def fifo(path):
+    os.mkfifo(path)
+    return path
 
 
-def parts(folder):
-    return sorted(path.name for path in folder.glob(".*.part"))
+def device(path):
+    path.symlink_to("/dev/zero")
+    return path
 
 
-def test_a_link_laid_at_a_foreseen_name_is_not_followed(tmp_path, monkeypatch):
-    """Names were .NAME.PID.part; now even one that is guessed is created exclusively."""
-    (tmp_path / "victim").write_bytes(b"precious")
-    (tmp_path / f".song.toml.{os.getpid()}.part").symlink_to(tmp_path / "victim")
-    write(tmp_path / "song.toml")
-    assert (tmp_path / "song.toml").read_bytes() == b"new"
-    monkeypatch.setattr(files, "_part_beside", lambda path: path.with_name(".guessed.part"))
-    (tmp_path / ".guessed.part").symlink_to(tmp_path / "victim")
-    with pytest.raises(CannotWrite, match="File exists"):
-        write(tmp_path / "other.toml")
-    assert (tmp_path / "victim").read_bytes() == b"precious"
-    assert (tmp_path / ".guessed.part").is_symlink()  # it is not ours to remove
+def folder(path):
+    path.mkdir()
+    return path
 
 
-def test_a_link_in_the_place_of_the_file_is_replaced_and_its_target_stays(tmp_path):
-    (tmp_path / "victim").write_bytes(b"precious")
-    (tmp_path / "song.toml").symlink_to(tmp_path / "victim")
-    write(tmp_path / "song.toml")
-    assert (tmp_path / "victim").read_bytes() == b"precious"
-    assert not (tmp_path / "song.toml").is_symlink()
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("make", [fifo, device, folder])
+def test_only_regular_files_are_read(tmp_path, reader, make):
+    path = make(tmp_path / "x.mid")
+    with pytest.raises(JukectlError, match=r"cannot (read|use) .*x\.mid.*(not a regular file|[Ii]s a directory)"):
+        READERS[reader](path)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664, 0o640])
-def test_a_file_keeps_its_permissions_and_is_never_more_open_on_the_way(tmp_path, mode):
-    path = tmp_path / "song.toml"
-    path.write_bytes(b"old")
-    path.chmod(mode)
-    with atomic_write(path) as file:
-        (part,) = tmp_path.glob(".*.part")
-        assert part.stat().st_mode & 0o777 == mode
-        file.write(b"new")
-    assert path.stat().st_mode & 0o777 == mode
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("make", [fifo, device])
+def test_a_song_and_a_model_are_regular_files_too(tmp_path, make):
+    make(tmp_path / "song.toml")
+    make(tmp_path / "model.toml")
+    with pytest.raises(BadInput, match="not a regular file"):
+        Song(tmp_path).recipe()
+    with pytest.raises(BadInput, match="not a regular file"):
+        _ = ModelFolder(tmp_path).card
 
 
-def test_a_new_file_has_the_permissions_of_the_umask(tmp_path):
-    for umask in (0o022, 0o077, 0o002):
-        before = os.umask(umask)
-        try:
-            write(tmp_path / f"{umask}")
-        finally:
-            os.umask(before)
-        assert (tmp_path / f"{umask}").stat().st_mode & 0o777 == 0o666 & ~umask
+def test_a_file_that_grows_while_it_is_read_is_refused_at_the_limit(tmp_path):
+    (tmp_path / "x").write_bytes(bytes(11))
+    assert len(read_bytes(tmp_path / "x", BadInput, largest=11)) == 11
+    with pytest.raises(BadInput, match="it has 11 bytes"):
+        read_bytes(tmp_path / "x", BadInput, largest=10)
+    with pytest.raises(BadInput, match="cannot read the file"):
+        read_bytes(tmp_path / "a\0b", BadInput)
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_write_in_the_folder(tmp_path):
-    script = (
-        "import os, sys, pathlib; from jukectl.files import atomic_write\n"
-        "with atomic_write(pathlib.Path(sys.argv[1])) as file: file.write(b'half'); file.flush(); os._exit(9)"
-    )
-    subprocess.run([sys.executable, "-c", script, tmp_path / "top.npz"], check=False)
-    assert len(parts(tmp_path)) == 1
-    write(tmp_path / "other.npz")
-    assert parts(tmp_path) == []
-    assert not (tmp_path / "top.npz").exists()
-
-
-def test_files_of_processes_at_work_and_of_other_machines_and_programs_are_kept(tmp_path):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    token, other = "0" * 16, "f" * 8
-    assert other != files._HOST, platform.node()
-    kept = [
-        f".jukectl-{files._HOST}-{os.getpid()}-{token}.part",
-        f".jukectl-{other}-{gone.pid}-{token}.part",
-        f".download.{gone.pid}.part",
-    ]
-    swept = [f".jukectl-{files._HOST}-{gone.pid}-{token}.part", f".jukectl-{other}-{gone.pid}-{token[:-1]}1.part"]
-    for name in (*kept, *swept):
-        (tmp_path / name).write_bytes(b"")
-    os.utime(tmp_path / swept[1], (1e9, 1e9))  # of another machine, and old
-    sweep(tmp_path)
-    assert parts(tmp_path) == sorted(kept)
-
-
-def test_a_folder_is_removed_at_once_and_a_link_without_its_target(tmp_path):
-    (tmp_path / "work" / "deep").mkdir(parents=True)
-    (tmp_path / "work" / "deep" / "file").write_bytes(b"")
-    remove_folder(tmp_path / "work")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "file").write_bytes(b"mine")
-    (tmp_path / "link").symlink_to(tmp_path / "mine")
-    remove_folder(tmp_path / "link")
-    remove_folder(tmp_path / "absent")
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-    assert (tmp_path / "mine" / "file").read_bytes() == b"mine"
+@pytest.mark.parametrize("reader", sorted(READERS))
+def test_files_beyond_any_reasonable_size_are_refused_before_they_are_read(tmp_path, reader):
+    path = tmp_path / "x.mid"
+    with path.open("wb") as file:
+        file.truncate(2**33)  # a sparse file: it takes no room on disk, and would take 8 GiB in memory
+    with pytest.raises(JukectlError, match="8589934592 bytes"):
+        READERS[reader](path)

@@ -24,7 +24,8 @@ LAYERS = (
     {"codes"},
     {"lyrics", "midi", "audio"},
     {"folders"},
-    {"files", "tables"},
+    {"tables"},
+    {"files"},
     {"errors", "progress", "librosa"},
     {"jukectl"},  # the version, and the API by name
 )

@@ -209,7 +209,7 @@ def test_only_regular_files_of_utf_8_are_read(tmp_path):
         tmp_path / "none.toml": "No such file",
         tmp_path: "not a regular file",
         Path("/dev/zero"): "not a regular file",
-        tmp_path / "latin.toml": r"not UTF-8 text \(byte 5\)",
+        tmp_path / "latin.toml": r"not UTF-8 \(byte 5\)",
     }
     for path, reason in reasons.items():
         with pytest.raises(BadInput, match=reason):

@@ -1,4 +1,4 @@
-"""Durable file writing: a reader, or a kill at any instant, sees the old file or the new one, never half of one."""
+"""Files: durable writing, where a reader sees the old file or the new one; and reading of files that strangers name."""
 
 import hashlib
 import os
@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO
 
-from jukectl.errors import CannotWrite
+from jukectl.errors import CannotWrite, JukectlError
+
+LARGEST_FILE = 64 * 2**20  # bytes of a file that is read whole, unless a reader knows better
 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # several machines may write to one folder
 _PART = re.compile(r"\.jukectl-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{16}\.part")
@@ -52,6 +55,38 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         if made:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(path: Path, error: type[JukectlError], what: str = "file") -> Iterator[BinaryIO]:
+    """Open a regular file for reading; `error` names the `what` if that fails, also later in the block.
+
+    Recipes and manifests of strangers may name anything. A device or a pipe, which would never end, is refused.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for a writer
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            if not S_ISREG(os.fstat(handle).st_mode):
+                raise error(f"cannot read the {what} {path}: it is not a regular file")
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                yield file
+        finally:
+            os.close(handle)
+    except OSError as problem:
+        raise error(f"cannot read the {what} {path}: {problem.strerror or problem}") from problem
+
+
+def read_bytes(path: Path, error: type[JukectlError], what: str = "file", *, largest: int = LARGEST_FILE) -> bytes:
+    """Return the content of a regular file of at most `largest` bytes; `error` names the `what` otherwise."""
+    if "\0" in str(path):
+        raise error(f"cannot read the {what} {str(path)!r}: its name has a null character")
+    with opened(path, error, what) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(largest + 1) if size <= largest else b""
+    if max(size, len(content)) > largest:
+        raise error(f"cannot read the {what} {path}: it has {max(size, len(content))} bytes")
+    return content
 
 
 def make_folder(folder: Path) -> None:

@@ -14,11 +14,11 @@ from dataclasses import fields, is_dataclass
 from enum import EnumType
 from functools import cache, partial
 from pathlib import Path
-from stat import S_ISREG
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin
 
 from jukectl.errors import BadInput, BadRecipe
+from jukectl.files import LARGEST_FILE, read_bytes
 
 if TYPE_CHECKING:
     from cattrs import BaseConverter, Converter
@@ -28,7 +28,6 @@ T = TypeVar("T")
 DEEPEST = 64
 """Levels of nesting; no file of ours has more than five, and Python's own limit is no error that a user can read."""
 
-LARGEST_FILE = 64 * 2**20  # bytes
 LARGEST_WHOLE = 2**63 - 1  # what TOML can hold
 LONGEST_SHOWN = 80  # characters of a value in a message
 
@@ -44,19 +43,13 @@ class Form(Protocol):
         """Return the value; BadInput or ValueError if there is none."""
 
 
-def read_text(path: Path, error: type[BadInput], what: str = "file") -> str:
-    """Return the text of a regular file of reasonable size, in UTF-8; `error` names it otherwise."""
+def read_text(path: Path, error: type[BadInput], what: str = "file", *, largest: int = LARGEST_FILE) -> str:
+    """Return the text of a regular file of at most `largest` bytes, in UTF-8; `error` names it otherwise."""
+    content = read_bytes(path, error, what, largest=largest)
     try:
-        about = path.stat()
-        if not S_ISREG(about.st_mode):  # a folder; a device or a pipe would never end
-            raise error(f"cannot read the {what} {path}: it is not a regular file")
-        if about.st_size > LARGEST_FILE:
-            raise error(f"cannot read the {what} {path}: it has {about.st_size} bytes")
-        return path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")  # some editors put a mark in front
     except UnicodeDecodeError as problem:
-        raise error(f"{path} is not UTF-8 text (byte {problem.start})") from problem
-    except OSError as problem:
-        raise error(f"cannot read the {what} {path}: {problem.strerror or problem}") from problem
+        raise error(f"{path} is not UTF-8 (byte {problem.start}): save it as UTF-8 text") from problem
 
 
 def read_text_if_any(path: Path, error: type[BadInput], what: str = "file") -> str | None:
@@ -67,6 +60,24 @@ def read_text_if_any(path: Path, error: type[BadInput], what: str = "file") -> s
         if isinstance(problem.__cause__, FileNotFoundError):
             return None
         raise
+
+
+def read_toml(path: Path, error: type[BadInput], what: str = "file", *, largest: int = LARGEST_FILE) -> dict[str, Any]:
+    """Return the tables of a TOML file; `error` names the file if it cannot be read or is none."""
+    text = read_text(path, error, what, largest=largest)
+    try:
+        return parse_toml(text)
+    except ValueError as problem:
+        raise error(f"{path} is not TOML: {problem}") from problem
+
+
+def read_json(path: Path, error: type[BadInput], what: str = "file", *, largest: int = LARGEST_FILE) -> Any:
+    """Return the value of a JSON file; `error` names the file if it cannot be read or is none."""
+    text = read_text(path, error, what, largest=largest)
+    try:
+        return parse_json(text)
+    except ValueError as problem:
+        raise error(f"{path} is not JSON: {problem}") from problem
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -193,7 +204,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 # Conversion

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from hypothesis import HealthCheck, given, settings
 
-from jukectl.audio import io
+from jukectl.audio import io, sound
 from jukectl.audio.io import FORMATS, OGG_ORDER, info, load, save
 from jukectl.errors import BadAudio, BadInput, CannotWrite, JukectlError, MissingTool
 
@@ -591,7 +591,7 @@ def streamed(path):
 
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_a_stream_gives_the_samples_of_the_whole_file(tmp_path, monkeypatch, file_format):
-    monkeypatch.setattr(io, "READ_BLOCK", 5_000)
+    monkeypatch.setattr(sound, "READ_BLOCK", 5_000)
     save(tmp_path / "a", np.random.default_rng(0).uniform(-0.5, 0.5, (2, 30_001)), 44_100, format=file_format)
     stream = io.stream(tmp_path / "a")
     assert (stream.sample_rate, stream.channels) == (44_100, 2)
@@ -612,7 +612,7 @@ def test_what_ffmpeg_reads_comes_as_a_stream_too(tmp_path, monkeypatch):
 
 
 def test_a_stream_tells_what_is_wrong_where_it_comes_to_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(io, "READ_BLOCK", 8_000)
+    monkeypatch.setattr(sound, "READ_BLOCK", 8_000)
     samples = np.zeros((1, 24_000), np.float32)
     samples[0, 20_000] = np.nan
     soundfile.write(tmp_path / "nan.wav", samples.T, 8_000, subtype="FLOAT")
@@ -625,3 +625,9 @@ def test_a_stream_tells_what_is_wrong_where_it_comes_to_it(tmp_path, monkeypatch
     (tmp_path / "text.wav").write_text("no audio")
     with pytest.raises(BadAudio):
         list(io.stream(tmp_path / "text.wav").blocks)
+
+
+def test_a_rate_that_would_crash_the_encoder_of_ogg_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="ogg holds up to 200000 Hz, not 384000: save as wav or flac"):
+        save(tmp_path / "song.ogg", tone(), 384_000)
+    assert not list(tmp_path.iterdir())

@@ -207,7 +207,7 @@ def test_a_server_that_never_stops_sending_fills_no_disk(hub, repository, files,
 
 
 def test_a_file_of_unknown_size_is_limited_to_that_of_a_description(repository, monkeypatch):
-    monkeypatch.setattr("jukectl.checkpoints.hub_remote.LARGEST_JSON", 1_000_000)
+    monkeypatch.setattr("jukectl.checkpoints.hub_remote.LARGEST_FILE", 1_000_000)
     repository.endless = repository.unsized = {"vocab.json"}
     sizes = []
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from jukectl.checkpoints import jsonfile
 from jukectl.checkpoints.jsonfile import Fields, read_json
 from jukectl.errors import BadModel
+from jukectl.files import LARGEST_FILE
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,13 @@ def test_invalid_json_is_reported_in_one_line(content, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_folder_and_oversized_json_files_are_reported(tmp_path, monkeypatch):
+def test_missing_folder_and_oversized_json_files_are_reported(tmp_path):
     for path in (tmp_path / "a.json", tmp_path):
-        with pytest.raises(BadModel, match="cannot be read"):
+        with pytest.raises(BadModel, match="cannot read the description of a model"):
             read_json(path)
-    monkeypatch.setattr(jsonfile, "LARGEST_JSON", 10)
-    (tmp_path / "a.json").write_text('{"a": "0123456789"}')
-    with pytest.raises(BadModel, match="larger than any description"):
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    with pytest.raises(BadModel, match=f"it has {LARGEST_FILE + 1} bytes"):
         read_json(tmp_path / "a.json")
 
 

@@ -10,10 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from jukectl.checkpoints import fingerprints
 from jukectl.checkpoints.card import ModelCard
+from jukectl.checkpoints.convert import convert
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel, UnknownName
+from jukectl.evaluation.check import check_model
 from jukectl.prior.config import ConditionerConfig, PriorConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.vocabulary import Vocabulary
@@ -105,7 +108,7 @@ def test_a_mistake_in_a_card_is_reported_with_the_file(old, new, message):
 def test_a_folder_without_a_readable_card_is_not_a_model(tmp_path, content):
     if content is not None:
         (tmp_path / "model.toml").write_bytes(content)
-    with pytest.raises(BadModel, match="is not a model folder"):
+    with pytest.raises(BadModel, match=r"is not a model folder|is not UTF-8"):
         _ = ModelFolder(tmp_path).card
 
 
@@ -237,3 +240,42 @@ def test_equal_numbers_in_another_precision_have_the_same_fingerprint(model):
     tensors = load_file(model / "vqvae.safetensors")
     save_file({name: tensor.double() for name, tensor in tensors.items()}, model / "vqvae.safetensors")
     assert folder.fingerprint("vqvae") == before
+
+
+def spoiled(model, part, edit):
+    """Change one number in the middle of a weight file, its size and header kept."""
+    path = model / f"{part}.safetensors"
+    tensors = load_file(path)
+    name = max(tensors, key=lambda one: tensors[one].numel())
+    edit(tensors[name].view(-1))
+    save_file(tensors, path)
+    return name
+
+
+@pytest.mark.parametrize("part", ["vqvae", "top"])
+def test_weights_that_are_not_those_of_the_card_are_refused(model, part):
+    spoiled(model, part, lambda numbers: numbers[7].neg_())
+    folder = ModelFolder(model)
+    with pytest.raises(BadModel, match=rf"{part}\.safetensors is damaged, or of another model: .*fingerprint"):
+        folder.vqvae(CPU) if part == "vqvae" else folder.prior(Level.TOP, CPU)
+
+
+def test_the_fingerprint_of_weights_is_checked_once_per_file(model, monkeypatch):
+    calls = []
+    honest = fingerprints.fingerprint_of
+    monkeypatch.setattr(fingerprints, "fingerprint_of", lambda weights: calls.append(1) or honest(weights))
+    for _ in range(3):
+        ModelFolder(model).prior(Level.TOP, CPU)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_weights_that_are_not_finite_are_refused_by_conversion_loading_and_check(model, tmp_path, bad):
+    name = spoiled(model, "top", lambda numbers: numbers[7].fill_(bad))
+    for use in (
+        lambda: convert(ModelFolder(model).layout, tmp_path / "out"),
+        lambda: ModelFolder(model).prior(Level.TOP, CPU),
+        lambda: check_model(str(model), device="cpu"),
+    ):
+        with pytest.raises(BadModel, match=rf"top\.safetensors is damaged: {re.escape(name)} holds numbers"):
+            use()

@@ -164,13 +164,13 @@ def test_characters_beyond_the_alphabet_are_refused(put):
 def test_undecodable_folder_and_oversized_word_lists_are_refused(tmp_path):
     path = tmp_path / "vocab.json"
     path.write_bytes(b'{"artists": {"\xff": 1}}')
-    with pytest.raises(BadModel, match="not JSON"):
+    with pytest.raises(BadModel, match="not UTF-8"):
         read_vocabularies(tmp_path, PRIORS)
     with path.open("wb") as file:
         file.truncate(LARGEST + 1)
-    with pytest.raises(BadModel, match="larger than any list"):
+    with pytest.raises(BadModel, match=f"{LARGEST + 1} bytes"):
         read_vocabularies(tmp_path, PRIORS)
     path.unlink()
     path.mkdir()
-    with pytest.raises(BadModel, match="is not a file"):
+    with pytest.raises(BadModel, match="not a regular file"):
         read_vocabularies(tmp_path, PRIORS)

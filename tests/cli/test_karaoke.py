@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from foreign_models import ENCODED, MERGED, random_model, write_huggingface
+from model_cards import forget_fingerprints
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -50,7 +51,7 @@ def grown(request, tiny_model, tmp_path):
     save_file(prior.state_dict(), path / "top.safetensors")
     card = replace(card, priors={**card.priors, Level.TOP: prior.config})
     (path / "model.toml").write_text(card.to_toml(), encoding="utf-8")
-    return path
+    return forget_fingerprints(path)
 
 
 @pytest.fixture

@@ -70,12 +70,12 @@ def test_an_empty_lyrics_file_or_one_that_is_not_utf8_is_refused(fails, sing, tm
 
 
 def test_a_path_that_is_not_a_lyrics_file_is_refused(fails, sing, tmp_path):
-    assert "words.txt is not there" in fails(*sing, "--lyrics", tmp_path / "words.txt")
-    assert "lyrics are a text file, and - is not there" in fails(*sing, "--lyrics", "-")
-    assert f"{tmp_path} is none" in fails(*sing, "--lyrics", tmp_path)
+    assert "words.txt: No such file" in fails(*sing, "--lyrics", tmp_path / "words.txt")
+    assert "cannot read the lyrics -: No such file" in fails(*sing, "--lyrics", "-")
+    assert f"{tmp_path}: it is not a regular file" in fails(*sing, "--lyrics", tmp_path)
     with (tmp_path / "giant.txt").open("wb") as file:
         file.truncate(2**20 + 1)
-    assert "giant.txt is no lyrics: it has 1048577 bytes" in fails(*sing, "--lyrics", tmp_path / "giant.txt")
+    assert "giant.txt: it has 1048577 bytes" in fails(*sing, "--lyrics", tmp_path / "giant.txt")
 
 
 def test_characters_that_the_model_lacks_give_one_warning(jukectl, sing, tmp_path):

@@ -73,8 +73,8 @@ def test_a_schedule_counts_from_the_beginning_of_the_recording(jukectl, riff, st
 
 
 def test_a_wrong_schedule_is_refused_with_file_and_reason(fails, draft, duet, tmp_path):
-    assert "later.toml does not exist" in fails(*draft, "--schedule", tmp_path / "later.toml")
-    assert f"{tmp_path} is not a file" in fails(*draft, "--schedule", tmp_path)
+    assert "later.toml: No such file" in fails(*draft, "--schedule", tmp_path / "later.toml")
+    assert "not a regular file" in fails(*draft, "--schedule", tmp_path)
     duet.write_text("[[change]]\nat = 0.1\nvoice = 3")
     assert f"{duet}: change[0].voice is not known" in fails(*draft, "--schedule", duet)
     duet.write_bytes(b"caf\xe9")

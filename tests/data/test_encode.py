@@ -19,7 +19,7 @@ from jukectl.codes.song import Song
 from jukectl.data import encode as datasets
 from jukectl.data.encoded import CodeFolder, EncodedSongs
 from jukectl.data.manifest import Manifest, Track
-from jukectl.errors import BadAudio, BadInput, WrongCodec
+from jukectl.errors import BadAudio, BadInput, BadManifest, WrongCodec
 
 RATE = 8_000
 
@@ -237,3 +237,23 @@ def test_a_song_shorter_than_a_top_code_is_skipped(music, tiny_model, tmp_path, 
     soundfile.write(music.parent / "two.wav", np.full(samples, 0.1), RATE)
     (line,) = encode_manifest(music, tmp_path / "codes", model=str(tiny_model)).skipped
     assert "two.wav" in line
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "content"),
+    [
+        ("lyrics", "secret.key", b"not a song"),
+        ("lyrics", "secret.txt", b"\xff\xfe\xff"),
+        ("midi", "secret.key", b"not a song"),
+        ("midi", "secret.mid", b"not a song"),
+        ("beats", "secret.json", b'{"password": 1}'),
+    ],
+)
+def test_a_manifest_copies_no_file_of_another_kind_into_the_code_folder(tmp_path, kind, name, content):
+    (tmp_path / name).write_bytes(content)
+    track = Track(path="a.wav", seconds=1, sample_rate=8_000, channels=1, **{kind: name})
+    codes = CodeFolder(tmp_path / "codes")
+    keep = {"lyrics": codes.keep_lyrics, "midi": codes.keep_midi, "beats": codes.keep_beats}[kind]
+    with pytest.raises(BadManifest, match=rf"cannot use the (lyrics|notes|beats) of a\.wav: .*{name}"):
+        keep(track, tmp_path / name)
+    assert not (tmp_path / "codes").exists()

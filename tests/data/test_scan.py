@@ -110,7 +110,15 @@ def test_a_scan_reports_skipped_files_with_the_reason(music):
     assert len(skipped) == 4
 
 
-def test_a_file_that_needs_a_missing_tool_is_skipped(music, monkeypatch):
+def test_a_scan_warns_of_a_file_that_is_cut_short(tmp_path):
+    write(tmp_path / "song.wav")
+    (tmp_path / "song.wav").write_bytes((tmp_path / "song.wav").read_bytes()[: 44 + RATE // 2])
+    found = scan(tmp_path, tmp_path / "manifest.jsonl", ignore)
+    assert [line for line in found.warnings if "song.wav is cut short after 0.2 seconds" in line]
+    assert found.manifest.tracks[0].seconds == 0.25
+
+
+def test_a_file_that_lacks_a_tool_is_skipped_too(music, monkeypatch):
     def info(path):
         if path.name == "two.mp3":
             raise MissingTool("two.mp3 needs ffmpeg")

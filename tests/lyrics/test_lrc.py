@@ -170,3 +170,23 @@ def test_any_text_is_read_or_has_one_clear_error(text):
         assert str(error).startswith("line ")
     else:
         assert parse(write(found)).text == found.text
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "[ti:Song [Live]]",
+        "[ar:A][ti:B]",
+        "[offset:]",
+        "[offset: ]",
+        "[x-y:1]",
+        "[re:www.megalobiz.com/lrc/maker] ",
+        "[#:a note]",
+    ],
+)
+def test_tags_other_than_an_offset_are_skipped(tags):
+    assert heard(f"{tags}\n[00:01.00]Hi") == [("Hi", 1.0)]
+
+
+def test_an_offset_among_other_tags_counts():
+    assert heard("[ar:A][offset:+250]\n[00:01.00]Hi") == [("Hi", 0.75)]

@@ -39,7 +39,12 @@ def test_files_that_hold_no_lyrics_are_refused_by_name(tmp_path):
     wrong, large = tmp_path / "wrong.lrc", tmp_path / "large.txt"
     wrong.write_bytes(b"\xff\xfe\x00")
     large.write_bytes(b"a" * (2**20 + 1))
-    cases = {tmp_path / "gone.txt": "is not there", tmp_path: "is none", wrong: "is not UTF-8", large: "1048577 bytes"}
+    cases = {
+        tmp_path / "gone.txt": "No such file",
+        tmp_path: "not a regular file",
+        wrong: "is not UTF-8",
+        large: "1048577 bytes",
+    }
     for path, message in cases.items():
         with pytest.raises(BadInput, match=message):
             Lyrics.read(path)

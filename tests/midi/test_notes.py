@@ -58,7 +58,11 @@ def test_moved_notes_begin_later_or_are_left_out():
 
 @pytest.mark.parametrize(
     ("data", "what"),
-    {b"": "no MIDI", b"RIFF of another kind": "no MIDI", midi_file((0, tempo(500_000))): "no notes"}.items(),
+    {
+        b"": "not a MIDI",
+        b"RIFF of another kind": "not a standard MIDI",
+        midi_file((0, tempo(500_000))): "no notes",
+    }.items(),
 )
 def test_what_is_no_midi_file_is_told(tmp_path, data, what):
     path = tmp_path / "x.mid"
@@ -81,3 +85,47 @@ def test_every_truncation_is_refused_or_read():
         except BadInput:
             continue
         assert np.isfinite(notes.stops).all() and (notes.stops >= notes.starts).all()
+
+
+def test_a_controller_over_127_is_limited_as_players_do():
+    good = midi_file((0, [0xB0, 7, 127]), (0, [0x90, 60, 80]), (50, [0x80, 60, 0]))
+    bad = midi_file((0, [0xB0, 7, 255]), (0, [0x90, 60, 80]), (50, [0x80, 60, 0]))
+    assert rows(parse_midi(bad, "x.mid")) == rows(parse_midi(good, "x.mid"))
+
+
+def test_numbers_over_127_are_limited_behind_running_status_text_and_other_chunks():
+    messages = (
+        (0, [0xFF, 1, 3, 255, 254, 253]),
+        (0, [0xF0, 2, 255, 0xF7]),
+        (9, [0x90, 60, 200]),
+        (9, [61, 90]),
+        (9, [60, 0]),
+    )
+    bad = midi_file(*messages, (9, [0x81, 61, 0]), (0, [0x80, 61, 0]))
+    (one, two) = rows(parse_midi(bad[:14] + chunk(b"XFIH", b"\xb0\xff") + bad[14:], "x.mid"))
+    assert (one[2:4], two[2:4]) == ((60, 127), (61, 90))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (midi_file((0, [0x90, 60, 80]), (50, [0x80, 60, 0]), ticks=0), "states 0 ticks per beat"),
+        (midi_file((0, [0x90, 60, 80]), (50, [0x80, 60, 0]), ticks=0xE728), r"SMPTE frames \(25 a second\)"),
+        (b"RIFF\0\0\0\0RMIDdata\0\0\0\0", r"RIFF MIDI file \(\.rmi\)"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><score-partwise/>', "such as MusicXML"),
+        (b"PK\x03\x04" + bytes(40), "compressed MusicXML"),
+        (b"MThd\0\0\0\6\0\1", "not a MIDI file"),
+    ],
+)
+def test_what_is_not_a_midi_file_is_named(data, message):
+    with pytest.raises(BadInput, match=rf"^song\.mid .*{message}"):
+        parse_midi(data, "song.mid")
+
+
+def test_a_note_that_is_absurdly_late_is_refused_with_the_name_of_the_file():
+    late = [[0x80 | 0x7F, 0x80 | 0x7F, 0x80 | 0x7F, 0x7F]] * 3  # 2^28 - 1 ticks each
+    track = bytes([0, 0x90, 60, 80, 50, 0x80, 60, 0])
+    track += b"".join(bytes(wait) + bytes([0xB0, 7, 100]) for wait in late) + bytes([0, 0x90, 62, 80, 50, 0x80, 62, 0])
+    data = chunk(b"MThd", bytes([0, 0, 0, 1, 0, 100])) + chunk(b"MTrk", track + b"\0\xff\x2f\0")
+    with pytest.raises(BadInput, match=r"song\.mid has a note that ends at .* s, and no music is that long"):
+        parse_midi(data, "song.mid")

@@ -152,7 +152,7 @@ def test_an_estimate_reads_the_notes_and_writes_nothing(ask, tmp_path):
 @pytest.mark.parametrize("text", [b"", b"MThd, more or less"])
 def test_an_invalid_midi_file_is_refused_before_anything_is_written(ask, tmp_path, text):
     (tmp_path / "bad.mid").write_bytes(text)
-    with pytest.raises(BadInput, match="no MIDI file"):
+    with pytest.raises(BadInput, match="not a MIDI file"):
         sample(tmp_path / "song", ask(midi=tmp_path / "bad.mid"))
     assert not (tmp_path / "song").exists()
 

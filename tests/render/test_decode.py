@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,3 +158,10 @@ def test_a_song_four_times_as_long_takes_no_more_memory_but_for_its_audio_and_co
     done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, timeout=120, check=True)
     short, long, audio = map(int, done.stdout.split())
     assert long - short < 2.2 * audio + 2**20  # codes are int64 in torch: an eighth as many, twice as wide
+
+
+@pytest.mark.parametrize(("field", "value"), [("sample_rate", 16_000), ("hop", 128)])
+def test_codes_whose_rate_or_hop_is_not_that_of_their_codec_are_refused(encoded, field, value):
+    encoded.save(replace(encoded.codes(Level.TOP), **{field: value}))
+    with pytest.raises(WrongCodec, match=r"top\.npz holds codes .* the file is damaged\. Move it away"):
+        decode(encoded.path, level=Level.TOP)

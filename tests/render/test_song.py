@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from model_cards import forget_fingerprints
 
 from jukectl.api import Request, continue_, decode, encode, resume, sample, upsample
 from jukectl.audio import io
@@ -674,7 +675,7 @@ def test_a_model_that_moved_is_found_where_the_user_says(ask, tiny_model, tmp_pa
 def test_a_model_that_changed_would_make_another_song(ask, tiny_model, tmp_path):
     from safetensors.numpy import load_file, save_file
 
-    changing = shutil.copytree(tiny_model, tmp_path / "changing")
+    changing = forget_fingerprints(shutil.copytree(tiny_model, tmp_path / "changing"))
     draft = sample(tmp_path / "draft", ask(model=str(changing), levels=(Level.TOP,))).song
     tensors = load_file(changing / "top.safetensors")
     save_file({name: tensor * 2 for name, tensor in tensors.items()}, changing / "top.safetensors")
@@ -689,7 +690,7 @@ def test_a_model_that_changed_would_make_another_song(ask, tiny_model, tmp_path)
 def test_a_draft_may_be_upsampled_by_a_model_that_shares_codec_and_top_prior(ask, tiny_model, tmp_path, codes_in):
     from safetensors.numpy import load_file, save_file
 
-    better = shutil.copytree(tiny_model, tmp_path / "better")
+    better = forget_fingerprints(shutil.copytree(tiny_model, tmp_path / "better"))
     tensors = load_file(better / "middle.safetensors")
     save_file({name: tensor * 2 for name, tensor in tensors.items()}, better / "middle.safetensors")
     draft = Song(sample(tmp_path / "draft", ask(levels=(Level.TOP,))).song)

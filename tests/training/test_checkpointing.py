@@ -1,13 +1,16 @@
 """Checkpoints: written completely or not at all, and without code."""
 
+import hashlib
+import json
 import pickle
 import sys
+import zipfile
 
 import pytest
 import torch
 
 from jukectl.errors import CannotWrite
-from jukectl.training.checkpointing import checkpoints, load_checkpoint, save_checkpoint
+from jukectl.training.checkpointing import HASHES, checkpoints, damage, load_checkpoint, save_checkpoint
 from jukectl.training.distributed import ALONE
 
 if sys.platform != "win32":
@@ -81,3 +84,35 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path, wanted, message):
     save_checkpoint(tmp_path, 1, state(1), ALONE)
     with pytest.raises(ValueError, match=message):
         load_checkpoint(tmp_path / "checkpoint-00000001.pt", wanted)
+
+
+def test_every_flipped_bit_in_the_tensors_of_a_checkpoint_is_noticed(tmp_path):
+    save_checkpoint(tmp_path, 1, state(1, rows=64), ALONE)
+    (path,) = checkpoints(tmp_path)
+    good = path.read_bytes()
+    assert damage(path) is None
+    for at in range(0, len(good), 7):
+        bad = bytearray(good)
+        bad[at] ^= 1 << at % 8
+        path.write_bytes(bad)
+        back = state(0, rows=64)
+        if damage(path) is None:  # padding, or a field that readers do without
+            load_checkpoint(path, back)
+            assert all(torch.equal(back[name], tensor) for name, tensor in state(1, rows=64).items())
+
+
+def test_a_compressed_checkpoint_is_refused_before_it_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data", bytes(1_000_000))
+    assert "compressed" in damage(tmp_path / "a.pt")
+
+
+def test_the_files_of_a_checkpoint_folder_are_hashed(tmp_path):
+    folder = tmp_path / "checkpoint-00000001"
+    folder.mkdir()
+    (folder / "__0_0.distcp").write_bytes(b"weights")
+    assert damage(folder) is None  # of an earlier version
+    (folder / HASHES).write_text(json.dumps({"__0_0.distcp": hashlib.sha256(b"weights").hexdigest()}))
+    assert damage(folder) is None
+    (folder / "__0_0.distcp").write_bytes(b"weighty")
+    assert damage(folder) == "__0_0.distcp has changed since it was written"

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torch import nn
 
 from jukectl import errors
 from jukectl.errors import BadRecipe, CannotWrite
-from jukectl.progress import ignore
+from jukectl.progress import WarningsOnly, ignore
 from jukectl.training.checkpointing import checkpoints, save_weights
 from jukectl.training.config import TrainConfig
 from jukectl.training.loop import train
@@ -341,16 +342,35 @@ def test_a_resumed_run_uses_the_optimizer_settings_of_the_current_recipe(tmp_pat
     assert seen[0] == {"lr": 0.5, "weight_decay": 0.3, "betas": (0.5, 0.6)}
 
 
-@pytest.mark.parametrize("length", [0, 1, 100, 1_000, -100])
-def test_a_truncated_checkpoint_is_refused_with_advice(tmp_path, length):
-    train(Line(), config(), tmp_path, ignore)
-    older, last = checkpoints(tmp_path)
-    last.write_bytes(last.read_bytes()[:length])
-    with pytest.raises(BadRecipe, match=f"{last.name} was made with another recipe, or is damaged.* {older.name}, or"):
-        train(Line(), config(), tmp_path, ignore)
-    last.unlink()
-    train(Line(), config(), tmp_path, ignore)
-    assert checkpoints(tmp_path)[-1] == last
+def cut_off(path, length):
+    path.write_bytes(path.read_bytes()[:length])
+
+
+def flip(path, place):
+    """Flip a bit of a record of the checkpoint's archive: the first, or the last."""
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        records = [archive.read(entry) for entry in archive.infolist() if entry.file_size >= 8]
+    content[content.index(records[place]) + 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("harm", "where"), [(cut_off, 0), (cut_off, 1), (cut_off, 1_000), (cut_off, -100), (flip, 0), (flip, -1)]
+)
+def test_a_damaged_checkpoint_makes_room_for_the_older_one_with_a_warning(tmp_path, harm, where):
+    train(Line(), config(), tmp_path / "whole", ignore)
+    train(Line(), config(), tmp_path / "run", ignore)
+    older, last = checkpoints(tmp_path / "run")
+    harm(last, where)
+    warnings = []
+    train(Line(), config(), tmp_path / "run", WarningsOnly(warnings.append))
+    (warning,) = warnings
+    assert f"{last.name} is damaged (" in warning
+    assert warning.endswith(f"training resumes from {older.name}")
+    assert (last.parent / f"damaged-{last.name}").exists()
+    one, two = (torch.load(checkpoints(tmp_path / name)[-1], weights_only=True) for name in ("whole", "run"))
+    assert all(torch.equal(one[name], two[name]) for name in one if name != "run.seconds")
 
 
 @pytest.mark.parametrize("content", [b"not a checkpoint at all", b"PK\x03\x04 nor this"])

@@ -11,6 +11,7 @@ import numpy as np
 
 from jukectl.audio.mix import Samples, resample, to_mono, to_stereo
 from jukectl.errors import BadModel, CannotFetch, MissingTool
+from jukectl.tables import read_text
 
 HUB_NAME = "htdemucs"
 """Weights on the hub that are used by default."""
@@ -109,9 +110,9 @@ def _bag(bag: Path, files: list[Path]) -> Any:
     from demucs.apply import BagOfModels
 
     try:
-        table = yaml.safe_load(bag.read_text(encoding="utf-8"))
+        table = yaml.safe_load(read_text(bag, BadModel))
         names = [str(name) for name in table["models"]]
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, KeyError, TypeError) as error:
         raise BadModel(f"{bag} does not list models of demucs") from error
     models = []
     for name in names:

@@ -7,41 +7,28 @@ from io import BytesIO
 from math import isfinite
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jukectl.audio import ffmpeg
 from jukectl.audio.mix import Samples, limit_peak, peak, resample
+from jukectl.audio.sound import OGG_ORDER, READ_BLOCK, Sound
 from jukectl.errors import BadAudio, BadInput
 from jukectl.files import atomic_write
-
-if TYPE_CHECKING:
-    from soundfile import SoundFile
 
 FORMATS = ("wav", "flac", "ogg", "mp3")
 """What `save` writes."""
 
 Subtype = Literal["pcm16", "float"]
 
-SLOWEST_RATE = 1_000  # Hz; a header that claims less is damaged, and resampling from it would fill the memory
-READ_BLOCK = 1 << 18  # frames
 WRITE_BLOCK = 1 << 14  # frames; libsndfile's Vorbis encoder overflows its stack when given a whole song at once
-UNKNOWN_LENGTH = 2**63 - 1  # libsndfile's length of a stream whose header has none
 MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # Hz
+HIGHEST_OGG_RATE = 200_000  # Hz; beyond, libsndfile's Vorbis encoder crashes the process
 COMPRESSION = {"mp3": 0.2, "ogg": 0.4}  # 0 best sound, 1 smallest file: some 190 kbit/s for stereo at 44.1 kHz
 
 LARGEST_WAV = 2**32 - 1  # bytes after the first eight
-
-OGG_ORDER = {
-    3: (0, 2, 1),
-    5: (0, 2, 1, 3, 4),
-    6: (0, 2, 1, 5, 3, 4),
-    7: (0, 2, 1, 6, 5, 3, 4),
-    8: (0, 2, 1, 7, 5, 6, 3, 4),
-}
-"""Where WAV's channels stand in Vorbis and Opus (Vorbis I, 4.3.9), by their number: libsndfile does not see to it."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,6 +37,7 @@ class Audio:
 
     samples: Samples  # (C, N), full scale at -1 and 1
     sample_rate: int  # Hz
+    remarks: tuple[str, ...] = ()  # on what the file lacks, or holds and was not read: one sentence each
 
     @property
     def channels(self) -> int:
@@ -64,11 +52,12 @@ class Audio:
 
 @dataclass(frozen=True, kw_only=True)
 class AudioInfo:
-    """Properties from a file's header."""
+    """Length and kind of a file."""
 
     seconds: float
     sample_rate: int  # Hz
     channels: int
+    remarks: tuple[str, ...] = ()  # as of `Audio`
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,6 +66,7 @@ class AudioStream:
 
     sample_rate: int  # Hz
     channels: int
+    remarks: tuple[str, ...]  # as of `Audio`
     blocks: Iterator[Samples]  # (C, n) each, one after another; raises what `load` does where the file is damaged
 
 
@@ -86,8 +76,9 @@ def load(
     """Load audio from `start` for `seconds` (default: to the end), resampled to `sample_rate` if given.
 
     Only that span is read. Near the end of the file there may be less of it than asked for. Wav, flac, ogg, mp3 and
-    all else that libsndfile supports is read by it; the rest (m4a, wma, video, ...) by ffmpeg. Samples over full scale,
-    which floating-point files may hold, are kept. Surround comes in the channel order of WAV.
+    all else that libsndfile knows is read by it, to the end of the stream whatever its header says; recordings that
+    were joined are read as one. The rest (m4a, wma, video, ...) is read by ffmpeg. Samples over full scale, which
+    floating-point files may hold, are kept. Surround comes in the channel order of WAV.
 
     Raises BadAudio for a file that cannot be read, holds nothing in that span, or holds samples that are not finite;
     MissingTool if only ffmpeg could read it and it is not installed; BadInput for an invalid span.
@@ -98,14 +89,13 @@ def load(
     if seconds is not None and not (isfinite(seconds) and seconds > 0):
         raise BadInput(f"the seconds of audio to read must be more than 0, not {seconds}")
 
+    remarks: tuple[str, ...] = ()
     with _opened(path) as file:
         sound = _recognised(file, path)
-        read = None
-        if sound is not None:
-            with sound:
-                _check_header(sound, path)
-                read = _read(sound, path, start, seconds)
-    samples, rate = read or ffmpeg.read(path, start, seconds)
+        if sound is None:
+            samples, rate = ffmpeg.read(path, start, seconds)
+        else:
+            samples, rate, remarks = _read(sound, start, seconds), sound.sample_rate, sound.remarks
     if not samples.size:
         raise BadAudio(f"{path} ends before {start:g} seconds: choose an earlier start")
     _check_finite(samples, path, start, rate)
@@ -113,7 +103,7 @@ def load(
         samples, rate = resample(samples, rate, sample_rate), sample_rate
         if not samples.size:
             raise BadAudio(f"{path} is too short: less than one sample at {sample_rate} Hz")
-    return Audio(samples=samples, sample_rate=rate)
+    return Audio(samples=samples, sample_rate=rate, remarks=remarks)
 
 
 def stream(path: str | PathLike[str]) -> AudioStream:
@@ -124,14 +114,17 @@ def stream(path: str | PathLike[str]) -> AudioStream:
     path = Path(path)
     about = info(path)
     return AudioStream(
-        sample_rate=about.sample_rate, channels=about.channels, blocks=_checked_blocks(path, about.sample_rate)
+        sample_rate=about.sample_rate,
+        channels=about.channels,
+        remarks=about.remarks,
+        blocks=_checked_blocks(path, about.sample_rate),
     )
 
 
 def info(path: str | PathLike[str]) -> AudioInfo:
-    """Return length, sample rate and channels of a file, from its header; raises what `load` does.
+    """Return the length, sample rate and channels of a file; raises what `load` does.
 
-    A stream without a length is read to its end; the length of an mp3 file without a length header is an estimate.
+    An mp3 file is counted frame by frame; what ffmpeg reads and does not state its length is read to its end.
     """
     path = Path(path)
     with _opened(path) as file:
@@ -139,11 +132,12 @@ def info(path: str | PathLike[str]) -> AudioInfo:
         if sound is None:
             seconds, sample_rate, channels = ffmpeg.probe(path)
             return AudioInfo(seconds=seconds, sample_rate=sample_rate, channels=channels)
-        with sound:
-            _check_header(sound, path)
-            return AudioInfo(
-                seconds=sound.frames / sound.samplerate, sample_rate=sound.samplerate, channels=sound.channels
-            )
+        return AudioInfo(
+            seconds=sound.frames / sound.sample_rate,
+            sample_rate=sound.sample_rate,
+            channels=sound.channels,
+            remarks=sound.remarks,
+        )
 
 
 def save(
@@ -204,74 +198,20 @@ def _opened(path: Path) -> BinaryIO:
         raise BadAudio(f"cannot read {path}: {error.strerror}") from error
 
 
-def _recognised(file: BinaryIO, path: Path) -> "SoundFile | None":
-    """Open the file with libsndfile; return None if ffmpeg should read it."""
-    import soundfile
-
-    try:
-        # Not by name: libsndfile gives everything called .mp3 to libmpg123, which writes its complaints on stderr
-        sound = soundfile.SoundFile(file)
-    except soundfile.LibsndfileError as error:
-        if path.suffix[1:].lower() in FORMATS and not ffmpeg.available():
-            raise BadAudio(f"{path} is not what its name says: there is no {path.suffix[1:]} audio in it") from error
-        return None
-    # Libsndfile finds no end of a piped flac file. In a piped mp3 file it takes the bit rate of the first frame for
-    # that of all, and stops there however much is left
-    piped_mp3 = sound.format == "MP3" and ffmpeg.available() and not _tells_its_length(file)
-    if sound.frames == UNKNOWN_LENGTH or piped_mp3:
-        sound.close()
-        return None
+def _recognised(file: BinaryIO, path: Path) -> Sound | None:
+    """Return the file as a sound that libsndfile reads; None if ffmpeg should read it."""
+    sound = Sound.open(path, file)
+    if sound is None and path.suffix[1:].lower() in FORMATS and not ffmpeg.available():
+        raise BadAudio(f"{path} is not what its name says: there is no {path.suffix[1:]} audio in it")
     return sound
 
 
-def _tells_its_length(file: BinaryIO) -> bool:
-    """Return True if an mp3 file opens with a Xing, Info or VBRI header."""
-    from mutagen import MutagenError
-    from mutagen.mp3 import MP3, BitrateMode
-
-    position = file.tell()
-    file.seek(0)
-    try:
-        header: Any = MP3(file).info  # type: ignore[no-untyped-call]
-        return bool(header.bitrate_mode != BitrateMode.UNKNOWN)
-    except MutagenError:
-        return True  # libsndfile has recognised it, so let it read it
-    finally:
-        file.seek(position)
-
-
-def _check_header(sound: "SoundFile", path: Path) -> None:
-    if sound.frames == 0:
-        raise BadAudio(f"{path} holds no samples")
-    if sound.samplerate < SLOWEST_RATE:
-        raise BadAudio(f"{path} is damaged: its header says {sound.samplerate} samples a second")
-
-
-def _read(sound: "SoundFile", path: Path, start: float, seconds: float | None) -> tuple[Samples, int] | None:
-    """Return samples (C, N) of a span and their rate, N 0 past the end; None if ffmpeg should try."""
-    import soundfile
-
-    rate = sound.samplerate
+def _read(sound: Sound, start: float, seconds: float | None) -> Samples:
+    """Return samples (C, N) of a span, N 0 past the end."""
     nothing = np.zeros((sound.channels, 0), dtype=np.float32)
-    first = round(start * rate)
-    if first >= sound.frames:
-        return nothing, rate
-    count = sound.frames - first
-    if seconds is not None:
-        count = min(count, max(round(seconds * rate), 1))
-    try:
-        if sound.format == "OGG":  # libsndfile seeks in Vorbis to some neighbouring block (its issue 885)
-            for _ in _blocks(sound, first):
-                pass
-        else:
-            sound.seek(first)
-        # Each block is copied to our order first, so that the whole is laid out channel by channel too
-        blocks = [np.ascontiguousarray(block.T) for block in _blocks(sound, count)]
-    except soundfile.LibsndfileError as error:
-        if sound.format == "MP3" and ffmpeg.available():
-            return None  # which skips rubbish between the frames, as players do
-        raise _cut_off(path, sound) from error
-    return _in_order(np.concatenate(blocks or [nothing], axis=1), sound), rate
+    first = round(start * sound.sample_rate)
+    count = sound.frames if seconds is None else max(round(seconds * sound.sample_rate), 1)
+    return np.concatenate([nothing, *sound.blocks(first, count)], axis=1)
 
 
 def _checked_blocks(path: Path, rate: int) -> Iterator[Samples]:
@@ -287,49 +227,9 @@ def _checked_blocks(path: Path, rate: int) -> Iterator[Samples]:
 
 def _all_blocks(path: Path) -> Iterator[Samples]:
     """Yield blocks (C, n) of a whole file, by libsndfile or else by ffmpeg."""
-    import soundfile
-
-    done = 0  # frames that libsndfile has read
     with _opened(path) as file:
         sound = _recognised(file, path)
-        if sound is not None:
-            with sound:
-                _check_header(sound, path)
-                try:
-                    for block in _blocks(sound, sound.frames):
-                        yield _in_order(np.ascontiguousarray(block.T), sound)
-                        done += len(block)
-                    return
-                except soundfile.LibsndfileError as error:
-                    if sound.format != "MP3" or not ffmpeg.available():
-                        raise _cut_off(path, sound) from error
-    for block in ffmpeg.stream(path, READ_BLOCK):  # which skips rubbish between the frames, as players do
-        yield block[:, done:]
-        done = max(0, done - block.shape[1])
-
-
-def _in_order(samples: Samples, sound: "SoundFile") -> Samples:
-    """Return samples (C, N) from libsndfile in the channel order of WAV."""
-    if sound.subtype in ("VORBIS", "OPUS") and sound.channels in OGG_ORDER:
-        return samples[list(OGG_ORDER[sound.channels])]
-    return samples
-
-
-def _cut_off(path: Path, sound: "SoundFile") -> BadAudio:
-    return BadAudio(
-        f"{path} is damaged or cut off after {max(sound.tell(), 0) / sound.samplerate:.1f} seconds. "
-        "Read a span before that, or copy the file again."
-    )
-
-
-def _blocks(sound: "SoundFile", count: int) -> Iterator[Samples]:
-    """Yield blocks (n, C) of the next `count` frames, or of all that are left."""
-    while count > 0:
-        block = sound.read(min(count, READ_BLOCK), dtype="float32", always_2d=True)
-        if not len(block):
-            return
-        yield block
-        count -= len(block)
+        yield from ffmpeg.stream(path, READ_BLOCK) if sound is None else sound.blocks(0, sound.frames)
 
 
 def _check_finite(samples: Samples, path: Path, start: float, rate: int) -> None:
@@ -379,6 +279,8 @@ def _encode(samples: Samples, sample_rate: int, file_format: str) -> bytes:
             f"mp3 holds one or two channels at {', '.join(map(str, MP3_RATES))} Hz, "
             f"not {channels} at {sample_rate} Hz: save as flac"
         )
+    if file_format == "ogg" and sample_rate > HIGHEST_OGG_RATE:
+        raise BadInput(f"ogg holds up to {HIGHEST_OGG_RATE} Hz, not {sample_rate}: save as wav or flac")
     if file_format.upper() not in soundfile.available_formats():  # libsndfile was built without mp3
         return ffmpeg.encode(_to_int16(samples), sample_rate, file_format)
     if file_format == "ogg" and channels in OGG_ORDER:

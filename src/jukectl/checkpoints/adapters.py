@@ -17,13 +17,15 @@ from jukectl.checkpoints.card import ModelCard
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.errors import BadAdapter, UnknownName
-from jukectl.files import atomic_write
+from jukectl.files import atomic_write, read_bytes
 from jukectl.prior.adapters import ARTISTS, GENRES, merge
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import grow_vocabulary
 from jukectl.prior.vocabulary import place_of
+from jukectl.tables import parse_json
 
 FORMAT = 1
+LARGEST = 2**32  # bytes
 METADATA = "jukectl.adapter"  # key of the card in the metadata of a safetensors file, as JSON
 
 
@@ -87,13 +89,12 @@ class AdapterFile:
     def load(cls, path: Path) -> Self:
         """Load an adapter. Raise BadAdapter if the file is damaged or something else."""
         try:
-            content = path.read_bytes()  # once: tensors, card and fingerprint are then those of one state of the file
+            # once: tensors, card and fingerprint are then those of one state of the file
+            content = read_bytes(path, BadAdapter, "adapter", largest=LARGEST)
             tensors = load(content)
             # safetensors: 8 bytes of the header's length, then the header; the library returns no metadata from bytes
-            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-            card = AdapterCard.from_dict(json.loads(header["__metadata__"][METADATA]))
-        except OSError as error:
-            raise BadAdapter(f"cannot read the adapter {path}: {error.strerror or error}") from error
+            header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            card = AdapterCard.from_dict(parse_json(header["__metadata__"][METADATA]))
         except (SafetensorError, KeyError, TypeError, ValueError, UnknownName) as error:
             raise BadAdapter(
                 f"{path} is damaged, or not an adapter of jukectl train prior --adapter-rank: {error}"

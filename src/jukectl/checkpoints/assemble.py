@@ -1,7 +1,6 @@
 """Model folders from training runs, or from a model and adapters: weights in fp16 and one model.toml."""
 
 import shutil
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from jukectl.checkpoints.store import MODEL, VQVAE_PART, ModelFolder
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel
 from jukectl.files import atomic_write
+from jukectl.tables import parse_toml, read_toml
 
 Tensors = Mapping[str, Tensor]
 
@@ -44,9 +44,9 @@ class Run:
     def load(cls, path: Path, weights: str = "best") -> "Run":
         """Load a run from its folder. Raise BadModel if it has no weights yet, or cannot become part of a model."""
         try:
-            about = tomllib.loads((path / CARD).read_text(encoding="utf-8"))
+            about = read_toml(path / CARD, BadModel)
             run = cls(path, about, load_file(path / f"{weights}.safetensors"))
-        except (OSError, UnicodeDecodeError, SafetensorError, tomllib.TOMLDecodeError) as error:
+        except (OSError, BadModel, SafetensorError) as error:
             raise BadModel(f"{path} holds no training run with {weights} weights: {error}") from error
         # each kind of run that has weights but cannot become a part gets its own message with the way out
         if "adapter" in about:
@@ -138,7 +138,7 @@ def merge_adapters(
         parts[level.label] = rounded(tensors, dtype, str(model.path))
     fingerprints = {**model.card.fingerprints, **{part: _fingerprint(one) for part, one in parts.items()}}
     # through TOML: the card of a model with adapters has the new names, which a file must hold as a native card does
-    table = tomllib.loads(replace(model.card, version="", licence="", summary="", fingerprints=fingerprints).to_toml())
+    table = parse_toml(replace(model.card, version="", licence="", summary="", fingerprints=fingerprints).to_toml())
     described = ModelCard.from_dict({**table, **card}, out / CARD)
     return write_model(out, described, parts, ModelFolder(model.path))
 
@@ -227,7 +227,4 @@ def _fingerprint(tensors: Tensors) -> str:
 
 def read_card(path: Path) -> dict[str, Any]:
     """Read the hand-written part of a model.toml. Raise BadModel if it cannot be read."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadModel(f"cannot read the card {path}: {error}") from error
+    return read_toml(path, BadModel, "card")

@@ -1,7 +1,6 @@
 """A model's description: model.toml."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,6 +23,7 @@ from jukectl.prior.vocabulary import (
     mixed_artist,
     mixed_genres,
 )
+from jukectl.tables import parse_toml
 from jukectl.vqvae.config import VQVAEConfig
 
 FORMAT = 1
@@ -154,9 +154,10 @@ class ModelCard:
     def parse(cls, text: str, where: Path) -> "ModelCard":
         """Parse the TOML. Raise BadModel with what is wrong."""
         try:
-            return cls.from_dict(tomllib.loads(text), where)
-        except tomllib.TOMLDecodeError as error:
+            table = parse_toml(text)
+        except ValueError as error:
             raise BadModel(f"{where} is not TOML: {error}") from error
+        return cls.from_dict(table, where)
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], where: Path) -> "ModelCard":

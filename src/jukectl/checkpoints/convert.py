@@ -25,7 +25,7 @@ from jukectl.checkpoints.jsonfile import read_json
 from jukectl.checkpoints.layout import PARTS, Layout, config_of, first_rows_of, part_weights
 from jukectl.checkpoints.openai import OriginalLayout, is_original
 from jukectl.checkpoints.store import MODEL, NOTE, ModelFolder, holds_model, layout_of
-from jukectl.checkpoints.tensorfile import Described, SafetensorsWriter, identity, narrowed
+from jukectl.checkpoints.tensorfile import Described, SafetensorsWriter, check_finite, identity, narrowed
 from jukectl.checkpoints.vocabularies import vocabulary_files
 from jukectl.checkpoints.weights import Weights
 from jukectl.errors import BadInput, BadModel, CannotWrite
@@ -152,6 +152,7 @@ def _write(
                 for ours in sorted(one.places):
                     digest.begin(ours, one.shape(ours))
                     for piece in reading.pieces(ours, skipped=last_rows.get(ours, 0)):
+                        check_finite(piece, one.places[ours].name, one.places[ours].file.path)
                         numbers = narrowed(piece, dtype or piece.dtype, ours)
                         # of the converted numbers: a fingerprint is that of what the new file holds
                         digest.add(numbers.float().numpy())

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
+from jukectl.checkpoints.tensorfile import check_finite
 from jukectl.checkpoints.weights import Weights
 from jukectl.errors import CannotWrite
 from jukectl.files import atomic_write
 
-VERSION = 1  # of the definition of a fingerprint; cached ones of another version are not used
+VERSION = 2  # of the definition of a fingerprint and its checks; cached ones of another version are not used
 SMALLEST_KEPT = 64 * 2**20  # bytes of a part's files; smaller ones are hashed faster than a cache is worth
 SETTLED = 2.0  # seconds; some file systems have times this coarse, so a younger file may change and keep its time
 
@@ -40,12 +41,13 @@ def cached_fingerprint(part: str, files: tuple[FileState, ...], weights: Callabl
 
 
 def fingerprint_of(weights: Weights) -> str:
-    """Compute the fingerprint of a part piece by piece, in little memory."""
+    """Compute the fingerprint of a part piece by piece, in little memory. Raise BadModel if a number is not finite."""
     digest = Digest()
     with weights.reading() as reading:
         for name in sorted(weights.places):
             digest.begin(name, weights.shape(name))
             for piece in reading.pieces(name):
+                check_finite(piece, weights.places[name].name, weights.places[name].file.path)
                 digest.add(piece.float().numpy())
     return digest.hexdigest()
 

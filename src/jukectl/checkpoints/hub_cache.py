@@ -240,9 +240,9 @@ class CachedRepository:
     def _marks(self) -> dict[str, Mark]:
         """Marks by commit and file name. An unreadable file of marks counts as empty: all is hashed once more."""
         try:
-            marks = json.loads(self._marks_file.read_text(encoding="utf-8"))
+            marks = read_json(self._marks_file)
             return {key: Mark(*values) for key, values in marks.items() if is_digest(values[0])}
-        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        except (BadModel, TypeError, LookupError, AttributeError):
             return {}
 
     def _note(self, file: HubFile, mark: Mark) -> None:

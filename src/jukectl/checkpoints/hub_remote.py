@@ -15,9 +15,9 @@ from typing import Any
 
 from jukectl import __version__
 from jukectl.checkpoints.hub_cache import HubFile, Seen, is_commit, is_digest
-from jukectl.checkpoints.jsonfile import LARGEST_JSON
 from jukectl.checkpoints.published import PUBLISHED
 from jukectl.errors import BadModel, CannotFetch, CannotWrite
+from jukectl.files import LARGEST_FILE
 
 TRIES = 4  # without progress, before giving up
 PAUSE_SECONDS = 1.0  # before the second try; doubled before each further one
@@ -174,4 +174,4 @@ def length(path: Path) -> int:
 
 def _limit(file: HubFile) -> int:
     """Return the bytes of a download at most: the file's size, or where that is unknown what a description may have."""
-    return LARGEST_JSON if file.size is None else file.size
+    return LARGEST_FILE if file.size is None else file.size

@@ -1,6 +1,5 @@
 """JSON from untrusted sources: every mistake is reported in one line that names the file and the key."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,40 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from jukectl.errors import BadModel
-
-LARGEST_JSON = 64 * 2**20  # bytes; the index of the largest published model is below 1 MiB
+from jukectl.files import read_bytes
+from jukectl.tables import parse_json
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read the object in a JSON file. Raise BadModel if it is missing, too large, damaged or ambiguous."""
+    text = read_bytes(path, BadModel, "description of a model")
     try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise BadModel(f"{path} is refused: it is larger than any description of a model")
-        # by default Python keeps the last of two equal keys and reads NaN and Infinity; other readers need not agree
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
-    except OSError as error:
-        raise BadModel(f"{path} cannot be read: {error.strerror or error}") from error
-    # RecursionError for deep nesting; ValueError also for bytes that are not UTF-8 and for numbers of too many digits
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BadModel(f"{path} is damaged, or not JSON: {reason}") from error
+        # unique: programs differ in which of two equal keys they use, so the value that was checked need not be in use
+        content = parse_json(text, unique=True)
+    except ValueError as error:  # also for bytes that are not UTF-8
+        raise BadModel(f"{path} is damaged, or not JSON: {error}") from error
     if not isinstance(content, dict):
         raise BadModel(f"{path} is damaged: it is not a JSON object")
     return content
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object. Raise ValueError if a key occurs twice."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        # programs differ in which of the two they use, so the value that was checked need not be the one in use
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
-    return values
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is not a JSON number")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from jukectl.codes.level import Level
 from jukectl.errors import BadModel
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
+from jukectl.tables import read_text_if_any
 from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.model import VQVAE
 
@@ -59,12 +60,10 @@ class NativeLayout(Layout):
     def card(self) -> ModelCard:
         """Content of model.toml. Raises BadModel if there is none."""
         file = self.path / CARD
-        try:
-            return ModelCard.parse(file.read_text(encoding="utf-8"), file)
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadModel(
-                f"{self.path} is not a model folder: {CARD} cannot be read. See: jukectl models list"
-            ) from error
+        text = read_text_if_any(file, BadModel, "card")
+        if text is None:
+            raise BadModel(f"{self.path} is not a model folder: there is no {CARD}. See: jukectl models list")
+        return ModelCard.parse(text, file)
 
     def has(self, part: str) -> bool:
         """Return True if the part's file exists."""

@@ -86,12 +86,25 @@ class ModelFolder:
         # by the state of the files, so that a model of 20 GB is not read at each start
         return cached_fingerprint(name, tuple(states), lambda: self.weights(name))
 
+    def check_weights(self, name: str) -> None:
+        """Raise BadModel if a part's weights are not those that model.toml states, or are not finite.
+
+        A file is read for it once: the result is kept by the size and the time of the file.
+        """
+        stated = self.layout.card.fingerprints.get(name)
+        if stated is not None and (found := self.fingerprint(name)) != stated:
+            raise BadModel(
+                f"{self.part(name)} is damaged, or of another model: its weights have the fingerprint {found[:12]}, "
+                f"and {CARD} states {stated[:12]}. Copy it again, or remove that line if you changed them"
+            )
+
     def parameters(self) -> int:
         """Return the number of parameters in all parts."""
         return sum(self.weights(name).numbers() for name in self.parts)
 
     def vqvae(self, device: torch.device, levels: tuple[Level, ...] = tuple(Level)) -> VQVAE:
         """Load levels of the codec to `device` in float32."""
+        self.check_weights(VQVAE_PART)
         config = self.card.vqvae
         # a preview decodes one level: the tensors of the others are known, so that they count as used, but not loaded
         others = tuple(f"levels.{level.label}." for level in Level if level not in levels)
@@ -105,6 +118,7 @@ class ModelFolder:
         """Load one level's prior to `device`."""
         if level not in self.card.priors:
             raise BadModel(f"the model in {self.path} has no {level.label} prior")
+        self.check_weights(level.label)
         config = self.card.priors[level]
         # fp32 for tests and CPUs, bf16 or fp16 where a device has them; layer norms compute in fp32 all the same
         return _filled(lambda: Prior(config), self.weights(level.label), device, dtype)

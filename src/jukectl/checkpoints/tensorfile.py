@@ -168,6 +168,12 @@ def narrowed(numbers: Tensor, dtype: torch.dtype, name: str) -> Tensor:
     return result
 
 
+def check_finite(numbers: Tensor, name: str, file: Path) -> None:
+    """Raise BadModel if a number is infinite or not a number; `name` and `file` say which tensor it is in."""
+    if numbers.numel() and not _finite(numbers):
+        raise BadModel(f"{file} is damaged: {name} holds numbers that are infinite or not a number")
+
+
 def _finite(numbers: Tensor) -> bool:
     """Return True if all numbers are finite."""
     # minimum and maximum carry every infinity and NaN, without a mask as large as the tensor

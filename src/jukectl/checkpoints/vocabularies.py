@@ -4,7 +4,6 @@ There are two sets of names. "v2" has 4,111 artists and 120 genre words, of whic
 artists and 604 genres, of which a song has one. The 1b-lyrics top prior has v3, all other priors have v2.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from jukectl.errors import BadModel
 from jukectl.lyrics.tokens import published_alphabet
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.vocabulary import Style, Vocabulary
+from jukectl.tables import read_json
 
 ALL_IN_ONE = "vocab.json"
 SEPARATE = {"artists": "artists.json", "genres": "genres.json", "lyrics": "lyrics.json"}
@@ -93,17 +93,7 @@ def _read_lists(folder: Path) -> _Lists | None:
 
 def _read(path: Path) -> Any:
     """Read the JSON of a file: a table, or a list in a file of one kind of names."""
-    try:
-        if not path.is_file():
-            raise BadModel(f"{path} is not a file")
-        if path.stat().st_size > LARGEST:
-            raise BadModel(f"{path} is larger than any list of names: {path.stat().st_size} bytes")
-        # utf-8-sig: lists edited on Windows begin with a byte order mark, which json refuses
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise BadModel(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, no JSON, 10,000 digits, deep nesting
-        raise BadModel(f"{path} is not JSON: {' '.join(str(error).split())[:100]}") from error
+    value = read_json(path, BadModel, "list of names", largest=LARGEST)
     if not isinstance(value, dict) and not (isinstance(value, list) and path.name in SEPARATE.values()):
         raise BadModel(f"{path} is not a table of names")
     return value

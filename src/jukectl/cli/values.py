@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput
+from jukectl.tables import read_text
 
 if TYPE_CHECKING:
     from jukectl.codes.schedule import Change
@@ -68,15 +69,4 @@ def read_schedule(path: Path) -> "tuple[Change, ...]":
     """Read the changes in a schedule's file. Raise BadInput for a file that is not a schedule."""
     from jukectl.codes.schedule import parse_schedule
 
-    try:
-        if not path.is_file():
-            raise BadInput(
-                f"--schedule takes a TOML file, and {path} {'is not a file' if path.exists() else 'does not exist'}"
-            )
-        if path.stat().st_size > LONGEST_SCHEDULE:
-            raise BadInput(f"{path} is not a schedule: it has {path.stat().st_size} bytes")
-        return parse_schedule(path.read_text(encoding="utf-8-sig"), str(path))
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the schedule as UTF-8 text") from error
-    except OSError as error:
-        raise BadInput(f"cannot read the schedule {path}: {error.strerror or error}") from error
+    return parse_schedule(read_text(path, BadInput, "schedule", largest=LONGEST_SCHEDULE), str(path))

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 
 from jukectl.codes.level import Level
-from jukectl.errors import NotCodes, UnknownName
+from jukectl.codes.npz import read_npz
+from jukectl.errors import BadInput, NotCodes, UnknownName
 from jukectl.files import atomic_write
 
 FORMAT = 1
@@ -21,6 +22,9 @@ FORMAT = 1
 FIELDS = ("codes", "done", "prompt", "level", "hop", "sample_rate", "codebook_size", "vqvae", "format")
 """Every field of an archive, as DESIGN.md names them."""
 
+LONGEST_REASON = 100  # characters
+HIGHEST_RATE = 1_000_000  # Hz
+LARGEST_HOP = 1 << 20  # audio samples: some 24 seconds a code
 LARGEST_CODEBOOK = 1 << 16  # what uint16 can number
 
 
@@ -43,10 +47,10 @@ class Codes:
     def __post_init__(self) -> None:
         if not 1 <= self.codebook_size <= LARGEST_CODEBOOK:
             raise ValueError(f"codebook_size is 1 to {LARGEST_CODEBOOK}, got {self.codebook_size}")
-        if self.hop < 1:
-            raise ValueError(f"hop is at least 1 audio sample, got {self.hop}")
-        if self.sample_rate < 1:
-            raise ValueError(f"sample_rate is at least 1 Hz, got {self.sample_rate}")
+        if not 1 <= self.hop <= LARGEST_HOP:
+            raise ValueError(f"hop is 1 to {LARGEST_HOP} audio samples, got {self.hop}")
+        if not 1 <= self.sample_rate <= HIGHEST_RATE:
+            raise ValueError(f"sample_rate is 1 to {HIGHEST_RATE} Hz, got {self.sample_rate}")
         object.__setattr__(self, "array", _checked(self.array, self.codebook_size))
         if not 0 <= self.prompt <= self.done:
             raise ValueError(f"prompt is 0 to the {self.done} frames there are, got {self.prompt}")
@@ -146,19 +150,19 @@ class Codes:
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays of an archive by name, verified against their checksums."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
-            # numpy stops reading at the end of an array, before zipfile compares checksums; and it parses headers first
-            damaged = npz.zip.testzip()
-            fields = {} if damaged else {name: npz[name] for name in npz.files if name in FIELDS}
-    except FileNotFoundError as error:
-        raise NotCodes(f"there is no file {path}. {_way_out(path)}") from error
-    except OSError as error:
-        raise NotCodes(f"cannot read {path}: {error.strerror or error}. {_way_out(path)}") from error
+        return read_npz(path, FIELDS)
+    except BadInput as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise NotCodes(f"there is no file {path}. {_way_out(path)}") from error
+        raise NotCodes(f"{error}. {_way_out(path)}") from error
     except Exception as error:  # damage makes zipfile and numpy raise half a dozen kinds
-        raise NotCodes(f"{path} holds no codes, or is damaged. {_way_out(path)}") from error
-    if damaged:
-        raise NotCodes(f"{path} is damaged: checksum of {damaged} does not fit. {_way_out(path)}")
-    return fields
+        raise NotCodes(f"{path} holds no codes, or is damaged: {_in_short(error)}. {_way_out(path)}") from error
+
+
+def _in_short(error: Exception) -> str:
+    """Return the reason in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
 
 
 def _way_out(path: Path) -> str:
@@ -252,10 +256,10 @@ class SpanCodes:
     def load(cls, path: Path) -> Self:
         """Load the spans in `path`. Raise NotCodes if they cannot be used."""
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
-                damaged = npz.zip.testzip()
-                array, begun, key, version = (npz[name] for name in ("codes", "begun", "key", "format"))
-            if damaged or int(version) != SPANS_FORMAT or array.ndim != 3 or array.dtype != np.uint16 or int(begun) < 0:
+            names = ("codes", "begun", "key", "format")
+            fields = read_npz(path, names)
+            array, begun, key, version = (fields[name] for name in names)
+            if int(version) != SPANS_FORMAT or array.ndim != 3 or array.dtype != np.uint16 or int(begun) < 0:
                 raise ValueError("not of this format")
             return cls(str(key), int(begun), array)
         except Exception as error:  # damage makes zipfile and numpy raise half a dozen kinds

@@ -5,7 +5,6 @@ str, their names, and `lengths` (n,) int64, their frames. Its members are stored
 the file as they lie in memory. A song's own archive is read in the same way, as a shard of one song.
 """
 
-import io
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ import numpy.typing as npt
 
 from jukectl.codes.archive import FORMAT, Codes
 from jukectl.codes.level import Level
-from jukectl.errors import NotCodes, UnknownName
-from jukectl.files import atomic_write
+from jukectl.codes.npz import check_sizes, read_header, read_member
+from jukectl.errors import BadInput, NotCodes, UnknownName
+from jukectl.files import atomic_write, opened
 
 MAPS = 256  # archives that are mapped at once; each holds a file open, and systems allow some 1,024
 LOCAL_HEADER = 30  # bytes of a zip member's own header before its name (APPNOTE 4.3.7)
@@ -176,13 +176,16 @@ FACTS = ("done", "level", "hop", "sample_rate", "codebook_size", "vqvae")
 def _read(path: Path, more: Sequence[str]) -> tuple[dict[str, npt.NDArray[Any]], int, int | None]:
     """Return an archive's small fields, frames and the offset of its codes. Raise NotCodes if something is missing."""
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with opened(path, BadInput, "archive") as file, zipfile.ZipFile(file) as archive:
+            check_sizes(archive, path.stat().st_size)
             fields = {name: _field(archive, name) for name in ("format", *FACTS, *more)}
             if int(fields["format"]) > FORMAT:
                 raise NotCodes(f"{path} has code format {fields['format']}: pip install --upgrade jukectl")
             member = archive.getinfo("codes.npy")
             with archive.open(member) as codes:
                 shape, mappable, header = _npy_header(codes)
+            if 2 * shape[0] * shape[1] > member.file_size:
+                raise ValueError("it announces more codes than it has")
             offset = None
             if mappable and shape[0] == 1 and member.compress_type == zipfile.ZIP_STORED:
                 file.seek(member.header_offset)
@@ -194,22 +197,20 @@ def _read(path: Path, more: Sequence[str]) -> tuple[dict[str, npt.NDArray[Any]],
             return fields, shape[1], offset
     except NotCodes:
         raise
-    except OSError as error:
-        raise NotCodes(f"cannot read {path}: {error.strerror or error}") from error
+    except BadInput as error:
+        raise NotCodes(str(error)) from error
     except Exception as error:  # damage makes zipfile and numpy raise half a dozen kinds
         raise NotCodes(f"{path} holds no codes, or is damaged") from error
 
 
 def _field(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
     """Read a small member and verify its checksum."""
-    value = np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+    value = read_member(archive, name)
     return value if value.ndim == 1 and name in ("songs", "lengths") else value.reshape(())
 
 
 def _npy_header(member: Any) -> tuple[tuple[int, int], bool, int]:
     """Shape of an array, whether it lies there as C-ordered little-endian uint16, and the bytes before it."""
-    version = np.lib.format.read_magic(member)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran_order, dtype = read(member)
+    shape, fortran_order, dtype = read_header(member)
     rows, frames = shape
     return (rows, frames), dtype == np.dtype("<u2") and not fortran_order, member.tell()

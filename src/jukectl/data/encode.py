@@ -1,6 +1,6 @@
 """Encode the songs of a manifest into a code folder for training priors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from jukectl.errors import BadAudio, BadInput, MissingTool, NotCodes, WrongCodec
 from jukectl.folders import check_not_input
 from jukectl.plan.device import Machine, choose, single_thread
 from jukectl.plan.prompt import too_short
-from jukectl.progress import Listener, Progress, ignore
+from jukectl.progress import Listener, Progress, ignore, warn
 from jukectl.render.encode import new_codes
 from jukectl.vqvae.chunks import StreamEncoder
 from jukectl.vqvae.model import VQVAE
@@ -96,7 +96,7 @@ def encode_manifest(
             progress = _Within(listener, done, total, track)
             done += track.seconds
             try:
-                arrays = codes_of_file(vqvae, manifest.folder / track.path, missing[track], machine, progress.seconds)
+                arrays = codes_of_file(vqvae, manifest.folder / track.path, missing[track], machine, progress)
             except (BadAudio, MissingTool) as error:
                 skipped.append(str(error))
                 continue
@@ -113,13 +113,15 @@ def encode_manifest(
 
 
 def codes_of_file(
-    vqvae: VQVAE, path: Path, levels: Sequence[Level], machine: Machine, watch: Callable[[float], None]
+    vqvae: VQVAE, path: Path, levels: Sequence[Level], machine: Machine, progress: "_Within"
 ) -> dict[Level, np.ndarray]:
     """Encode a recording in one pass through the file: codes (frames,) uint16, equal to those of `render.encode`."""
     config = vqvae.config
     multiple = config.hop(Level.TOP)
     encoders = {level: StreamEncoder(vqvae, level, multiple=multiple) for level in levels}
     stream = io.stream(path)
+    for remark in stream.remarks:
+        warn(progress.listener, remark)
     samples = 0
     mono = (mix.to_mono(block)[None] for block in stream.blocks)
     with single_thread(machine):
@@ -127,7 +129,7 @@ def codes_of_file(
             samples += block.shape[1]
             for encoder in encoders.values():
                 encoder.push(torch.from_numpy(block[0]))
-            watch(samples / config.sample_rate)
+            progress.seconds(samples / config.sample_rate)
         if samples < multiple:
             raise too_short(path, samples / config.sample_rate, config)
         return {level: encoder.finish() for level, encoder in encoders.items()}
@@ -163,13 +165,13 @@ class _Within:
     """Progress in seconds of music, also within a song."""
 
     def __init__(self, listener: Listener, done: float, total: float, track: Track) -> None:
-        self._listener, self.done, self.total, self.track = listener, done, total, track
+        self.listener, self.done, self.total, self.track = listener, done, total, track
         self.seconds(0.0)
 
     def seconds(self, encoded: float) -> None:
         """Report that this many seconds of the song are encoded."""
         done = self.done + min(encoded, self.track.seconds)
-        self._listener(Progress(STAGE, round(done), round(self.total), self.track.path))
+        self.listener(Progress(STAGE, round(done), round(self.total), self.track.path))
 
 
 def _check_codec(codes: CodeFolder, levels: Sequence[Level], fingerprint: str, folder: ModelFolder) -> None:

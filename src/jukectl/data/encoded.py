@@ -7,7 +7,7 @@ both and map them into memory: a data set may exceed memory and span several fol
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -17,10 +17,13 @@ from jukectl.codes.archive import Codes, is_archive
 from jukectl.codes.level import Level
 from jukectl.codes.shard import SongCodes, read_shard, song_archive, write_shard
 from jukectl.data.manifest import Manifest, Track
-from jukectl.errors import BadManifest, NotCodes
-from jukectl.files import atomic_write, make_folder
+from jukectl.errors import BadInput, BadManifest, NotCodes
+from jukectl.files import atomic_write, make_folder, read_bytes
 from jukectl.folders import Kind
-from jukectl.midi.beats import SUFFIX
+from jukectl.lyrics.files import SUFFIXES as LYRICS_SUFFIXES
+from jukectl.lyrics.value import Lyrics
+from jukectl.midi.beats import SUFFIX, BeatGrid
+from jukectl.midi.notes import SUFFIXES, read_midi
 
 MANIFEST = "manifest.jsonl"
 SHARDS = "shards"
@@ -109,26 +112,39 @@ class CodeFolder:
         return self.path / BEATS / f"{track.name}{SUFFIX}" if track.beats else None
 
     def keep_lyrics(self, track: Track, source: Path) -> None:
-        """Copy a lyrics file unchanged into the folder; raise BadManifest if it cannot be read."""
-        self._keep(self.lyrics_file(track), source, f"the lyrics {source} of {track.path}")
+        """Copy a lyrics file unchanged into the folder; raise BadManifest if it is something else."""
+        self._keep(self.lyrics_file(track), source, "lyrics", track, LYRICS_SUFFIXES, Lyrics.read)
 
     def keep_midi(self, track: Track, source: Path) -> None:
-        """Copy a MIDI file unchanged into the folder; raise BadManifest if it cannot be read."""
-        self._keep(self.midi_file(track), source, f"the notes {source} of {track.path}")
+        """Copy a MIDI file unchanged into the folder; raise BadManifest if it is something else."""
+        self._keep(self.midi_file(track), source, "notes", track, SUFFIXES, read_midi)
 
     def keep_beats(self, track: Track, source: Path) -> None:
-        """Copy a beats file unchanged into the folder; raise BadManifest if it cannot be read."""
-        self._keep(self.beats_file(track), source, f"the beats {source} of {track.path}")
+        """Copy a beats file unchanged into the folder; raise BadManifest if it is something else."""
+        self._keep(self.beats_file(track), source, "beats", track, frozenset({".json"}), BeatGrid.load)
 
-    def _keep(self, copy: Path | None, source: Path, what: str) -> None:
+    def _keep(
+        self,
+        copy: Path | None,
+        source: Path,
+        what: str,
+        track: Track,
+        suffixes: Collection[str],
+        read: Callable[[Path], object],
+    ) -> None:
+        """Copy a file that a manifest names. It may be a stranger's, so nothing but what it says it is gets copied."""
         if copy is None:
             return
         try:
-            text = source.read_bytes()
-        except OSError as error:
+            if source.suffix.lower() not in suffixes:
+                raise BadManifest(f"{source} is not a file of {what}: those end in {', '.join(sorted(suffixes))}")
+            read(source)
+            text = read_bytes(source, BadManifest, what)
+        except BadInput as error:
             raise BadManifest(
-                f"cannot read {what}: {error.strerror}. "
-                "If the file was removed, write the manifest again with: jukectl data scan MUSIC --out MANIFEST"
+                f"cannot use the {what} of {track.path}: {error}. "
+                "If the file was removed or changed, write the manifest again with: "
+                "jukectl data scan MUSIC --out MANIFEST"
             ) from error
         if copy.is_file() and copy.read_bytes() == text:
             return

@@ -10,12 +10,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from jukectl.errors import BadInput, BadManifest
-from jukectl.files import atomic_write
+from jukectl.files import atomic_write, read_bytes
 from jukectl.folders import check_file
 from jukectl.tables import build, parse_json
 
 VALIDATION = "validation"
 LONGEST_LINE = 1 << 20  # bytes; a song takes some hundreds
+LARGEST = 512 * 2**20  # bytes: some two million songs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +58,10 @@ class Manifest:
         """Read a manifest file; raise BadManifest, with the line number, if a line is invalid."""
         way_out = f"Create one with: jukectl data scan MUSIC --out {path}"
         try:
-            text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        except OSError as error:
-            raise BadManifest(f"cannot read the manifest {path}: {error.strerror}. {way_out}") from error
+            content = read_bytes(path, BadManifest, "manifest", largest=LARGEST)
+        except BadManifest as error:
+            raise BadManifest(f"{error}. {way_out}") from error
+        text = content.decode("utf-8", "surrogateescape")
         # Not by splitlines, which also breaks at characters that titles may hold, such as U+2028
         lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         if not lines:

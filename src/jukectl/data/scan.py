@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 
 from jukectl.audio import io
+from jukectl.codes.npz import read_npz
 from jukectl.data.duplicates import VERSION, Fingerprint, find_duplicates, fingerprint_of
 from jukectl.data.manifest import VALIDATION, Manifest, Track, check_replaceable, side_of, song_key
 from jukectl.errors import BadAudio, BadInput, BadManifest, BadRecipe, MissingTool
 from jukectl.files import atomic_write, make_folder
+from jukectl.lyrics.files import SUFFIXES as LYRICS_SUFFIXES
 from jukectl.midi.beats import find_beats
 from jukectl.progress import Listener, Progress
 from jukectl.tables import build, parse_toml, read_text
 
-LYRICS = (".lrc", ".txt")  # timed lyrics first
 MIDI = (".mid", ".midi")
 
 
@@ -46,7 +47,7 @@ class Overrides:
 
 def find_lyrics(song: Path) -> Path | None:
     """Return the lyrics file beside a song, the timed one if there are two; None if there is none."""
-    return next((path for suffix in LYRICS if (path := song.with_suffix(suffix)).is_file()), None)
+    return next((path for suffix in LYRICS_SUFFIXES if (path := song.with_suffix(suffix)).is_file()), None)
 
 
 def find_midi(song: Path) -> Path | None:
@@ -88,7 +89,7 @@ class Scanned:
 
     manifest: Manifest
     skipped: tuple[str, ...]  # unusable files, with the reason
-    warnings: tuple[str, ...]  # invalid fields of sidecar files
+    warnings: tuple[str, ...]  # invalid fields of sidecar files, and what audio files lack
     copies: tuple[str, ...]  # duplicate recordings, one message each
 
 
@@ -131,11 +132,12 @@ def scan(
             skipped.append(f"{path}: skip is set in {path.with_suffix('.toml').name}")
             continue
         try:
-            fingerprint = cache.fingerprint(path)
-            track = _track(path, manifest.parent, fingerprint, overrides)
+            fingerprint, about = cache.fingerprint(path), io.info(path)
         except (BadAudio, MissingTool) as error:
             skipped.append(str(error))
             continue
+        warnings += about.remarks
+        track = _track(path, manifest.parent, about, fingerprint, overrides)
         songs.append(_Song(track, fingerprint, song_key(track, overrides.song)))
     cache.drop_others()
     if not songs:
@@ -196,8 +198,8 @@ class _Cache:
         name = f"{hashlib.sha256(key).hexdigest()[:24]}.npz"
         self._used.add(name)
         try:
-            with (self.folder / name).open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                return Fingerprint(float(kept["seconds"]), float(kept["peak"]), kept["prints"], kept["timbre"])
+            kept = read_npz(self.folder / name, ("seconds", "peak", "prints", "timbre"))
+            return Fingerprint(float(kept["seconds"]), float(kept["peak"]), kept["prints"], kept["timbre"])
         except Exception:  # missing, or damaged: numpy and zipfile raise many types
             found = fingerprint_of(path)
         make_folder(self.folder)
@@ -224,8 +226,7 @@ def _megabytes(path: Path) -> float:
     return path.stat().st_size / 1e6
 
 
-def _track(path: Path, base: Path, fingerprint: Fingerprint, overrides: Overrides) -> Track:
-    about = io.info(path)
+def _track(path: Path, base: Path, about: io.AudioInfo, fingerprint: Fingerprint, overrides: Overrides) -> Track:
     tags = read_tags(path)
     first = {key: tags[key][0] for key in tags}
     lyrics, midi, beats = find_lyrics(path), find_midi(path), find_beats(path)

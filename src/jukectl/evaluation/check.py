@@ -80,6 +80,7 @@ def check_model(
     codes = {}
     for number, stage in enumerate(stages):
         listener(Progress("checking", number, len(stages), stage))
+        folder.fingerprint(stage)  # reads all weights, each of which must be finite
         if stage == "vqvae":
             vqvae = folder.vqvae(machine.device)
             for level in TOP_DOWN:

@@ -15,7 +15,7 @@ from jukectl.codes.shard import SongCodes
 from jukectl.data.encoded import EncodedSongs
 from jukectl.data.manifest import Manifest, Track
 from jukectl.errors import BadInput, WrongCodec
-from jukectl.files import make_folder
+from jukectl.files import make_folder, read_bytes
 from jukectl.plots import style
 
 if TYPE_CHECKING:
@@ -26,10 +26,7 @@ CPU = torch.device("cpu")
 
 def read_globs(path: Path) -> tuple[str, ...]:
     """Read globs, one a line, without empty lines and those that begin with #. Raises BadInput if none is left."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError as error:
-        raise BadInput(f"cannot read the globs of held-out songs in {path}: {error.strerror}") from error
+    lines = read_bytes(path, BadInput, "globs of held-out songs").decode("utf-8", "surrogateescape").splitlines()
     globs = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
     if not globs:
         raise BadInput(f"{path} names no held-out songs: give one glob a line, such as band/album 3/*.flac")

@@ -295,8 +295,8 @@ def _lyrics(song: Song, recipe: Recipe | None) -> LyricsDetail | None:
     timed = sung_by_schedule(recipe)
     by_attention = karaoke_paths(song, 0)[1]
     if timed is None and inside(song.path, by_attention):
-        with suppress(JukectlError, OSError, UnicodeDecodeError):
-            timed = lrc.parse(by_attention.read_text(encoding="utf-8"))
+        with suppress(JukectlError):
+            timed = lrc.parse(read_text(by_attention, BadInput))
     if timed is None:
         return LyricsDetail(text=recipe.labels.lyrics.text)
     words = tuple(

@@ -14,6 +14,7 @@ from jukectl.errors import BadInput
 from jukectl.explorer.contract import SongDetail, SongSummary
 from jukectl.explorer.site import Site, inside, song_id
 from jukectl.progress import Listener, Progress, ignore
+from jukectl.tables import read_json
 
 MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg", "mp3": "audio/mpeg"}
 """Media types of the formats of audio files."""
@@ -139,7 +140,7 @@ def update_site(
 def _unchanged(site: Site, name: str, stamp: str) -> SongSummary | None:
     """Return the summary of a song that is on the site in its present state, None otherwise."""
     try:
-        values = json.loads(site.song_path(name).read_text(encoding="utf-8"))
+        values = read_json(site.song_path(name), BadInput)
         if values["source"] != stamp:
             return None
         return SongSummary(
@@ -151,5 +152,5 @@ def _unchanged(site: Site, name: str, stamp: str) -> SongSummary | None:
             lyrics=values["lyrics"] is not None,
             prompt=values["prompt"],
         )
-    except (OSError, ValueError, KeyError):
+    except (BadInput, ValueError, KeyError, TypeError):
         return None

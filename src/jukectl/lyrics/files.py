@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from jukectl import tables
 from jukectl.errors import BadInput
 from jukectl.files import atomic_write
 from jukectl.lyrics import lrc, webvtt
 from jukectl.lyrics.timed import TimedLyrics
 
 LARGEST = 2**20  # bytes; songs have a few thousand
+SUFFIXES = (".lrc", ".txt")  # of files of lyrics beside a song; the first has times
 
 
 def as_json(lyrics: TimedLyrics) -> str:
@@ -45,13 +47,4 @@ def write(lyrics: TimedLyrics, path: Path, name: str) -> None:
 
 def read_text(path: Path) -> str:
     """Read the text of a lyrics file. Raise BadInput if it has none."""
-    try:
-        if not path.is_file():
-            raise BadInput(f"lyrics are a text file, and {path} is {'none' if path.exists() else 'not there'}")
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"{path} is no lyrics: it has {path.stat().st_size} bytes")
-        return path.read_text(encoding="utf-8-sig")  # with a mark at its beginning or without
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8 (byte {error.start}): save the lyrics as UTF-8 text") from error
-    except OSError as error:
-        raise BadInput(f"cannot read the lyrics {path}: {error.strerror or error}") from error
+    return tables.read_text(path, BadInput, "lyrics", largest=LARGEST)

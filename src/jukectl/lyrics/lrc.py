@@ -1,6 +1,6 @@
 """LRC: lyrics with a time for each line, and in its enhanced form for each word.
 
-[ti:A title]                    tags; of these, only [offset:] changes times: earlier by that many milliseconds
+[ti:A title]                    tags, which are skipped; only [offset:] changes times: so many milliseconds sooner
 [00:12.50]A line of words       minutes, seconds, hundredths or thousandths; or [1:00:12.50], hours before them
 [00:15.00][01:20.00]Refrain     sung more than once
 [00:20.00]<00:20.00>Each <00:20.45>word <00:21.10>timed<00:21.90>
@@ -19,7 +19,9 @@ from jukectl.lyrics.timed import SLOWEST, TimedLyrics, TimedWord, places, spread
 _TIME = r"([0-9]{1,4}):([0-9]{1,2})(?::([0-9]{1,2}))?(?:[.,]([0-9]{1,9}))?"
 _LINE_TIME = re.compile(rf"\s*\[{_TIME}\]")
 _WORD_TIME = re.compile(rf"<{_TIME}>")
-_TAG = re.compile(r"\s*\[\s*([A-Za-z_#]{1,32})\s*:([^\]]*)\]\s*")
+_TAG = re.compile(r"\s*\[\s*([A-Za-z_#][\w# -]{0,31})\s*:(.*)\]\s*")
+"""A tag, or several on a line. Their values may hold brackets."""
+_OFFSET = re.compile(r"\[\s*offset\s*:\s*([+-]?[0-9]{1,9})\s*\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ def parse(text: str) -> TimedLyrics:
         times, rest = _line_times(line, number)
         if times:
             lines += _sung_again(_pieces(rest, times, number), times)
-        elif tag := _TAG.fullmatch(line):
-            offset = _milliseconds(tag[2], number) if tag[1].lower() == "offset" else offset
+        elif _TAG.fullmatch(line):
+            offset = _offset(line, number, offset)
         elif line.strip():
             raise BadInput(
                 f"line {number} has no time: lines of LRC begin like [01:02.34], not like {line.strip()[:20]!r}"
@@ -134,13 +136,14 @@ def _seconds(stamp: re.Match[str], number: int) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(f"{seconds}.{fraction}")
 
 
-def _milliseconds(offset: str, number: int) -> float:
-    """Return the offset given by a tag, in seconds."""
-    if not re.fullmatch(r"\s*[+-]?[0-9]{1,9}\s*", offset):
-        raise BadInput(
-            f"line {number}: an offset is in milliseconds, such as [offset:+250], got {offset.strip()[:20]!r}"
-        )
-    return int(offset) / 1000
+def _offset(line: str, number: int, before: float) -> float:
+    """Return the offset in seconds that a line of tags states; else, and for an empty one, the one `before`."""
+    if found := _OFFSET.search(line):
+        return int(found[1]) / 1000
+    tag = _TAG.fullmatch(line)
+    if tag is not None and tag[1].strip().lower() == "offset" and (value := tag[2].strip()):
+        raise BadInput(f"line {number}: an offset is in milliseconds, such as [offset:+250], got {value[:20]!r}")
+    return before
 
 
 def write(lyrics: TimedLyrics, *, decimals: int = 2) -> str:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from jukectl.errors import BadInput
 from jukectl.files import atomic_write
+from jukectl.tables import read_json
 
 SUFFIX = ".beats.json"  # "song.beats.json" beside "song.flac"
 FORMAT = 1
@@ -110,12 +111,7 @@ class BeatGrid:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a grid from JSON; BadInput names what is wrong."""
-        try:
-            table = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise BadInput(f"{path} holds no beats: {error}") from error
+        table = read_json(path, BadInput, "beats")
         try:
             if table["format"] > FORMAT:
                 raise ValueError(f"it is of format {table['format']}, newer than this jukectl reads ({FORMAT})")
@@ -129,7 +125,7 @@ class BeatGrid:
                 None if downbeats is None else np.array([_whole(one) for one in downbeats], np.int64),
                 meter,
             )
-        except (KeyError, TypeError, ValueError, AttributeError, BadInput) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, BadInput) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise BadInput(f"{path} holds no beats: {reason}") from error
 

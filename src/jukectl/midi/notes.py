@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from jukectl.errors import BadInput
-from jukectl.files import atomic_write
+from jukectl.files import atomic_write, read_bytes
+from jukectl.midi.smf import check_is_midi, limited
 
+LONGEST = 36_000  # seconds; a note later than that is damage
+LARGEST = 16 * 2**20  # bytes of a MIDI file
 SUFFIXES = frozenset({".mid", ".midi", ".smf", ".kar"})
 TICKS_PER_BEAT = 480  # of files that are written here, at 120 beats a minute: about a millisecond a tick
 TICKS_PER_SECOND = 2 * TICKS_PER_BEAT
@@ -71,21 +74,13 @@ class Notes:
 
 def read_midi(path: Path) -> Notes:
     """Read the notes of a MIDI file with its tempo map. Raise BadInput if it is no MIDI file or has no notes."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
-    return parse_midi(data, path)
+    return parse_midi(read_bytes(path, BadInput, "notes", largest=LARGEST), path)
 
 
 def parse_midi(data: bytes, path: Path) -> Notes:
     """Read notes from a file's content; `path` is for messages."""
-    import symusic
-
-    try:
-        score: Any = symusic.Score.from_midi(data, ttype="second")
-    except (RuntimeError, ValueError) as error:
-        raise BadInput(f"{path} is no MIDI file: {error}") from error
+    check_is_midi(data, path)
+    score = _score(data, path)
     notes = Notes.of(
         [
             (note.time, note.time + note.duration, note.pitch, max(note.velocity, 1), track.is_drum)
@@ -95,7 +90,25 @@ def parse_midi(data: bytes, path: Path) -> Notes:
     )
     if not len(notes):
         raise BadInput(f"{path} holds no notes")
+    if not notes.seconds <= LONGEST:
+        raise BadInput(
+            f"{path} has a note that ends at {notes.seconds:,.0f} s, and no music is that long: its times are damaged. "
+            "Remove that note in a MIDI editor"
+        )
     return notes
+
+
+def _score(data: bytes, path: Path) -> Any:
+    """Return the score in a MIDI file; numbers over 127, which players limit too, are limited."""
+    import symusic
+
+    try:
+        return symusic.Score.from_midi(data, ttype="second")
+    except (RuntimeError, ValueError):
+        try:
+            return symusic.Score.from_midi(limited(data), ttype="second")
+        except (RuntimeError, ValueError) as error:
+            raise BadInput(f"{path} is not a MIDI file, or is damaged: {error}") from error
 
 
 def midi_of(notes: Notes) -> bytes:

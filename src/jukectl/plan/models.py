@@ -94,6 +94,13 @@ def check_codec(song: Song, codes: Codes, folder: ModelFolder, *, force: bool) -
             f"{where}, and {folder.card.name}'s is {here[:12]}. "
             "Choose their model with --model, or use them all the same with --force"
         )
+    config = folder.card.vqvae
+    if codes.vqvae == here and (codes.hop, codes.sample_rate) != (config.hop(codes.level), config.sample_rate):
+        raise WrongCodec(
+            f"{where} at {codes.sample_rate} Hz and {codes.hop} samples a code, and that VQ-VAE has "
+            f"{config.sample_rate} Hz and {config.hop(codes.level)}: the file is damaged. Move it away "
+            f"and make it again with: jukectl resume {song.path}"
+        )
     if codes.codebook_size > size:
         raise WrongCodec(
             f"{where}, up to code {codes.codebook_size - 1}, and {folder.card.name}'s go to {size - 1}. "

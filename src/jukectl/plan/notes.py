@@ -9,8 +9,8 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.recipe import Recipe, Score
 from jukectl.codes.song import Song
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
-from jukectl.files import atomic_write
-from jukectl.midi.notes import SUFFIXES, Notes, midi_of, parse_midi
+from jukectl.files import atomic_write, read_bytes
+from jukectl.midi.notes import LARGEST, SUFFIXES, Notes, midi_of, parse_midi
 from jukectl.midi.roll import CoveredNotes
 from jukectl.midi.transcribe import SAMPLE_RATE, check_installed, transcribe
 from jukectl.plan.conditioning import check_notes
@@ -49,10 +49,7 @@ def with_notes(request: Request, folder: ModelFolder) -> tuple[Request, GivenNot
 def given_notes(path: Path) -> GivenNotes:
     """Return the notes of a MIDI file, or of a recording, which is transcribed. BadInput."""
     if path.suffix.lower() in SUFFIXES:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+        data = read_bytes(path, BadInput, "notes", largest=LARGEST)
     else:
         data = midi_of(notes_of_recording(path))
     return GivenNotes(path, data, parse_midi(data, path))
@@ -91,8 +88,8 @@ def _midi_data(song: Song, score: Score) -> bytes:
     kept = song.notes_path.exists()
     path = song.notes_path if kept else Path(score.source)
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = read_bytes(path, BadInput, "notes", largest=LARGEST)
+    except BadInput as error:
         raise NotASong(
             f"{song.path} has lost {song.notes_path.name}, whose notes it follows, and {score.source} cannot be read. "
             "Put it back"

@@ -8,6 +8,9 @@ from torch import Tensor
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LARGEST_SEED
 
+NOT_FINITE = -1
+"""In place of a code whose logits are not finite. On a GPU an exception would have to wait for every step."""
+
 
 def draw(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int, top_p: float) -> Tensor:
     """Return codes (B,) for logits (B, K) and uniform numbers (B,) in [0, 1), float64.
@@ -15,7 +18,15 @@ def draw(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int, top
     The code is the first whose cumulative probability exceeds the number. `temperature` 0 and `top_k` 1 return the most
     likely code; `top_k` 0 and `top_p` 1 keep all codes. `top_p` keeps the fewest most likely codes that hold that much
     probability (Holtzman et al. 2020), among those that `top_k` keeps. Of equally likely codes the first ranks higher.
+    The code is NOT_FINITE where a logit is not a number or is infinite; -inf is allowed beside finite ones.
     """
+    highest = logits.amax(dim=-1)  # carries every NaN and infinity
+    code = _drawn(logits, uniform, temperature, top_k, top_p)
+    return torch.where(highest.isfinite(), code, NOT_FINITE)
+
+
+def _drawn(logits: Tensor, uniform: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+    """Return codes (B,) of finite logits."""
     if temperature == 0 or top_k == 1:
         return logits.argmax(dim=-1)
     # Subtract the maximum before dividing: a tiny temperature then cannot overflow. In float64, as the uniform numbers

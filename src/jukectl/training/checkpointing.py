@@ -4,9 +4,12 @@ A checkpoint is a flat table of named tensors. A single process writes it to one
 with torch.distributed.checkpoint, each its own shards. Any number of processes can resume from either.
 """
 
+import hashlib
+import json
 import pickle
 import shutil
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,11 +24,14 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from jukectl.errors import CannotWrite
+from jukectl.errors import BadInput, CannotWrite
 from jukectl.files import atomic_write, sync_folder
+from jukectl.tables import read_json
 from jukectl.training.distributed import ALONE, Ranks, whole
 
 KEPT_CHECKPOINTS = 2
+LONGEST_REASON = 100  # characters
+HASHES = "sha256.json"  # of the files of a checkpoint folder, by name
 
 
 def checkpoints(out: Path) -> list[Path]:
@@ -54,6 +60,36 @@ def remove(path: Path) -> None:
         shutil.rmtree(doomed, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def damage(path: Path) -> str | None:
+    """Return what is wrong with the bytes of a checkpoint; None if they are as they were written.
+
+    A file is verified by the CRC-32 of its records, a folder by the SHA-256 of its files. Folders of earlier versions
+    have no hashes and count as whole.
+    """
+    try:
+        if path.is_dir():
+            hashes = read_json(path / HASHES, BadInput) if (path / HASHES).exists() else {}
+            wrong = [name for name, digest in hashes.items() if _sha256(path / name) != digest]
+            return f"{wrong[0]} has changed since it was written" if wrong else None
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                return "it is compressed, which checkpoints are not"
+            if wrong_record := archive.testzip():
+                return f"the checksum of {wrong_record} does not fit"
+        torch.load(path, weights_only=True, map_location="cpu", mmap=True)  # its own reader is stricter in places
+        return None
+    except Exception as error:  # damage makes zipfile and torch raise half a dozen kinds
+        return (str(error).splitlines() or [type(error).__name__])[0][:LONGEST_REASON]
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint so that it is no longer taken for one; return its new path."""
+    aside = path.with_name(f"damaged-{path.name}")
+    remove(aside)
+    path.rename(aside)
+    return aside
 
 
 def load_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -97,6 +133,9 @@ def _save_together(path: Path, state: Mapping[str, Tensor], ranks: Ranks) -> Non
         ranks.barrier()
         save(dict(state), storage_writer=FileSystemWriter(part))
         if ranks.first:
+            hashes = {file.name: _sha256(file) for file in sorted(part.iterdir())}
+            with atomic_write(part / HASHES) as written:
+                written.write(json.dumps(hashes).encode())
             part.rename(path)
             sync_folder(path.parent)
     except (OSError, CheckpointException) as error:
@@ -107,6 +146,11 @@ def _save_together(path: Path, state: Mapping[str, Tensor], ranks: Ranks) -> Non
             f"cannot write {path}: {getattr(cause, 'strerror', None) or cause}. What was there before is unchanged."
         ) from error
     ranks.barrier()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load_together(path: Path, state: Mapping[str, Tensor]) -> None:

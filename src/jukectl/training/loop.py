@@ -19,8 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from jukectl.errors import BadRecipe, Stopped
-from jukectl.progress import Listener, Progress
-from jukectl.training.checkpointing import checkpoints, load_checkpoint, save_checkpoint, save_weights
+from jukectl.progress import Listener, Progress, warn
+from jukectl.training.checkpointing import (
+    checkpoints,
+    damage,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+    set_aside,
+)
 from jukectl.training.config import TrainConfig
 from jukectl.training.distributed import ALONE, Ranks, sync_gradients, whole
 from jukectl.training.monitor import Clock, append_row, cut_log
@@ -95,7 +102,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     task.distribute(ranks)
     run = _Run(task, config, out, ranks)
-    run.resume()
+    run.resume(listener)
     if evaluate_first and run.step == 0:
         with run.clock.paused():
             run.evaluate()
@@ -287,9 +294,22 @@ class _Run(Generic[Batch]):
             save_checkpoint(self.out, self.step, self._state(), self.ranks)
             self.saved = self.step
 
-    def resume(self) -> None:
-        """Load the last checkpoint, and truncate the logs to its step."""
+    def resume(self, listener: Listener) -> None:
+        """Load the last checkpoint that is whole, and truncate the logs to its step. Warn of damaged ones."""
         found = checkpoints(self.out)
+        broken = dict[Path, str]()
+        for path in reversed(found):  # those before a whole one need not be read
+            if (reason := damage(path)) is None:
+                break
+            broken[path] = reason
+        self.ranks.barrier()  # all ranks have read them before one renames them
+        if broken and len(broken) < len(found):
+            found = [path for path in found if path not in broken]
+            for path, reason in broken.items():
+                warn(listener, f"{path} is damaged ({reason}): training resumes from {found[-1].name}")
+                if self.ranks.first:
+                    set_aside(path)
+            self.ranks.barrier()
         if found:
             self._load(found)
         if self.ranks.first:

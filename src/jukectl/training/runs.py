@@ -18,7 +18,7 @@ from jukectl.files import atomic_write
 from jukectl.folders import Kind
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Listener, ignore
-from jukectl.tables import build, parse_toml
+from jukectl.tables import build, read_toml
 from jukectl.training.checkpointing import checkpoints, remove
 from jukectl.training.codec_task import CodecTask, VQVAETask
 from jukectl.training.config import PriorRecipe, VQVAERecipe, load_recipe
@@ -112,8 +112,8 @@ def _describe(out: Path, table: Mapping[str, Any], ranks: Ranks) -> None:
 def _stored(file: Path) -> object:
     """Return the contents of a model.toml in comparable form, or None if it cannot be read."""
     try:
-        return _parsed(parse_toml(file.read_text(encoding="utf-8")), str(file))
-    except (OSError, ValueError, KeyError, TypeError, BadRecipe):
+        return _parsed(read_toml(file, BadRecipe), str(file))
+    except (ValueError, KeyError, TypeError, BadRecipe):
         return None
 
 

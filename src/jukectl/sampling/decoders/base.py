@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from jukectl.codes.recipe import LevelSampling
+from jukectl.errors import BadModel
 from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.transformer import KVCache
-from jukectl.sampling.draw import draw, guided
+from jukectl.sampling.draw import NOT_FINITE, draw, guided
 
 
 class Decoder(ABC):
@@ -34,7 +35,8 @@ class Decoder(ABC):
     def decode(self, uniform: Tensor) -> Tensor:
         """Sample the next ids (B, n) with uniform random numbers (B, n), float64; both are on the CPU.
 
-        Ids from the codebook's size on are lyric tokens, see `LyricsConfig.drawable`.
+        Ids of the codebook's size and up are characters of the lyrics, see `LyricsConfig.drawable`.
+        BadModel where the logits are not finite.
         """
 
 
@@ -75,6 +77,17 @@ class EagerDecoder(Decoder):
                 top_k=self.settings.top_k,
                 top_p=self.settings.top_p,
             ).to(self.device)
-            self._sampled = code.repeat(self.settings.rows)
+            self._sampled = code.clamp(min=0).repeat(self.settings.rows)
             sampled.append(code)
-        return torch.stack(sampled, dim=1).cpu() if sampled else torch.empty(uniform.shape, dtype=torch.int64)
+        made = torch.stack(sampled, dim=1).cpu() if sampled else torch.empty(uniform.shape, dtype=torch.int64)
+        check_finite(bool((made != NOT_FINITE).all()), self.prior)
+        return made
+
+
+def check_finite(finite: bool, prior: Prior) -> None:
+    """Raise BadModel unless the logits of a prior are finite."""
+    if not finite:
+        raise BadModel(
+            f"the logits of the {prior.config.level.label} prior are not finite numbers: its weights are damaged, or "
+            f"too large for {str(prior.dtype).removeprefix('torch.')}. Check the model with: jukectl models check MODEL"
+        )

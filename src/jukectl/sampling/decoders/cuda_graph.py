@@ -12,9 +12,9 @@ from torch import Tensor
 from jukectl.codes.recipe import LevelSampling
 from jukectl.errors import is_out_of_memory
 from jukectl.prior.model import ConditioningTensors, Prior
-from jukectl.sampling.decoders.base import Decoder
+from jukectl.sampling.decoders.base import Decoder, check_finite
 from jukectl.sampling.decoders.static_step import StaticStep
-from jukectl.sampling.draw import draw, guided
+from jukectl.sampling.draw import NOT_FINITE, draw, guided
 
 WARM_UPS = 2
 """Steps before a graph is recorded: libraries initialise in the first ones, which a graph cannot record."""
@@ -88,7 +88,9 @@ class GraphDecoder(Decoder):
             else:
                 graph.replay()
         self._next = stop
-        return self._ids[: self._samples, start:stop].cpu()
+        made = self._ids[: self._samples, start:stop].cpu()
+        check_finite(bool((made != NOT_FINITE).all()), self.prior)
+        return made
 
     def _step(self) -> None:
         """Read the code sampled last, and sample the next one."""
@@ -104,7 +106,7 @@ class GraphDecoder(Decoder):
             top_k=self.settings.top_k,
             top_p=self.settings.top_p,
         )
-        self._code[: self._batch].copy_(code.repeat(self.settings.rows))
+        self._code[: self._batch].copy_(code.clamp(min=0).repeat(self.settings.rows))
         self._ids[: self._samples].index_copy_(1, self._position, code.unsqueeze(1))
 
     def _record(self) -> None:

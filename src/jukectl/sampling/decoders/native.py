@@ -18,7 +18,7 @@ from jukectl.prior.layers import Affine
 from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.rotary import rotary_table
 from jukectl.prior.transformer import Block, KVCache
-from jukectl.sampling.decoders.base import Decoder
+from jukectl.sampling.decoders.base import Decoder, check_finite
 from jukectl.sampling.footprint import LARGEST_PACKED, packed_bytes
 
 KINDS = tuple(AttentionKind)
@@ -138,6 +138,7 @@ class NativeDecoder(Decoder):
         )
         if failed:
             raise MemoryError("no memory left to sample codes")
+        check_finite(bool(self._logits[: len(self._last)].isfinite().all()), self.prior)  # of the last code
         self._position += count - self._pending  # the first code of a window takes no step
         self._pending = 0
         return sampled

@@ -1,0 +1,188 @@
+"""Files are read to the end of the stream, whatever their headers say of the length. None of it needs ffmpeg."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from jukectl.audio import io, mpeg
+from jukectl.errors import BadAudio
+
+RATE = 44_100
+DECODER_DELAY, ENCODER_DELAY = 529, 576  # samples that mpg123 drops at the beginning; that LAME puts there
+
+
+@pytest.fixture(autouse=True)
+def no_ffmpeg(monkeypatch):
+    monkeypatch.setattr("jukectl.audio.ffmpeg.available", lambda: False)
+
+
+def music(seconds=3.0, *, rate=RATE, seed=0):
+    """Stereo (2, N) that grows ever richer, so that its mp3 frames differ in size."""
+    time = np.arange(round(seconds * rate)) / rate
+    noise = np.random.default_rng(seed).normal(size=(2, len(time))) * time / seconds
+    return (0.2 * np.sin(2 * np.pi * 440 * time) + 0.1 * noise).astype(np.float32)
+
+
+def written(path: Path, samples=None, rate=RATE) -> bytes:
+    io.save(path, music() if samples is None else samples, rate)
+    return path.read_bytes()
+
+
+def info_frame(content: bytes) -> int:
+    """Size of the frame with which an mp3 file begins and that describes the others."""
+    assert content[36:40] in (b"Xing", b"Info")
+    return next(at for at in range(100, len(content)) if content[at : at + 2] == content[:2])
+
+
+def whole(path: Path) -> np.ndarray:
+    """The samples of a file, the same by all ways of reading it."""
+    samples = io.load(path).samples
+    np.testing.assert_array_equal(np.concatenate([*io.stream(path).blocks], axis=1), samples)
+    assert io.info(path).seconds == pytest.approx(samples.shape[1] / RATE)
+    tail = io.load(path, start=samples.shape[1] / RATE - 0.1).samples
+    assert tail.shape[1] == pytest.approx(RATE / 10, abs=1)
+    return samples
+
+
+# mp3
+
+
+def test_an_mp3_file_without_a_frame_count_is_read_to_its_end(tmp_path):
+    content = written(tmp_path / "good.mp3")
+    good = whole(tmp_path / "good.mp3")
+    (tmp_path / "bare.mp3").write_bytes(content[info_frame(content) :])
+    with (tmp_path / "bare.mp3").open("rb") as file, soundfile.SoundFile(file) as alone:
+        assert alone.frames != pytest.approx(good.shape[1], rel=0.1)  # an estimate from the first frame
+    bare = whole(tmp_path / "bare.mp3")
+    np.testing.assert_array_equal(bare[:, ENCODER_DELAY:][:, : good.shape[1]], good)
+    assert bare.shape[1] == pytest.approx(good.shape[1], abs=ENCODER_DELAY + 2 * 1_152)
+
+
+@pytest.mark.parametrize("factor", [0, 0.3, 5])
+def test_an_mp3_file_with_a_wrong_frame_count_is_read_to_its_end(tmp_path, capfd, factor):
+    content = bytearray(written(tmp_path / "good.mp3"))
+    good = whole(tmp_path / "good.mp3")
+    for at in (44, 48):  # frames and bytes
+        stated = int.from_bytes(content[at : at + 4])
+        content[at : at + 4] = round(stated * factor).to_bytes(4)
+    (tmp_path / "wrong.mp3").write_bytes(content)
+    wrong = whole(tmp_path / "wrong.mp3")
+    np.testing.assert_array_equal(wrong[:, : good.shape[1]], good)
+    assert wrong.shape[1] - good.shape[1] < 2 * 1_152  # what LAME adds at the end is no longer dropped
+    remarks = io.load(tmp_path / "wrong.mp3").remarks
+    assert ["cut short after 3.0 seconds" in remark for remark in remarks] == ([True] if factor > 1 else [])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_first_half_of_an_mp3_file_is_read_with_a_remark(tmp_path, capfd):
+    content = written(tmp_path / "good.mp3")
+    good = whole(tmp_path / "good.mp3")
+    (tmp_path / "half.mp3").write_bytes(content[: len(content) // 2])
+    half = whole(tmp_path / "half.mp3")
+    np.testing.assert_array_equal(half, good[:, : half.shape[1]])
+    (remark,) = io.info(tmp_path / "half.mp3").remarks
+    assert f"cut short after {half.shape[1] / RATE:.1f} seconds" in remark
+    assert capfd.readouterr() == ("", "")
+
+
+def test_rubbish_and_tags_between_mp3_frames_are_skipped(tmp_path, capfd):
+    content = written(tmp_path / "good.mp3")
+    first = info_frame(content)
+    tag = b"ID3\x04\x00\x00" + bytes((0, 0, 16, 0)) + b"\xff\xfb\x90\xc4" * 512
+    rubbish = np.random.default_rng(0).bytes(9_000)
+    (tmp_path / "bad.mp3").write_bytes(tag + content[:first] + tag + content[first:-418] + rubbish + content[-418:])
+    good, bad = whole(tmp_path / "good.mp3"), whole(tmp_path / "bad.mp3")
+    assert bad.shape[1] >= good.shape[1] - 2 * 1_152
+    count = min(bad.shape[1], good.shape[1]) - 3 * 1_152
+    np.testing.assert_array_equal(bad[:, :count], good[:, :count])
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (16_000, 2), (22_050, 1), (24_000, 2), (48_000, 1)])
+def test_frames_of_every_version_of_mpeg_are_counted(tmp_path, rate, channels):
+    io.save(tmp_path / "a.mp3", music(2, rate=rate)[:channels], rate)
+    with (tmp_path / "a.mp3").open("rb") as file:
+        (stream,) = mpeg.streams(file, (tmp_path / "a.mp3").stat().st_size, most=9)
+    assert stream.header.kind[1:] == (rate, channels == 1)
+    assert stream.frames == stream.stated_frames  # as LAME has counted them
+    assert stream.is_in_order
+    content = (tmp_path / "a.mp3").read_bytes()
+    (tmp_path / "bare.mp3").write_bytes(content[stream.header.size :])
+    assert io.info(tmp_path / "bare.mp3").seconds == pytest.approx(2, abs=0.2)
+
+
+def test_a_file_that_only_contains_marks_of_mp3_frames_is_refused_at_once(tmp_path):
+    (tmp_path / "marks.mp3").write_bytes(b"\xff\xfb\x90\xc4" * 1_000_000)
+    with pytest.raises(BadAudio):
+        io.load(tmp_path / "marks.mp3")
+
+
+# Several recordings in one file
+
+
+@pytest.mark.parametrize("file_format", ["mp3", "ogg", "flac", "wav"])
+def test_joined_files_are_read_as_one_recording(tmp_path, capfd, file_format):
+    one, two = tmp_path / f"one.{file_format}", tmp_path / f"two.{file_format}"
+    content = written(one) + written(two, music(1.5, seed=1))
+    both = tmp_path / f"both.{file_format}"
+    both.write_bytes(content)
+    np.testing.assert_array_equal(whole(both), np.concatenate([whole(one), whole(two)], axis=1))
+    across = io.load(both, start=2.9, seconds=0.2).samples
+    np.testing.assert_array_equal(across, whole(both)[:, round(2.9 * RATE) :][:, : round(0.2 * RATE)])
+    assert not io.load(both).remarks
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("file_format", ["mp3", "ogg", "flac", "wav"])
+def test_a_joined_file_of_another_rate_is_left_out_with_a_remark(tmp_path, file_format):
+    one, two = tmp_path / f"one.{file_format}", tmp_path / f"two.{file_format}"
+    content = written(one) + written(two, music(1, rate=48_000), 48_000)
+    (tmp_path / "both").write_bytes(content)
+    np.testing.assert_array_equal(whole(tmp_path / "both"), whole(one))
+    (remark,) = io.load(tmp_path / "both").remarks
+    assert "up to 3.0 seconds: from there on it is another recording, of 2 channels at 48000 Hz" in remark
+
+
+# wav
+
+
+def with_lengths(content: bytes, riff: int, data: int) -> bytes:
+    changed = bytearray(content)
+    at = content.index(b"data") + 4
+    changed[4:8], changed[at : at + 4] = struct.pack("<I", riff), struct.pack("<I", data)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("data", [0, RATE, 2**32 - 1, 2**31 - 1])
+@pytest.mark.parametrize("riff_follows", [True, False])
+def test_a_wav_file_whose_recorder_was_cut_off_is_read_to_its_end(tmp_path, data, riff_follows):
+    content = written(tmp_path / "good.wav")
+    riff = min(36 + data, 2**32 - 1) if riff_follows else len(content) - 8
+    (tmp_path / "cut.wav").write_bytes(with_lengths(content, riff, data))
+    np.testing.assert_array_equal(whole(tmp_path / "cut.wav"), whole(tmp_path / "good.wav"))
+    assert not io.load(tmp_path / "cut.wav").remarks
+
+
+def test_chunks_behind_the_samples_of_a_wav_file_are_no_samples(tmp_path):
+    content = written(tmp_path / "good.wav")
+    good = whole(tmp_path / "good.wav")
+    chunk = b"LIST" + struct.pack("<I", 400_000) + bytes(400_000)
+    for name, riff in (("inside", len(content) - 8 + len(chunk)), ("behind", len(content) - 8)):
+        (tmp_path / name).write_bytes(with_lengths(content, riff, len(content) - 44) + chunk)
+        np.testing.assert_array_equal(whole(tmp_path / name), good)
+    (tmp_path / "tagged").write_bytes(content + b"TAG" + bytes(125))
+    np.testing.assert_array_equal(whole(tmp_path / "tagged"), good)
+    (tmp_path / "empty").write_bytes(with_lengths(content[:44], 36, 0) + chunk)
+    with pytest.raises(BadAudio, match="holds no samples"):
+        io.load(tmp_path / "empty")
+
+
+def test_half_of_a_wav_file_is_read_with_a_remark(tmp_path):
+    content = written(tmp_path / "good.wav")
+    (tmp_path / "half.wav").write_bytes(content[: 44 + RATE * 4])
+    np.testing.assert_array_equal(whole(tmp_path / "half.wav"), whole(tmp_path / "good.wav")[:, :RATE])
+    (remark,) = io.load(tmp_path / "half.wav").remarks
+    assert "cut short after 1.0 seconds: its header promises 2.0 more" in remark
