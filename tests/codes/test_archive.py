@@ -266,8 +266,13 @@ def test_a_full_disk_leaves_the_old_archive_and_says_so(tmp_path, monkeypatch, w
         raise OSError(28, "No space left on device")
 
     if when == "write":
-        opened = Path.open
-        monkeypatch.setattr(Path, "open", lambda self, mode="r": Torn(opened(self, mode, buffering=0)))
+        opened = open
+
+        def torn(path, mode="r", opener=None):
+            file = opened(path, mode, buffering=0, opener=opener) if "x" in mode else opened(path, mode, opener=opener)
+            return Torn(file) if "x" in mode else file
+
+        monkeypatch.setattr("builtins.open", torn)
     elif when == "fsync":
         monkeypatch.setattr("os.fsync", full)
     else:
@@ -290,6 +295,9 @@ class Torn:
 
     def __exit__(self, *_):
         self.file.close()
+
+    def fileno(self):
+        return self.file.fileno()
 
     def write(self, content):
         self.file.write(bytes(content)[:100])

@@ -82,7 +82,7 @@ def test_notes_that_are_lost_are_taken_from_their_source_and_changed_ones_refuse
         resume(song.path)
     song.notes_path.unlink()
     tune.unlink()
-    with pytest.raises(NotASong, match=r"has no notes\.mid"):
+    with pytest.raises(NotASong, match=r"has lost notes\.mid"):
         resume(song.path)
 
 

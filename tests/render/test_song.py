@@ -114,7 +114,7 @@ def test_a_preview_is_written_after_every_window(ask, tmp_path):
             lengths.add(soundfile.info(path).frames)
 
     sample(tmp_path / "song", ask(seconds=3.2, levels=(Level.TOP,), preview=(Level.TOP,)), listener=look)
-    assert lengths == {64 * 256, 96 * 256}
+    assert lengths == {64 * 256, 96 * 256, 100 * 256}
     assert soundfile.info(path).frames == 100 * 256
 
 

@@ -212,9 +212,10 @@ def test_a_run_without_a_checkpoint_may_change_its_recipe(codec_recipe, tmp_path
 
 def test_a_damaged_checkpoint_is_reported_with_the_recipe(codec_recipe, tmp_path):
     train_vqvae(codec_recipe, [], ignore)
-    last = sorted((tmp_path / "codec").glob("checkpoint-*.pt"))[-1]
-    last.write_bytes(last.read_bytes()[:5_000])
-    with pytest.raises(BadRecipe, match=rf"codec\.toml: .*{last.name} .*is damaged"):
+    kept = sorted((tmp_path / "codec").glob("checkpoint-*.pt"))
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:5_000])
+    with pytest.raises(BadRecipe, match=rf"codec\.toml: .*{kept[-1].name} .*is damaged"):
         train_vqvae(codec_recipe, [], ignore)
 
 

@@ -53,7 +53,7 @@ def longest_silence(samples: Samples, sample_rate: int) -> tuple[float, float]:
 
 
 def _silent_frames(samples: Samples, sample_rate: int) -> NDArray[np.bool_]:
-    frame = max(1, round(FRAME_SECONDS * sample_rate))
+    frame = max(1, min(round(FRAME_SECONDS * sample_rate), len(samples)))  # a shorter sound is one frame
     whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
     silent: NDArray[np.bool_] = np.square(whole, dtype=np.float64).mean(axis=1) < SILENCE**2
     return silent

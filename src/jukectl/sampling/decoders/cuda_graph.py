@@ -89,7 +89,7 @@ class GraphDecoder(Decoder):
                 graph.replay()
         self._next = stop
         made = self._ids[: self._samples, start:stop].cpu()
-        check_finite(bool((made != NOT_FINITE).all()), self.prior)
+        check_finite(bool((made.numpy() != NOT_FINITE).all()), self.prior)
         return made
 
     def _step(self) -> None:
