@@ -8,12 +8,13 @@ import pytest
 
 ENTRY = """
 import atexit, gc, sys, threading, time
+import jukectl.cli.main as cli
 from jukectl import __main__ as entry
 
 def main():
 {body}
 
-entry.main = main
+cli.main = main
 sys.exit(entry.run())
 """
 

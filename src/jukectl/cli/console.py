@@ -55,24 +55,29 @@ def _escaped(one: str) -> str:
     return one if harmless or "\udc80" <= one <= "\udcff" else one.encode("unicode_escape", "surrogatepass").decode()
 
 
+def echo(text: object, *, err: bool = False) -> None:
+    """Print a line in the encoding of stdout or stderr: without a file, typer writes UTF-8 if that is ASCII."""
+    typer.echo(text, file=sys.stderr if err else sys.stdout)
+
+
 def emit(context: typer.Context, paths: Sequence[Path], result: Mapping[str, Any]) -> None:
     """Print the result: a path on each line, or with --json one object."""
     if console(context).json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
+        echo(json.dumps(result, ensure_ascii=False))
         return
     for path in paths:
-        typer.echo(path)
+        echo(path)
 
 
 def say(context: typer.Context, text: str) -> None:
     """Print a remark on stderr, unless --quiet is given."""
     if not console(context).quiet:
-        typer.echo(printable(text), err=True)
+        echo(printable(text), err=True)
 
 
 def warn(text: str) -> None:
     """Print a warning on stderr, even with --quiet."""
-    typer.echo(f"jukectl: warning: {printable(text)}", err=True)
+    echo(f"jukectl: warning: {printable(text)}", err=True)
 
 
 def warnings_only(style: ProgressStyle) -> WarningsOnly:
@@ -82,7 +87,7 @@ def warnings_only(style: ProgressStyle) -> WarningsOnly:
 
 def json_line(fields: Mapping[str, Any]) -> None:
     """Print an object on a line of stderr."""
-    typer.echo(json.dumps(fields, ensure_ascii=False), err=True)
+    echo(json.dumps(fields, ensure_ascii=False), err=True)
 
 
 @contextmanager
@@ -214,14 +219,14 @@ class _Lines:
                 now = time.monotonic()
                 if self.last and now - self.shown >= SILENT_SECONDS * 5 / 6:
                     self.shown = now
-                    typer.echo(printable(f"{self.last}, for {clock(now - self.began)}"), err=True)
+                    echo(printable(f"{self.last}, for {clock(now - self.began)}"), err=True)
 
     def __call__(self, event: Event) -> None:
         """Write a line if the stage is new or done, or if some time has passed; warnings and remarks at once."""
         if isinstance(event, WarningEvent):
             warn(event.text)
         elif isinstance(event, Remark):
-            typer.echo(printable(_remark(event)), err=True)
+            echo(printable(_remark(event)), err=True)
         else:
             with self._lock:
                 self._show(event)
@@ -238,7 +243,7 @@ class _Lines:
         self.shown, self.last = now, line
         eta = _eta(event) if isinstance(event, LevelProgress) else self._left(event, now)
         note = f"  {_note(event)}" if _note(event) else ""
-        typer.echo(printable(f"{', '.join([line, *eta])}{note}"), err=True)
+        echo(printable(f"{', '.join([line, *eta])}{note}"), err=True)
 
     def _left(self, progress: Progress, now: float) -> list[str]:
         """Return the time left of a stage that comes without an estimate."""
@@ -278,6 +283,6 @@ def clock(seconds: float) -> str:
 def show_facts(context: typer.Context, facts: Mapping[str, Any], lines: Sequence[str]) -> None:
     """Print facts: lines for people, or with --json one object."""
     if console(context).json:
-        typer.echo(json.dumps(facts, ensure_ascii=False))
+        echo(json.dumps(facts, ensure_ascii=False))
     else:
-        typer.echo("\n".join(printable(part) for line in lines for part in line.split("\n")))
+        echo("\n".join(printable(part) for line in lines for part in line.split("\n")))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.app import App
-from jukectl.cli.console import emit, printable, progress, warn
+from jukectl.cli.console import echo, emit, printable, progress, warn
 from jukectl.cli.options import ALL_LEVELS, ANY_LEVELS, Model, flag, option
 from jukectl.cli.values import parse_levels
 
@@ -49,11 +49,11 @@ def scan(
     make_folder(manifest_path.parent)
     found.manifest.save(manifest_path)
     for line in found.skipped:
-        typer.echo(printable(f"skipped: {line}"), err=True)
+        echo(printable(f"skipped: {line}"), err=True)
     for line in found.warnings:
         warn(line)
     for line in found.copies:
-        typer.echo(printable(f"{'duplicate' if keep_duplicates else 'left out'}: {line}"), err=True)
+        echo(printable(f"{'duplicate' if keep_duplicates else 'left out'}: {line}"), err=True)
     tracks = found.manifest.tracks
     emit(
         context,
@@ -102,7 +102,7 @@ def encode(
             listener=listener,
         )
     for line in result.skipped:
-        typer.echo(printable(f"skipped: {line}"), err=True)
+        echo(printable(f"skipped: {line}"), err=True)
     emit(context, [out], {"codes": str(out), "songs": result.encoded, "skipped": list(result.skipped)})
 
 
@@ -126,6 +126,6 @@ def transcribe(
     with progress(context) as listener:
         result = transcribe_songs(place, listener=listener)
     for line in result.skipped:
-        typer.echo(printable(f"skipped: {line}"), err=True)
+        echo(printable(f"skipped: {line}"), err=True)
     written = [str(path) for path in result.written]
     emit(context, result.written, {"written": written, "there": result.there, "skipped": list(result.skipped)})

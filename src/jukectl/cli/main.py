@@ -4,7 +4,6 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from jukectl.cli import data, evaluate, lyrics, models, train
 from jukectl.cli.app import App
 from jukectl.cli.bench import bench
 from jukectl.cli.branch import branch
-from jukectl.cli.console import Console, json_line, printable
+from jukectl.cli.console import Console, echo, json_line, printable
 from jukectl.cli.continue_ import continue_
 from jukectl.cli.decode import decode
 from jukectl.cli.doctor import doctor
@@ -27,6 +26,7 @@ from jukectl.cli.play import play
 from jukectl.cli.plot import plot
 from jukectl.cli.resume import resume
 from jukectl.cli.sample import sample
+from jukectl.cli.streams import wants_json_lines
 from jukectl.cli.tree import tree
 from jukectl.cli.upsample import upsample
 from jukectl.errors import JukectlError, Stopped, is_out_of_memory
@@ -74,7 +74,7 @@ app.add_typer(data.app, name="data", rich_help_panel=TRAIN)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"jukectl {__version__}")
+        echo(f"jukectl {__version__}")
         raise typer.Exit
 
 
@@ -150,13 +150,8 @@ def fail(message: str, status: int, given: Sequence[str] | None = None) -> int:
     if wants_json_lines(given):
         json_line({"error": message, "status": status})
     else:
-        typer.echo(f"jukectl: {message}", err=True)
+        echo(f"jukectl: {message}", err=True)
     return status
-
-
-def wants_json_lines(given: Sequence[str]) -> bool:
-    """Return True if stderr is to be JSON lines. The options may be wrong, so they cannot be parsed for this."""
-    return "--progress=json" in given or ("--progress", "json") in pairwise(given)
 
 
 def _interrupted(given: Sequence[str]) -> int:
@@ -164,5 +159,5 @@ def _interrupted(given: Sequence[str]) -> int:
     message = f"interrupted; every finished window is saved. Resume with: jukectl {shlex.join(again)}"
     if wants_json_lines(given):
         return fail(message, INTERRUPTED, given)
-    typer.echo(f"\njukectl: {message}", err=True)
+    echo(f"\njukectl: {message}", err=True)
     return INTERRUPTED

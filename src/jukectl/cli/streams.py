@@ -6,8 +6,9 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ def finish_stdout() -> OSError | None:
         os.close(null)
         return error
     return None
+
+
+def wants_json_lines(given: Sequence[str]) -> bool:
+    """Return True if stderr is to be JSON lines. The options may be wrong, so they cannot be parsed for this."""
+    return "--progress=json" in given or ("--progress", "json") in pairwise(given)
 
 
 @contextmanager
