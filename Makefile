@@ -13,7 +13,7 @@ HOURS ?= 100
 RECIPES := examples/mini
 LEVELS := bottom middle top
 CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
-PRIOR_RUNS := $(MINI)/runs/bottom $(MINI)/runs/middle $(MINI)/runs/notes
+PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo explorer page-tools test test-fast test-slow torture lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
@@ -129,8 +129,6 @@ mini-codes: $(LEVELS:%=mini-codec-%)
 mini-prior-top: mini-codes
 	@echo 'Training the top prior'
 	@$(JUKECTL) train prior $(RECIPES)/top.toml
-	@echo 'Training it to follow notes'
-	@$(JUKECTL) train prior $(RECIPES)/notes.toml
 
 mini-prior-%: mini-codes
 	@echo 'Training the $* upsampler'
