@@ -5,14 +5,14 @@ the centre as embeddings were on average. The transformers stay as they are. Son
 
     python examples/mini/move_embeddings.py MODEL OLD_CODES NEW_CODES OUT --changed top,middle
 
-writes OUT/top.safetensors, OUT/middle.safetensors and OUT/bottom.safetensors, with MODEL's model.toml: what
-`jukectl train prior --from OUT` needs.
+writes OUT/top.safetensors, OUT/middle.safetensors and OUT/bottom.safetensors, with MODEL's model.toml less its
+fingerprints: what `jukectl train prior --from OUT` needs.
 """
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
+import tomlkit
 import torch
 import typer
 from safetensors.torch import load_file, save_file
@@ -57,7 +57,9 @@ def main(
     """Adapt MODEL's priors to the codec that made NEW_CODES."""
     old, new, other = EncodedSongs(old_codes), EncodedSongs(new_codes), parse_levels(changed)
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copy(model / "model.toml", out)
+    card = tomlkit.parse((model / "model.toml").read_text(encoding="utf-8"))
+    card.pop("fingerprints", None)  # of the old weights
+    (out / "model.toml").write_text(tomlkit.dumps(card), encoding="utf-8")
     for level in TOP_DOWN:
         tensors = {name: tensor.float() for name, tensor in load_file(model / f"{level.label}.safetensors").items()}
         sources = {OWN: level} if level is Level.TOP else {OWN: level, UPPER: level.above}
