@@ -599,6 +599,7 @@ def test_the_colours_are_the_systems_or_those_chosen(reader: Reader) -> None:
     assert page.evaluate(paper) == dark
 
 
+@pytest.mark.alone
 def test_a_hundred_thousand_songs_stay_usable(browser: "Browser", tmp_path: Path) -> None:
     large_index(tmp_path / "site", 100_000)
     context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
