@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from stat import S_ISREG
 from typing import BinaryIO
 
 from jukectl.errors import CannotWrite, JukectlError
@@ -67,7 +66,7 @@ def opened(path: Path, error: type[JukectlError], what: str = "file") -> Iterato
         # Without O_NONBLOCK, opening a pipe waits for a writer
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:
-            if not S_ISREG(os.fstat(handle).st_mode):
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise error(f"cannot read the {what} {path}: it is not a regular file")
             with os.fdopen(handle, "rb", closefd=False) as file:
                 yield file

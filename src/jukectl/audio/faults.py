@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from jukectl.audio.mix import Samples
 
 SILENCE = 1e-3  # root mean square below which a frame counts as silent: -60 dB of full scale
-FRAME_SECONDS = 0.05  # of a frame that may be silent
+FRAME_SECONDS = 0.05  # of a frame whose level counts
 COLUMN_SECONDS = 0.1  # of a spectrum, to find repetition
 LOOP_COLUMNS = 5  # compared with others: half a second
 ALIKE = 2.0  # decibels between two of these that count as equal
@@ -52,8 +52,14 @@ def longest_silence(samples: Samples, sample_rate: int) -> tuple[float, float]:
     return float(begin * FRAME_SECONDS), float(end * FRAME_SECONDS)
 
 
-def _silent_frames(samples: Samples, sample_rate: int) -> NDArray[np.bool_]:
-    frame = max(1, min(round(FRAME_SECONDS * sample_rate), len(samples)))  # a shorter sound is one frame
+def frame_powers(samples: Samples, sample_rate: int) -> NDArray[np.float64]:
+    """Return the mean square of each whole frame of FRAME_SECONDS in samples (N,); a shorter sound is one frame."""
+    frame = max(1, min(round(FRAME_SECONDS * sample_rate), len(samples)))
     whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
-    silent: NDArray[np.bool_] = np.square(whole, dtype=np.float64).mean(axis=1) < SILENCE**2
+    powers: NDArray[np.float64] = np.square(whole, dtype=np.float64).mean(axis=1)
+    return powers
+
+
+def _silent_frames(samples: Samples, sample_rate: int) -> NDArray[np.bool_]:
+    silent: NDArray[np.bool_] = frame_powers(samples, sample_rate) < SILENCE**2
     return silent

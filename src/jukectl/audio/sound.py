@@ -27,7 +27,7 @@ OGG_ORDER = {
     7: (0, 2, 1, 6, 5, 3, 4),
     8: (0, 2, 1, 7, 5, 6, 3, 4),
 }
-"""Where WAV's channels stand in Vorbis and Opus (Vorbis I, 4.3.9), by their number: libsndfile does not see to it."""
+"""Positions of WAV's channels in Vorbis and Opus (Vorbis I, 4.3.9), by their number. libsndfile does not reorder."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jukectl.audio import io, mix
+from jukectl.audio import io
 from jukectl.audio.mix import Samples
 from jukectl.errors import BadAudio, BadInput
 from jukectl.evaluation.beat import SHORTEST_SECONDS, beat_strength
@@ -17,6 +17,7 @@ from jukectl.evaluation.inputs import recordings, rounded, save_plot
 from jukectl.evaluation.likeness import MEASURES, SHORTEST, Likeness
 from jukectl.evaluation.songs import SampleAudio, decode_song
 from jukectl.evaluation.traits import Comparison, Stretch, Transcriber, facts_of, find_transcriber, medians
+from jukectl.plan.prompt import Recording, load_mono
 from jukectl.plots.charts import PALE, chart, label_panel, spread_dots
 from jukectl.plots.style import colour
 from jukectl.progress import Listener, Progress, ignore, warn
@@ -196,8 +197,7 @@ def _cut_in_two(path: Path, first: float, then: float, sample_rate: int) -> tupl
     there = io.info(path).seconds
     if there < first + then:
         raise BadAudio(f"{path} is too short: {there:.1f} s, and {first + then:.1f} s are needed")
-    span = io.load(path, start=(there - first - then) / 2, seconds=first + then)
-    mono = mix.resample(mix.to_mono(span.samples), span.sample_rate, sample_rate)
+    mono, _ = load_mono(Recording(path, (there - first - then) / 2, first + then), sample_rate)
     cut = round(first * sample_rate)
     return mono[:cut], mono[cut:]
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukectl.audio import mix
+from jukectl.audio.faults import frame_powers
 from jukectl.audio.mix import Samples
 
-FRAME_SECONDS = 0.05  # of a level
 FLOOR_DB = -60.0  # lower levels, which are inaudible, count as this
 SOUNDING_DB, SOUNDING_SHARE = -50.0, 0.1  # music that is louder than this for less of the time is nearly silent
 ATTACK_SHARE = 0.05  # of the frames: one attack a second fills as many
@@ -31,10 +31,7 @@ def attack_contrast(onsets: Vector) -> float:
 
 def levels(samples: Samples, sample_rate: int) -> Vector:
     """Return the level of each whole frame of samples (N,) in dB of full scale, at least FLOOR_DB."""
-    length = max(1, round(FRAME_SECONDS * sample_rate))
-    frames = samples[: len(samples) // length * length].reshape(-1, length)
-    power = np.square(frames, dtype=np.float64).mean(axis=1)
-    decibels: Vector = 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
+    decibels: Vector = 10 * np.log10(np.maximum(frame_powers(samples, sample_rate), 10 ** (FLOOR_DB / 10)))
     return decibels
 
 

@@ -227,10 +227,13 @@ def _facts(measured: Sequence[_Measured], recordings: _Recordings | None) -> dic
         "fd_mel_recordings": rounded(fd_mel(others, frames), 1) if others else None,
     }
     if classifier is not None:
-        known = [one for one in recordings.held_out if one.genres and one.genres[0] in classifier.genres]
+        known = [
+            (row["recognised"], one.genres[0])
+            for one, row in zip(recordings.held_out, usual, strict=True)
+            if one.genres and one.genres[0] in classifier.genres
+        ]
         if known:
-            found = [classifier.classify(one.frames) for one in known]
-            facts["genre_accuracy"] = rounded(balanced_accuracy(found, [one.genres[0] for one in known]))
+            facts["genre_accuracy"] = rounded(balanced_accuracy(*zip(*known, strict=True)))
         facts["genre_chance"] = rounded(1 / len(classifier.genres))
     return facts
 

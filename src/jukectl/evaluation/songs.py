@@ -15,7 +15,7 @@ from jukectl.errors import JukectlError
 from jukectl.evaluation.inputs import sample_name
 from jukectl.plan.device import choose
 from jukectl.plan.models import check_codec, model_for
-from jukectl.plan.prompt import digest
+from jukectl.plan.prompt import Recording, digest, load_mono
 from jukectl.render.decode import finest, waveform
 
 
@@ -53,15 +53,15 @@ class SampleAudio:
         if source is None or abs(source.samples - self.prompt) > self.sample_rate:  # a branch goes on later
             return None
         try:
-            span = io.load(Path(source.source), start=source.start, seconds=source.seconds)
-            mono = mix.resample(mix.to_mono(span.samples), span.sample_rate, self.sample_rate)
+            recording = Recording(Path(source.source), source.start, source.seconds)
+            mono, _ = load_mono(recording, self.sample_rate)
             if digest(mono[: source.samples]) != source.sha256:
                 return None
             after = source.start + self.prompt / self.sample_rate
-            rest = io.load(Path(source.source), start=after, seconds=len(self.new) / self.sample_rate)
+            rest = Recording(recording.path, after, len(self.new) / self.sample_rate)
+            return load_mono(rest, self.sample_rate)[0]
         except JukectlError:
             return None
-        return mix.resample(mix.to_mono(rest.samples), rest.sample_rate, self.sample_rate)
 
 
 def decode_song(path: Path) -> list[SampleAudio]:

@@ -51,16 +51,21 @@ class PromptAudio:
             io.save(song.prompt_path, self.samples, self.sample_rate, subtype="float")
 
 
+def load_mono(recording: Recording, sample_rate: int) -> tuple[np.ndarray, float]:
+    """Return a recording as mono samples (n,) at `sample_rate` Hz, and the seconds read."""
+    span = io.load(recording.path, start=recording.start, seconds=recording.seconds)
+    return mix.resample(mix.to_mono(span.samples), span.sample_rate, sample_rate), span.seconds
+
+
 def load_samples(recording: Recording, folder: ModelFolder) -> tuple[np.ndarray, float]:
     """Return a recording as the model encodes it: mono (n,), at its rate, in whole top codes; and the seconds read."""
     config = folder.card.vqvae
-    span = io.load(recording.path, start=recording.start, seconds=recording.seconds)
-    mono = mix.resample(mix.to_mono(span.samples), span.sample_rate, config.sample_rate)
+    mono, seconds = load_mono(recording, config.sample_rate)
     hop = config.hop(Level.TOP)
     length = len(mono) // hop * hop
     if length == 0:
-        raise too_short(recording.path, span.seconds, config)
-    return np.ascontiguousarray(mono[:length], dtype=np.float32), span.seconds
+        raise too_short(recording.path, seconds, config)
+    return np.ascontiguousarray(mono[:length], dtype=np.float32), seconds
 
 
 def load_prompt(recording: Recording, folder: ModelFolder) -> PromptAudio:

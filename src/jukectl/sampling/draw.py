@@ -20,18 +20,18 @@ def draw(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int, top
     probability (Holtzman et al. 2020), among those that `top_k` keeps. Of equally likely codes the first ranks higher.
     The code is NOT_FINITE where a logit is not a number or is infinite; -inf is allowed beside finite ones.
     """
-    highest = logits.amax(dim=-1)  # carries every NaN and infinity
-    code = _drawn(logits, uniform, temperature, top_k, top_p)
-    return torch.where(highest.isfinite(), code, NOT_FINITE)
+    highest = logits.amax(dim=-1, keepdim=True)  # carries every NaN and infinity
+    code = _drawn(logits, highest, uniform, temperature, top_k, top_p)
+    return torch.where(highest.squeeze(-1).isfinite(), code, NOT_FINITE)
 
 
-def _drawn(logits: Tensor, uniform: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
-    """Return codes (B,) of finite logits."""
+def _drawn(logits: Tensor, highest: Tensor, uniform: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+    """Return codes (B,) of finite logits (B, K), of which `highest` (B, 1) are the largest."""
     if temperature == 0 or top_k == 1:
         return logits.argmax(dim=-1)
     # Subtract the maximum before dividing: a tiny temperature then cannot overflow. In float64, as the uniform numbers
     # are: the cumulative sum of thousands of small probabilities would lose the least likely codes in float32.
-    scaled = (logits.double() - logits.amax(dim=-1, keepdim=True)) / temperature
+    scaled = (logits.double() - highest) / temperature
     whole = top_p >= 1 and not 0 < top_k < logits.shape[-1]
     probabilities = scaled.softmax(dim=-1) if whole else _likeliest(scaled, top_k or logits.shape[-1], top_p)
     # Inverse CDF instead of `torch.multinomial`: a code takes exactly one number, known in advance by its position, so

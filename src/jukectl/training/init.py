@@ -4,8 +4,11 @@ The recipes of size small are those of the embedded model; tiny and base have th
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 from pathlib import Path
 
 from jukectl.codes.level import TOP_DOWN, Level
@@ -14,8 +17,8 @@ from jukectl.errors import BadInput, BadManifest
 from jukectl.files import atomic_write, make_folder
 
 SAMPLE_RATE = 22_050  # Hz
-STRIDES = {Level.BOTTOM: 16, Level.MIDDLE: 4, Level.TOP: 8}  # hops 16, 64 and 512
-HOPS = {Level.BOTTOM: 16, Level.MIDDLE: 64, Level.TOP: 512}
+STRIDES = {Level.BOTTOM: 16, Level.MIDDLE: 4, Level.TOP: 8}
+HOPS = dict(zip(STRIDES, accumulate(STRIDES.values(), mul), strict=True))  # 16, 64 and 512
 SHORTEST_CONTEXT = 128  # codes
 CARD = "card.toml"
 
@@ -133,24 +136,16 @@ def _held_out(manifest: Manifest) -> tuple[str, ...]:
     return (max(manifest.tracks, key=lambda track: (track.seconds, track.path)).path,)
 
 
+@dataclass(frozen=True, eq=False)
 class _Recipes:
     """Texts of the recipes, which share the music, the split and the sizes."""
 
-    def __init__(
-        self,
-        manifest: Path,
-        size: Size,
-        out: Path,
-        held_out: Sequence[str],
-        kept: Sequence[Track],
-        held: Sequence[Track],
-    ) -> None:
-        self.manifest = manifest
-        self.size = size
-        self.out = out
-        self.held_out = held_out
-        self.kept = kept
-        self.held = held
+    manifest: Path
+    size: Size
+    out: Path
+    held_out: Sequence[str]
+    kept: Sequence[Track]
+    held: Sequence[Track]
 
     def codec(self, level: Level) -> str:
         """Return the recipe of a level of the codec."""
@@ -305,8 +300,7 @@ def _commands(manifest: Path, out: Path) -> list[str]:
     """Return the command lines that train and assemble the model, in order."""
 
     def quoted(path: Path) -> str:
-        text = path.as_posix()
-        return json.dumps(text, ensure_ascii=False) if set(text) & set(" '\"()&$;") else text
+        return shlex.quote(path.as_posix())
 
     runs = {name: quoted(out / "runs" / name) for name in ("codec-bottom", "codec-middle", "codec-top")}
     priors = {level: quoted(out / "runs" / level.label) for level in TOP_DOWN}

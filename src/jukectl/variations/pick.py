@@ -100,12 +100,12 @@ def decode_like(song: Song, found: Codeset, job: Job) -> bool:
 
     Return True if a file was missing.
     """
-    heard = [
+    decoded = [
         level
         for level, codes in found.items()
         if any(path.exists() for path in audio_paths(song, level, range(codes.samples)).values())
     ]
-    written = [write_audio(job, level)[1] for level in heard]
+    written = [write_audio(job, level)[1] for level in decoded]
     return any(written)
 
 
