@@ -1,4 +1,4 @@
-"""What the documents tell people to type to train a model of their own works, on music with nothing beside it."""
+"""The commands in the documents that train a model work, on audio files without notes, lyrics or labels."""
 
 import re
 import shlex

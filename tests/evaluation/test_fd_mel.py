@@ -20,7 +20,7 @@ def test_the_distance_of_two_gaussians_in_one_dimension_is_that_of_means_and_dev
     assert frechet_distance(first, second) == pytest.approx((1 - 4) ** 2 + (2 - 5) ** 2)
 
 
-def test_it_equals_the_formula_with_scipys_matrix_root():
+def test_the_distance_equals_the_formula_with_the_matrix_square_root_of_scipy():
     linalg = pytest.importorskip("scipy.linalg")
     a, b, mean = spd(0), spd(1), np.arange(6.0)
     expected = mean @ mean + np.trace(a + b - 2 * linalg.sqrtm(a @ b).real)

@@ -382,5 +382,5 @@ def test_on_a_full_disk_a_song_keeps_its_media_and_the_next_update_brings_the_re
 
 
 def test_a_site_whose_first_run_was_killed_at_once_is_built_by_the_next(finished, tmp_path):
-    (tmp_path / "site" / "data" / "songs").mkdir(parents=True)  # folders without a file are nobody's
+    (tmp_path / "site" / "data" / "songs").mkdir(parents=True)  # empty folders do not count as files of the user
     assert explore([finished], tmp_path / "site").written == 1

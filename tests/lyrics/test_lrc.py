@@ -9,7 +9,7 @@ from jukectl.lyrics.lrc import parse, write
 from jukectl.lyrics.timed import TimedLyrics, TimedWord, timed_lines
 
 
-def heard(lrc):
+def words_of(lrc):
     """The words of a file with their starts."""
     return [(word.text, round(word.start, 6)) for word in parse(lrc).words]
 
@@ -53,7 +53,7 @@ def test_what_is_in_pieces_of_a_word_stays_one_word_of_the_text():
 
 
 def test_a_refrain_is_sung_at_each_of_its_times_with_its_words():
-    assert heard("[00:10.00][01:00.00]<00:10.00>la <00:10.50>lu\n[00:30.00]verse") == [
+    assert words_of("[00:10.00][01:00.00]<00:10.00>la <00:10.50>lu\n[00:30.00]verse") == [
         ("la", 10.0),
         ("lu", 10.5),
         ("verse", 30.0),
@@ -63,9 +63,9 @@ def test_a_refrain_is_sung_at_each_of_its_times_with_its_words():
 
 
 def test_tags_are_no_lyrics_and_a_positive_offset_is_sooner():
-    assert heard("[ti:A: B]\r\n[ar: C]\r\n[#:note]\r\n[offset:+250]\r\n[00:10.00]la\r\n") == [("la", 9.75)]
-    assert heard("[00:10.00]la\n[offset:-1000]") == [("la", 11.0)]
-    assert heard("[00:00.10]la\n[offset:500]") == [("la", 0.0)]
+    assert words_of("[ti:A: B]\r\n[ar: C]\r\n[#:note]\r\n[offset:+250]\r\n[00:10.00]la\r\n") == [("la", 9.75)]
+    assert words_of("[00:10.00]la\n[offset:-1000]") == [("la", 11.0)]
+    assert words_of("[00:00.10]la\n[offset:500]") == [("la", 0.0)]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_tags_are_no_lyrics_and_a_positive_offset_is_sooner():
     ],
 )
 def test_the_ways_to_write_a_time(stamp, seconds):
-    assert heard(f"\ufeff[{stamp}]la") == [("la", seconds)]
+    assert words_of(f"\ufeff[{stamp}]la") == [("la", seconds)]
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_any_text_is_read_or_has_one_clear_error(text):
     ],
 )
 def test_tags_other_than_an_offset_are_skipped(tags):
-    assert heard(f"{tags}\n[00:01.00]Hi") == [("Hi", 1.0)]
+    assert words_of(f"{tags}\n[00:01.00]Hi") == [("Hi", 1.0)]
 
 
 def test_an_offset_among_other_tags_counts():
-    assert heard("[ar:A][offset:+250]\n[00:01.00]Hi") == [("Hi", 0.75)]
+    assert words_of("[ar:A][offset:+250]\n[00:01.00]Hi") == [("Hi", 0.75)]

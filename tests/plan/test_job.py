@@ -19,7 +19,7 @@ PARALLEL = {"parallel": {Level.BOTTOM: 2}}
 
 @pytest.fixture
 def opened(monkeypatch) -> Counter:
-    """How often each archive of codes was opened, by its path."""
+    """Number of times that each archive of codes was opened, by its path."""
     counts: Counter = Counter()
     load = Codes.load.__func__
 

@@ -21,21 +21,22 @@ def killed(*_, **__):
     raise Killed
 
 
-def test_audio_that_a_pick_had_no_time_to_copy_is_copied_by_the_next(song, tmp_path, monkeypatch):
-    monkeypatch.setattr(picking, "_copy_audio", killed)
-    with pytest.raises(Killed):
-        pick(song.path, 1, tmp_path / "one")
-    monkeypatch.undo()
+def kill_at(function, work):
+    """Do the work, killed when it calls a function of the module of picks."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(picking, function, killed)
+        work()
+
+
+def test_audio_that_a_pick_had_no_time_to_copy_is_copied_by_the_next(song, tmp_path):
+    kill_at("_copy_audio", lambda: pick(song.path, 1, tmp_path / "one"))
     assert pick(song.path, 1, tmp_path / "one").new
     assert Song(tmp_path / "one").audio_path(0).read_bytes() == song.audio_path(1).read_bytes()
     assert not pick(song.path, 1, tmp_path / "one").new
 
 
-def test_audio_that_a_cut_had_no_time_to_decode_is_decoded_by_the_next(song, tmp_path, monkeypatch):
-    monkeypatch.setattr(picking, "decode_like", killed)
-    with pytest.raises(Killed):
-        cut(song.path, 0.3, tmp_path / "start")
-    monkeypatch.undo()
+def test_audio_that_a_cut_had_no_time_to_decode_is_decoded_by_the_next(song, tmp_path):
+    kill_at("decode_like", lambda: cut(song.path, 0.3, tmp_path / "start"))
     assert cut(song.path, 0.3, tmp_path / "start").new
     assert Song(tmp_path / "start").audio_path(1).exists()
     assert not cut(song.path, 0.3, tmp_path / "start").new
