@@ -1,5 +1,7 @@
 """Small codecs in published shapes, with weights large enough to show mistakes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -36,13 +38,15 @@ LOG_MEL = VQVAEConfig(
     mel_spacing=0.05,
 )
 
+ALL_LOG_MEL = replace(LOG_MEL, strides=(64, 2, 4), widths=(8, 8, 8), mel_levels=("bottom", "middle", "top"))
+
 
 @pytest.fixture(autouse=True)
 def one_seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture(params=[PUBLISHED, MINI, LOG_MEL], ids=["published", "mini", "log-mel"])
+@pytest.fixture(params=[PUBLISHED, MINI, LOG_MEL, ALL_LOG_MEL], ids=["published", "mini", "log-mel", "all-log-mel"])
 def config(request: pytest.FixtureRequest) -> VQVAEConfig:
     """Return a published shape with tiny widths."""
     return request.param

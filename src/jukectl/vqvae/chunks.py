@@ -116,4 +116,5 @@ def decode(vqvae: VQVAE, codes: Tensor, level: Level, *, chunk_seconds: float = 
 
 
 def _frames(vqvae: VQVAE, level: Level, seconds: float) -> int:
-    return max(1, round(seconds * vqvae.config.codes_per_second(level)))
+    grain = vqvae.config.grain(level)  # chunks begin where a spectrum does
+    return max(1, round(seconds * vqvae.config.codes_per_second(level) / grain)) * grain

@@ -38,7 +38,8 @@ class VQVAEConfig:
     scale_residuals: bool = False  # each residual block's branch by 1/sqrt(depth)
     audio_head: bool = True  # a convolution after the decoder; without it the last transposed one writes the audio
     upsampling: Literal["transposed", "balanced"] = "transposed"  # balanced: no tones at the code rate
-    front_end: Literal["waveform", "log_mel"] = "waveform"  # input of the top level; see `vqvae.log_mel`
+    front_end: Literal["waveform", "log_mel"] = "waveform"  # input of `mel_levels`; see `vqvae.log_mel`
+    mel_levels: tuple[str, ...] = ("top",)  # levels that have the log-mel front end, if it is chosen
     mel_window: int = 2_048  # audio samples of a spectrum of the log-mel front end
     mel_hop: int = 256  # audio samples from one spectrum to the next
     mel_spacing: float = 0.01  # of neighbouring bands, as a share of their frequency; never under a bin
@@ -67,10 +68,18 @@ class VQVAEConfig:
             )
 
     def _check_log_mel(self) -> None:
-        """Raise ValueError where the top level's spectra do not fit its hop."""
-        hop = self.hop(Level.TOP)
-        if self.mel_hop % 2 or hop % self.mel_hop or (hop // self.mel_hop) not in (1, 2, 4, 8):
-            raise ValueError(f"mel_hop must be a half, a quarter … or all of the top hop {hop}, got {self.mel_hop}")
+        """Raise ValueError where the spectra do not fit the hops of their levels."""
+        if not self.mel_levels or set(self.mel_levels) - {level.label for level in Level}:
+            raise ValueError(f"mel_levels are among {', '.join(level.label for level in Level)}, got {self.mel_levels}")
+        if self.mel_hop % 2:
+            raise ValueError(f"mel_hop must be even, got {self.mel_hop}")
+        for level in filter(self.is_log_mel, Level):
+            hop = self.hop(level)
+            longer, shorter = max(hop, self.mel_hop), min(hop, self.mel_hop)
+            if longer % shorter or longer // shorter not in (1, 2, 4, 8):
+                raise ValueError(
+                    f"mel_hop must be 1, 2, 4 or 8 times the {level.label} hop {hop}, or go into it as often"
+                )
         if self.mel_window % self.mel_hop or self.mel_window < 2 * self.mel_hop:
             raise ValueError(f"mel_window must be a multiple of mel_hop, at least twice it, got {self.mel_window}")
 
@@ -80,6 +89,8 @@ class VQVAEConfig:
         unused = {"upsampling"} if self.upsampling == "transposed" else set()
         if self.front_end == "waveform":
             unused |= {name for name in values if name.startswith("mel_")} | {"front_end"}
+        elif self.mel_levels == ("top",):
+            unused.add("mel_levels")
         return {name: one for name, one in values.items() if one is not None and name not in unused}
 
     def codebook_width(self, level: Level) -> int:
@@ -88,7 +99,11 @@ class VQVAEConfig:
 
     def is_log_mel(self, level: Level) -> bool:
         """Return whether a level encodes and decodes log-mel spectra, not the waveform."""
-        return self.front_end == "log_mel" and level is Level.TOP
+        return self.front_end == "log_mel" and level.label in self.mel_levels
+
+    def grain(self, level: Level) -> int:
+        """Return the codes that a level encodes and decodes together: those of a spectrum, if it has several."""
+        return max(1, self.mel_hop // self.hop(level)) if self.is_log_mel(level) else 1
 
     def hop(self, level: Level) -> int:
         """Audio samples per code: 8, 32 and 128 by default."""
