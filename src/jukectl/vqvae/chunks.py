@@ -116,5 +116,5 @@ def decode(vqvae: VQVAE, codes: Tensor, level: Level, *, chunk_seconds: float = 
 
 
 def _frames(vqvae: VQVAE, level: Level, seconds: float) -> int:
-    grain = vqvae.config.grain(level)  # chunks begin where a spectrum does
-    return max(1, round(seconds * vqvae.config.codes_per_second(level) / grain)) * grain
+    stages = vqvae.config.stages(level)  # chunks begin where a latent does
+    return max(1, round(seconds * vqvae.config.codes_per_second(level) / stages)) * stages

@@ -43,7 +43,7 @@ class VQVAEConfig:
     mel_window: int = 2_048  # audio samples of a spectrum of the log-mel front end
     mel_hop: int = 256  # audio samples from one spectrum to the next
     mel_spacing: float = 0.01  # of neighbouring bands, as a share of their frequency; never under a bin
-    mel_latent_width: int = 16  # of its codebook, in place of latent_width; few dimensions have all vectors used
+    mel_latent_width: int = 16  # for each code of a latent, not latent_width; few dimensions have all vectors used
     mel_floor: float = 0.3  # power of a band that counts as silent; a full-scale sine has (mel_window / 4)^2
 
     def __post_init__(self) -> None:
@@ -95,14 +95,14 @@ class VQVAEConfig:
 
     def codebook_width(self, level: Level) -> int:
         """Return the width D of a level's latents and codebook vectors."""
-        return self.mel_latent_width if self.is_log_mel(level) else self.latent_width
+        return self.mel_latent_width * self.stages(level) if self.is_log_mel(level) else self.latent_width
 
     def is_log_mel(self, level: Level) -> bool:
         """Return whether a level encodes and decodes log-mel spectra, not the waveform."""
         return self.front_end == "log_mel" and level.label in self.mel_levels
 
-    def grain(self, level: Level) -> int:
-        """Return the codes that a level encodes and decodes together: those of a spectrum, if it has several."""
+    def stages(self, level: Level) -> int:
+        """Return the codes of one latent, which are stages of a residual quantizer; 1 but for short log-mel hops."""
         return max(1, self.mel_hop // self.hop(level)) if self.is_log_mel(level) else 1
 
     def hop(self, level: Level) -> int:

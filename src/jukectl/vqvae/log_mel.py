@@ -2,10 +2,11 @@
 
 The waveform of a note is another one each time it is played, and so are the codes of a level that encodes waveforms. A
 level that encodes log-mel spectra gives equal music equal codes, which cost a prior far fewer bits. Its decoder writes
-log-mel spectra too; audio is made of them by Griffin and Lim's iterations. A level of a longer hop than that of spectra
-has some of them in one code; one of a shorter hop has several codes for each.
+log-mel spectra too; audio is made of them by Griffin and Lim's iterations. A level whose hop is longer than that of
+spectra has several of them in one code; one whose hop is shorter has several codes for each, every code a stage of a
+residual quantizer.
 
-B batch, N audio samples, S = N / mel_hop spectra, T = N / hop codes, M mel bands, D latent width, W width.
+B batch, N audio samples, S = N / mel_hop spectra, T = N / hop codes, M mel bands, D latent width.
 """
 
 from functools import cache
@@ -38,26 +39,25 @@ class LogMelEncoder(nn.Module):
         self.config = config
         width, halvings = config.widths[level], _halvings(config, level)
         self.expand = Conv1d(len(mel_filters(config)), width, 3, padding=1)
-        self.stacks = nn.ModuleList(_stack(config, level) for _ in range(abs(halvings) + 1))
-        self.steps = _steps(width, halvings)
+        self.stacks = nn.ModuleList(_stack(config, level) for _ in range(halvings + 1))
+        self.downs = nn.ModuleList(Conv1d(width, width, 4, 2, 1) for _ in range(halvings))
         self.project = Conv1d(width, config.codebook_width(level), 3, padding=1)
-        self.hop = config.hop(level)
         self.reach = _reach(config, level)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Audio (B, N), N a multiple of the hop, to latents (B, T, D)."""
+        """Audio (B, N), N a multiple of the hop, to latents (B, T / stages, D)."""
         whole = F.pad(audio, (0, -audio.shape[-1] % self.config.mel_hop))
-        return self.latents(log_mel_spectra(whole, self.config))[:, : audio.shape[-1] // self.hop]
+        return self.latents(log_mel_spectra(whole, self.config))
 
     def latents(self, spectra: Tensor) -> Tensor:
-        """Log-mel spectra (B, M, S) to latents (B, T, D), each of root mean square 1.
+        """Log-mel spectra (B, M, S) to latents (B, T / stages, D), each of root mean square 1.
 
         Without a bound they would outgrow the codebook, whose shorter vectors would be the nearest to nearly all.
         """
         signal = self.expand(to_channels_last((spectra - CENTRE) / SPREAD))
         signal = self.stacks[0](signal)
-        for step, stack in zip(self.steps, self.stacks[1:], strict=True):
-            signal = stack(step(signal))
+        for down, stack in zip(self.downs, self.stacks[1:], strict=True):
+            signal = stack(down(signal))
         projected: Tensor = self.project(signal)  # (B, D, 1, T)
         latents = projected.squeeze(2).transpose(1, 2).float()
         return F.normalize(latents, dim=-1) * sqrt(latents.shape[-1])
@@ -71,27 +71,23 @@ class LogMelDecoder(nn.Module):
         self.config = config
         width, halvings = config.widths[level], _halvings(config, level)
         self.project = Conv1d(config.codebook_width(level), width, 3, padding=1)
-        self.stacks = nn.ModuleList(_stack(config, level, reverse=True) for _ in range(abs(halvings) + 1))
-        self.steps = _steps(width, -halvings)
+        self.stacks = nn.ModuleList(_stack(config, level, reverse=True) for _ in range(halvings + 1))
+        self.ups = nn.ModuleList(ConvTranspose1d(width, width, 4, 2, 1) for _ in range(halvings))
         self.head = Conv1d(width, len(mel_filters(config)), 3, padding=1)
-        self.hop, self.grain = config.hop(level), config.grain(level)
         overlap = config.mel_window // config.mel_hop - 1  # spectra to either side that share samples with one
-        blurred = -(-(ITERATIONS + 1) * overlap * config.mel_hop // self.hop)
-        self.reach = _reach(config, level) + -(-blurred // self.grain) * self.grain
+        self.reach = _reach(config, level) + -(-(ITERATIONS + 1) * overlap * config.mel_hop // config.hop(level))
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Latents (B, T, D) to audio (B, N)."""
-        whole = F.pad(latents, (0, 0, 0, -latents.shape[1] % self.grain))
+        """Latents (B, T / stages, D) to audio (B, N)."""
         with torch.autocast(latents.device.type, enabled=False):
-            magnitudes = linear_magnitudes(self.spectra(whole).float(), self.config)
-            audio = griffin_lim(magnitudes, self.config.mel_window, self.config.mel_hop)
-        return audio[:, : latents.shape[1] * self.hop]
+            magnitudes = linear_magnitudes(self.spectra(latents).float(), self.config)
+            return griffin_lim(magnitudes, self.config.mel_window, self.config.mel_hop)
 
     def spectra(self, latents: Tensor) -> Tensor:
-        """Latents (B, T, D), T a multiple of the codes of a spectrum, to log-mel spectra (B, M, S)."""
+        """Latents (B, T / stages, D) to log-mel spectra (B, M, S)."""
         signal = self.stacks[0](self.project(to_channels_last(latents.transpose(1, 2))))
-        for step, stack in zip(self.steps, self.stacks[1:], strict=True):
-            signal = stack(step(signal))
+        for up, stack in zip(self.ups, self.stacks[1:], strict=True):
+            signal = stack(up(signal))
         spectra: Tensor = self.head(signal)
         return spectra.squeeze(2) * SPREAD + CENTRE
 
@@ -197,30 +193,21 @@ def _stack(config: VQVAEConfig, level: Level, *, reverse: bool = False) -> Resid
 
 
 def _halvings(config: VQVAEConfig, level: Level) -> int:
-    """Return how often the rate of spectra is halved on the way to codes; below 0, how often it is doubled."""
-    hop, mel_hop = config.hop(level), config.mel_hop
-    return (hop // mel_hop).bit_length() - 1 if hop >= mel_hop else 1 - (mel_hop // hop).bit_length()
-
-
-def _steps(width: int, halvings: int) -> nn.ModuleList:
-    """Return the convolutions that halve the rate of a signal so many times; below 0, those that double it."""
-    kind = Conv1d if halvings > 0 else ConvTranspose1d
-    return nn.ModuleList(kind(width, width, 4, 2, 1) for _ in range(abs(halvings)))
+    """Return how many convolutions of stride 2 lead from the rate of spectra to that of latents."""
+    return max(1, config.hop(level) // config.mel_hop).bit_length() - 1
 
 
 def _reach(config: VQVAEConfig, level: Level) -> int:
     """Return the codes to either side beyond which nothing changes a code's latent, or the spectra of a code's span.
 
-    It is a multiple of the codes of a spectrum.
+    It is a multiple of the stages.
     """
-    depth, halvings, grain = config.depths[level], _halvings(config, level), config.grain(level)
+    depth = config.depths[level]
     stack: int = sum(config.dilation_growth ** (index % (config.dilation_cycle or depth)) for index in range(depth))
     reach = -(-(config.mel_window - config.mel_hop) // (2 * config.mel_hop)) + 1 + stack  # in spectra
-    for _ in range(-halvings):
-        reach = 2 * (reach + 1) + stack
     hop = 1
-    for _ in range(halvings):
+    for _ in range(_halvings(config, level)):
         reach += 2 * hop
         hop *= 2
         reach += hop * stack
-    return -(-(-(-(reach + hop) // hop) + 1) // grain) * grain
+    return (-(-(reach + hop) // hop) + 1) * config.stages(level)

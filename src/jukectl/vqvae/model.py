@@ -19,8 +19,8 @@ class Reconstruction:
     """One level's pass from audio to audio, with what its losses need."""
 
     audio: Tensor  # (B, N); (B, 0) for a log-mel level, whose losses need none
-    latents: Tensor  # (B, T, D) before the codebook
-    quantized: Tensor  # (B, T, D) after it; the latents themselves without quantization
+    latents: Tensor  # (B, T / stages, D) before the codebook
+    quantized: Tensor  # (B, T / stages, D) after it; the latents themselves without quantization
     codes: Tensor  # (B, T); (B, 0) without quantization
     spectra: Tensor | None = None  # (B, M, S) log-mel, of a log-mel level
     target_spectra: Tensor | None = None  # (B, M, S) those of the input audio
@@ -39,7 +39,7 @@ class Autoencoder(nn.Module):
         self.floor = log(config.mel_floor)
         self.encoder: Encoder | LogMelEncoder = (LogMelEncoder if log_mel else Encoder)(config, level)
         size = config.codebook_size
-        self.codebook = Codebook(size, config.codebook_width(level)) if size else None
+        self.codebook = Codebook(size, config.codebook_width(level), config.stages(level)) if size else None
         self.decoder: Decoder | LogMelDecoder = (LogMelDecoder if log_mel else Decoder)(config, level)
 
     def forward(self, audio: Tensor, *, quantize: bool = True) -> Reconstruction:
@@ -58,7 +58,7 @@ class Autoencoder(nn.Module):
         return Reconstruction(self.decoder(passed), latents, quantized, codes)
 
     def _quantized(self, latents: Tensor, quantize: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the decoder's input, the latents and their vectors, all (B, T, D), and the codes (B, T)."""
+        """Return the decoder's input, the latents and their vectors, all (B, T / stages, D), and the codes (B, T)."""
         if self.codebook is None or not quantize:
             no_codes = torch.zeros(len(latents), 0, dtype=torch.int64, device=latents.device)
             return latents, latents, latents, no_codes
@@ -90,9 +90,10 @@ class VQVAE(nn.Module):
 
     def encode(self, audio: Tensor, level: Level) -> Tensor:
         """Encode audio (B, N), N a multiple of the level's hop, to codes (B, N / hop), int64."""
-        return self.codebook(level).encode(self.autoencoder(level).encoder(audio))
+        codes = self.codebook(level).encode(self.autoencoder(level).encoder(audio))
+        return codes[:, : audio.shape[1] // self.config.hop(level)]
 
     def decode(self, codes: Tensor, level: Level) -> Tensor:
         """Decode codes (B, T) to audio (B, T * hop)."""
         audio: Tensor = self.autoencoder(level).decoder(self.codebook(level).decode(codes))
-        return audio
+        return audio[:, : codes.shape[1] * self.config.hop(level)]
