@@ -247,3 +247,51 @@ def test_distributed_updates_equal_those_of_one_process(codebook, frames):
     torch.testing.assert_close(books[0].vectors, books[2].vectors)
     torch.testing.assert_close(shares[0].sums, alone.sums)
     assert torch.equal(shares[0].counts, alone.counts)
+
+
+@pytest.fixture
+def residual():
+    """Return a codebook of three stages of eight vectors."""
+    codebook = Codebook(SIZE, WIDTH, stages=3)
+    codebook.vectors.normal_(generator=generator())
+    codebook.vectors.view(3, -1, WIDTH).mul_(torch.tensor([4.0, 2.0, 1.0])[:, None, None])
+    return codebook
+
+
+def test_each_stage_encodes_what_the_stages_before_leave_over(residual):
+    latents = torch.randn(2, 20, WIDTH)
+    rest, stages = latents, []
+    for stage in range(3):
+        vectors = residual.vectors[8 * stage : 8 * stage + 8]
+        stages.append(nearest(rest, vectors) + 8 * stage)
+        rest = rest - residual.vectors[stages[-1]]
+    codes = residual.encode(latents)
+    assert np.array_equal(codes.numpy(), np.stack(stages, axis=-1).reshape(2, 60))
+    torch.testing.assert_close(residual.decode(codes), latents - rest)
+
+
+def test_stages_that_are_missing_at_the_end_add_nothing(residual):
+    codes = residual.encode(torch.randn(1, 2, WIDTH))[:, :4]
+    vectors = residual.vectors[codes[0]]
+    torch.testing.assert_close(residual.decode(codes)[0], torch.stack([vectors[:3].sum(0), vectors[3]]))
+
+
+def test_vectors_of_a_stage_move_towards_what_they_stand_for(residual):
+    before, latents = residual.vectors.clone(), torch.randn(2, 50, WIDTH)
+    codes = residual.encode(latents)
+    learner = started(residual, decay=0.0, threshold=0.0)  # no memory: the mean of the batch
+    learner.update(residual, latents, codes, generator())
+    first, second = codes.view(2, 50, 3)[..., 0], codes.view(2, 50, 3)[..., 1]
+    code = int(second[0, 0])
+    rests = (latents - before[first])[second == code]
+    torch.testing.assert_close(residual.vectors[code], rests.mean(0))
+
+
+def test_a_vector_starts_as_something_its_stage_has_to_encode(residual):
+    latents = torch.randn(1, 100, WIDTH)
+    CodebookLearner(residual).start(residual, latents, generator())
+    rest = latents[0]
+    for stage in range(3):
+        vectors = residual.vectors[8 * stage : 8 * stage + 8]
+        assert (vectors[:, None] - rest).abs().sum(-1).min(1).values.max() < 1e-5
+        rest = rest - vectors[nearest(rest[None], vectors)[0]]
