@@ -38,7 +38,9 @@ LOG_MEL = VQVAEConfig(
     mel_spacing=0.05,
 )
 
-ALL_LOG_MEL = replace(LOG_MEL, strides=(64, 2, 4), widths=(8, 8, 8), mel_levels=("bottom", "middle", "top"))
+ALL_LOG_MEL = replace(
+    LOG_MEL, strides=(64, 2, 4), codebook_size=32, widths=(8, 8, 8), mel_levels=("bottom", "middle", "top")
+)
 
 
 @pytest.fixture(autouse=True)

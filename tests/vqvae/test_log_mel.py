@@ -69,18 +69,28 @@ def test_silence_stays_silent():
     assert not griffin_lim(linear_magnitudes(spectra, CONFIG), CONFIG.mel_window, CONFIG.mel_hop).any()
 
 
-@pytest.mark.parametrize("hop", [32, 64, 256, 1_024])
-def test_a_spectrum_may_have_several_codes_and_a_code_several_spectra(hop):
-    config = replace(SMALL, strides=(2, 2, hop // 4), mel_levels=("top",))
+@pytest.mark.parametrize(("stride", "hop"), [(4, 256), (8, 512), (16, 1_024)])
+def test_a_code_may_stand_for_several_spectra(stride, hop):
+    config = replace(SMALL, strides=(16, 4, stride))
     vqvae = VQVAE(config, (Level.TOP,))
-    samples = 2 * max(hop, 256)
-    result = vqvae.autoencoder(Level.TOP)(torch.randn(2, samples))
-    assert result.codes.shape == (2, samples // hop)
-    assert result.spectra.shape == result.target_spectra.shape == (2, len(mel_filters(config)), samples // 256)
-    assert vqvae.decode(result.codes, Level.TOP).shape == (2, samples)
+    result = vqvae.autoencoder(Level.TOP)(torch.randn(2, 8 * hop))
+    assert result.codes.shape == (2, 8)
+    assert result.spectra.shape == result.target_spectra.shape == (2, len(mel_filters(config)), 8 * hop // 256)
+    assert vqvae.decode(result.codes, Level.TOP).shape == (2, 8 * hop)
 
 
-def test_codes_that_fill_no_spectrum_are_decoded_and_encoded_all_the_same():
+def test_lower_levels_have_several_codes_for_each_of_the_top():
+    config = replace(SMALL, strides=(64, 4, 2), mel_levels=("bottom", "middle", "top"))
+    vqvae = VQVAE(config)
+    audio = torch.randn(2, 4 * 512)
+    for level, codes in zip(Level, (8, 2, 1), strict=True):
+        result = vqvae.autoencoder(level)(audio)
+        assert (result.codes.shape, result.latents.shape[:2]) == ((2, 4 * codes), (2, 4))
+        assert result.spectra.shape[2] == 8
+        assert (result.codes // (16 // codes) == torch.arange(4 * codes) % codes).all()  # a code tells its stage
+
+
+def test_codes_that_fill_no_latent_are_decoded_and_encoded_all_the_same():
     vqvae = VQVAE(replace(SMALL, strides=(64, 2, 4), mel_levels=("bottom",)), (Level.BOTTOM,))
     audio = chord(9 * 64)
     assert vqvae.encode(audio, Level.BOTTOM).shape == (1, 9)

@@ -71,15 +71,11 @@ class VQVAEConfig:
         """Raise ValueError where the spectra do not fit the hops of their levels."""
         if not self.mel_levels or set(self.mel_levels) - {level.label for level in Level}:
             raise ValueError(f"mel_levels are among {', '.join(level.label for level in Level)}, got {self.mel_levels}")
-        if self.mel_hop % 2:
-            raise ValueError(f"mel_hop must be even, got {self.mel_hop}")
-        for level in filter(self.is_log_mel, Level):
-            hop = self.hop(level)
-            longer, shorter = max(hop, self.mel_hop), min(hop, self.mel_hop)
-            if longer % shorter or longer // shorter not in (1, 2, 4, 8):
-                raise ValueError(
-                    f"mel_hop must be 1, 2, 4 or 8 times the {level.label} hop {hop}, or go into it as often"
-                )
+        hop = self.hop(Level.TOP)
+        if self.mel_hop % 2 or hop % self.mel_hop or (hop // self.mel_hop) not in (1, 2, 4, 8):
+            raise ValueError(f"mel_hop must be a half, a quarter … or all of the top hop {hop}, got {self.mel_hop}")
+        if any(self.codebook_size % self.stages(level) for level in Level):
+            raise ValueError(f"codebook_size must be a multiple of the stages, got {self.codebook_size}")
         if self.mel_window % self.mel_hop or self.mel_window < 2 * self.mel_hop:
             raise ValueError(f"mel_window must be a multiple of mel_hop, at least twice it, got {self.mel_window}")
 
@@ -102,8 +98,12 @@ class VQVAEConfig:
         return self.front_end == "log_mel" and level.label in self.mel_levels
 
     def stages(self, level: Level) -> int:
-        """Return the codes of one latent, which are stages of a residual quantizer; 1 but for short log-mel hops."""
-        return max(1, self.mel_hop // self.hop(level)) if self.is_log_mel(level) else 1
+        """Return the codes of one latent, stages of a residual quantizer.
+
+        A level that encodes waveforms has one. Log-mel levels have a latent for every code of the top, and the lower
+        ones several codes for it.
+        """
+        return self.hop(Level.TOP) // self.hop(level) if self.is_log_mel(level) else 1
 
     def hop(self, level: Level) -> int:
         """Audio samples per code: 8, 32 and 128 by default."""

@@ -2,11 +2,10 @@
 
 The waveform of a note is another one each time it is played, and so are the codes of a level that encodes waveforms. A
 level that encodes log-mel spectra gives equal music equal codes, which cost a prior far fewer bits. Its decoder writes
-log-mel spectra too; audio is made of them by Griffin and Lim's iterations. A level whose hop is longer than that of
-spectra has several of them in one code; one whose hop is shorter has several codes for each, every code a stage of a
-residual quantizer.
+log-mel spectra too; audio is made of them by Griffin and Lim's iterations. All log-mel levels have a latent for every
+code of the top; the codes of a lower one are the stages of a residual quantizer.
 
-B batch, N audio samples, S = N / mel_hop spectra, T = N / hop codes, M mel bands, D latent width.
+B batch, N audio samples, S = N / mel_hop spectra, L latents, M mel bands, D latent width.
 """
 
 from functools import cache
@@ -37,7 +36,7 @@ class LogMelEncoder(nn.Module):
     def __init__(self, config: VQVAEConfig, level: Level) -> None:
         super().__init__()
         self.config = config
-        width, halvings = config.widths[level], _halvings(config, level)
+        width, halvings = config.widths[level], _halvings(config)
         self.expand = Conv1d(len(mel_filters(config)), width, 3, padding=1)
         self.stacks = nn.ModuleList(_stack(config, level) for _ in range(halvings + 1))
         self.downs = nn.ModuleList(Conv1d(width, width, 4, 2, 1) for _ in range(halvings))
@@ -45,12 +44,12 @@ class LogMelEncoder(nn.Module):
         self.reach = _reach(config, level)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Audio (B, N), N a multiple of the hop, to latents (B, T / stages, D)."""
-        whole = F.pad(audio, (0, -audio.shape[-1] % self.config.mel_hop))
+        """Audio (B, N), N a multiple of the hop, to latents (B, L, D)."""
+        whole = F.pad(audio, (0, -audio.shape[-1] % self.config.hop(Level.TOP)))
         return self.latents(log_mel_spectra(whole, self.config))
 
     def latents(self, spectra: Tensor) -> Tensor:
-        """Log-mel spectra (B, M, S) to latents (B, T / stages, D), each of root mean square 1.
+        """Log-mel spectra (B, M, S) to latents (B, L, D), each of root mean square 1.
 
         Without a bound they would outgrow the codebook, whose shorter vectors would be the nearest to nearly all.
         """
@@ -69,22 +68,23 @@ class LogMelDecoder(nn.Module):
     def __init__(self, config: VQVAEConfig, level: Level) -> None:
         super().__init__()
         self.config = config
-        width, halvings = config.widths[level], _halvings(config, level)
+        width, halvings = config.widths[level], _halvings(config)
         self.project = Conv1d(config.codebook_width(level), width, 3, padding=1)
         self.stacks = nn.ModuleList(_stack(config, level, reverse=True) for _ in range(halvings + 1))
         self.ups = nn.ModuleList(ConvTranspose1d(width, width, 4, 2, 1) for _ in range(halvings))
         self.head = Conv1d(width, len(mel_filters(config)), 3, padding=1)
         overlap = config.mel_window // config.mel_hop - 1  # spectra to either side that share samples with one
-        self.reach = _reach(config, level) + -(-(ITERATIONS + 1) * overlap * config.mel_hop // config.hop(level))
+        blurred = -(-(ITERATIONS + 1) * overlap * config.mel_hop // config.hop(Level.TOP))  # latents to either side
+        self.reach = _reach(config, level) + blurred * config.stages(level)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Latents (B, T / stages, D) to audio (B, N)."""
+        """Latents (B, L, D) to audio (B, N)."""
         with torch.autocast(latents.device.type, enabled=False):
             magnitudes = linear_magnitudes(self.spectra(latents).float(), self.config)
             return griffin_lim(magnitudes, self.config.mel_window, self.config.mel_hop)
 
     def spectra(self, latents: Tensor) -> Tensor:
-        """Latents (B, T / stages, D) to log-mel spectra (B, M, S)."""
+        """Latents (B, L, D) to log-mel spectra (B, M, S)."""
         signal = self.stacks[0](self.project(to_channels_last(latents.transpose(1, 2))))
         for up, stack in zip(self.ups, self.stacks[1:], strict=True):
             signal = stack(up(signal))
@@ -192,9 +192,9 @@ def _stack(config: VQVAEConfig, level: Level, *, reverse: bool = False) -> Resid
     )
 
 
-def _halvings(config: VQVAEConfig, level: Level) -> int:
+def _halvings(config: VQVAEConfig) -> int:
     """Return how many convolutions of stride 2 lead from the rate of spectra to that of latents."""
-    return max(1, config.hop(level) // config.mel_hop).bit_length() - 1
+    return (config.hop(Level.TOP) // config.mel_hop).bit_length() - 1
 
 
 def _reach(config: VQVAEConfig, level: Level) -> int:
@@ -206,7 +206,7 @@ def _reach(config: VQVAEConfig, level: Level) -> int:
     stack: int = sum(config.dilation_growth ** (index % (config.dilation_cycle or depth)) for index in range(depth))
     reach = -(-(config.mel_window - config.mel_hop) // (2 * config.mel_hop)) + 1 + stack  # in spectra
     hop = 1
-    for _ in range(_halvings(config, level)):
+    for _ in range(_halvings(config)):
         reach += 2 * hop
         hop *= 2
         reach += hop * stack
