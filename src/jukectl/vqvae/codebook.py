@@ -61,7 +61,8 @@ class Codebook(nn.Module):
         whole = F.embedding(codes, self.vectors)
         if self.stages == 1:
             return whole
-        return F.pad(whole, (0, 0, 0, -codes.shape[-1] % self.stages)).unflatten(-2, (-1, self.stages)).sum(-2)
+        padded = F.pad(whole, (0, 0, 0, -codes.shape[-1] % self.stages))
+        return padded.view(*codes.shape[:-1], -1, self.stages, whole.shape[-1]).sum(-2)
 
     @torch.no_grad()
     def rests(self, latents: Tensor, codes: Tensor) -> Tensor:

@@ -25,8 +25,8 @@ from jukectl.nn.dilated import (
 )
 from jukectl.vqvae.config import VQVAEConfig
 
-ITERATIONS = 24  # of Griffin and Lim
-MOMENTUM = 0.5  # of their accelerated form (Perraudin et al. 2013)
+ITERATIONS = 32  # of Griffin and Lim
+MOMENTUM = 0.99  # of their accelerated form (Perraudin et al. 2013)
 CENTRE, SPREAD = 3.0, 3.0  # about the mean and the standard deviation of log-mel spectra, for the networks
 
 
