@@ -78,6 +78,20 @@ def test_a_log_mel_level_is_trained_on_its_bands_only(codec_recipe):
     assert judged["log_mel"] == judged["top_log_mel"] > 0
 
 
+@pytest.mark.parametrize("label", ["bottom", "middle"])
+def test_lower_levels_may_be_log_mel_and_are_judged_on_whole_latents(codec_recipe, label):
+    options = (*LOG_MEL[1:], f'levels=["{label}"]', 'model.mel_levels=["bottom","middle","top"]')
+    task = task_of(codec_recipe, *options, "data.validation_seconds=0.3", "model.codebook_size=64")
+    step(task, 5)
+    task.after_step()
+    with torch.no_grad():
+        judged = task.evaluate()
+    assert all(song.shape[-1] % 256 == 0 for song in task.validation)
+    assert judged["log_mel"] == judged[f"{label}_log_mel"] > 0
+    with pytest.raises(BadRecipe, match=f"multiple of 256, the {label} latent"):
+        task_of(codec_recipe, *options, "data.clip_samples=1088")
+
+
 def test_a_log_mel_level_without_a_loss_is_refused(codec_recipe):
     with pytest.raises(BadRecipe, match=r"give loss\.mel"):
         task_of(codec_recipe, *LOG_MEL[:-1])

@@ -108,7 +108,7 @@ class CodecTask(ABC):
         length = round(data.validation_seconds * config.sample_rate)
         count = min(len(validation.songs), data.validation_songs)
         middles = [validation.middle(index, length) for index in range(count)]
-        hop = config.hop(max(self.levels))
+        hop = max(config.hop(level) * config.stages(level) for level in self.levels)
         whole = [middle[: len(middle) // hop * hop] for middle in middles]
         self.validation = [middle for middle in whole if middle.any()][: None if chosen else 1]
         clips = self.training.clips(SCALE_CLIPS, data.clip_samples, np.random.default_rng(self.recipe.train.seed))
@@ -250,10 +250,11 @@ class CodecTask(ABC):
         """Raise BadRecipe if clips are not whole codes, a level has no loss, or all its vectors would restart."""
         data = self.recipe.data
         for level in self.levels:
-            hop = config.hop(level)
-            if data.clip_samples % hop:
+            span = config.hop(level) * config.stages(level)  # of a latent
+            if data.clip_samples % span:
+                name = "hop" if config.stages(level) == 1 else "latent"
                 raise BadRecipe(
-                    f"data.clip_samples must be a multiple of {hop}, the {level.label} hop, got {data.clip_samples}"
+                    f"data.clip_samples must be a multiple of {span}, the {level.label} {name}, got {data.clip_samples}"
                 )
             if config.is_log_mel(level) and not (self.recipe.loss.mel or self.recipe.loss.peaks):
                 raise BadRecipe("a log-mel front end has only the loss of log mel bands: give loss.mel or loss.peaks")
