@@ -52,6 +52,22 @@ def test_decoding_in_chunks_gives_the_audio_of_the_whole(vqvae, level, chunk_sec
 
 
 @levels
+def test_settled_audio_is_not_changed_by_further_codes_and_the_rest_can_be_decoded_alone(vqvae, level):
+    reach = vqvae.autoencoder(level).decoder.reach
+    codes = torch.randint(vqvae.config.codebook_size, (1, 2 * reach + 90))
+    known = 2 * reach + 37  # may end in the middle of a latent
+    with torch.inference_mode():
+        whole, part = vqvae.decode(codes, level)[0], vqvae.decode(codes[:, :known], level)[0]
+        settled = chunks.settled(vqvae, level, known)
+        rest = vqvae.decode(codes[:, settled - reach :], level)[0]
+    hop = vqvae.config.hop(level)
+    near = 2e-2 * float(whole.abs().max()) if vqvae.config.is_log_mel(level) else 1e-6
+    assert settled > reach
+    torch.testing.assert_close(part[: settled * hop], whole[: settled * hop], atol=near, rtol=0)
+    torch.testing.assert_close(rest[reach * hop :], whole[settled * hop :], atol=near, rtol=0)
+
+
+@levels
 def test_samples_after_the_last_whole_code_are_dropped(vqvae, level):
     hop = vqvae.config.hop(level)
     audio = music(vqvae.config, 0.1)

@@ -268,9 +268,7 @@ class Preview:
         samples = io.load(path).samples[0]
         if len(samples) != written * hop:
             return none  # another program changed it
-        reach = self._vqvae.autoencoder(self._level).decoder.reach
-        final = max(written - reach, 0)
-        kept: np.ndarray = samples[: final * hop]
+        kept: np.ndarray = samples[: chunks.settled(self._vqvae, self._level, written) * hop]
         return kept
 
     def _decoded(self, vqvae: VQVAE, codes: np.ndarray, kept: np.ndarray, hop: int) -> np.ndarray:

@@ -115,6 +115,12 @@ def decode(vqvae: VQVAE, codes: Tensor, level: Level, *, chunk_seconds: float = 
         yield audio[:, start : start + (chunk.stop - chunk.start) * hop].cpu()
 
 
+def settled(vqvae: VQVAE, level: Level, codes: int) -> int:
+    """Return how many of so many codes have audio that further codes do not change. Decoding may begin after them."""
+    stages = vqvae.config.stages(level)
+    return max(0, codes - vqvae.autoencoder(level).decoder.reach) // stages * stages
+
+
 def _frames(vqvae: VQVAE, level: Level, seconds: float) -> int:
     stages = vqvae.config.stages(level)  # chunks begin where a latent does
     return max(1, round(seconds * vqvae.config.codes_per_second(level) / stages)) * stages
