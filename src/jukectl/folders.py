@@ -4,6 +4,8 @@ A folder that is taken gets a mark before anything else is written, so that a ru
 again. Folders of earlier versions have no mark: they are recognised by what is in them.
 """
 
+import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +62,53 @@ class Kind:
 
     def _is_ours(self, folder: Path) -> bool:
         return self.is_marked(folder) or self.is_begun(folder)
+
+
+@dataclass(frozen=True)
+class Series:
+    """New folders, or files, of one name, numbered as they are made: song-0001, song-0002 …; riff, riff-2 …"""
+
+    place: Path  # folder that they lie in
+    name: str
+    digits: int = 0  # of each number; 0: the first folder has no number
+    suffix: str = ""  # of files; folders have none
+
+    def folder(self, number: int) -> Path:
+        """Return the folder of a number, counted from 1."""
+        counted = f"-{number:0{self.digits}}" if self.digits or number > 1 else ""
+        return self.place / f"{self.name}{counted}{self.suffix}"
+
+    def next(self) -> Path:
+        """Return the folder, or file, of the next number. Another process may make it meanwhile."""
+        return self.folder(self.last() + 1)
+
+    def last(self) -> int:
+        """Return the highest number that is taken, also by a file; 0 without any."""
+        number = r"-(\d+)" if self.digits else r"(?:-(\d+))?"
+        pattern = re.compile(re.escape(self.name) + number + re.escape(self.suffix))
+        try:
+            found = [match for path in self.place.iterdir() if (match := pattern.fullmatch(path.name))]
+        except OSError:
+            return 0
+        return max((int(match[1] or 1) for match in found), default=0)
+
+    def reserve(self) -> Path:
+        """Make the folder of the next number, and return it: no other process gets the same. Raises CannotWrite."""
+        make_folder(self.place)
+        while True:
+            folder = self.next()
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise CannotWrite(f"cannot make the folder {folder}: {error.strerror or error}") from error
+            return folder
+
+
+def is_writable(folder: Path) -> bool:
+    """Return True for a folder in which files can be made."""
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def holds_files(folder: Path) -> bool:

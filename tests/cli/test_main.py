@@ -19,7 +19,6 @@ RATE = 8_000  # Hz
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["sample"], "Missing option '--out'"),
         (["continue", "--out", "x"], "Missing argument 'audio'"),
         (["sample", "--out", "x", "--seed", "one"], "--seed"),
         (["sample", "--out", "x", "--seconds", "long"], "--seconds"),

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from jukectl.cli.main import app
-from jukectl.cli.options import PANEL_OF, PANELS, Out, SamplingOptions, sampling_command
+from jukectl.cli.options import PANEL_OF, PANELS, SamplingOptions, sampling_command
 from jukectl.codes.level import Level
 
 COMMANDS = typer.main.get_command(app).commands
@@ -27,14 +27,14 @@ def given(monkeypatch):
     taken = []
 
     @sampling_command(without={"lyrics"})
-    def command(out: Out, options: SamplingOptions) -> None:
+    def command(options: SamplingOptions) -> None:
         taken.append(options)
 
     cli = typer.Typer()
     cli.command()(command)
 
     def run(*arguments):
-        cli(args=["--out", "song", *arguments], standalone_mode=False)
+        cli(args=[*arguments], standalone_mode=False)
         return taken.pop()
 
     return run

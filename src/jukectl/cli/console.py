@@ -28,17 +28,18 @@ class ProgressStyle(StrEnum):
     NONE = "none"  # nothing but warnings and errors
 
 
-@dataclass(frozen=True)
+@dataclass
 class Console:
-    """Global options that the commands need."""
+    """Global options that the commands need, and the folder that a command chose without --out."""
 
     quiet: bool = False
     json: bool = False
+    folder: Path | None = None
 
 
 def console(context: typer.Context) -> Console:
     """Return the global options given before the command."""
-    return context.obj if isinstance(context.obj, Console) else Console()
+    return context.ensure_object(Console)
 
 
 def printable(text: str) -> str:

@@ -74,7 +74,10 @@ def scan(
 def encode(
     context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="Manifest written by jukectl data scan.")],
-    out: Annotated[Path, option("--out", "FOLDER", "Folder to write the codes to.")],
+    out: Annotated[
+        Path | None,
+        option("--out", "FOLDER", "Folder to write the codes to.", default="codes, next to the manifest"),
+    ] = None,
     levels: Annotated[
         str,
         option("--levels", ANY_LEVELS, "Levels to encode. More can be added to the folder later."),
@@ -86,16 +89,17 @@ def encode(
 
     Several processes or machines can share the work with --part, into one folder or one each.
 
-    Example: jukectl data encode ~/Music/band/manifest.jsonl --out codes
+    Example: jukectl data encode ~/Music/band/manifest.jsonl
 
     Example: jukectl data encode manifest.jsonl --out codes --part 2/4
     """
     from jukectl import api
 
+    folder = out or manifest.parent / "codes"
     with progress(context) as listener:
         result = api.encode_manifest(
             manifest,
-            out,
+            folder,
             levels=parse_levels(levels),
             model=model or "mini",
             part=api.Part.parse(part),
@@ -103,7 +107,7 @@ def encode(
         )
     for line in result.skipped:
         echo(printable(f"skipped: {line}"), err=True)
-    emit(context, [out], {"codes": str(out), "songs": result.encoded, "skipped": list(result.skipped)})
+    emit(context, [folder], {"codes": str(folder), "songs": result.encoded, "skipped": list(result.skipped)})
 
 
 @app.command()

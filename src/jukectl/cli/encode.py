@@ -7,13 +7,24 @@ import typer
 
 from jukectl.cli import options as o
 from jukectl.cli.console import emit, progress, say
+from jukectl.cli.outputs import STREAM, Destination, named_after, recording
 from jukectl.cli.values import parse_levels
+from jukectl.errors import BadInput
 
 
 def encode(
     context: typer.Context,
-    audio: Annotated[Path, typer.Argument(help="Recording to encode: wav, flac, ogg, mp3 …")],
-    out: o.Out,
+    audio: Annotated[Path, typer.Argument(help="Recording to encode: wav, flac, ogg, mp3 …; - reads stdin.")],
+    out: Annotated[
+        Path | None,
+        o.option(
+            "--out",
+            "FOLDER",
+            "Song folder to write. A folder from an earlier run is resumed.",
+            default="next to AUDIO: riff-codes, riff-codes-2 …",
+        ),
+    ] = None,
+    resume_last: o.ResumeLast = False,
     levels: Annotated[str, o.option("--levels", o.ANY_LEVELS, "Levels to encode.")] = o.ALL_LEVELS,
     start: Annotated[float, o.option("--start", "SECONDS", "Time to begin at.")] = 0.0,
     seconds: Annotated[
@@ -26,15 +37,19 @@ def encode(
 ) -> None:
     """Turn a recording into codes at every level, in a song folder.
 
-    Example: jukectl encode riff.wav --out riff-codes
+    Example: jukectl encode riff.wav
     """
     from jukectl import api
 
-    with progress(context) as listener:
+    if out == STREAM:
+        raise BadInput("codes are a folder, which cannot go to stdout: give --out a folder")
+    place = Destination(out, named_after(audio, "codes"), resume_last)
+    request = api.Request(model=model, device=device, overwrite=overwrite)
+    with recording(audio) as path, place.folder(context, request) as folder, progress(context) as listener:
         result = api.encode(
-            audio,
-            out,
-            api.Request(model=model, device=device, overwrite=overwrite),
+            path,
+            folder,
+            request,
             levels=parse_levels(levels),
             start=start,
             seconds=seconds,

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def explore(
     context: typer.Context,
     folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Songs, trees, or folders that contain them.")],
-    out: Annotated[Path, o.option("--out", "FOLDER", "Folder of the site. An existing site is updated.")],
+    out: Annotated[Path, o.option("--out", "FOLDER", "Folder of the site. An existing site is updated.")] = Path(
+        "site"
+    ),
     title: Annotated[str, o.option("--title", "TEXT", "Title of the site.")] = "Songs",
     format: Annotated[  # noqa: A002 - the option's name
         str | None,
@@ -33,7 +35,7 @@ def explore(
 
     The site opens from disk or from any static host, and loads nothing from elsewhere. Run it again to update the site.
 
-    Example: jukectl explore songs --out site --format ogg
+    Example: jukectl explore songs --format ogg
     """
     from jukectl.explorer.update import AddSong, MediaOptions, update_site
 

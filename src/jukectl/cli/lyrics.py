@@ -8,6 +8,7 @@ import typer
 from jukectl.cli import options as o
 from jukectl.cli.app import App
 from jukectl.cli.console import emit, progress, show_facts
+from jukectl.cli.outputs import beside
 
 app = App(help="Find when words are sung, and see lyrics as a model reads them.")
 
@@ -17,10 +18,13 @@ def align(
     context: typer.Context,
     audio: Annotated[Path, typer.Argument(help="Recording of the song.")],
     text: Annotated[Path, typer.Argument(help="Lyrics: plain text, or .lrc with times of lines.")],
-    out: Annotated[Path, o.option("--out", "FILE", "File to write: .lrc, .vtt or .json.")],
+    out: Annotated[
+        Path | None,
+        o.option("--out", "FILE", "File to write: .lrc, .vtt or .json.", default="next to AUDIO, a new name"),
+    ] = None,
     file_format: Annotated[
         str | None,
-        o.option("--format", "lrc|vtt|json", "Format of that file.", default="by its name"),
+        o.option("--format", "lrc|vtt|json", "Format of that file.", default="by its name, or lrc"),
     ] = None,
     separator: Annotated[
         str | None,
@@ -42,21 +46,22 @@ def align(
     pip install 'jukectl\\[align]'. A recording of little but a voice needs no separation. Lines in square brackets are
     taken as headings. With an .lrc, the words of each line are searched near its time.
 
-    Example: jukectl lyrics align song.flac words.txt --out song.lrc --no-separate
+    Example: jukectl lyrics align song.flac words.txt --no-separate
     """
     from jukectl.alignment.align import Separation, align_file
 
+    file = out or beside(audio, f".{file_format or 'lrc'}").next()
     with progress(context) as listener:
         found = align_file(
             audio,
             text,
-            out,
+            file,
             file_format=file_format,
             separation=Separation(separate, separator, device),
             listener=listener,
         )
     guessed = sum(word.guessed for word in found.lyrics.words)
-    emit(context, [out], {"lyrics": str(out), "words": len(found.lyrics.words), "guessed": guessed})
+    emit(context, [file], {"lyrics": str(file), "words": len(found.lyrics.words), "guessed": guessed})
 
 
 @app.command()

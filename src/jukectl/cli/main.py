@@ -1,6 +1,5 @@
 """The app: its commands in panels, the global options, and the only place where errors become exit statuses."""
 
-import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,13 +13,14 @@ from jukectl.cli import data, evaluate, lyrics, models, train
 from jukectl.cli.app import App
 from jukectl.cli.bench import bench
 from jukectl.cli.branch import branch
-from jukectl.cli.console import Console, echo, json_line, printable
+from jukectl.cli.console import Console, console, echo, json_line, printable
 from jukectl.cli.continue_ import continue_
 from jukectl.cli.decode import decode
 from jukectl.cli.doctor import doctor
 from jukectl.cli.encode import encode
 from jukectl.cli.explore import explore
 from jukectl.cli.info import info
+from jukectl.cli.outputs import again
 from jukectl.cli.pick import cut, pick
 from jukectl.cli.play import play
 from jukectl.cli.plot import plot
@@ -97,18 +97,20 @@ def options(
     ] = False,
 ) -> None:
     """Keep the global options for the command; `main` reads --verbose itself, since options may be what is wrong."""
-    context.obj = Console(quiet=quiet, json=json)
+    shared = console(context)
+    shared.quiet, shared.json = quiet, json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 2 bad input, 130 after Ctrl-C, 1 any other error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    shared = Console()
     try:
-        status = app(args=given, prog_name="jukectl", standalone_mode=False)
+        status = app(args=given, prog_name="jukectl", standalone_mode=False, obj=shared)
     except typer.TyperException as error:  # wrong usage; without a message where the help was shown instead
         return fail(_usage(error), error.exit_code, given) if error.format_message() else error.exit_code
     except JukectlError as error:
-        resume = f" Resume with: jukectl {shlex.join(given)}" if isinstance(error, Stopped) else ""
+        resume = f" Resume with: {again(given, shared.folder)}" if isinstance(error, Stopped) else ""
         return fail(f"{error}{resume}", error.exit_status, given)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -123,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         way_out = "Every finished window is saved: close other programs, or use fewer --samples or a smaller model"
         return fail(f"out of memory. {way_out}", 1, given)
     if status == INTERRUPTED:
-        return _interrupted(given)
+        return _interrupted(given, shared.folder)
     return status if isinstance(status, int) else 0
 
 
@@ -154,9 +156,8 @@ def fail(message: str, status: int, given: Sequence[str] | None = None) -> int:
     return status
 
 
-def _interrupted(given: Sequence[str]) -> int:
-    again = [argument for argument in given if argument != "--overwrite"]  # it would discard what is saved
-    message = f"interrupted; every finished window is saved. Resume with: jukectl {shlex.join(again)}"
+def _interrupted(given: Sequence[str], folder: Path | None) -> int:
+    message = f"interrupted; every finished window is saved. Resume with: {again(given, folder)}"
     if wants_json_lines(given):
         return fail(message, INTERRUPTED, given)
     echo(f"\njukectl: {message}", err=True)

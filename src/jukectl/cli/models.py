@@ -12,6 +12,7 @@ from jukectl.cli.console import emit, progress, say, show_facts
 from jukectl.cli.options import Device, Precision, flag, option
 from jukectl.cli.values import parse_adapter
 from jukectl.errors import CheckFailed
+from jukectl.folders import Series
 
 if TYPE_CHECKING:
     from jukectl.checkpoints.store import ModelFolder
@@ -195,21 +196,25 @@ def merge(
         list[str],
         option("--adapter", "FILE[:STRENGTH]", "Adapter to merge. Repeat to merge several."),
     ],
-    out: Annotated[Path, option("--out", "FOLDER", "Model folder to write.")],
+    out: Annotated[
+        Path | None,
+        option("--out", "FOLDER", "Model folder to write.", default="MODEL-merged in the working folder"),
+    ] = None,
     card: Card = None,
 ) -> None:
     """Merge adapters into the weights of a model, and write the result as a new model.
 
-    Example: jukectl models merge mini --adapter runs/adapter/adapter.safetensors --out my-model
+    Example: jukectl models merge mini --adapter runs/adapter/adapter.safetensors
     """
     from jukectl.checkpoints import catalogue
     from jukectl.checkpoints.assemble import merge_adapters, read_card
     from jukectl.plan.models import with_adapters
     from jukectl.plan.request import AdapterChoice
 
-    about = {"name": out.name, **(read_card(card) if card else {})}
+    folder = out or Series(Path(), f"{Path(name).name}-merged").next()
+    about = {"name": folder.name, **(read_card(card) if card else {})}
     choices = [AdapterChoice(*parse_adapter(text)) for text in adapters]
-    _show_written(context, merge_adapters(with_adapters(catalogue.find(name), choices), out, about))
+    _show_written(context, merge_adapters(with_adapters(catalogue.find(name), choices), folder, about))
 
 
 def _show_written(context: typer.Context, folder: "ModelFolder") -> None:

@@ -53,10 +53,17 @@ Adapter = Annotated[
         default="none",
     ),
 ]
-Out = Annotated[
-    Path,
-    option("--out", "FOLDER", "Song folder to write. A folder from an earlier run is resumed."),
+OUT = "Song folder to write, or - for audio on stdout. A folder from an earlier run is resumed."
+NewSong = Annotated[
+    Path | None, option("--out", "FOLDER|-", OUT, default="song-0001, song-0002 … in the working folder")
 ]
+Continued = Annotated[
+    Path | None, option("--out", "FOLDER|-", OUT, default="next to AUDIO: riff-continued, riff-continued-2 …")
+]
+ResumeLast = Annotated[
+    bool, flag("--resume-last", "Resume the last song that was made without --out, if there is one.")
+]
+Format = Annotated[str | None, option("--format", FORMATS, "Format of the audio files.", default="the song's, or wav")]
 OutBeside = Annotated[
     Path | None,
     option("--out", "FOLDER", "New song folder.", default="next to the song, named after it"),
@@ -288,6 +295,7 @@ class SamplingOptions:
     plots: Plots = False
     loudness: Loudness = None
     fade: Fade = 0.0
+    format: Format = None
     overwrite: Overwrite = False
     force: Force = False
     device: Device = "auto"
@@ -330,6 +338,7 @@ class SamplingOptions:
             plots=self.plots,
             loudness=self.loudness,
             fade=self.fade,
+            format=self.format,
             overwrite=self.overwrite,
             force=self.force,
         )
@@ -361,7 +370,7 @@ PANELS = {
     "Sampling": (
         *("samples", "keep", "seed", "levels", "temperature", "guidance", "top_p", "top_k", "advance", "parallel"),
     ),
-    "Files": ("preview", "plots", "loudness", "fade", "overwrite", "force"),
+    "Files": ("preview", "plots", "format", "loudness", "fade", "overwrite", "force"),
     "Machine": ("device", "precision", "max_memory", "dry_run", "show"),
 }
 """Panels of the help, and the parameters in each, in order. All other options stand before them, in no panel."""

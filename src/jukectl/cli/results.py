@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from jukectl.cli.console import ProgressStyle, emit, say, show_facts
+from jukectl.cli.outputs import Destination, write_audio
 from jukectl.codes.level import Level
 
 if TYPE_CHECKING:
@@ -27,6 +28,14 @@ def show_rendered(context: typer.Context, result: "Rendered", show: ProgressStyl
             **({"plots": [str(path) for path in result.plots]} if result.plots else {}),
         },
     )
+
+
+def show_song(context: typer.Context, result: "Rendered", show: ProgressStyle, place: Destination) -> None:
+    """Print the audio paths of a new song, or write its audio to stdout if --out asks for that."""
+    if place.to_stdout:
+        write_audio(result.audio[0])
+    else:
+        show_rendered(context, result, show)
 
 
 def show_taken(context: typer.Context, taken: "Taken") -> None:

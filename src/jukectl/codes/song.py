@@ -19,6 +19,9 @@ from jukectl.tables import parse_toml, read_text_if_any
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+FORMATS = ("wav", "flac", "ogg", "mp3")
+"""Formats of a song's audio, the preferred one first."""
+
 _MADE = {  # what a stage makes in the folders below the song, and so may remove; anything else there is the user's
     "audio": re.compile(r"\d+\.(wav|flac|ogg|mp3)"),
     "previews": re.compile(r"(top|middle|bottom)-\d+\.(wav|flac|ogg|mp3)"),
@@ -248,8 +251,19 @@ def _is_recipe(path: Path) -> bool:
 SONG = Kind("song folder", _is_song)
 
 
-def audio_paths(song: Song, level: Level, samples: Iterable[int], suffix: str = ".wav") -> dict[int, Path]:
-    """Return the audio files of samples: final ones of the bottom level, previews of an upper one."""
+def audio_paths(song: Song, level: Level, samples: Iterable[int], suffix: str | None = ".wav") -> dict[int, Path]:
+    """Return the audio files of samples: final ones of the bottom level, previews of an upper one.
+
+    With None in place of a suffix, each file is the one that exists, in any format, or else a wav.
+    """
+    if suffix is None:
+        return {sample: _existing_audio(song, level, sample) for sample in samples}
     if level is Level.BOTTOM:
         return {sample: song.audio_path(sample, suffix) for sample in samples}
     return {sample: song.preview_path(level, sample, suffix) for sample in samples}
+
+
+def _existing_audio(song: Song, level: Level, sample: int) -> Path:
+    """Return the audio file of a sample in the first format that exists, or else the path of a wav."""
+    paths = [audio_paths(song, level, [sample], f".{name}")[sample] for name in FORMATS]
+    return next((path for path in paths if path.exists()), paths[0])

@@ -102,7 +102,9 @@ def _has_audio(song: Song, recipe: Recipe, found: dict[Level, Codes]) -> bool:
     if recipe.kind == "encode" and not recipe.sampling:
         return True
     codes = found.get(lowest := recipe.levels[-1])
-    return codes is not None and all(path.exists() for path in audio_paths(song, lowest, range(codes.samples)).values())
+    if codes is None:
+        return False
+    return all(path.exists() for path in audio_paths(song, lowest, range(codes.samples), None).values())
 
 
 def describe_model(name: str) -> dict[str, Any]:

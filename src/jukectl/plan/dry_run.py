@@ -186,7 +186,7 @@ def _lacks_audio(job: Job) -> bool:
     """Return True if audio files that a recipe asks for do not exist."""
     if job.codes_only:
         return False
-    paths = audio_paths(job.song, job.recipe.levels[-1], range(job.recipe.samples))
+    paths = audio_paths(job.song, job.recipe.levels[-1], range(job.recipe.samples), job.request.suffix)
     return job.start.clear or not all(path.exists() for path in paths.values())
 
 

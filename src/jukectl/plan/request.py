@@ -11,6 +11,7 @@ from jukectl.codes.beat import check_meter, check_tempo
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.codes.schedule import Change
+from jukectl.codes.song import FORMATS
 from jukectl.errors import BadInput
 from jukectl.lyrics.value import Lyrics
 
@@ -44,6 +45,7 @@ KINDS: Mapping[str, type] = {
     "midi": Path,
     "preview": Level,
     "meter": str,
+    "format": str,
     "device": str,
     "precision": str,
 }
@@ -82,6 +84,7 @@ class Request:
     plots: bool = False  # find out when the words of the lyrics are sung, and draw it
     loudness: float | None = None  # LUFS of the audio files
     fade: float = 0.0  # seconds over which they fade out
+    format: str | None = None  # of the audio files; None: that of existing ones, or wav
     overwrite: bool = False
     force: bool = False
 
@@ -104,6 +107,7 @@ class Request:
             )
         check_loudness(self.loudness)
         check_fade(self.fade)
+        check_format(self.format)
         _check_place(self.start_at, ending=self.ending)
         if self.max_memory is not None and self.max_memory < 1:
             raise BadInput(f"--max-memory must be over 0, got {self.max_memory}")
@@ -156,6 +160,11 @@ class Request:
         if self.meter is not None:
             check_meter("--meter", self.meter)
 
+    @property
+    def suffix(self) -> str | None:
+        """Suffix of the audio files; None: that of existing ones, or .wav."""
+        return None if self.format is None else f".{self.format}"
+
     def sampling(self, level: Level, defaults: Mapping[str, Mapping[str, float]]) -> LevelSampling:
         """Return the settings of a level: the user's, or else the defaults, or else the general ones."""
         preferred = defaults.get(level.label, {})
@@ -192,3 +201,9 @@ def check_fade(seconds: float) -> None:
     """Raise BadInput for a fade that is no number of seconds."""
     if not 0 <= seconds <= 36_000:
         raise BadInput(f"--fade is from 0 to 36000 seconds, got {seconds:g}")
+
+
+def check_format(name: str | None) -> None:
+    """Raise BadInput for an audio format that jukectl does not write."""
+    if name is not None and name not in FORMATS:
+        raise BadInput(f"--format is one of {', '.join(FORMATS)}; got {name!r}")

@@ -14,19 +14,17 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset, codes_of_song
-from jukectl.codes.song import Song, audio_paths
+from jukectl.codes.song import FORMATS, Song, audio_paths
 from jukectl.codes.tree import Place, Tree, is_tree, name_of
 from jukectl.errors import BadAudio, BadInput, NotASong
 from jukectl.files import make_folder, remove_file
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.job import Job
 from jukectl.plan.models import check_codec, model_for
-from jukectl.plan.request import Request
+from jukectl.plan.request import Request, check_format
 from jukectl.progress import Listener, Progress, ignore
 from jukectl.vqvae import chunks
 from jukectl.vqvae.model import VQVAE
-
-FORMATS = ("wav", "flac", "ogg", "mp3")
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,7 @@ def decode(
     The bottom level goes to `audio/`, an upper one to `previews/`. `path` may also be a level's .npz in such a folder.
     Of the request, model, device, loudness, fade and force count.
     """
-    if format not in FORMATS:
-        raise BadInput(f"--format is one of {', '.join(FORMATS)}; got {format!r}")
+    check_format(format)
     request = request or Request()
     if path.suffix == ".npz":
         level, path = _level_in(path, level), path.parent
@@ -97,16 +94,17 @@ def _level_in(path: Path, level: Level | None) -> Level:
 
 
 def write_audio(
-    job: Job, level: Level, mastering: Mastering | None = None, *, begun: bool = False
+    job: Job, level: Level, mastering: Mastering | None = None, *, begun: bool = False, suffix: str | None = ".wav"
 ) -> tuple[list[Path], bool]:
-    """Decode every sample of a level to wav, if its file does not exist, or is of fewer codes than there are.
+    """Decode every sample of a level to audio, if its file does not exist, or is of fewer codes than there are.
 
-    With `begun` files that do not exist are left out. Return the paths, and whether any was written.
+    With `begun` files that do not exist are left out. Return the paths, and whether any was written. Without a `suffix`
+    files keep their formats, and new ones are wav.
     """
     codes = job.codes.get(level)
     if codes is None or codes.done == 0:
         return [], False
-    paths = audio_paths(job.song, level, range(codes.samples))
+    paths = audio_paths(job.song, level, range(codes.samples), suffix)
     archive = job.song.codes_path(level)
     missing = {
         sample: path
@@ -193,10 +191,9 @@ def audio_of(path: Path, *, sample: int = 0, level: Level | None = None, leaf: P
     if codes is not None and not 0 <= sample < codes.samples:
         raise BadInput(f"{path} has the samples 0 to {codes.samples - 1}; got --sample {sample}")
     for one in (level,) if level is not None else reversed(TOP_DOWN):
-        for suffix in FORMATS:
-            (audio,) = audio_paths(song, one, [sample], f".{suffix}").values()
-            if audio.exists():
-                return [audio]
+        (audio,) = audio_paths(song, one, [sample], None).values()
+        if audio.exists():
+            return [audio]
     where = "" if level is None else f" --level {level.label}"
     raise NotASong(f"nothing of {path} was decoded yet. Make audio with: jukectl decode {path}{where}")
 

@@ -43,7 +43,7 @@ def run(preparation: Preparation) -> Rendered:
 def _finished(job: Job) -> Rendered | None:
     """Return the song of a job that has nothing left to write, None otherwise. No lock is needed for that."""
     lowest = job.recipe.levels[-1]
-    paths = [] if job.codes_only else [*audio_paths(job.song, lowest, range(job.samples)).values()]
+    paths = [] if job.codes_only else [*audio_paths(job.song, lowest, range(job.samples), job.request.suffix).values()]
     whole = all(job.done(level) >= job.wanted[level] for level in job.recipe.levels)
     left = not job.start.is_empty or job.to_encode or job.request.preview or job.request.plots
     if left or not whole or not all(path.exists() for path in paths):
@@ -62,7 +62,7 @@ def render(job: Job) -> Rendered:
         for level in job.recipe.levels
         if level is not Level.BOTTOM
     ]
-    audio, decoded = write_audio(sampled, job.recipe.levels[-1], Mastering.of(job.request))
+    audio, decoded = write_audio(sampled, job.recipe.levels[-1], Mastering.of(job.request), suffix=job.request.suffix)
     plots = karaoke_of(sampled) if job.request.plots else ()
     return Rendered(job.song.path, tuple(audio), sampled.codes != job.codes or decoded or any(previews), plots)
 

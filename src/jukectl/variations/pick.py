@@ -18,7 +18,7 @@ from jukectl.codes.prefix import (
     top_frames,
 )
 from jukectl.codes.recipe import Recipe
-from jukectl.codes.song import Song, audio_paths
+from jukectl.codes.song import FORMATS, Song, audio_paths
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.files import atomic_write, make_folder
 from jukectl.plan.device import choose
@@ -28,7 +28,7 @@ from jukectl.plan.notes import notes_data
 from jukectl.plan.prompt import prompt_of
 from jukectl.plan.request import Request
 from jukectl.progress import Listener, ignore
-from jukectl.render.decode import FORMATS, write_audio
+from jukectl.render.decode import write_audio
 from jukectl.render.level import digest_of
 
 
@@ -103,7 +103,7 @@ def decode_like(song: Song, found: Codeset, job: Job) -> bool:
     decoded = [
         level
         for level, codes in found.items()
-        if any(path.exists() for path in audio_paths(song, level, range(codes.samples)).values())
+        if any(path.exists() for path in audio_paths(song, level, range(codes.samples), None).values())
     ]
     written = [write_audio(job, level)[1] for level in decoded]
     return any(written)
