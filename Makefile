@@ -16,7 +16,7 @@ CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo explorer page-tools test test-fast test-slow torture lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
+.PHONY: help setup demo man explorer page-tools test test-fast test-slow torture lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,11 @@ demo: setup ## continue examples/riff.wav by 20 seconds of new music
 	@echo 'Continuing examples/riff.wav, which takes some minutes. If it is interrupted, resume it with: make demo'
 	@$(JUKECTL) continue examples/riff.wav --artist 'Nikola Whallon' --genre Electronic --seconds 20 --seed 7 --out demo
 	@echo 'The riff, and after 12 seconds the new music, is in demo/audio/0.wav'
+
+man: setup ## write the man page, from the help texts
+	@mkdir -p build/man
+	@$(BIN)/python -c 'from jukectl.cli.manual import man_page; print(man_page(), end="")' > build/man/jukectl.1
+	@echo 'The man page is build/man/jukectl.1. Read it with: man build/man/jukectl.1'
 
 test: setup page-tools ## run the tests, on all cores
 	@$(BIN)/python -m pytest -rs $(PARALLEL) -m 'not slow and not alone'

@@ -173,6 +173,18 @@ def test_the_command_to_resume_names_the_folder_that_was_chosen(tmp_path, finish
     assert again(["sample", "--out", "song", "--overwrite"], None) == "jukectl sample --out song"
 
 
+def test_a_branch_in_another_style_gets_the_next_folder_and_the_same_branch_its_own(jukectl, song, here):
+    options = ["branch", song, "--at", "0.1", "--seconds", "0.1"]
+    made = [jukectl(*options, "--genre", genre).out for genre in ("jazz", "ambient", "jazz")]
+    first, second = (f"{song.parent}/song-branch-0.1{end}/audio/0.wav\n" for end in ("", "-2"))
+    assert made == [first, second, first]
+
+
+def test_a_song_in_a_folder_that_cannot_be_written_to_is_varied_here(jukectl, song, here, monkeypatch):
+    monkeypatch.setattr("jukectl.variations.pick.is_writable", lambda folder: False)
+    assert jukectl("pick", song, "--sample", "1").out == "song-sample-1\n"
+
+
 # Streams
 
 

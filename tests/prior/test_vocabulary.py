@@ -148,19 +148,29 @@ def test_a_name_that_is_written_so_goes_before_one_that_only_amounts_to_it() -> 
 
 
 def test_a_name_is_an_error_only_where_no_set_has_it() -> None:
-    check_known([V2, V3], "Zoë", ["Pop Rock"])
-    check_known([V2, V3], "#8", ["hip hop", "#11"])
+    check_known([V2, V3], ["Zoë"], ["Pop Rock"])
+    check_known([V2, V3], ["#8"], ["hip hop", "#11"])
     with pytest.raises(UnknownName, match=r"no artist is called 'Zoo'\. The nearest: .*zoë"):
-        check_known([V2, V3], "Zoo", [])
+        check_known([V2, V3], ["Zoo"], [])
     with pytest.raises(UnknownName, match=r"no genre is called 'pokk'\. The nearest: .*rock"):
-        check_known([V2, V3], None, ["pop pokk"])
+        check_known([V2, V3], [], ["pop pokk"])
     with pytest.raises(UnknownName, match="no genre has the id #12: this model's go from #0 to #11"):
-        check_known([V2, V3], None, ["#12"])
+        check_known([V2, V3], [], ["#12"])
+
+
+def test_all_unknown_names_are_reported_at_once() -> None:
+    with pytest.raises(UnknownName) as caught:
+        check_known([WORDS], ["Scot Joplyn"], ["foolk", "#99", "hip hop"])
+    assert [said.partition(":")[0] for said in str(caught.value).split(". no ")] == [
+        "no artist is called 'Scot Joplyn'. The nearest",
+        "genre is called 'foolk'. The nearest",
+        "genre has the id #99",
+    ]
 
 
 def test_an_id_that_one_set_has_not_is_unlabelled_there() -> None:
     short = Vocabulary(artist_ids=4, genre_ids=4, genre_slots=2)
-    check_known([short, V2], "#7", ["#3,#5"])
+    check_known([short, V2], ["#7"], ["#3,#5"])
     assert short.found_artist("#7") == Found((UNLABELLED,), ("#7",))
     assert short.found_genres(["#3,#5"]) == Found((3,), ("#5",))
 

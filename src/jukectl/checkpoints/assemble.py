@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from jukectl.checkpoints.adapters import AdaptedModel
-from jukectl.checkpoints.card import CARD, FORMAT, ModelCard, vqvae_config
+from jukectl.checkpoints.card import FORMAT, ModelCard, vqvae_config
 from jukectl.checkpoints.fingerprints import fingerprint_one_by_one
+from jukectl.checkpoints.places import CARD
 from jukectl.checkpoints.store import MODEL, VQVAE_PART, ModelFolder
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel

@@ -27,7 +27,6 @@ from jukectl.tables import parse_toml
 from jukectl.vqvae.config import VQVAEConfig
 
 FORMAT = 1
-CARD = "model.toml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +127,7 @@ class ModelCard:
     def _known(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> Vocabulary:
         """Return a level's names. Raise UnknownName for a given name that no level has."""
         names = self.vocabulary_at(level)
-        check_known(list(self._sets.values()), artist, genres)
+        check_known(list(self._sets.values()), () if artist is None else (artist,), genres)
         return names
 
     def _terms(
@@ -139,9 +138,7 @@ class ModelCard:
         # a name may itself contain "+" or ":", so the sets decide where a text is split
         artists = artist_terms(sets, artist) if artist is not None else ()
         kinds = tuple(genre_terms(sets, text) for text in genres)
-        for name, _ in artists:
-            check_known(sets, name, ())
-        check_known(sets, None, [name for terms in kinds for name, _ in terms])
+        check_known(sets, [name for name, _ in artists], [name for terms in kinds for name, _ in terms])
         return artists, kinds
 
     def _prior(self, level: Level) -> PriorConfig:

@@ -4,10 +4,8 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 
-import platformdirs
-
-from jukectl.checkpoints.card import CARD
 from jukectl.checkpoints.hub import find_pulled
+from jukectl.checkpoints.places import CARD, assets, native_folders, user_models
 from jukectl.checkpoints.published import PUBLISHED
 from jukectl.checkpoints.store import ModelFolder, holds_model
 from jukectl.errors import BadModel
@@ -15,21 +13,10 @@ from jukectl.errors import BadModel
 EMBEDDED = "mini"
 
 
-def assets() -> Path:
-    """Return the folder of models inside the package."""
-    return Path(__file__).parent.parent / "assets"
-
-
-def user_models() -> Path:
-    """Return the folder of the user's own model folders."""
-    return platformdirs.user_data_path("jukectl") / "models"
-
-
 def available() -> dict[str, ModelFolder]:
     """Return every model on this machine by its name: embedded, the user's own, and pulled published ones."""
-    places = [place for place in (assets(), user_models()) if place.is_dir()]
     # the user's folder comes second and replaces an embedded model of the same name
-    folders = {path.parent.name: path.parent for place in places for path in sorted(place.glob(f"*/{CARD}"))}
+    folders = native_folders(assets(), user_models())
     for name in PUBLISHED:
         # a converted copy of that name is preferred to the download
         if name not in folders and (pulled := find_pulled(name)) is not None:

@@ -16,7 +16,7 @@ from typing import Any, Self
 import torch
 
 from jukectl.checkpoints import catalogue
-from jukectl.checkpoints.card import CARD, ModelCard
+from jukectl.checkpoints.card import ModelCard
 from jukectl.checkpoints.fingerprints import Digest
 from jukectl.checkpoints.hub_cache import CONFIG, WEIGHTS
 from jukectl.checkpoints.huggingface import port_names, port_prefix
@@ -24,6 +24,7 @@ from jukectl.checkpoints.huggingface_config import PortConfig, write_config
 from jukectl.checkpoints.jsonfile import read_json
 from jukectl.checkpoints.layout import PARTS, Layout, config_of, first_rows_of, part_weights
 from jukectl.checkpoints.openai import OriginalLayout, is_original
+from jukectl.checkpoints.places import CARD
 from jukectl.checkpoints.store import MODEL, NOTE, ModelFolder, holds_model, layout_of
 from jukectl.checkpoints.tensorfile import Described, SafetensorsWriter, check_finite, identity, narrowed
 from jukectl.checkpoints.vocabularies import vocabulary_files

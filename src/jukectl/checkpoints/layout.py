@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from jukectl.checkpoints.card import CARD, ModelCard
+from jukectl.checkpoints.card import ModelCard
+from jukectl.checkpoints.places import CARD
 from jukectl.checkpoints.tensorfile import SafetensorsFile
 from jukectl.checkpoints.weights import Place, Shape, Weights, matched
 from jukectl.codes.level import Level

@@ -9,11 +9,12 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from jukectl.checkpoints.card import CARD, ModelCard
+from jukectl.checkpoints.card import ModelCard
 from jukectl.checkpoints.fingerprints import cached_fingerprint
 from jukectl.checkpoints.huggingface import HuggingFaceLayout, is_huggingface
 from jukectl.checkpoints.layout import PARTS, VQVAE_PART, Layout, NativeLayout, part_weights, shapes_of
 from jukectl.checkpoints.openai import OriginalLayout, is_original
+from jukectl.checkpoints.places import CARD
 from jukectl.checkpoints.tensorfile import identity
 from jukectl.checkpoints.weights import Weights
 from jukectl.codes.level import Level

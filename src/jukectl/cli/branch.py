@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import progress, warnings_only
-from jukectl.cli.options import THE_SONGS, OutBeside, SamplingOptions, SongLevels, option, sampling_command
+from jukectl.cli.options import (
+    THE_SONGS,
+    OutBeside,
+    SamplingOptions,
+    SongLevels,
+    option,
+    sampling_command,
+    song_argument,
+)
 from jukectl.cli.results import show_estimate, show_rendered
 
 
@@ -24,7 +32,7 @@ class BranchOptions(SamplingOptions):
 )
 def branch(
     context: typer.Context,
-    song: Annotated[Path, typer.Argument(help="Song folder, finished or not.")],
+    song: Annotated[Path, song_argument("Song folder, finished or not.")],
     options: BranchOptions,
     at: Annotated[
         float | None,

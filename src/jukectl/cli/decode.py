@@ -12,7 +12,7 @@ from jukectl.codes.level import Level
 
 def decode(
     context: typer.Context,
-    song: Annotated[Path, typer.Argument(help="Song folder, or one of its .npz files.")],
+    song: Annotated[Path, o.song_argument("Song folder, or one of its .npz files.")],
     level: Annotated[
         str | None,
         o.option("--level", o.LEVEL, "Level to decode.", default="the finest that exists"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def explore(
     context: typer.Context,
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Songs, trees, or folders that contain them.")],
+    folders: Annotated[list[Path], o.song_argument("Songs, trees, or folders that contain them.", "DIR…")],
     out: Annotated[Path, o.option("--out", "FOLDER", "Folder of the site. An existing site is updated.")] = Path(
         "site"
     ),

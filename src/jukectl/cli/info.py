@@ -6,11 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from jukectl.cli.console import printable, show_facts
+from jukectl.cli.options import song_argument
 
 
 def info(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="Song folder, one of its .npz files, tree, or model folder.")],
+    path: Annotated[Path, song_argument("Song folder, one of its .npz files, tree, or model folder.")],
 ) -> None:
     """Show what a song, a code file, a tree or a model contains, and what is left to do.
 

@@ -43,7 +43,14 @@ app = App(
     help="Generate music as audio: continue a recording, or make a new song, in the style of an artist and a genre.\n\n"
     "A song is a folder. Listen to it, make variants, keep the best, and continue from any moment of it. Every command "
     "can be stopped and run again. A small model is included: no GPU, network or account is needed.\n\n"
-    "Example: jukectl continue riff.wav --out my-song --artist Freedoom --genre Game",
+    "Example: jukectl continue riff.wav --artist Freedoom --genre Game\n\n"
+    "Three variants, of which one is kept:\n"
+    "  jukectl continue riff.wav --samples 3\n"
+    "  jukectl pick riff-continued --sample 1\n"
+    "On from 12 s in another genre:\n"
+    "  jukectl branch riff-continued --at 12 --genre Piano\n"
+    "A list of songs:\n"
+    "  for genre in Game Metal Piano; do jukectl sample --genre $genre; done",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode="rich",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jukectl.checkpoints.published import PUBLISHED, TERMS, size
-from jukectl.cli import tables
+from jukectl.cli import complete, tables
 from jukectl.cli.app import App
 from jukectl.cli.console import emit, progress, say, show_facts
 from jukectl.cli.options import Device, Precision, flag, option
@@ -29,7 +29,7 @@ Card = Annotated[
 ELSEWHERE = ("sources", "fingerprints")
 """Facts of a model that `models show` prints below the others, or not at all."""
 
-ModelName = Annotated[str, typer.Argument(help="Model name, or its folder.")]
+ModelName = Annotated[str, typer.Argument(help="Model name, or its folder.", autocompletion=complete.models)]
 app = App(help="Local and published models: list, show, pull, convert, assemble, merge, check.", no_args_is_help=True)
 
 
@@ -86,7 +86,12 @@ def _plain(value: Any) -> str:
 @app.command()
 def pull(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="1b-lyrics, 5b-lyrics, or a repository of the hub as owner/name.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="1b-lyrics, 5b-lyrics, or a repository of the hub as owner/name.", autocompletion=complete.models
+        ),
+    ],
     revision: Annotated[
         str | None,
         option("--revision", "NAME", "Branch, tag or commit of the repository.", default="the newest"),

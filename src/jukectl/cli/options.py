@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 import typer
 from typer.models import OptionInfo
 
+from jukectl.cli import complete
 from jukectl.cli.console import ProgressStyle
 from jukectl.cli.values import parse_adapter, parse_levels, parse_memory, parse_per_level, read_schedule
 from jukectl.codes.level import Level
@@ -27,7 +28,25 @@ FORMATS = "wav|flac|ogg|mp3"
 
 def option(name: str, value: str, text: str, *, default: str | None = None, **checks: Any) -> Any:
     """Return an option. `value` stands for its value in the help, `default` for a default that is not a constant."""
-    return typer.Option(name, metavar=value, help=text, show_default=default or True, **checks)
+    completion = checks.pop("autocompletion", None) or _fixed_choices(value)
+    return typer.Option(
+        name, metavar=value, help=text, show_default=default or True, autocompletion=completion, **checks
+    )
+
+
+def song_argument(text: str, metavar: str | None = None) -> Any:
+    """Return an argument that is the path of a song, which the shell completes."""
+    return typer.Argument(help=text, metavar=metavar, autocompletion=complete.songs)
+
+
+def _fixed_choices(value: str) -> complete.Completer | None:
+    """Return the completion of "wav|flac|ogg" or "top[,middle]"; None for values of another kind, in capitals."""
+    if value != value.lower() or not any(mark in value for mark in "|["):
+        return None
+    if "[" not in value:
+        return complete.choices(*value.split("|"))
+    parts = value.rstrip("]").split("[")  # top, then ",middle", then ",bottom"
+    return complete.choices(*("".join(parts[: number + 1]) for number in range(len(parts))))
 
 
 def flag(name: str, text: str) -> Any:
@@ -42,7 +61,13 @@ def per_level(name: str, text: str, *, example: str, default: str) -> Any:
 
 Model = Annotated[
     str | None,
-    option("--model", "NAME|FOLDER", "Model: a name from jukectl models list, or a folder.", default="mini"),
+    option(
+        "--model",
+        "NAME|FOLDER",
+        "Model: a name from jukectl models list, or a folder.",
+        default="mini",
+        autocompletion=complete.models,
+    ),
 ]
 Adapter = Annotated[
     list[str] | None,
@@ -92,6 +117,7 @@ Artist = Annotated[
         "NAME",
         "Artist to sound like; jukectl models show lists them. A:0.6+B:0.4 mixes two, A:0.5 halves the effect.",
         default="none",
+        autocompletion=complete.artists,
     ),
 ]
 Genre = Annotated[
@@ -101,6 +127,7 @@ Genre = Annotated[
         "NAME",
         "Genre, or a mix such as A:0.7+B:0.3. Repeat it for models that take several.",
         default="none",
+        autocompletion=complete.genres,
     ),
 ]
 Lyrics = Annotated[

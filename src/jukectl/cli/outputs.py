@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from jukectl.cli.console import console
-from jukectl.codes.song import Song
 from jukectl.errors import BadAudio, BadInput
 from jukectl.folders import Series, is_writable
 
@@ -75,9 +74,15 @@ class Destination:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _is_begun(folder: Path) -> bool:
+    from jukectl.codes.song import Song  # with NumPy, for which --help does not wait
+
+    return Song(folder).begun
+
+
 def _remove_empty(folder: Path) -> None:
     """Remove a folder in which no song was begun, with its lock and mark if any."""
-    if not Song(folder).begun:
+    if not _is_begun(folder):
         for name in (".lock", ".jukectl"):
             with suppress(OSError):
                 (folder / name).unlink(missing_ok=True)
@@ -147,8 +152,8 @@ def write_audio(path: Path) -> None:
 def again(given: Sequence[str], folder: Path | None) -> str:
     """Return the command that resumes an interrupted one, which chose `folder` if --out was left out."""
     words = [word for word in given if word not in ("--overwrite", "--resume-last")]  # the first would discard songs
-    if folder is not None and str(STREAM) in given and Song(folder).begun:
+    if folder is not None and str(STREAM) in given and _is_begun(folder):
         words = ["resume", str(folder)]  # what came from stdin, or went to stdout, cannot be had again
-    elif folder is not None and Song(folder).begun:
+    elif folder is not None and _is_begun(folder):
         words += ["--out", str(folder)]
     return f"jukectl {shlex.join(words)}"

@@ -13,7 +13,7 @@ from jukectl.errors import BadInput
 
 def pick(
     context: typer.Context,
-    song: Annotated[Path, typer.Argument(help="Song folder, finished or not, or a tree.")],
+    song: Annotated[Path, o.song_argument("Song folder, finished or not, or a tree.")],
     sample: Annotated[
         int | None,
         o.option("--sample", "N", "Sample of a song to extract, counted from 0.", default="none"),
@@ -45,7 +45,7 @@ def pick(
 
 def cut(
     context: typer.Context,
-    song: Annotated[Path, typer.Argument(help="Song folder, finished or not.")],
+    song: Annotated[Path, o.song_argument("Song folder, finished or not.")],
     at: Annotated[float, o.option("--at", "SECONDS", "Time to cut at, down to a whole top code.")],
     sample: Annotated[
         int | None,

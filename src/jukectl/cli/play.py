@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import emit
-from jukectl.cli.options import LEVEL, option
+from jukectl.cli.options import LEVEL, option, song_argument
 from jukectl.codes.level import Level
 
 
 def play(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="Song folder, finished or not, tree, or audio file.")],
+    path: Annotated[Path, song_argument("Song folder, finished or not, tree, or audio file.")],
     sample: Annotated[int, option("--sample", "N", "Sample to play, counted from 0.")] = 0,
     level: Annotated[
         str | None,

@@ -11,7 +11,7 @@ from jukectl.cli.console import emit, progress
 
 def plot(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="Song folder, or audio file.")],
+    path: Annotated[Path, o.song_argument("Song folder, or audio file.")],
     out: Annotated[
         Path | None,
         o.option(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import progress, warnings_only
-from jukectl.cli.options import THE_SONGS, SamplingOptions, sampling_command
+from jukectl.cli.options import THE_SONGS, SamplingOptions, sampling_command, song_argument
 from jukectl.cli.results import show_estimate, show_rendered
 
 TAKEN = (
@@ -19,7 +19,7 @@ TAKEN = (
 @sampling_command(only=TAKEN, shown=THE_SONGS)
 def resume(
     context: typer.Context,
-    song: Annotated[Path, typer.Argument(help="Song folder from an earlier run.")],
+    song: Annotated[Path, song_argument("Song folder from an earlier run.")],
     options: SamplingOptions,
 ) -> None:
     """Finish a song from where it stopped, at every level that its recipe asks for.

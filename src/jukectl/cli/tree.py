@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jukectl.cli.console import ProgressStyle, emit, progress, say, warnings_only
-from jukectl.cli.options import THE_SONGS, SamplingOptions, SongLevels, option, sampling_command
+from jukectl.cli.options import THE_SONGS, SamplingOptions, SongLevels, option, sampling_command, song_argument
 from jukectl.cli.results import show_taken, show_tree_estimate
 from jukectl.errors import BadInput
 
@@ -32,7 +32,7 @@ def tree(
     context: typer.Context,
     source: Annotated[
         Path,
-        typer.Argument(metavar="AUDIO|SONG|TREE", help="Recording or song to grow from, or tree to grow further."),
+        song_argument("Recording or song to grow from, or tree to grow further.", "AUDIO|SONG|TREE"),
     ],
     options: TreeOptions,
     every: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import progress, warnings_only
-from jukectl.cli.options import THE_SONGS, SamplingOptions, flag, option, sampling_command
+from jukectl.cli.options import THE_SONGS, SamplingOptions, flag, option, sampling_command, song_argument
 from jukectl.cli.results import show_estimate, show_rendered
 from jukectl.errors import BadInput
 
@@ -33,7 +33,7 @@ class UpsamplingOptions(SamplingOptions):
 )
 def upsample(
     context: typer.Context,
-    song: Annotated[Path, typer.Argument(help="Song folder, with a recipe or just a top.npz.")],
+    song: Annotated[Path, song_argument("Song folder, with a recipe or just a top.npz.")],
     options: UpsamplingOptions,
     sample: Annotated[
         int | None,

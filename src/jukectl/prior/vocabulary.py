@@ -18,6 +18,9 @@ UNLABELLED = 0
 NEAREST = 5
 """Names suggested for an unknown one."""
 
+FEW = 12
+"""Names that are all suggested, if a model has no more."""
+
 
 class Style(StrEnum):
     """Spelling of names in a set, and the units of genres. V2 and V3 are those of the published models."""
@@ -68,7 +71,7 @@ class Vocabulary:
         Each genre is one name of the vocabulary, or several with spaces or commas between. None and () are unlabelled.
         Raises UnknownName with the nearest names, BadInput for more genres than a song may have.
         """
-        check_known([self], artist, genres)
+        check_known([self], () if artist is None else (artist,), genres)
         return self.found_artist(artist).ids[0], self.found_genres(genres).ids
 
     def found_artist(self, name: str | None) -> Found:
@@ -184,16 +187,22 @@ class Vocabulary:
         return [part] if self._genre(part) is not None or all(self._genre(word) is None for word in words) else words
 
 
-def check_known(sets: Sequence[Vocabulary], artist: str | None, genres: Sequence[str]) -> None:
-    """Raise UnknownName, with the nearest names of all sets, for a name that none of them has."""
+def check_known(sets: Sequence[Vocabulary], artists: Sequence[str], genres: Sequence[str]) -> None:
+    """Raise UnknownName for all names that none of the sets has, with the nearest ones that they have."""
     # levels of one model may have different sets: a name that one of them has is accepted
-    if artist is not None and (unknown := min((one.found_artist(artist).unknown for one in sets), key=len)):
-        names = [name for one in sets for name in one.artists]
-        raise _unknown(unknown[0], names, max(one.artist_ids or len(one.artists) for one in sets), "artist")
+    wrong = []
+    known = [name for one in sets for name in one.artists]
+    count = max(one.artist_ids or len(one.artists) for one in sets)
+    for artist in artists:
+        unknown = min((one.found_artist(artist).unknown for one in sets), key=len)
+        wrong += [_unknown(name, known, count, "artist") for name in unknown]
+    known = [name for one in sets for name in one.genres]
+    count = max(one.genre_ids or len(one.genres) for one in sets)
     for text in genres:
-        if unknown := min((one.unknown_genres([text]) for one in sets), key=len):
-            names = [name for one in sets for name in one.genres]
-            raise _unknown(unknown[0], names, max(one.genre_ids or len(one.genres) for one in sets), "genre")
+        unknown = min((one.unknown_genres([text]) for one in sets), key=len)
+        wrong += [_unknown(name, known, count, "genre") for name in unknown]
+    if wrong:
+        raise UnknownName(". ".join(wrong))
 
 
 def artist_terms(sets: Sequence[Vocabulary], artist: str) -> tuple[Term, ...]:
@@ -254,14 +263,14 @@ def _with_new(names: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     return (*names, *list(known.values())[len({name.casefold() for name in names}) :])
 
 
-def _unknown(name: str, names: Sequence[str], count: int, what: str) -> UnknownName:
-    """Return the error for a name, or an `#id`, that is not among the names."""
+def _unknown(name: str, names: Sequence[str], count: int, what: str) -> str:
+    """Return what is wrong with a name, or an `#id`, that is not among the names."""
     if number_of(name) is not None:
-        return UnknownName(f"no {what} has the id {name.strip()}: this model's go from #0 to #{count - 1}")
+        return f"no {what} has the id {name.strip()}: this model's go from #0 to #{count - 1}"
     if not names:
-        return UnknownName(
-            f"no {what} is called {name!r}: this model has no word list. Give an id, such as {what} '#1'"
-        )
+        return f"no {what} is called {name!r}: this model has no word list. Give an id, such as {what} '#1'"
     spelt = {known.casefold(): known for known in reversed(names)}
     near = get_close_matches(name.strip().casefold(), spelt, n=NEAREST, cutoff=0)  # 0: always suggest some
-    return UnknownName(f"no {what} is called {name!r}. The nearest: {', '.join(spelt[one] for one in near)}")
+    rest = [one for one in spelt if one not in near] if len(spelt) <= FEW else []
+    shown = [*(spelt[one] for one in near), *(spelt[one] for one in rest)]
+    return f"no {what} is called {name!r}. The nearest: {', '.join(shown)}"

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.adapters import AdapterCard
 from jukectl.checkpoints.assemble import Run
-from jukectl.checkpoints.card import CARD, plain_names, vqvae_config
+from jukectl.checkpoints.card import plain_names, vqvae_config
 from jukectl.checkpoints.fingerprints import fingerprint
 from jukectl.checkpoints.layout import shapes_of
+from jukectl.checkpoints.places import CARD
 from jukectl.checkpoints.store import VQVAE_PART
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel, BadRecipe, WrongCodec

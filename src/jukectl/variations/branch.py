@@ -1,6 +1,8 @@
 """Branches: new samples that continue from where a song is cut."""
 
+from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from jukectl.checkpoints.store import ModelFolder
@@ -8,7 +10,8 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import begins_of, codes_of_song, cut_codes, prefix_ref, sample_of, top_frames
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import Song
-from jukectl.errors import BadInput
+from jukectl.errors import BadInput, RecipeDiffers
+from jukectl.folders import Series
 from jukectl.plan.beats import with_beat_of
 from jukectl.plan.conditioning import check_lyrics_places
 from jukectl.plan.device import choose
@@ -19,7 +22,7 @@ from jukectl.plan.prompt import prompt_of
 from jukectl.plan.recipes import check_end, defaults_of, recipe_of
 from jukectl.plan.request import DEFAULT_SECONDS, LARGEST_SEED, Request
 from jukectl.progress import Listener, ignore
-from jukectl.variations.pick import folder_beside, stored_streams, streams_of
+from jukectl.variations.pick import folder_beside, series_beside, stored_streams, streams_of
 
 MOST = 1_000
 """Most samples of a branch: the random stream of each has three digits more than the one that it continues."""
@@ -39,10 +42,31 @@ def prepare_branch(
     The request's defaults are the song's: labels, settings, levels, and as much music as comes after the cut, or 20 s.
     """
     song = Song.open(path)
-    target = Song(folder_beside(song, out, _name(at, sample)))
     draft, given = branched(song, at, request, sample=sample)
-    draft = replace(draft, song=target, listener=listener)
-    return Preparation(target, lambda: begun(with_folder_seed(draft), given))
+    draft = replace(draft, listener=listener)
+    name = _name(at, sample)
+    if out is None and not request.overwrite:
+        target = _first_fitting(series_beside(song, name), draft, given)
+    else:
+        target = Song(folder_beside(song, out, name))
+    return Preparation(target, lambda: _begun_in(target, draft, given))
+
+
+def _first_fitting(series: Series, draft: Job, given: Given) -> Song:
+    """Return the first folder of a series that is free, or holds the branch already."""
+    for number in count(1):
+        target = Song(series.folder(number))
+        if not target.path.exists():
+            break
+        with suppress(RecipeDiffers):
+            if target.begun:
+                _begun_in(target, draft, given)
+                break
+    return target
+
+
+def _begun_in(target: Song, draft: Job, given: Given) -> Job:
+    return begun(with_folder_seed(replace(draft, song=target)), given)
 
 
 def branched(song: Song, at: float | None, request: Request, *, sample: int) -> tuple[Job, Given]:

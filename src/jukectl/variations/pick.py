@@ -21,6 +21,7 @@ from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import FORMATS, Song, audio_paths
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
 from jukectl.files import atomic_write, make_folder
+from jukectl.folders import Series, is_writable
 from jukectl.plan.device import choose
 from jukectl.plan.job import Given, Job, Start, begin, begun, source_model
 from jukectl.plan.models import check_codecs
@@ -143,10 +144,19 @@ def beginning_of(
 
 def folder_beside(song: Song, out: Path | None, what: str) -> Path:
     """Return the folder of a song that is extracted: the named one, or one beside the song and named after it."""
-    out = out or beside(song.path, what)
+    out = out or series_beside(song, what).folder(1)
     if out.exists() and out.samefile(song.path):
         raise BadInput(f"--out {out} is the song itself, which stays as it is. Give another folder")
     return out
+
+
+def series_beside(song: Song, what: str) -> Series:
+    """Return the folders of what is made of a song: beside it, or in the working folder if that cannot be written to.
+
+    Extracting a sample again completes the first of them. A branch takes the first that holds no other song.
+    """
+    first = beside(song.path, what)
+    return Series(first.parent if is_writable(first.parent) else Path(), first.name)
 
 
 def stored_streams(streams: Sequence[int]) -> tuple[int, ...]:
