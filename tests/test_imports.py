@@ -23,7 +23,7 @@ LAYERS = (
     {"nn", "native"},
     {"codes"},
     {"lyrics", "midi", "audio"},
-    {"folders"},
+    {"folders", "settings"},
     {"tables"},
     {"files"},
     {"errors", "progress", "librosa"},

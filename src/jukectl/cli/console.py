@@ -7,7 +7,7 @@ import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,7 @@ from typing import Any, Self
 import typer
 
 from jukectl.progress import Event, LevelProgress, Listener, Progress, Remark, WarningEvent, WarningsOnly
+from jukectl.settings import Setting
 
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 SILENT_SECONDS = 30.0  # without a line, after which the last one is repeated
@@ -30,11 +31,12 @@ class ProgressStyle(StrEnum):
 
 @dataclass
 class Console:
-    """Global options that the commands need, and the folder that a command chose without --out."""
+    """Global options and settings, and the folder that a command chose without --out."""
 
     quiet: bool = False
     json: bool = False
     folder: Path | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict)
 
 
 def console(context: typer.Context) -> Console:

@@ -31,7 +31,7 @@ def continue_(
     from jukectl import api
 
     request = options.request()
-    place = Destination(out, named_after(audio, "continued"), resume_last)
+    place = Destination(out, named_after(context, audio, "continued"), resume_last)
     with recording(audio) as path:
         if options.dry_run:
             estimate = api.estimate_continue(

@@ -43,7 +43,7 @@ def encode(
 
     if out == STREAM:
         raise BadInput("codes are a folder, which cannot go to stdout: give --out a folder")
-    place = Destination(out, named_after(audio, "codes"), resume_last)
+    place = Destination(out, named_after(context, audio, "codes"), resume_last)
     request = api.Request(model=model, device=device, overwrite=overwrite)
     with recording(audio) as path, place.folder(context, request) as folder, progress(context) as listener:
         result = api.encode(

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from jukectl import __version__
-from jukectl.cli import data, evaluate, lyrics, models, train
+from jukectl.cli import config, data, evaluate, lyrics, models, train
 from jukectl.cli.app import App
 from jukectl.cli.bench import bench
 from jukectl.cli.branch import branch
 from jukectl.cli.console import Console, console, echo, json_line, printable
 from jukectl.cli.continue_ import continue_
 from jukectl.cli.decode import decode
+from jukectl.cli.defaults import default_map
 from jukectl.cli.doctor import doctor
 from jukectl.cli.encode import encode
 from jukectl.cli.explore import explore
@@ -30,11 +31,12 @@ from jukectl.cli.streams import wants_json_lines
 from jukectl.cli.tree import tree
 from jukectl.cli.upsample import upsample
 from jukectl.errors import JukectlError, Stopped, is_out_of_memory
+from jukectl.settings import read_settings
 
 MAKE = "Make music"
 STEER = "Choose and vary"
 LOOK = "Listen and inspect"
-MODELS = "Models"
+MODELS = "Models and settings"
 TRAIN = "Train"
 INTERRUPTED = 130
 
@@ -73,6 +75,7 @@ app.command("explore", rich_help_panel=LOOK)(explore)
 app.add_typer(lyrics.app, name="lyrics", rich_help_panel=STEER)
 app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)
+app.add_typer(config.app, name="config", rich_help_panel=MODELS)
 app.command("doctor", rich_help_panel=MODELS)(doctor)
 app.command("bench", rich_help_panel=MODELS)(bench)
 app.add_typer(train.app, name="train", rich_help_panel=TRAIN)
@@ -106,6 +109,9 @@ def options(
     """Keep the global options for the command; `main` reads --verbose itself, since options may be what is wrong."""
     shared = console(context)
     shared.quiet, shared.json = quiet, json
+    if context.invoked_subcommand != "config":  # it is for files that cannot be read, too
+        shared.settings = read_settings()
+        context.default_map = default_map(context.command, shared.settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

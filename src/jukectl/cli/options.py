@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
@@ -13,6 +13,7 @@ from typer.models import OptionInfo
 
 from jukectl.cli import complete
 from jukectl.cli.console import ProgressStyle
+from jukectl.cli.defaults import origins
 from jukectl.cli.values import parse_adapter, parse_levels, parse_memory, parse_per_level, read_schedule
 from jukectl.codes.level import Level
 
@@ -330,6 +331,7 @@ class SamplingOptions:
     max_memory: MaxMemory = None
     dry_run: DryRun = False
     show: ShowProgress = ProgressStyle.AUTO
+    origins: Mapping[str, str] = field(default_factory=dict)  # of values that are settings; no option
 
     def request(self, *, until: float | None = None) -> "Request":
         """Return the request that these options make. Raise BadInput, which names the option that is wrong."""
@@ -368,6 +370,7 @@ class SamplingOptions:
             format=self.format,
             overwrite=self.overwrite,
             force=self.force,
+            origins=self.origins,
         )
 
     def _settings(self) -> dict[str, dict[Level, float]]:
@@ -438,12 +441,15 @@ def sampling_command(
                 field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
             )
             for field in fields(options)
-            if (field.name in only if only else field.name not in without)
+            if (field.name in only if only else field.name not in without) and field.name != "origins"
         }
 
         @wraps(command)
         def expanded(**given: Any) -> None:
-            chosen = options(**{name: given.pop(name) for name in shared})
+            context = given.get("context")
+            chosen = options(
+                **{name: given.pop(name) for name in shared}, origins=origins(context) if context is not None else {}
+            )
             command(**given, options=chosen)
 
         parameters = sorted((own | shared).values(), key=_place)

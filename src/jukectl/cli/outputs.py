@@ -15,6 +15,7 @@ import typer
 from jukectl.cli.console import console
 from jukectl.errors import BadAudio, BadInput
 from jukectl.folders import Series, is_writable
+from jukectl.settings import PREFIX
 
 if TYPE_CHECKING:
     from jukectl.api import Request
@@ -90,19 +91,30 @@ def _remove_empty(folder: Path) -> None:
             folder.rmdir()
 
 
-def new_songs() -> Series:
-    """Return the folders of songs from nothing: song-0001, song-0002 … in the working folder."""
-    return Series(Path(), "song", digits=4)
+def new_songs(context: typer.Context) -> Series:
+    """Return the folders of songs from nothing: song-0001, song-0002 … in the working folder, or in out_folder."""
+    return Series(_out_folder(context) or Path(), "song", digits=4)
 
 
-def named_after(source: Path, what: str) -> Series:
+def named_after(context: typer.Context, source: Path, what: str) -> Series:
     """Return the folders of what is made of a recording: riff-continued, riff-continued-2 … beside it.
 
-    They lie in the working folder if that of the recording cannot be written to, or if it comes from stdin.
+    They lie in the working folder if that of the recording cannot be written to, or if it comes from stdin. The setting
+    out_folder is another place for them.
     """
+    place = _out_folder(context)
     if source == STREAM:
-        return Series(Path(), f"recording-{what}")
-    return Series(_writable_near(source), f"{source.stem}-{what}")
+        return Series(place or Path(), f"recording-{what}")
+    return Series(place or _writable_near(source), f"{source.stem}-{what}")
+
+
+def _out_folder(context: typer.Context) -> Path | None:
+    """Return the folder of the setting out_folder; that of a file is relative to the file."""
+    setting = console(context).settings.get("out_folder")
+    if setting is None:
+        return None
+    folder = Path(setting.value).expanduser()
+    return folder if setting.origin.startswith(PREFIX) else Path(setting.origin).parent / folder
 
 
 def beside(source: Path, suffix: str) -> Series:

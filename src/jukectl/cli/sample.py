@@ -19,7 +19,7 @@ def sample(
     from jukectl import api
 
     request = options.request()
-    place = Destination(out, new_songs(), resume_last)
+    place = Destination(out, new_songs(context), resume_last)
     if options.dry_run:
         planned = place.planned()
         return show_estimate(context, api.estimate_sample(planned, request, listener=warnings_only(options.show)))

@@ -198,6 +198,7 @@ class Recipe:
     sampling: Mapping[Level, LevelSampling] = field(default_factory=dict)
     schedule: tuple[Change, ...] = ()  # first to last
     made: Mapping[Level, Made] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # settings that the style comes from
     keep: Keep | None = None  # before the choice `samples` are all samples, after it those that were kept
 
     def __post_init__(self) -> None:

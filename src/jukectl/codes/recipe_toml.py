@@ -116,6 +116,7 @@ class RecipeForm:
     schedule: tuple[Change, ...] = ()
     sampling: Mapping[Level, LevelSampling] = field(default_factory=dict)
     made: Mapping[Level, Made] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def value(self) -> Recipe:
         """Return the recipe; BadInput where values do not go together."""
@@ -182,6 +183,9 @@ REMARKS = {
     "keep.best": "samples, whose lower levels are made",
     "keep.of": "samples, whose top codes were made",
     "keep.chosen": "samples that were kept, counted from 0",
+    "origins.model": "setting that the model comes from",
+    "origins.artist": "setting that the artist comes from",
+    "origins.genre": "setting that the genre comes from",
     "made.upper": "digest of the codes of the level above",
     "made.upper_frames": "how many of those codes, where the level above was unfinished",
     "made.samples": "samples per batch",
@@ -245,6 +249,8 @@ def _tables(recipe: Recipe) -> "dict[str, Table | AoT]":
         tables["schedule"] = _list_of_tables("schedule", [change.table() for change in recipe.schedule])
     if recipe.sampling:
         tables["sampling"] = _by_level("sampling", recipe.sampling)
+    if recipe.origins:
+        tables["origins"] = _table("origins", recipe.origins)
     if recipe.made:
         tables["made"] = _by_level("made", recipe.made)
     return tables

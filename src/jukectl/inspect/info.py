@@ -66,6 +66,7 @@ def _describe_song(song: Song) -> dict[str, Any]:
         "model": recipe.model.name if recipe else None,
         "artist": recipe.labels.artist if recipe else None,
         "genres": list(recipe.labels.genres) if recipe else [],
+        "origins": dict(recipe.origins) if recipe else {},
         "seed": recipe.seed if recipe else None,
         "samples": samples[0],
         "prompt_seconds": recipe.prompt.seconds if recipe and recipe.prompt else 0.0,

@@ -68,6 +68,7 @@ def recipe_of(
         # for all levels, so that a draft of the top continues as if the lower ones had been requested at once
         sampling={level: request.sampling(level, folder.card.sampling) for level in TOP_DOWN},
         schedule=request.schedule,
+        origins=request.origins,
         keep=None if request.keep in (None, request.samples) else Keep(best=request.keep, of=request.samples),
     )
     check_end(recipe, folder)

@@ -87,6 +87,7 @@ class Request:
     format: str | None = None  # of the audio files; None: that of existing ones, or wav
     overwrite: bool = False
     force: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict)  # settings that values come from, by name
 
     def __post_init__(self) -> None:
         self._check_types()
