@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from jukectl.errors import BadInput
+
 Completer = Callable[..., list[str]]
 
 SONG_FILES = ("song.toml", "tree.toml", "top.npz", "middle.npz", "bottom.npz")
@@ -72,13 +74,22 @@ def _native() -> dict[str, Path]:
 
 def _names(context: typer.Context, kind: str) -> list[str]:
     """Return the artists or genres of the model of a command line; none if it is not on this machine."""
-    model = context.params.get("model") or "mini"
+    model = context.params.get("model") or _model_of_settings() or "mini"
     folder = Path(model) if Path(model).is_dir() else _native().get(model) or _pulled(model)
     if folder is None:
         return []
     with suppress(OSError, ValueError):
         return sorted({name for name in _listed(folder, kind) if name != "unlabelled"}, key=str.casefold)
     return []
+
+
+def _model_of_settings() -> str | None:
+    from jukectl.settings import read_settings
+
+    with suppress(BadInput):
+        setting = read_settings().get("model")
+        return str(setting.value) if setting else None
+    return None
 
 
 def _pulled(model: str) -> Path | None:
