@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from jukectl.audio.mix import blend, limit_peak, normalise_loudness, peak, resample, resample_blocks, to_mono, to_stereo
+from jukectl.audio.mix import (
+    blend,
+    limit_peak,
+    match_loudness,
+    normalise_loudness,
+    peak,
+    resample,
+    resample_blocks,
+    to_mono,
+    to_stereo,
+)
 
 RATES = [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000]
 
@@ -164,3 +174,59 @@ def test_resampling_block_by_block_gives_what_the_whole_gives(size, rates):
 
 def test_nothing_resampled_is_nothing():
     assert list(resample_blocks([], 44_100, 8_000)) == []
+
+
+# Loudness at a seam
+
+RATE = 8_000
+
+
+def rms_db(samples):
+    return 10 * np.log10(np.mean(np.square(samples, dtype=np.float64)))
+
+
+def two_parts(before, after, seconds=10.0):
+    """A sine whose amplitude changes after 4 seconds, and the place of the change."""
+    amplitude = np.where(np.arange(round((4 + seconds) * RATE)) < 4 * RATE, before, after)
+    return (amplitude * sine(1_000, RATE, 4 + seconds)).astype(np.float32), 4 * RATE
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.4, 0.2), (0.1, 0.3), (0.2, 0.2)])
+def test_music_after_a_seam_begins_as_loud_as_before_and_keeps_its_level_later(before, after):
+    samples, seam = two_parts(before, after)
+    matched = match_loudness(samples, seam, RATE)
+    np.testing.assert_array_equal(matched[:seam], samples[:seam])
+    np.testing.assert_array_equal(matched[seam + 6 * RATE :], samples[seam + 6 * RATE :])
+    first = matched[seam + RATE // 20 : seam + RATE // 4]
+    assert rms_db(first) == pytest.approx(rms_db(samples[seam - RATE : seam]), abs=0.4)
+    middle = slice(seam + 3 * RATE - 100, seam + 3 * RATE + 100)  # half the decibels are left half way
+    change = rms_db(matched[middle]) - rms_db(samples[middle])
+    assert change == pytest.approx(20 * np.log10(before / after) / 2, abs=0.2)
+
+
+def test_the_gain_sets_in_without_a_click():
+    samples, seam = two_parts(0.4, 0.2)
+    steps = np.abs(np.diff(match_loudness(samples, seam, RATE)[seam - 2 : seam + 400]))
+    assert steps.max() <= 1.01 * np.abs(np.diff(samples[:seam])).max()
+
+
+def test_a_large_difference_is_matched_by_12_db_at_most():
+    samples, seam = two_parts(0.5, 0.01)
+    matched = match_loudness(samples, seam, RATE)
+    first = slice(seam + RATE // 20, seam + RATE // 10)
+    assert rms_db(matched[first]) - rms_db(samples[first]) == pytest.approx(12, abs=0.3)
+
+
+def test_nothing_is_brought_over_full_scale():
+    samples, seam = two_parts(0.9, 0.3)
+    samples[seam + RATE] = 0.8
+    matched = match_loudness(samples, seam, RATE)
+    assert peak(matched) == pytest.approx(0.999, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seconds"), [(0.0, 0.3, 10), (0.3, 0.0, 10), (0.3, 0.1, 0.2), (0.3, 0.1, 0)]
+)
+def test_silence_and_parts_too_short_to_measure_stay_as_they_are(before, after, seconds):
+    samples, seam = two_parts(before, after, seconds)
+    np.testing.assert_array_equal(match_loudness(samples, seam, RATE), samples)

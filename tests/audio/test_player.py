@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from jukectl.audio import player
 from jukectl.audio.player import PLAYERS, find_player, play
 from jukectl.errors import BadInput, MissingTool
 
@@ -14,6 +15,7 @@ def machine(tmp_path, monkeypatch):
     place = tmp_path / "bin"
     place.mkdir()
     monkeypatch.setenv("PATH", str(place))
+    monkeypatch.setattr(player, "_sounddevice", lambda: None)
     heard = tmp_path / "heard"
 
     def have(*names, status=0):
@@ -69,3 +71,34 @@ def test_another_player_may_be_named_with_its_options(machine, tmp_path):
 
 def test_the_file_comes_last_for_all_of_them():
     assert all(player.command and not player.command[0].startswith("-") for player in PLAYERS)
+
+
+class Device:
+    """A stand-in for sounddevice, which plays into a list."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self, problem=None):
+        self.played, self.problem = [], problem
+
+    def play(self, samples, rate, *, blocking):
+        assert blocking
+        if self.problem:
+            raise self.PortAudioError(self.problem)
+        self.played.append((samples.shape, rate))
+
+
+def test_the_extra_plays_where_no_player_is_installed(machine, riff, monkeypatch):
+    device = Device()
+    monkeypatch.setattr(player, "_sounddevice", lambda: device)
+    assert play([riff, riff]) is player.SOUNDDEVICE
+    assert device.played == [((16_000, 2), 8_000)] * 2
+    machine("ffplay")
+    assert play([riff]).command[0] == "ffplay"
+
+
+def test_a_device_that_fails_is_quoted(machine, riff, monkeypatch):
+    monkeypatch.setattr(player, "_sounddevice", lambda: Device("no default output device"))
+    with pytest.raises(MissingTool, match=r"cannot play .*: no default output device"):
+        play([riff])

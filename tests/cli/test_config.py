@@ -174,6 +174,7 @@ def test_a_project_has_a_file_of_its_own_and_genres_may_be_several(jukectl, here
         (["genre", "Piano", "--unset"], "--unset"),
         (["artist", "Nikola", "Whallon"], "quotes"),
         (["loudness", "loud"], "number"),
+        (["genre", "--unst"], "no option --unst"),
         (["loudness", "6"], "-70 to 0"),
     ],
 )

@@ -4,15 +4,19 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
 from jukectl.cli import outputs
+from jukectl.cli.console import Console
 from jukectl.cli.main import main
-from jukectl.cli.outputs import again, named_after, new_songs
+from jukectl.cli.outputs import again, named_after
 from jukectl.folders import Series
+
+CONTEXT = SimpleNamespace(ensure_object=lambda kind: Console())
 
 
 @pytest.fixture
@@ -92,9 +96,9 @@ def test_two_processes_never_get_the_same_folder(tmp_path):
 
 
 def test_a_recording_in_a_folder_that_cannot_be_written_to_gets_its_song_here(music, here, monkeypatch):
-    assert named_after(music / "riff.wav", "continued").place == music
+    assert named_after(CONTEXT, music / "riff.wav", "continued").place == music
     monkeypatch.setattr("jukectl.folders.os.access", lambda path, mode: Path(path) != music)
-    assert named_after(music / "riff.wav", "continued").folder(1) == Path("riff-continued")
+    assert named_after(CONTEXT, music / "riff.wav", "continued").folder(1) == Path("riff-continued")
 
 
 # Commands
@@ -273,7 +277,3 @@ def test_a_song_keeps_the_format_of_its_audio(jukectl, short, here, name):
     assert jukectl("--json", "info", "song").json["unfinished"] == []
     assert jukectl("resume", "song").out == f"song/audio/0.{name}\n"
     assert [path.name for path in (here / "song/audio").iterdir()] == [f"0.{name}"]
-
-
-def test_the_folders_of_new_songs_are_numbered_from_1():
-    assert new_songs().folder(1) == Path("song-0001")

@@ -24,6 +24,12 @@ STEREO_WEIGHTS: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 LOUDNESS_BLOCK = 0.4  # seconds: the shortest that loudness is defined for (ITU-R BS.1770)
 
+SEAM_SECONDS = 3.0  # on each side of a seam: short-term loudness (EBU Tech 3341)
+GAIN_SECONDS = 6.0  # over which the gain after a seam fades
+ONSET_SECONDS = 0.02  # in which that gain sets in, so that it makes no click
+MOST_GAIN = 12.0  # dB; more apart are different sounds, not different levels
+FULL_SCALE = 0.999
+
 
 def to_stereo(samples: Samples) -> Samples:
     """Left and right (2, N) of samples (C, N), never louder at the peak than the loudest channel.
@@ -112,7 +118,7 @@ def peak(samples: Samples) -> float:
     return float(max(samples.max(initial=0), -samples.min(initial=0)))  # no copy, as abs would make
 
 
-def limit_peak(samples: Samples, ceiling: float = 0.999) -> Samples:
+def limit_peak(samples: Samples, ceiling: float = FULL_SCALE) -> Samples:
     """Scale samples down so that their peak is at most `ceiling`; return them unchanged if it already is."""
     highest = peak(samples)
     if highest <= ceiling:
@@ -129,6 +135,33 @@ def normalise_loudness(samples: Samples, sample_rate: int, lufs: float) -> Sampl
     if not np.isfinite(found):
         return samples
     return limit_peak(samples * np.float32(10 ** ((lufs - found) / 20)))
+
+
+def match_loudness(samples: Samples, seam: int, sample_rate: int) -> Samples:
+    """Fade the gain of samples (N,) from `seam` on, so that they go on as loud as they were before it.
+
+    The loudness of SEAM_SECONDS on each side (ITU-R BS.1770, in LU) gives the gain at the seam, which fades to none
+    over GAIN_SECONDS, linearly in decibels. Silence stays silent, and nothing is brought over full scale. What comes
+    before the seam, and after the fade, is unchanged.
+    """
+    around = round(SEAM_SECONDS * sample_rate)
+    sides = (samples[max(seam - around, 0) : seam], samples[seam : seam + around])
+    if min(map(len, sides)) < LOUDNESS_BLOCK * sample_rate:
+        return samples
+    before, after = (loudness(side[None], sample_rate) for side in sides)
+    if not (np.isfinite(before) and np.isfinite(after)):
+        return samples
+    fade = samples[seam : seam + round(GAIN_SECONDS * sample_rate)]
+    falling = np.linspace(1, 0, len(fade), endpoint=False)
+    onset = min(round(ONSET_SECONDS * sample_rate), len(fade))
+    falling[:onset] *= np.linspace(0, 1, onset, endpoint=False)
+    decibels = float(np.clip(before - after, -MOST_GAIN, MOST_GAIN))
+    if decibels > 0:
+        allowed = 20 * np.log10(np.maximum(peak(fade), FULL_SCALE) / np.maximum(np.abs(fade), 1e-9))
+        decibels = min(decibels, float((allowed / np.maximum(falling, 1e-9)).min()))
+    matched = samples.copy()
+    matched[seam : seam + len(fade)] *= (10 ** (decibels * falling / 20)).astype(samples.dtype)
+    return matched
 
 
 def fade_out(samples: Samples, length: int) -> Samples:

@@ -6,9 +6,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+from jukectl.audio import io
 from jukectl.errors import BadInput, MissingTool
 
 
@@ -38,6 +42,9 @@ PLAYERS = (
 WINDOWS = Player(("winsound",), (".wav",))
 """Player of Python itself on Windows."""
 
+SOUNDDEVICE = Player(("sounddevice",))
+"""Player of the extra jukectl[play], which needs no program."""
+
 
 def find_player(path: Path, named: str | None = None) -> Player:
     """Return the player `named` by a command, or the first installed one that plays files like `path`.
@@ -57,10 +64,12 @@ def find_player(path: Path, named: str | None = None) -> Player:
             return player
     if sys.platform == "win32" and WINDOWS.plays(path):
         return WINDOWS
+    if _sounddevice() is not None:
+        return SOUNDDEVICE
     names = ", ".join(player.command[0] for player in PLAYERS)
     raise MissingTool(
         f"no player for {path.suffix or 'such'} files is here (looked for {names}). Install ffmpeg, which has ffplay, "
-        f"or name another with --player, or open {path} yourself"
+        f"or pip install 'jukectl[play]', or name another with --player, or open {path} yourself"
     )
 
 
@@ -68,8 +77,8 @@ def play(paths: Sequence[Path], named: str | None = None) -> Player:
     """Play files one after another; return the player. Raises MissingTool if none can play them, or if it fails."""
     player = find_player(paths[0], named)
     for path in paths:
-        if player is WINDOWS:
-            _play_on_windows(path)
+        if player in (WINDOWS, SOUNDDEVICE):
+            (_play_on_windows if player is WINDOWS else _play_by_sounddevice)(path)
             continue
         done = subprocess.run(
             [*player.command, os.fspath(path.absolute())], stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -79,6 +88,22 @@ def play(paths: Sequence[Path], named: str | None = None) -> Player:
             why = said[-1] if said else f"it ended with status {done.returncode}"
             raise MissingTool(f"{player.command[0]} cannot play {path}: {why}. Name another player with --player")
     return player
+
+
+def _sounddevice() -> Any:
+    """Return the module sounddevice, None if it or its library PortAudio is not installed."""
+    with suppress(ImportError, OSError):
+        return import_module("sounddevice")
+    return None
+
+
+def _play_by_sounddevice(path: Path) -> None:
+    device = _sounddevice()
+    audio = io.load(path)
+    try:
+        device.play(audio.samples.T, audio.sample_rate, blocking=True)
+    except device.PortAudioError as error:
+        raise MissingTool(f"cannot play {path}: {error}. Name a player with --player, or open it yourself") from error
 
 
 def _play_on_windows(path: Path) -> None:

@@ -58,4 +58,4 @@ def branch(
         return show_estimate(context, estimate)
     with progress(context, options.show) as listener:
         result = api.branch(song, at, out, request, sample=sample, listener=listener)
-    return show_rendered(context, result, options.show)
+    return show_rendered(context, result, options)

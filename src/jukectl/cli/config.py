@@ -46,7 +46,7 @@ def _shown(value: Any) -> str:
     return ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@app.command("set")
+@app.command("set", context_settings={"ignore_unknown_options": True})  # -16 is a value
 def set_(
     context: typer.Context,
     name: Annotated[
@@ -72,6 +72,8 @@ def set_(
     settings.check_name(name, "config set")
     if unset == bool(value):
         raise BadInput(f"give a value, such as: jukectl config set {name} VALUE, or --unset to remove it")
+    if wrong := [text for text in value or () if text.startswith("--")]:
+        raise BadInput(f"config set has no option {wrong[0]}. See: jukectl config set --help")
     if value and len(value) > 1 and name != "genre":
         raise BadInput(f"{name} has one value, got {len(value)}: put quotes around one with spaces")
     path = _file(project)

@@ -48,4 +48,4 @@ def continue_(
                 result = api.continue_(
                     path, folder, request, start=start, prompt_seconds=prompt_seconds, listener=listener
                 )
-            return show_song(context, result, options.show, place)
+            return show_song(context, result, options, place)

@@ -7,6 +7,7 @@ import typer
 
 from jukectl.cli import options as o
 from jukectl.cli.console import emit, progress
+from jukectl.cli.next_steps import open_result, suggest
 from jukectl.codes.level import Level
 
 
@@ -25,10 +26,12 @@ def decode(
         o.option("--sample", "N", "Decode this sample alone, counted from 0.", default="all"),
     ] = None,
     loudness: o.Loudness = None,
+    match_loudness: o.MatchLoudness = True,
     fade: o.Fade = 0.0,
     model: o.Model = None,
     device: o.Device = "auto",
     force: o.Force = False,
+    open: o.Open = False,  # noqa: A002
 ) -> None:
     """Turn codes into audio: the bottom level into audio/, an upper level into previews/.
 
@@ -39,10 +42,15 @@ def decode(
     with progress(context) as listener:
         paths = api.decode(
             song,
-            api.Request(model=model, device=device, loudness=loudness, fade=fade, force=force),
+            api.Request(
+                model=model, device=device, loudness=loudness, match_loudness=match_loudness, fade=fade, force=force
+            ),
             level=Level.parse(level) if level else None,
             format=format,
             sample=sample,
             listener=listener,
         )
     emit(context, paths, {"song": str(song), "audio": [str(path) for path in paths]})
+    suggest(context, ("play", song), ("branch", song))
+    if open:
+        open_result(paths[0])

@@ -7,6 +7,7 @@ import typer
 
 from jukectl.cli import options as o
 from jukectl.cli.console import emit, progress, say
+from jukectl.cli.next_steps import suggest
 from jukectl.cli.outputs import STREAM, Destination, named_after, recording
 from jukectl.cli.values import parse_levels
 from jukectl.errors import BadInput
@@ -62,3 +63,4 @@ def encode(
         result.codes,
         {"song": str(result.song), "codes": [str(path) for path in result.codes], "new": result.new},
     )
+    suggest(context, ("decode", result.song), ("branch", result.song), ("info", result.song))

@@ -7,6 +7,7 @@ import typer
 
 from jukectl.cli import options as o
 from jukectl.cli.console import emit, progress, say
+from jukectl.cli.next_steps import open_result
 
 if TYPE_CHECKING:
     from jukectl.explorer.site import Site
@@ -30,6 +31,7 @@ def explore(
     serve: Annotated[bool, o.flag("--serve", "Serve the site at a local address until Ctrl-C.")] = False,
     port: Annotated[int, o.option("--port", "N", "Port for --serve; 0 picks a free one.", min=0, max=65_535)] = 0,
     device: o.Device = "auto",
+    open: o.Open = False,  # noqa: A002
 ) -> None:
     """Make a web page of songs: listen level by level, see spectrograms, follow lyrics, and compare.
 
@@ -56,11 +58,15 @@ def explore(
         "troubled": update.unreadable,
     }
     emit(context, [page], facts)
+    if open and not serve:
+        open_result(page)
     if serve:
         from jukectl.explorer.serving import serving
 
         with serving(update.site, port) as address:
             say(context, f"serving at {address} until Ctrl-C")
+            if open:
+                open_result(address)
             _until_interrupted()
 
 

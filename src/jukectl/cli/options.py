@@ -278,7 +278,15 @@ Loudness = Annotated[
     float | None,
     option("--loudness", "LUFS", "Bring the audio files to this loudness, such as -16.", default="as generated"),
 ]
+MatchLoudness = Annotated[
+    bool,
+    flag(
+        "--match-loudness/--no-match-loudness",
+        "Begin the new music as loud as the prompt ends, with a gain that fades over 6 s.",
+    ),
+]
 Fade = Annotated[float, option("--fade", "SECONDS", "Length of a fade-out at the end of the audio.")]
+Open = Annotated[bool, flag("--open", "Open the result with the program that the system has for it.")]
 Overwrite = Annotated[bool, flag("--overwrite", "Start over if the folder holds another song.")]
 Force = Annotated[bool, flag("--force", "Accept codes and weights that were made with another model.")]
 DryRun = Annotated[bool, flag("--dry-run", "Estimate time and memory on this machine, and make nothing.")]
@@ -323,7 +331,9 @@ class SamplingOptions:
     plots: Plots = False
     loudness: Loudness = None
     fade: Fade = 0.0
+    match_loudness: MatchLoudness = True
     format: Format = None
+    open: Open = False
     overwrite: Overwrite = False
     force: Force = False
     device: Device = "auto"
@@ -367,6 +377,7 @@ class SamplingOptions:
             plots=self.plots,
             loudness=self.loudness,
             fade=self.fade,
+            match_loudness=self.match_loudness,
             format=self.format,
             overwrite=self.overwrite,
             force=self.force,
@@ -400,7 +411,7 @@ PANELS = {
     "Sampling": (
         *("samples", "keep", "seed", "levels", "temperature", "guidance", "top_p", "top_k", "advance", "parallel"),
     ),
-    "Files": ("preview", "plots", "format", "loudness", "fade", "overwrite", "force"),
+    "Files": ("preview", "plots", "format", "open", "loudness", "match_loudness", "fade", "overwrite", "force"),
     "Machine": ("device", "precision", "max_memory", "dry_run", "show"),
 }
 """Panels of the help, and the parameters in each, in order. All other options stand before them, in no panel."""

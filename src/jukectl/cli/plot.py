@@ -7,6 +7,7 @@ import typer
 
 from jukectl.cli import options as o
 from jukectl.cli.console import emit, progress
+from jukectl.cli.next_steps import open_result
 
 
 def plot(
@@ -26,6 +27,7 @@ def plot(
     model: o.Model = None,
     device: o.Device = "auto",
     force: o.Force = False,
+    open: o.Open = False,  # noqa: A002
 ) -> None:
     """Draw the spectrogram of each level of a song, or the waveform and spectrogram of a recording.
 
@@ -42,3 +44,5 @@ def plot(
         aligned = plotting.plot_lyrics(path, dark=dark, sample=sample, model=model, device=device, listener=listener)
     lyrics = {"lyrics": [str(one) for one in aligned]} if aligned else {}
     emit(context, [picture, *aligned], {"plot": str(picture), **lyrics})
+    if open:
+        open_result(picture)

@@ -6,17 +6,22 @@ from typing import TYPE_CHECKING
 import typer
 
 from jukectl.cli.console import ProgressStyle, emit, say, show_facts
+from jukectl.cli.next_steps import after_song, open_result, suggest
 from jukectl.cli.outputs import Destination, write_audio
 from jukectl.codes.level import Level
 
 if TYPE_CHECKING:
     from jukectl.api import Estimate, Rendered, Taken, TreeEstimate
+    from jukectl.cli.options import SamplingOptions
     from jukectl.plan.dry_run import LevelEstimate
 
 
-def show_rendered(context: typer.Context, result: "Rendered", show: ProgressStyle) -> None:
-    """Print the audio paths; say on stderr if nothing was left to do, unless --progress is set."""
-    if not result.new and show is ProgressStyle.AUTO:
+def show_rendered(context: typer.Context, result: "Rendered", options: "SamplingOptions") -> None:
+    """Print the audio paths, open the first with --open; say on stderr if nothing was left to do, or what to do next.
+
+    With --progress set, stderr has neither.
+    """
+    if not result.new and options.show is ProgressStyle.AUTO:
         say(context, f"{result.song} is finished already: nothing to do.")
     emit(
         context,
@@ -28,14 +33,18 @@ def show_rendered(context: typer.Context, result: "Rendered", show: ProgressStyl
             **({"plots": [str(path) for path in result.plots]} if result.plots else {}),
         },
     )
+    if options.show is ProgressStyle.AUTO:
+        after_song(context, result)
+    if options.open and result.audio:
+        open_result(result.audio[0])
 
 
-def show_song(context: typer.Context, result: "Rendered", show: ProgressStyle, place: Destination) -> None:
+def show_song(context: typer.Context, result: "Rendered", options: "SamplingOptions", place: Destination) -> None:
     """Print the audio paths of a new song, or write its audio to stdout if --out asks for that."""
     if place.to_stdout:
         write_audio(result.audio[0])
     else:
-        show_rendered(context, result, show)
+        show_rendered(context, result, options)
 
 
 def show_taken(context: typer.Context, taken: "Taken") -> None:
@@ -43,6 +52,7 @@ def show_taken(context: typer.Context, taken: "Taken") -> None:
     if not taken.new:
         say(context, f"{taken.song} exists already: nothing to do.")
     emit(context, [taken.song], {"song": str(taken.song), "new": taken.new})
+    suggest(context, ("resume", taken.song), ("branch", taken.song), ("play", taken.song))
 
 
 def show_estimate(context: typer.Context, estimate: "Estimate") -> None:

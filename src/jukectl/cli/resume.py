@@ -10,7 +10,7 @@ from jukectl.cli.options import THE_SONGS, SamplingOptions, sampling_command, so
 from jukectl.cli.results import show_estimate, show_rendered
 
 TAKEN = (
-    *("model", "adapter", "preview", "loudness", "fade", "force"),
+    *("model", "adapter", "preview", "loudness", "match_loudness", "fade", "format", "open", "force"),
     *("device", "precision", "max_memory", "dry_run", "show"),
 )
 """Options of a song whose recipe holds all others."""
@@ -33,4 +33,4 @@ def resume(
         return show_estimate(context, api.estimate_resume(song, request, listener=warnings_only(options.show)))
     with progress(context, options.show) as listener:
         result = api.resume(song, request, listener=listener)
-    return show_rendered(context, result, options.show)
+    return show_rendered(context, result, options)

@@ -26,4 +26,4 @@ def sample(
     with place.folder(context, request) as folder:
         with progress(context, options.show) as listener:
             result = api.sample(folder, request, listener=listener)
-        return show_song(context, result, options.show, place)
+        return show_song(context, result, options, place)

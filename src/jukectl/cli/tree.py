@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NOT_OF_A_TREE = (
     *("midi", "midi_at", "tempo", "meter", "no_beat", "schedule", "seconds", "start_at", "ending"),
-    *("samples", "keep", "plots", "loudness", "fade"),
+    *("samples", "keep", "plots", "loudness", "match_loudness", "fade", "format", "open"),
 )
 
 

@@ -72,4 +72,4 @@ def upsample(
             if sample is not None:
                 song = api.pick(song, sample, out).song
             result = api.upsample(song, request, listener=listener)
-    return show_rendered(context, result, options.show)
+    return show_rendered(context, result, options)

@@ -13,7 +13,6 @@ from jukectl.audio.mix import Samples
 FLOOR_DB = -60.0  # lower levels, which are inaudible, count as this
 SOUNDING_DB, SOUNDING_SHARE = -50.0, 0.1  # music that is louder than this for less of the time is nearly silent
 ATTACK_SHARE = 0.05  # of the frames: one attack a second fills as many
-SEAM_SECONDS = 3.0  # on either side of a seam, the window of short-term loudness (EBU R 128)
 GATE_LUFS = -70.0  # absolute gate of BS.1770, the loudness of silence here
 
 Vector = NDArray[np.float64]
@@ -53,9 +52,9 @@ def nearly_silent(samples: Samples, sample_rate: int) -> bool:
 def loudness_step(before: Samples, after: Samples, sample_rate: int) -> float:
     """Return the step of loudness from one stretch (N,) to the next (M,), in LU; positive if it gets louder.
 
-    Integrated loudness (ITU-R BS.1770) of up to SEAM_SECONDS on either side. Silence counts as GATE_LUFS.
+    Integrated loudness (ITU-R BS.1770) of up to mix.SEAM_SECONDS on either side. Silence counts as GATE_LUFS.
     """
-    length = round(SEAM_SECONDS * sample_rate)
+    length = round(mix.SEAM_SECONDS * sample_rate)
     ends = (before[-length:], after[:length])
     first, then = (max(GATE_LUFS, mix.loudness(end[None], sample_rate)) for end in ends)
     return then - first

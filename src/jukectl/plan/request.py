@@ -84,6 +84,7 @@ class Request:
     plots: bool = False  # find out when the words of the lyrics are sung, and draw it
     loudness: float | None = None  # LUFS of the audio files
     fade: float = 0.0  # seconds over which they fade out
+    match_loudness: bool = True  # after a prompt, in the final audio
     format: str | None = None  # of the audio files; None: that of existing ones, or wav
     overwrite: bool = False
     force: bool = False

@@ -14,6 +14,7 @@ from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset, codes_of_song
+from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import FORMATS, Song, audio_paths
 from jukectl.codes.tree import Place, Tree, is_tree, name_of
 from jukectl.errors import BadAudio, BadInput, NotASong
@@ -29,18 +30,22 @@ from jukectl.vqvae.model import VQVAE
 
 @dataclass(frozen=True)
 class Mastering:
-    """Changes to final audio: its loudness in LUFS, if any, and a fade-out in seconds."""
+    """Changes to final audio: a gain after the prompt, its loudness in LUFS, if any, and a fade-out in seconds."""
 
     loudness: float | None = None
     fade: float = 0.0
+    seam: int | None = None  # audio samples after which new music is brought to the loudness of the prompt
 
     @classmethod
-    def of(cls, request: Request) -> Self:
-        """Return what a request asks for."""
-        return cls(request.loudness, request.fade)
+    def of(cls, request: Request, recipe: Recipe | None, level: Level) -> Self:
+        """Return what a request asks for, for a level of a recipe's song."""
+        matched = request.match_loudness and level is Level.BOTTOM and recipe is not None and recipe.prompt is not None
+        return cls(request.loudness, request.fade, recipe.prompt.samples if matched else None)
 
     def apply(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """Return audio (n,) with the changes."""
+        if self.seam is not None:
+            samples = mix.match_loudness(samples, self.seam, sample_rate)
         if self.loudness is not None:
             samples = mix.normalise_loudness(samples, sample_rate, self.loudness)
         return mix.fade_out(samples, round(self.fade * sample_rate)) if self.fade else samples
@@ -58,7 +63,7 @@ def decode(
     """Decode a level of a song folder, by default its finest; return the audio files, one a sample.
 
     The bottom level goes to `audio/`, an upper one to `previews/`. `path` may also be a level's .npz in such a folder.
-    Of the request, model, device, loudness, fade and force count.
+    Of the request, model, device, loudness, fade, match_loudness and force count.
     """
     check_format(format)
     request = request or Request()
@@ -79,7 +84,7 @@ def decode(
     check_codec(song, codes, folder, force=request.force)
     song.check_links()
     paths = audio_paths(song, level, range(codes.samples) if sample is None else [sample], f".{format}")
-    _Decoding(folder, machine, listener).write(codes, paths, Mastering.of(request))
+    _Decoding(folder, machine, listener).write(codes, paths, Mastering.of(request, song.recipe(), level))
     return list(paths.values())
 
 

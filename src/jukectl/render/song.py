@@ -56,13 +56,14 @@ def render(job: Job) -> Rendered:
     if job.codes_only:
         encoded = encode_prompt(job)
         return Rendered(job.song.path, (), encoded is not job)
-    sampled = sample_codes(job)
+    sampled, lowest = sample_codes(job), job.recipe.levels[-1]
     previews = [
         write_audio(sampled, level, begun=level not in job.request.preview)[1]
         for level in job.recipe.levels
         if level is not Level.BOTTOM
     ]
-    audio, decoded = write_audio(sampled, job.recipe.levels[-1], Mastering.of(job.request), suffix=job.request.suffix)
+    mastering = Mastering.of(job.request, job.recipe, lowest)
+    audio, decoded = write_audio(sampled, lowest, mastering, suffix=job.request.suffix)
     plots = karaoke_of(sampled) if job.request.plots else ()
     return Rendered(job.song.path, tuple(audio), sampled.codes != job.codes or decoded or any(previews), plots)
 

@@ -29,7 +29,7 @@ from jukectl.plan.notes import notes_data
 from jukectl.plan.prompt import prompt_of
 from jukectl.plan.request import Request
 from jukectl.progress import Listener, ignore
-from jukectl.render.decode import write_audio
+from jukectl.render.decode import Mastering, write_audio
 from jukectl.render.level import digest_of
 
 
@@ -106,7 +106,7 @@ def decode_like(song: Song, found: Codeset, job: Job) -> bool:
         for level, codes in found.items()
         if any(path.exists() for path in audio_paths(song, level, range(codes.samples), None).values())
     ]
-    written = [write_audio(job, level)[1] for level in decoded]
+    written = [write_audio(job, level, Mastering.of(job.request, job.recipe, level))[1] for level in decoded]
     return any(written)
 
 

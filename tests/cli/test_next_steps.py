@@ -1,0 +1,71 @@
+"""What to do next is said on a terminal alone; --open opens the result."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from jukectl.cli.main import app
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Stdout and stderr are a terminal."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+
+def suggested(text):
+    """The commands in the last line of stderr."""
+    line = text.splitlines()[-1]
+    assert line.startswith("Next: ")
+    return [shlex.split(part)[1:] for part in line.removeprefix("Next: ").split("  |  ")]
+
+
+@pytest.mark.parametrize(
+    ("options", "commands"),
+    [
+        ([], ["play", "branch", "explore"]),
+        (["--samples", "2"], ["play", "pick", "explore"]),
+        (["--levels", "top"], ["play", "upsample", "branch"]),
+    ],
+)
+def test_a_terminal_shows_what_to_do_with_a_song(jukectl, style, tmp_path, terminal, options, commands):
+    steps = suggested(jukectl("sample", "--out", tmp_path / "a song", *style, *options).err)
+    assert [step[:2] for step in steps] == [[command, str(tmp_path / "a song")] for command in commands]
+    for command, *rest in steps:
+        typer.main.get_command(app).commands[command].make_context(command, rest)
+
+
+def test_extracted_and_encoded_songs_have_next_steps_too(jukectl, song, riff, tiny_model, tmp_path, terminal):
+    assert suggested(jukectl("pick", song, "--sample", 1, "--out", tmp_path / "one").err)[0][0] == "resume"
+    assert suggested(jukectl("encode", riff, "--out", tmp_path / "codes", "--model", tiny_model).err)[0][0] == "decode"
+    assert suggested(jukectl("decode", tmp_path / "codes").err)[0][0] == "play"
+
+
+@pytest.mark.parametrize("globals_", [["--quiet"], ["--json"], []])
+def test_pipes_and_quiet_commands_show_none(jukectl, song, monkeypatch, globals_):
+    if globals_:
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert "Next:" not in jukectl(*globals_, "resume", song).err
+
+
+@pytest.mark.parametrize(
+    ("command", "opened"),
+    [
+        (["resume", "song"], "song/audio/0.wav"),
+        (["decode", "song", "--level", "top"], "song/previews/top-0.wav"),
+        (["plot", "song"], "song/plots/spectrogram.png"),
+        (["explore", "song"], "site/index.html"),
+    ],
+)
+def test_open_opens_the_result(jukectl, song, monkeypatch, command, opened):
+    monkeypatch.chdir(song.parent)
+    launched = []
+    monkeypatch.setattr("typer.launch", lambda path: launched.append(path) or 1)
+    answer = jukectl(*command, "--open")
+    assert launched == [opened]
+    assert Path(opened).exists()
+    assert f"no program opens {opened} here" in answer.err
