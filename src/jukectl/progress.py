@@ -39,6 +39,7 @@ class Remark:
 
     stage: str
     text: str
+    detail: bool = False  # for those who want to know more than when it is done
 
 
 @dataclass(frozen=True)

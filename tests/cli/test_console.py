@@ -148,11 +148,12 @@ def test_sampling_with_quiet_leaves_stderr_empty(jukectl, style, tmp_path):
     assert jukectl("--quiet", "sample", "--out", tmp_path / "song", *style).err == ""
 
 
-def test_continuing_prints_every_stage_in_order(jukectl, style, riff, tmp_path):
-    lines = jukectl("continue", riff, "--out", tmp_path / "song", *style).err.splitlines()
+@pytest.mark.parametrize("verbose", [[], ["-v"]])
+def test_continuing_prints_every_stage_in_order_and_plans_with_verbose_alone(jukectl, style, riff, tmp_path, verbose):
+    lines = jukectl(*verbose, "continue", riff, "--out", tmp_path / "song", *style).err.splitlines()
     stages = list(dict.fromkeys(line.split(":")[0] for line in lines))
     assert stages == [
-        "plan",
+        *(["plan"] if verbose else []),
         "encoding top",
         "encoding middle",
         "encoding bottom",

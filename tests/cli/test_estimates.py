@@ -1,6 +1,7 @@
 """`--dry-run` and `--progress`: output before and while a song is made."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ def listing(path):
 
 
 def test_a_dry_run_estimates_every_level_and_writes_nothing(jukectl, style, riff, tmp_path):
-    lines = jukectl("sample", "--out", tmp_path / "song", *style, "--dry-run").out.splitlines()
+    (line,) = jukectl("sample", "--out", tmp_path / "song", *style, "--dry-run").out.splitlines()
+    assert re.fullmatch(r"(.*): about [\d.]+ s on this CPU, 0.1 GB of memory", line)[1] == str(tmp_path / "song")
+    lines = jukectl("--verbose", "sample", "--out", tmp_path / "song", *style, "--dry-run").out.splitlines()
     assert [line.split(":")[0] for line in lines[:4]] == ["top", "middle", "bottom", "codes to audio"]
     assert lines[0].startswith("top: 7 codes in 1 window, 0 prefix codes; 1 of 1 rows per batch in fp32: about ")
-    assert lines[-1].startswith(f"{tmp_path / 'song'} with tiny on cpu: about ")
-    lines = jukectl("continue", riff, "--out", tmp_path / "song", *style, "--dry-run").out.splitlines()
+    assert re.search(r" of memory \(tiny on cpu, \d+ GB available\)$", lines[-1])
+    lines = jukectl("-v", "continue", riff, "--out", tmp_path / "song", *style, "--dry-run").out.splitlines()
     assert lines[0].startswith("prompt to codes: about ")
     assert listing(tmp_path) == {}
 

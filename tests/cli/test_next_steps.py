@@ -11,16 +11,20 @@ from jukectl.cli.main import app
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Stdout and stderr are a terminal."""
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    """Make stdout and stderr a terminal. Pytest replaces the streams after this fixture, so the test calls it."""
+
+    def connect():
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+    return connect
 
 
 def suggested(text):
     """The commands in the last line of stderr."""
-    line = text.splitlines()[-1]
-    assert line.startswith("Next: ")
-    return [shlex.split(part)[1:] for part in line.removeprefix("Next: ").split("  |  ")]
+    _, said, steps = text.splitlines()[-1].partition("Next: ")  # after what ends the bars
+    assert said
+    return [shlex.split(part)[1:] for part in steps.split("  |  ")]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +36,7 @@ def suggested(text):
     ],
 )
 def test_a_terminal_shows_what_to_do_with_a_song(jukectl, style, tmp_path, terminal, options, commands):
+    terminal()
     steps = suggested(jukectl("sample", "--out", tmp_path / "a song", *style, *options).err)
     assert [step[:2] for step in steps] == [[command, str(tmp_path / "a song")] for command in commands]
     for command, *rest in steps:
@@ -39,16 +44,16 @@ def test_a_terminal_shows_what_to_do_with_a_song(jukectl, style, tmp_path, termi
 
 
 def test_extracted_and_encoded_songs_have_next_steps_too(jukectl, song, riff, tiny_model, tmp_path, terminal):
+    terminal()
     assert suggested(jukectl("pick", song, "--sample", 1, "--out", tmp_path / "one").err)[0][0] == "resume"
     assert suggested(jukectl("encode", riff, "--out", tmp_path / "codes", "--model", tiny_model).err)[0][0] == "decode"
     assert suggested(jukectl("decode", tmp_path / "codes").err)[0][0] == "play"
 
 
 @pytest.mark.parametrize("globals_", [["--quiet"], ["--json"], []])
-def test_pipes_and_quiet_commands_show_none(jukectl, song, monkeypatch, globals_):
+def test_pipes_and_quiet_commands_show_none(jukectl, song, terminal, globals_):
     if globals_:
-        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        terminal()
     assert "Next:" not in jukectl(*globals_, "resume", song).err
 
 

@@ -16,7 +16,7 @@ from jukectl.cli.main import main
 from jukectl.cli.outputs import again, named_after
 from jukectl.folders import Series
 
-CONTEXT = SimpleNamespace(ensure_object=lambda kind: Console())
+CONTEXT = SimpleNamespace(obj=Console())
 
 
 @pytest.fixture

@@ -52,13 +52,15 @@ def test_a_tree_is_grown_deeper_and_a_leaf_is_extracted_to_a_song(jukectl, song,
 def test_a_dry_run_of_a_tree_estimates_every_step_and_writes_nothing(jukectl, fails, song, tmp_path):
     options = ["--every", 0.1, "--branch", 2, "--depth", 2, "--levels", "top", "--out", tmp_path / "tree"]
     before = sorted(tmp_path.rglob("*"))
-    lines = jukectl("tree", song, *options, "--dry-run").out.splitlines()
+    (line,) = jukectl("tree", song, *options, "--dry-run").out.splitlines()
+    assert line.startswith(f"{tmp_path / 'tree'}: 6 nodes to grow, about ")
+    lines = jukectl("-v", "tree", song, *options, "--dry-run").out.splitlines()
     assert lines[0].startswith(
         "step 1, 2 nodes, top: 6 codes in 1 window, 14 prefix codes; 2 of 2 rows per batch in fp32"
     )
     assert lines[1].startswith("step 2, 4 nodes, top: 12 codes in 1 window, 40 prefix codes; 4 of 4 rows per batch")
     assert lines[2].startswith("codes to audio: about ")
-    assert lines[3].startswith(f"{tmp_path / 'tree'} with tiny on cpu: 6 nodes to grow, about ")
+    assert "(tiny on cpu, " in lines[3]
     facts = jukectl("--json", "tree", song, *options, "--guidance", 2, "--dry-run").json
     assert [(one["step"], one["nodes"], one["levels"]["top"]["codes"]) for one in facts["steps"]] == [
         (1, 2, 6),

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.plan.eta import Eta, Forecast, LevelWork, Round, Speed, duration
+from jukectl.plan.eta import Eta, Forecast, LevelWork, Round, Speed, duration, plainly
 from jukectl.sampling.windows import Window, plan_windows
 
 SAVING = 0.01
@@ -123,3 +123,16 @@ def test_a_level_of_unknown_speed_is_taken_for_as_fast_as_another_for_its_size()
 )
 def test_durations_are_as_exact_as_estimates_are(seconds, said):
     assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "memory", "device", "said"),
+    [
+        (12.4, 500_000_000, "cpu", "about 12 s on this CPU, 0.5 GB of memory"),
+        (0.42, 1_000, "cpu", "about 0.42 s on this CPU, 0.1 GB of memory"),
+        (7_200, 11_600_000_000, "cuda:1", "about 2 h on this GPU, 11.6 GB of memory"),
+        (3, 0, "mps", "about 3 s on this GPU"),
+    ],
+)
+def test_an_estimate_is_one_plain_line(seconds, memory, device, said):
+    assert plainly(seconds, memory, device) == said

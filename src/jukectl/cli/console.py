@@ -34,6 +34,7 @@ class Console:
     """Global options and settings, and the folder that a command chose without --out."""
 
     quiet: bool = False
+    verbose: bool = False
     json: bool = False
     folder: Path | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class Console:
 
 def console(context: typer.Context) -> Console:
     """Return the global options given before the command."""
-    return context.ensure_object(Console)
+    return context.obj if isinstance(context.obj, Console) else Console()
 
 
 def printable(text: str) -> str:
@@ -103,12 +104,19 @@ def progress(context: typer.Context, style: ProgressStyle = ProgressStyle.AUTO) 
         yield _json_event
     elif console(context).quiet or style is ProgressStyle.NONE:
         yield warnings_only(style)
-    elif sys.stderr.isatty():
-        with _bars() as listener:
-            yield listener
     else:
-        with _Lines() as listener:
-            yield listener
+        with _bars() if sys.stderr.isatty() else _Lines() as listener:
+            yield listener if console(context).verbose else _without_details(listener)
+
+
+def _without_details(listener: Listener) -> Listener:
+    """Return a listener that drops remarks on details."""
+
+    def passing(event: Event) -> None:
+        if not (isinstance(event, Remark) and event.detail):
+            listener(event)
+
+    return passing
 
 
 def _json_event(event: Event) -> None:

@@ -100,15 +100,18 @@ def options(
         typer.Option("--quiet", "-q", metavar="", help="Print neither progress nor remarks; warnings and errors stay."),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", metavar="", help="Print the traceback of an error.")
+        bool,
+        typer.Option(
+            "--verbose", "-v", metavar="", help="Print details of plans and estimates, and the traceback of an error."
+        ),
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", metavar="", help="Print the result as one JSON object, for scripts.")
     ] = False,
 ) -> None:
-    """Keep the global options for the command; `main` reads --verbose itself, since options may be what is wrong."""
-    shared = console(context)
-    shared.quiet, shared.json = quiet, json
+    """Keep the global options for the command; `errors read --verbose from the command line, since options may be what is wrong."""
+    context.obj = shared = console(context)
+    shared.quiet, shared.verbose, shared.json = quiet, verbose, json
     if context.invoked_subcommand != "config":  # it is for files that cannot be read, too
         shared.settings = read_settings()
         context.default_map = default_map(context.command, shared.settings)

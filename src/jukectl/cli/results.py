@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jukectl.cli.console import ProgressStyle, emit, say, show_facts
+from jukectl.cli.console import ProgressStyle, console, emit, say, show_facts
 from jukectl.cli.next_steps import after_song, open_result, suggest
 from jukectl.cli.outputs import Destination, write_audio
 from jukectl.codes.level import Level
@@ -56,29 +56,30 @@ def show_taken(context: typer.Context, taken: "Taken") -> None:
 
 
 def show_estimate(context: typer.Context, estimate: "Estimate") -> None:
-    """Print what a song would take: lines for people, or with --json one object."""
+    """Print what a song would take: a line for people, with --verbose one for each level; or with --json one object."""
     lines = _around(estimate, "prompt to codes", _level_lines(estimate.levels))
-    total = f"{estimate.song} with {estimate.model} on {estimate.device}: {_total(estimate)}"
+    total = f"{estimate.song}: {_total(context, estimate)}"
     if not lines:
         total = f"{estimate.song} is finished already: nothing to do."
-    show_facts(context, estimate.to_dict(), [*lines, total])
+    show_facts(context, estimate.to_dict(), [*_details(context, lines), total])
 
 
 def show_tree_estimate(context: typer.Context, estimate: "TreeEstimate") -> None:
-    """Print what a tree would take to grow: lines for people, or with --json one object."""
+    """Print what a tree would take to grow, as `show_estimate` does."""
     steps = []
     for step in estimate.steps:
         nodes = "1 node" if step.nodes == 1 else f"{step.nodes} nodes"
         name = f"step {step.step}, {nodes}" if step.step else "root"
         steps += [f"{name}, {line}" for line in _level_lines(step.levels)]
     lines = _around(estimate, "recording to codes", steps)
-    total = (
-        f"{estimate.tree} with {estimate.model} on {estimate.device}: {estimate.nodes} nodes to grow, "
-        f"{_total(estimate)}"
-    )
+    total = f"{estimate.tree}: {estimate.nodes} nodes to grow, {_total(context, estimate)}"
     if not lines:
         total = f"{estimate.tree} is grown already: nothing to do."
-    show_facts(context, estimate.to_dict(), [*lines, total])
+    show_facts(context, estimate.to_dict(), [*_details(context, lines), total])
+
+
+def _details(context: typer.Context, lines: list[str]) -> list[str]:
+    return lines if console(context).verbose else []
 
 
 def _around(estimate: "Estimate | TreeEstimate", encoding: str, lines: list[str]) -> list[str]:
@@ -90,13 +91,15 @@ def _around(estimate: "Estimate | TreeEstimate", encoding: str, lines: list[str]
     return [*before, *lines, *after]
 
 
-def _total(estimate: "Estimate | TreeEstimate") -> str:
-    """Return the time and the memory of all together."""
+def _total(context: typer.Context, estimate: "Estimate | TreeEstimate") -> str:
+    """Return the time and the memory of all together; with --verbose the model and the memory that is available."""
     from jukectl.checkpoints.published import size
-    from jukectl.plan.eta import duration
+    from jukectl.plan.eta import plainly
 
-    memory = f"{size(estimate.memory_bytes)} of {size(estimate.memory_free_bytes)} available memory"
-    return f"about {duration(estimate.seconds)}, {memory}"
+    total = plainly(estimate.seconds, estimate.memory_bytes, estimate.device)
+    if console(context).verbose:
+        total += f" ({estimate.model} on {estimate.device}, {size(estimate.memory_free_bytes)} available)"
+    return total
 
 
 def _level_lines(levels: "Mapping[Level, LevelEstimate]") -> list[str]:

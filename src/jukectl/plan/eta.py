@@ -211,6 +211,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.2g} min" if seconds < 6000 else f"{seconds / 3600:.2g} h"
 
 
+def plainly(seconds: float, memory_bytes: int, device: str) -> str:
+    """Return an estimate in one line: about 12 s on this CPU, 0.5 GB of memory."""
+    place = "CPU" if device.startswith("cpu") else "GPU"
+    memory = f", {max(memory_bytes / 1e9, 0.1):.1f} GB of memory" if memory_bytes else ""
+    return f"about {duration(round(seconds) if seconds >= 1 else seconds)} on this {place}{memory}"
+
+
 def _sum(seconds: Iterable[float | None]) -> float | None:
     total = 0.0
     for one in seconds:

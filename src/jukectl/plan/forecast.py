@@ -21,7 +21,7 @@ from jukectl.plan.calibration import (
 )
 from jukectl.plan.conditioning import cuts_at
 from jukectl.plan.device import Machine
-from jukectl.plan.eta import Eta, Forecast, LevelWork, Round, Speed, duration
+from jukectl.plan.eta import Eta, Forecast, LevelWork, Round, Speed, plainly
 from jukectl.plan.job import Job
 from jukectl.plan.memory import SongPlan, plan_song
 from jukectl.prior.config import PriorConfig
@@ -122,7 +122,8 @@ def forecast(job: Job, plan: SongPlan) -> Eta | None:
         later = tuple(one for after in job.later for one in song_work(after, plan_song(after), saving))
         eta = Eta(Forecast(work, speeds, after=decoding_seconds(job, saving, QUICK), later=later))
         if (seconds := eta.forecast.seconds) is not None:
-            job.listener(Remark("estimate", f"about {duration(seconds)} for the rest of the song"))
+            memory = max(one.bytes for one in plan.levels.values())
+            job.listener(Remark("estimate", plainly(seconds, memory, str(plan.machine.device))))
     return eta
 
 

@@ -58,7 +58,7 @@ def plan_song(job: Job) -> SongPlan:
     for level in lacking:
         need = _Need.of(job, level)
         plan = need.settled(job, memory)
-        job.listener(Remark("plan", f"{level.label} level, {_in_words(plan, need, memory)}"))
+        job.listener(Remark("plan", f"{level.label} level, {_in_words(plan, need, memory)}", detail=True))
         if reduced := _reduced(plan, need):
             warn(job.listener, f"memory is short at the {level.label} level, with {size(memory)} available: {reduced}")
         levels[level] = plan
