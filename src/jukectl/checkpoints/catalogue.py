@@ -10,6 +10,8 @@ from jukectl.checkpoints.published import PUBLISHED
 from jukectl.checkpoints.store import ModelFolder, holds_model
 from jukectl.errors import BadModel
 
+__all__ = ["EMBEDDED", "assets", "available", "find", "is_model", "user_models"]
+
 EMBEDDED = "mini"
 
 

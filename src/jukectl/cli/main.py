@@ -109,7 +109,10 @@ def options(
         bool, typer.Option("--json", metavar="", help="Print the result as one JSON object, for scripts.")
     ] = False,
 ) -> None:
-    """Keep the global options for the command; `errors read --verbose from the command line, since options may be what is wrong."""
+    """Keep the global options and the settings for the command.
+
+    `main` reads --verbose itself, since options may be what is wrong.
+    """
     context.obj = shared = console(context)
     shared.quiet, shared.verbose, shared.json = quiet, verbose, json
     if context.invoked_subcommand != "config":  # it is for files that cannot be read, too

@@ -39,8 +39,9 @@ class Mastering:
     @classmethod
     def of(cls, request: Request, recipe: Recipe | None, level: Level) -> Self:
         """Return what a request asks for, for a level of a recipe's song."""
-        matched = request.match_loudness and level is Level.BOTTOM and recipe is not None and recipe.prompt is not None
-        return cls(request.loudness, request.fade, recipe.prompt.samples if matched else None)
+        prompt = recipe.prompt if recipe is not None and level is Level.BOTTOM else None
+        seam = prompt.samples if prompt is not None and request.match_loudness else None
+        return cls(request.loudness, request.fade, seam)
 
     def apply(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """Return audio (n,) with the changes."""
