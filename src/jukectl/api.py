@@ -91,7 +91,7 @@ def sample(out: Path, request: Request, *, listener: Listener = ignore) -> Rende
 
 def estimate_sample(out: Path, request: Request, *, listener: Listener = ignore) -> Estimate:
     """Estimate `sample`. Raises whatever it would raise before its first code, except for a locked folder."""
-    return estimate(prepare_new(out, request, listener=listener))
+    return estimate(prepare_new(out, request, to_estimate=True, listener=listener))
 
 
 def continue_(
@@ -117,7 +117,8 @@ def estimate_continue(
     listener: Listener = ignore,
 ) -> Estimate:
     """Estimate `continue_`."""
-    return estimate(prepare_new(out, request, Recording(audio, start, prompt_seconds), listener=listener))
+    recording = Recording(audio, start, prompt_seconds)
+    return estimate(prepare_new(out, request, recording, to_estimate=True, listener=listener))
 
 
 def resume(path: Path, request: Request | None = None, *, listener: Listener = ignore) -> Rendered:

@@ -20,7 +20,9 @@ def doctor(
 ) -> None:
     """Show devices, memory, the models that fit, and the time that a minute of music would take.
 
-    Example: jukectl doctor
+    A published model need not be on this machine: it is planned from its shapes.
+
+    Example: jukectl doctor --model 1b-lyrics
     """
     from jukectl import api
 
@@ -44,7 +46,8 @@ def _model_line(model: dict[str, Any]) -> str:
         return f"{model['name']}: does not fit into memory: it needs {size(model['needed_bytes'])} on {model['device']}"
     seconds = model["seconds_a_minute"]
     parts = ", ".join(f"{name} {clock(value)}" for name, value in seconds.items() if name != "all")
+    here = "" if model["here"] else " (not here: planned from its shapes)"
     return (
-        f"{model['name']}: fits; a minute of music takes about {clock(seconds['all'])} on {model['device']} ({parts}) "
-        f"and {size(model['needed_bytes'])} of memory"
+        f"{model['name']}{here}: fits; a minute of music takes about {clock(seconds['all'])} on {model['device']} "
+        f"({parts}) and {size(model['needed_bytes'])} of memory"
     )

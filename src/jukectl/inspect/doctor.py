@@ -9,6 +9,7 @@ import torch
 
 from jukectl import __version__
 from jukectl.checkpoints import catalogue
+from jukectl.checkpoints.planned import PlannedModel
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadModel
@@ -16,6 +17,7 @@ from jukectl.plan.calibration import decoding_time, level_speed
 from jukectl.plan.device import Machine, choose, devices
 from jukectl.plan.forecast import Extent, level_work
 from jukectl.plan.memory import available_memory, footprints, precisions
+from jukectl.plan.models import planned_model
 from jukectl.plan.request import Request
 from jukectl.sampling.footprint import MemoryPlan, choose_memory_plan, minimum_bytes
 
@@ -43,7 +45,7 @@ def examine(
     """
     machine = choose(device, precision)
     memory = psutil.virtual_memory()
-    folders = [catalogue.find(only)] if only else list(catalogue.available().values())
+    folders = [planned_model(Request(model=only))] if only else list(catalogue.available().values())
     return Checkup(
         version=__version__,
         torch=torch.__version__,
@@ -72,6 +74,7 @@ def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_me
         }
         about = {
             "name": folder.path.name,
+            "here": not isinstance(folder, PlannedModel),
             "device": str(machine.device),
             "needed_bytes": max(taken.values(), default=0),
             "fits": all(plans.values()),

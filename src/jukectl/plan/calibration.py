@@ -11,16 +11,19 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from jukectl.checkpoints.planned import PlannedModel
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
 from jukectl.plan.device import Machine, single_thread
 from jukectl.plan.eta import Speed
+from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.decoders.choose import decoder_for
-from jukectl.sampling.footprint import BatchPlan
-from jukectl.sampling.timing import conditioning, wait
+from jukectl.sampling.floor import step_bytes
+from jukectl.sampling.footprint import BatchPlan, parameters
+from jukectl.sampling.timing import Memory, conditioning, timed, wait
 from jukectl.vqvae import chunks
 
 WARM = 2  # codes decoded before any is timed
@@ -28,6 +31,9 @@ AGAIN = 1.0  # seconds up to which a measurement is repeated
 SAVES = 5  # tried
 SAVE_PARTS = 3  # a file's bytes, its name and the folder's list
 GROWTH = 4  # factor between the sizes that are tried
+READS = 3  # of which the quickest counts
+DISK = 1e9  # bytes a second that weights are assumed to be read at
+ABOVE_FLOOR = 1.3  # time of a step over that of reading its bytes (docs/RESULTS.md)
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,44 @@ def level_speed(
     prefix: int,
     effort: Effort = CAREFUL,
 ) -> Speed:
-    """Load a level's prior and measure its speed; see `prior_speed`."""
+    """Load a level's prior and measure its speed, see `prior_speed`; or plan it, if its weights are not here."""
+    if isinstance(folder, PlannedModel):
+        return planned_speed(folder.card.priors[level], machine, batch, settings)
     began = time.perf_counter()
     prior = folder.prior(level, machine.device, machine.dtype)
     load = time.perf_counter() - began
     return prior_speed(prior, machine, batch, settings, prefix=prefix, load=load, effort=effort)
+
+
+def planned_speed(config: PriorConfig, machine: Machine, batch: BatchPlan, settings: LevelSampling) -> Speed:
+    """Return the speed of a prior whose weights are not here, from its shapes and the speed of this machine.
+
+    A code takes as long as the bytes that a step reads, the prefix and the upsampler's conditioning as long as their
+    multiplications. ABOVE_FLOOR allows for all else.
+    """
+    rows = batch.samples * settings.rows
+    step = step_bytes(config, machine.precision, samples=rows)
+    memory = Memory(machine.device, step.total)
+    for _ in range(READS):
+        memory.read()
+    multiplication = _seconds_a_multiplication(machine)
+    each = rows * parameters(config) * multiplication
+    return Speed(
+        load=step.weights / DISK,
+        setup=0.0,
+        window=ABOVE_FLOOR * each * (config.upper_context / config.depth),
+        prefix=ABOVE_FLOOR * each,
+        new=ABOVE_FLOOR * max(step.total * memory.times.minimum, each),
+    )
+
+
+def _seconds_a_multiplication(machine: Machine) -> float:
+    """Return the seconds of one multiplication and addition in a large product of matrices."""
+    rows, width = 256, 2_048
+    one = torch.ones(rows, width, dtype=machine.dtype, device=machine.device)
+    other = torch.ones(width, width, dtype=machine.dtype, device=machine.device)
+    with single_thread(machine):
+        return min(timed(lambda: one @ other, machine.device) for _ in range(READS)) / (rows * width * width)
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from jukectl.checkpoints.planned import PlannedModel
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
@@ -15,7 +16,7 @@ from jukectl.errors import NotASong, RecipeDiffers
 from jukectl.files import remove_file
 from jukectl.plan.beats import with_beat
 from jukectl.plan.device import Machine, choose
-from jukectl.plan.models import adapter_refs, check_codecs, model_of, requested_model, same_adapters
+from jukectl.plan.models import adapter_refs, check_codecs, model_of, planned_model, requested_model, same_adapters
 from jukectl.plan.notes import save_notes, with_notes
 from jukectl.plan.prompt import PromptAudio, Recording, load_prompt
 from jukectl.plan.recipes import (
@@ -28,7 +29,7 @@ from jukectl.plan.recipes import (
     recipe_of,
 )
 from jukectl.plan.request import Request
-from jukectl.progress import Listener, ignore
+from jukectl.progress import Listener, ignore, warn
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -164,13 +165,22 @@ class Preparation:
 
 
 def prepare_new(
-    out: Path, request: Request, recording: Recording | None = None, *, listener: Listener = ignore
+    out: Path,
+    request: Request,
+    recording: Recording | None = None,
+    *,
+    to_estimate: bool = False,
+    listener: Listener = ignore,
 ) -> Preparation:
     """Prepare a song from nothing or from a recording, resumed if it was begun before.
 
-    Errors in the request are found here, before anything is written.
+    Errors in the request are found here, before anything is written. A song that is only estimated may be of a
+    published model that is not on this machine: its names of artists and genres are unknown, and not checked.
     """
-    model = requested_model(request)
+    model = planned_model(request) if to_estimate else requested_model(request)
+    if isinstance(model, PlannedModel):
+        warn(listener, f"{model.card.name} is not here: planned from its shapes, without a check of artist and genre")
+        request = replace(request, artist=None, genres=())
     prompt = load_prompt(recording, model) if recording is not None else None
     machine = choose(request.device, request.precision)
     request, notes = with_notes(request, model)

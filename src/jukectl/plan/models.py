@@ -5,6 +5,8 @@ from pathlib import Path
 
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.adapters import AdaptedModel, AdapterFile, AppliedAdapter
+from jukectl.checkpoints.planned import PlannedModel
+from jukectl.checkpoints.published import PUBLISHED
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN
@@ -18,6 +20,16 @@ from jukectl.plan.request import AdapterChoice, Request
 def requested_model(request: Request) -> AdaptedModel:
     """Return the model that a request names, or the embedded one, with the request's adapters."""
     return with_adapters(catalogue.find(request.model or catalogue.EMBEDDED), request.adapters)
+
+
+def planned_model(request: Request) -> ModelFolder:
+    """Return the model that a request names, for an estimate: a published one need not be on this machine."""
+    try:
+        return requested_model(request)
+    except BadModel:
+        if request.model not in PUBLISHED or request.adapters:
+            raise
+        return PlannedModel.called(request.model)
 
 
 def with_adapters(folder: ModelFolder, choices: Sequence[AdapterChoice]) -> AdaptedModel:
