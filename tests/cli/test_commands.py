@@ -187,8 +187,12 @@ def test_models_show_prints_labels_and_sources(jukectl, tiny_model):
     assert facts["hops"] == {"bottom": 16, "middle": 64, "top": 256}
     assert facts["genres"] == ["unlabelled", "Jazz", "Ambient"]
     text = jukectl("models", "show", tiny_model).out
-    assert "Björk B." in text
-    assert "  Ada · Sines · CC0-1.0" in text
+    lines = text.splitlines()
+    assert lines.index("artists: Ada, Björk B.") < lines.index("licence: CC0-1.0")
+    assert {"genres a song: 2", "longest song: 60 s", "takes: artist, genre"} <= set(lines)
+    assert "Sines" not in text
+    assert "None" not in text
+    assert "  Ada · Sines · CC0-1.0" in jukectl("models", "show", tiny_model, "--sources").out.splitlines()
 
 
 def test_models_list_includes_the_models_of_the_user(jukectl, tiny_model, tmp_path, monkeypatch):

@@ -69,9 +69,12 @@ def test_models_list_includes_published_models_with_size_and_licence(jukectl, pu
     before = {model["name"]: model for model in jukectl("--json", "models", "list").json["models"]}
     assert before["mini"]["state"] == "embedded"
     assert {name for name, model in before.items() if model["state"] == "not here"} == {"1b-lyrics", "5b-lyrics", "5b"}
-    lines = {line.split()[0]: line for line in jukectl("models", "list").out.splitlines()}
-    for part in ("not here", "12 GB", "non-commercial licence", "jukectl models pull 1b-lyrics"):
-        assert part in lines["1b-lyrics"]
+    lines = jukectl("models", "list").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    (line,) = (line for line in lines if line.startswith("1b-lyrics "))
+    for part in ("not here", "12 GB", "non-commercial"):
+        assert part in line
+    assert lines[-1] == "To get 1b-lyrics, 5b-lyrics, 5b: jukectl models show NAME"
     folder = jukectl("models", "pull", "1b-lyrics").out.strip()
     after = {model["name"]: model for model in jukectl("--json", "models", "list").json["models"]}
     assert (after["1b-lyrics"]["state"], after["1b-lyrics"]["path"]) == ("pulled", folder)
@@ -87,6 +90,8 @@ def test_models_show_describes_a_published_model_before_it_is_pulled(jukectl):
     assert TERMS in facts["terms"]
     assert TERMS in jukectl("models", "show", "5b-lyrics").out
     assert "memory: fp32 23 GB, bf16 11 GB, fp16 11 GB" in jukectl("models", "show", "5b-lyrics").out
+    limits = ("artist_ids", "genre_ids", "genre_slots", "longest_song", "lyrics", "midi")
+    assert [facts[name] for name in limits] == [4_111, 120, 5, 600.0, True, False]
 
 
 def test_models_show_prints_size_and_memory_of_any_model(jukectl, tiny_model):

@@ -1,11 +1,12 @@
 """`jukectl models`: local models, and published ones."""
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukectl.checkpoints.published import PUBLISHED, TERMS, size
+from jukectl.checkpoints.published import LICENCE, PUBLISHED, TERMS, size
 from jukectl.cli import complete, tables
 from jukectl.cli.app import App
 from jukectl.cli.console import emit, progress, say, show_facts
@@ -26,8 +27,9 @@ Card = Annotated[
         default="none, named after the folder",
     ),
 ]
-ELSEWHERE = ("sources", "fingerprints")
-"""Facts of a model that `models show` prints below the others, or not at all."""
+WIDTH = 80  # characters of a line of `models list`
+NARROWEST = 24  # of its last column
+MOST_NAMES = 20  # artists or genres that `models show` lists
 
 ModelName = Annotated[str, typer.Argument(help="Model name, or its folder.", autocompletion=complete.models)]
 app = App(help="Local and published models: list, show, pull, convert, assemble, merge, check.", no_args_is_help=True)
@@ -42,37 +44,88 @@ def list_(context: typer.Context) -> None:
     from jukectl import api
 
     models = api.list_models()
-    show_facts(context, {"models": models}, [_line(model) for model in models])
+    show_facts(context, {"models": models}, _table(models))
 
 
-def _line(model: dict[str, Any]) -> str:
-    head = f"{model['name']}  {model['state']}"
-    if "parameters" not in model:  # the model cannot be read
-        return f"{head}  {model['summary']}"
-    about = f"{model['parameters'] / 1e6:.1f} M parameters, {size(model['bytes'])}, {model['sample_rate']} Hz"
-    return "  ".join(filter(None, [head, f"{about}, {model['licence']}", model["summary"], model.get("get")]))
+def _table(models: list[dict[str, Any]]) -> list[str]:
+    """Return a table of at most WIDTH characters, unless names are long, and how to get the models that are missing."""
+    rows = [
+        (one["name"], size(one["bytes"]) if "bytes" in one else "-", one["state"], _short_licence(one))
+        for one in models
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for one, row in zip(models, rows, strict=True):
+        start = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + "  "
+        room = max(WIDTH - len(start), NARROWEST)
+        lines += wrap(one["summary"], len(start) + room, initial_indent=start, subsequent_indent=" " * len(start)) or [
+            start.rstrip()
+        ]
+    missing = [one["name"] for one in models if "get" in one]
+    return [*lines, "", f"To get {', '.join(missing)}: jukectl models show NAME"] if missing else lines
+
+
+def _short_licence(model: dict[str, Any]) -> str:
+    licence = model.get("licence", "")
+    return "non-commercial" if licence == LICENCE else licence
 
 
 @app.command()
-def show(context: typer.Context, name: ModelName) -> None:
-    """Show a model: artists and genres, sizes, memory, licence, and the music it was trained on.
+def show(
+    context: typer.Context,
+    name: ModelName,
+    sources: Annotated[bool, flag("--sources", "List the music that the model was trained on.")] = False,
+) -> None:
+    """Show a model: artists and genres, sizes, memory, limits, licence, and with --sources its training music.
 
     Example: jukectl models show mini
     """
     from jukectl import api
 
     facts = api.describe_model(name)
-    shown = {
-        **facts,
-        "midi": "yes" if facts["midi"] else "no",
-        "bytes": size(facts["bytes"]),
-        "memory": {precision: size(needed) for precision, needed in facts["memory"].items()},
-    }
-    lines = [f"{key}: {_plain(value)}" for key, value in shown.items() if value and key not in ELSEWHERE]
-    if facts["sources"]:
+    lines = [f"{key}: {_plain(value)}" for key, value in _readable(facts).items() if value]
+    if facts["sources"] and not sources:
+        lines.append(f"trained on: {len(facts['sources'])} songs; list them with --sources")
+    elif facts["sources"]:
         lines.append("trained on:")
         lines += [f"  {' · '.join(str(value) for value in source.values())}" for source in facts["sources"]]
     show_facts(context, facts, lines)
+
+
+def _readable(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of a model as people read them: what it can be asked for, then its sizes, then the rest."""
+    return {
+        "name": facts["name"],
+        "summary": facts["summary"],
+        "state": facts["state"],
+        "artists": _names(facts["artists"], facts["artist_ids"]),
+        "genres": _names(facts["genres"], facts["genre_ids"]),
+        "genres a song": facts["genre_slots"],
+        "longest song": facts["longest_song"] and f"{facts['longest_song']:g} s",
+        "takes": ", ".join(["artist", "genre", *(kind for kind in ("lyrics", "midi", "beats") if facts[kind])]),
+        "parameters": f"{facts['parameters'] / 1e6:,.1f} million",
+        "bytes": size(facts["bytes"]),
+        "memory": {precision: size(needed) for precision, needed in facts["memory"].items()},
+        "sample_rate": f"{facts['sample_rate']} Hz",
+        "contexts": {
+            level: f"{facts['hops'][level] * codes / facts['sample_rate']:.1f} s"
+            for level, codes in facts["contexts"].items()
+        },
+        "licence": facts["licence"],
+        "terms": facts["terms"],
+        "version": facts["version"],
+        "path": facts["path"],
+        "get": facts.get("get"),
+    }
+
+
+def _names(names: list[str], ids: int) -> str:
+    """Return the names that may be given, the first ones of many; ids alone if the model has no word list."""
+    given = [name for name in names if name != "unlabelled"]
+    if not given:
+        return f"#0 to #{ids - 1}" if ids > 1 else ""
+    more = f" and {len(given) - MOST_NAMES} more" if len(given) > MOST_NAMES else ""
+    return ", ".join(given[:MOST_NAMES]) + more
 
 
 def _plain(value: Any) -> str:

@@ -14,6 +14,7 @@ from jukectl.codes.song import Song, audio_paths
 from jukectl.codes.tree import is_tree
 from jukectl.errors import BadInput, BadModel
 from jukectl.plan.recipes import frames_wanted
+from jukectl.prior.config import PriorConfig
 from jukectl.variations.tree import describe_tree
 from jukectl.vqvae.config import VQVAEConfig
 
@@ -132,8 +133,8 @@ def describe_model(name: str) -> dict[str, Any]:
         "contexts": {level.label: config.context for level, config in card.priors.items()},
         "artists": list(card.names.artists),
         "genres": list(card.names.genres),
+        **_takes(card.priors.get(Level.TOP)),
         "label_dropout": dict(card.label_dropout),
-        "midi": Level.TOP in card.priors and card.priors[Level.TOP].midi is not None,
         "parameters": sum(parts.values()),
         "bytes": _bytes(folder),
         "memory": memory(parts),
@@ -141,6 +142,19 @@ def describe_model(name: str) -> dict[str, Any]:
         "terms": TERMS if licence == LICENCE else "",
         "sources": [dict(source) for source in card.sources],
         "fingerprints": dict(card.fingerprints),
+    }
+
+
+def _takes(top: PriorConfig | None) -> dict[str, Any]:
+    """Return what a model takes, by the config of its top prior: ids of labels, the longest song, lyrics, notes."""
+    return {
+        "artist_ids": top.artists if top else 0,
+        "genre_ids": top.genres if top else 0,
+        "genre_slots": top.genre_slots if top else 0,
+        "longest_song": top.timing.max_seconds if top and top.timing else None,
+        "lyrics": top is not None and top.lyrics is not None,
+        "midi": top is not None and top.midi is not None,
+        "beats": top is not None and top.beats is not None,
     }
 
 
@@ -158,8 +172,8 @@ def _published_facts(model: PublishedModel) -> dict[str, Any]:
         "contexts": {level.label: config.context for level, config in published_priors(model.name).items()},
         "artists": [],
         "genres": [],
+        **_takes(published_priors(model.name)[Level.TOP]),
         "label_dropout": {},
-        "midi": False,
         "parameters": sum(model.parameters.values()),
         "bytes": model.bytes,
         "memory": memory(model.parameters),
