@@ -57,9 +57,19 @@ def test_converting_refuses_wrong_options(fails, port, tmp_path, arguments, mess
 
 def test_converting_keeps_an_existing_model_unless_overwrite_is_given(jukectl, fails, port, tmp_path):
     jukectl("models", "convert", port, tmp_path / "out")
-    assert "is not empty" in fails("models", "convert", port, tmp_path / "out")
+    assert "is not empty" in fails("models", "convert", port, tmp_path / "out", "--precision", "fp16")
     jukectl("models", "convert", port, tmp_path / "out", "--overwrite")
     assert "there is no model" in fails("models", "convert", tmp_path / "nothing", tmp_path / "other")
+
+
+def test_converting_again_says_that_nothing_is_left(jukectl, port, tmp_path):
+    first = jukectl("--json", "models", "convert", port, tmp_path / "out").json
+    written = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    answer = jukectl("models", "convert", port, tmp_path / "out")
+    assert answer.out == f"{tmp_path / 'out'}\n"
+    assert "is converted already: nothing to do" in answer.err
+    assert jukectl("--json", "models", "convert", port, tmp_path / "out").json == {**first, "new": False}
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == written
 
 
 class Trap:

@@ -27,7 +27,7 @@ from jukectl.plan.conditioning import (
 from jukectl.plan.forecast import Extent, level_work
 from jukectl.plan.recipes import recipe_of
 from jukectl.prior.mixture import Mixture
-from jukectl.progress import WarningsOnly
+from jukectl.progress import Remark, WarningsOnly
 from jukectl.sampling.footprint import BatchPlan, MemoryPlan
 from jukectl.sampling.level import LevelJob
 
@@ -470,5 +470,14 @@ def test_a_place_that_cannot_be_is_refused(ask, recipe):
         ask(start_at=-1.0)
     with pytest.raises(BadInput, match="leave one of them out"):
         ask(start_at=1.0, ending=True)
-    with pytest.raises(BadInput, match="from 20 s of the song on, and the last window begins at"):
+    with pytest.raises(BadInput, match=r"--start-at 20 lies past the end of the song, which has 10 s: .*longer song"):
         recipe(start_at=20.0, song_seconds=10.0)
+
+
+@pytest.mark.parametrize(("start_at", "said"), [(0.5, ["0.512"]), (8.0, []), (None, [])])
+def test_a_start_that_is_rounded_to_top_codes_is_remarked_on(ask, tmp_path, start_at, said):
+    remarks = []
+    listener = lambda event: remarks.append(event) if isinstance(event, Remark) else None  # noqa: E731
+    estimate_sample(tmp_path / "song", ask(start_at=start_at), listener=listener)
+    texts = [one.text for one in remarks if one.stage == "place"]
+    assert [text.split()[5] for text in texts] == said

@@ -154,3 +154,13 @@ def test_numbers_of_a_branch_are_of_the_way_there_and_never_too_large_for_a_reci
     for _ in range(50):
         number = child_stream(number, 999)
         assert 0 <= number < 2**63
+
+
+def test_the_time_of_a_cut_is_remembered_as_it_was_given(finished, tmp_path):
+    request = Request(levels=(Level.TOP,), seed=1)
+    branch(finished, 0.335, tmp_path / "b", request)
+    prefix = Song(tmp_path / "b").recipe().prefix
+    assert (prefix.seconds, prefix.frames[Level.TOP]) == (0.335, KEPT)
+    toml = Song(tmp_path / "b").toml_path  # as earlier versions wrote it, rounded to codes
+    toml.write_text(toml.read_text().replace("seconds = 0.335", "seconds = 0.32"))
+    assert not branch(finished, 0.335, tmp_path / "b", request).new

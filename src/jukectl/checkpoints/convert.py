@@ -6,7 +6,7 @@ note in the folder lists the finished files, and the same conversion resumes fro
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -35,6 +35,7 @@ from jukectl.folders import holds_files
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Listener, Progress, ignore
 
+FINISHED = ".converted"  # in the folder of a finished conversion: its key
 VERSION = 1  # of the files' layout; part of the key, so that no conversion resumes from another version's files
 ONE_FILE = 5 * 10**9  # bytes up to which all parts share a file in Hugging Face layout, as the library shards
 MEGABYTE = 10**6
@@ -78,8 +79,10 @@ def convert(
     to: Format = Format.NATIVE,
     overwrite: bool = False,
     listener: Listener = ignore,
-) -> None:
+) -> bool:
     """Write the model into the folder `out`. Tensors keep their types, or all are converted to `precision`.
+
+    Return False if that was done before, and neither model has changed since.
 
     An interrupted conversion is resumed. Raise BadInput if `out` holds anything else, BadModel if the model does not
     fit the format or the precision, CannotWrite if the disk is too full.
@@ -99,7 +102,10 @@ def convert(
     files = _files(weights, to, dtype)
     # the key of the conversion: the same sources in the same state, to the same format
     states = [(str(path), *identity(path)) for part in weights for path in source.files(part)]
-    note = Note.begin(out, sha256(repr((VERSION, states, precision, to)).encode()).hexdigest(), overwrite=overwrite)
+    key = sha256(repr((VERSION, states, precision, to)).encode()).hexdigest()
+    if not overwrite and _is_finished(out, key, weights):
+        return False
+    note = Note.begin(out, key, overwrite=overwrite)
     # a file is in the note once it is complete, so an interruption costs one file at most
     left = [file for file in files if file.name not in note.done]
     _check_space(out, sum(one.bytes(dtype) for file in left for one in file.parts.values()))
@@ -109,7 +115,17 @@ def convert(
     for name, text in _texts(card, files, note.fingerprints, config, dtype).items():
         with atomic_write(out / name) as written:
             written.write(text.encode())
-    note.remove()
+    note.finish()
+    return True
+
+
+def _is_finished(out: Path, key: str, parts: Iterable[str]) -> bool:
+    """Return True if a folder is the result of this conversion, and has all its parts."""
+    try:
+        finished = (out / FINISHED).read_text(encoding="utf-8") == key and not (out / NOTE).exists()
+    except (OSError, ValueError):
+        return False
+    return finished and holds_model(out) and all(map(ModelFolder(out).has, parts))
 
 
 def _files(weights: Mapping[str, Weights], to: Format, dtype: torch.dtype | None) -> list[_File]:
@@ -245,7 +261,7 @@ class Note:
         if holds_files(out) and not overwrite:
             raise BadInput(f"{out} is not empty. Name another folder, or replace the model in it with --overwrite")
         # descriptions first, so that a kill in between leaves no model with missing weights
-        for name in (CARD, CONFIG, *WEIGHTS, *(f"{part}.safetensors" for part in PARTS)):
+        for name in (FINISHED, CARD, CONFIG, *WEIGHTS, *(f"{part}.safetensors" for part in PARTS)):
             (out / name).unlink(missing_ok=True)
         for shard in out.glob("model-*-of-*.safetensors"):
             shard.unlink()
@@ -262,8 +278,10 @@ class Note:
         self.done[name] = fingerprints
         self._save()
 
-    def remove(self) -> None:
-        """Remove the note of a finished conversion."""
+    def finish(self) -> None:
+        """Replace the note by one that the conversion is finished."""
+        with atomic_write(self.path.with_name(FINISHED)) as file:
+            file.write(self.key.encode())
         self.path.unlink()
 
     def _save(self) -> None:
@@ -291,10 +309,11 @@ def convert_model(
         raise BadInput(f"--to is one of {', '.join(Format)}, got {to!r}")
     folder = Path(source)
     layout = source_of(folder, config) if folder.is_dir() else catalogue.find(source).layout
-    convert(layout, out, precision=precision, to=Format(to), overwrite=overwrite, listener=listener)
+    new = convert(layout, out, precision=precision, to=Format(to), overwrite=overwrite, listener=listener)
     written = ModelFolder(out)
     return {
         "model": str(out),
+        "new": new,
         "format": str(Format(to)),
         "precision": precision,
         "parameters": written.parameters(),

@@ -213,7 +213,8 @@ def convert(
         facts = api.convert_model(
             source, out, precision=precision, to=to, config=config, overwrite=overwrite, listener=listener
         )
-    say(context, f"{facts['parameters'] / 1e6:.2f} M parameters in {out}")
+    finished = "" if facts["new"] else f"{out} is converted already: nothing to do. It has "
+    say(context, f"{finished}{facts['parameters'] / 1e6:.2f} M parameters{'' if finished else f' in {out}'}")
     emit(context, [out], facts)
 
 

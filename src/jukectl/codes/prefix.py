@@ -67,12 +67,15 @@ def begins_of(recipe: Recipe | None) -> int:
     return recipe.prefix.begins if recipe is not None and recipe.prefix is not None else 0
 
 
-def prefix_ref(source: Path, sample: int | None, codes: Codeset, begins: int = 0) -> PrefixRef:
-    """Return a recipe's entry for codes taken from a song, where `begins` top codes precede them there."""
+def prefix_ref(source: Path, sample: int | None, codes: Codeset, begins: int = 0, at: float | None = None) -> PrefixRef:
+    """Return a recipe's entry for codes taken from a song, where `begins` top codes precede them there.
+
+    With `at` its seconds are those that the user gave, of which `codes` are the whole top codes.
+    """
     return PrefixRef(
         source=str(source.absolute()),
         sample=sample,
-        seconds=codes[Level.TOP].seconds,
+        seconds=codes[Level.TOP].seconds if at is None else float(at),
         begins=begins,
         frames={level: one.done for level, one in codes.items()},
         sha256={level: one.digest() for level, one in codes.items()},

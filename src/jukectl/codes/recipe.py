@@ -260,7 +260,7 @@ class Recipe:
         if self.midi and asked.midi and self.midi.sha256 == asked.midi.sha256:
             here, there = (_without(flat, "midi.source") for flat in (here, there))
         if self.prefix and asked.prefix and self.prefix.sha256 == asked.prefix.sha256:
-            here, there = (_without(flat, "trunk.source") for flat in (here, there))
+            here, there = (_without(flat, "trunk.source", "trunk.seconds") for flat in (here, there))
         if (self.prompt is None) != (asked.prompt is None):  # the source alone says it
             others = [f"prompt.{one.name}" for one in fields(Prompt) if one.name != "source"]
             here, there = (_without(flat, *others) for flat in (here, there))

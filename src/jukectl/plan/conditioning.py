@@ -96,6 +96,11 @@ def check_length(song_seconds: float, config: PriorConfig, total: int, start_at:
     if begins >= song_samples(song_seconds, config):
         made, begun = (samples / config.sample_rate for samples in (total * config.hop, begins))
         made += start_at
+        if start_at >= song_seconds:
+            raise BadInput(
+                f"--start-at {start_at:g} lies past the end of the song, which has {song_seconds:g} s: give an earlier "
+                f"time, or a longer song with --song-seconds {ceil(made)}"
+            )
         where = f", from {start_at:g} s of the song on" if start_at else ""
         raise BadInput(
             f"--song-seconds {song_seconds:g} is too short: {made - start_at:g} s are to be made{where}, and the last "
@@ -152,7 +157,7 @@ def _warn_of_length(recipe: Recipe, config: PriorConfig, total: int, warn: Calla
     if config.timing is None:
         return
     seconds, given = recipe.song_seconds, recipe.prompt.samples / config.sample_rate if recipe.prompt else 0.0
-    given = recipe.prefix.seconds if recipe.prefix else given
+    given = recipe.prefix.frames[Level.TOP] * config.hop / config.sample_rate if recipe.prefix else given
     asked = seconds != recipe.start_at + given + recipe.seconds  # otherwise it follows from the music's length
     made = recipe.start_at + total * config.hop / config.sample_rate
     if seconds >= config.timing.max_seconds:

@@ -15,6 +15,7 @@ from jukectl.codes.song import SONG, Song
 from jukectl.errors import NotASong, RecipeDiffers
 from jukectl.files import remove_file
 from jukectl.plan.beats import with_beat
+from jukectl.plan.conditioning import begun_samples
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.models import adapter_refs, check_codecs, model_of, planned_model, requested_model, same_adapters
 from jukectl.plan.notes import save_notes, with_notes
@@ -29,7 +30,7 @@ from jukectl.plan.recipes import (
     recipe_of,
 )
 from jukectl.plan.request import Request
-from jukectl.progress import Listener, ignore, warn
+from jukectl.progress import Listener, Remark, ignore, warn
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -186,6 +187,7 @@ def prepare_new(
     request, notes = with_notes(request, model)
     request, beat = with_beat(request, model.card, prompt.samples if prompt else None, listener)
     asked = recipe_of(model, request, prompt.entry if prompt else None, notes=notes, beat=beat)
+    _remark_on_rounding(request, model, listener)
     SONG.check(out)
     if request.overwrite:
         Song(out).check_kept([recording.path if recording else None, request.midi])
@@ -194,6 +196,16 @@ def prepare_new(
         song=Song(out), recipe=asked, model=model, machine=machine, codes={}, request=request, listener=listener
     )
     return Preparation(draft.song, lambda: begun(with_folder_seed(draft), given))
+
+
+def _remark_on_rounding(request: Request, model: ModelFolder, listener: Listener) -> None:
+    """Say where in the song the music begins if --start-at is no whole number of top codes."""
+    if request.start_at and Level.TOP in model.card.priors:
+        config = model.card.priors[Level.TOP]
+        begins = begun_samples(request.start_at, config) / config.sample_rate
+        if round(begins, 3) != round(request.start_at, 3):
+            text = f"--start-at {request.start_at:g} is rounded to {begins:.3f} s, a whole number of top codes"
+            listener(Remark("place", text))
 
 
 def with_folder_seed(draft: Job) -> Job:

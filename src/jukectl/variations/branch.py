@@ -97,7 +97,7 @@ def branched(song: Song, at: float | None, request: Request, *, sample: int) -> 
         beat_off=request.no_beat or (recipe.beat_off and beat is None),
         schedule=scheduled.schedule,
         kind="branch",
-        prefix=prefix_ref(song.path, sample, codes, begins_of(recipe)),
+        prefix=prefix_ref(song.path, sample, codes, begins_of(recipe), at),
         streams=stored_streams([child_stream(stream, one) for one in range(request.samples)]),
     )
     check_end(made, model)

@@ -132,7 +132,7 @@ def beginning_of(
         seconds=0.0,
         levels=levels,
         prompt=prompt.entry if prompt else None,
-        prefix=prefix_ref(song.path, sample, codes, begins_of(recipe)),
+        prefix=prefix_ref(song.path, sample, codes, begins_of(recipe), at),
         schedule=tuple(change for change in recipe.schedule if change.at < codes[Level.TOP].seconds),
         sampling={**{level: request.sampling(level, model.card.sampling) for level in levels}, **recipe.sampling},
         made={},
