@@ -8,6 +8,7 @@ import tomlkit
 import torch
 from safetensors.torch import load_file, save_file
 
+from jukectl.checkpoints import quantized
 from jukectl.checkpoints.assemble import Run, assemble, read_card
 from jukectl.checkpoints.fingerprints import fingerprint
 from jukectl.checkpoints.store import ModelFolder
@@ -82,6 +83,35 @@ def test_a_model_can_be_assembled_in_another_precision(runs, tmp_path):
     folder = assemble(tmp_path / "model", loaded(runs, "top", "vqvae"), {"name": "mine"}, dtype=torch.float32)
     trained = load_file(runs / "top" / "best.safetensors")
     assert all(torch.equal(trained[name], one) for name, one in load_file(folder.part("top")).items())
+
+
+def test_a_model_of_eight_bits_holds_multiples_of_a_scale_for_each_output(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(quantized, "SMALLEST", 64)  # the model is tiny
+    folder = assemble(tmp_path / "model", loaded(runs), {"name": "mine"}, dtype=torch.int8)
+    halves = assemble(tmp_path / "halves", loaded(runs), {"name": "mine"})
+    trained, model = load_file(runs / "top" / "best.safetensors"), folder.prior(Level.TOP, CPU).state_dict()
+    stored = load_file(folder.part("top"))
+    eight_bits = [name for name, tensor in stored.items() if tensor.dtype == torch.int8]
+    assert eight_bits
+    for name in eight_bits:
+        exact, read = trained[name], model[name]
+        is_matrix = ".qkv." in name or ".out." in name or ".mlp_" in name  # stored as (in, out)
+        exact, read = (exact.T, read.T) if is_matrix else (exact.flatten(1), read.flatten(1))
+        steps = exact.abs().max(1, keepdim=True).values / 127
+        assert ((read - exact).abs() <= steps * 0.501).all()
+        torch.testing.assert_close(read / steps, (read / steps).round(), atol=1e-3, rtol=0)
+    assert folder.fingerprint("top") == folder.card.fingerprints["top"]
+    assert folder.part("top").stat().st_size < 0.7 * halves.part("top").stat().st_size
+    vectors = [load_file(one.part("vqvae"))["levels.top.codebook.vectors"] for one in (folder, halves)]
+    assert torch.equal(*vectors)
+
+
+def test_a_level_of_eight_bits_is_replaced_by_one_of_sixteen(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(quantized, "SMALLEST", 64)
+    for dtype in (torch.int8, torch.float16):
+        folder = assemble(tmp_path / "model", loaded(runs), {"name": "mine"}, dtype=dtype)
+    halves = assemble(tmp_path / "halves", loaded(runs), {"name": "mine"})
+    assert state(folder.path)["vqvae.safetensors"] == state(halves.path)["vqvae.safetensors"]
 
 
 def test_a_codec_can_be_assembled_from_one_run_for_each_level(runs, tmp_path):

@@ -71,6 +71,15 @@ def test_safetensors_of_integers_are_refused(dtype, tmp_path):
         written(tmp_path / "a.safetensors", {"a": tensor(0, 16, shape, dtype)}).describe()
 
 
+def test_eight_bits_need_scales_that_fit(tmp_path):
+    save_file({"a": torch.ones(3, 2).to(torch.int8), "a.scales": torch.ones(2)}, tmp_path / "a.safetensors")
+    with pytest.raises(BadModel, match=r"a\.scales does not fit a"):
+        SafetensorsFile(tmp_path / "a.safetensors").describe()
+    save_file({"a": torch.ones(3, 2).to(torch.int8)}, tmp_path / "a.safetensors")
+    with pytest.raises(BadModel, match=r"a in .* holds no weights: its numbers are I8"):
+        SafetensorsFile(tmp_path / "a.safetensors").describe()
+
+
 def test_a_missing_safetensors_file_and_a_folder_are_reported(tmp_path):
     with pytest.raises(BadModel, match="is missing"):
         SafetensorsFile(tmp_path / "a.safetensors").describe()

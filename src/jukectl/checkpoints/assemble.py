@@ -1,4 +1,4 @@
-"""Model folders from training runs, or from a model and adapters: weights in fp16 and one model.toml."""
+"""Model folders from training runs, or from a model and adapters: weights in fp16 or int8, and one model.toml."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -15,6 +15,7 @@ from jukectl.checkpoints.adapters import AdaptedModel
 from jukectl.checkpoints.card import FORMAT, ModelCard, vqvae_config
 from jukectl.checkpoints.fingerprints import fingerprint_one_by_one
 from jukectl.checkpoints.places import CARD
+from jukectl.checkpoints.quantized import SCALES, numbers_of, quantized
 from jukectl.checkpoints.store import MODEL, VQVAE_PART, ModelFolder
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel
@@ -22,6 +23,9 @@ from jukectl.files import atomic_write
 from jukectl.tables import parse_toml, read_toml
 
 Tensors = Mapping[str, Tensor]
+
+PRECISIONS = {"fp16": torch.float16, "int8": torch.int8}
+"""Number formats of the weights of an assembled model."""
 
 NAMES = ("artists", "genres")
 """Keys of names in a [vocabulary] table."""
@@ -76,8 +80,8 @@ def assemble(
 
     `card` is the hand-written part of model.toml (name, version, licence, summary, sampling, sources). With a `base`,
     parts without a run are copied from it, with its settings and sources. `codec_only` leaves out its priors, which are
-    useless with a codec that was trained further. Raise BadModel, and leave the folder unchanged, if the parts do not
-    belong together.
+    useless with a codec that was trained further. With a `dtype` of int8, small tensors and codebooks are fp16. Raise
+    BadModel, and leave the folder unchanged, if the parts do not belong together.
     """
     runs = list(runs)  # walked twice
     if base is not None:
@@ -115,7 +119,9 @@ def assemble(
         except SafetensorError as error:
             raise BadModel(f"{codec} is damaged: remove it to have it written again: {error}") from error
         _check_old_priors(old, parts[VQVAE_PART], [level for level in priors if level not in parts], before)
-        parts[VQVAE_PART] = {**old, **parts[VQVAE_PART]}
+        replaced = {name + SCALES for name in parts[VQVAE_PART]}
+        kept = {name: tensor for name, tensor in old.items() if name not in replaced}
+        parts[VQVAE_PART] = {**kept, **parts[VQVAE_PART]}
     # of the rounded weights, since these are the ones that songs are made with
     fingerprints = {**table.get("fingerprints", {}), **{part: _fingerprint(one) for part, one in parts.items()}}
     # parsed and written again: a hand-written card is checked before any file is touched
@@ -201,7 +207,8 @@ def _one_grew(mine: Mapping[str, list[str]], theirs: Mapping[str, list[str]]) ->
 
 def _check_old_priors(before: Tensors, after: Tensors, levels: Iterable[str], out: Path) -> None:
     """Raise BadModel if a level of the codec changed whose codes a remaining prior models or is conditioned on."""
-    for name, tensor in after.items():
+    before = numbers_of(before)
+    for name, tensor in numbers_of(after).items():
         changed = Level.parse(name.split(".")[1])  # levels.LEVEL...
         # a prior depends on its own codes, and an upsampler on those of the level above it
         stale = [level for level in levels if Level.parse(level) in (changed, changed - 1)]
@@ -214,7 +221,10 @@ def _check_old_priors(before: Tensors, after: Tensors, levels: Iterable[str], ou
 
 def rounded(tensors: Tensors, dtype: torch.dtype, where: str) -> Tensors:
     """Convert tensors to the type of a model's files. Raise BadModel if a number of `where` becomes infinite."""
-    fitted = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
+    if dtype == torch.int8:
+        fitted = quantized(tensors)
+    else:
+        fitted = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
     # fp16 ends at 65,504; also refuses a run that diverged
     for name, tensor in fitted.items():
         if not torch.isfinite(tensor).all():
@@ -223,7 +233,8 @@ def rounded(tensors: Tensors, dtype: torch.dtype, where: str) -> Tensors:
 
 
 def _fingerprint(tensors: Tensors) -> str:
-    return fingerprint_one_by_one(tensors, lambda name: tensors[name].float().numpy())
+    numbers = numbers_of(tensors)
+    return fingerprint_one_by_one(numbers, lambda name: numbers[name].float().numpy())
 
 
 def read_card(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from jukectl.checkpoints.quantized import SCALES, are_scales, dequantized, paired_with_scales
 from jukectl.errors import BadModel
 
 FLOATING = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -59,7 +60,10 @@ class TensorFile(ABC):
 
 @dataclass(frozen=True)
 class SafetensorsFile(TensorFile):
-    """A safetensors file. The library checks the whole header before it returns a tensor."""
+    """A safetensors file. The library checks the whole header before it returns a tensor.
+
+    Tensors of eight bits (`checkpoints.quantized`) are read as float32.
+    """
 
     path: Path
 
@@ -72,19 +76,38 @@ class SafetensorsFile(TensorFile):
         """Return the content of the header."""
         with self._handle() as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            described = {}
+            for name in self._quantized(file):
+                part, scales = slices.pop(name), slices.pop(name + SCALES)
+                if scales.get_dtype() not in FLOATING or not are_scales(scales.get_shape(), part.get_shape()):
+                    raise BadModel(f"{self.path} is damaged: {name + SCALES} does not fit {name}")
+                described[name] = Described(tuple(part.get_shape()), torch.float32)
             # integers and booleans have no place among weights; reading them as floats would hide a wrong file
             for name, part in slices.items():
                 if part.get_dtype() not in FLOATING:
                     raise BadModel(f"{name} in {self.path} holds no weights: its numbers are {part.get_dtype()}")
-            return {
+            described |= {
                 name: Described(tuple(part.get_shape()), FLOATING[part.get_dtype()]) for name, part in slices.items()
             }
+            return described
 
     @contextmanager
     def opened(self) -> Iterator[Reader]:
         """Map the file into memory."""
         with self._handle() as file:
-            yield file.get_tensor
+            quantized = self._quantized(file)
+
+            def read(name: str) -> Tensor:
+                tensor: Tensor = file.get_tensor(name)
+                return dequantized(tensor, file.get_tensor(name + SCALES)) if name in quantized else tensor
+
+            yield read
+
+    @staticmethod
+    def _quantized(file: Any) -> set[str]:
+        """Return the names of the tensors of eight bits."""
+        paired = paired_with_scales(file.keys())
+        return {name for name in paired if file.get_slice(name).get_dtype() == "I8"}
 
     @contextmanager
     def _handle(self) -> Iterator[Any]:

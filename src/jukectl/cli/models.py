@@ -12,7 +12,7 @@ from jukectl.cli.app import App
 from jukectl.cli.console import emit, progress, say, show_facts
 from jukectl.cli.options import Device, Precision, flag, option
 from jukectl.cli.values import parse_adapter
-from jukectl.errors import CheckFailed
+from jukectl.errors import BadInput, CheckFailed
 from jukectl.folders import Series
 
 if TYPE_CHECKING:
@@ -230,20 +230,33 @@ def assemble(
         option("--base", "NAME|FOLDER", "Model to copy all other parts from.", default="none"),
     ] = None,
     codec_only: Annotated[bool, flag("--codec-only", "Copy no priors from --base.")] = False,
+    precision: Annotated[
+        str, option("--precision", "fp16|int8", "Number format of the weights. int8 takes half the space.")
+    ] = "fp16",
 ) -> None:
-    """Assemble the weights of training runs into a model folder, in half precision.
+    """Assemble the weights of training runs into a model folder.
 
     Example: jukectl models assemble my-model runs/vqvae runs/top runs/middle runs/bottom --card card.toml
 
     Example: jukectl models assemble my-codec runs/vqvae-top --base mini --codec-only
     """
     from jukectl.checkpoints import catalogue
-    from jukectl.checkpoints.assemble import Run, assemble, read_card
+    from jukectl.checkpoints.assemble import PRECISIONS, Run, assemble, read_card
 
+    if precision not in PRECISIONS:
+        raise BadInput(f"--precision is one of {', '.join(PRECISIONS)}, got {precision!r}")
     about = {"name": out.name, **(read_card(card) if card else {})}
     other_parts = None if base is None else catalogue.find(base)
     _show_written(
-        context, assemble(out, [Run.load(run, weights) for run in runs], about, base=other_parts, codec_only=codec_only)
+        context,
+        assemble(
+            out,
+            [Run.load(run, weights) for run in runs],
+            about,
+            PRECISIONS[precision],
+            base=other_parts,
+            codec_only=codec_only,
+        ),
     )
 
 
