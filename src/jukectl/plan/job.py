@@ -271,19 +271,17 @@ def resumed(song: Song, request: Request, machine: Machine, listener: Listener =
             f"{song.path} was begun without one of the adapters given, or with another strength. Leave it out; "
             f"for levels that are not begun yet there is: jukectl upsample {song.path} --adapter FILE"
         )
-    codes = codes_of_song(song)
-    check_codecs(song, codes, model, request)
     job = Job(
         song=song,
         recipe=recipe,
         model=model,
         machine=machine,
-        codes=codes,
+        codes=codes_of_song(song),
         request=request,
         listener=listener,
         codes_only=recipe.kind == "encode" and not recipe.sampling,
     )
-    return _with_prefix(job)
+    return _completed(job)
 
 
 def prepare_upsample(path: Path, request: Request, *, listener: Listener = ignore) -> Preparation:
@@ -306,26 +304,24 @@ def upsampled(song: Song, request: Request, machine: Machine, listener: Listener
         begun_parts = [level.label for level in begun_levels(existing, codes, request)]
         model = model_of(song, existing, request, [VQVAE_PART, *begun_parts])
         recipe = extended(song, existing, codes, model, request)
-    redo: tuple[Level, ...] = ()
-    if request.overwrite:
-        codes, redo = {level: one for level, one in codes.items() if level is Level.TOP}, TOP_DOWN[1:]
-    check_codecs(song, codes, model, request)
-    start = Start(redo=redo, recipe=recipe if recipe != existing else None)
+    start = Start(redo=TOP_DOWN[1:] if request.overwrite else (), recipe=recipe if recipe != existing else None)
+    kept = {level: one for level, one in codes.items() if level not in start.redo}
     job = Job(
         song=song,
         recipe=recipe,
         model=model,
         machine=machine,
-        codes=codes,
+        codes=kept,
         request=request,
         listener=listener,
         start=start,
     )
-    return _with_prefix(job)
+    return _completed(job)
 
 
-def _with_prefix(job: Job) -> Job:
-    """Return the job with prefix codes at the levels that have none."""
+def _completed(job: Job) -> Job:
+    """Return a job with prefix codes at the levels that have none. WrongCodec if its codes are not the model's."""
+    check_codecs(job.song, job.codes, job.model, job.request)
     if job.recipe.prefix is None or all(level in job.codes for level in job.recipe.prefix.frames):
         return job
     prefix = for_samples(load_prefix(job.song, job.recipe), job.recipe)

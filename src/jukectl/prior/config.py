@@ -350,6 +350,11 @@ class PriorConfig:
         return self.stack.kinds
 
     @property
+    def has_position_vectors(self) -> bool:
+        """True if vectors are added to the inputs at the codes: of timing or upper codes, notes, or beats."""
+        return any((self.timing, self.conditioner, self.midi, self.beats))
+
+    @property
     def upper_context(self) -> int:
         """Codes of the level above that belong to a full window; 0 for a top prior."""
         return self.context // self.conditioner.ratio if self.conditioner else 0

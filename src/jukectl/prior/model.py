@@ -1,5 +1,6 @@
 """Prior: logits of the next code, and the loss. An upsampler is a Prior with a conditioner of upper codes."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -199,21 +200,17 @@ class Prior(nn.Module):
         return ConditioningTensors(start, self._at_positions(labels, upper), lyrics), states
 
     def _at_positions(self, labels: LabelBatch, upper: Tensor | None) -> Tensor | None:
-        """Return what is added to the inputs at the codes, (B, n, width): timing or upper codes, notes and beats."""
-        place = self.place(labels, upper) if self.place is not None else None
-        if self.midi is None and self.beats is None:
-            return place
-        parts: list[Tensor] = [] if place is None else [place]
+        """Return the sum of the vectors that are added to the inputs at the codes, (B, n, width), n >= T; or None."""
+        if not self.config.has_position_vectors:
+            return None
+        parts: list[Tensor] = [] if self.place is None else [self.place(labels, upper)]
         if self.midi is not None and labels.notes is not None:
             parts.append(self.midi(labels))
         if self.beats is not None and labels.beats is not None:
             parts.append(self.beats(labels))
         if not parts:  # as for notes and beats that are not given; decoders expect a tensor of such a prior
             return self.codes.weight.new_zeros(len(labels), self.config.context, self.config.width)
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
+        return functools.reduce(torch.add, parts)
 
     def _read_lyrics(self, labels: LabelBatch) -> tuple[Tensor | None, Tensor | None]:
         """Return the lyrics for the codes, and the states (B, characters, width) that predict each character."""

@@ -95,8 +95,8 @@ class Footprint:
     def conditioning(self) -> int:
         """Conditioning of one row, kept while its window is sampled."""
         config = self.config
-        # timing, upper codes and notes are each added at every position; artist and genre are one vector (the 1 below)
-        positions = config.context if config.timing or config.conditioner or config.midi or config.beats else 0
+        # one sum of vectors is kept for every position; artist and genre are one vector (the 1 below)
+        positions = config.context if config.has_position_vectors else 0
         lyrics = config.lyrics.characters if config.lyrics else 0
         if config.lyrics and config.lyrics.apart:  # states for each layer that attends to them
             lyrics *= config.kinds.count(AttentionKind.ENCODER)

@@ -101,8 +101,8 @@ class StaticStep:
         ]
         # computed before a graph is recorded, which cannot copy from the host
         self._rotations = rotary_table(stack.length, stack.head_width, self._device) if stack.rotary else None
-        conditioned = any(part is not None for part in (prior.place, prior.midi, prior.beats))
-        self._added = parameter.new_zeros((rows, config.context, config.width)) if conditioned else None
+        added = config.has_position_vectors
+        self._added = parameter.new_zeros((rows, config.context, config.width)) if added else None
 
     def begin(self, prefix: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> Tensor:
         """Read the prefix (B, n), as `Prior.prefill` does; return the logits (B, K) for code n."""
