@@ -42,14 +42,18 @@ def parse(command: Any, name: str, arguments: list[str], parent: Any = None) -> 
         parse(sub, found, rest, context)
 
 
-LINES = [(document.name, line) for document in DOCUMENTS for line in command_lines(document.read_text())]
-
-
-@pytest.mark.parametrize(("document", "line"), LINES)
-def test_command_lines_in_documents_are_understood(document, line):
-    arguments = shlex.split(line)
-    if arguments[-1:] != ["--help"]:  # help ends the program
-        parse(typer.main.get_command(app), "jukectl", arguments)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_command_lines_in_a_document_are_understood(document):
+    command, wrong = typer.main.get_command(app), {}
+    for line in command_lines(document.read_text()):
+        arguments = shlex.split(line)
+        if arguments[-1:] == ["--help"]:  # help ends the program
+            continue
+        try:
+            parse(command, "jukectl", arguments)
+        except Exception as error:  # all of them are listed, not the first alone
+            wrong[line] = str(error)
+    assert wrong == {}
 
 
 @pytest.mark.parametrize(
@@ -73,14 +77,9 @@ def options(command: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_options_named_in_documents_exist(document):
-    named = set(re.findall(r"`(--[a-z][a-z-]+)", document.read_text()))
-    assert named - options(typer.main.get_command(app)) == set()
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_make_targets_named_in_documents_exist(document):
+def test_options_and_make_targets_named_in_a_document_exist(document):
     text = document.read_text()
+    assert set(re.findall(r"`(--[a-z][a-z-]+)", text)) - options(typer.main.get_command(app)) == set()
     in_blocks = [line for block in blocks(text, "sh") for line in block.splitlines()]
     named = re.findall(r"^make ([\w-]+)", "\n".join(in_blocks), re.MULTILINE) + re.findall(r"`make ([\w-]+)", text)
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from prior_fixtures import with_biases
 from torch import nn
 
 from jukectl.prior.adapters import attach, merge
@@ -49,7 +50,8 @@ def test_merged_is_the_same_as_beside(prior):
     assert (before - beside).abs().max() > 0.1
 
 
-def test_a_layer_is_the_formula(prior):
+def test_a_layer_is_the_formula(top):
+    prior = with_biases(top)
     layer = prior.transformer.blocks[1].mlp_in
     weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
     tensors = learned(prior, 2)
@@ -59,23 +61,25 @@ def test_a_layer_is_the_formula(prior):
     torch.testing.assert_close(prior.transformer.blocks[1].mlp_in(x), expected)
 
 
-def test_decoding_step_by_step_agrees_with_the_whole_pass(prior):
-    tensors = learned(prior, 3)
-    attach(prior, CONFIG).load_state_dict(tensors)
-    conditioning, cache = prior.conditioning(labels(), UPPER), prior.new_cache(2)
-    stepped = [prior.prefill(CODES[:, :3], conditioning, cache)]
-    stepped += [prior.step(CODES[:, place - 1], place, conditioning, cache) for place in range(4, 24)]
-    torch.testing.assert_close(torch.stack(stepped, 1), logits(prior)[:, 3:], rtol=1e-4, atol=1e-4)
+def test_decoding_step_by_step_agrees_with_the_whole_pass(unlike_prior):
+    tensors = learned(unlike_prior, 3)
+    attach(unlike_prior, CONFIG).load_state_dict(tensors)
+    conditioning, cache = unlike_prior.conditioning(labels(), UPPER), unlike_prior.new_cache(2)
+    stepped = [unlike_prior.prefill(CODES[:, :3], conditioning, cache)]
+    stepped += [unlike_prior.step(CODES[:, place - 1], place, conditioning, cache) for place in range(4, 24)]
+    torch.testing.assert_close(torch.stack(stepped, 1), logits(unlike_prior)[:, 3:], rtol=1e-4, atol=1e-4)
 
 
-def test_a_step_scales_as_the_layer_does(prior):
+def test_a_step_scales_as_the_layer_does(top):
+    prior = with_biases(top)
     attach(prior, CONFIG).load_state_dict(learned(prior, 4))
     layer = prior.transformer.blocks[0].mlp_in
     x = pad_rows(torch.randn(2, 64))
     torch.testing.assert_close(layer.step(x, alpha=3.0, beta=3.0), 3 * layer(x))
 
 
-def test_two_stacked_adapters_add_up_in_any_order(prior):
+def test_two_stacked_adapters_add_up_in_any_order(top):
+    prior = with_biases(top)
     first, second = learned(prior, 5), learned(prior, 6, AdapterConfig(rank=2, alpha=2.0))
     sums = []
     for order in ((first, second), (second, first)):
@@ -90,31 +94,32 @@ def test_two_stacked_adapters_add_up_in_any_order(prior):
     torch.testing.assert_close(sums[0], sums[1])
 
 
-def test_only_the_adapter_learns(prior):
-    grow_vocabulary(prior, artists=6, genres=7)
-    adapter = attach(prior, CONFIG, new_artists=1)
+def test_only_the_adapter_learns(unlike_prior):
+    grow_vocabulary(unlike_prior, artists=6, genres=7)
+    adapter = attach(unlike_prior, CONFIG, new_artists=1)
     for name, parameter in adapter.named_parameters():
         if name.endswith(".up"):  # while it is zero, no gradient passes it
             nn.init.normal_(parameter)
-    prior.loss(CODES, labels(artist=5), UPPER).backward()
+    unlike_prior.loss(CODES, labels(artist=5), UPPER).backward()
     ours = {id(parameter) for parameter in adapter.parameters()}
-    with_gradient = {id(parameter) for parameter in prior.parameters() if parameter.grad is not None}
+    with_gradient = {id(parameter) for parameter in unlike_prior.parameters() if parameter.grad is not None}
     assert with_gradient == ours
     assert all(parameter.grad.any() for parameter in adapter.parameters())
 
 
-def test_new_names_start_as_unlabelled_and_known_ones_are_kept(prior):
-    unlabelled, known = logits(prior, 0), logits(prior, 4)
-    grow_vocabulary(prior, artists=7, genres=8)
-    adapter = attach(prior, CONFIG, new_artists=2, new_genres=1)
-    assert torch.equal(logits(prior, 6), unlabelled)
+def test_new_names_start_as_unlabelled_and_known_ones_are_kept(unlike_prior):
+    unlabelled, known = logits(unlike_prior, 0), logits(unlike_prior, 4)
+    grow_vocabulary(unlike_prior, artists=7, genres=8)
+    adapter = attach(unlike_prior, CONFIG, new_artists=2, new_genres=1)
+    assert torch.equal(logits(unlike_prior, 6), unlabelled)
     with torch.no_grad():
         adapter.get_parameter("artist_genre.artist.rows").add_(1)
-    assert torch.equal(logits(prior, 4), known)
-    assert not torch.equal(logits(prior, 5), unlabelled)
+    assert torch.equal(logits(unlike_prior, 4), known)
+    assert not torch.equal(logits(unlike_prior, 5), unlabelled)
 
 
-def test_an_adapter_is_small_and_named_as_the_layers_are(prior):
+def test_an_adapter_is_small_and_named_as_the_layers_are(top):
+    prior = with_biases(top)
     grow_vocabulary(prior, artists=6, genres=7)
     adapter = attach(prior, AdapterConfig(rank=1, targets=("mlp_out",)), new_artists=1)
     shapes = {name: tuple(tensor.shape) for name, tensor in adapter.state_dict().items()}
@@ -125,7 +130,8 @@ def test_an_adapter_is_small_and_named_as_the_layers_are(prior):
     }
 
 
-def test_an_adapter_of_another_shape_is_refused(prior):
+def test_an_adapter_of_another_shape_is_refused(top):
+    prior = with_biases(top)
     tensors = learned(prior, 7)
     name = "transformer.blocks.0.mlp_in"
     with pytest.raises(ValueError, match=name):

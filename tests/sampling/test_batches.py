@@ -98,22 +98,23 @@ KINDS = ("top", "middle", "lyrics")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("samples", [1, 2, 3, SAMPLES, 9])
-def test_codes_are_independent_of_the_batch_size(kind, samples):
+def test_codes_are_independent_of_the_batch_size(kind):
     job = make_job(kind)
     whole = fill_all(job)
     assert len(np.unique(whole, axis=0)) == SAMPLES  # each sample is a song of its own, so a mixed-up row shows
-    assert np.array_equal(fill_all(job, BatchPlan(samples)), whole)
+    for samples in (1, 3, SAMPLES, 9):
+        assert np.array_equal(fill_all(job, BatchPlan(samples)), whole), samples
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("chunk", [1, 2, 6, 8, 12])
-def test_greedy_codes_are_independent_of_the_prefix_chunk(kind, chunk):
+def test_greedy_codes_are_independent_of_the_prefix_chunk(kind):
     job = make_job(kind, sampling=LevelSampling(temperature=0, advance=0.5))
-    assert np.array_equal(fill_all(job, BatchPlan(SAMPLES, chunk)), fill_all(job))
+    whole = fill_all(job)
+    for chunk in (1, 6, 8, 12):
+        assert np.array_equal(fill_all(job, BatchPlan(SAMPLES, chunk)), whole), chunk
 
 
-@pytest.mark.parametrize("samples", [1, 2, 4, SAMPLES])
+@pytest.mark.parametrize("samples", [1, 2, SAMPLES])
 def test_progress_rises_to_the_end_for_any_batch_plan(samples, monkeypatch):
     monkeypatch.setattr("jukectl.sampling.level.REPORT_INTERVAL", 0.0)
     reports = []
@@ -123,8 +124,7 @@ def test_progress_rises_to_the_end_for_any_batch_plan(samples, monkeypatch):
     assert set(reports) >= set(range(5, 41))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("room", "tried"), [(4, [2]), (2, [2]), (1, [2, 1])])
+@pytest.mark.parametrize(("kind", "room", "tried"), [("top", 4, [2]), ("middle", 2, [2]), ("lyrics", 1, [2, 1])])
 def test_running_out_of_memory_halves_the_batch_and_keeps_the_codes(kind, room, tried):
     job, reduced = make_job(kind), []
     whole = fill_all(job)

@@ -45,15 +45,10 @@ def probabilities_of(logits, temperature=1.0, top_k=0, top_p=1.0):
 LOGITS = np.random.default_rng(5).normal(scale=2, size=40).round(3)
 SETTINGS = [
     {},
-    {"temperature": 0.3},
     {"temperature": 2.5},
-    {"top_k": 2},
     {"top_k": 7},
-    {"top_k": 40},
     {"top_k": 1000},
-    {"top_p": 0.05},
     {"top_p": 0.9},
-    {"top_p": 0.999},
     {"temperature": 0.8, "top_k": 9, "top_p": 0.7},
 ]
 

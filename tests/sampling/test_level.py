@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from level_jobs import level_job
-from pairs import pairs
 from tiny_priors import tiny_prior
 
 from jukectl.codes.archive import Codes
@@ -86,14 +85,15 @@ def sampled_slowly(job, codes):
     return np.array(rows)
 
 
-@pytest.mark.parametrize("level", Level)
-@pytest.mark.parametrize(("total", "done"), [(8, 0), (16, 0), (40, 0), (44, 20), (36, 5)])
+@pytest.mark.parametrize("level", [Level.TOP, Level.BOTTOM])
+@pytest.mark.parametrize(("total", "done"), [(8, 0), (40, 0), (44, 20), (36, 5)])
 def test_level_codes_equal_sampling_without_cache_and_batch(level, total, done):
     job, codes = make_job(level, total), make_codes(level, done, prompt=done)
     assert np.array_equal(fill_all(job, codes), sampled_slowly(job, codes))
 
 
-@pytest.mark.parametrize(("level", "total", "prompt"), pairs(Level, [12, 16, 40], [0, 4, 10, 15, 16, 30]))
+@pytest.mark.parametrize("level", [Level.TOP, Level.MIDDLE])
+@pytest.mark.parametrize(("total", "prompt"), [(12, 0), (12, 15), (16, 16), (40, 4), (40, 16), (40, 30)])
 def test_existing_codes_are_never_sampled_again(level, total, prompt):
     codes = make_codes(level, prompt, prompt=prompt)
     job = make_job(level, total)
@@ -114,13 +114,13 @@ def test_a_level_resumed_after_any_window_has_the_same_codes(level):
         assert np.array_equal(fill_all(job, stopped), grown[-1].array)
 
 
-@pytest.mark.parametrize("level", Level)
-@pytest.mark.parametrize("samples", [1, 2, 5])
-def test_a_sample_is_independent_of_the_number_of_samples(level, samples):
+@pytest.mark.parametrize("level", [Level.TOP, Level.MIDDLE])
+def test_a_sample_is_independent_of_the_number_of_samples(level):
     job = make_job(level, 40, samples=8)
     whole = fill_all(job, make_codes(level, samples=8))
-    few = make_job(level, 40, samples=samples, upper=None if job.upper is None else job.upper[:samples])
-    assert np.array_equal(fill_all(few, make_codes(level, samples=samples)), whole[:samples])
+    for samples in (1, 5):
+        few = make_job(level, 40, samples=samples, upper=None if job.upper is None else job.upper[:samples])
+        assert np.array_equal(fill_all(few, make_codes(level, samples=samples)), whole[:samples])
 
 
 def test_samples_seeds_and_levels_have_different_codes():

@@ -149,12 +149,12 @@ def test_a_level_shorter_than_a_context_is_one_window_of_that_length():
 # Upper codes
 
 
-@pytest.mark.parametrize("asked", [*range(32, 100, 4)])
-def test_a_window_is_conditioned_on_a_quarter_of_a_context_of_upper_codes_aligned_with_its_start(asked):
-    for window in plan_windows(asked, context=32, advance=16, ratio=4):
-        assert window.start % 4 == 0
-        assert upper_span(window, 32, 4, asked // 4) == (window.start // 4, (window.start + 32) // 4)
-        assert upper_span(window, 32, 4, asked // 4 + 50) == (window.start // 4, (window.start + 32) // 4)
+def test_a_window_is_conditioned_on_a_quarter_of_a_context_of_upper_codes_aligned_with_its_start():
+    for asked in range(32, 100, 4):
+        for window in plan_windows(asked, context=32, advance=16, ratio=4):
+            assert window.start % 4 == 0
+            assert upper_span(window, 32, 4, asked // 4) == (window.start // 4, (window.start + 32) // 4)
+            assert upper_span(window, 32, 4, asked // 4 + 50) == (window.start // 4, (window.start + 32) // 4)
 
 
 def test_a_short_window_is_conditioned_on_upper_codes_of_a_whole_context():
@@ -184,7 +184,7 @@ def places(count, characters, total, offset, length):
     return list(window.places)
 
 
-@pytest.mark.parametrize("count", range(9))
+@pytest.mark.parametrize("count", [0, 1, 7, 8])
 def test_lyrics_shorter_than_the_window_stand_whole_at_its_right_end_in_every_window(count):
     for offset in (0, 50, 99, 1_000):  # wherever it is
         assert places(count, 8, 100, min(offset, 99) if count == 8 else offset, 10) == [

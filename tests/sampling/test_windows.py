@@ -66,10 +66,10 @@ def test_prefixes_are_the_context_less_the_advance_except_in_first_and_last_wind
     assert last.prefix >= 64 - 24
 
 
-@pytest.mark.parametrize("done", range(17))
-def test_resuming_adds_every_missing_code_once(done):
-    added = [i for w in plan(16, context=8, advance=4, done=done) for i in range(w.start + w.prefix, w.stop)]
-    assert added == list(range(done, 16))
+def test_resuming_adds_every_missing_code_once():
+    for done in range(17):
+        added = [i for w in plan(16, context=8, advance=4, done=done) for i in range(w.start + w.prefix, w.stop)]
+        assert added == list(range(done, 16))
 
 
 def test_a_prompt_does_not_shift_the_window_starts():

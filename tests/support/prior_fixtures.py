@@ -29,6 +29,7 @@ __all__ = [
     "rotary_apart",
     "rotary_merged",
     "top",
+    "unlike_prior",
     "upsampler",
 ]
 
@@ -120,7 +121,18 @@ def rotary_apart(apart: PriorConfig) -> PriorConfig:
 )
 def prior(request: pytest.FixtureRequest) -> Prior:
     """Return a prior of each kind, with random biases."""
-    prior = Prior(request.getfixturevalue(request.param)).eval()
+    return with_biases(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(params=["top", "upsampler", "published_merged"])
+def unlike_prior(request: pytest.FixtureRequest) -> Prior:
+    """Return three kinds of prior, for code that does not depend on attention, positions or the reader of lyrics."""
+    return with_biases(request.getfixturevalue(request.param))
+
+
+def with_biases(config: PriorConfig) -> Prior:
+    """Return a new prior whose biases are random."""
+    prior = Prior(config).eval()
     with torch.no_grad():  # biases start at zero, which would hide one that is left out
         for name, parameter in prior.named_parameters():
             if name.endswith("bias"):

@@ -27,7 +27,7 @@ def music(config, seconds):
 
 
 @levels
-@pytest.mark.parametrize("chunk_seconds", [0.02, 0.15])
+@pytest.mark.parametrize("chunk_seconds", [0.02])
 def test_encoding_in_chunks_gives_the_codes_of_the_whole(vqvae, level, chunk_seconds):
     hop = vqvae.config.hop(level)
     audio = music(vqvae.config, 0.5)
@@ -38,7 +38,7 @@ def test_encoding_in_chunks_gives_the_codes_of_the_whole(vqvae, level, chunk_sec
 
 
 @levels
-@pytest.mark.parametrize("chunk_seconds", [0.02, 0.15])
+@pytest.mark.parametrize("chunk_seconds", [0.02])
 def test_decoding_in_chunks_gives_the_audio_of_the_whole(vqvae, level, chunk_seconds):
     codes = torch.randint(vqvae.config.codebook_size, (2, round(0.5 * vqvae.config.codes_per_second(level))))
     with torch.inference_mode():
@@ -91,7 +91,7 @@ def test_encoding_reports_its_progress(vqvae):
 
 
 @levels
-@pytest.mark.parametrize("block", [1, 333, 5_000, 100_000])
+@pytest.mark.parametrize("block", [1, 5_000])
 def test_streamed_audio_has_the_codes_of_the_whole(vqvae, level, block):
     audio = music(vqvae.config, 0.5 if block > 1 else 0.05)[0]
     top = vqvae.config.hop(Level.TOP)

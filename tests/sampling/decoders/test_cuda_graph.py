@@ -104,21 +104,20 @@ def fill(
     return torch.cat([decoder.decode(part) for part in uniform[:, known:].split(pieces, dim=1)], dim=1)
 
 
-@pytest.mark.parametrize("settings", [GREEDY, *DRAWN])
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(("batch", "settings"), [(3, GREEDY), (1, DRAWN[0]), (3, DRAWN[1]), (1, DRAWN[2])])
 def test_the_graph_decoder_samples_the_ids_of_the_eager_one(settings: LevelSampling, batch: int, prior: Prior) -> None:
     graph, eager = GraphDecoder(prior, batch, settings), EagerDecoder(prior, batch, settings)
-    for seed, known in enumerate((0, 1, 7, 12, CONTEXT - 1)):
+    for seed, known in enumerate((0, 1, 7, CONTEXT - 1)):
         expected = fill(eager, prior, batch, known, seed)
         assert torch.equal(fill(graph, prior, batch, known, seed), expected)
         assert settings is GREEDY or known == CONTEXT - 1 or len(expected.unique()) > 1
 
 
-@pytest.mark.parametrize("pieces", [(1,), (1, 1, 2), (4, 0, 8), (20,)])
-def test_ids_do_not_depend_on_the_sizes_of_decode_calls(pieces: tuple[int, ...], prior: Prior) -> None:
+def test_ids_do_not_depend_on_the_sizes_of_decode_calls(prior: Prior) -> None:
     decoder = GraphDecoder(prior, 2, DRAWN[0])
     whole = fill(decoder, prior, 2, 3, 0)
-    assert torch.equal(fill(decoder, prior, 2, 3, 0, pieces), whole)
+    for pieces in ((1,), (1, 1, 2), (4, 0, 8), (20,)):
+        assert torch.equal(fill(decoder, prior, 2, 3, 0, pieces), whole), pieces
 
 
 def test_windows_with_smaller_batches_do_not_affect_each_other(prior: Prior) -> None:
@@ -195,7 +194,7 @@ def test_out_of_memory_while_recording_is_raised(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
-@pytest.mark.parametrize("settings", [GREEDY, *DRAWN])
+@pytest.mark.parametrize("settings", [GREEDY, DRAWN[2]])
 def test_a_recorded_step_samples_the_ids_of_the_eager_decoder(settings: LevelSampling, prior: Prior) -> None:
     there = deepcopy(prior).cuda()
     graph, eager = GraphDecoder(there, 3, settings), EagerDecoder(there, 3, settings)

@@ -65,7 +65,7 @@ def test_static_logits_equal_those_of_the_prior_after_any_prefix(batch: int, pri
         make_conditioning(prior, batch),
         make_codes(prior.config, batch),
     )
-    for known in (*range(7), 11, 12, 13, prior.config.context - 1):
+    for known in (0, 1, 3, 4, 5, 12, prior.config.context - 1):  # a block has 4 positions
         expected = logits_of_steps(prior, codes, known, conditioning)
         assert torch.allclose(logits_of_static_steps(step, codes, known, conditioning), expected, atol=1e-4)
 
@@ -86,16 +86,20 @@ def test_heads_of_any_width_are_supported(encoded: PriorConfig) -> None:
     assert torch.allclose(logits_of_static_steps(StaticStep(prior, 2), codes, 3, conditioning), expected, atol=1e-4)
 
 
-def test_a_smaller_batch_in_the_same_memory_ignores_the_previous_window(prior: Prior) -> None:
-    step = StaticStep(prior, 3)
-    logits_of_static_steps(step, make_codes(prior.config, 3), 4, make_conditioning(prior, 3))
-    conditioning, codes = make_conditioning(prior, 2), make_codes(prior.config, 2)
+def test_a_smaller_batch_in_the_same_memory_ignores_the_previous_window(unlike_prior: Prior) -> None:
+    step = StaticStep(unlike_prior, 3)
+    logits_of_static_steps(step, make_codes(unlike_prior.config, 3), 4, make_conditioning(unlike_prior, 3))
+    conditioning, codes = make_conditioning(unlike_prior, 2), make_codes(unlike_prior.config, 2)
     again = logits_of_static_steps(step, codes, 5, conditioning)
-    assert torch.equal(again, logits_of_static_steps(StaticStep(prior, 2), codes, 5, conditioning))
+    assert torch.equal(again, logits_of_static_steps(StaticStep(unlike_prior, 2), codes, 5, conditioning))
 
 
-def test_a_prefix_may_be_read_in_chunks(prior: Prior) -> None:
-    step, conditioning, codes = StaticStep(prior, 2), make_conditioning(prior, 2), make_codes(prior.config, 2)
+def test_a_prefix_may_be_read_in_chunks(unlike_prior: Prior) -> None:
+    step, conditioning, codes = (
+        StaticStep(unlike_prior, 2),
+        make_conditioning(unlike_prior, 2),
+        make_codes(unlike_prior.config, 2),
+    )
     whole = logits_of_static_steps(step, codes, 17, conditioning)
     assert torch.allclose(logits_of_static_steps(step, codes, 17, conditioning, chunk=5), whole, atol=1e-4)
 
