@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -124,7 +124,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "widths": [8, 8, 8],
             "depths": [2, 2, 2],
         }
-        config = VQVAEConfig(**{name: tuple(one) if isinstance(one, list) else one for name, one in shape.items()})
+        lists: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in shape.items()}
+        config = VQVAEConfig(**lists)
         vqvae = VQVAE(config)
         fill_zeros(vqvae)
         music = torch.from_numpy(sines(4 * RIFF_SECONDS, 220, 330, 550, 1_250))[None]

@@ -35,4 +35,4 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     import jukectl
 
     with pytest.raises(AttributeError, match="no attribute 'smaple'"):
-        jukectl.smaple  # type: ignore[attr-defined]  # noqa: B018
+        jukectl.smaple  # noqa: B018

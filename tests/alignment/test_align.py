@@ -1,6 +1,7 @@
 """From a recording and a text to a file of words with times, with stand-ins for demucs and pocketsphinx."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_without_separation_they_are_looked_for_in_the_mix(mix, tmp_path):
 
 def test_timed_lines_keep_their_words_and_other_formats_are_written(mix, tmp_path):
     lines = words_file(tmp_path, "[00:04.00]one two\n[00:07.00]three", "lines.lrc")
-    options = {"separation": Separation(wanted=False), "aligner": EverySecond()}
+    options: dict[str, Any] = {"separation": Separation(wanted=False), "aligner": EverySecond()}
     align_file(mix, lines, tmp_path / "song.json", **options)
     found = json.loads((tmp_path / "song.json").read_text())
     assert [(word["word"], word["start"]) for word in found] == [("one", 3.75), ("two", 4.75), ("three", 6.75)]
@@ -90,7 +91,7 @@ def test_timed_lines_keep_their_words_and_other_formats_are_written(mix, tmp_pat
 def test_guessed_unsure_and_omitted_words_are_reported(mix, tmp_path):
     warnings = []
     text = words_file(tmp_path, "[Verse]\nzyx lost - \n")
-    options = {"separation": Separation(wanted=False), "aligner": EverySecond()}
+    options: dict[str, Any] = {"separation": Separation(wanted=False), "aligner": EverySecond()}
     found = align_file(mix, text, tmp_path / "song.lrc", listener=WarningsOnly(warnings.append), **options)
     assert [word.guessed for word in found.lyrics.words] == [True, True]
     assert warnings == [
@@ -104,7 +105,7 @@ def test_invalid_input_is_refused_before_anything_is_written(mix, tmp_path):
     words = words_file(tmp_path, "one")
     empty = words_file(tmp_path, "[Intro]\n...\n", "empty.txt")
     bad = words_file(tmp_path, "one", "bad.lrc")
-    options = {"separation": Separation(wanted=False), "aligner": EverySecond()}
+    options: dict[str, Any] = {"separation": Separation(wanted=False), "aligner": EverySecond()}
     for audio, text, out, error, said in (
         (mix, words, "song.txt", BadInput, "written as lrc, vtt, json"),
         (mix, bad, "song.lrc", BadInput, r"bad\.lrc: line 1 has no time"),

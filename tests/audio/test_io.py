@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -16,7 +17,8 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 
 from jukectl.audio import io, sound
-from jukectl.audio.io import FORMATS, OGG_ORDER, info, load, save
+from jukectl.audio.io import FORMATS, Subtype, info, load, save
+from jukectl.audio.sound import OGG_ORDER
 from jukectl.errors import BadAudio, BadInput, CannotWrite, JukectlError, MissingTool
 
 RATE = 22_050
@@ -98,7 +100,7 @@ def test_a_float_wav_holds_the_samples_exactly_over_full_scale_too(tmp_path, sam
 
 
 def test_the_same_samples_give_the_same_bytes(tmp_path):
-    files = {"a.wav": "pcm16", "a.flac": "pcm16", "a.mp3": "pcm16", "prompt.wav": "float"}
+    files: dict[str, Subtype] = {"a.wav": "pcm16", "a.flac": "pcm16", "a.mp3": "pcm16", "prompt.wav": "float"}
     written = []
     for _ in range(2):
         for name, subtype in files.items():
@@ -145,8 +147,10 @@ def test_a_long_ogg_is_written_whole(tmp_path):
     assert info(tmp_path / "long.ogg").seconds == 62.5
 
 
-@pytest.mark.parametrize("channels", [3, 4, 5, 6, 7, 8])
-@pytest.mark.parametrize("file_format", ["wav", "flac", "ogg"])
+@pytest.mark.parametrize(
+    ("file_format", "channels"),
+    [("wav", 3), ("flac", 4), ("wav", 6), ("flac", 8), ("ogg", 3), ("ogg", 5), ("ogg", 6), ("ogg", 7), ("ogg", 8)],
+)  # ogg alone has another order
 def test_surround_keeps_its_channel_order(tmp_path, file_format, channels):
     path = tmp_path / f"surround.{file_format}"
     samples = tone(channels=channels, rate=44_100)
@@ -204,15 +208,12 @@ def test_resampling_while_loading_gives_the_exact_length(tmp_path):
     assert main_frequency(audio.samples[1], RATE) == pytest.approx(400, abs=2)
 
 
-@pytest.mark.parametrize("span", [{"start": -1}, {"start": float("nan")}, {"start": float("inf")}])
-@pytest.mark.parametrize("length", [{}, {"seconds": 0.0}, {"seconds": -1.0}, {"seconds": float("nan")}])
-def test_a_span_that_makes_no_sense_is_refused(tmp_path, span, length):
+@pytest.mark.parametrize("name", ["start", "seconds"])
+def test_an_impossible_span_is_refused(tmp_path, name):
     save(tmp_path / "song.wav", tone(), RATE)
-    with pytest.raises(BadInput):
-        load(tmp_path / "song.wav", **span)
-    if length:
+    for value in (-1.0, float("nan"), float("inf") if name == "start" else 0.0):
         with pytest.raises(BadInput):
-            load(tmp_path / "song.wav", **length)
+            load(tmp_path / "song.wav", **dict[str, Any]({name: value}))
 
 
 # Odd but valid files
@@ -270,7 +271,7 @@ def test_a_file_with_the_wrong_suffix_is_read_by_what_is_in_it(tmp_path):
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["song.m4a", "-x y.m4a", "a:b.m4a", "song.webm", "song.mka"])
+@pytest.mark.parametrize("name", ["-x y.m4a", "a:b.webm", "song.mka"])
 def test_what_libsndfile_cannot_read_ffmpeg_does(tmp_path, name):
     save(tmp_path / "song.wav", tone(3.0), 48_000)
     path = by_ffmpeg(tmp_path / "song.wav", tmp_path / name)
@@ -509,8 +510,8 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path, name, channels, rate, me
 def test_more_than_a_wav_file_can_count_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(io, "LARGEST_WAV", 1_000)
     with pytest.raises(BadInput, match="hours of audio do not fit in a wav file"):
-        save(tmp_path / "long.wav", np.zeros(483), RATE)
-    save(tmp_path / "long.wav", np.zeros(479), RATE)
+        save(tmp_path / "long.wav", np.zeros(483, np.float32), RATE)
+    save(tmp_path / "long.wav", np.zeros(479, np.float32), RATE)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -592,7 +593,8 @@ def streamed(path):
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_a_stream_gives_the_samples_of_the_whole_file(tmp_path, monkeypatch, file_format):
     monkeypatch.setattr(sound, "READ_BLOCK", 5_000)
-    save(tmp_path / "a", np.random.default_rng(0).uniform(-0.5, 0.5, (2, 30_001)), 44_100, format=file_format)
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 30_001)).astype(np.float32)
+    save(tmp_path / "a", noise, 44_100, format=file_format)
     stream = io.stream(tmp_path / "a")
     assert (stream.sample_rate, stream.channels) == (44_100, 2)
     blocks = list(stream.blocks)
@@ -603,8 +605,9 @@ def test_a_stream_gives_the_samples_of_the_whole_file(tmp_path, monkeypatch, fil
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg")
 def test_what_ffmpeg_reads_comes_as_a_stream_too(tmp_path, monkeypatch):
     monkeypatch.setattr(io, "READ_BLOCK", 5_000)
-    time = np.arange(30_000) / 44_100
-    save(tmp_path / "a.wav", 0.5 * np.stack([np.sin(2_000 * time), np.sin(3_000 * time)]), 44_100)
+    time = np.arange(30_000, dtype=np.float32) / 44_100
+    tones = (0.5 * np.stack([np.sin(2_000 * time), np.sin(3_000 * time)])).astype(np.float32)
+    save(tmp_path / "a.wav", tones, 44_100)
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", tmp_path / "a.m4a"], check=True)
     whole = load(tmp_path / "a.m4a").samples
     np.testing.assert_allclose(streamed(tmp_path / "a.m4a"), whole, atol=2**-15)

@@ -6,6 +6,13 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure memory on a few megabytes: reads beyond real caches take seconds a level."""
+    for module in ("jukectl.sampling.timing", "jukectl.inspect.bench"):
+        monkeypatch.setattr(f"{module}.last_cache", lambda: 2**21)
+
+
 def test_bench_measures_every_level(jukectl: Callable, tiny_model: Path) -> None:
     answer = jukectl("--quiet", "--json", "bench", "--model", tiny_model, "--codes", "3", "--samples", "2")
     facts = answer.json

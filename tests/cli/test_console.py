@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
@@ -13,7 +14,7 @@ from jukectl.cli.console import Console, ProgressStyle, clock, printable, progre
 from jukectl.progress import LevelProgress, Progress, Remark, WarningEvent
 
 
-class Context:
+class Context(typer.Context):
     """The part of typer.Context that the console reads."""
 
     def __init__(self, **options):
@@ -172,9 +173,9 @@ def test_a_warning_is_shown_even_with_quiet(jukectl, style, tmp_path):
 
 
 def test_results_are_printed_as_paths_or_as_one_object(capsys):
-    console.emit(Context(), ["a b.wav", "c.wav"], {"audio": []})
+    console.emit(Context(), [Path("a b.wav"), Path("c.wav")], {"audio": []})
     assert capsys.readouterr().out == "a b.wav\nc.wav\n"
-    console.emit(Context(json=True), ["a b.wav"], {"audio": ["Björk.wav"]})
+    console.emit(Context(json=True), [Path("a b.wav")], {"audio": ["Björk.wav"]})
     assert capsys.readouterr().out == '{"audio": ["Björk.wav"]}\n'
 
 

@@ -20,7 +20,7 @@ from jukectl.prior.config import EncoderConfig, LyricsConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import add_lyrics
 from jukectl.render import karaoke
-from jukectl.sampling.attention import SongAttention
+from jukectl.sampling.attention import SongAttention, song_attention
 
 WORDS = "La la,\nover & out\n"
 FILES = ("lyrics-alignment-0.png", "lyrics-0.lrc", "lyrics-0.vtt")
@@ -45,8 +45,8 @@ def grown(request, tiny_model, tmp_path):
     encoder = EncoderConfig(width=16, depth=1, heads=2, blocks=4) if request.param == "encoder" else None
     add_lyrics(prior, LyricsConfig(characters=16, alphabet=79, encoder=encoder, apart=encoder is None), blocks=2)
     torch.manual_seed(5)
-    for block in prior.transformer.blocks:
-        for weight in (block.attention.out.weight, block.mlp_out.weight):
+    for name, weight in prior.named_parameters():
+        if name.startswith("transformer.blocks") and name.endswith(("attention.out.weight", "mlp_out.weight")):
             torch.nn.init.normal_(weight, std=0.3)
     save_file(prior.state_dict(), path / "top.safetensors")
     card = replace(card, priors={**card.priors, Level.TOP: prior.config})
@@ -113,7 +113,7 @@ def test_a_published_layout_is_aligned_by_its_own_attention_head(jukectl, top, t
     folder = write_huggingface(random_model(top), tmp_path / "published")
     (tmp_path / "words.txt").write_text("ABC AB")  # its few characters
     looked = []
-    honest = karaoke.song_attention
+    honest = song_attention
     monkeypatch.setattr(
         karaoke, "song_attention", lambda *given, **place: looked.append(place) or honest(*given, **place)
     )

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import fields
+from typing import Any
 
 import pytest
 import typer
@@ -12,7 +13,8 @@ from jukectl.cli.main import app
 from jukectl.cli.options import PANEL_OF, PANELS, SamplingOptions, sampling_command
 from jukectl.codes.level import Level
 
-COMMANDS = typer.main.get_command(app).commands
+PROGRAM: Any = typer.main.get_command(app)
+COMMANDS = PROGRAM.commands
 LEAVES = {
     " ".join([name, *sub]): command
     for name, group in COMMANDS.items()

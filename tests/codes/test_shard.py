@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from typing import Any
 
 import numpy as np
 import psutil
@@ -17,7 +18,7 @@ from jukectl.errors import NotCodes
 
 def codes(frames, **facts):
     array = np.asarray(frames, dtype=np.uint16)[None]
-    about = {
+    about: dict[str, Any] = {
         "level": Level.TOP,
         "prompt": 0,
         "hop": 128,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from jukectl.audio import io
 from jukectl.data import scan as scanning
+from jukectl.data.duplicates import fingerprint_of
 from jukectl.data.manifest import Manifest, Track, side_of, song_key
 from jukectl.data.scan import scan
 from jukectl.errors import BadInput, BadManifest, MissingTool
@@ -229,7 +230,7 @@ def test_invalid_keys_of_a_sidecar_are_reported_and_others_applied(music):
 def decoded(monkeypatch):
     """The names of the files that are decoded."""
     names = []
-    genuine = scanning.fingerprint_of
+    genuine = fingerprint_of
     monkeypatch.setattr(scanning, "fingerprint_of", lambda path: names.append(path.name) or genuine(path))
     return names
 

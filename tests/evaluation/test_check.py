@@ -42,7 +42,7 @@ def test_an_untrained_prior_fails_the_check_with_finite_logits(level: Level, tin
 
 def test_one_weight_of_nan_fails_the_check(tiny_model: Path) -> None:
     prior = ModelFolder(tiny_model).prior(Level.TOP, CPU)
-    prior.transformer.blocks[0].mlp_in.weight.data[0, 0] = torch.nan
+    prior.get_parameter("transformer.blocks.0.mlp_in.weight").data[0, 0] = torch.nan
     labels = LabelBatch.repeat(1, slots=2, total_length=16_384, sample_length=prior.config.window_samples)
     assert not any(finding.good for finding in check_prior(prior, torch.zeros(1, 64, dtype=torch.int64), labels, None))
 

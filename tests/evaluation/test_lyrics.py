@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def sung(tmp_path):
         (tmp_path / track.lyrics).write_text(lrc(text))
         folder.keep_lyrics(track, tmp_path / track.lyrics)
         array = generator.integers(20, size=(1, CONTEXT)).astype(np.uint16)
-        about = {"prompt": 0, "hop": HOP, "sample_rate": RATE, "codebook_size": 20, "vqvae": "c0dec"}
+        about: dict[str, Any] = {"prompt": 0, "hop": HOP, "sample_rate": RATE, "codebook_size": 20, "vqvae": "c0dec"}
         folder.write(track.name, Codes(level=Level.TOP, array=array, **about))
         tracks.append(track)
     Manifest(folder.path, tuple(tracks)).save(folder.path / "manifest.jsonl")
@@ -63,7 +64,7 @@ def run_folder(tmp_path):
 
 def save_run(folder, lyrics, pattern):
     torch.manual_seed(3)
-    shape = {"context": CONTEXT, "width": 16, "depth": 3, "heads": 2, "blocks": 4, "codebook_size": 20}
+    shape: dict[str, Any] = {"context": CONTEXT, "width": 16, "depth": 3, "heads": 2, "blocks": 4, "codebook_size": 20}
     config = PriorConfig(
         level=Level.TOP, hop=HOP, sample_rate=RATE, pattern=pattern, lyrics=lyrics, init_scale=30.0, **shape
     )

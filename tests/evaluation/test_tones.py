@@ -7,12 +7,12 @@ from jukectl.evaluation.tones import code_tones_db, low_share
 
 RATE = 22_050
 CODE_RATE = RATE / 16
-TIME = np.arange(10 * RATE) / RATE
-NOISE = 0.1 * np.random.default_rng(0).standard_normal(len(TIME))
+TIME = np.arange(10 * RATE, dtype=np.float32) / RATE
+NOISE = 0.1 * np.random.default_rng(0).standard_normal(len(TIME)).astype(np.float32)
 
 
 def sine(frequency, amplitude=1.0):
-    return amplitude * np.sin(2 * np.pi * frequency * TIME)
+    return np.float32(amplitude) * np.sin(np.float32(2 * np.pi * frequency) * TIME)
 
 
 @pytest.mark.parametrize(("bass", "share"), [(0.0, 0.0), (1.0, 0.5), (3.0, 0.9)])
@@ -22,7 +22,7 @@ def test_the_share_under_150_hz_is_that_of_the_power_of_sines(bass, share):
 
 def test_a_constant_is_no_bass_and_silence_has_no_share():
     assert low_share(sine(1_000) + 5, RATE) == pytest.approx(0, abs=1e-3)
-    assert np.isnan(low_share(np.zeros(RATE), RATE))
+    assert np.isnan(low_share(np.zeros(RATE, np.float32), RATE))
     assert low_share(NOISE, RATE) == pytest.approx(150 / (RATE / 2), abs=2e-3)
 
 
@@ -43,6 +43,6 @@ def test_tones_elsewhere_and_tones_that_pass_do_not_count():
 
 
 def test_silence_has_no_tones_and_less_than_a_frame_none_that_can_be_measured():
-    assert code_tones_db(np.zeros(RATE), RATE, CODE_RATE) == 0
+    assert code_tones_db(np.zeros(RATE, np.float32), RATE, CODE_RATE) == 0
     assert np.isnan(code_tones_db(NOISE[:1_000], RATE, CODE_RATE))
     assert np.isnan(code_tones_db(NOISE, RATE, RATE))

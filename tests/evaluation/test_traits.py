@@ -1,5 +1,7 @@
 """Figures of one stretch of music, and of new music beside its prompt."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from music_signals import RATE, clicks, melody
@@ -89,7 +91,7 @@ def test_a_beat_counts_only_if_the_original_has_one():
 
 
 def test_medians_are_of_numbers_that_are_defined_and_shares_of_truth_values():
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"beat": 1.0, "kept": True, "recognised": "Piano", "rests": None},
         {"beat": 5.0, "kept": False, "recognised": "Game", "rests": None},
         {"beat": None, "kept": None, "recognised": None, "rests": None},

@@ -3,6 +3,7 @@
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,10 +26,16 @@ def songs(tmp_path):
         [("train/0.flac", "Ada"), ("train/1.flac", "Ada"), ("train/2.flac", "Bruno"), ("held-out/0.flac", "Ada")]
     ):
         seconds = FRAMES * HOP / RATE
-        about = {"sample_rate": RATE, "channels": 1, "artist": artist, "genres": ("Folk",), "lyrics": f"{number}.lrc"}
+        about: dict[str, Any] = {
+            "sample_rate": RATE,
+            "channels": 1,
+            "artist": artist,
+            "genres": ("Folk",),
+            "lyrics": f"{number}.lrc",
+        }
         track = Track(path=path, seconds=seconds, **about)
         codes = np.full((1, FRAMES), number, np.uint16)
-        made_by = {"hop": HOP, "sample_rate": RATE, "codebook_size": 8, "vqvae": "f" * 64}
+        made_by: dict[str, Any] = {"hop": HOP, "sample_rate": RATE, "codebook_size": 8, "vqvae": "f" * 64}
         folder.write(track.name, Codes(level=Level.TOP, array=codes, prompt=FRAMES, **made_by))
         words = tmp_path / f"{number}.lrc"
         words.write_text(f"[00:00.{number + 1}00]<00:00.{number + 1}00>word{number}\n")

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
+import jukectl
+from jukectl.codes.level import Level
+
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -22,7 +25,7 @@ def script(tmp_path: Path) -> Script:
     environment = {**os.environ, "JUKECTL": f"{sys.executable} -m jukectl", "OMP_NUM_THREADS": "1"}
 
     def run(name: str, *arguments: object, **changes: str) -> subprocess.CompletedProcess[str]:
-        command = [EXAMPLES / name, *map(str, arguments)]
+        command = [str(EXAMPLES / name), *map(str, arguments)]
         return subprocess.run(
             command, cwd=tmp_path, env=environment | changes, capture_output=True, text=True, check=False
         )
@@ -62,7 +65,7 @@ def test_render_list_renders_each_line_and_says_which_failed(script, tiny_model,
 
 def test_render_list_run_again_makes_nothing_again(script, tiny_model, tmp_path):
     (tmp_path / "list.tsv").write_text("one\t\t\t0.2\n")
-    script("render_list.sh", "list.tsv", "--levels", "top", "--model", tiny_model)
+    jukectl.sample(tmp_path / "one", jukectl.Request(model=str(tiny_model), seconds=0.2, levels=(Level.TOP,)))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*.*")}
     done = script("render_list.sh", "list.tsv", "--levels", "top", "--model", tiny_model)
     assert done.returncode == 0, done.stderr
@@ -72,10 +75,9 @@ def test_render_list_run_again_makes_nothing_again(script, tiny_model, tmp_path)
     assert all(path.stat().st_mtime_ns == time for path, time in written.items())
 
 
-def test_resume_all_finishes_what_is_unfinished_and_leaves_the_rest(script, riff, tiny_model, tmp_path):
+def test_resume_all_finishes_what_is_unfinished_and_leaves_the_rest(script, tiny_model, tmp_path):
     songs = tmp_path / "songs"
-    options = ("--samples", 1, "--seconds", 0.25, "--model", tiny_model)
-    assert script("continue_riff.sh", riff, songs / "begun", *options).returncode == 0
+    jukectl.sample(songs / "begun", jukectl.Request(model=str(tiny_model), seconds=0.25))
     shutil.copytree(songs / "begun", songs / "finished")
     whole = (songs / "begun/bottom.npz").read_bytes()
     for path in (songs / "begun/bottom.npz", songs / "begun/audio/0.wav"):

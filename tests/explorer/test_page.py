@@ -15,7 +15,7 @@ from fake_site import HOSTILE, SCRIPT, Fake, fake_site, large_index
 from jukectl.explorer.serving import serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 EXPLORER = Path(__file__).parents[2] / "explorer"
 BUILT = Path(__file__).parents[2] / "src" / "jukectl" / "explorer" / "page"
@@ -64,11 +64,15 @@ class Reader:
         self.address = address
         self.faults: list[str] = []
         page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("console", lambda message: message.type in ("error", "warning") and self.faults.append(message.text))
+        page.on("console", self._note)
         page.add_init_script(
             "window.violations = [];"
             "addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective))"
         )
+
+    def _note(self, message: "ConsoleMessage") -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(message.text)
 
     def go(self, hash_: str = "") -> "Page":
         self.page.goto(f"{self.address}index.html{hash_}")
@@ -139,7 +143,7 @@ TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAni
 
 
 def sounding(page: "Page") -> list[dict[str, Any]]:
-    return page.evaluate("playing().map((one) => ({src: one.getAttribute('src'), at: one.currentTime}))")  # type: ignore[no-any-return]
+    return page.evaluate("playing().map((one) => ({src: one.getAttribute('src'), at: one.currentTime}))")
 
 
 def wait_for_sound(page: "Page", what: str, after: float = 0.0) -> None:

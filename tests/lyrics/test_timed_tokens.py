@@ -16,7 +16,10 @@ RATE = 1_000
 
 def sung(text, *words):
     """Lyrics of which parts, from one character to another, have a start and perhaps an end."""
-    timed = (TimedWord(text[first:stop], *times, first=first) for first, stop, *times in words)
+    timed = (
+        TimedWord(text[first:stop], start, *end, first=first)  # type: ignore[misc]  # `end` is of one number or none
+        for first, stop, start, *end in words
+    )
     return spell_timed(TimedLyrics(text, tuple(timed)), LETTERS, RATE)
 
 

@@ -26,7 +26,7 @@ def test_plain_text_has_no_times_even_where_it_looks_like_lrc():
 
 def test_an_unknown_format_is_refused():
     with pytest.raises(BadInput, match="lyrics_format must be text or lrc, got 'vtt'"):
-        Lyrics("la", "vtt")
+        Lyrics("la", "vtt")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("source", "lyrics_format"), [(" \n", "text"), ("[ti:Mine]\n[00:01.00]\n", "lrc")])

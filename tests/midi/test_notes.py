@@ -1,5 +1,7 @@
 """Notes of MIDI files, read by their own tempo map, and files of notes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -48,7 +50,7 @@ def test_time_follows_the_tempo_map():
         (40, [0x99, 36, 100]),  # 1.35 s
         (20, [0x99, 36, 0]),  # 1.4 s; a note on of velocity 0 ends it
     )
-    assert rows(parse_midi(data, "x.mid")) == [(0.5, 1.25, 60, 80, False), (1.35, 1.4, 36, 100, True)]
+    assert rows(parse_midi(data, Path("x.mid"))) == [(0.5, 1.25, 60, 80, False), (1.35, 1.4, 36, 100, True)]
 
 
 def test_moved_notes_begin_later_or_are_left_out():
@@ -81,7 +83,7 @@ def test_every_truncation_is_refused_or_read():
     whole = midi_file((0, tempo(400_000)), (9, [0x90, 60, 80]), (90, [0x80, 60, 0]), (9, [0x90, 64, 80]))
     for length in range(len(whole)):
         try:
-            notes = parse_midi(whole[:length], "x.mid")
+            notes = parse_midi(whole[:length], Path("x.mid"))
         except BadInput:
             continue
         assert np.isfinite(notes.stops).all() and (notes.stops >= notes.starts).all()
@@ -90,7 +92,7 @@ def test_every_truncation_is_refused_or_read():
 def test_a_controller_over_127_is_limited_as_players_do():
     good = midi_file((0, [0xB0, 7, 127]), (0, [0x90, 60, 80]), (50, [0x80, 60, 0]))
     bad = midi_file((0, [0xB0, 7, 255]), (0, [0x90, 60, 80]), (50, [0x80, 60, 0]))
-    assert rows(parse_midi(bad, "x.mid")) == rows(parse_midi(good, "x.mid"))
+    assert rows(parse_midi(bad, Path("x.mid"))) == rows(parse_midi(good, Path("x.mid")))
 
 
 def test_numbers_over_127_are_limited_behind_running_status_text_and_other_chunks():
@@ -102,7 +104,7 @@ def test_numbers_over_127_are_limited_behind_running_status_text_and_other_chunk
         (9, [60, 0]),
     )
     bad = midi_file(*messages, (9, [0x81, 61, 0]), (0, [0x80, 61, 0]))
-    (one, two) = rows(parse_midi(bad[:14] + chunk(b"XFIH", b"\xb0\xff") + bad[14:], "x.mid"))
+    (one, two) = rows(parse_midi(bad[:14] + chunk(b"XFIH", b"\xb0\xff") + bad[14:], Path("x.mid")))
     assert (one[2:4], two[2:4]) == ((60, 127), (61, 90))
 
 
@@ -119,7 +121,7 @@ def test_numbers_over_127_are_limited_behind_running_status_text_and_other_chunk
 )
 def test_what_is_not_a_midi_file_is_named(data, message):
     with pytest.raises(BadInput, match=rf"^song\.mid .*{message}"):
-        parse_midi(data, "song.mid")
+        parse_midi(data, Path("song.mid"))
 
 
 def test_a_note_that_is_absurdly_late_is_refused_with_the_name_of_the_file():
@@ -128,4 +130,4 @@ def test_a_note_that_is_absurdly_late_is_refused_with_the_name_of_the_file():
     track += b"".join(bytes(wait) + bytes([0xB0, 7, 100]) for wait in late) + bytes([0, 0x90, 62, 80, 50, 0x80, 62, 0])
     data = chunk(b"MThd", bytes([0, 0, 0, 1, 0, 100])) + chunk(b"MTrk", track + b"\0\xff\x2f\0")
     with pytest.raises(BadInput, match=r"song\.mid has a note that ends at .* s, and no music is that long"):
-        parse_midi(data, "song.mid")
+        parse_midi(data, Path("song.mid"))

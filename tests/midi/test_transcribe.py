@@ -23,8 +23,9 @@ def frames_of(notes):
 
 
 def test_silence_has_no_notes():
-    assert len(notes_of(*quiet(), Listening())) == 0
-    assert len(notes_of(*quiet(0), Listening())) == 0
+    for frames in (120, 0):
+        sounding, beginning = quiet(frames)
+        assert len(notes_of(sounding, beginning, Listening())) == 0
 
 
 def test_a_note_lasts_from_its_beginning_while_it_sounds():

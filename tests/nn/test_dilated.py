@@ -1,5 +1,7 @@
 """Dilated residual stacks, and the strided blocks made of them."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -92,7 +94,8 @@ def test_a_residual_block_scales_its_branch():
 )
 def test_dilations_grow_through_a_stack(options, dilations):
     stack = ResidualStack(2, **options)
-    assert [block.dilated.dilation[0] for block in stack.blocks] == dilations
+    blocks: Any = stack.blocks
+    assert [block.dilated.dilation[0] for block in blocks] == dilations
     assert stack.reach == sum(dilations)
 
 

@@ -41,7 +41,7 @@ def begun(golden, song, recording: Path) -> list[object]:
 def asked(golden, song, folder: Path) -> list[object]:
     """What a song is told and how long it is to be, as options."""
     rate = golden.cases["sample_rate"]
-    options = ["--artist", f"#{song['artist']}", *(f"--genre=#{genre}" for genre in song["genres"])]
+    options: list[object] = ["--artist", f"#{song['artist']}", *(f"--genre=#{genre}" for genre in song["genres"])]
     options += ["--seconds", song["new"] * golden.hop("top") / rate, "--song-seconds", song["total"] / rate]
     if song["lyrics"] is not None:
         (folder / "lyrics.txt").write_text(song["lyrics"], encoding="utf-8")

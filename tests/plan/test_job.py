@@ -21,7 +21,7 @@ PARALLEL = {"parallel": {Level.BOTTOM: 2}}
 def opened(monkeypatch) -> Counter:
     """Number of times that each archive of codes was opened, by its path."""
     counts: Counter = Counter()
-    load = Codes.load.__func__
+    load = Codes.__dict__["load"].__func__
 
     def counted(cls, path: Path) -> Codes:
         counts[path] += 1

@@ -1,6 +1,7 @@
 """A request is checked in one place, for the command line and for Python."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -34,16 +35,20 @@ def test_a_value_of_another_type_is_refused_by_name(values, message):
 
 
 def test_text_is_taken_for_a_path_and_for_a_single_genre():
-    request = Request(genres="Game", midi="tune.mid", model=Path("models/mini"), seed=np.int64(7))
+    values: dict[str, Any] = {"genres": "Game", "midi": "tune.mid", "model": Path("models/mini"), "seed": np.int64(7)}
+    request = Request(**values)
     assert (request.genres, request.midi, request.model) == (("Game",), Path("tune.mid"), str(Path("models/mini")))
     assert (request.seed, type(request.seed)) == (7, int)
-    assert AdapterChoice("a.safetensors").path == Path("a.safetensors")
-    assert Request(genres=["Game", "Piano"]).genres == ("Game", "Piano")
+    path, genres = cast(Any, "a.safetensors"), cast(Any, ["Game", "Piano"])
+    assert AdapterChoice(path).path == Path("a.safetensors")
+    assert Request(genres=genres).genres == ("Game", "Piano")
 
 
 def test_functions_take_paths_as_text(tiny_model, riff, tmp_path):
-    request = Request(model=tiny_model, genres="Jazz", seconds=0.3, seed=np.int64(3), levels=[Level.TOP])
-    made = jukectl.continue_(str(riff), str(tmp_path / "song"), request, prompt_seconds=0.5)
+    values: dict[str, Any] = {"genres": "Jazz", "seed": np.int64(3), "levels": [Level.TOP]}
+    request = Request(model=tiny_model, seconds=0.3, **values)
+    audio, out = cast(Any, str(riff)), cast(Any, str(tmp_path / "song"))
+    made = jukectl.continue_(audio, out, request, prompt_seconds=0.5)
     assert made.song == tmp_path / "song"
     assert Song(tmp_path / "song").recipe().labels.genres == ("Jazz",)
-    assert not jukectl.resume(path=str(made.song)).new
+    assert not jukectl.resume(path=cast(Any, str(made.song))).new

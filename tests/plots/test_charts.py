@@ -34,9 +34,9 @@ def test_panels_with_wide_tick_labels_stay_inside_the_picture():
 def test_a_picture_keeps_its_style_when_it_is_saved_later(tmp_path):
     with chart("title", "about", rows=1, columns=1) as (figure, (axes,)):
         axes.plot([0, 1], [0, 15])
-    before = [(label.get_text(), label.get_size(), label.get_color()) for label in axes.get_yticklabels()]
+    before = [(label.get_text(), label.get_fontsize(), label.get_color()) for label in axes.get_yticklabels()]
     style.save(figure, tmp_path / "a.png")
-    after = [(label.get_text(), label.get_size(), label.get_color()) for label in axes.get_yticklabels()]
+    after = [(label.get_text(), label.get_fontsize(), label.get_color()) for label in axes.get_yticklabels()]
     assert before == after
     assert {(size, shade) for _, size, shade in after} == {(8.5, style.LIGHT.pale)}
 

@@ -79,7 +79,7 @@ def test_captions_and_axes_do_not_cover_each_other():
 
 def test_a_song_shows_the_waveform_of_its_finest_level(tmp_path):
     loud = Panel(name="Bottom", about="", samples=np.sin(np.arange(3 * RATE)).astype(np.float32), sample_rate=RATE)
-    quiet = Panel(name="Top", about="", samples=loud.samples / 100, sample_rate=RATE)
+    quiet = Panel(name="Top", about="", samples=loud.samples / np.float32(100), sample_rate=RATE)
     figure = sound.draw_levels([quiet, loud], title="a song")
     wave = part(pixels(figure, tmp_path), axes_of(figure, "Waveform"))
     inked = (np.abs(wave - colour(LIGHT.paper)).max(axis=-1) > 40).sum(axis=0)

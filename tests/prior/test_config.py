@@ -117,7 +117,7 @@ def test_an_encoder_attends_to_characters_alone(encoded: PriorConfig) -> None:
         ({"context": 6144, "width": 2048, "depth": 72, "heads": 2, "blocks": 64, "artists": 7898, "genres": 604}, 512),
     ],
 )
-def test_published_sizes_can_be_configured(changes: dict[str, int], inner: int, top: PriorConfig) -> None:
+def test_published_sizes_can_be_configured(changes: dict[str, Any], inner: int, top: PriorConfig) -> None:
     config = replace(top, **changes, timing=TimingConfig(bins=128, min_seconds=23.8))
     assert config.attention_width == inner
     assert config.mlp_width == config.width

@@ -20,7 +20,9 @@ def window(config: PriorConfig, rows: int = 2) -> tuple[torch.Tensor, LabelBatch
     return torch.randint(0, config.codebook_size, (rows, config.context)), replace(labels, lyrics=sung)
 
 
-def summed_values(prior: Prior, layer: int, head: int, codes: torch.Tensor, labels: LabelBatch) -> torch.Tensor:
+def summed_values(
+    prior: Prior, layer: int, head: int, codes: torch.Tensor, labels: LabelBatch
+) -> tuple[torch.Tensor, torch.Tensor]:
     """What a head adds up, (B, lead + T, D), and all its values: read off the model as it runs."""
     attention, seen = prior.transformer.blocks[layer].attention, {}
     width = prior.config.attention_width // prior.config.heads

@@ -13,6 +13,7 @@ from jukectl.errors import BadInput, RecipeDiffers
 from jukectl.plan.command import command_of
 from jukectl.progress import WarningEvent
 from jukectl.render import choose
+from jukectl.render.decode import waveform
 
 RATE = 8_000
 TONE = (0.3 * np.sin(2 * np.pi * 220 * np.arange(4 * RATE) / RATE)).astype(np.float32)
@@ -30,7 +31,7 @@ def ask(tiny_model):
 @pytest.fixture
 def quiet_even(monkeypatch):
     """Decoded music whose even samples are silent after the first half second."""
-    decode, count = choose.waveform, [0]
+    decode, count = waveform, [0]
 
     def muted(*given):
         music = decode(*given)

@@ -2,6 +2,7 @@
 
 import hashlib
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -212,7 +213,7 @@ def test_the_key_of_unfinished_spans_is_that_of_earlier_versions():
     song = SimpleNamespace(
         segments=(segment,), song_samples=20_000, start_samples=0, lyrics=SimpleNamespace(ids=(4, 5), onsets=None)
     )
-    job = SimpleNamespace(
+    job: Any = SimpleNamespace(
         level=Level.MIDDLE,
         seed=7,
         total=40,
@@ -222,12 +223,13 @@ def test_the_key_of_unfinished_spans_is_that_of_earlier_versions():
         streams=(),
         stream_offset=0,
     )
-    recipe = SimpleNamespace(adapters=(), model=SimpleNamespace(fingerprints={"middle": "c0de"}))
+    recipe: Any = SimpleNamespace(adapters=(), model=SimpleNamespace(fingerprints={"middle": "c0de"}))
     settings = "LevelSampling(temperature=1.0, top_k=0, top_p=1.0, advance=0.5, parallel=3, guidance=1.0)"
     section = (
         "Section(start=0, artist=Mixture(ids=(1,), weights=(1.0,)), genres=Mixture(ids=(2, 3), weights=(1.0, 1.0)), "
         f"sampling={settings}, lyrics_shift=0)"
     )
     text = f"(7, 40, {settings}, 'd1g', '', [], (({section},), 20000, 0, ((4, 5),)), 'c0de')"
-    key = module._key(recipe, job, SimpleNamespace(digest=lambda: "d1g"))
+    upper: Any = SimpleNamespace(digest=lambda: "d1g")
+    key = module._key(recipe, job, upper)
     assert key == hashlib.sha256(text.encode()).hexdigest()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ class Cramped(Prior):
 
 def make_config(kind):
     """Return the configuration of a small prior: top, middle, or a top with lyrics before the codes."""
-    shape = {
+    shape: dict[str, Any] = {
         "depth": 4,
         "blocks": 8,
         "codebook_size": SIZE,
@@ -85,7 +86,7 @@ def make_job(kind, **changes):
 
 
 def make_codes(job, frames=3):
-    array = np.random.default_rng(1).integers(0, SIZE, (SAMPLES, frames))
+    array = np.random.default_rng(1).integers(0, SIZE, (SAMPLES, frames)).astype(np.uint16)
     hop = job.prior.config.hop
     return Codes(level=job.level, array=array, prompt=0, hop=hop, sample_rate=1_000, codebook_size=SIZE, vqvae="x")
 

@@ -1,5 +1,7 @@
 """Sampling of a code: its distribution, and its dependence on logits and uniform number alone."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -140,7 +142,7 @@ def test_a_sampled_code_is_independent_of_the_batch(settings):
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(32, 2048, generator=generator).round(decimals=1)  # with ties
     uniforms = torch.rand(32, generator=generator, dtype=torch.float64)
-    arguments = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, **settings}
+    arguments: dict[str, Any] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, **settings}
     whole = draw(logits, uniforms, **arguments)
     alone = [draw(logits[row : row + 1], uniforms[row : row + 1], **arguments) for row in range(32)]
     assert torch.equal(whole, torch.cat(alone))
@@ -150,5 +152,5 @@ def test_a_sampled_code_is_independent_of_the_batch(settings):
 def test_half_precision_logits_are_sampled_without_rounding():
     logits = torch.randn(8, 100, generator=torch.Generator().manual_seed(0)).bfloat16()
     uniforms = torch.linspace(0, 0.99, 8, dtype=torch.float64)
-    arguments = {"temperature": 0.9, "top_k": 20, "top_p": 0.9}
+    arguments: dict[str, Any] = {"temperature": 0.9, "top_k": 20, "top_p": 0.9}
     assert torch.equal(draw(logits, uniforms, **arguments), draw(logits.float(), uniforms, **arguments))

@@ -125,8 +125,8 @@ print(memory("VmHWM") - before)
         ("upsampler", "fp32", 1, 512, False),
         ("one sequence", "bf16", 2, 1_024, False),
         ("apart", "fp32", 1, None, False),
-        ("notes", "fp32", 2, 512, False),
-        ("rotary", "fp32", 1, None, False),
+        pytest.param("notes", "fp32", 2, 512, False, marks=pytest.mark.slow),
+        pytest.param("rotary", "fp32", 1, None, False, marks=pytest.mark.slow),
     ],
 )
 def test_measured_memory_of_sampling_is_just_below_the_estimate(name, precision, samples, chunk, retains_freed):

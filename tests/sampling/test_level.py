@@ -1,5 +1,7 @@
 """Sampling of a level: the prior's inputs, the codes, and their independence of interruptions."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,7 @@ def make_job(level=Level.TOP, total=40, samples=2, **changes):
     upper = None
     if level is not Level.TOP:
         upper = np.random.default_rng(0).integers(0, SIZE, (samples, -(-total // RATIO))).astype(np.uint16)
-    values = {
+    values: dict[str, Any] = {
         "prior": PRIORS[level],
         "total": total,
         "seed": SEED,
@@ -43,7 +45,7 @@ def make_job(level=Level.TOP, total=40, samples=2, **changes):
 
 
 def make_codes(level=Level.TOP, frames=0, samples=2, prompt=0):
-    array = np.random.default_rng(1).integers(0, SIZE, (samples, frames))
+    array = np.random.default_rng(1).integers(0, SIZE, (samples, frames)).astype(np.uint16)
     config = PRIORS[level].config
     return Codes(
         level=level, array=array, prompt=prompt, hop=config.hop, sample_rate=1_000, codebook_size=SIZE, vqvae="x"

@@ -1,5 +1,7 @@
 """The naive decoder samples the same codes as the eager one, so that their speeds can be compared."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -21,7 +23,7 @@ from jukectl.sampling.timing import Candidate, Memory, Rounds, conditioning, int
 
 UPPER = ConditionerConfig(width=8, depth=1, downs=2, codebook_size=20)
 ENCODER = LyricsConfig(characters=8, alphabet=5, encoder=EncoderConfig(width=16, depth=1, heads=2, blocks=4))
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "factored": {"timing": TimingConfig(bins=8)},
     "upsampler": {"level": Level.MIDDLE, "conditioner": UPPER, "scale_residuals": True},
     "dense": {"pattern": (AttentionKind.DENSE,)},

@@ -1,6 +1,7 @@
 """Sampling conditioned on notes: per window, with every decoder, and with guidance."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_a_level_with_notes_resumed_after_any_window_has_the_same_codes():
         assert np.array_equal(last.array, whole[-1].array)
 
 
-EMPTY = {
+EMPTY: dict[str, Any] = {
     "level": Level.TOP,
     "array": np.zeros((2, 0), np.uint16),
     "prompt": 0,

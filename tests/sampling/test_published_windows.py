@@ -179,7 +179,7 @@ def in_torch(count, characters, total, offset, length):
 
 def places(count, characters, total, offset, length):
     text = np.arange(count) + 1
-    window = lyric_window(text, characters, total_length=total, offset=offset, sample_length=length)
+    window = lyric_window(text.tolist(), characters, total_length=total, offset=offset, sample_length=length)
     assert np.array_equal(window.ids, window.places + 1)  # 0 for padding
     return list(window.places)
 
@@ -278,7 +278,7 @@ def make_job(prior, total, **changes):
 
 
 def begun(prior, frames=0):
-    array = np.random.default_rng(1).integers(0, SIZE, (2, frames))
+    array = np.random.default_rng(1).integers(0, SIZE, (2, frames)).astype(np.uint16)
     hop, level = prior.config.hop, prior.config.level
     return Codes(level=level, array=array, prompt=frames, hop=hop, sample_rate=1_000, codebook_size=SIZE, vqvae="x")
 

@@ -30,8 +30,8 @@ SAMPLING = LevelSampling(temperature=1.0, advance=0.5)
 def make_prior(level, **changes):
     """Return a tiny prior that depends strongly on artist and genre."""
     prior = tiny_prior(level, label_scale=30, **{"artists": 4, "genres": 4, "genre_slots": 2, **changes})
-    for block in prior.transformer.blocks:  # labels are at one position of the window, seen through attention
-        block.attention.out.weight.mul_(8)
+    for layer in range(prior.config.depth):  # labels are at one position of the window, seen through attention
+        prior.get_parameter(f"transformer.blocks.{layer}.attention.out.weight").mul_(8)
     return prior
 
 
@@ -65,7 +65,7 @@ def make_job(level=Level.TOP, total=44, samples=2, segments=SEGMENTS, **changes)
 
 
 def make_codes(level=Level.TOP, frames=0, samples=2):
-    array = np.random.default_rng(1).integers(0, SIZE, (samples, frames))
+    array = np.random.default_rng(1).integers(0, SIZE, (samples, frames)).astype(np.uint16)
     config = PRIORS[level].config
     return Codes(
         level=level, array=array, prompt=frames, hop=config.hop, sample_rate=1_000, codebook_size=SIZE, vqvae="x"

@@ -111,7 +111,7 @@ def make_job(total=100, samples=2, parallel=4, **changes):
 
 
 def make_codes(frames=0, samples=2):
-    array = np.random.default_rng(1).integers(0, SIZE, (samples, frames))
+    array = np.random.default_rng(1).integers(0, SIZE, (samples, frames)).astype(np.uint16)
     return Codes(
         level=Level.MIDDLE, array=array, prompt=frames, hop=32, sample_rate=1_000, codebook_size=SIZE, vqvae="x"
     )

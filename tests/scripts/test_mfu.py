@@ -4,6 +4,7 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,15 @@ def step_flops(config, batch):
 
 @pytest.mark.parametrize("kind", [*FACTORED, AttentionKind.DENSE])
 def test_the_operations_of_a_step_are_those_of_its_products_and_of_the_keys_that_are_seen(kind):
-    shape = {"context": 24, "blocks": 4, "width": 16, "depth": 2, "heads": 2, "attention_ratio": 0.5, "mlp_ratio": 2.0}
+    shape: dict[str, Any] = {
+        "context": 24,
+        "blocks": 4,
+        "width": 16,
+        "depth": 2,
+        "heads": 2,
+        "attention_ratio": 0.5,
+        "mlp_ratio": 2.0,
+    }
     config = PriorConfig(level=Level.TOP, hop=128, codebook_size=40, pattern=(kind,), **shape)
     prior, codes = Prior(config), torch.randint(40, (3, 24))
     with FlopCounterMode(display=False) as counter:
@@ -41,7 +50,16 @@ def test_the_operations_of_a_step_are_those_of_its_products_and_of_the_keys_that
 
 @pytest.mark.slow
 def test_the_script_runs_on_a_cpu():
-    shape = {"width": 64, "depth": 3, "context": 256, "blocks": 16, "batch": 1, "steps": 2, "device": "cpu", "peak": 1}
+    shape: dict[str, Any] = {
+        "width": 64,
+        "depth": 3,
+        "context": 256,
+        "blocks": 16,
+        "batch": 1,
+        "steps": 2,
+        "device": "cpu",
+        "peak": 1,
+    }
     options = [f"--{name}={value}" for name, value in shape.items()]
     done = subprocess.run([sys.executable, SCRIPT, *options], capture_output=True, text=True, check=True, timeout=280)
     size, plain, compiled = done.stdout.splitlines()

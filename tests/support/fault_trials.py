@@ -8,7 +8,7 @@ from itertools import cycle
 from pathlib import Path
 
 from fault_cases import Case, prepared
-from faults import Fault, Faults, content
+from faults import Fault, Faults, Outcome, content
 
 KILLS = (Fault.KILL_BEFORE, Fault.KILL_HALFWAY, Fault.KILL_AFTER)
 KILLED = -9
@@ -39,7 +39,7 @@ class Bench:
         self.calls = self._run(case.command).calls
         self.left = content(faults.root)
 
-    def _run(self, command: str):
+    def _run(self, command: str) -> Outcome:
         outcome = self._faults.run(shlex.split(command))
         assert outcome.status == 0, f"{command}: {outcome.errors}"
         return outcome

@@ -151,7 +151,7 @@ def port_state(model: Model) -> dict[str, Tensor]:
 def original_state(model: Model, part: str, *, blocks: bool = False) -> dict[str, Tensor]:
     """A part's tensors by their original names; with `blocks` by the other names that some of them may have."""
     config = config_of(model.card, part)
-    rows, found = first_rows_of(config), {}
+    rows, found = first_rows_of(config), dict[str, Tensor]()
     for ours, tensor in model.state[part].items():
         names = [name for name in original_names(config)(ours) if "x_emb.emb" not in name]
         others = [name for name in names if ".blocks." in name]

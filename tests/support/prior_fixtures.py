@@ -87,6 +87,7 @@ def apart(top: PriorConfig) -> PriorConfig:
 @pytest.fixture
 def published_merged(merged: PriorConfig) -> PriorConfig:
     """As the published one: a lyric token may be sampled in place of a code."""
+    assert merged.lyrics
     return replace(merged, lyrics=replace(merged.lyrics, drawable=True))
 
 

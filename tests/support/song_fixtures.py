@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from model_cards import forget_fingerprints
 from jukectl.api import Request, sample
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
+from jukectl.sampling import draw
 from jukectl.sampling import level as sampling_level
 
 SHORT = 0.608  # seconds: 19 top codes, less than a context; 76 middle and 304 bottom codes, more than one
@@ -20,8 +22,14 @@ SHORT = 0.608  # seconds: 19 top codes, less than a context; 76 middle and 304 b
 def ask(tiny_model: Path) -> Callable[..., Request]:
     """A request for a short song of the tiny model; any option may be given."""
 
-    def make(**changes: object) -> Request:
-        values = {"model": str(tiny_model), "artist": "Ada", "genres": ("jazz",), "seconds": SHORT, "seed": 3}
+    def make(**changes: Any) -> Request:
+        values: dict[str, Any] = {
+            "model": str(tiny_model),
+            "artist": "Ada",
+            "genres": ("jazz",),
+            "seconds": SHORT,
+            "seed": 3,
+        }
         return Request(**{**values, **changes})
 
     return make
@@ -66,9 +74,9 @@ def codes_in() -> Callable[[Path], dict[str, bytes]]:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[Level, int]:
     """How many codes were drawn at each level."""
     counts = dict.fromkeys(TOP_DOWN, 0)
-    uniforms = sampling_level.uniforms
+    uniforms = draw.uniforms
 
-    def counted(seed, level, sample, start, stop):
+    def counted(seed: int, level: Level, sample: int, start: int, stop: int) -> np.ndarray:
         counts[level] += stop - start
         return uniforms(seed, level, sample, start, stop)
 

@@ -17,7 +17,7 @@ from jukectl.training.prior_task import PriorTask
 from jukectl.training.starting import find_prior
 
 HOPS = {Level.BOTTOM: 16, Level.MIDDLE: 64, Level.TOP: 256}
-SONGS = {  # top codes of each, and its tags
+SONGS: dict[str, tuple[int, dict[str, Any]]] = {  # top codes of each, and its tags
     "a/long.flac": (24, {"artist": "Björk B.", "genres": ("Jazz", "Ambient")}),
     "a/short.flac": (9, {"artist": "Ada", "genres": ("Jazz",)}),
     "b/plain.wav": (13, {}),

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,7 +151,12 @@ def test_validation_figures_are_of_held_out_songs(codec_recipe):
     with torch.no_grad():
         codes = task.vqvae.encode(song[None], Level.MIDDLE)
         decoded = task.vqvae.decode(codes, Level.MIDDLE)[0]
-        options = {"hop_length": 256, "win_length": 1536, "pad_mode": "constant", "return_complex": True}
+        options: dict[str, Any] = {
+            "hop_length": 256,
+            "win_length": 1536,
+            "pad_mode": "constant",
+            "return_complex": True,
+        }
         target, error = (
             torch.stft(one, 2048, window=torch.hann_window(1536), **options).abs() for one in (song, decoded)
         )

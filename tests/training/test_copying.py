@@ -1,5 +1,7 @@
 """Detection of copying: a memorized song is reported, and a model that does not copy is not."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ CONTEXT = 64
 @pytest.fixture
 def prior():
     torch.manual_seed(0)
-    size = {"width": 64, "depth": 1, "heads": 2, "blocks": 4, "codebook_size": 64, "tied_head": False}
+    size: dict[str, Any] = {"width": 64, "depth": 1, "heads": 2, "blocks": 4, "codebook_size": 64, "tied_head": False}
     return Prior(PriorConfig(level=Level.TOP, context=CONTEXT, hop=4, **size))
 
 

@@ -151,6 +151,7 @@ def test_a_run_with_a_killed_process_resumes_with_fewer_or_more_processes(prior_
     assert column(out, "loss") == pytest.approx(column(tmp_path / "whole", "loss"), abs=1e-3)
 
 
+@pytest.mark.slow  # test_runs.py stops and resumes runs of one process
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform == "win32", reason="limits and signals are of Unix")
 def test_a_full_disk_and_a_signal_leave_complete_checkpoints_in_distributed_runs(codec_recipe, tmp_path):

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from jukectl.prior.model import Prior
 from jukectl.training.guide import LEAST, SPREAD, AttentionGuide, guided_layer, surprise
 
 HEARS = AttentionKind.ENCODER
-READERS = {
+READERS: dict[str, dict[str, Any]] = {
     "encoder": {"encoder": EncoderConfig(width=8, depth=1, heads=2, blocks=2)},
     "apart": {"apart": True},
 }
@@ -26,7 +27,15 @@ READERS = {
 def prior_of(reader="encoder", pattern=(AttentionKind.ROW, HEARS, AttentionKind.ROW, HEARS), **lyrics):
     torch.manual_seed(0)
     config = LyricsConfig(characters=8, alphabet=10, **READERS.get(reader, {}), **lyrics)
-    shape = {"context": 16, "width": 16, "heads": 2, "blocks": 4, "hop": 4, "codebook_size": 20, "init_scale": 10.0}
+    shape: dict[str, Any] = {
+        "context": 16,
+        "width": 16,
+        "heads": 2,
+        "blocks": 4,
+        "hop": 4,
+        "codebook_size": 20,
+        "init_scale": 10.0,
+    }
     return Prior(PriorConfig(level=Level.TOP, depth=len(pattern), pattern=pattern, lyrics=config, **shape))
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -36,10 +37,11 @@ class Line:
 
     def __init__(self, stop_at=None, width=3):
         torch.manual_seed(0)
-        self.model = nn.Linear(width, 1)
+        self.line = nn.Linear(width, 1)
+        self.model: nn.Module = self.line
         self.state = nn.Module()
         self.state.register_buffer("followed", torch.zeros(width))
-        self.parts = [self.model]
+        self.parts: Sequence[nn.Module] = [self.model]
         self.stop_at = stop_at
         self.errors = {}  # by step, in place of the real ones
         self.step = 0
@@ -48,7 +50,7 @@ class Line:
         pass
 
     def batch(self, step, rows):
-        return torch.randn(8, self.model.in_features, generator=torch.Generator().manual_seed(step))[rows]
+        return torch.randn(8, self.line.in_features, generator=torch.Generator().manual_seed(step))[rows]
 
     def before_step(self, step):
         if step == self.stop_at:
@@ -56,16 +58,17 @@ class Line:
         self.step = step + 1
 
     def loss(self, batch):
-        error = (self.model(batch).squeeze(1) - batch.sum(1) - self.state.followed.sum()).square().mean()
+        followed = self.state.get_buffer("followed")
+        error = (self.model(batch).squeeze(1) - batch.sum(1) - followed.sum()).square().mean()
         return error, {"step_again": torch.tensor(float(self.step))}
 
     @torch.no_grad()
     def after_step(self):
-        self.state.followed.lerp_(self.model.weight[0], 0.1)
-        return {"followed": float(self.state.followed.sum())}
+        followed = self.state.get_buffer("followed").lerp_(self.line.weight[0], 0.1)
+        return {"followed": float(followed.sum())}
 
     def evaluate(self):
-        return {"error": self.errors.get(self.step, float((self.model.weight - 1).abs().sum()))}
+        return {"error": self.errors.get(self.step, float((self.line.weight - 1).abs().sum()))}
 
 
 def config(**changes):
@@ -84,13 +87,13 @@ def without_time(log):
     return [{key: value for key, value in row.items() if key not in timed} for row in log]
 
 
-@pytest.mark.parametrize("step", [0, 1, 3, 4, 5, 10, 50, 98, 99, 150])
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
-def test_the_learning_rate_rises_linearly_and_decays_by_a_cosine(step, schedule):
-    rate = learning_rate(config(steps=100, learning_rate=2.0, warmup=5, schedule=schedule), step)
-    rise = min(1, (step + 1) / 5)
-    fall = max(0.01, (1 + math.cos(math.pi * min(step, 100) / 100)) / 2) if schedule == "cosine" else 1
-    assert rate == pytest.approx(2 * rise * fall)
+def test_the_learning_rate_rises_linearly_and_decays_by_a_cosine(schedule):
+    for step in (0, 1, 3, 4, 5, 10, 50, 98, 99, 150):
+        rate = learning_rate(config(steps=100, learning_rate=2.0, warmup=5, schedule=schedule), step)
+        rise = min(1, (step + 1) / 5)
+        fall = max(0.01, (1 + math.cos(math.pi * min(step, 100) / 100)) / 2) if schedule == "cosine" else 1
+        assert rate == pytest.approx(2 * rise * fall), step
 
 
 def test_without_warmup_the_learning_rate_is_full_from_the_first_step():
@@ -108,22 +111,23 @@ def test_a_run_learns_and_writes_weights_logs_and_two_checkpoints(tmp_path):
     assert [row["step"] for row in rows(tmp_path / "validation.csv")] == ["4", "8", "12", "16", "20", "23"]
     errors = [float(row["error"]) for row in rows(tmp_path / "validation.csv")]
     assert errors[-1] < errors[0] / 2
-    assert torch.equal(load_file(tmp_path / "last.safetensors")["weight"], task.model.weight)
+    assert torch.equal(load_file(tmp_path / "last.safetensors")["weight"], task.line.weight)
     assert (events[-1].done, events[-1].total) == (STEPS, STEPS)
     assert "error=" in events[-1].note
 
 
 def test_the_best_weights_are_those_with_the_lowest_objective(tmp_path):
+    seen = {}
+
     class Remembering(Line):
         def evaluate(self):
-            self.seen[self.step] = self.model.weight.detach().clone()
+            seen[self.step] = self.line.weight.detach().clone()
             return super().evaluate()
 
     task = Remembering()
-    task.seen = {}
     task.errors = {4: math.inf, 8: 3.0, 12: 2.0, 16: 2.5, 20: math.nan, 23: 2.0}
     train(task, config(average=0.0), tmp_path, ignore)
-    assert torch.equal(load_file(tmp_path / "best.safetensors")["weight"], task.seen[12])
+    assert torch.equal(load_file(tmp_path / "best.safetensors")["weight"], seen[12])
 
 
 def test_an_infinite_objective_is_never_the_best(tmp_path):
@@ -136,21 +140,21 @@ def test_an_infinite_objective_is_never_the_best(tmp_path):
 
 def test_saved_weights_are_the_moving_average(tmp_path):
     plain, averaged = Line(), Line()
-    expected, decay = plain.model.weight.detach().clone(), 0.8
+    expected, decay = plain.line.weight.detach().clone(), 0.8
     honest = plain.after_step
 
     def after_step():
         nonlocal expected
         by = min(decay, plain.step / (plain.step + 9))
-        expected = by * expected + (1 - by) * plain.model.weight.detach()
+        expected = by * expected + (1 - by) * plain.line.weight.detach()
         return honest()
 
-    plain.after_step = after_step
+    plain.after_step = after_step  # type: ignore[method-assign]
     train(plain, config(average=0.0), tmp_path / "plain", ignore)
     train(averaged, config(average=decay), tmp_path / "averaged", ignore)
 
     torch.testing.assert_close(load_file(tmp_path / "averaged" / "last.safetensors")["weight"], expected)
-    assert torch.equal(averaged.model.weight, plain.model.weight)  # the run itself goes on with the weights
+    assert torch.equal(averaged.line.weight, plain.line.weight)  # the run itself goes on with the weights
 
 
 def test_the_moving_average_does_not_change_buffers(tmp_path):
@@ -160,7 +164,7 @@ def test_the_moving_average_does_not_change_buffers(tmp_path):
             self.model.register_buffer("codebook", torch.zeros(2))
 
         def after_step(self):
-            self.model.codebook.fill_(self.step)
+            self.model.get_buffer("codebook").fill_(self.step)
             return {}
 
     train(Normed(), config(), tmp_path, ignore)
@@ -171,17 +175,17 @@ def test_gradients_of_each_part_are_clipped_separately(tmp_path):
     class Two(Line):
         def __init__(self):
             super().__init__()
-            self.model = nn.ModuleList([nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)])
-            self.parts = list(self.model)
+            self.parts = self.lines = [nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)]
+            self.model = nn.ModuleList(self.parts)
 
         def batch(self, step, rows):
             return torch.zeros(8)[rows]
 
         def loss(self, batch):
-            return 3e6 * self.model[0].weight.sum() + 0.5 * self.model[1].weight.sum(), {}
+            return 3e6 * self.lines[0].weight.sum() + 0.5 * self.lines[1].weight.sum(), {}
 
         def after_step(self):
-            self.gradients = [float(part.weight.grad) for part in self.parts]
+            self.gradients = [float(line.weight.grad) for line in self.lines]
             return {}
 
         def evaluate(self):
@@ -266,7 +270,7 @@ def test_the_log_has_the_speed_and_the_share_of_time_outside_the_model(tmp_path)
     assert all(float(row["seconds"]) >= seconds for row, seconds in zip(log, judged[1::2], strict=True))
 
 
-@pytest.mark.parametrize("stop_at", [1, 4, 5, 9, 10, 11, 20, 22])
+@pytest.mark.parametrize("stop_at", [1, 4, 5, 11, 22])
 def test_a_stopped_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, stop_at):
     whole = Line()
     train(whole, config(), tmp_path / "whole", ignore)
@@ -278,8 +282,8 @@ def test_a_stopped_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, 
     for name in ("best", "last"):
         one, other = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("whole", "halves"))
         assert all(torch.equal(one[key], other[key]) for key in one)
-    assert torch.equal(rest.model.weight, whole.model.weight)
-    assert torch.equal(rest.state.followed, whole.state.followed)
+    assert torch.equal(rest.line.weight, whole.line.weight)
+    assert torch.equal(rest.state.get_buffer("followed"), whole.state.get_buffer("followed"))
     for log in ("train.csv", "validation.csv"):
         assert without_time(rows(tmp_path / "halves" / log)) == without_time(rows(tmp_path / "whole" / log))
 
@@ -428,6 +432,7 @@ def test_a_log_that_cannot_be_written_is_reported(tmp_path):
 
 
 def test_weights_are_saved_for_any_memory_layout(tmp_path):
-    model = nn.Conv2d(3, 4, 2).to(memory_format=torch.channels_last)
+    model = nn.Conv2d(3, 4, 2)
+    model.weight.data = model.weight.data.to(memory_format=torch.channels_last)
     save_weights(model, tmp_path / "w.safetensors")
     assert torch.equal(load_file(tmp_path / "w.safetensors")["weight"], model.weight)

@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,10 @@ def base(sung_codes, write_recipe):
     return path
 
 
-READERS = {"encoder": {"encoder": {"width": 8, "depth": 1, "heads": 2, "blocks": 4}}, "apart": {"apart": True}}
+READERS: dict[str, dict[str, Any]] = {
+    "encoder": {"encoder": {"width": 8, "depth": 1, "heads": 2, "blocks": 4}},
+    "apart": {"apart": True},
+}
 
 
 @pytest.fixture(params=READERS)

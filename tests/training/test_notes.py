@@ -63,7 +63,7 @@ def test_a_scan_finds_the_notes_beside_a_song(tmp_path):
     (music / "a").mkdir(parents=True)
     time = np.arange(8_000) / 8_000
     for number, name in enumerate(("a/one.wav", "a/two.wav")):
-        io.save(music / name, np.sin(2 * np.pi * (300 + 200 * number) * time).astype(np.float32) / 2, 8_000)
+        io.save(music / name, (np.sin(2 * np.pi * (300 + 200 * number) * time) / 2).astype(np.float32), 8_000)
     write_midi(music / "a/one.mid", PLAYED["a/long.flac"])
     tracks = scan(music, music / "manifest.jsonl", ignore).manifest.tracks
     assert [track.midi for track in tracks] == ["a/one.mid", ""]

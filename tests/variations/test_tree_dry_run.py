@@ -89,8 +89,9 @@ def test_nodes_in_progress_count_with_their_missing_codes(draft, tmp_path, monke
         return fill(job, *rest)
 
     from jukectl.render import song as rendering
+    from jukectl.render.level import fill_level as fill
 
-    fill, path = rendering.fill_level, tmp_path / "tree"
+    path = tmp_path / "tree"
     monkeypatch.setattr(rendering, "fill_level", killed)
     with pytest.raises(Killed):
         tree(draft, path, GROWTH, Beginning(), Request(levels=TOP_DOWN))

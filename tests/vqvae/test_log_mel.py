@@ -29,7 +29,8 @@ CONFIG = VQVAEConfig(sample_rate=22_050, downs=(1, 1, 1), strides=(16, 4, 8), fr
 def chord(samples, shift=0):
     """Three notes that sound all the time, (1, samples)."""
     time = (torch.arange(samples) + shift) / CONFIG.sample_rate
-    return sum(torch.sin(2 * torch.pi * pitch * time) for pitch in (220.0, 277.18, 659.26))[None] / 4
+    pitches = torch.tensor([[220.0], [277.18], [659.26]])
+    return torch.sin(2 * torch.pi * pitches * time).sum(dim=0, keepdim=True) / 4
 
 
 def test_every_frequency_belongs_to_bands_by_one_in_all():

@@ -1,5 +1,7 @@
 """Terms of the codec's loss."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -62,7 +64,12 @@ def test_the_spectral_term_is_the_distance_of_magnitudes_at_three_resolutions(ta
     scale = Scale(power=1.0, magnitude=5.0)
     expected = 0.0
     for n_fft, hop, window in ((2_048, 240, 1_200), (1_024, 120, 600), (512, 50, 240)):
-        options = {"hop_length": hop, "win_length": window, "pad_mode": "constant", "return_complex": True}
+        options: dict[str, Any] = {
+            "hop_length": hop,
+            "win_length": window,
+            "pad_mode": "constant",
+            "return_complex": True,
+        }
         shape = torch.hann_window(window, dtype=torch.float64)
         pair = [torch.stft(one.double(), n_fft, window=shape, **options).abs() for one in (audio, target)]
         expected += float((pair[0] - pair[1]).square().sum(dim=(1, 2)).sqrt().mean())

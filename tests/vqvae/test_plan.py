@@ -77,8 +77,8 @@ def test_small_chunks_give_the_codes_and_the_audio_of_large_ones():
     for level in Level:
         whole, pieces = (chunks.encode(vqvae, audio, level, chunk_seconds=seconds) for seconds in (8.0, SMALLEST))
         assert torch.equal(whole, pieces)
-        sounds = [
+        one, other = (
             torch.cat(list(chunks.decode(vqvae, whole, level, chunk_seconds=seconds)), dim=1)
             for seconds in (8.0, SMALLEST)
-        ]
-        assert torch.allclose(*sounds, atol=1e-6)
+        )
+        assert torch.allclose(one, other, atol=1e-6)

@@ -66,7 +66,8 @@ def write_logs(runs: Path, report: ModuleType) -> None:
         has_codes = variant.get("model", {}).get("codebook_size") != 0
         evaluations, steps = [], []
         for step in (1_000, 2_000):
-            evaluation, logged = {"step": step}, {"step": step, "loss": 1.0}
+            evaluation: dict[str, float] = {"step": step}
+            logged: dict[str, float] = {"step": step, "loss": 1.0}
             for level in levels:
                 evaluation[f"{level}_convergence_db"] = -number - step / 10_000
                 logged[f"{level}_used"] = 100 + number if has_codes else 0

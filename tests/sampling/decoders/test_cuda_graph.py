@@ -151,7 +151,7 @@ def test_no_tensor_is_synchronised_within_a_decode_call(prior: Prior) -> None:
     asked = []
 
     class Listener(TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             if func.overloadpacket._qualified_op_name in {
                 "aten::_local_scalar_dense",
                 "aten::nonzero",

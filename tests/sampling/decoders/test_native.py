@@ -254,6 +254,7 @@ def test_the_native_decoder_is_chosen_if_supported(monkeypatch):
 def test_a_prior_in_bfloat16_has_the_logits_of_the_eager_decoder():
     prior = make_prior("wide").bfloat16()
     native = decoder_for(prior, 2, LevelSampling(temperature=0))
+    assert isinstance(native, NativeDecoder)
     eager = EagerDecoder(prior, 2, LevelSampling(temperature=0))
     codes, conditioning = torch.randint(0, 40, (2, 9)), condition(prior, 2)
     for decoder in (eager, native):

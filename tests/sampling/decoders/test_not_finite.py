@@ -5,6 +5,7 @@ import torch
 
 from jukectl.codes.recipe import LevelSampling
 from jukectl.errors import BadModel
+from jukectl.native.packing import Precision
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
@@ -34,11 +35,11 @@ def test_logits_of_minus_infinity_forbid_a_code():
 @pytest.mark.parametrize("decoder", [EagerDecoder, GraphDecoder, native.NativeDecoder])
 def test_every_decoder_refuses_a_prior_with_a_weight_that_is_not_a_number(decoder, top: PriorConfig):
     prior = Prior(top).requires_grad_(False).eval()
-    if decoder is native.NativeDecoder and not native.is_supported(prior, native.Precision.FP32):
+    if decoder is native.NativeDecoder and not native.is_supported(prior, Precision.FP32):
         pytest.skip("needs the compiled step")
     with torch.no_grad():
-        prior.transformer.blocks[0].mlp_in.bias[3] = torch.nan
-    more = (native.Precision.FP32,) if decoder is native.NativeDecoder else ()
+        prior.get_parameter("transformer.blocks.0.mlp_in.bias")[3] = torch.nan
+    more = (Precision.FP32,) if decoder is native.NativeDecoder else ()
     made = decoder(prior, 2, SETTINGS, *more)
     span = top.window_samples
     labels = LabelBatch.repeat(2, slots=top.genre_slots, total_length=span, sample_length=span)
