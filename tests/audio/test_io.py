@@ -55,7 +55,7 @@ def by_ffmpeg(source, target, *options):
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(("file_format", "at_most"), [("wav", -70), ("flac", -70), ("ogg", -20), ("mp3", -20)])
-def test_what_was_saved_is_read_again(tmp_path, file_format, at_most, channels):
+def test_saved_audio_is_read_back(tmp_path, file_format, at_most, channels):
     path = tmp_path / f"song.{file_format}"
     samples = tone(channels=channels)
     save(path, samples, RATE)
@@ -92,7 +92,7 @@ def test_samples_are_rounded_to_the_nearest_of_sixteen_bits(tmp_path):
     rate=st.sampled_from([8_000, 22_050, 44_100]),
 )
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
-def test_a_float_wav_holds_the_samples_exactly_over_full_scale_too(tmp_path, samples, rate):
+def test_a_float_wav_keeps_samples_over_full_scale_exactly(tmp_path, samples, rate):
     samples = np.array([samples], dtype=np.float32)
     save(tmp_path / "prompt.wav", samples, rate, subtype="float")
     np.testing.assert_array_equal(load(tmp_path / "prompt.wav").samples, samples)
@@ -122,26 +122,26 @@ def test_other_programs_read_our_wav_files_without_complaint(tmp_path, subtype):
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_what_is_over_full_scale_is_scaled_and_never_clipped(tmp_path, file_format):
+def test_samples_over_full_scale_are_scaled_down_not_clipped(tmp_path, file_format):
     samples = tone(gain=3.0)
     save(tmp_path / f"song.{file_format}", samples, RATE)
     written = load(tmp_path / f"song.{file_format}").samples
     assert error_db(written, samples * 0.999 / np.abs(samples).max()) < -20
 
 
-def test_mono_needs_no_channel_axis_and_float64_is_welcome(tmp_path):
+def test_save_takes_mono_without_a_channel_axis_and_float64(tmp_path):
     save(tmp_path / "song.wav", tone(channels=1)[0].astype(np.float64), RATE)
     assert load(tmp_path / "song.wav").samples.shape == (1, RATE)
 
 
-def test_the_format_can_be_told_apart_from_the_name(tmp_path):
+def test_the_format_option_overrides_the_suffix(tmp_path):
     save(tmp_path / "song", tone(), RATE, format="FLAC")
     assert soundfile.info(tmp_path / "song").format == "FLAC"
     save(tmp_path / "SONG.WAV", tone(), RATE)
     assert soundfile.info(tmp_path / "SONG.WAV").format == "WAV"
 
 
-def test_a_long_ogg_is_written_whole(tmp_path):
+def test_a_long_ogg_file_is_written_completely(tmp_path):
     # in one call this many overflow the stack of libsndfile's encoder, and the process with it
     save(tmp_path / "long.ogg", np.zeros((1, 3_000_000), dtype=np.float32), 48_000)
     assert info(tmp_path / "long.ogg").seconds == 62.5
@@ -163,14 +163,14 @@ def test_surround_keeps_its_channel_order(tmp_path, file_format, channels):
 
 
 @needs_ffmpeg
-def test_surround_of_another_encoder_comes_in_the_order_of_wav(tmp_path):
+def test_surround_from_another_encoder_has_the_channel_order_of_wav(tmp_path):
     soundfile.write(tmp_path / "s.wav", tone(channels=6, rate=48_000).T, 48_000, format="WAVEX")
     path = by_ffmpeg(tmp_path / "s.wav", tmp_path / "s.ogg", "-channel_layout", "5.1", "-c:a", "libvorbis")
     found = [main_frequency(samples, 48_000) for samples in load(path).samples]
     np.testing.assert_allclose(np.delete(found, 3), [200, 400, 600, 1_000, 1_200], atol=2)
 
 
-def test_ogg_order_moves_every_channel_once():
+def test_the_channel_order_of_ogg_is_a_permutation():
     assert all(sorted(order) == list(range(channels)) for channels, order in OGG_ORDER.items())
 
 
@@ -180,7 +180,7 @@ def test_ogg_order_moves_every_channel_once():
 @pytest.mark.parametrize("file_format", FORMATS)
 @given(start=st.floats(0, 1.99), seconds=st.none() | st.floats(0.0001, 3))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
-def test_a_span_is_the_same_as_cutting_the_whole(tmp_path, file_format, start, seconds):
+def test_a_span_equals_the_same_part_of_the_whole_file(tmp_path, file_format, start, seconds):
     path = tmp_path / f"song.{file_format}"
     if not path.exists():
         save(path, tone(2.0), RATE)
@@ -192,7 +192,7 @@ def test_a_span_is_the_same_as_cutting_the_whole(tmp_path, file_format, start, s
     np.testing.assert_allclose(span, whole[:, first:last], rtol=0, atol=1e-6 if file_format == "mp3" else 0)
 
 
-def test_only_the_span_is_read(tmp_path):
+def test_loading_a_span_reads_no_other_samples(tmp_path):
     save(tmp_path / "song.wav", tone(2.0), RATE)
     content = bytearray((tmp_path / "song.wav").read_bytes())
     content[: len(content) // 2] = content[:44] + b"\xff" * (len(content) // 2 - 44)
@@ -257,12 +257,12 @@ def test_a_file_of_one_sample_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ein Lied, süß.wav", "-x.wav", "a:b.wav", "歌.flac", "no-suffix"])
-def test_any_file_name_will_do(tmp_path, name):
+def test_file_names_with_spaces_dashes_and_unicode_are_read(tmp_path, name):
     save(tmp_path / name, tone(0.1), RATE, format="flac")
     assert load(str(tmp_path / name)).samples.shape == (2, RATE // 10)
 
 
-def test_a_file_with_the_wrong_suffix_is_read_by_what_is_in_it(tmp_path):
+def test_a_file_with_the_wrong_suffix_is_read_by_its_content(tmp_path):
     save(tmp_path / "song.mp3", tone(), RATE, format="wav")
     np.testing.assert_allclose(load(tmp_path / "song.mp3").samples, tone(), atol=1e-4)
 
@@ -272,7 +272,7 @@ def test_a_file_with_the_wrong_suffix_is_read_by_what_is_in_it(tmp_path):
 
 @needs_ffmpeg
 @pytest.mark.parametrize("name", ["-x y.m4a", "a:b.webm", "song.mka"])
-def test_what_libsndfile_cannot_read_ffmpeg_does(tmp_path, name):
+def test_ffmpeg_reads_formats_that_libsndfile_cannot(tmp_path, name):
     save(tmp_path / "song.wav", tone(3.0), 48_000)
     path = by_ffmpeg(tmp_path / "song.wav", tmp_path / name)
     audio = load(path)
@@ -290,7 +290,7 @@ def test_what_libsndfile_cannot_read_ffmpeg_does(tmp_path, name):
 
 
 @needs_ffmpeg
-def test_surround_and_high_resolution_come_through_ffmpeg(tmp_path):
+def test_ffmpeg_keeps_surround_channels_and_high_sample_rates(tmp_path):
     soundfile.write(tmp_path / "s.wav", tone(channels=6, rate=48_000).T, 48_000, subtype="PCM_24", format="WAVEX")
     path = by_ffmpeg(tmp_path / "s.wav", tmp_path / "s.m4a", "-c:a", "alac", "-channel_layout", "5.1")
     np.testing.assert_allclose(load(path).samples, tone(channels=6, rate=48_000), atol=1e-6)
@@ -308,7 +308,7 @@ def test_the_sound_of_a_video_is_read_and_a_video_without_sound_refused(tmp_path
 
 
 @needs_ffmpeg
-def test_a_stream_that_does_not_tell_its_length_is_read_whole(tmp_path):
+def test_a_stream_without_a_stated_length_is_read_to_its_end(tmp_path):
     save(tmp_path / "song.wav", tone(3.0), 44_100)
     for name, options in {
         "pipe.flac": ["-f", "flac"],
@@ -322,7 +322,7 @@ def test_a_stream_that_does_not_tell_its_length_is_read_whole(tmp_path):
 
 
 @needs_ffmpeg
-def test_rubbish_inside_an_mp3_file_is_skipped(tmp_path):
+def test_invalid_bytes_inside_an_mp3_file_are_skipped(tmp_path):
     save(tmp_path / "song.mp3", tone(3.0), RATE)
     content = (tmp_path / "song.mp3").read_bytes()
     rubbish = np.random.default_rng(0).bytes(9_000)
@@ -330,14 +330,14 @@ def test_rubbish_inside_an_mp3_file_is_skipped(tmp_path):
     assert load(tmp_path / "song.mp3").seconds == pytest.approx(3, abs=0.2)
 
 
-def test_where_only_ffmpeg_could_read_it_and_is_missing_the_message_says_how_to_get_it(tmp_path, without_ffmpeg):
+def test_without_ffmpeg_the_error_says_how_to_install_it(tmp_path, without_ffmpeg):
     (tmp_path / "song.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(1_000))
     for read in (load, info):
         with pytest.raises(MissingTool, match=r"song\.m4a needs ffmpeg.*apt install ffmpeg"):
             read(tmp_path / "song.m4a")
 
 
-def test_where_python_lacks_what_pydub_needs_the_message_says_how_to_get_it(tmp_path, monkeypatch):
+def test_without_audioop_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     (tmp_path / "song.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(1_000))
     monkeypatch.setattr("jukectl.audio.ffmpeg.available", lambda: True)
     monkeypatch.setitem(sys.modules, "pydub", None)  # makes its import fail
@@ -350,14 +350,14 @@ def test_a_plain_mp3_needs_no_ffmpeg(tmp_path, without_ffmpeg):
     assert load(tmp_path / "song.mp3").seconds == 1
 
 
-def test_where_neither_libsndfile_nor_ffmpeg_writes_mp3_the_message_says_so(tmp_path, monkeypatch, without_ffmpeg):
+def test_without_any_mp3_encoder_writing_mp3_is_refused(tmp_path, monkeypatch, without_ffmpeg):
     monkeypatch.setattr(soundfile, "available_formats", lambda: {"WAV": "", "FLAC": "", "OGG": ""})
     with pytest.raises(MissingTool, match="writing mp3 needs ffmpeg"):
         save(tmp_path / "song.mp3", tone(), RATE)
 
 
 @needs_ffmpeg
-def test_ffmpeg_writes_mp3_where_libsndfile_cannot(tmp_path, monkeypatch):
+def test_ffmpeg_writes_mp3_if_libsndfile_cannot(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(soundfile, "available_formats", lambda: {"WAV": "", "FLAC": "", "OGG": ""})
         save(tmp_path / "song.mp3", tone(), RATE)
@@ -406,7 +406,7 @@ def test_a_bad_file_is_refused_without_ffmpeg_too(tmp_path, without_ffmpeg, name
 
 
 @pytest.mark.parametrize("read", [load, info])
-def test_what_is_no_file_is_refused(tmp_path, read):
+def test_folders_and_missing_files_are_refused(tmp_path, read):
     with pytest.raises(BadAudio, match="there is no file"):
         read(tmp_path / "none.wav")
     with pytest.raises(BadAudio, match="is a folder"):
@@ -416,7 +416,7 @@ def test_what_is_no_file_is_refused(tmp_path, read):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
+def test_a_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     with pytest.raises(BadAudio, match="a device"):
         load(tmp_path / "pipe.wav")
@@ -431,7 +431,7 @@ def test_a_start_past_the_end_is_refused(tmp_path, file_format):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_samples_that_are_not_finite_are_refused_with_their_time(tmp_path, bad):
+def test_loading_refuses_samples_that_are_not_finite_and_names_their_time(tmp_path, bad):
     samples = tone(2.0)
     samples[1, RATE * 3 // 2 :] = bad
     soundfile.write(tmp_path / "bad.wav", samples.T, RATE, subtype="FLOAT")
@@ -441,25 +441,25 @@ def test_samples_that_are_not_finite_are_refused_with_their_time(tmp_path, bad):
     assert load(tmp_path / "bad.wav", seconds=1.5).seconds == 1.5
 
 
-def test_infinities_that_cancel_out_are_still_found(tmp_path):
+def test_infinities_of_opposite_sign_are_refused(tmp_path):
     soundfile.write(tmp_path / "bad.wav", np.array([0.5, np.inf, -np.inf]), RATE, subtype="FLOAT")
     with pytest.raises(BadAudio, match=r"at 0\.000 seconds"):
         load(tmp_path / "bad.wav")
 
 
-def test_values_that_fit_no_float32_are_refused_as_infinite(tmp_path):
+def test_values_beyond_float32_are_refused_as_infinite(tmp_path):
     soundfile.write(tmp_path / "bad.wav", np.array([0.5, 1e300]), RATE, subtype="DOUBLE")
     with pytest.raises(BadAudio, match="not a finite number"):
         load(tmp_path / "bad.wav")
 
 
-def test_a_clip_too_short_for_the_sample_rate_asked_for_is_refused(tmp_path):
+def test_a_clip_too_short_for_the_requested_sample_rate_is_refused(tmp_path):
     save(tmp_path / "one.wav", np.array([0.5]), 48_000)
     with pytest.raises(BadAudio, match="too short"):
         load(tmp_path / "one.wav", sample_rate=8_000)
 
 
-def test_a_file_cut_off_in_the_middle_is_refused_where_it_is_broken_and_read_before(tmp_path):
+def test_a_truncated_file_is_read_up_to_the_break_and_refused_beyond(tmp_path):
     save(tmp_path / "song.flac", tone(4.0), RATE)
     content = (tmp_path / "song.flac").read_bytes()
     (tmp_path / "song.flac").write_bytes(content[: len(content) // 2])
@@ -469,7 +469,7 @@ def test_a_file_cut_off_in_the_middle_is_refused_where_it_is_broken_and_read_bef
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_a_damaged_file_gives_audio_or_a_clear_refusal_and_nothing_else(tmp_path, file_format, without_ffmpeg):
+def test_a_damaged_file_is_read_or_refused_with_a_clear_error(tmp_path, file_format, without_ffmpeg):
     save(tmp_path / "good", tone(0.3), RATE, format=file_format)
     good = (tmp_path / "good").read_bytes()
     generator = np.random.default_rng(0)
@@ -490,7 +490,7 @@ def test_a_damaged_file_gives_audio_or_a_clear_refusal_and_nothing_else(tmp_path
 
 
 @pytest.mark.parametrize("name", ["song.m4a", "song", "song.wave"])
-def test_an_unknown_format_is_refused_with_those_there_are(tmp_path, name):
+def test_an_unknown_format_is_refused_with_a_list_of_formats(tmp_path, name):
     with pytest.raises(BadInput, match="choose wav, flac, ogg, mp3"):
         save(tmp_path / name, tone(), RATE)
     with pytest.raises(BadInput, match="only wav holds them"):
@@ -501,13 +501,13 @@ def test_an_unknown_format_is_refused_with_those_there_are(tmp_path, name):
     ("name", "channels", "rate", "message"),
     [("a.mp3", 1, 96_000, "44100"), ("a.mp3", 6, 44_100, "one or two"), ("a.flac", 9, 44_100, "flac cannot hold 9")],
 )
-def test_what_a_format_cannot_hold_is_refused(tmp_path, name, channels, rate, message):
+def test_rates_and_channels_that_a_format_cannot_hold_are_refused(tmp_path, name, channels, rate, message):
     with pytest.raises(BadInput, match=message):
         save(tmp_path / name, tone(0.1, rate=rate, channels=channels), rate)
     assert not list(tmp_path.iterdir())
 
 
-def test_more_than_a_wav_file_can_count_is_refused(tmp_path, monkeypatch):
+def test_audio_beyond_the_size_limit_of_wav_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(io, "LARGEST_WAV", 1_000)
     with pytest.raises(BadInput, match="hours of audio do not fit in a wav file"):
         save(tmp_path / "long.wav", np.zeros(483, np.float32), RATE)
@@ -515,7 +515,7 @@ def test_more_than_a_wav_file_can_count_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_samples_that_are_not_finite_are_not_saved(tmp_path, bad):
+def test_saving_refuses_samples_that_are_not_finite(tmp_path, bad):
     samples = tone()
     samples[0, RATE // 2] = bad
     with pytest.raises(BadAudio, match=r"0\.500 seconds is not a finite number"):
@@ -544,7 +544,7 @@ def test_a_full_disk_leaves_the_old_file_as_it_was(tmp_path, monkeypatch, file_f
 
 
 @pytest.mark.parametrize("file_format", ["flac", "ogg", "mp3"])
-def test_an_interrupt_amid_encoding_leaves_the_old_file_as_it_was(tmp_path, monkeypatch, file_format):
+def test_an_interrupt_during_encoding_leaves_the_old_file_as_it_was(tmp_path, monkeypatch, file_format):
     path = tmp_path / f"song.{file_format}"
     save(path, tone(), RATE)
     old = path.read_bytes()
@@ -603,7 +603,7 @@ def test_a_stream_gives_the_samples_of_the_whole_file(tmp_path, monkeypatch, fil
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg")
-def test_what_ffmpeg_reads_comes_as_a_stream_too(tmp_path, monkeypatch):
+def test_files_read_by_ffmpeg_can_be_streamed(tmp_path, monkeypatch):
     monkeypatch.setattr(io, "READ_BLOCK", 5_000)
     time = np.arange(30_000, dtype=np.float32) / 44_100
     tones = (0.5 * np.stack([np.sin(2_000 * time), np.sin(3_000 * time)])).astype(np.float32)
@@ -614,7 +614,7 @@ def test_what_ffmpeg_reads_comes_as_a_stream_too(tmp_path, monkeypatch):
     next(io.stream(tmp_path / "a.m4a").blocks)  # and nobody wants the rest
 
 
-def test_a_stream_tells_what_is_wrong_where_it_comes_to_it(tmp_path, monkeypatch):
+def test_a_stream_raises_an_error_at_the_damaged_block(tmp_path, monkeypatch):
     monkeypatch.setattr(sound, "READ_BLOCK", 8_000)
     samples = np.zeros((1, 24_000), np.float32)
     samples[0, 20_000] = np.nan
@@ -630,7 +630,7 @@ def test_a_stream_tells_what_is_wrong_where_it_comes_to_it(tmp_path, monkeypatch
         list(io.stream(tmp_path / "text.wav").blocks)
 
 
-def test_a_rate_that_would_crash_the_encoder_of_ogg_is_refused(tmp_path):
+def test_a_sample_rate_that_crashes_the_ogg_encoder_is_refused(tmp_path):
     with pytest.raises(BadInput, match="ogg holds up to 200000 Hz, not 384000: save as wav or flac"):
         save(tmp_path / "song.ogg", tone(), 384_000)
     assert not list(tmp_path.iterdir())

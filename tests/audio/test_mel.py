@@ -27,18 +27,18 @@ def test_filters_are_those_of_librosa():
     np.testing.assert_allclose(mel_filters(RATE).numpy(), expected, atol=1e-4)
 
 
-def test_silence_is_the_floor_and_no_audio_is_below_it():
+def test_the_log_mel_of_silence_is_the_floor_and_no_audio_is_below_it():
     assert log_mel(torch.zeros(2, 1000), RATE).numpy() == pytest.approx(np.log(FLOOR))
     assert (log_mel(torch.randn(2, 1000), RATE) >= np.log(FLOOR)).all()
 
 
-def test_twice_the_level_is_a_distance_of_log_four_where_sound_is_far_over_the_floor():
+def test_doubling_the_level_is_a_distance_of_log_four_far_above_the_floor():
     noise = 0.3 * torch.randn(1, RATE, generator=torch.Generator().manual_seed(0))
     assert float(log_mel_distance(2 * noise, noise, RATE)) == pytest.approx(np.log(4), abs=0.02)
     assert float(log_mel_distance(noise, noise, RATE)) == 0
 
 
-def test_a_weak_formant_weighs_more_than_a_change_of_phase_or_loudness_unlike_in_the_spectral_loss():
+def test_in_the_mel_distance_a_weak_formant_counts_more_than_phase_or_loudness():
     """What the term is for: another vowel is far, the same one two decibels louder is near."""
     one, other, louder = vowel(1000), vowel(2400), 1.3 * vowel(1000)
     assert log_mel_distance(one, other, RATE) > 2 * log_mel_distance(one, louder, RATE)
@@ -51,6 +51,6 @@ def test_gradients_are_finite_at_silence():
     assert audio.grad is not None and torch.isfinite(audio.grad).all()
 
 
-def test_signals_of_two_lengths_are_refused():
+def test_the_mel_distance_refuses_signals_of_different_lengths():
     with pytest.raises(ValueError, match="one shape"):
         log_mel_distance(torch.zeros(1, 1000), torch.zeros(1, 999), RATE)

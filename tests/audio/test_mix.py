@@ -35,7 +35,7 @@ def test_mono_is_the_mean_of_left_and_right():
     np.testing.assert_allclose(to_mono(stereo), stereo.mean(axis=0), rtol=1e-6)
 
 
-def test_mono_stays_as_it_is():
+def test_mixing_mono_to_mono_changes_nothing():
     mono = noise(1, 100)
     np.testing.assert_array_equal(to_mono(mono), mono[0])
     np.testing.assert_array_equal(to_stereo(mono), [mono[0], mono[0]])
@@ -86,7 +86,7 @@ def test_a_resampled_sine_is_the_sine_at_the_other_rate(from_rate, to_rate):
     np.testing.assert_allclose(resampled[inside], sine(1_000, to_rate, phase=0.3)[inside], atol=1e-5)
 
 
-def test_what_the_lower_rate_cannot_hold_is_taken_out_rather_than_folded_down():
+def test_resampling_removes_frequencies_above_the_new_nyquist_limit():
     resampled = resample(sine(15_000, 44_100), 44_100, 22_050)
     assert peak(resampled[2_205:-2_205]) < 1e-5
 
@@ -111,7 +111,7 @@ def test_resampling_to_the_same_rate_changes_nothing():
     np.testing.assert_array_equal(resample(samples, 44_100, 44_100), samples)
 
 
-def test_a_rate_that_is_none_is_refused():
+def test_an_invalid_sample_rate_is_refused():
     with pytest.raises(ValueError, match="positive"):
         resample(noise(1, 10), 0, 44_100)
 
@@ -123,7 +123,7 @@ def test_peaks_over_the_ceiling_are_scaled_down_as_a_whole():
     np.testing.assert_allclose(limited, samples * 0.999 / 2, rtol=1e-6)
 
 
-def test_peaks_under_the_ceiling_are_left_alone():
+def test_peaks_under_the_ceiling_stay_as_they_are():
     samples = np.array([0.5, -0.999], dtype=np.float32)
     np.testing.assert_array_equal(limit_peak(samples), samples)
     np.testing.assert_array_equal(limit_peak(samples, ceiling=1.5), samples)
@@ -131,7 +131,7 @@ def test_peaks_under_the_ceiling_are_left_alone():
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_loudness_is_that_of_the_standard(channels):
+def test_loudness_is_measured_as_in_bs_1770(channels):
     # ITU-R BS.1770: a 997 Hz sine at full scale in one channel is -3.01 LUFS, and a second channel adds 3.01 to it
     samples = np.tile(sine(997, 48_000, seconds=2) * 0.02, (channels, 1))
     normalised = normalise_loudness(samples, 48_000, -23)
@@ -173,7 +173,7 @@ def test_resampling_block_by_block_gives_what_the_whole_gives(size, rates):
     )
 
 
-def test_nothing_resampled_is_nothing():
+def test_resampling_no_samples_gives_no_samples():
     assert list(resample_blocks([], 44_100, 8_000)) == []
 
 

@@ -32,14 +32,14 @@ def machine(tmp_path, monkeypatch):
     return have
 
 
-def test_the_first_player_there_is_plays_the_files_one_after_another(machine, tmp_path):
+def test_the_first_installed_player_plays_the_files_one_after_another(machine, tmp_path):
     heard = machine("aplay", "ffplay")
     files = [tmp_path / name for name in ("one.wav", "-two [x].wav")]
     assert play(files).command[0] == "ffplay"
     assert heard.read_text().splitlines() == [f"-nodisp -autoexit -loglevel error {file}" for file in files]
 
 
-def test_a_player_is_not_given_what_it_does_not_play(machine, tmp_path):
+def test_a_player_is_not_given_formats_that_it_cannot_play(machine, tmp_path):
     machine("aplay", "play")
     assert find_player(tmp_path / "song.wav").command[0] == "play"  # SoX comes before
     (tmp_path / "bin/play").unlink()
@@ -48,7 +48,7 @@ def test_a_player_is_not_given_what_it_does_not_play(machine, tmp_path):
         find_player(tmp_path / "song.mp3")
 
 
-def test_without_any_player_the_way_out_is_told(machine, tmp_path):
+def test_without_any_player_the_error_says_how_to_get_one(machine, tmp_path):
     with pytest.raises(MissingTool, match=r"Install ffmpeg.*--player, or open .*song\.flac"):
         play([tmp_path / "song.flac"])
 
@@ -59,7 +59,7 @@ def test_a_player_that_fails_is_quoted(machine, tmp_path):
         play([tmp_path / "song.wav"])
 
 
-def test_another_player_may_be_named_with_its_options(machine, tmp_path):
+def test_a_player_can_be_named_with_its_options(machine, tmp_path):
     heard = machine("ffplay", "mine")
     play([tmp_path / "song.wav"], "mine --loud 'and clear'")
     assert heard.read_text() == f"--loud and clear {tmp_path / 'song.wav'}\n"
@@ -69,7 +69,7 @@ def test_another_player_may_be_named_with_its_options(machine, tmp_path):
         play([tmp_path / "song.wav"], "mine 'unfinished")
 
 
-def test_the_file_comes_last_for_all_of_them():
+def test_the_file_is_the_last_argument_of_every_player():
     assert all(player.command and not player.command[0].startswith("-") for player in PLAYERS)
 
 

@@ -88,7 +88,7 @@ def test_the_first_half_of_an_mp3_file_is_read_with_a_remark(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_rubbish_and_tags_between_mp3_frames_are_skipped(tmp_path, capfd):
+def test_invalid_bytes_and_tags_between_mp3_frames_are_skipped(tmp_path, capfd):
     content = written(tmp_path / "good.mp3")
     first = info_frame(content)
     tag = b"ID3\x04\x00\x00" + bytes((0, 0, 16, 0)) + b"\xff\xfb\x90\xc4" * 512
@@ -165,7 +165,7 @@ def test_a_wav_file_whose_recorder_was_cut_off_is_read_to_its_end(tmp_path, data
     assert not io.load(tmp_path / "cut.wav").remarks
 
 
-def test_chunks_behind_the_samples_of_a_wav_file_are_no_samples(tmp_path):
+def test_chunks_after_the_samples_of_a_wav_file_are_not_read_as_samples(tmp_path):
     content = written(tmp_path / "good.wav")
     good = whole(tmp_path / "good.wav")
     chunk = b"LIST" + struct.pack("<I", 400_000) + bytes(400_000)

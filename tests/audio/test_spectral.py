@@ -28,12 +28,12 @@ def by_the_formula(audio, setting):
     return np.stack([np.abs(np.fft.rfft(padded[at : at + setting.n_fft] * window)) for at in starts], axis=1)
 
 
-def test_the_settings_are_those_of_the_paper():
+def test_the_stft_settings_are_those_of_the_paper():
     assert [(s.n_fft, s.hop, s.window) for s in SETTINGS] == [(2048, 240, 1200), (1024, 120, 600), (512, 50, 240)]
 
 
 @pytest.mark.parametrize("setting", [*SETTINGS, SMALL])
-def test_magnitudes_are_those_of_the_formula(setting):
+def test_stft_magnitudes_follow_the_formula(setting):
     audio = noise(2, 3000)
     ours = magnitudes(audio, setting)
     assert ours.shape == (2, setting.bins, setting.frames(3000))
@@ -43,12 +43,12 @@ def test_magnitudes_are_those_of_the_formula(setting):
 
 @given(length=st.integers(1, 300))
 @settings(deadline=None, max_examples=30)
-def test_every_length_has_magnitudes_and_a_distance(length):
+def test_signals_of_any_length_have_magnitudes_and_a_distance(length):
     assert magnitudes(noise(1, length), SMALL).shape == (1, 33, 1 + length // 16)
     assert torch.isfinite(multi_resolution_distance(noise(1, length), noise(1, length, seed=1)))
 
 
-def test_the_distance_is_the_sum_over_settings_of_the_norm_of_the_difference_averaged_over_the_batch():
+def test_the_spectral_distance_sums_the_norms_of_differences_over_settings():
     predicted, target = noise(3, 2000), noise(3, 2000, seed=1)
     expected = np.mean(
         [
@@ -65,7 +65,7 @@ def test_the_distance_is_not_divided_by_the_norm_of_the_signal():
     assert multi_resolution_distance(predicted / 10, target / 10).item() == pytest.approx(once.item() / 10, rel=1e-4)
 
 
-def test_equal_signals_have_no_distance():
+def test_equal_signals_have_a_spectral_distance_of_zero():
     assert multi_resolution_distance(noise(2, 2000), noise(2, 2000)) == 0
 
 
@@ -110,7 +110,7 @@ def test_a_window_made_in_inference_mode_serves_training_later():
     magnitudes(noise(1, 100).requires_grad_(), setting).sum().backward()
 
 
-def test_signals_of_two_shapes_are_refused():
+def test_the_spectral_distance_refuses_signals_of_different_shapes():
     with pytest.raises(ValueError, match="one shape"):
         multi_resolution_distance(noise(1, 100), noise(2, 100))
     with pytest.raises(ValueError, match=r"\(N,\)"):
@@ -118,7 +118,7 @@ def test_signals_of_two_shapes_are_refused():
 
 
 @pytest.mark.parametrize("numbers", [(64, 0, 48), (64, 16, 0), (64, 16, 65)])
-def test_a_setting_that_cannot_be_is_refused(numbers):
+def test_an_invalid_stft_setting_is_refused(numbers):
     with pytest.raises(ValueError, match="window <= n_fft"):
         StftSetting(*numbers)
 
@@ -132,7 +132,7 @@ def test_spectral_convergence_is_the_formula_in_decibels():
 
 
 @pytest.mark.parametrize("decibels", [-40, -20, -6])
-def test_a_copy_that_is_a_little_too_loud_scores_by_how_much(decibels):
+def test_spectral_convergence_of_a_louder_copy_is_its_gain_error(decibels):
     target = noise(5000)
     assert spectral_convergence_db(target, target * (1 + 10 ** (decibels / 20))) == pytest.approx(decibels, abs=0.01)
 
@@ -145,7 +145,7 @@ def test_long_signals_are_measured_block_by_block_to_the_same_result(monkeypatch
         assert spectral_convergence_db(target, predicted) == pytest.approx(whole, abs=1e-9)
 
 
-def test_convergence_at_silence_and_at_what_is_not_a_number():
+def test_spectral_convergence_is_defined_for_silence_and_nan():
     silence, sound = torch.zeros(3000), noise(3000)
     assert spectral_convergence_db(sound, sound) == -inf
     assert spectral_convergence_db(silence, silence) == -inf

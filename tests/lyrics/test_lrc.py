@@ -14,7 +14,7 @@ def words_of(lrc):
     return [(word.text, round(word.start, 6)) for word in parse(lrc).words]
 
 
-def test_words_have_the_times_before_them_and_lines_end_where_a_time_says_so():
+def test_words_start_at_the_time_before_them_and_lines_end_at_a_closing_time():
     found = parse("[00:10.00]<00:10.00>Each <00:10.45>word <00:11.250>timed<00:12.00>\n[01:20.5]<01:20.5>again\n")
     assert found.text == "Each word timed\nagain"
     assert [(word.text, word.start, word.end) for word in found.words] == [
@@ -37,7 +37,7 @@ def test_a_line_without_times_of_words_is_spread_evenly_until_the_next():
     assert not found.exact
 
 
-def test_a_line_before_a_long_rest_is_not_drawn_out_over_it():
+def test_a_line_before_a_long_rest_does_not_extend_over_it():
     (_, second, _) = parse("[00:10.00]la la\n[02:00.00]later").words
     assert 10.5 < second.start < 12
 
@@ -46,13 +46,13 @@ def test_an_empty_line_ends_the_one_before():
     assert parse("[00:10.00]la\n[00:11.50]\n[02:00.00]later").words[0].end == 11.5
 
 
-def test_what_is_in_pieces_of_a_word_stays_one_word_of_the_text():
+def test_times_within_a_word_do_not_split_it():
     found = parse("[00:01.00]<00:01.00>twin<00:01.50>kle <00:02.00> star")
     assert found.text == "twinkle star"
     assert [word.text for word in found.words] == ["twin", "kle", "star"]
 
 
-def test_a_refrain_is_sung_at_each_of_its_times_with_its_words():
+def test_a_line_with_several_times_is_repeated_at_each():
     assert words_of("[00:10.00][01:00.00]<00:10.00>la <00:10.50>lu\n[00:30.00]verse") == [
         ("la", 10.0),
         ("lu", 10.5),
@@ -62,7 +62,7 @@ def test_a_refrain_is_sung_at_each_of_its_times_with_its_words():
     ]
 
 
-def test_tags_are_no_lyrics_and_a_positive_offset_is_sooner():
+def test_tags_are_skipped_and_a_positive_offset_makes_times_earlier():
     assert words_of("[ti:A: B]\r\n[ar: C]\r\n[#:note]\r\n[offset:+250]\r\n[00:10.00]la\r\n") == [("la", 9.75)]
     assert words_of("[00:10.00]la\n[offset:-1000]") == [("la", 11.0)]
     assert words_of("[00:00.10]la\n[offset:500]") == [("la", 0.0)]
@@ -80,7 +80,7 @@ def test_tags_are_no_lyrics_and_a_positive_offset_is_sooner():
         ("1:00:01.5", 3601.5),  # an hour
     ],
 )
-def test_the_ways_to_write_a_time(stamp, seconds):
+def test_times_are_read_in_every_notation_of_lrc(stamp, seconds):
     assert words_of(f"\ufeff[{stamp}]la") == [("la", seconds)]
 
 
@@ -95,18 +95,18 @@ def test_the_ways_to_write_a_time(stamp, seconds):
         ("1\n00:00:01,000 --> 00:00:02,000\nla", "line 1 has no time"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_named(lrc, named):
+def test_a_line_that_cannot_be_parsed_is_named(lrc, named):
     with pytest.raises(BadInput, match=named):
         parse(lrc)
 
 
-def test_lines_may_overlap_as_voices_do_and_each_keeps_to_its_start():
+def test_overlapping_lines_keep_their_start_times():
     found = parse("[00:10.00]<00:10.00>one <00:15.00>long\n[00:12.00]<00:12.00>two")
     assert [(word.text, word.start) for word in found.words] == [("one", 10.0), ("long", 12.0), ("two", 12.0)]
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "[ti:nothing]\n", "[00:10.00]\n"])
-def test_nothing_sung_is_no_error(text):
+def test_lrc_without_words_is_accepted(text):
     assert parse(text) == TimedLyrics("")
 
 
@@ -133,7 +133,7 @@ def sung(lines):
 @pytest.mark.parametrize("decimals", [2, 3])
 @settings(deadline=None)
 @given(LINES)
-def test_what_is_written_is_read_again_to_the_last_decimal(decimals, lines):
+def test_written_lrc_is_read_back_to_the_last_decimal(decimals, lines):
     lyrics = sung(lines)
     try:
         written = write(lyrics, decimals=decimals)
@@ -151,19 +151,19 @@ def test_what_is_written_is_read_again_to_the_last_decimal(decimals, lines):
     assert write(again, decimals=decimals) == written
 
 
-def test_lyrics_that_look_like_times_are_not_written():
+def test_words_that_look_like_times_are_refused_when_writing_lrc():
     with pytest.raises(BadInput, match="a time in it already"):
         write(timed_lines([[TimedWord("<00:01.00>", 1.0)]]))
 
 
-def test_lines_that_have_times_alone_are_written_so():
+def test_lines_without_word_times_are_written_with_line_times_only():
     lrc = "[00:10.00]abc de fgh\n[00:12.00]x\n"
     assert write(parse(lrc)) == lrc
 
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from("[]<>:.,0159 \n\rofset+-a\ufeff"), max_size=60))
-def test_any_text_is_read_or_has_one_clear_error(text):
+def test_any_text_is_parsed_or_refused_with_one_clear_error(text):
     try:
         found = parse(text)
     except BadInput as error:

@@ -23,7 +23,7 @@ def sung(text, *words):
     return spell_timed(TimedLyrics(text, tuple(timed)), LETTERS, RATE)
 
 
-def test_letters_are_spread_over_their_word_and_a_space_begins_where_the_word_ends():
+def test_characters_are_spread_over_their_word_and_a_space_starts_at_its_end():
     found = sung("ab cd", (0, 2, 1.0, 2.0), (3, 5, 4.0, 5.0))
     assert found.ids == (1, 2, 27, 3, 4)
     assert found.onsets == (1_000, 1_500, 2_000, 4_000, 4_500)
@@ -38,14 +38,14 @@ def test_a_word_without_an_end_lasts_until_the_next_begins():
     assert found.onsets == (1_000, 1_250, 1_500, 1_500, 2_000)
 
 
-def test_a_letter_written_with_several_is_sung_in_its_word():
+def test_a_transliterated_letter_stays_within_the_time_of_its_word():
     found = sung("жа b", (0, 2, 1.0, 4.0), (3, 4, 5.0, 6.0))
     assert found.ids == (26, 8, 1, 27, 2)  # zha b
     assert found.onsets == (1_000, 2_000, 3_000, 4_000, 5_000)
     assert [(word.first, word.last) for word in found.words] == [(0, 2), (4, 4)]
 
 
-def test_what_the_alphabet_has_not_is_told_and_a_word_of_nothing_else_is_none():
+def test_unknown_characters_are_reported_and_words_of_only_these_are_dropped():
     found = sung("a 7 b", (0, 1, 0.0), (2, 3, 1.0), (4, 5, 2.0))
     assert found.left_out == "7"
     assert [(word.first, word.last) for word in found.words] == [(0, 0), (3, 3)]
@@ -53,7 +53,7 @@ def test_what_the_alphabet_has_not_is_told_and_a_word_of_nothing_else_is_none():
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.text("abcж7", min_size=1, max_size=5), st.floats(0, 5), st.floats(0, 9)), max_size=8))
-def test_onsets_never_fall_and_there_is_one_a_character(parts):
+def test_every_character_has_an_onset_and_onsets_never_decrease(parts):
     text, words, now = "", [], 0.0
     for word, gap, length in parts:
         now += gap
@@ -65,7 +65,7 @@ def test_onsets_never_fall_and_there_is_one_a_character(parts):
     assert all(one <= other for one, other in pairwise(found.onsets))
 
 
-def test_a_timed_window_is_around_the_character_that_is_sung_in_its_middle():
+def test_a_timed_window_is_centred_on_the_character_sung_in_its_middle():
     lyrics, onsets = list(range(1, 101)), [0] * 40 + list(range(1_000, 1_060))  # forty at once, then one a sample
 
     def middle(offset):
@@ -78,7 +78,7 @@ def test_a_timed_window_is_around_the_character_that_is_sung_in_its_middle():
     assert middle(1_015) == 60
 
 
-def test_timed_lyrics_shorter_than_the_window_stand_whole_at_its_right_end():
+def test_timed_lyrics_shorter_than_the_window_are_right_aligned():
     window = lyric_window([1, 2], 4, total_length=10, offset=5, sample_length=2, onsets=[0, 9])
     assert window.ids.tolist() == [0, 0, 1, 2]
 

@@ -15,14 +15,14 @@ def test_the_alphabet_of_the_published_5b_has_80_ids_in_their_order():
     assert "".join(alphabet) == ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?-+'\"()[] \t\n")
 
 
-def test_that_of_the_published_1b_has_no_plus():
+def test_the_alphabet_of_the_published_1b_has_no_plus_sign():
     assert "".join(published_alphabet(79)) == V3 == V2.replace("+", "")
     # as the port's documentation shows it
     assert spell("old town road", published_alphabet(79)).ids == (41, 38, 30, 76, 46, 41, 49, 40, 76, 44, 41, 27, 30)
 
 
 @pytest.mark.parametrize(("size", "characters"), [(1, ""), (3, "AB"), (78, V2[:77]), (100, V2)])
-def test_an_alphabet_of_another_size_is_taken_for_the_beginning_of_the_longer_one(size, characters):
+def test_an_alphabet_of_another_size_is_a_prefix_of_the_longer_one(size, characters):
     assert published_alphabet(size) is None
     assert assumed_alphabet(size) == {one: number for number, one in enumerate(characters, 1)}
 
@@ -50,22 +50,22 @@ def written(text, size=80):
         ("", ""),
     ],
 )
-def test_what_the_alphabet_has_not_is_written_in_latin_letters(text, known):
+def test_characters_outside_the_alphabet_are_transliterated_to_latin(text, known):
     assert written(text) == (known, "")
 
 
-def test_what_has_no_letters_at_all_is_left_out_and_told_once():
+def test_characters_without_transliteration_are_dropped_and_reported_once():
     assert written("a*b\u200bc*<d>") == ("abcd", "*\u200b<>")
     assert written("1+1", 79) == ("11", "+")
     assert written("so 😀\ufe0f x\u0302", 79) == ("so  x", "😀\ufe0f\u0302")  # nobody sings ":grinning:"
     assert written("1+1", 80) == ("1+1", "")
 
 
-def test_a_character_that_the_alphabet_has_is_itself():
+def test_characters_of_the_alphabet_stay_unchanged():
     assert spell("é\\e", {"é": 3, "\\": 4, "e": 5}) == LyricTokens((3, 4, 5))
 
 
-def test_an_alphabet_of_one_case_without_breaks_is_told_that_case_and_spaces():
+def test_text_is_converted_to_the_case_of_the_alphabet_and_line_breaks_to_spaces():
     small = {character: number for number, character in enumerate("abcdefghijklmnopqrstuvwxyz ", 1)}
     spelled = spell("Oh\nÉté\tЖ\\x", small)
     characters = {number: character for character, number in small.items()}
@@ -75,7 +75,7 @@ def test_an_alphabet_of_one_case_without_breaks_is_told_that_case_and_spaces():
 
 @settings(deadline=None)
 @given(st.text())
-def test_no_character_is_dropped_in_silence(text):
+def test_every_dropped_character_is_reported(text):
     """Each is itself, written otherwise, or told of; what is told of whole lyrics is told of each part."""
     alphabet = published_alphabet(79)
     parts = list(spelling(text, alphabet))
@@ -86,7 +86,7 @@ def test_no_character_is_dropped_in_silence(text):
     )
 
 
-def test_the_remark_names_what_was_left_out_but_not_without_end():
+def test_the_warning_names_a_limited_number_of_dropped_characters():
     assert LyricTokens(left_out="*\u200b\u0302").remark == "*, U+200B, U+0302"
     assert LyricTokens(left_out="".join(map(chr, range(0x4E00, 0x4E20)))).remark.endswith(", 20 more")
     assert LyricTokens((1, 2)).remark == ""

@@ -19,7 +19,7 @@ def test_lrc_keeps_its_source_and_has_words_with_times():
     assert [word.start for word in lyrics.timed.words] == [0.5, 1.0]
 
 
-def test_plain_text_has_no_times_even_where_it_looks_like_lrc():
+def test_plain_text_has_no_times_even_if_it_looks_like_lrc():
     assert Lyrics(LRC).timed is None
     assert Lyrics(LRC).text == LRC
 
@@ -35,7 +35,7 @@ def test_lyrics_without_a_word_are_empty(source, lyrics_format):
     assert not Lyrics(source + "[00:02.00]la", lyrics_format).is_empty
 
 
-def test_files_that_hold_no_lyrics_are_refused_by_name(tmp_path):
+def test_files_without_lyrics_are_refused_by_name(tmp_path):
     wrong, large = tmp_path / "wrong.lrc", tmp_path / "large.txt"
     wrong.write_bytes(b"\xff\xfe\x00")
     large.write_bytes(b"a" * (2**20 + 1))
@@ -57,7 +57,7 @@ def test_lrc_that_cannot_be_parsed_is_refused_with_its_file_and_line(tmp_path):
         Lyrics.read(path)
 
 
-def test_a_byte_order_mark_is_no_character_of_the_lyrics(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_the_lyrics(tmp_path):
     path = tmp_path / "song.txt"
     path.write_bytes(b"\xef\xbb\xbfla")
     assert Lyrics.read(path) == Lyrics("la")

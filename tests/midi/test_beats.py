@@ -63,7 +63,7 @@ def test_a_tempo_that_is_not_positive_is_refused(bpm):
         BeatGrid.from_tempo(bpm, "4/4", 10)
 
 
-def test_midi_at_constant_tempo():
+def test_beats_of_a_midi_file_at_constant_tempo_are_evenly_spaced():
     one = grid(tempos=((0, 100),), meters=((0, 3, 4),))
     assert np.allclose(one.beats, np.arange(16) * 0.6)
     assert (one.beats_per_bar, one.first_downbeat, one.downbeats, one.meter) == (3, 0, None, "3/4")
@@ -107,7 +107,7 @@ def test_a_pickup_shorter_than_a_beat_moves_the_beats():
     assert np.allclose(np.diff(one.beats), 0.5)
 
 
-def test_a_pickup_that_the_file_does_not_tell_can_be_given():
+def test_a_pickup_that_the_file_does_not_state_can_be_given():
     one = grid(meters=((0, 4, 4),), pickup=1.5, quarters=12)
     assert one.beats[0] == pytest.approx(0.25)
     assert downbeat_times(one) == [0.75, 2.75, 4.75]
@@ -136,7 +136,7 @@ def test_slow_beats_are_divided_and_fast_ones_paired():
 
 
 @pytest.mark.parametrize("start", [-1.0, 0.0, 0.3, 1.7, 3.2])
-def test_an_excerpt_keeps_its_place_in_the_bars(start):
+def test_an_excerpt_of_a_beat_grid_keeps_its_position_in_the_bar(start):
     for one in (grid(quarters=24), grid(meters=((0, 4, 4), (8, 3, 4), (14, 4, 4)), quarters=24)):
         part = one.between(start, 9.0).moved(-start)
         times = np.linspace(0.1, 5, 30)
@@ -150,7 +150,7 @@ def test_an_excerpt_without_beats_is_refused():
 
 
 @pytest.mark.parametrize("meters", [((0, 3, 4),), ((0, 4, 4), (8, 2, 4), (10, 4, 4))])
-def test_a_saved_grid_is_read_back(tmp_path, meters):
+def test_a_saved_beat_grid_is_read_back(tmp_path, meters):
     one = grid(meters=meters, quarters=20)
     one.save(tmp_path / "song.beats.json")
     again = BeatGrid.load(tmp_path / "song.beats.json")
@@ -180,14 +180,14 @@ def test_a_saved_grid_is_read_back(tmp_path, meters):
         '{"format": 99, "beats": [0, 1], "beats_per_bar": 4}',
     ],
 )
-def test_a_damaged_file_is_refused_by_name(tmp_path, text):
+def test_a_damaged_beat_file_is_refused_by_name(tmp_path, text):
     path = tmp_path / "song.beats.json"
     path.write_text(text)
     with pytest.raises(BadInput, match=r"song\.beats\.json"):
         BeatGrid.load(path)
 
 
-def test_a_file_without_notes_is_refused():
+def test_a_midi_file_without_notes_has_no_beats_and_is_refused():
     silent: Any = symusic.Score(480)
     with pytest.raises(BadInput, match="no notes"):
         BeatGrid.from_midi(silent.dumps_midi(), Path("empty.mid"))

@@ -30,17 +30,17 @@ def tempo(microseconds):
     return [0xFF, 0x51, 3, *microseconds.to_bytes(3, "big")]
 
 
-def test_notes_stand_in_the_order_of_their_beginnings():
+def test_notes_are_sorted_by_onset():
     assert NOTES.starts.tolist() == [0.0, 0.25, 0.5]
     assert NOTES.seconds == 2.25
 
 
-def test_notes_come_back_from_a_file(tmp_path):
+def test_notes_are_read_from_a_midi_file(tmp_path):
     write_midi(tmp_path / "a.mid", NOTES)
     assert rows(read_midi(tmp_path / "a.mid")) == rows(NOTES)
 
 
-def test_time_follows_the_tempo_map():
+def test_onsets_in_seconds_follow_the_tempo_map():
     """A beat of 1 s up to tick 100, then of 0.25 s: the standard's definition, reckoned by hand."""
     data = midi_file(
         (0, tempo(1_000_000)),
@@ -53,7 +53,7 @@ def test_time_follows_the_tempo_map():
     assert rows(parse_midi(data, Path("x.mid"))) == [(0.5, 1.25, 60, 80, False), (1.35, 1.4, 36, 100, True)]
 
 
-def test_moved_notes_begin_later_or_are_left_out():
+def test_moving_notes_shifts_onsets_and_drops_those_before_zero():
     assert rows(NOTES.moved(1.0))[0] == (1.0, 3.25, 72, 1, False)
     assert NOTES.moved(-0.25).starts.tolist() == [0.0, 0.25]
 
@@ -66,19 +66,19 @@ def test_moved_notes_begin_later_or_are_left_out():
         midi_file((0, tempo(500_000))): "no notes",
     }.items(),
 )
-def test_what_is_no_midi_file_is_told(tmp_path, data, what):
+def test_files_without_midi_notes_are_refused(tmp_path, data, what):
     path = tmp_path / "x.mid"
     path.write_bytes(data)
     with pytest.raises(BadInput, match=f"x.mid.*{what}"):
         read_midi(path)
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_midi_file_is_reported(tmp_path):
     with pytest.raises(BadInput, match=r"cannot read .*none\.mid: No such file"):
         read_midi(tmp_path / "none.mid")
 
 
-def test_every_truncation_is_refused_or_read():
+def test_every_truncation_of_a_midi_file_is_refused_or_read():
     """A damaged file raises what a user can understand, or gives notes that make sense."""
     whole = midi_file((0, tempo(400_000)), (9, [0x90, 60, 80]), (90, [0x80, 60, 0]), (9, [0x90, 64, 80]))
     for length in range(len(whole)):
@@ -119,7 +119,7 @@ def test_numbers_over_127_are_limited_behind_running_status_text_and_other_chunk
         (b"MThd\0\0\0\6\0\1", "not a MIDI file"),
     ],
 )
-def test_what_is_not_a_midi_file_is_named(data, message):
+def test_other_formats_and_unsupported_kinds_of_midi_are_named(data, message):
     with pytest.raises(BadInput, match=rf"^song\.mid .*{message}"):
         parse_midi(data, Path("song.mid"))
 

@@ -13,7 +13,7 @@ def angles(features, channel):
     return np.arctan2(features[:, channel], features[:, channel + 1]) % (2 * np.pi) / (2 * np.pi)
 
 
-def test_phases_are_those_of_the_middle_of_each_code():
+def test_beat_phases_are_taken_at_the_middle_of_each_code():
     grid = BeatGrid.from_tempo(120, "3/4", 60)  # two beats a second, a bar of 1.5 seconds
     features = beat_phases(grid, 10, 50, rate=40)
     times = (10 + np.arange(50) + 0.5) / 40
@@ -32,7 +32,7 @@ def test_the_same_place_in_a_later_phrase_has_the_same_phases():
 
 
 @pytest.mark.parametrize(("bpm", "value"), [(120, 0), (240, 1), (60, -1), (10, -2)])
-def test_the_tempo_is_counted_in_octaves_from_120(bpm, value):
+def test_the_tempo_channel_is_in_octaves_from_120_bpm(bpm, value):
     features = beat_phases(BeatGrid.from_tempo(bpm, "4/4", 60), 0, 20, rate=43)
     assert np.allclose(features[:, 2], value, atol=1e-3)
 

@@ -21,7 +21,7 @@ def clicks(seconds, bpm, first, accent):
     return wave
 
 
-def test_the_beats_of_clicks_are_found_and_those_of_noise_are_not():
+def test_beats_are_found_in_clicks_and_not_in_noise():
     grid = track_beats(clicks(40, 117, 0.3, 2), RATE)
     assert grid.tempo == pytest.approx(117, abs=0.2)
     late = (grid.beats - 0.3) * 117 / 60
@@ -31,7 +31,7 @@ def test_the_beats_of_clicks_are_found_and_those_of_noise_are_not():
     assert track_beats(noise, RATE) is None
 
 
-def test_a_short_recording_has_beats_where_fewer_are_enough():
+def test_a_short_recording_has_beats_if_fewer_are_required():
     wave = clicks(8, 100, 0.2, 0)
     assert track_beats(wave, RATE) is None
     grid = track_beats(wave, RATE, meter="3/4", least=8)
@@ -39,6 +39,6 @@ def test_a_short_recording_has_beats_where_fewer_are_enough():
     assert (grid.meter, grid.beats_per_bar) == ("3/4", 3)
 
 
-def test_silence_and_less_than_a_beat_have_none():
+def test_silence_and_recordings_shorter_than_a_beat_have_no_beats():
     assert track_beats(np.zeros(RATE * 40, np.float32), RATE) is None
     assert track_beats(clicks(0.3, 100, 0.1, 0), RATE, least=1) is None

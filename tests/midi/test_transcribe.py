@@ -22,13 +22,13 @@ def frames_of(notes):
     return list(zip(starts, stops, (notes.pitches - LOWEST).tolist(), strict=True))
 
 
-def test_silence_has_no_notes():
+def test_silence_is_transcribed_to_no_notes():
     for frames in (120, 0):
         sounding, beginning = quiet(frames)
         assert len(notes_of(sounding, beginning, Listening())) == 0
 
 
-def test_a_note_lasts_from_its_beginning_while_it_sounds():
+def test_a_note_lasts_from_its_onset_while_its_activation_is_high():
     sounding, beginning = quiet()
     sounding[20:60, 40] = 0.8
     beginning[20, 40] = 0.9
@@ -38,14 +38,14 @@ def test_a_note_lasts_from_its_beginning_while_it_sounds():
     assert not notes.drums.any()
 
 
-def test_a_beginning_inside_a_note_cuts_it():
+def test_an_onset_within_a_note_ends_it_and_starts_another():
     sounding, beginning = quiet()
     sounding[20:60, 40] = 0.8
     beginning[[20, 40], 40] = 0.9
     assert frames_of(notes_of(sounding, beginning, Listening())) == [(20, 40, 40), (40, 60, 40)]
 
 
-def test_a_short_gap_is_bridged_and_a_long_one_is_not():
+def test_a_short_gap_in_an_activation_is_bridged_and_a_long_one_is_not():
     sounding, beginning = quiet()
     sounding[20:80, 40] = 0.4
     sounding[20, 40] = 0.9
@@ -56,7 +56,7 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not():
     assert frames_of(notes_of(sounding, beginning, Listening()))[0] == (20, 40, 40)
 
 
-def test_what_is_short_or_soft_is_no_note():
+def test_short_and_soft_activations_are_no_notes():
     sounding, beginning = quiet()
     sounding[20:30, 40] = 0.8
     sounding[20:60, 60] = 0.2
@@ -64,7 +64,7 @@ def test_what_is_short_or_soft_is_no_note():
     assert len(notes_of(sounding, beginning, Listening())) == 0
 
 
-def test_what_sounds_without_a_beginning_is_found_from_its_loudest_moment():
+def test_an_activation_without_an_onset_becomes_a_note_around_its_peak():
     sounding, beginning = quiet()
     swell = np.hanning(60).astype(np.float32)
     sounding[30:90, 40] = swell
@@ -72,14 +72,14 @@ def test_what_sounds_without_a_beginning_is_found_from_its_loudest_moment():
     assert frames_of(notes_of(sounding, beginning, Listening())) == [(loud[0], loud[-1] + 1, 40)]
 
 
-def test_a_missing_model_is_told_with_what_helps(monkeypatch):
+def test_a_missing_transcription_model_is_reported_with_how_to_install_it(monkeypatch):
     monkeypatch.setattr(heard, "find_spec", lambda name: None)
     with pytest.raises(MissingTool, match=r"pip install 'jukectl\[transcribe\]' && pip install --no-deps basic-pitch"):
         transcribe(np.zeros(SAMPLE_RATE, dtype=np.float32))
 
 
 @pytest.mark.skipif(not INSTALLED, reason="basic-pitch or onnxruntime is not installed")
-def test_tones_are_heard_where_they_are():
+def test_tones_are_transcribed_with_their_pitch_and_time():
     """Over more than two windows of the model, so that a seam lies within."""
     time = np.arange(round(4.5 * SAMPLE_RATE)) / SAMPLE_RATE
     samples = np.zeros_like(time)
