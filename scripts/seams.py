@@ -25,6 +25,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from seam_measures import Seams, measure_seams
 
 from jukectl.api import Request, continue_
 from jukectl.audio import io
@@ -32,7 +33,6 @@ from jukectl.checkpoints import catalogue
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
-from jukectl.evaluation.seams import Seams, measure_seams
 from jukectl.prior.labels import LabelBatch
 from jukectl.render import level as filling
 from jukectl.sampling import level as levels

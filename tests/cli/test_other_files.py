@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fault_cases import CODEC
+from tiny_recipes import write_codec_recipe
 
 from jukectl.checkpoints.assemble import write_model
 from jukectl.checkpoints.store import ModelFolder
@@ -49,8 +49,7 @@ def words(tmp_path, riff, tiny_model, song, style):
     music = tmp_path / "music"
     music.mkdir()
     shutil.copy(riff, music / "one.wav")
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(CODEC)
+    recipe = write_codec_recipe(tmp_path / "recipe.toml", out="run", manifest="music/manifest.jsonl")
     inputs = {"riff": riff, "tiny": tiny_model, "song": song, "manifest": music / "manifest.jsonl", "recipe": recipe}
 
     def make(command: str, out: Path) -> list[str]:

@@ -12,11 +12,9 @@ from jukectl.prior import lyric_attention
 from jukectl.prior.lyric_attention import (
     SKIP_COST,
     WordTime,
-    even_spread,
     mass_near,
     monotonic_path,
     monotonicity,
-    onset_error,
     word_onsets,
 )
 
@@ -45,6 +43,17 @@ def worth(path, weights):
     evidence = np.log((1 - lyric_attention.UNIFORM_SHARE) * blurred + lyric_attention.UNIFORM_SHARE / weights.shape[1])
     steps = [path[0], *(after - before for before, after in pairwise(path))]
     return evidence[np.arange(len(path)), path].sum() - SKIP_COST * sum(max(step - 1, 0) for step in steps)
+
+
+def even_spread(words, characters, seconds):
+    """Return the times of words if all characters took equally long: the baseline of `word_onsets`."""
+    each = seconds / characters
+    return [WordTime(first * each, (last + 1) * each) for first, last in words]
+
+
+def onset_error(found, onsets):
+    """Return the mean distance of the words' starts from the true `onsets`, in seconds."""
+    return float(np.mean([abs(word.start - onset) for word, onset in zip(found, onsets, strict=True)]))
 
 
 @settings(max_examples=40, deadline=None)
@@ -78,10 +87,6 @@ def test_a_word_that_is_never_reached_is_at_the_end():
     found = word_onsets(weights, WORDS, SECONDS)
     assert found[0] == WordTime(0.0, 2.0)
     assert found[1:] == [WordTime(2.0, 2.0)] * 5
-
-
-def test_an_even_spread_gives_every_character_the_same_time():
-    assert even_spread([(0, 4), (5, 9)], 10, 20.0) == [WordTime(0.0, 10.0), WordTime(10.0, 20.0)]
 
 
 def test_mass_is_counted_near_the_character_where_one_is_sung():

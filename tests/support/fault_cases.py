@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tiny_recipes import write_codec_recipe
+
 Run = Callable[..., None]
 
 
@@ -65,7 +67,9 @@ def prepared(folder: Path, riff: Path) -> None:
     for number in range(3):
         _tone(folder / "music" / f"{number}.wav", 220 * (number + 2))
     (folder / "music" / "0.txt").write_text("la la la\n")
-    (folder / "codec.toml").write_text(CODEC)
+    write_codec_recipe(
+        folder / "codec.toml", out="run", manifest="music/manifest.jsonl", start_step=2, steps=6, checkpoint_every=2
+    )
 
 
 def _tone(path: Path, frequency: float) -> None:
@@ -75,34 +79,3 @@ def _tone(path: Path, frequency: float) -> None:
 
     time = np.arange(8_000) / 8_000
     io.save(path, (0.5 * np.sin(2 * np.pi * frequency * time) * np.cos(3 * time) ** 2).astype(np.float32), 8_000)
-
-
-CODEC = """
-out = "run"
-[model]
-sample_rate = 8000
-downs = [1, 1, 1]
-strides = [8, 2, 2]
-widths = [8, 8, 8]
-depths = [2, 2, 2]
-codebook_size = 16
-latent_width = 8
-[data]
-manifest = "music/manifest.jsonl"
-held_out = ["2.wav"]
-clip_samples = 512
-validation_seconds = 0.25
-[codebook]
-start_step = 2
-threshold = 0.5
-[train]
-steps = 6
-batch = 4
-learning_rate = 0.003
-warmup = 2
-average = 0.9
-threads = 1
-log_every = 2
-evaluate_every = 3
-checkpoint_every = 2
-"""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 import tomlkit
+from tiny_recipes import write_codec_recipe
 
 from jukectl.audio import io
 from jukectl.codes.archive import Codes
@@ -106,37 +107,8 @@ def music(tmp_path: Path) -> Path:
 @pytest.fixture
 def codec_recipe(tmp_path: Path, music: Path) -> Path:
     """A recipe for a codec whose training steps take milliseconds."""
-    path = tmp_path / "codec.toml"
-    path.write_text(f"""
-out = "{(tmp_path / "codec").as_posix()}"
-[model]
-sample_rate = 8000
-downs = [1, 1, 1]
-strides = [8, 2, 2]
-widths = [8, 8, 8]
-depths = [2, 2, 2]
-codebook_size = 16
-latent_width = 8
-[data]
-manifest = "{music.as_posix()}"
-held_out = ["2.wav"]
-clip_samples = 512
-validation_seconds = 0.25
-[codebook]
-start_step = 3
-threshold = 0.5
-[train]
-steps = 14
-batch = 4
-learning_rate = 0.003
-warmup = 2
-average = 0.9
-threads = 1
-log_every = 2
-evaluate_every = 3
-checkpoint_every = 4
-""")
-    return path
+    out = (tmp_path / "codec").as_posix()
+    return write_codec_recipe(tmp_path / "codec.toml", out=out, manifest=music.as_posix())
 
 
 @pytest.fixture

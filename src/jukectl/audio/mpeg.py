@@ -9,7 +9,7 @@ from typing import BinaryIO
 RATES = (44_100, 48_000, 32_000)  # Hz in MPEG 1; half of them in MPEG 2, a quarter in MPEG 2.5
 KBITS_MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s, 0 for "not stated"
 KBITS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-MPEG1, MPEG2, LAYER_III, MONO = 3, 2, 1, 3  # as a frame header numbers them
+MPEG1, MPEG2, MONO = 3, 2, 3  # as a frame header numbers them
 
 HEAD = 192  # bytes of a frame in which it may describe its stream
 LAME_DELAYS = 21  # offset in LAME's tag of 12 bits of samples to drop at the beginning, and 12 of samples at the end

@@ -236,17 +236,6 @@ def word_onsets(weights: Weights, words: Sequence[tuple[int, int]], seconds_a_ro
     return times
 
 
-def even_spread(words: Sequence[tuple[int, int]], characters: int, seconds: float) -> list[WordTime]:
-    """Return the times of words if all characters took equally long: the baseline of `word_onsets`."""
-    each = seconds / characters
-    return [WordTime(first * each, (last + 1) * each) for first, last in words]
-
-
-def onset_error(found: Sequence[WordTime], onsets: Sequence[float]) -> float:
-    """Return the mean distance of the words' starts from the true `onsets`, in seconds."""
-    return float(np.mean([abs(word.start - onset) for word, onset in zip(found, onsets, strict=True)]))
-
-
 def mass_near(weights: Weights, characters: Characters, reach: int = REACH) -> float:
     """Return the mean weight of rows near the given characters (T,), within `reach` on either side.
 

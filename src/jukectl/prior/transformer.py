@@ -51,10 +51,6 @@ class KVCache:
         """Return one row, as a view of the same memory."""
         return type(self)([layer[index : index + 1] for layer in self.layers])
 
-    def reset(self) -> None:
-        """Mark the cache as empty."""
-        self.length = 0  # stale keys need no clearing: slots are written before they are read
-
 
 class Block(nn.Module):
     """x + s (a + m), where a = attention(norm(x)) and m = mlp(norm(x + a))."""

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from jukectl.evaluation.seams import LENGTH, measure_seams
+from seam_measures import LENGTH, measure_seams
 
 SAMPLES = 20_000
 PLACES = [4_000, 9_600, 15_200]
