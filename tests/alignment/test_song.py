@@ -76,7 +76,7 @@ def test_a_song_that_cannot_be_aligned_is_split_at_its_longest_pause_between_lin
     assert found.lyrics.exact
 
 
-def test_what_is_not_found_even_then_is_spread_over_what_is_loud_and_said_to_be_guessed():
+def test_words_that_cannot_be_aligned_are_spread_over_loud_parts_and_marked_as_guessed():
     found = align_text(song((2, 4), (6, 8)), RATE, "a b c d", Bursts(most=0), silent)
     assert [word.guessed for word in found.lyrics.words] == [True] * 4
     assert [word.start for word in found.lyrics.words] == pytest.approx([2, 3, 6, 7], abs=0.05)

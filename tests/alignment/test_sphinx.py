@@ -50,7 +50,7 @@ def test_words_in_no_dictionary_are_found_by_their_letters(aligner, sung):
     assert aligner.unsure(texts) == ("Twynkel,", "wonnder")
 
 
-def test_what_is_said_of_a_word(aligner):
+def test_words_without_sound_cannot_be_aligned(aligner):
     assert [word for word in ("—", "♪", "...", "'", "l'été", "7", "жук", "rock'n'roll") if aligner.can_say(word)] == [
         "l'été",
         "7",

@@ -74,7 +74,7 @@ def test_a_saved_archive_opens_with_plain_numpy_and_has_the_fields_and_types_of_
     sample_rate=st.integers(1, 192_000),
     vqvae=st.text("0123456789abcdef", min_size=1, max_size=64),
 )
-def test_what_is_saved_is_what_is_loaded(tmp_path_factory, array, level, share, hop, sample_rate, vqvae):
+def test_saved_codes_are_loaded_unchanged(tmp_path_factory, array, level, share, hop, sample_rate, vqvae):
     path = tmp_path_factory.mktemp("codes") / "level.npz"
     prompt = int(share * array.shape[1])
     codes = make(array, level, prompt, hop=hop, sample_rate=sample_rate, codebook_size=65_536, vqvae=vqvae)

@@ -121,7 +121,7 @@ def test_a_written_recipe_is_plain_toml_that_a_person_can_read():
     }
 
 
-def test_what_is_not_set_is_not_written():
+def test_fields_that_are_not_set_are_not_written():
     text = recipe_toml.dumps(make(prompt=None, labels=Labels(), made={}))
     assert not {"prompt", "made"} & tomllib.loads(text).keys()
     assert tomllib.loads(text)["labels"] == {"genres": []}

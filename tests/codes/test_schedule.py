@@ -149,7 +149,7 @@ def test_any_text_is_a_schedule_or_refused(text):
         parse_schedule(f"{text}\n", "duet.toml")
 
 
-def test_what_holds_from_some_second_on_is_all_that_was_said_before_it():
+def test_a_schedule_from_a_later_second_begins_with_the_sum_of_earlier_changes():
     changes = (
         Change(at=1, artist="Ada", settings={"temperature": {Level.TOP: 0.5, Level.MIDDLE: 0.6}}, lyrics_at=10),
         Change(at=2, genres=(), settings={"temperature": {Level.TOP: 0.7}, "top_k": {Level.TOP: 3}}),

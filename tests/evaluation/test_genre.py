@@ -64,6 +64,6 @@ def test_accuracy_counts_every_genre_the_same():
     assert balanced_accuracy(["a", "b"], ["a", "b"]) == 1
 
 
-def test_one_genre_cannot_be_told_apart():
+def test_a_classifier_needs_two_genres():
     with pytest.raises(ValueError, match="two genres"):
         GenreClassifier.train([song("melody", 0)], ["melody"])

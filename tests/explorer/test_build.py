@@ -154,7 +154,7 @@ def test_a_broken_song_a_newer_one_and_one_in_progress_are_shown_as_such(song: S
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-def test_what_leads_out_of_a_song_leads_nowhere(song: Song, tmp_path):
+def test_links_out_of_a_song_are_not_followed(song: Song, tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(song.audio_path(0).read_bytes())
     song.audio_path(0).unlink()
@@ -209,7 +209,7 @@ def test_a_tree_is_one_entry_with_audio_for_every_path(song: Song, tmp_path):
         assert (tmp_path / "site" / unquote(heard["audio"])).exists()
 
 
-def test_what_is_taken_home_is_what_the_folder_has(song: Song, tmp_path):
+def test_downloads_of_a_site_equal_the_files_of_the_song(song: Song, tmp_path):
     site = tmp_path / "site"
     explore([song.path], site)
     shown = only(site)

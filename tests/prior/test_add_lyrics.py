@@ -103,7 +103,7 @@ def test_its_config_makes_the_same_prior(trained: Prior, sort: str) -> None:
         assert torch.equal(again(*inputs), trained(*inputs))
 
 
-def test_what_cannot_be_is_refused(top: PriorConfig) -> None:
+def test_adding_lyrics_twice_or_in_one_sequence_or_in_too_many_blocks_is_refused(top: PriorConfig) -> None:
     prior = Prior(top)
     with pytest.raises(ValueError, match="one sequence"):
         add_lyrics(prior, LyricsConfig(characters=8, alphabet=11))

@@ -108,7 +108,7 @@ def test_the_attack_term_penalises_smearing_that_band_terms_ignore():
     assert attack_distance(sharp + 3, sharp) == 0
 
 
-def test_what_is_loud_weighs_more_among_peaks():
+def test_errors_in_loud_bands_count_more_in_the_peak_distance():
     target = bands(8.0, 0.0, 0.0)
     softer, noisier = target.clone(), target.clone()
     softer[0, 1, 1:] -= 2
