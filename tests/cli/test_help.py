@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 import typer
@@ -11,7 +12,7 @@ import typer
 from jukectl.cli.main import app
 from jukectl.cli.manual import man_page
 
-TREE = typer.main.get_command(app)
+TREE: Any = typer.main.get_command(app)
 
 
 @pytest.fixture

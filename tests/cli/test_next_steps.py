@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -39,8 +40,9 @@ def test_a_terminal_shows_what_to_do_with_a_song(jukectl, style, tmp_path, termi
     terminal()
     steps = suggested(jukectl("sample", "--out", tmp_path / "a song", *style, *options).err)
     assert [step[:2] for step in steps] == [[command, str(tmp_path / "a song")] for command in commands]
+    program: Any = typer.main.get_command(app)
     for command, *rest in steps:
-        typer.main.get_command(app).commands[command].make_context(command, rest)
+        program.commands[command].make_context(command, rest)
 
 
 def test_extracted_and_encoded_songs_have_next_steps_too(jukectl, song, riff, tiny_model, tmp_path, terminal):

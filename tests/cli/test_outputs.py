@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from jukectl.cli.main import main
 from jukectl.cli.outputs import again, named_after
 from jukectl.folders import Series
 
-CONTEXT = SimpleNamespace(obj=Console())
+CONTEXT: Any = SimpleNamespace(obj=Console())
 
 
 @pytest.fixture
