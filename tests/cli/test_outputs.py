@@ -261,6 +261,22 @@ def test_the_best_of_several_goes_to_stdout(piped, short, here):
     assert not any(here.iterdir())
 
 
+def test_decoded_audio_goes_to_stdout_too(piped, song):
+    _, out, _ = piped("decode", song, "--sample", 1, "--format", "ogg", "--out", "-")
+    assert out == (song / "audio/1.ogg").read_bytes()
+    status, out, err = piped("decode", song, "--out", "-")
+    assert (status, out) == (2, b"")
+    assert "--sample" in err
+
+
+@pytest.mark.parametrize(
+    "command", [["branch"], ["pick", "--sample", "0"], ["cut", "--at", "0.1"], ["tree"], ["upsample", "--sample", "0"]]
+)
+def test_commands_that_make_folders_refuse_stdout(fails, song, here, command):
+    assert "jukectl decode SONG --out -" in fails(*command, song, "--out", "-")
+    assert not any(here.iterdir())
+
+
 def test_audio_neither_goes_to_a_terminal_nor_comes_from_one(fails, short, here, monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     assert "terminal" in fails("continue", "-", *short)

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,26 @@ def test_loudness_is_that_of_the_audio(ask, tmp_path):
         for lufs in (-40, -30)
     )
     assert np.sqrt(np.mean(loud**2)) / np.sqrt(np.mean(quiet**2)) == pytest.approx(10 ** (10 / 20), rel=0.01)
+
+
+def test_new_music_begins_as_loud_as_its_prompt_and_has_the_same_codes(ask, recording, tmp_path, codes_in, monkeypatch):
+    measured = cycle([-30.0, -36.0])  # LUFS before a seam and after it; the tiny codec makes all sounds alike
+    monkeypatch.setattr("jukectl.audio.mix.loudness", lambda samples, rate: next(measured))
+    made = {}
+    for match in (True, False):
+        asked = ask(seconds=2.0, match_loudness=match)
+        made[match] = continue_(recording, tmp_path / str(match), asked, prompt_seconds=2.0)
+    assert codes_in(tmp_path / "True") == codes_in(tmp_path / "False")
+    matched, plain = (io.load(made[match].audio[0]).samples[0] for match in (True, False))
+    seam = Song(tmp_path / "True").recipe().prompt.samples
+    assert np.array_equal(matched[:seam], plain[:seam])
+    first = slice(seam + RATE // 20, seam + RATE // 10)
+    louder = np.sqrt(np.mean(matched[first] ** 2) / np.mean(plain[first] ** 2))
+    assert 20 * np.log10(louder) == pytest.approx(6, abs=0.2)
+    (again,) = decode(tmp_path / "True")  # decoded later, it is the same file
+    assert np.array_equal(io.load(again).samples[0], matched)
+    (again,) = decode(tmp_path / "True", Request(match_loudness=False))
+    assert np.array_equal(io.load(again).samples[0], plain)
 
 
 # Run again

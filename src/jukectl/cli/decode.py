@@ -8,7 +8,9 @@ import typer
 from jukectl.cli import options as o
 from jukectl.cli.console import emit, progress
 from jukectl.cli.next_steps import open_result, suggest
+from jukectl.cli.outputs import STREAM, check_stdout, write_audio
 from jukectl.codes.level import Level
+from jukectl.errors import BadInput
 
 
 def decode(
@@ -25,6 +27,10 @@ def decode(
         int | None,
         o.option("--sample", "N", "Decode this sample alone, counted from 0.", default="all"),
     ] = None,
+    out: Annotated[
+        Path | None,
+        o.option("--out", "-", "Also write the audio of one sample to stdout.", default="none"),
+    ] = None,
     loudness: o.Loudness = None,
     match_loudness: o.MatchLoudness = True,
     fade: o.Fade = 0.0,
@@ -39,6 +45,10 @@ def decode(
     """
     from jukectl import api
 
+    if out not in (None, STREAM):
+        raise BadInput("decode writes into the song's folder; --out takes - alone, for audio on stdout")
+    if out == STREAM:
+        check_stdout(context)
     with progress(context) as listener:
         paths = api.decode(
             song,
@@ -50,7 +60,12 @@ def decode(
             sample=sample,
             listener=listener,
         )
+    if out == STREAM and len(paths) > 1:
+        raise BadInput(f"--out - writes one song, and {song} has {len(paths)}: choose one with --sample")
+    if out == STREAM:
+        return write_audio(paths[0])
     emit(context, paths, {"song": str(song), "audio": [str(path) for path in paths]})
     suggest(context, ("play", song), ("branch", song))
     if open:
         open_result(paths[0])
+    return None

@@ -16,6 +16,7 @@ from jukectl.cli.console import ProgressStyle
 from jukectl.cli.defaults import origins
 from jukectl.cli.values import parse_adapter, parse_levels, parse_memory, parse_per_level, read_schedule
 from jukectl.codes.level import Level
+from jukectl.errors import BadInput
 
 if TYPE_CHECKING:
     from jukectl.plan.request import Request
@@ -60,6 +61,13 @@ def per_level(name: str, text: str, *, example: str, default: str) -> Any:
     return option(name, f"X|{example}", text, default=f"the model's, or {default}")
 
 
+def no_stream(out: Path | None) -> Path | None:
+    """Refuse - as a folder: only audio goes to stdout."""
+    if out == Path("-"):
+        raise BadInput("--out is a folder here. For audio on stdout: jukectl decode SONG --out -")
+    return out
+
+
 Model = Annotated[
     str | None,
     option(
@@ -92,7 +100,7 @@ ResumeLast = Annotated[
 Format = Annotated[str | None, option("--format", FORMATS, "Format of the audio files.", default="the song's, or wav")]
 OutBeside = Annotated[
     Path | None,
-    option("--out", "FOLDER", "New song folder.", default="next to the song, named after it"),
+    option("--out", "FOLDER", "New song folder.", default="next to the song, named after it", callback=no_stream),
 ]
 Device = Annotated[
     str,

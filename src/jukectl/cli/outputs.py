@@ -61,7 +61,9 @@ class Destination:
             yield self.out
             return
         if self.to_stdout:
-            _check_stdout(context, request.keep or request.samples)
+            check_stdout(context)
+            if (samples := request.keep or request.samples) > 1:
+                raise BadInput(f"--out - writes one song, got {samples}: use --samples 1, or --keep 1")
         elif last := self._last():
             yield self.series.folder(last)
             return
@@ -143,14 +145,12 @@ def recording(audio: Path) -> Iterator[Path]:
         yield path
 
 
-def _check_stdout(context: typer.Context, samples: int) -> None:
-    """Raise BadInput if audio cannot go to stdout: with --json, on a terminal, or of several songs."""
+def check_stdout(context: typer.Context) -> None:
+    """Raise BadInput if audio cannot go to stdout: with --json, or on a terminal."""
     if console(context).json:
         raise BadInput("--out - writes audio to stdout, and --json writes text there: leave one of them out")
     if sys.stdout.isatty():
         raise BadInput("--out - writes audio to stdout, which is a terminal: pipe it, such as: --out - | ffplay -")
-    if samples > 1:
-        raise BadInput(f"--out - writes one song, got {samples}: use --samples 1, or --keep 1")
 
 
 def write_audio(path: Path) -> None:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jukectl.cli.console import ProgressStyle, emit, progress, say, warnings_only
-from jukectl.cli.options import THE_SONGS, SamplingOptions, SongLevels, option, sampling_command, song_argument
+from jukectl.cli.options import (
+    THE_SONGS,
+    SamplingOptions,
+    SongLevels,
+    no_stream,
+    option,
+    sampling_command,
+    song_argument,
+)
 from jukectl.cli.results import show_taken, show_tree_estimate
 from jukectl.errors import BadInput
 
@@ -52,7 +60,13 @@ def tree(
     ] = None,
     out: Annotated[
         Path | None,
-        option("--out", "FOLDER", "Folder of the tree.", default="next to AUDIO or SONG, named after it"),
+        option(
+            "--out",
+            "FOLDER",
+            "Folder of the tree.",
+            default="next to AUDIO or SONG, named after it",
+            callback=no_stream,
+        ),
     ] = None,
     at: Annotated[
         float | None,

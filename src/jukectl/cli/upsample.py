@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import progress, warnings_only
-from jukectl.cli.options import THE_SONGS, SamplingOptions, flag, option, sampling_command, song_argument
+from jukectl.cli.options import THE_SONGS, SamplingOptions, flag, no_stream, option, sampling_command, song_argument
 from jukectl.cli.results import show_estimate, show_rendered
 from jukectl.errors import BadInput
 
@@ -49,7 +49,13 @@ def upsample(
     ] = None,
     out: Annotated[
         Path | None,
-        option("--out", "FOLDER", "New folder of --sample or --from.", default="next to the song, named after it"),
+        option(
+            "--out",
+            "FOLDER",
+            "New folder of --sample or --from.",
+            default="next to the song, named after it",
+            callback=no_stream,
+        ),
     ] = None,
 ) -> None:
     """Make the levels that are missing or unfinished, then decode them. Run it again to resume.
