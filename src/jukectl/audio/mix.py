@@ -151,8 +151,9 @@ def match_loudness(samples: Samples, seam: int, sample_rate: int) -> Samples:
     before, after = (loudness(side[None], sample_rate) for side in sides)
     if not (np.isfinite(before) and np.isfinite(after)):
         return samples
-    fade = samples[seam : seam + round(GAIN_SECONDS * sample_rate)]
-    falling = np.linspace(1, 0, len(fade), endpoint=False)
+    length = round(GAIN_SECONDS * sample_rate)
+    fade = samples[seam : seam + length]
+    falling = np.linspace(1, 0, length, endpoint=False)[: len(fade)]
     onset = min(round(ONSET_SECONDS * sample_rate), len(fade))
     falling[:onset] *= np.linspace(0, 1, onset, endpoint=False)
     decibels = float(np.clip(before - after, -MOST_GAIN, MOST_GAIN))
