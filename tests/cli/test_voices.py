@@ -97,7 +97,7 @@ def test_a_wrong_schedule_is_refused_with_file_and_reason(fails, draft, duet, tm
         (["--guidance", "strong"], "--guidance takes a number"),
         (["--start-at", "-3"], "--start-at must be from 0"),
         (["--start-at", "3", "--ending"], "leave one of them out"),
-        (["--start-at", "30", "--song-seconds", "20"], "--song-seconds 20 is too short"),
+        (["--start-at", "30", "--song-seconds", "20"], "--start-at 30 lies past the end of the song"),
         (["--fade", "-1"], "--fade is from 0"),
     ],
 )
