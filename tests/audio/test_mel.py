@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jukectl.audio.mel import BANDS, FLOOR, SETTING, log_mel, log_mel_distance, mel_filters
+from jukectl.audio.mel import BANDS, FLOOR, SETTING, level_distance, log_mel, log_mel_distance, mel_filters
 from jukectl.audio.spectral import multi_resolution_distance
 from jukectl.librosa import load_librosa
 
@@ -54,3 +54,12 @@ def test_gradients_are_finite_at_silence():
 def test_the_mel_distance_refuses_signals_of_different_lengths():
     with pytest.raises(ValueError, match="one shape"):
         log_mel_distance(torch.zeros(1, 1000), torch.zeros(1, 999), RATE)
+
+
+def test_levels_are_those_of_powers_added_up_and_smooth_spectra_of_noise_are_too_quiet():
+    powers = torch.distributions.Exponential(1.0).sample((1, 320, 400))
+    smooth = powers.log().mean(2, keepdim=True).expand(1, 320, 400)  # what a mean absolute or squared error asks for
+    louder = torch.zeros(1, 320, 400)  # the logarithm of the mean power
+    quiet, right = level_distance(smooth, powers.log()), level_distance(louder, powers.log())
+    assert float(quiet) == pytest.approx(0.577, abs=0.05)  # Euler's constant: the mean of the logarithm, 2.5 dB below
+    assert float(right) < 0.25

@@ -93,6 +93,27 @@ def test_lower_levels_may_be_log_mel_and_are_judged_on_whole_latents(codec_recip
         task_of(codec_recipe, *options, "data.clip_samples=1088")
 
 
+def test_decoders_alone_may_learn_while_codes_stay(codec_recipe, tmp_path):
+    task = task_of(codec_recipe, *LOG_MEL, 'start="any"', "decoder_only=true")
+    frozen = {name for name, one in task.model.named_parameters() if not one.requires_grad}
+    assert frozen == {name for name, _ in task.model.named_parameters() if ".encoder." in name}
+    autoencoder = task.vqvae.autoencoder(Level.TOP)
+    autoencoder.codebook.vectors.normal_()
+    task.learners["top"].take_up(autoencoder.codebook)
+    before = autoencoder.codebook.vectors.clone()
+    total, _ = step(task, 5)
+    total.backward()
+    assert task.after_step() == {}
+    assert torch.equal(autoencoder.codebook.vectors, before)
+    assert all(one.grad is None for one in autoencoder.encoder.parameters())
+    assert any(one.grad.any() for one in autoencoder.decoder.parameters())
+
+
+def test_decoders_alone_need_a_start(codec_recipe):
+    with pytest.raises(BadRecipe, match="decoder_only needs a start"):
+        task_of(codec_recipe, *LOG_MEL, "decoder_only=true")
+
+
 def test_a_log_mel_level_without_a_loss_is_refused(codec_recipe):
     with pytest.raises(BadRecipe, match=r"give loss\.mel"):
         task_of(codec_recipe, *LOG_MEL[:-1])

@@ -11,6 +11,7 @@ from jukectl.audio.spectral import StftSetting, magnitudes
 BANDS = 40
 SETTING = StftSetting(n_fft=512, hop=128, window=256)  # too short at 22 kHz to tell the harmonics of a voice apart
 SILENCE_WEIGHT = 2.0  # of a silent band among peaks, of which a loud one has some 10
+BROAD_BANDS = 16
 FLOOR = 1e-2  # power; a full-scale sine has some 4,000. What is quieter counts as silence
 
 
@@ -47,6 +48,20 @@ def attack_distance(predicted: Tensor, target: Tensor) -> Tensor:
     too small, which counts here.
     """
     return band_distance(predicted.diff(dim=2), target.diff(dim=2))
+
+
+def level_distance(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference of the levels of broad bands of two log-mel spectra (B, M, frames), a scalar.
+
+    The logarithm of a power that is not quite certain, such as a band of noise, is smaller in the mean than that of its
+    mean: without this term decoded noise and chords are too quiet by 3 dB and more.
+    """
+    return band_distance(_levels(predicted), _levels(target))
+
+
+def _levels(spectra: Tensor) -> Tensor:
+    """Return the logarithms of the powers (B, BROAD_BANDS, frames) of neighbouring bands together."""
+    return torch.stack([part.logsumexp(dim=1) for part in spectra.chunk(BROAD_BANDS, dim=1)], dim=1)
 
 
 def log_mel(audio: Tensor, sample_rate: int) -> Tensor:

@@ -25,6 +25,7 @@ from jukectl.vqvae.config import VQVAEConfig
 from jukectl.vqvae.loss import Scale, Terms, terms
 from jukectl.vqvae.model import VQVAE, Reconstruction
 
+BAND_TERMS = ("mel", "attack", "peaks", "level")  # of the loss, on log-mel spectra
 SCALE_CLIPS = 64  # clips for measuring the loudness of the data
 PAPER_THRESHOLD = 1.0  # uses of a vector per batch below which it is restarted (Jukebox, appendix B)
 
@@ -153,7 +154,7 @@ class CodecTask(ABC):
     def mel_rate(self) -> int:
         """Sample rate for the log mel loss terms; 0 if the recipe has none."""
         loss = self.recipe.loss
-        return self.config.sample_rate if loss.mel or loss.attack or loss.peaks else 0
+        return self.config.sample_rate if any(getattr(loss, name) for name in BAND_TERMS) else 0
 
     def weighted(self, parts: Terms) -> Tensor:
         """Return the sum of the loss terms with the weights of the recipe, a scalar."""
@@ -168,15 +169,19 @@ class CodecTask(ABC):
 
     def _bands(self, parts: Terms) -> Tensor:
         """Return the sum of the terms of log mel bands with the recipe's weights, a scalar."""
-        weights = self.recipe.loss
-        return weights.mel * parts.mel + weights.attack * parts.attack + weights.peaks * parts.peaks
+        weighted = [getattr(self.recipe.loss, name) * getattr(parts, name) for name in BAND_TERMS]
+        return torch.stack(weighted).sum()
 
     def remember(self, level: Level, result: Reconstruction) -> None:
         """Keep the result of a level for a part of the batch, for the codebook update after the step."""
         self._passed[level].append(result)
 
     def after_step(self) -> Mapping[str, float]:
-        """Update each codebook with the latents of the step, and return its usage."""
+        """Update each codebook with the latents of the step, unless only decoders learn, and return its usage."""
+        if self.recipe.decoder_only:
+            for results in self._passed.values():
+                results.clear()
+            return {}
         figures = {f"{level.label}_{name}": 0.0 for level in self.levels for name in ("entropy", "used", "restarted")}
         for level, results in self._passed.items():
             codes = torch.cat([result.codes for result in results])
@@ -195,8 +200,8 @@ class CodecTask(ABC):
         """Evaluate the levels on held-out songs: the objective, per level and in total, and the usage of their codes.
 
         The objective is the mean spectral convergence in dB of the levels that encode waveforms. If no level does, it
-        is the distance of log-mel spectra, with the weights of mel, attack and peaks in the recipe. It is infinite
-        until all codebooks are initialized, since a model without codes must not be saved as the best.
+        is the distance of log-mel spectra, with the weights of its terms in the recipe. It is infinite until all
+        codebooks are initialized, since a model without codes must not be saved as the best.
         """
         figures, scores = {}, []
         turns = -(-len(self.validation) // self.ranks.world)
@@ -296,6 +301,9 @@ class VQVAETask(CodecTask):
     def build_model(self) -> nn.Module:
         """Return a VQ-VAE with the levels of the recipe."""
         self.vqvae = VQVAE(self.config, self.levels)
+        if self.recipe.decoder_only:
+            for level in self.levels:
+                self.vqvae.autoencoder(level).encoder.requires_grad_(False)
         return self.vqvae
 
     def trained_parts(self) -> Sequence[nn.Module]:
@@ -316,7 +324,7 @@ class VQVAETask(CodecTask):
             parts = terms(result, batch, self.scale, weights.worst_samples, self.mel_rate)
             total = total + self.weighted(parts)
             waveform = () if result.spectra is not None else ("spectral", "waveform")
-            bands = [name for name in ("mel", "attack", "peaks") if getattr(weights, name)]
+            bands = [name for name in BAND_TERMS if getattr(weights, name)]
             for name in (*waveform, *bands, "commitment"):
                 figures[f"{level.label}_{name}"] = getattr(parts, name).detach()
         return total, figures

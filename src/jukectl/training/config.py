@@ -94,10 +94,13 @@ class LossConfig:
     mel: float = 0.0  # distance of log mel bands, for intelligible words; not in the paper
     attack: float = 0.0  # distance of their differences in time, for sharp attacks; not in the paper
     peaks: float = 0.0  # their squared distance weighted by loudness, to keep partials of notes; not in the paper
+    level: float = (
+        0.0  # distance of the levels of broad bands, so that doubtful spectra stay loud; not in the paper
+    )
     commitment: float = 0.02
 
     def __post_init__(self) -> None:
-        _check_least(self, 0, "spectral", "waveform", "worst", "mel", "attack", "peaks", "commitment")
+        _check_least(self, 0, "spectral", "waveform", "worst", "mel", "attack", "peaks", "level", "commitment")
         _check_least(self, 1, "worst_samples")
 
 
@@ -127,6 +130,7 @@ class VQVAERecipe:
     levels: tuple[str, ...] = LEVELS
     start: str | None = None  # a model, by name or folder, or a training run: its weights are the initial ones
     architecture: Literal["separate", "hierarchical"] = "separate"  # hierarchical is for comparison only
+    decoder_only: bool = False  # encoder and codebook stay as in `start`, and with them the codes of any music
     model: dict[str, Any] = field(default_factory=dict)  # fields of VQVAEConfig
     data: AudioData
     train: TrainConfig
@@ -140,6 +144,8 @@ class VQVAERecipe:
             raise ValueError(f"architecture hierarchical needs all levels, got {list(self.levels)}: leave levels out")
         if self.architecture == "hierarchical" and self.start is not None:
             raise ValueError("start needs architecture separate, which all models have")
+        if self.decoder_only and self.start is None:
+            raise ValueError("decoder_only needs a start, whose codes are decoded")
 
     @property
     def codebook_start(self) -> int:

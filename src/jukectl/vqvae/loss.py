@@ -5,7 +5,7 @@ from math import log
 
 from torch import Tensor
 
-from jukectl.audio.mel import FLOOR, attack_distance, band_distance, log_mel, peak_distance
+from jukectl.audio.mel import FLOOR, attack_distance, band_distance, level_distance, log_mel, peak_distance
 from jukectl.audio.spectral import multi_resolution_distance
 from jukectl.vqvae.model import Reconstruction
 
@@ -33,6 +33,7 @@ class Terms:
     mel: Tensor
     attack: Tensor
     peaks: Tensor
+    level: Tensor
     commitment: Tensor
 
 
@@ -41,9 +42,9 @@ def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: i
 
     spectral: L2 distance of magnitudes at several resolutions, over the data's mean; waveform: mean squared error over
     the data's power; worst: the same over each clip's `worst_samples` worst samples; mel: distance of log mel bands at
-    the sample rate `mel_rate`, attack: of their change in time, peaks: squared, by loudness, all three 0 without it;
-    commitment: mean square of latents less their codebook vectors. A log-mel level has the last four alone, of its own
-    spectra.
+    the sample rate `mel_rate`, attack: of their change in time, peaks: squared, by loudness, level: of broad bands, all
+    four 0 without it; commitment: mean square of latents less their codebook vectors. A log-mel level has the last five
+    alone, of its own spectra.
     """
     if result.spectra is not None and result.target_spectra is not None:
         nothing, spectra = target.new_zeros(()), result.spectra.float()
@@ -51,7 +52,7 @@ def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: i
         return Terms(nothing, nothing, nothing, *bands, commitment(result))
     audio = result.audio.float()
     squares = (audio - target).square()
-    bands = (audio.new_zeros(()),) * 3
+    bands = (audio.new_zeros(()),) * 4
     if mel_rate:
         bands = _band_terms(log_mel(audio, mel_rate), log_mel(target, mel_rate), log(FLOOR))
     return Terms(
@@ -63,12 +64,13 @@ def terms(result: Reconstruction, target: Tensor, scale: Scale, worst_samples: i
     )
 
 
-def _band_terms(predicted: Tensor, target: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the mel, attack and peaks terms of log-mel spectra."""
+def _band_terms(predicted: Tensor, target: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the mel, attack, peaks and level terms of log-mel spectra."""
     return (
         band_distance(predicted, target),
         attack_distance(predicted, target),
         peak_distance(predicted, target, floor),
+        level_distance(predicted, target),
     )
 
 
