@@ -35,6 +35,7 @@ def command_lines(text: str) -> list[str]:
 
 def parse(command: Any, name: str, arguments: list[str], parent: Any = None) -> None:
     """Read a command line as the program would, without running it; raises where it would complain."""
+    assert "--install-completion" not in arguments, "it would change the files of this user's shell"
     context = command.make_context(name, list(arguments), parent=parent)
     if hasattr(command, "commands"):
         rest = [*getattr(context, "_protected_args", []), *context.args]

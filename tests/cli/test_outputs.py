@@ -1,6 +1,7 @@
 """Commands without --out make new folders, numbered; - is stdin for a recording and stdout for audio."""
 
 import io
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,21 @@ def test_a_branch_in_another_style_gets_the_next_folder_and_the_same_branch_its_
 def test_a_song_in_a_folder_that_cannot_be_written_to_is_varied_here(jukectl, song, here, monkeypatch):
     monkeypatch.setattr("jukectl.variations.pick.is_writable", lambda folder: False)
     assert jukectl("pick", song, "--sample", "1").out == "song-sample-1\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--resume-last"]])
+def test_ctrl_c_without_out_names_the_folder_that_was_begun(jukectl, short, here, monkeypatch, options):
+    jukectl("sample", *short)
+    begun = "song-0001" if options else "song-0002"
+
+    def stop(*_, **__):
+        (here / begun).mkdir(exist_ok=True)
+        (here / begun / "song.toml").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jukectl.api.sample", stop)
+    said = jukectl("sample", *short, *options, status=130).err
+    assert said.rstrip().endswith(f"Resume with: jukectl sample {shlex.join(short)} --out {begun}")
 
 
 # Streams

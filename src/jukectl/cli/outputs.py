@@ -65,6 +65,7 @@ class Destination:
             if (samples := request.keep or request.samples) > 1:
                 raise BadInput(f"--out - writes one song, got {samples}: use --samples 1, or --keep 1")
         elif last := self._last():
+            console(context).folder = self.series.folder(last)
             yield self.series.folder(last)
             return
         folder = Path(tempfile.mkdtemp(prefix="jukectl-")) if self.to_stdout else self.series.reserve()
