@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -71,7 +72,7 @@ def project_file(folder: Path | None = None) -> Path | None:
         start = (folder or Path.cwd()).absolute()
     except FileNotFoundError:  # the working folder was deleted
         return None
-    return next((path for parent in (start, *start.parents) if (path := parent / PROJECT).is_file()), None)
+    return next((path for parent in (start, *start.parents) if _is_file(path := parent / PROJECT)), None)
 
 
 def read_settings() -> dict[str, Setting]:
@@ -146,6 +147,13 @@ def check_name(name: str, where: str) -> None:
 def variable_of(name: str) -> str:
     """Return the variable of the environment of a setting."""
     return f"{PREFIX}{name.upper()}"
+
+
+def _is_file(path: Path) -> bool:
+    """Return True for a file; False also in a folder that may not be searched."""
+    with suppress(OSError):
+        return path.is_file()
+    return False
 
 
 def _kind(name: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jukectl.settings import HELP, NAMES, PROJECT, read_settings, user_file
+from jukectl.settings import HELP, NAMES, PROJECT, project_file, read_settings, user_file
 
 
 @pytest.fixture
@@ -53,6 +53,14 @@ def test_the_nearest_file_of_a_project_counts_alone(here):
     write(here.parent / PROJECT, 'artist = "far"\ngenre = "far"\n')
     write(here / PROJECT, 'artist = "near"\n')
     assert values() == {"artist": "near"}
+
+
+def test_a_folder_that_may_not_be_searched_has_no_file(here, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert project_file() is None
 
 
 def test_an_empty_variable_unsets_a_setting(here, monkeypatch):
