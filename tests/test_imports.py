@@ -23,7 +23,7 @@ LAYERS = (
     {"nn", "native"},
     {"codes"},
     {"lyrics", "midi", "audio"},
-    {"folders", "settings"},
+    {"folders", "settings", "truncation"},
     {"tables"},
     {"files"},
     {"errors", "progress", "librosa"},

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,7 +58,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def opened(path: Path, error: type[JukectlError], what: str = "file") -> Iterator[BinaryIO]:
+def opened(path: Path, error: type[JukectlError], what: str = "file") -> Iterator[BufferedReader]:
     """Open a regular file for reading; `error` names the `what` if that fails, also later in the block.
 
     Recipes and manifests of strangers may name anything. A device or a pipe, which would never end, is refused.
@@ -76,13 +77,19 @@ def opened(path: Path, error: type[JukectlError], what: str = "file") -> Iterato
         raise error(f"cannot read the {what} {path}: {problem.strerror or problem}") from problem
 
 
+def check_regular(path: Path, error: type[JukectlError], what: str = "file") -> os.stat_result:
+    """Return the state of a regular file that a library will open by its name; raise `error` as `opened` does."""
+    with opened(path, error, what) as file:
+        return os.fstat(file.fileno())
+
+
 def read_bytes(path: Path, error: type[JukectlError], what: str = "file", *, largest: int = LARGEST_FILE) -> bytes:
     """Return the content of a regular file of at most `largest` bytes; `error` names the `what` otherwise."""
     if "\0" in str(path):
         raise error(f"cannot read the {what} {str(path)!r}: its name has a null character")
     with opened(path, error, what) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(largest + 1) if size <= largest else b""
+        content = file.read(size + 1) if size <= largest else b""  # Python allocates what it is asked to read
     if max(size, len(content)) > largest:
         raise error(f"cannot read the {what} {path}: it has {max(size, len(content))} bytes")
     return content

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jukectl.errors import BadInput, CannotWrite
-from jukectl.files import atomic_write, make_folder
+from jukectl.files import atomic_write, make_folder, read_bytes
 
 _NOBODYS = frozenset({"desktop.ini", "Thumbs.db", "lost+found"})  # left by systems in folders that count as empty
 
@@ -33,9 +33,8 @@ class Kind:
     def is_marked(self, folder: Path) -> bool:
         """Return True if an earlier run has taken the folder as one of this kind."""
         try:
-            with (folder / self.mark).open("rb") as file:
-                return file.read(len(self.content) + 1) == self.content
-        except OSError:
+            return read_bytes(folder / self.mark, BadInput, "mark") == self.content
+        except BadInput:
             return False
 
     def check(self, folder: Path) -> None:

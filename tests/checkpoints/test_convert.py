@@ -275,7 +275,7 @@ def test_conversion_replaces_an_existing_model_only_with_overwrite(port, tmp_pat
     convert(source_of(port), out)
     (out / "notes.txt").write_text("mine")
     with pytest.raises(BadInput, match=r"out is not empty\. Name another folder, or replace .* with --overwrite"):
-        convert(source_of(port), out)
+        convert(source_of(port), out, precision="bf16")
     convert(source_of(port), out, to=Format.HUGGINGFACE, overwrite=True)
     assert sorted(path.name for path in out.glob("[!.]*")) == ["config.json", "model.safetensors", "notes.txt"]
     convert(source_of(port), out, overwrite=True)

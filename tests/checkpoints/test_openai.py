@@ -134,8 +134,10 @@ def test_a_base_folder_with_several_models_is_refused_with_the_choices(base):
 
 def test_original_files_without_a_codec_are_incomplete(base):
     (base / "5b" / "vqvae.pth.tar").unlink()
+    folder = ModelFolder(base / "1b_lyrics")
+    assert folder.parts == ("bottom", "middle", "top")
     with pytest.raises(BadModel, match=r"is incomplete: vqvae\.pth\.tar is missing"):
-        _ = ModelFolder(base / "1b_lyrics").card
+        folder.vqvae(CPU)
 
 
 def test_original_files_without_upsamplers_are_a_model_of_the_top_level(base):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,11 +12,13 @@ import numpy as np
 
 from jukectl.audio.mix import Samples, resample, to_mono, to_stereo
 from jukectl.errors import BadModel, CannotFetch, MissingTool
+from jukectl.files import check_regular, read_bytes
 from jukectl.tables import read_text
 
 HUB_NAME = "htdemucs"
 """Weights on the hub that are used by default."""
 
+LARGEST = 2**32  # bytes of a file of weights
 WITHOUT = "or leave the separation out with --no-separate, as for a recording of the voice alone"
 
 
@@ -125,6 +128,7 @@ def _bag(bag: Path, files: list[Path]) -> Any:
 
 def _from_file(path: Path) -> Any:
     """Load a model from safetensors, or from an older .th file without executing code."""
+    check_regular(path, BadModel, "weights")
     try:
         package = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
         from demucs.states import load_model
@@ -162,11 +166,12 @@ def _pickled(path: Path) -> dict[str, Any]:
     import torch
 
     name, _, checksum = path.stem.rpartition("-")
-    if name and checksum and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(checksum):
+    content = read_bytes(path, BadModel, "weights", largest=LARGEST)
+    if name and checksum and not hashlib.sha256(content).hexdigest().startswith(checksum):
         raise BadModel(f"{path} is damaged: it is not what the end of its name says. Fetch it again")
     kinds = [_kinds(path, kind) for kind in ("HTDemucs", "HDemucs", "Demucs")]
     with torch.serialization.safe_globals([Fraction, *kinds]):
-        package: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        package: dict[str, Any] = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
     if package.get("klass") not in kinds:
         raise BadModel(f"{path} does not say which demucs model it is")
     return package

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jukectl.audio import ffmpeg
 from jukectl.audio.mix import Samples, limit_peak, peak, resample
-from jukectl.audio.sound import OGG_ORDER, READ_BLOCK, Sound
+from jukectl.audio.sound import LEAST_MISSING, OGG_ORDER, READ_BLOCK, Sound
 from jukectl.errors import BadAudio, BadInput
 from jukectl.files import atomic_write
 
@@ -66,7 +66,7 @@ class AudioStream:
 
     sample_rate: int  # Hz
     channels: int
-    remarks: tuple[str, ...]  # as of `Audio`
+    remarks: list[str]  # as of `Audio`; some are added while the blocks are read
     blocks: Iterator[Samples]  # (C, n) each, one after another; raises what `load` does where the file is damaged
 
 
@@ -94,8 +94,13 @@ def load(
         sound = _recognised(file, path)
         if sound is None:
             samples, rate = ffmpeg.read(path, start, seconds)
+            # the length is asked for where damage is likely: libsndfile should have read the file
+            length = ffmpeg.probe(path)[0] if path.suffix[1:].lower() in FORMATS else 0.0
         else:
             samples, rate, remarks = _read(sound, start, seconds), sound.sample_rate, sound.remarks
+            length = sound.frames / rate
+        promised = length if seconds is None else min(length, start + seconds)
+        remarks += _shortage(path, promised, start + samples.shape[1] / rate)
     if not samples.size:
         raise BadAudio(f"{path} ends before {start:g} seconds: choose an earlier start")
     _check_finite(samples, path, start, rate)
@@ -113,11 +118,12 @@ def stream(path: str | PathLike[str]) -> AudioStream:
     """
     path = Path(path)
     about = info(path)
+    remarks = list(about.remarks)
     return AudioStream(
         sample_rate=about.sample_rate,
         channels=about.channels,
-        remarks=about.remarks,
-        blocks=_checked_blocks(path, about.sample_rate),
+        remarks=remarks,
+        blocks=_checked_blocks(path, about, remarks),
     )
 
 
@@ -214,15 +220,26 @@ def _read(sound: Sound, start: float, seconds: float | None) -> Samples:
     return np.concatenate([nothing, *sound.blocks(first, count)], axis=1)
 
 
-def _checked_blocks(path: Path, rate: int) -> Iterator[Samples]:
-    """Yield blocks (C, n) of a whole file. Raises BadAudio for samples that are not finite, or if there are none."""
-    done = 0
+def _shortage(path: Path, promised: float, reached: float) -> tuple[str, ...]:
+    """Return a remark if a decoder gave up at a second before the end that it announced."""
+    if promised - reached <= LEAST_MISSING:
+        return ()
+    return (f"{path} is damaged: {promised - reached:.1f} seconds cannot be read, mostly those after {reached:.1f}",)
+
+
+def _checked_blocks(path: Path, about: AudioInfo, remarks: list[str]) -> Iterator[Samples]:
+    """Yield blocks (C, n) of a whole file; add a remark if it ends early.
+
+    Raises BadAudio for samples that are not finite, or if there are none.
+    """
+    done, rate = 0, about.sample_rate
     for block in _all_blocks(path):
         _check_finite(block, path, done / rate, rate)
         done += block.shape[1]
         yield block
     if not done:
         raise BadAudio(f"{path} holds no samples")
+    remarks += _shortage(path, about.seconds, done / rate)
 
 
 def _all_blocks(path: Path) -> Iterator[Samples]:

@@ -176,7 +176,8 @@ def _frames(file: BinaryIO, size: int) -> Iterator[tuple[int, Header, bytes]]:
             place += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
             continue
         step = _next_mark(file, place + 1) - place
-        if rubbish + step > MOST_RUBBISH or (not begun and head[0]):  # zeros may stand behind a tag
+        # zeros may stand behind a tag; and a file that begins like a frame may have a damaged one
+        if rubbish + step > MOST_RUBBISH or (not begun and rubbish == 0 and head[0] and not _MARK.match(head)):
             return
         place, rubbish = place + step, rubbish + step
 

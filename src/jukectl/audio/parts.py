@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
 from typing import BinaryIO, cast
 
-from jukectl.audio import mpeg
+from jukectl.audio import mpeg, ogg
 
 MOST_PARTS = 1_000  # of a file; further ones are not read
-SEARCH = 1 << 20  # bytes that are searched at a time
 LARGEST_WAV = 2**32 - 1  # bytes, as a header states them
 UNKNOWN_WAV = 2**31 - 2**16  # bytes; writers that do not know the length state as much or more
 
@@ -28,6 +27,7 @@ class Part:
     spans: tuple[tuple[int, int], ...]  # (start, stop)
     header: bytes = b""
     missing_seconds: float = 0.0  # what its own header promises beyond what there is, as far as that is known
+    whole_frames: int | None = None  # after which pieces are damaged or missing; None if nothing is known to be
 
     def open(self, file: BinaryIO) -> BinaryIO:
         """Return a file with the content of the part."""
@@ -40,7 +40,7 @@ def split(file: BinaryIO) -> tuple[Part, ...]:
     file.seek(0)
     magic = file.read(12)
     if magic[:4] == b"OggS":
-        found = _between(_ogg_starts(file), size)
+        found = _oggs(file, size)
     elif magic[:4] == b"fLaC":
         found = _between(_flac_starts(file), size)
     elif magic[:4] == b"RIFF" and magic[8:] == b"WAVE":
@@ -68,19 +68,13 @@ def _mp3s(file: BinaryIO, size: int) -> Iterator[Part]:
             yield Part(spans, one.corrected_info(), one.missing_seconds)
 
 
-def _ogg_starts(file: BinaryIO) -> Iterator[int]:
-    """Yield where the links of a chained Ogg file begin (RFC 3533, 4): at first pages that follow other pages."""
-    place, begins = 0, False
-    while place >= 0:
-        file.seek(place)
-        page = file.read(27)
-        if len(page) == 27 and page[:4] == b"OggS":
-            if page[5] & 2 and not begins:
-                yield place
-            begins = bool(page[5] & 2)
-            place += 27 + page[26] + sum(file.read(page[26]))
-        else:
-            place = _find(file, b"OggS", place + 1) if page else -1
+def _oggs(file: BinaryIO, size: int) -> Iterator[Part]:
+    """Yield the links of a chained Ogg file."""
+    found = ogg.links(file)[:MOST_PARTS]
+    for link, after in zip(found, [*found[1:], None], strict=True):
+        stop = size if after is None else after.start
+        harmed = link.damaged or not link.ended
+        yield Part(((link.start, stop),), whole_frames=link.granule if harmed else None)
 
 
 def _flac_starts(file: BinaryIO) -> Iterator[int]:
@@ -88,21 +82,7 @@ def _flac_starts(file: BinaryIO) -> Iterator[int]:
     place = 0
     while place >= 0:
         yield place
-        place = _find(file, b"fLaC\x00\x00\x00\x22", place + 1)
-
-
-def _find(file: BinaryIO, mark: bytes, start: int) -> int:
-    """Return the offset of a mark from `start` on, -1 if there is none."""
-    file.seek(start)
-    kept = b""
-    while block := kept + file.read(SEARCH):
-        if (place := block.find(mark)) >= 0:
-            return start - len(kept) + place
-        if len(block) - len(kept) < SEARCH:
-            break
-        start += SEARCH
-        kept = block[1 - len(mark) :]
-    return -1
+        place = ogg.find(file, b"fLaC\x00\x00\x00\x22", place + 1)
 
 
 def _wavs(file: BinaryIO, size: int) -> Iterator[Part]:

@@ -75,6 +75,11 @@ class Sound:
                 raise BadAudio(f"{path} is damaged: its header says {this[0]} samples a second")
             kind = this
             parts.append((part, frames))
+            if part.whole_frames is not None:
+                remarks.append(
+                    f"{path} is damaged or cut short after {done + part.whole_frames / this[0]:.1f} seconds: "
+                    "what can be read of the rest is used"
+                )
             done += frames / this[0]
             if part.missing_seconds > LEAST_MISSING:
                 remarks.append(

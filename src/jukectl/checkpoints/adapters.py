@@ -19,10 +19,12 @@ from jukectl.codes.level import Level
 from jukectl.errors import BadAdapter, UnknownName
 from jukectl.files import atomic_write, read_bytes
 from jukectl.prior.adapters import ARTISTS, GENRES, merge
+from jukectl.prior.config import AdapterConfig
 from jukectl.prior.model import Prior
 from jukectl.prior.surgery import grow_vocabulary
 from jukectl.prior.vocabulary import place_of
 from jukectl.tables import parse_json
+from jukectl.truncation import cut_short
 
 FORMAT = 1
 LARGEST = 2**32  # bytes
@@ -65,6 +67,7 @@ class AdapterCard:
         if int(values["format"]) > FORMAT:
             raise ValueError(f"format {values['format']} is newer than this jukectl reads ({FORMAT}): update jukectl")
         # converted, not trusted: a wrong type raises here, and not where it is used
+        AdapterConfig(rank=int(values["rank"]), alpha=float(values["alpha"]))
         return cls(
             model=str(values["model"]),
             level=Level.parse(values["level"]),
@@ -95,10 +98,16 @@ class AdapterFile:
             # safetensors: 8 bytes of the header's length, then the header; the library returns no metadata from bytes
             header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
             card = AdapterCard.from_dict(parse_json(header["__metadata__"][METADATA]))
-        except (SafetensorError, KeyError, TypeError, ValueError, UnknownName) as error:
+        except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, UnknownName) as error:
+            reason = cut_short(path) or " ".join(str(error).split())
             raise BadAdapter(
-                f"{path} is damaged, or not an adapter of jukectl train prior --adapter-rank: {error}"
+                f"{path} is damaged, or not an adapter of jukectl train prior --adapter-rank: {reason}"
             ) from error
+        for name, tensor in tensors.items():
+            if not tensor.is_floating_point():
+                raise BadAdapter(f"{path} is damaged: {name} holds no numbers of an adapter")
+            if not bool(tensor.isfinite().all()):
+                raise BadAdapter(f"{path} is damaged: {name} holds numbers that are infinite or not a number")
         return cls(path, card, tensors, hashlib.sha256(content).hexdigest())
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from jukectl.checkpoints.adapters import AdaptedModel
@@ -17,9 +16,10 @@ from jukectl.checkpoints.fingerprints import fingerprint_one_by_one
 from jukectl.checkpoints.places import CARD
 from jukectl.checkpoints.quantized import SCALES, numbers_of, quantized
 from jukectl.checkpoints.store import MODEL, VQVAE_PART, ModelFolder
+from jukectl.checkpoints.tensorfile import load_tensors
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel
-from jukectl.files import atomic_write
+from jukectl.files import atomic_write, opened
 from jukectl.tables import parse_toml, read_toml
 
 Tensors = Mapping[str, Tensor]
@@ -50,8 +50,8 @@ class Run:
         """Load a run from its folder. Raise BadModel if it has no weights yet, or cannot become part of a model."""
         try:
             about = read_toml(path / CARD, BadModel)
-            run = cls(path, about, load_file(path / f"{weights}.safetensors"))
-        except (OSError, BadModel, SafetensorError) as error:
+            run = cls(path, about, load_tensors(path / f"{weights}.safetensors"))
+        except BadModel as error:
             raise BadModel(f"{path} holds no training run with {weights} weights: {error}") from error
         # each kind of run that has weights but cannot become a part gets its own message with the way out
         if "adapter" in about:
@@ -115,9 +115,9 @@ def assemble(
     # a codec keeps the levels that no run replaces, unless a prior that stays depends on a level that changes
     if VQVAE_PART in parts and codec.exists():
         try:
-            old = load_file(codec)
-        except SafetensorError as error:
-            raise BadModel(f"{codec} is damaged: remove it to have it written again: {error}") from error
+            old = load_tensors(codec)
+        except BadModel as error:
+            raise BadModel(f"{error}; or remove it to have it written again") from error
         _check_old_priors(old, parts[VQVAE_PART], [level for level in priors if level not in parts], before)
         replaced = {name + SCALES for name in parts[VQVAE_PART]}
         kept = {name: tensor for name, tensor in old.items() if name not in replaced}
@@ -167,7 +167,7 @@ def write_model(out: Path, card: ModelCard, parts: Mapping[str, Tensors], base: 
     copied = [base.part(name) for name in names if name not in parts and base.part(name).exists()] if base else []
     # weights before model.toml: a folder becomes a model with its last file, so a kill leaves no half of one
     for source in copied:
-        with source.open("rb") as original, atomic_write(out / source.name) as file:
+        with opened(source, BadModel, "weights") as original, atomic_write(out / source.name) as file:
             shutil.copyfileobj(original, file)
     for part, tensors in parts.items():
         with atomic_write(out / f"{part}.safetensors") as file:

@@ -1,16 +1,17 @@
 """A model's description: model.toml."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadInput, BadModel, UnknownName
 from jukectl.lyrics.tokens import LyricTokens, tokens_of
 from jukectl.lyrics.value import Lyrics
+from jukectl.nn.limits import LARGEST_NUMBER
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.mixture import Mixture, Term
 from jukectl.prior.vocabulary import (
@@ -23,8 +24,10 @@ from jukectl.prior.vocabulary import (
     mixed_artist,
     mixed_genres,
 )
-from jukectl.tables import parse_toml
+from jukectl.tables import check_format, parse_toml, shown, structure
 from jukectl.vqvae.config import VQVAEConfig
+
+_Item = TypeVar("_Item", int, str)
 
 FORMAT = 1
 
@@ -51,6 +54,17 @@ class ModelCard:
     def names(self) -> Vocabulary:
         """Names that a user may give: those of the top prior if the model has one."""
         return self.vocabulary_at(Level.TOP) if Level.TOP in self.priors else self.vocabulary
+
+    def of(self, parts: Collection[str]) -> "ModelCard":
+        """Return the card of a model with no other parts than these."""
+        if all(level.label in parts for level in self.priors):
+            return self
+        return replace(
+            self,
+            priors={level: one for level, one in self.priors.items() if level.label in parts},
+            vocabularies={level: one for level, one in self.vocabularies.items() if level.label in parts},
+            fingerprints={part: one for part, one in self.fingerprints.items() if part in parts},
+        )
 
     def labels(self, level: Level, artist: str | None, genres: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
         """Return the ids of an artist and genres at one level. Raise UnknownName if no level has a name.
@@ -160,28 +174,25 @@ class ModelCard:
     def from_dict(cls, table: Mapping[str, Any], where: Path) -> "ModelCard":
         """Make a card from the table in model.toml. Raise BadModel with what is wrong."""
         try:
-            if table["format"] > FORMAT:  # before anything else: other keys may have changed their meaning
-                raise BadModel(
-                    f"{where} is of format {table['format']}, newer than this jukectl reads ({FORMAT}): update jukectl"
-                )
-            # every key but the name, the codec and the format has a default: models of earlier versions lack some
-            names = table.get("vocabulary", {})
+            # before anything else: other keys may have changed their meaning
+            check_format(table["format"], FORMAT, f"{where} is of format", error=BadModel)
+            form = structure(_Form, table, strict=False)
             card = cls(
-                name=table["name"],
-                version=table.get("version", ""),
-                licence=table.get("licence", ""),
-                summary=table.get("summary", ""),
-                vqvae=vqvae_config(table["vqvae"]),
+                name=form.name,
+                version=form.version,
+                licence=form.licence,
+                summary=form.summary,
+                vqvae=vqvae_config(form.vqvae),
                 priors={  # the level is the key of a prior's table, and a field of its configuration
                     Level.parse(label): PriorConfig.from_dict({**values, "level": label})
-                    for label, values in table.get("priors", {}).items()
+                    for label, values in form.priors.items()
                 },
-                vocabulary=plain_names(names),
-                vocabularies=_read_sets(table.get("vocabularies", [])),
-                sampling=table.get("sampling", {}),
-                label_dropout={label: float(share) for label, share in table.get("label_dropout", {}).items()},
-                fingerprints=table.get("fingerprints", {}),
-                sources=_tuple(table.get("sources", [])),
+                vocabulary=plain_names(form.vocabulary),
+                vocabularies=_read_sets(form.vocabularies),
+                sampling=_settings(form.sampling),
+                label_dropout=form.label_dropout,
+                fingerprints=form.fingerprints,
+                sources=form.sources,
             )
             card.check_numbers()
             return card
@@ -216,24 +227,62 @@ class ModelCard:
         return tomlkit.dumps(table) + _written_sets(self.vocabularies)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Form:
+    """Layout of model.toml. All keys but three have defaults: models of earlier versions lack some."""
+
+    format: int
+    name: str
+    version: str = ""
+    licence: str = ""
+    summary: str = ""
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    sampling: dict[str, dict[str, Any]] = field(default_factory=dict)
+    label_dropout: dict[str, float] = field(default_factory=dict)
+    vqvae: dict[str, Any]
+    priors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    vocabulary: dict[str, Any] = field(default_factory=dict)
+    vocabularies: tuple[dict[str, Any], ...] = ()
+    sources: tuple[dict[str, Any], ...] = ()
+
+
+def _settings(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, float]]:
+    """Return the recommended settings of each level. Raise ValueError for one that is not a finite number."""
+    for label, values in tables.items():
+        for key, value in values.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_NUMBER:
+                raise ValueError(f"sampling.{label}.{key} must be a number, got {shown(value)}")
+    return tables
+
+
 def vqvae_config(table: Mapping[str, Any]) -> VQVAEConfig:
-    """Make a codec's configuration from plain values. Raise ValueError or TypeError for wrong ones."""
-    return VQVAEConfig(**{key: _tuple(value) for key, value in table.items()})
-
-
-def _tuple(value: Any) -> Any:
-    # frozen dataclasses with tuples are hashable, and so can be keys of caches
-    return tuple(value) if isinstance(value, list) else value
+    """Make a codec's configuration from plain values. Raise ValueError for wrong ones."""
+    return structure(VQVAEConfig, table, "vqvae")
 
 
 def plain_names(table: Mapping[str, Any]) -> Vocabulary:
     """Return the names and characters of a [vocabulary] table of a native model or a training run."""
     return Vocabulary(
-        artists=_tuple(table.get("artists", [])),
-        genres=_tuple(table.get("genres", [])),
-        characters=table.get("characters", ""),
-        character_numbers=_tuple(table.get("character_numbers", [])),
+        artists=_list_of(str, "artists", table),
+        genres=_list_of(str, "genres", table),
+        characters=_characters(table),
+        character_numbers=_list_of(int, "character_numbers", table),
     )
+
+
+def _characters(table: Mapping[str, Any]) -> str:
+    if not isinstance(characters := table.get("characters", ""), str):
+        raise ValueError(f"characters must be text, got {shown(characters)}")
+    return characters
+
+
+def _list_of(kind: type[_Item], key: str, table: Mapping[str, Any]) -> tuple[_Item, ...]:
+    """Return the list of a key; empty without one. Raise ValueError if it is none of `kind`."""
+    values = table.get(key, [])
+    # `type(...) is`, since True would pass as the number 1; a wrong id would select another artist
+    if not isinstance(values, list | tuple) or any(type(value) is not kind for value in values):
+        raise ValueError(f"{key} must be a list of {'whole numbers' if kind is int else 'names'}, got {shown(values)}")
+    return tuple(values)
 
 
 def characters_table(alphabet: Mapping[str, int]) -> dict[str, Any]:
@@ -273,14 +322,7 @@ def _read_sets(tables: Any) -> dict[Level, Vocabulary]:
     """Return the sets of names by level. Raise KeyError, TypeError, ValueError or UnknownName if invalid."""
     sets: dict[Level, Vocabulary] = {}
     for table in tables:
-        lists = {key: _tuple(table.get(key, [])) for key in LISTS}
-        for key, values in lists.items():
-            # `type(...) is`, since True would pass as the number 1; a wrong id would select another artist
-            kind: type = int if key.endswith("numbers") else str
-            if not isinstance(values, tuple) or any(type(value) is not kind for value in values):
-                raise ValueError(f"{key} of vocabularies is a list of {'whole numbers' if kind is int else 'names'}")
-        names = Vocabulary(
-            style=Style(table.get("style", "plain")), characters=str(table.get("characters", "")), **lists
-        )
-        sets |= {Level.parse(label): names for label in table["levels"]}
+        lists: dict[str, Any] = {key: _list_of(int if key.endswith("numbers") else str, key, table) for key in LISTS}
+        names = Vocabulary(style=Style(table.get("style", "plain")), characters=_characters(table), **lists)
+        sets |= {Level.parse(label): names for label in _list_of(str, "levels", {"levels": table["levels"]})}
     return sets

@@ -33,7 +33,7 @@ from jukectl.errors import BadInput, BadModel, CannotWrite
 from jukectl.files import atomic_write, sweep
 from jukectl.folders import holds_files
 from jukectl.prior.config import PriorConfig
-from jukectl.progress import Listener, Progress, ignore
+from jukectl.progress import Listener, Progress, ignore, warn
 
 FINISHED = ".converted"  # in the folder of a finished conversion: its key
 VERSION = 1  # of the files' layout; part of the key, so that no conversion resumes from another version's files
@@ -84,8 +84,9 @@ def convert(
 
     Return False if that was done before, and neither model has changed since.
 
-    An interrupted conversion is resumed. Raise BadInput if `out` holds anything else, BadModel if the model does not
-    fit the format or the precision, CannotWrite if the disk is too full.
+    An interrupted conversion is resumed. Of an incomplete model the parts that are there are converted, with a warning.
+    Raise BadInput if `out` holds anything else, BadModel if the model does not fit the format or the precision,
+    CannotWrite if the disk is too full.
     """
     if out.resolve() == source.path.resolve():
         raise BadInput(f"{out} is the model to convert: write the new one to another folder")
@@ -93,16 +94,20 @@ def convert(
         raise BadInput(f"--precision is one of {', '.join(PRECISIONS)}, got {precision!r}")
     dtype = PRECISIONS[precision] if precision else None
     # the name in the card is how users call the model, and `models list` shows folders by it
-    card = replace(source.card, name=out.resolve().name)
+    card = replace(source.card.of(source.parts), name=out.resolve().name)
+    if not source.parts:
+        raise BadModel(source.shortage)
+    if source.shortage:
+        warn(listener, source.shortage)
     # first, so that a model that the format cannot express is refused before gigabytes are read
     config = _port_config(card) if to is Format.HUGGINGFACE else None
-    weights = {part: part_weights(source, part) for part in PARTS if source.has(part)}
+    weights = {part: part_weights(source, part) for part in source.parts}
     for one in weights.values():
         one.check_twins()  # only one of two tied tensors is written, so they must be equal
     files = _files(weights, to, dtype)
     # the key of the conversion: the same sources in the same state, to the same format
     states = [(str(path), *identity(path)) for part in weights for path in source.files(part)]
-    key = sha256(repr((VERSION, states, precision, to)).encode()).hexdigest()
+    key = sha256(repr((VERSION, states, card.to_toml(), precision, to)).encode()).hexdigest()
     if not overwrite and _is_finished(out, key, weights):
         return False
     note = Note.begin(out, key, overwrite=overwrite)
@@ -316,6 +321,8 @@ def convert_model(
         "new": new,
         "format": str(Format(to)),
         "precision": precision,
+        "parts": list(written.parts),
+        "missing": list(layout.missing),
         "parameters": written.parameters(),
         "fingerprints": dict(written.card.fingerprints),
     }

@@ -48,16 +48,32 @@ class HuggingFaceLayout(Layout):
         config = self.config
         return card_of(_name(self.path), config, self.path)
 
+    @property
+    def described(self) -> tuple[str, ...]:
+        """Codec and priors in config.json."""
+        return (VQVAE_PART, *(level.label for level in self.config.priors))
+
     def has(self, part: str) -> bool:
-        """Return True if config.json has the part."""
-        return part == VQVAE_PART or Level.parse(part) in self.config.priors
+        """Return True if config.json has the part, and the files with its tensors are there."""
+        shards = self._shards(part)
+        return part in self.described and bool(shards) and all(path.exists() for path in shards)
+
+    def absence(self, part: str) -> str:
+        """Name the missing file, or the prefix of the part's tensors."""
+        gone = [path.name for path in self._shards(part) if not path.exists()]
+        if gone:
+            return f"{gone[0]}, which {self._listed.name} names, is missing"
+        return f"{port_prefix(part)}* is missing from {self._listed.name}"
 
     def files(self, part: str) -> tuple[Path, ...]:
         """Return config, index, and the shards that hold tensors of the part."""
-        prefix = port_prefix(part)
-        shards = {file.path for name, file in self._files.items() if name.startswith(prefix)}
         # the fingerprint of one prior must not change with the shards of another
-        return (self.path / CONFIG, self._listed, *sorted(shards))
+        return (self.path / CONFIG, self._listed, *self._shards(part))
+
+    def _shards(self, part: str) -> list[Path]:
+        """Return the files that should hold the tensors of a part, by the index or the only file."""
+        prefix = port_prefix(part)
+        return sorted({file.path for name, file in self._files.items() if name.startswith(prefix)})
 
     def weights(self, part: str, wanted: Mapping[str, Shape], others: Collection[str] = ()) -> Weights:
         """Return tensors found by the port's names, without the part's prefix."""
@@ -97,19 +113,19 @@ class HuggingFaceLayout(Layout):
         return {name: files[str(shard)] for name, shard in listed.items()}
 
     def _shard(self, name: str) -> Path:
-        """Return a shard's path. Raise BadModel for a name that leads out of the folder, or to no file."""
+        """Return a shard's path. Raise BadModel for a name that is not that of a weight file beside it."""
         # names of files beside the index only: an index must not make jukectl read any other file of the user's
         if not name.endswith((".bin", ".safetensors")) or any(one in name for one in '/\\:\0"'):
             raise BadModel(f"{self._listed} is refused: it names {name[:80]!r}, which is not a weight file beside it")
-        # before any tensor is looked for, so that an incomplete download is called by its name
-        if not (self.path / name).is_file():
-            raise BadModel(f"{self._listed} names {name}, which is missing: the model is incomplete")
         return self.path / name
 
     def _content(self, prefix: str) -> Mapping[TensorFile, Mapping[str, Described]]:
         """Return the content of each file with tensors of a part. Raise BadModel if the index disagrees."""
         content = {}
         for file in dict.fromkeys(file for name, file in self._files.items() if name.startswith(prefix)):
+            # before any tensor is looked for, so that an incomplete download is called by its name
+            if not file.path.exists():
+                raise BadModel(f"{self._listed} names {file.path.name}, which is missing: the model is incomplete")
             described = file.describe()
             indexed = {name for name, one in self._files.items() if one == file}
             # both directions: an incomplete shard, and one of another model, would otherwise surface as odd tensors

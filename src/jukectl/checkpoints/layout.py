@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from jukectl.checkpoints.card import ModelCard
 from jukectl.checkpoints.places import CARD
 from jukectl.checkpoints.tensorfile import SafetensorsFile
 from jukectl.checkpoints.weights import Place, Shape, Weights, matched
-from jukectl.codes.level import Level
+from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadModel
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
@@ -25,6 +26,23 @@ VQVAE_PART = "vqvae"
 PARTS = (VQVAE_PART, *(level.label for level in Level))
 
 
+def abilities(parts: Collection[str]) -> str:
+    """Return a sentence on what a model with these parts can do."""
+    if not parts:
+        return "It has no part that could be used"
+    has = f"It has {', '.join(part for part in (VQVAE_PART, *(level.label for level in TOP_DOWN)) if part in parts)}"
+    if VQVAE_PART not in parts:
+        return f"{has}, which can do nothing without the codec, vqvae"
+    songs = [level.label for level in takewhile(lambda level: level.label in parts, TOP_DOWN)]
+    upsampled = [level.label for level in TOP_DOWN[1:] if level.label in parts and level.label not in songs]
+    can = ["encode and decode"]
+    if songs:
+        can.append(f"make songs with --levels {','.join(songs)}")
+    if upsampled:
+        can.append(f"upsample encoded recordings to {' and '.join(upsampled)}")
+    return f"{has}, and so can {', '.join(can)}"
+
+
 class Layout(ABC):
     """A folder with a model in one of the formats. Files are read on request."""
 
@@ -35,9 +53,45 @@ class Layout(ABC):
     def card(self) -> ModelCard:
         """Description of the model. Raises BadModel if the folder has none."""
 
+    @property
+    @abstractmethod
+    def described(self) -> Collection[str]:
+        """Parts that the description names, whether their weights are there or not."""
+
     @abstractmethod
     def has(self, part: str) -> bool:
-        """Return True if the model has a part: vqvae, top, middle or bottom."""
+        """Return True if a part is described and its weights are there: vqvae, top, middle or bottom."""
+
+    @abstractmethod
+    def absence(self, part: str) -> str:
+        """Return where the weights of a part are missing, for a message: "top.safetensors is missing"."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Parts that the model has."""
+        return tuple(filter(self.has, PARTS))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Parts that are described, and whose weights are not there."""
+        return tuple(part for part in PARTS if part in self.described and not self.has(part))
+
+    @property
+    def shortage(self) -> str:
+        """Return which parts are missing and what the others can do; empty for a complete model."""
+        if not self.missing:
+            return ""
+        gone = ", ".join(map(self.absence, self.missing))
+        return f"{self.path} is incomplete: {gone}. {abilities(self.parts)}"
+
+    def need(self, *parts: str) -> None:
+        """Raise BadModel, which says what the model can do, unless it has these parts."""
+        for part in parts:
+            if self.has(part):
+                continue
+            if part in self.described:
+                raise BadModel(self.shortage)
+            raise BadModel(f"the model in {self.path} has no {part} prior. {abilities(self.parts)}")
 
     @abstractmethod
     def files(self, part: str) -> tuple[Path, ...]:
@@ -66,9 +120,18 @@ class NativeLayout(Layout):
             raise BadModel(f"{self.path} is not a model folder: there is no {CARD}. See: jukectl models list")
         return ModelCard.parse(text, file)
 
+    @property
+    def described(self) -> tuple[str, ...]:
+        """Codec and priors in model.toml."""
+        return (VQVAE_PART, *(level.label for level in self.card.priors))
+
     def has(self, part: str) -> bool:
-        """Return True if the part's file exists."""
-        return self.file(part).exists()
+        """Return True if model.toml has the part, and its file exists."""
+        return part in self.described and self.file(part).exists()
+
+    def absence(self, part: str) -> str:
+        """Name the part's file."""
+        return f"{self.file(part).name} is missing"
 
     def file(self, part: str) -> Path:
         """Return the weight file of a part."""

@@ -55,9 +55,20 @@ class OriginalLayout(Layout):
         name, config = self._config
         return card_of(name, config, self.path)
 
+    @property
+    def described(self) -> tuple[str, ...]:
+        """Codec and priors in config.json, or all parts that the published models have."""
+        if not self._described:
+            return PARTS
+        return (VQVAE_PART, *(level.label for level in read_config(self._described).priors))
+
     def has(self, part: str) -> bool:
-        """Return True if the part's file exists."""
-        return part in self._parts
+        """Return True if the part is described, and its file exists."""
+        return part in self.described and part in self._parts
+
+    def absence(self, part: str) -> str:
+        """Name the part's file."""
+        return f"{file_name(part)} is missing"
 
     def files(self, part: str) -> tuple[Path, ...]:
         """Return the part's file and the config.json that describes it, if any."""
@@ -109,7 +120,8 @@ class OriginalLayout(Layout):
             return self.path.resolve().name, replace(config, priors=priors)
         name, priors = self.path.resolve().name, {}
         # checked although there is one candidate: another codec's codes would be meaningless to these priors
-        _recognised(self._part(VQVAE_PART), {"the published codec": CODEC})
+        if self.has(VQVAE_PART):
+            _recognised(self._part(VQVAE_PART), {"the published codec": CODEC})
         for level in TOP_DOWN:
             if not self.has(level.label):
                 continue

@@ -44,7 +44,7 @@ def holds_model(path: Path) -> bool:
     return path.is_dir() and ((path / CARD).exists() or is_huggingface(path) or is_original(path))
 
 
-NOTE = ".conversion.json"  # in the folder of a conversion that is not finished
+NOTE = ".conversion.json"  # in the folder of a conversion, finished or not
 MODEL = Kind("model folder", lambda folder: holds_model(folder) or (folder / NOTE).exists())
 
 
@@ -61,8 +61,8 @@ class ModelFolder:
 
     @cached_property
     def card(self) -> ModelCard:
-        """Description of the model. Raises BadModel if the folder holds none."""
-        return self.layout.card
+        """Description of the parts that are there. Raises BadModel if the folder holds no model."""
+        return self.layout.card.of(self.layout.parts)
 
     def part(self, name: str) -> Path:
         """Return the weight file of a part of a native model: vqvae, top, middle or bottom."""
@@ -75,14 +75,21 @@ class ModelFolder:
     @property
     def parts(self) -> tuple[str, ...]:
         """Parts that the model has."""
-        return tuple(filter(self.has, PARTS))
+        return self.layout.parts
+
+    def need(self, *names: str) -> None:
+        """Raise BadModel, which says what the model can do, unless it has these parts."""
+        if not all(map(self.has, names)):
+            self.layout.need(*names)
 
     def weights(self, name: str) -> Weights:
         """Return a part's tensors, unread, after checking names and shapes."""
+        self.need(name)
         return part_weights(self.layout, name)
 
     def fingerprint(self, name: str) -> str:
         """Return a part's fingerprint, computed from its tensors: the same in every format."""
+        self.need(name)
         states = [(str(path), *identity(path)) for path in self.layout.files(name)]
         # by the state of the files, so that a model of 20 GB is not read at each start
         return cached_fingerprint(name, tuple(states), lambda: self.weights(name))
@@ -105,6 +112,7 @@ class ModelFolder:
 
     def vqvae(self, device: torch.device, levels: tuple[Level, ...] = tuple(Level)) -> VQVAE:
         """Load levels of the codec to `device` in float32."""
+        self.need(VQVAE_PART)
         self.check_weights(VQVAE_PART)
         config = self.card.vqvae
         # a preview decodes one level: the tensors of the others are known, so that they count as used, but not loaded
@@ -117,8 +125,7 @@ class ModelFolder:
 
     def prior(self, level: Level, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
         """Load one level's prior to `device`."""
-        if level not in self.card.priors:
-            raise BadModel(f"the model in {self.path} has no {level.label} prior")
+        self.need(level.label)
         self.check_weights(level.label)
         config = self.card.priors[level]
         # fp32 for tests and CPUs, bf16 or fp16 where a device has them; layer norms compute in fp32 all the same

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from jukectl.checkpoints.quantized import SCALES, are_scales, dequantized, paired_with_scales
 from jukectl.errors import BadModel
+from jukectl.files import check_regular
+from jukectl.truncation import cut_short
 
 FLOATING = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """Data types that weights may have, by their names in safetensors."""
@@ -74,7 +76,7 @@ class SafetensorsFile(TensorFile):
 
     def describe(self) -> dict[str, Described]:
         """Return the content of the header."""
-        with self._handle() as file:
+        with self.handle() as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no dict
             described = {}
             for name in self._quantized(file):
@@ -94,7 +96,7 @@ class SafetensorsFile(TensorFile):
     @contextmanager
     def opened(self) -> Iterator[Reader]:
         """Map the file into memory."""
-        with self._handle() as file:
+        with self.handle() as file:
             quantized = self._quantized(file)
 
             def read(name: str) -> Tensor:
@@ -110,26 +112,36 @@ class SafetensorsFile(TensorFile):
         return {name for name in paired if file.get_slice(name).get_dtype() == "I8"}
 
     @contextmanager
-    def _handle(self) -> Iterator[Any]:
+    def handle(self) -> Iterator[Any]:
+        """Open the file by the library."""
         # first, since the library's errors do not tell a missing file from a damaged one
         identity(self.path)
         try:
             opened: Any = safe_open(os.fspath(self.path), framework="pt")
-        except (SafetensorError, OSError, ValueError) as error:
-            raise BadModel(f"{self.path} is damaged or not a safetensors file: {error}") from error
+        except (SafetensorError, OSError, ValueError, MemoryError) as error:
+            if short := cut_short(self.path):
+                raise BadModel(f"{self.path} is damaged: {short}") from error
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise BadModel(f"{self.path} is damaged or not a safetensors file: {reason}") from error
         with opened as file:
             yield file
 
 
 def identity(path: Path) -> tuple[int, int]:
-    """Return a file's size and modification time in ns, which identify its state. Raise BadModel if it is missing."""
+    """Return the size and the modification time in ns of a regular file, its state. Raise BadModel if there is none."""
     try:
-        about = path.stat()
-    except OSError as error:
-        raise BadModel(f"{path} is missing: the model is incomplete") from error
-    if not path.is_file():
-        raise BadModel(f"{path} is not a file")
+        about = check_regular(path, BadModel, "weights")
+    except BadModel as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise BadModel(f"{path} is missing: the model is incomplete") from error
+        raise
     return about.st_size, about.st_mtime_ns
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Return all tensors of a safetensors file as they are stored. Raise BadModel if it is missing or damaged."""
+    with SafetensorsFile(path).handle() as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
 
 
 ALIGNMENT = 8  # bytes; the numbers start at a multiple, as the library writes them, so that maps of them are aligned

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from jukectl.checkpoints.tensorfile import FLOATING, Described, Reader, TensorFile, identity
 from jukectl.errors import BadModel
+from jukectl.truncation import ZIP as ZIP_MAGIC
+from jukectl.truncation import cut_short
 
-ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file from before torch 1.6
 LEGACY_PICKLES = 4  # that number, the protocol, the machine, the object; a fifth lists the storages
 COUNT = 8  # bytes of the element count before the numbers of a storage in such a file
@@ -168,6 +169,8 @@ def _refused(path: Path, what: str) -> BadModel:
 
 
 def _damaged(path: Path, error: Exception) -> BadModel:
+    if short := cut_short(path):
+        return BadModel(f"{path} is damaged: {short}")
     reason = str(error).strip() or type(error).__name__
     return BadModel(f"{path} is damaged, or not a file of torch.save: {reason.splitlines()[0].rstrip('.')}")
 
@@ -255,7 +258,7 @@ def _places(path: Path, size: int, changed: int) -> Mapping[int, tuple[int, int]
             start += COUNT
             # the count is of numbers and the length of bytes: 1, 2, 4 or 8 bytes each, whatever the type
             if start + length > size or count not in (length, length // 2, length // 4, length // 8):
-                raise ValueError("it ends too early, or its numbers are not where they should be")
+                raise ValueError("it is cut short, or its numbers are not where they should be")
             places[storages[key]._cdata] = (start, start + length)
             start += length
     return places

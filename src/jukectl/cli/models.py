@@ -98,6 +98,8 @@ def _readable(facts: dict[str, Any]) -> dict[str, Any]:
         "name": facts["name"],
         "summary": facts["summary"],
         "state": facts["state"],
+        "missing": facts["missing"],
+        "so": facts["abilities"] if facts["missing"] else "",
         "artists": _names(facts["artists"], facts["artist_ids"]),
         "genres": _names(facts["genres"], facts["genre_ids"]),
         "genres a song": facts["genre_slots"],

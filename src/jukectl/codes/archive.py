@@ -15,6 +15,7 @@ from jukectl.codes.level import Level
 from jukectl.codes.npz import read_npz
 from jukectl.errors import BadInput, NotCodes, UnknownName
 from jukectl.files import atomic_write
+from jukectl.truncation import cut_short
 
 FORMAT = 1
 """Version of the archive's layout; a reader refuses a higher one."""
@@ -45,12 +46,7 @@ class Codes:
     vqvae: str  # fingerprint of the VQ-VAE that gives these codes their meaning
 
     def __post_init__(self) -> None:
-        if not 1 <= self.codebook_size <= LARGEST_CODEBOOK:
-            raise ValueError(f"codebook_size is 1 to {LARGEST_CODEBOOK}, got {self.codebook_size}")
-        if not 1 <= self.hop <= LARGEST_HOP:
-            raise ValueError(f"hop is 1 to {LARGEST_HOP} audio samples, got {self.hop}")
-        if not 1 <= self.sample_rate <= HIGHEST_RATE:
-            raise ValueError(f"sample_rate is 1 to {HIGHEST_RATE} Hz, got {self.sample_rate}")
+        check_facts(self.codebook_size, self.hop, self.sample_rate)
         object.__setattr__(self, "array", _checked(self.array, self.codebook_size))
         if not 0 <= self.prompt <= self.done:
             raise ValueError(f"prompt is 0 to the {self.done} frames there are, got {self.prompt}")
@@ -147,6 +143,16 @@ class Codes:
         return codes
 
 
+def check_facts(codebook_size: int, hop: int, sample_rate: int) -> None:
+    """Raise ValueError for numbers that no codes have."""
+    if not 1 <= codebook_size <= LARGEST_CODEBOOK:
+        raise ValueError(f"codebook_size is 1 to {LARGEST_CODEBOOK}, got {codebook_size}")
+    if not 1 <= hop <= LARGEST_HOP:
+        raise ValueError(f"hop is 1 to {LARGEST_HOP} audio samples, got {hop}")
+    if not 1 <= sample_rate <= HIGHEST_RATE:
+        raise ValueError(f"sample_rate is 1 to {HIGHEST_RATE} Hz, got {sample_rate}")
+
+
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays of an archive by name, verified against their checksums."""
     try:
@@ -156,7 +162,8 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
             raise NotCodes(f"there is no file {path}. {_way_out(path)}") from error
         raise NotCodes(f"{error}. {_way_out(path)}") from error
     except Exception as error:  # damage makes zipfile and numpy raise half a dozen kinds
-        raise NotCodes(f"{path} holds no codes, or is damaged: {_in_short(error)}. {_way_out(path)}") from error
+        reason = cut_short(path) or _in_short(error)
+        raise NotCodes(f"{path} holds no codes, or is damaged: {reason}. {_way_out(path)}") from error
 
 
 def _in_short(error: Exception) -> str:

@@ -16,11 +16,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from jukectl.codes.archive import FORMAT, Codes
+from jukectl.codes.archive import FORMAT, Codes, check_facts
 from jukectl.codes.level import Level
 from jukectl.codes.npz import check_sizes, read_header, read_member
 from jukectl.errors import BadInput, NotCodes, UnknownName
 from jukectl.files import atomic_write, opened
+from jukectl.truncation import cut_short
 
 MAPS = 256  # archives that are mapped at once; each holds a file open, and systems allow some 1,024
 LOCAL_HEADER = 30  # bytes of a zip member's own header before its name (APPNOTE 4.3.7)
@@ -57,6 +58,7 @@ class MappedArchive:
         try:
             if int(fields["done"]) != frames:
                 raise ValueError(f"done is {fields['done']}, but there are {frames} frames")
+            check_facts(*(int(fields[name]) for name in ("codebook_size", "hop", "sample_rate")))
             return cls(
                 path=path,
                 level=Level.parse(str(fields["level"])),
@@ -200,13 +202,18 @@ def _read(path: Path, more: Sequence[str]) -> tuple[dict[str, npt.NDArray[Any]],
     except BadInput as error:
         raise NotCodes(str(error)) from error
     except Exception as error:  # damage makes zipfile and numpy raise half a dozen kinds
-        raise NotCodes(f"{path} holds no codes, or is damaged") from error
+        reason = cut_short(path) or "encode its songs again"
+        raise NotCodes(f"{path} holds no codes, or is damaged: {reason}") from error
 
 
 def _field(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
     """Read a small member and verify its checksum."""
     value = read_member(archive, name)
-    return value if value.ndim == 1 and name in ("songs", "lengths") else value.reshape(())
+    if name == "songs" and (value.ndim != 1 or value.dtype.kind != "U"):
+        raise ValueError("songs is no list of names")
+    if name == "lengths" and (value.ndim != 1 or value.dtype.kind not in "iu" or (value < 0).any()):
+        raise ValueError("lengths is no list of whole numbers")
+    return value if name in ("songs", "lengths") else value.reshape(())
 
 
 def _npy_header(member: Any) -> tuple[tuple[int, int], bool, int]:

@@ -115,13 +115,14 @@ def encode_manifest(
 def codes_of_file(
     vqvae: VQVAE, path: Path, levels: Sequence[Level], machine: Machine, progress: "_Within"
 ) -> dict[Level, np.ndarray]:
-    """Encode a recording in one pass through the file: codes (frames,) uint16, equal to those of `render.encode`."""
+    """Encode a recording in one pass through the file: codes (frames,) uint16, equal to those of `render.encode`.
+
+    A constant offset is kept, since it is known at the end only.
+    """
     config = vqvae.config
     multiple = config.hop(Level.TOP)
     encoders = {level: StreamEncoder(vqvae, level, multiple=multiple) for level in levels}
     stream = io.stream(path)
-    for remark in stream.remarks:
-        warn(progress.listener, remark)
     samples = 0
     mono = (mix.to_mono(block)[None] for block in stream.blocks)
     with single_thread(machine):
@@ -130,6 +131,8 @@ def codes_of_file(
             for encoder in encoders.values():
                 encoder.push(torch.from_numpy(block[0]))
             progress.seconds(samples / config.sample_rate)
+        for remark in stream.remarks:
+            warn(progress.listener, remark)
         if samples < multiple:
             raise too_short(path, samples / config.sample_rate, config)
         return {level: encoder.finish() for level, encoder in encoders.items()}

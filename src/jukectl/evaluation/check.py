@@ -24,7 +24,7 @@ from jukectl.plan.prompt import Recording, load_samples
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
 from jukectl.prior.model import Prior
-from jukectl.progress import Listener, Progress, ignore
+from jukectl.progress import Listener, Progress, ignore, warn
 from jukectl.vqvae.model import VQVAE
 
 SECONDS = 24.0  # of the recording: a context of the published top priors
@@ -74,7 +74,10 @@ def check_model(
     than the same codes in disorder, and all logits must be finite. Only trained weights that were read correctly pass.
     """
     folder, machine = catalogue.find(name), choose(device, precision)
+    folder.need("vqvae")
     samples = _load_audio(folder, audio)
+    if shortage := folder.layout.shortage:
+        warn(listener, shortage)
     stages = ["vqvae", *(level.label for level in TOP_DOWN if level in folder.card.priors)]
     findings: list[Finding] = []
     codes = {}

@@ -43,7 +43,7 @@ from jukectl.plan.conditioning import sung_by_schedule
 from jukectl.plan.device import choose
 from jukectl.progress import Listener, ignore, warn
 from jukectl.render.karaoke import karaoke_paths
-from jukectl.tables import parse_toml, read_text
+from jukectl.tables import parse_toml, read_text, read_toml
 
 ABOUT = "about.toml"  # beside song.toml: title and kind, written by a person
 LONGEST_TITLE = 10_000  # characters
@@ -111,7 +111,7 @@ def _song_detail(path: Path, basics: SongSummary, media: MediaWriter) -> SongDet
     audio, codes = media.samples(song, found, basics.id), found.values()
     count = max((one.samples for one in codes), default=0)
     summary = replace(
-        _labelled(basics, path, recipe),
+        _labelled(basics, path, recipe, media.listener),
         state="in progress" if facts["unfinished"] else "whole",
         seconds=max((one.seconds for one in codes), default=0.0),
         samples=count,
@@ -162,7 +162,7 @@ def _tree_detail(path: Path, basics: SongSummary, media: MediaWriter) -> SongDet
     nodes = [_root(tree, recipe.step.prefix.seconds, basics.id, media), *_branches(tree, recipe, basics.id, media)]
     text = replace(recipe, step=_published(recipe.step)).to_toml()
     summary = replace(
-        _labelled(basics, path, recipe.step),
+        _labelled(basics, path, recipe.step, media.listener),
         kind="tree",
         state="whole" if all(node.state == "whole" for node in nodes) else "in progress",
         seconds=recipe.step.prefix.seconds + recipe.depth * recipe.step.seconds,
@@ -232,9 +232,9 @@ def _archives(tree: Tree, paths: Iterable[Path], name: str, media: MediaWriter) 
 # Parts that songs and trees share
 
 
-def _labelled(basics: SongSummary, path: Path, recipe: Recipe | None) -> SongSummary:
+def _labelled(basics: SongSummary, path: Path, recipe: Recipe | None, listener: Listener) -> SongSummary:
     """Add labels, model and kind of a recipe, and the title and kind of about.toml."""
-    about = _about(path)
+    about = _about(path, listener)
     title = str(about.get("title") or path.name)[:LONGEST_TITLE]
     if recipe is None:
         return replace(basics, title=title)
@@ -250,14 +250,15 @@ def _labelled(basics: SongSummary, path: Path, recipe: Recipe | None) -> SongSum
     )
 
 
-def _about(path: Path) -> dict[str, Any]:
-    """Return the values of about.toml; nothing if it is missing or cannot be read."""
+def _about(path: Path, listener: Listener) -> dict[str, Any]:
+    """Return the values of about.toml; nothing if it is missing, or cannot be read, with a warning."""
     file = path / ABOUT
     if not inside(path, file):
         return {}
     try:
-        return parse_toml(read_text(file, BadInput))
-    except (BadInput, ValueError):
+        return read_toml(file, BadInput)
+    except BadInput as error:
+        warn(listener, f"{error}: the song is shown without it")
         return {}
 
 

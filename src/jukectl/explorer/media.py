@@ -12,11 +12,11 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
 from jukectl.codes.prefix import Codeset
 from jukectl.codes.song import Song, audio_paths
-from jukectl.errors import CannotWrite, JukectlError
+from jukectl.errors import BadInput, CannotWrite, JukectlError
 from jukectl.explorer.contract import AudioDetail, Download
 from jukectl.explorer.site import Site, inside
 from jukectl.explorer.update import MEDIA_TYPES, MediaOptions
-from jukectl.files import atomic_write, make_folder
+from jukectl.files import atomic_write, make_folder, opened
 from jukectl.plan.device import Machine
 from jukectl.plan.models import check_codec, model_for
 from jukectl.plots.thumbnail import draw_thumbnail, peaks_of
@@ -35,7 +35,7 @@ class MediaWriter:
         self._site = site
         self._options = options
         self._machine = machine
-        self._listener = listener
+        self.listener = listener
         self._codecs: dict[tuple[Path, Level], VQVAE] = {}
 
     def samples(self, song: Song, codes: Codeset, name: str) -> dict[Level, dict[int, AudioDetail]]:
@@ -95,7 +95,7 @@ class MediaWriter:
             except CannotWrite:
                 raise
             except JukectlError as error:
-                warn(self._listener, f"{song.path}: its {level.label} level cannot be decoded: {error}")
+                warn(self.listener, f"{song.path}: its {level.label} level cannot be decoded: {error}")
         return dict(sorted(written.items()))
 
     def _decoded(self, song: Song, name: str, codes: Codes, samples: list[int]) -> Mapping[int, AudioDetail]:
@@ -146,7 +146,7 @@ class MediaWriter:
                 target.unlink(missing_ok=True)
                 target.symlink_to(path.resolve())
                 return
-            with path.open("rb") as source, atomic_write(target) as file:
+            with opened(path, BadInput) as source, atomic_write(target) as file:
                 shutil.copyfileobj(source, file)
         except OSError as error:
             raise CannotWrite(f"cannot write {target}: {error.strerror or error}") from error

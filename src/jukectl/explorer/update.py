@@ -14,7 +14,7 @@ from jukectl.errors import BadInput
 from jukectl.explorer.contract import SongDetail, SongSummary
 from jukectl.explorer.site import Site, inside, song_id
 from jukectl.progress import Listener, Progress, ignore
-from jukectl.tables import read_json
+from jukectl.tables import read_json, structure
 
 MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg", "mp3": "audio/mpeg"}
 """Media types of the formats of audio files."""
@@ -143,14 +143,8 @@ def _unchanged(site: Site, name: str, stamp: str) -> SongSummary | None:
         values = read_json(site.song_path(name), BadInput)
         if values["source"] != stamp:
             return None
-        return SongSummary(
-            id=name,
-            **{key: values[key] for key in ("title", "artist", "model", "kind", "state", "seconds", "made")},
-            samples=values["count"],
-            genres=tuple(values["genres"]),
-            levels=values["heard"],
-            lyrics=values["lyrics"] is not None,
-            prompt=values["prompt"],
-        )
+        kept = {key: values[key] for key in ("title", "artist", "model", "kind", "state", "seconds", "made", "genres")}
+        renamed = {"samples": values["count"], "levels": values["heard"], "prompt": values["prompt"]}
+        return structure(SongSummary, {"id": name, **kept, **renamed, "lyrics": values["lyrics"] is not None})
     except (BadInput, ValueError, KeyError, TypeError):
         return None

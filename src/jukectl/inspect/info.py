@@ -5,6 +5,7 @@ from typing import Any
 
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.configurations import CODEC, published_priors
+from jukectl.checkpoints.layout import abilities
 from jukectl.checkpoints.published import LICENCE, PUBLISHED, TERMS, PublishedModel, memory
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
@@ -127,6 +128,9 @@ def describe_model(name: str) -> dict[str, Any]:
         "summary": card.summary,
         "state": _state(folder),
         "path": str(folder.path),
+        "parts": list(parts),
+        "missing": list(folder.layout.missing),
+        "abilities": abilities(folder.parts),
         "sample_rate": card.vqvae.sample_rate,
         "hops": {level.label: card.vqvae.hop(level) for level in Level},
         "codebook_size": card.vqvae.codebook_size,
@@ -166,6 +170,9 @@ def _published_facts(model: PublishedModel) -> dict[str, Any]:
         "summary": model.summary,
         "state": NOT_HERE,
         "path": None,
+        "parts": [],
+        "missing": [],
+        "abilities": "",
         "sample_rate": CODEC.sample_rate,
         "hops": {level.label: CODEC.hop(level) for level in Level},
         "codebook_size": CODEC.codebook_size,

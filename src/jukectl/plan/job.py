@@ -182,7 +182,7 @@ def prepare_new(
     if isinstance(model, PlannedModel):
         warn(listener, f"{model.card.name} is not here: planned from its shapes, without a check of artist and genre")
         request = replace(request, artist=None, genres=())
-    prompt = load_prompt(recording, model) if recording is not None else None
+    prompt = load_prompt(recording, model, listener=listener) if recording is not None else None
     machine = choose(request.device, request.precision)
     request, notes = with_notes(request, model)
     request, beat = with_beat(request, model.card, prompt.samples if prompt else None, listener)

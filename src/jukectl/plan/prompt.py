@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from jukectl.audio import io, mix
+from jukectl.audio.recordings import faults, offset
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.codes.prefix import Codeset
 from jukectl.codes.recipe import Prompt
 from jukectl.codes.song import Song
 from jukectl.errors import BadAudio
+from jukectl.progress import Listener, Remark, ignore, warn
 from jukectl.vqvae.config import VQVAEConfig
 
 
@@ -51,16 +53,32 @@ class PromptAudio:
             io.save(song.prompt_path, self.samples, self.sample_rate, subtype="float")
 
 
-def load_mono(recording: Recording, sample_rate: int) -> tuple[np.ndarray, float]:
-    """Return a recording as mono samples (n,) at `sample_rate` Hz, and the seconds read."""
+def load_mono(
+    recording: Recording, sample_rate: int, *, keep_offset: bool = False, listener: Listener = ignore
+) -> tuple[np.ndarray, float]:
+    """Return a recording as mono samples (n,) at `sample_rate` Hz, and the seconds read.
+
+    A material constant offset (DC), which would make a thump where the recording ends, is removed unless `keep_offset`.
+    Other faults, and what is missing of the file, are warnings.
+    """
     span = io.load(recording.path, start=recording.start, seconds=recording.seconds)
-    return mix.resample(mix.to_mono(span.samples), span.sample_rate, sample_rate), span.seconds
+    mono = mix.to_mono(span.samples)
+    if not keep_offset and (constant := offset(mono, span.sample_rate)):
+        mono = mono - np.float32(constant)
+        listener(Remark("prompt", f"a constant offset of {constant:.3f} was removed from {recording.path}"))
+    for remark in span.remarks:
+        warn(listener, remark)
+    for fault in faults(span.samples, mono):
+        warn(listener, f"{recording.path} {fault}")
+    return mix.resample(mono, span.sample_rate, sample_rate), span.seconds
 
 
-def load_samples(recording: Recording, folder: ModelFolder) -> tuple[np.ndarray, float]:
+def load_samples(
+    recording: Recording, folder: ModelFolder, *, keep_offset: bool = False, listener: Listener = ignore
+) -> tuple[np.ndarray, float]:
     """Return a recording as the model encodes it: mono (n,), at its rate, in whole top codes; and the seconds read."""
     config = folder.card.vqvae
-    mono, seconds = load_mono(recording, config.sample_rate)
+    mono, seconds = load_mono(recording, config.sample_rate, keep_offset=keep_offset, listener=listener)
     hop = config.hop(Level.TOP)
     length = len(mono) // hop * hop
     if length == 0:
@@ -68,9 +86,9 @@ def load_samples(recording: Recording, folder: ModelFolder) -> tuple[np.ndarray,
     return np.ascontiguousarray(mono[:length], dtype=np.float32), seconds
 
 
-def load_prompt(recording: Recording, folder: ModelFolder) -> PromptAudio:
+def load_prompt(recording: Recording, folder: ModelFolder, *, listener: Listener = ignore) -> PromptAudio:
     """Load a recording as a prompt. The entry's start and seconds give the same samples again."""
-    samples, seconds = load_samples(recording, folder)
+    samples, seconds = load_samples(recording, folder, listener=listener)
     entry = Prompt(
         source=str(recording.path.absolute()),
         start=recording.start,

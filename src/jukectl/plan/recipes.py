@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 
 from jukectl import __version__
-from jukectl.checkpoints.store import ModelFolder
+from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.beat import Beat
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.prefix import Codeset
@@ -40,6 +40,7 @@ def recipe_of(
     """
     labels = Labels(artist=request.artist, genres=request.genres, lyrics=request.lyrics)
     levels = request.levels or TOP_DOWN
+    folder.need(VQVAE_PART, *(level.label for level in levels))
     check_labels(labels, folder.card, levels)
     check_lyrics_places(request.schedule, labels)
     if notes is not None:
@@ -155,6 +156,7 @@ def extended(song: Song, recipe: Recipe, codes: Codeset, folder: ModelFolder, re
     redone = TOP_DOWN[1:] if request.overwrite else ()
     top = codes.get(Level.TOP)
     missing = [level for level in TOP_DOWN[1:] if level in redone or level not in codes]
+    folder.need(*(level.label for level in missing))
     sampling = dict(recipe.sampling)
     for level in {*recipe.sampling, *missing}:
         sampling[level] = request.sampling(level, defaults_of(recipe, level, folder))

@@ -1,12 +1,12 @@
 """Configuration of priors, upsamplers and adapters: sizes, attention pattern, labels and conditioning."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Literal, Self, TypeVar, get_args
 
 from jukectl.codes.level import Level
+from jukectl.nn.limits import LARGEST_NUMBER, check_dilations, check_positive
 
 _Config = TypeVar("_Config")
 
@@ -96,7 +96,7 @@ class TimingConfig:
     max_seconds: float = 600.0
 
     def __post_init__(self) -> None:
-        _check_positive(self, "bins", "max_seconds")
+        check_positive(self, "bins", "max_seconds")
         if not 0 <= self.min_seconds < self.max_seconds:
             raise ValueError(f"min_seconds must lie in 0..{self.max_seconds} (max_seconds), got {self.min_seconds}")
 
@@ -119,7 +119,7 @@ class ConditionerConfig:
     codebook_size: int = 2_048  # of the level above
 
     def __post_init__(self) -> None:
-        _check_positive(
+        check_positive(
             self,
             "width",
             "depth",
@@ -130,6 +130,7 @@ class ConditionerConfig:
             "codebook_size",
             optional=("cycle",),
         )
+        check_dilations(self.growth, self.cycle, [self.depth])
         if self.stride % 2:  # an odd one makes the transposed convolution a frame too long
             raise ValueError(f"stride must be even, got {self.stride}")
 
@@ -154,7 +155,7 @@ class EncoderConfig:
     init_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_positive(self, "width", "depth", "heads", "blocks", "attention_ratio", "mlp_ratio", "init_scale")
+        check_positive(self, "width", "depth", "heads", "blocks", "attention_ratio", "mlp_ratio", "init_scale")
         _check_heads(self)
         outside = {AttentionKind.LYRICS, AttentionKind.ENCODER, AttentionKind.WINDOW}
         if not self.pattern or outside & set(self.pattern):
@@ -179,9 +180,9 @@ class LyricsConfig:
     alignment_head: int = 0
 
     def __post_init__(self) -> None:
-        _check_positive(self, "characters", "alphabet")
-        if not self.loss_share >= 0:
-            raise ValueError(f"loss_share must be 0 or more, got {self.loss_share}")
+        check_positive(self, "characters", "alphabet")
+        if not 0 <= self.loss_share <= LARGEST_NUMBER:
+            raise ValueError(f"loss_share must be 0 or more, and finite, got {self.loss_share}")
         if self.encoder and self.characters % self.encoder.blocks:
             raise ValueError(
                 f"characters must be a multiple of the encoder's blocks, got {self.characters} and "
@@ -203,7 +204,8 @@ class MidiConfig:
     cycle: int | None = None  # blocks after which the dilation starts over at 1
 
     def __post_init__(self) -> None:
-        _check_positive(self, "width", "depth", "growth", optional=("cycle",))
+        check_positive(self, "width", "depth", "growth", optional=("cycle",))
+        check_dilations(self.growth, self.cycle, [self.depth])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +215,7 @@ class BeatConfig:
     width: int = 64  # of its hidden layer
 
     def __post_init__(self) -> None:
-        _check_positive(self, "width")
+        check_positive(self, "width")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,9 +250,9 @@ class PriorConfig:
     window: int | None = None  # positions that layers of kind window attend to, their own included
 
     def __post_init__(self) -> None:
-        _check_positive(self, "context", "width", "depth", "heads", "blocks", "hop", "sample_rate", "codebook_size")
-        _check_positive(self, "artists", "genres", "genre_slots", "attention_ratio", "mlp_ratio", "init_scale")
-        _check_positive(self, optional=("scale_depth", "window"))
+        check_positive(self, "context", "width", "depth", "heads", "blocks", "hop", "sample_rate", "codebook_size")
+        check_positive(self, "artists", "genres", "genre_slots", "attention_ratio", "mlp_ratio", "init_scale")
+        check_positive(self, optional=("scale_depth", "window"))
         if (self.lyric_tokens + self.context) % self.blocks:
             what = (
                 f"{self.lyric_tokens} characters and a context of {self.context}"
@@ -397,6 +399,9 @@ class PriorConfig:
         return _make(cls, _with_kinds(given))
 
 
+MOST_RANKS = 2**14
+LARGEST_ALPHA = 1e6
+
 Target = Literal["attention.qkv", "attention.out", "mlp_in", "mlp_out"]
 """A layer that an adapter may change, in every block."""
 
@@ -410,10 +415,10 @@ class AdapterConfig:
     targets: tuple[Target, ...] = get_args(Target)
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ValueError(f"rank must be at least 1, got {self.rank}")
-        if not 0 < self.alpha < math.inf:
-            raise ValueError(f"alpha must be above 0, got {self.alpha}")
+        if not 1 <= self.rank <= MOST_RANKS:
+            raise ValueError(f"rank must be at least 1 and at most {MOST_RANKS}, got {self.rank}")
+        if not 0 < self.alpha <= LARGEST_ALPHA:
+            raise ValueError(f"alpha must be above 0 and at most {LARGEST_ALPHA:g}, got {self.alpha}")
         if not self.targets or len(set(self.targets)) < len(self.targets):
             raise ValueError(f"targets are one or more of {', '.join(get_args(Target))}, got {list(self.targets)}")
 
@@ -452,18 +457,6 @@ def _with_kinds(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy whose pattern, if it has one, is of AttentionKind."""
     pattern = {"pattern": tuple(map(AttentionKind, values["pattern"]))} if "pattern" in values else {}
     return {**values, **pattern}
-
-
-def _check_positive(config: object, *names: str, optional: tuple[str, ...] = ()) -> None:
-    """Raise ValueError for the first of the named fields that is not a positive number of its type."""
-    types = {field.name: field.type for field in fields(config)}  # type: ignore[arg-type]
-    for name in names + optional:
-        value = getattr(config, name)
-        if value is None and name in optional:
-            continue
-        numbers = (int, float) if types[name] is float else (int,)
-        if isinstance(value, bool) or not isinstance(value, numbers) or value <= 0:
-            raise ValueError(f"{name} must be a positive {'number' if float in numbers else 'integer'}, got {value!r}")
 
 
 def _make(cls: type[_Config], values: Mapping[str, Any]) -> _Config:

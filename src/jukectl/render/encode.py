@@ -13,7 +13,7 @@ from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import VQVAE_PART, ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import Recipe
+from jukectl.codes.recipe import Prompt, Recipe
 from jukectl.codes.song import Song
 from jukectl.errors import BadAudio, RecipeDiffers
 from jukectl.plan.device import Machine, choose, single_thread
@@ -54,7 +54,7 @@ def encode(
     """
     request = request or Request()
     model, machine = catalogue.find(request.model or catalogue.EMBEDDED), choose(request.device)
-    prompt = load_prompt(Recording(audio, start, seconds), model)
+    prompt = load_prompt(Recording(audio, start, seconds), model, listener=listener)
     assert prompt.samples is not None
     asked = Recipe(
         kind="encode",
@@ -134,6 +134,16 @@ def codes_of(vqvae: VQVAE, samples: np.ndarray, level: Level, machine: Machine, 
     return codes.numpy()
 
 
+def _from_source(entry: Prompt, model: ModelFolder) -> np.ndarray:
+    """Load a prompt (n,) from its source; with its constant offset if earlier versions made it so."""
+    recording = Recording(Path(entry.source), entry.start, entry.seconds)
+    samples, _ = load_samples(recording, model)
+    if digest(samples) != entry.sha256:
+        kept, _ = load_samples(recording, model, keep_offset=True)
+        samples = kept if digest(kept) == entry.sha256 else samples
+    return samples
+
+
 def _begins_with(top: Codes, samples: np.ndarray, job: Job) -> bool:
     """Return True if a top level begins with a prompt; encoded on another machine, a few codes may differ."""
     vqvae = job.model.vqvae(job.machine.device, (Level.TOP,))
@@ -150,7 +160,7 @@ def _prompt_samples(job: Job) -> np.ndarray:
         samples: np.ndarray = io.load(song.prompt_path).samples[0]
     else:
         try:
-            samples, _ = load_samples(Recording(Path(entry.source), entry.start, entry.seconds), job.model)
+            samples = _from_source(entry, job.model)
         except BadAudio as error:
             raise BadAudio(
                 f"{song.path} has no {song.prompt_path.name}, and its source cannot take its place: {error}"

@@ -11,6 +11,7 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,9 +26,10 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from jukectl.errors import BadInput, CannotWrite
-from jukectl.files import atomic_write, sync_folder
+from jukectl.files import atomic_write, check_regular, opened, read_bytes, sync_folder
 from jukectl.tables import read_json
 from jukectl.training.distributed import ALONE, Ranks, whole
+from jukectl.truncation import cut_short
 
 KEPT_CHECKPOINTS = 2
 LONGEST_REASON = 100  # characters
@@ -73,7 +75,7 @@ def damage(path: Path) -> str | None:
             hashes = read_json(path / HASHES, BadInput) if (path / HASHES).exists() else {}
             wrong = [name for name, digest in hashes.items() if _sha256(path / name) != digest]
             return f"{wrong[0]} has changed since it was written" if wrong else None
-        with zipfile.ZipFile(path) as archive:
+        with opened(path, BadInput, "checkpoint") as file, zipfile.ZipFile(file) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 return "it is compressed, which checkpoints are not"
             if wrong_record := archive.testzip():
@@ -81,7 +83,7 @@ def damage(path: Path) -> str | None:
         torch.load(path, weights_only=True, map_location="cpu", mmap=True)  # its own reader is stricter in places
         return None
     except Exception as error:  # damage makes zipfile and torch raise half a dozen kinds
-        return (str(error).splitlines() or [type(error).__name__])[0][:LONGEST_REASON]
+        return cut_short(path) or (str(error).splitlines() or [type(error).__name__])[0][:LONGEST_REASON]
 
 
 def set_aside(path: Path) -> Path:
@@ -98,6 +100,7 @@ def load_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
         if path.is_dir():
             _load_together(path, state)
         else:
+            check_regular(path, BadInput, "checkpoint")
             _fill(state, torch.load(path, weights_only=True, map_location="cpu"))
     except CheckpointException as error:  # a BaseException, which callers do not catch
         raise _first_cause(error) from error
@@ -149,7 +152,7 @@ def _save_together(path: Path, state: Mapping[str, Tensor], ranks: Ranks) -> Non
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with opened(path, BadInput, "checkpoint") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -186,8 +189,8 @@ class _Reader(FileSystemReader):
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         """Read the metadata of the folder with a restricted unpickler."""
-        with (Path(self.path) / ".metadata").open("rb") as file:
-            metadata = _MetadataUnpickler(file).load()
+        content = read_bytes(Path(self.path) / ".metadata", BadInput, "checkpoint")
+        metadata = _MetadataUnpickler(BytesIO(content)).load()
         if not isinstance(metadata, Metadata):
             raise ValueError("its .metadata has another type")
         metadata.storage_meta = metadata.storage_meta or StorageMeta()

@@ -15,6 +15,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.data.manifest import Manifest, Track
 from jukectl.errors import BadInput, BadManifest
 from jukectl.files import atomic_write, make_folder
+from jukectl.tables import read_text
 
 SAMPLE_RATE = 22_050  # Hz
 STRIDES = {Level.BOTTOM: 16, Level.MIDDLE: 4, Level.TOP: 8}
@@ -114,7 +115,7 @@ def write_recipes(music: Path, size: str, out: Path) -> TrainingPlan:
     priors = {level: out / f"{level.label}.toml" for level in TOP_DOWN}
     files |= {file: writer.codec(level) for level, file in codecs.items()}
     files |= {file: writer.prior(level) for level, file in priors.items()}
-    changed = [file for file, text in files.items() if file.exists() and file.read_text(encoding="utf-8") != text]
+    changed = [file for file, text in files.items() if file.exists() and read_text(file, BadInput) != text]
     if changed:
         raise BadInput(
             f"{changed[0]} exists, and differs from what would be written there: remove it, or give another --out"

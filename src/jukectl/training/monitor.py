@@ -9,9 +9,12 @@ from pathlib import Path
 
 import torch
 
-from jukectl.errors import CannotWrite
-from jukectl.files import atomic_write
+from jukectl.errors import BadInput, CannotWrite
+from jukectl.files import atomic_write, opened, read_bytes
 from jukectl.progress import Listener, Progress
+
+LARGEST = 2**32  # bytes of a log
+LONGEST_LINE = 2**16  # bytes
 
 
 def append_row(path: Path, row: Mapping[str, float]) -> None:
@@ -31,8 +34,7 @@ def cut_log(path: Path, step: int) -> None:
     """Drop rows after `step`, which a resumed run writes again, and a partial row of a killed run."""
     if not path.exists():
         return
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
+    rows = _parsed(path, read_bytes(path, BadInput, "log", largest=LARGEST))
     if not rows:
         path.unlink()
         return
@@ -46,8 +48,17 @@ def _columns(path: Path) -> list[str]:
     """Return the columns of a log, none if it does not exist."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return next(csv.reader(file), [])
+    with opened(path, BadInput, "log") as file:
+        return next(iter(_parsed(path, file.readline(LONGEST_LINE))), [])
+
+
+def _parsed(path: Path, text: bytes) -> list[list[str]]:
+    """Return the rows of a log. Raise BadInput if they are none."""
+    try:
+        rows = csv.reader(text.decode().replace("\r\n", "\n").split("\n"))
+        return [row for row in rows if row]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not the log of a training run, or is damaged: {error}. Move it away") from error
 
 
 class EvaluationProgress:

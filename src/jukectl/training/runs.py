@@ -8,10 +8,10 @@ from typing import Any
 import tomlkit
 import torch
 from filelock import FileLock, Timeout
-from safetensors.torch import load_file
 
 from jukectl.checkpoints.adapters import save_adapter
 from jukectl.checkpoints.card import characters_table
+from jukectl.checkpoints.tensorfile import load_tensors
 from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe, CannotWrite, RunBusy
 from jukectl.files import atomic_write
@@ -94,7 +94,7 @@ def train_prior(
         _describe(recipe.out, {**about, "adapter": card.to_dict()}, ranks)
         best = train(task, recipe.train, recipe.out, listener, ranks, evaluate_first=True)
         if ranks.first:
-            save_adapter(recipe.out / ADAPTER, card, load_file(best))
+            save_adapter(recipe.out / ADAPTER, card, load_tensors(best))
         return recipe.out / ADAPTER
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from jukectl.checkpoints import catalogue
@@ -18,6 +18,7 @@ from jukectl.checkpoints.fingerprints import fingerprint
 from jukectl.checkpoints.layout import shapes_of
 from jukectl.checkpoints.places import CARD
 from jukectl.checkpoints.store import VQVAE_PART
+from jukectl.checkpoints.tensorfile import SafetensorsFile
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel, BadRecipe, WrongCodec
 from jukectl.prior.conditioning import UpperCodes
@@ -176,9 +177,9 @@ def start_from_codebooks(prior: Prior, codec: Path) -> None:
 
 def _start_embedding(embedding: nn.Embedding, codec: Path, level: Level) -> None:
     try:
-        with safe_open(codec / "vqvae.safetensors", framework="pt") as file:
-            vectors: Tensor = file.get_tensor(f"levels.{level.label}.codebook.vectors").float()
-    except (OSError, SafetensorError) as error:
+        with SafetensorsFile(codec / "vqvae.safetensors").opened() as read:
+            vectors = read(f"levels.{level.label}.codebook.vectors").float()
+    except (BadModel, SafetensorError) as error:
         raise BadRecipe(f"codec: {codec} holds no codebook of the {level.label} level: {error}") from error
     if len(vectors) != len(embedding.weight):
         raise BadRecipe(f"codec: {len(vectors)} vectors at the {level.label} level, {len(embedding.weight)} codes")

@@ -1,5 +1,6 @@
 """Songs extracted from a song: one of its samples, or its beginning. The song itself stays as it is."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from jukectl.codes.prefix import (
 from jukectl.codes.recipe import Recipe
 from jukectl.codes.song import FORMATS, Song, audio_paths
 from jukectl.errors import BadInput, NotASong, RecipeDiffers
-from jukectl.files import atomic_write, make_folder
+from jukectl.files import atomic_write, make_folder, opened
 from jukectl.folders import Series, is_writable
 from jukectl.plan.device import choose
 from jukectl.plan.job import Given, Job, Start, begin, begun, source_model
@@ -223,11 +224,7 @@ def _copy_audio(song: Song, target: Song, level: Level, sample: int) -> bool:
         (place,) = audio_paths(target, level, [0], f".{name}").values()
         if source.exists() and not place.exists():
             make_folder(place.parent)
-            try:
-                content = source.read_bytes()
-            except OSError as error:
-                raise NotASong(f"cannot read {source}: {error.strerror or error}") from error
-            with atomic_write(place) as file:
-                file.write(content)
+            with opened(source, NotASong, "audio") as original, atomic_write(place) as file:
+                shutil.copyfileobj(original, file)
             copied = True
     return copied

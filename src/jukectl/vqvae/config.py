@@ -5,12 +5,12 @@ from math import prod
 from typing import Any, Literal
 
 from jukectl.codes.level import Level
+from jukectl.nn.limits import LARGEST_WHOLE, check_dilations, check_number, check_positive
 
 POSITIVE = (
     "sample_rate",
     "latent_width",
     "dilation_growth",
-    "dilation_cycle",
     "hidden_multiplier",
     "mel_window",
     "mel_hop",
@@ -18,6 +18,8 @@ POSITIVE = (
     "mel_latent_width",
     "mel_floor",
 )
+OF_LEVELS = {"downs": "downs", "strides": "stride", "widths": "width", "depths": "depth"}
+"""Lists of a number for each level, and the name of one of their numbers."""
 CHOICES = {"upsampling": ("transposed", "balanced"), "front_end": ("waveform", "log_mel")}
 
 
@@ -47,14 +49,16 @@ class VQVAEConfig:
     mel_floor: float = 0.3  # power of a band that counts as silent; a full-scale sine has (mel_window / 4)^2
 
     def __post_init__(self) -> None:
-        for name in ("downs", "strides", "widths", "depths"):
+        for name, singular in OF_LEVELS.items():
             values = getattr(self, name)
             if len(values) != len(Level) or min(values) < 1:
                 raise ValueError(f"{name} needs {len(Level)} whole numbers from 1, one a level, got {values}")
-        for name in POSITIVE:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be over 0, got {value}")
+            for value in values:
+                check_number(singular, value)
+        check_positive(self, *POSITIVE, optional=("dilation_cycle",))
+        check_dilations(self.dilation_growth, self.dilation_cycle, self.depths)
+        if self.hop(Level.TOP) > LARGEST_WHOLE:
+            raise ValueError(f"strides and downs make a code of {self.hop(Level.TOP)} samples: lower them")
         if any(stride % 2 for stride in self.strides):
             raise ValueError(f"strides must be even, got {self.strides}")
         for name, values in CHOICES.items():

@@ -1,0 +1,152 @@
+"""Mutants are read in a process with 1 GB of address space beyond that of its libraries, each for 10 seconds at most.
+
+A process that loaded everything forks for each run of mutants. A run that a mutant ends, by a signal or the alarm, is
+resumed at the next one.
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SECONDS = 10  # for each mutant
+MEMORY = 2**30  # bytes of address space
+MOST_PROBLEMS = 20  # of a run; then it ends
+SIGNALS = {signal.SIGALRM: f"not read within {SECONDS} seconds"}
+
+
+class Runs:
+    """Runs mutants in a process that has loaded jukectl."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def run(self, place: Path, name: str, count: int) -> tuple[int, list[str]]:
+        """Read the first `count` mutants of a format in a workplace; return how many were accepted, and problems."""
+        assert self._process.stdin and self._process.stdout
+        log, first, problems, accepted = place / "log.jsonl", 0, list[str](), 0
+        log.unlink(missing_ok=True)
+        while first < count and len(problems) < MOST_PROBLEMS:
+            job = {"place": str(place), "name": name, "first": first, "stop": count, "log": str(log)}
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+            status = int(self._process.stdout.readline())
+            assert log.exists(), (place / "errors").read_text()[-2_000:]
+            entries = [json.loads(line) for line in log.read_text().splitlines()]
+            last = entries[-1]
+            if status:
+                what = SIGNALS.get(signal.Signals(-status), f"ended by signal {-status}") if status < 0 else "died"
+                problems.append(f"mutant {last['number']}: {what}")
+            problems += [one["problem"] for one in entries if one["number"] >= first and "problem" in one]
+            accepted += sum(one.get("accepted", 0) for one in entries if one["number"] >= first)
+            first = last["number"] + 1
+        return accepted, problems
+
+
+@contextmanager
+def runs() -> Iterator[Runs]:
+    """Start the process that forks for runs."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield Runs(process)
+        assert process.stdin
+        process.stdin.close()
+
+
+def _serve() -> None:
+    import torch
+
+    import jukectl.api  # noqa: F401 - so that forks need not load it
+
+    torch.set_num_threads(1)
+    sys.path.insert(0, str(Path(__file__).parent))
+    import mutant_formats  # noqa: F401
+
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                _run(**job)
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        _, ended = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(ended)}\n")
+        sys.stdout.flush()
+
+
+def _run(place: str, name: str, first: int, stop: int, log: str) -> None:
+    """Read mutants one after another, and log each before it is read."""
+    import warnings
+
+    from mutant_formats import FORMATS
+    from mutants import mutant
+
+    warnings.simplefilter("ignore")
+    os.chdir(place)
+    errors = os.open("errors", os.O_WRONLY | os.O_CREAT)  # C libraries write there
+    os.dup2(errors, 2)
+    tested = next(one for one in FORMATS if one.name == name)
+    file = Path(tested.file)
+    whole = file.read_bytes()
+    tested.read()  # loads what it loads
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    with Path(log).open("a", buffering=1) as entries:  # a line at a time, for a reader when this process is killed
+        for number in range(first, stop):
+            entries.write(json.dumps({"number": number}) + "\n")
+            content = mutant(whole, tested.kinds, name, number)
+            file.write_bytes(content)
+            signal.alarm(SECONDS)
+            problem, accepted = _outcome(tested)
+            signal.alarm(0)
+            if problem:
+                Path(f"mutant-{number}").write_bytes(content)
+                problem = f"mutant {number}: {problem}"
+            entries.write(
+                json.dumps({"number": number, **({"problem": problem} if problem else {}), "accepted": accepted}) + "\n"
+            )
+            if problem and number - first >= 10 * MOST_PROBLEMS:
+                break
+    file.write_bytes(whole)
+
+
+def _outcome(tested: Any) -> tuple[str | None, bool]:
+    """Return what is wrong with how the mutant at hand is read, and whether it was accepted."""
+    from jukectl.errors import JukectlError
+
+    try:
+        tested.read()
+    except (JukectlError, OSError) as error:  # the command line prints both in one line
+        text = str(error)
+        return (f"several lines: {text!r:.300}" if "\n" in text or not text else None), False
+    except MemoryError:
+        return "out of memory", False
+    except AssertionError as error:
+        return f"accepted, though wrong: {str(error) or _where(error)}"[:300], True
+    except BaseException as error:
+        return f"{type(error).__name__}: {str(error)[:120]!r} {_where(error)}", False
+    return None, True
+
+
+def _where(error: BaseException) -> str:
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if "jukectl" in one.filename]
+    return " < ".join(f"{Path(one.filename).name}:{one.lineno}" for one in reversed(frames[-5:]))
+
+
+if __name__ == "__main__":
+    _serve()
