@@ -59,9 +59,10 @@ test-slow: setup ## run the tests that take minutes each
 	@$(BIN)/python -m pytest -rs -m slow
 
 KILLS ?= 40
+MUTANTS ?= 2000
 
-torture: setup ## kill every command that writes at numbered system calls, and fill its disk (KILLS=40 of each)
-	@JUKECTL_KILLS=$(KILLS) $(BIN)/python -m pytest -rs $(PARALLEL) --dist load --junitxml build/torture.xml tests/reliability
+torture: setup ## kill every command that writes, fill its disk (KILLS=40 of each), read damaged files (MUTANTS=2000 of each format)
+	@JUKECTL_KILLS=$(KILLS) JUKECTL_MUTANTS=$(MUTANTS) $(BIN)/python -m pytest -rs $(PARALLEL) --dist load --junitxml build/torture.xml tests/reliability
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check --quiet

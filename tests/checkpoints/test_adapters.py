@@ -1,8 +1,10 @@
 """Adapters on disk, and models with adapters."""
 
 import json
+import math
 import shutil
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
@@ -150,6 +152,24 @@ def test_a_file_that_is_not_an_adapter_is_refused(make, tmp_path, tiny_model):
     (tmp_path / "newer").write_bytes(with_card(format=2))
     with pytest.raises(BadAdapter, match="update jukectl"):
         AdapterFile.load(tmp_path / "newer")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_an_adapter_with_numbers_that_are_not_finite_is_refused(make, number, tmp_path):
+    adapter = make("a")
+    tensors = {name: tensor.clone() for name, tensor in adapter.tensors.items()}
+    next(iter(tensors.values())).view(-1)[0] = number
+    save_adapter(tmp_path / "b.safetensors", adapter.card, tensors)
+    with pytest.raises(BadAdapter, match="infinite or not a number"):
+        AdapterFile.load(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize("change", [{"rank": 0}, {"rank": 10**9}, {"alpha": 1e308}, {"alpha": -1.0}])
+def test_an_adapter_of_an_impossible_size_is_refused(make, change, tmp_path):
+    adapter = make("a")
+    save_adapter(tmp_path / "b.safetensors", replace(adapter.card, **change), adapter.tensors)
+    with pytest.raises(BadAdapter, match="rank must be|alpha must be"):
+        AdapterFile.load(tmp_path / "b.safetensors")
 
 
 def test_new_names_of_a_model_without_word_lists_come_after_its_ids(make, tiny_model, tmp_path):

@@ -83,11 +83,11 @@ def test_label_ids_are_those_of_the_given_level():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('name = "mine"\n', "", "no 'name'"),
-        ("format = 1", "format = 2", r"is of format 2, newer than this jukectl reads \(1\): update"),
+        ('name = "mine"\n', "", "name is missing"),
+        ("format = 1", "format = 2", r"is of format 2, and this jukectl reads formats up to 1"),
         ("format = 1", 'format = "1"', "is not a model description"),
         ("format = 1\n", "", "no 'format'"),
-        ("[vqvae]", "[codec]", "no 'vqvae'"),
+        ("[vqvae]", "[codec]", "vqvae is missing"),
         ("downs = [3, 2, 2]", "downs = 3", "is not a model description"),
         ("downs = [3, 2, 2]", "down = [3, 2, 2]", "down"),
         ("codebook_size = 2048\nlatent", "codebook_size = 1\nlatent", "codebook_size must be 2 to 65536"),

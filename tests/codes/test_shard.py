@@ -152,3 +152,25 @@ def test_a_code_outside_the_codebook_is_reported_when_it_is_read(tmp_path):
     assert found["a.wav"][:].tolist() == list(range(2_000))
     with pytest.raises(NotCodes, match=r"shard.npz is damaged: it holds codes over 2047"):
         found["b.wav"][0:10]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("songs", np.array("a")),
+        ("songs", np.array([1, 2])),
+        ("lengths", np.array(3)),
+        ("lengths", np.array([3.0])),
+        ("lengths", np.array([-1, 5])),
+        ("hop", np.array(0)),
+        ("sample_rate", np.array(10**12)),
+        ("codebook_size", np.array(0)),
+    ],
+)
+def test_a_shard_with_impossible_facts_is_refused(field, value, tmp_path):
+    whole = shard(tmp_path, {"a": range(4)})
+    with np.load(whole) as archive:
+        fields = dict(archive)
+    np.savez(tmp_path / "other.npz", **(fields | {field: value}))
+    with pytest.raises(NotCodes, match=r"other\.npz"):
+        read_shard(tmp_path / "other.npz")

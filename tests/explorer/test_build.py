@@ -384,3 +384,11 @@ def test_on_a_full_disk_a_song_keeps_its_media_and_the_next_update_brings_the_re
 def test_a_site_whose_first_run_was_killed_at_once_is_built_by_the_next(finished, tmp_path):
     (tmp_path / "site" / "data" / "songs").mkdir(parents=True)  # empty folders do not count as files of the user
     assert explore([finished], tmp_path / "site").written == 1
+
+
+def test_an_about_toml_that_cannot_be_read_is_warned_of(song, tmp_path):
+    warnings: list[str] = []
+    (song.path / "about.toml").write_text("title = [")
+    explore([song.path], tmp_path / "site", listener=WarningsOnly(warnings.append))
+    (warning,) = warnings
+    assert "about.toml is not TOML" in warning
