@@ -189,7 +189,7 @@ def test_an_index_that_does_not_agree_with_its_shards_is_refused(sharded):
     folder, index = sharded
     shards = sorted(set(index["weight_map"].values()))
     missing = {**index["weight_map"], EMBEDDING: "absent.bin"}
-    assert "names absent.bin, which is missing" in refused(folder, {"weight_map": missing})
+    assert f"absent.bin, which {BIN}.index.json names, is missing" in refused(folder, {"weight_map": missing})
     other = {name: shards[(shards.index(file) + (name == EMBEDDING)) % 2] for name, file in index["weight_map"].items()}
     assert re.search(
         r"is without priors\.0\.prior\.embed|holds priors\.0\.prior\.embed", refused(folder, {"weight_map": other})
