@@ -62,7 +62,7 @@ def cut(chance: random.Random, content: bytes) -> bytes:
 def grown(chance: random.Random, content: bytes) -> bytes:
     """Put a span in a second time, or random bytes, or zeros."""
     first, last = _span(chance, content)
-    more = chance.choice((content[first:last], chance.randbytes(last - first), bytes(last - first)))
+    more = (content[first:last], chance.randbytes(last - first), bytes(last - first))[chance.randrange(3)]
     place = chance.randrange(len(content) + 1)
     return content[:place] + more + content[place:]
 
@@ -77,7 +77,7 @@ def extreme(chance: random.Random, content: bytes) -> bytes:
     """Write an extreme whole number, of one to eight bytes of either order."""
     size = chance.choice((1, 2, 4, 8))
     place = chance.randrange(min(len(content), chance.choice((64, 2_048, len(content)))) + 1)
-    number = chance.choice(EXTREMES) % 256**size
+    number = chance.choice(EXTREMES) % (1 << 8 * size)
     return content[:place] + number.to_bytes(size, chance.choice(("little", "big"))) + content[place + size :]
 
 
