@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from jukectl.codes import recipe_toml
 from jukectl.codes.level import Level
-from jukectl.codes.recipe import LARGEST_SEED, PARTS, Labels, LevelSampling, Made, ModelRef, PrefixRef, Prompt, Recipe
+from jukectl.codes.recipe import (
+    LARGEST_SEED,
+    MOST_SECONDS,
+    PARTS,
+    Labels,
+    LevelSampling,
+    Made,
+    ModelRef,
+    PrefixRef,
+    Prompt,
+    Recipe,
+)
 from jukectl.codes.schedule import LONGEST
 from jukectl.errors import BadInput, NotASong
 from jukectl.lyrics.value import Lyrics
@@ -38,7 +49,7 @@ recipes = st.builds(
     ),
     seed=st.integers(0, LARGEST_SEED),
     samples=st.integers(1, 1000),
-    seconds=amounts,
+    seconds=st.floats(min_value=0, max_value=MOST_SECONDS),
     song_seconds=amounts,
     levels=st.lists(st.sampled_from(Level), min_size=1).map(tuple),
     labels=st.builds(
@@ -157,6 +168,7 @@ def test_unknown_keys_of_a_recipe_are_ignored():
         ("seed = 3", f"seed = {2**63}", "seed must be a whole number of 64 bits"),
         ("samples = 2", "samples = 0", "samples must be 1 to 100000, got 0"),
         ("\nseconds = 20.0", "\nseconds = 'long'", "seconds must be a number, got 'long'"),
+        ("\nseconds = 20.0", "\nseconds = 1000000", "seconds must be at most 36000"),
         ("\nseconds = 20.0", "\nseconds = nan", "seconds must be a number, got nan"),
         ("song_seconds = 180.0", "song_seconds = inf", "song_seconds must be a number, got inf"),
         (

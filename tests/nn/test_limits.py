@@ -87,6 +87,8 @@ def test_a_size_is_a_positive_whole_number(value):
         ('name = "tiny"', "name = 3", "name must be text, got 3"),
         ("temperature = 0.98", "temperature = inf", "sampling.top.temperature must be a number"),
         ("temperature = 0.98", "temperature = [1]", "sampling.top.temperature must be a number"),
+        ("tied_head = true", "tied_head = [1]", "tied_head must be true or false"),
+        ("genre_slots = 2", "genre_slots = 2\nscale_depth = [1]", "scale_depth must be a single value"),
         ("[sampling.top]", "[sampling]", "sampling.temperature must be a table"),
         ("downs = [1, 1, 1]", 'downs = ["a", 1, 1]', "downs"),
         ("scale_residuals = false", "scale_residuals = 7", "scale_residuals must be true or false"),

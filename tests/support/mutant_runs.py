@@ -10,10 +10,12 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 SECONDS = 10  # for each mutant
@@ -106,11 +108,14 @@ def _run(place: str, name: str, first: int, stop: int, log: str) -> None:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    begun = [time.monotonic()]
+    Thread(target=_watch, args=(begun,), daemon=True).start()  # readers may set the alarm to another time
     with Path(log).open("a", buffering=1) as entries:  # a line at a time, for a reader when this process is killed
         for number in range(first, stop):
             entries.write(json.dumps({"number": number}) + "\n")
             content = mutant(whole, tested.kinds, name, number)
             file.write_bytes(content)
+            begun[0] = time.monotonic()
             signal.alarm(SECONDS)
             problem, accepted = _outcome(tested)
             signal.alarm(0)
@@ -123,6 +128,13 @@ def _run(place: str, name: str, first: int, stop: int, log: str) -> None:
             if problem and number - first >= 10 * MOST_PROBLEMS:
                 break
     file.write_bytes(whole)
+
+
+def _watch(begun: list[float]) -> None:
+    """End this process by the alarm's signal when a mutant takes too long."""
+    while time.monotonic() - begun[0] <= SECONDS:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGALRM)
 
 
 def _outcome(tested: Any) -> tuple[str | None, bool]:

@@ -16,6 +16,7 @@ from jukectl.errors import BadInput, need
 from jukectl.lyrics.value import Lyrics
 
 LARGEST_SEED = 2**63 - 1  # what TOML can hold
+MOST_SECONDS = 36_000  # of new music: planning more takes minutes
 MOST_SAMPLES = 100_000
 MOST_SPANS = 100_000
 
@@ -210,6 +211,7 @@ class Recipe:
         need(1 <= self.samples <= MOST_SAMPLES, "samples", f"1 to {MOST_SAMPLES}", self.samples)
         for name in ("seconds", "song_seconds", "start_at"):
             check_seconds(name, getattr(self, name))
+        need(self.seconds <= MOST_SECONDS, "seconds", f"at most {MOST_SECONDS}", self.seconds)
         self._check_samples()
         need(self.beat is None or not self.beat_off, "beat.off", "left out beside a tempo", True)
         if (self.kind == "branch") != (self.prefix is not None):

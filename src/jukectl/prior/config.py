@@ -464,6 +464,12 @@ def _make(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
     known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - known):
         raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}: it has {', '.join(sorted(known))}")
+    for field in fields(cls):  # type: ignore[arg-type]
+        value = values.get(field.name)
+        if field.type is bool and not isinstance(value, bool | None):
+            raise ValueError(f"{field.name} must be true or false, got {value!r:.80}")
+        if isinstance(value, list | dict):  # a table has been read before, and a pattern is a tuple
+            raise ValueError(f"{field.name} must be a single value, got {value!r:.80}")
     try:
         return cls(**values)
     except TypeError as error:  # a required field is missing
