@@ -179,7 +179,7 @@ def _other_tensor(chance: random.Random, header: bytes) -> bytes:
                 (chance.choice(sorted(table.values(), key=str)), [0, 0], [0, 2**62], [-8, 8], [8, 0], [0, 1e3])
             )
         return json.dumps(table).encode()
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):  # a mutant of before
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):  # a mutant of before
         return header
 
 

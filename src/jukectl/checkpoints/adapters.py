@@ -195,6 +195,8 @@ class AdaptedModel(ModelFolder):
                 _set_rows(prior.artist_genre.genre, adapter.tensors, GENRES, names.genres, adapter.card.genres)
             except (KeyError, ValueError, RuntimeError) as error:
                 raise BadAdapter(f"{adapter.path} does not fit the prior it was made for: {error}") from error
+            if not all(bool(torch.stack(torch.aminmax(one.detach())).isfinite().all()) for one in prior.parameters()):
+                raise BadAdapter(f"{adapter.path} is damaged, or its strength too large: it makes weights infinite")
         return prior
 
 
