@@ -27,6 +27,7 @@ from jukectl.vqvae.config import VQVAEConfig
 
 ITERATIONS = 32  # of Griffin and Lim
 MOMENTUM = 0.99  # of their accelerated form (Perraudin et al. 2013)
+GOLDEN_RATIO = 0.6180339887498949
 CENTRE, SPREAD = 3.0, 3.0  # about the mean and the standard deviation of log-mel spectra, for the networks
 
 
@@ -132,11 +133,12 @@ def mel_filters(config: VQVAEConfig) -> Tensor:
 def griffin_lim(magnitudes: Tensor, window: int, hop: int, iterations: int = ITERATIONS) -> Tensor:
     """Return audio (B, S * hop) with about these STFT magnitudes (B, S, F), deterministic (Griffin and Lim 1984).
 
-    The phases begin as those of a pulse in the middle of each frame, wherever the frame is, so a piece of the spectra
-    gives the same audio as the whole, save near its ends.
+    The phases of all frames begin alike, so a piece of the spectra gives the same audio as the whole, save near its
+    ends; and as if by chance from one frequency to the next, since those of a pulse would end in higher peaks.
     """
-    signs = 1 - 2 * (torch.arange(magnitudes.shape[-1], device=magnitudes.device) % 2)
-    spectra = torch.complex(magnitudes * signs, torch.zeros_like(magnitudes))
+    places = torch.arange(magnitudes.shape[-1], device="cpu", dtype=torch.float64)  # some devices have no float64
+    turns = (places * places * GOLDEN_RATIO) % 1  # spread evenly, without a random generator
+    spectra = torch.polar(magnitudes, (2 * torch.pi * turns).to(magnitudes).expand_as(magnitudes))
     before = spectra
     for _ in range(iterations):
         again = _transform(_overlap_add(spectra, window, hop), window, hop)
