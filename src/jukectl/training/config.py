@@ -94,9 +94,7 @@ class LossConfig:
     mel: float = 0.0  # distance of log mel bands, for intelligible words; not in the paper
     attack: float = 0.0  # distance of their differences in time, for sharp attacks; not in the paper
     peaks: float = 0.0  # their squared distance weighted by loudness, to keep partials of notes; not in the paper
-    level: float = (
-        0.0  # distance of the levels of broad bands, so that doubtful spectra stay loud; not in the paper
-    )
+    level: float = 0.0  # distance of the levels of broad bands, so that doubtful spectra stay loud; not in the paper
     commitment: float = 0.02
 
     def __post_init__(self) -> None:
