@@ -16,7 +16,7 @@ CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo man explorer page-tools test test-fast test-slow torture lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
+.PHONY: help setup demo man site explorer page-tools test test-fast test-slow torture lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,7 +29,7 @@ $(INSTALLED): pyproject.toml constraints.txt hatch_build.py src/jukectl/native/s
 	@test -x $(BIN)/pip || { echo 'Creating .venv'; $(PYTHON) -m venv .venv; } \
 		|| { rm -rf .venv; echo '$(PYTHON) cannot create .venv. On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@echo 'Installing jukectl and what it needs into .venv, which takes some minutes the first time'
-	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@$(PIP) install -c constraints.txt -e '.[dev,docs]'
 	@touch $@
 
 demo: setup ## continue examples/riff.wav by 20 seconds of new music
@@ -41,6 +41,10 @@ man: setup ## write the man page, from the help texts
 	@mkdir -p build/man
 	@$(BIN)/python -c 'from jukectl.cli.manual import man_page; print(man_page(), end="")' > build/man/jukectl.1
 	@echo 'The man page is build/man/jukectl.1. Read it with: man build/man/jukectl.1'
+
+site: setup ## build the site of the documentation; any warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'The site is in build/site. Open build/site/index.html'
 
 test: setup page-tools ## run the tests, on all cores
 	@$(BIN)/python -m pytest -rs $(PARALLEL) -m 'not slow and not alone'

@@ -13,6 +13,7 @@ from jukectl.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 
 
 def commands(command: Any, name: str = "jukectl") -> Iterator[tuple[str, Any]]:
@@ -62,7 +63,8 @@ def section(title: str) -> set[str]:
     ("title", "requirements"),
     {
         "To run": PYPROJECT["project"]["dependencies"],
-        "To develop": PYPROJECT["project"]["optional-dependencies"]["dev"],
+        "In extras": [name for extra, names in EXTRAS.items() if extra != "dev" for name in names],
+        "To develop": EXTRAS["dev"],
         "To build": PYPROJECT["build-system"]["requires"],
     }.items(),
 )
@@ -113,11 +115,37 @@ def test_every_recipe_of_mini_keeps_the_same_songs_out(recipe):
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
 
 
-def test_links_between_files_lead_somewhere():
-    broken = [
-        (document.name, link)
-        for document in DOCUMENTS
-        for link in re.findall(r"\]\(([^)#\s]+)(?:#[\w-]*)?\)", document.read_text())
-        if "://" not in link and not (document.parent / link).exists()
-    ]
-    assert broken == []
+def prose(document: Path) -> str:
+    """The text of a document without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(document: Path) -> set[str]:
+    """What links may name in a document: its headings, as GitHub and the site turn them into ids."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(document: Path) -> list[str]:
+    """Links of a document to files that are not there, or to headings that these lack."""
+    broken = []
+    for path, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", prose(document)):
+        target = document.parent / path if path else document
+        if "://" not in path and not (target.exists() and (not anchor or anchor in anchors(target))):
+            broken.append(f"{path}#{anchor}" if anchor else path)
+    return broken
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_in_a_document_lead_to_files_and_headings_that_are_there(document):
+    assert broken_links(document) == []
+
+
+def test_a_broken_link_is_noticed(tmp_path):
+    (tmp_path / "other.md").write_text("# The other\n\n## Two: words, here\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Page\n[a](other.md) [b](other.md#two-words-here) [c](#page) [d](https://x.org/y#z)\n"
+        "```text\n[e](none.md)\n```\n[f](gone.md) [g](other.md#three) [h](#nowhere) ![i](no.png)\n"
+    )
+    assert broken_links(page) == ["gone.md", "other.md#three", "#nowhere", "no.png"]
