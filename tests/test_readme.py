@@ -2,11 +2,13 @@
 
 import ast
 import inspect
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +108,7 @@ def test_names_and_numbers_of_the_embedded_model_are_its_own():
 def test_the_python_example_calls_what_there_is():
     import jukectl
 
-    (example,) = blocks(README, "python")
+    example = blocks((ROOT / "docs/python.md").read_text(), "python")[0]
     calls = [node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.Call)]
     ours = [call for call in calls if ast.unparse(call.func).startswith("jukectl.")]
     assert len(ours) == 2
@@ -116,15 +118,47 @@ def test_the_python_example_calls_what_there_is():
     assert "audio" in jukectl.Rendered.__dataclass_fields__
 
 
-def section(title: str) -> str:
-    """A section of the README, without those that follow."""
-    return README.partition(f"## {title}\n")[2].partition("\n## ")[0]
+READERS: dict[str, Callable[[str], object]] = {
+    "python": ast.parse,
+    "toml": tomllib.loads,
+    "json": json.loads,
+    "sh": lambda block: [shlex.split(line, comments=True) for line in block.replace("\\\n", " ").splitlines()],
+    "": str,  # a tree of files, or a picture in text
+    "text": str,
+}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_block_of_a_document_can_be_read(document):
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL):
+        READERS[language](block)
+
+
+def test_the_settings_in_the_docs_are_those_of_the_program():
+    from jukectl.settings import NAMES
+
+    text = section("docs/render-many.md", "Defaults")
+    assert tuple(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == NAMES
+
+
+def test_the_fields_of_an_archive_in_the_docs_are_those_of_the_program():
+    from jukectl.codes.archive import FIELDS
+
+    text = section("docs/files.md", "Codes: `top.npz`, `middle.npz`, `bottom.npz`")
+    assert tuple(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == FIELDS
+
+
+def section(document: str, title: str) -> str:
+    """A section of a document, without those that follow."""
+    _, found, rest = (ROOT / document).read_text().partition(f"## {title}\n")
+    assert found, f"{document} has no section {title}"
+    return rest.partition("\n## ")[0]
 
 
 def quick(line: str) -> list[str]:
     """A line of the README for the tiny model: with less to make, and without names that it does not know."""
     arguments = shlex.split(line, comments=True)
-    for option, value in (("--artist", None), ("--genre", None), ("--seconds", "0.3")):
+    for option, value in (("--artist", None), ("--genre", None), ("--seconds", "0.3"), ("--at", "2.1")):
         if option in arguments:
             at = arguments.index(option)
             arguments[at : at + 2] = [option, value] if value else []
@@ -141,15 +175,16 @@ def test_the_tour_runs_from_its_first_line_to_its_last(playing_model, riff, tmp_
     monkeypatch.setattr("jukectl.checkpoints.catalogue.assets", lambda: tmp_path / "assets")
     monkeypatch.setattr("jukectl.checkpoints.catalogue.user_models", lambda: tmp_path / "none")
     monkeypatch.chdir(tmp_path)
-    tour = section("A short tour") + section("The song folder")
+    layout = section("docs/files.md", "The song folder")
+    tour = section("README.md", "Five things to try") + layout
     lines = [line for block in blocks(tour, "sh") for line in block.splitlines()]
     for line in lines:
         command, *arguments = quick(line)
         if command != "jukectl":
             subprocess.run([command, *arguments], check=True)
-        else:
+        elif arguments[0] != "play":  # it would be heard
             assert main(arguments) == 0, f"{line}\n{capsys.readouterr().err}"
-    named = re.findall(r"^  (\S+(?:  \S+)*?)   ", section("The song folder"), re.MULTILINE)
+    named = re.findall(r"^  (\S+(?:  \S+)*?)   ", layout, re.MULTILINE)
     files = {name for group in named for name in group.split()}
     assert files == {
         "song.toml",
@@ -163,4 +198,6 @@ def test_the_tour_runs_from_its_first_line_to_its_last(playing_model, riff, tmp_
     missing = {name for name in files if not (tmp_path / "riff-song" / name).exists()}
     assert missing == {"previews/top-0.wav"}  # where asked for, as in the draft
     assert (tmp_path / "draft/previews/top-0.wav").exists()
-    assert (tmp_path / "other-song/audio/0.wav").exists()
+    for song in ("kept", "on-piano", "ode", "other-song"):
+        assert (tmp_path / song / "audio/0.wav").exists()
+    assert (tmp_path / "site/index.html").exists()

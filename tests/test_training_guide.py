@@ -49,11 +49,11 @@ def run(capsys: pytest.CaptureFixture[str], line: str, *more: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
-def test_the_readme_leads_from_a_music_folder_to_a_song_of_the_new_model(tmp_path, monkeypatch, capsys):
+def test_the_guide_leads_from_a_music_folder_to_a_song_of_the_new_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_music(Path("music"), 4, 4.0)
     printed: list[str] = []
-    for line in commands("README.md", "Your own music"):
+    for line in commands("docs/train.md", "Steps"):
         found = re.match(r"jukectl train (vqvae|prior|upsampler)", line)
         few = f"data.validation_{'songs' if found and found[1] == 'vqvae' else 'segments'}=1"
         more = [*STEPS, "--set", few] if found else []
@@ -64,18 +64,18 @@ def test_the_readme_leads_from_a_music_folder_to_a_song_of_the_new_model(tmp_pat
             assert "3 songs to train on, 1 held out" in said
         elif found:
             assert "to train on" in said and "should fall" in said
-    readme = commands("README.md", "Your own music")
-    assert printed == readme[2:-1]  # the steps that train init prints are those of the README
+    guide = commands("docs/train.md", "Steps")
+    assert printed == guide[2:-1]  # the steps that train init prints are those of the guide
     assert io.load(Path("my-song/audio/0.wav")).samples.shape[1] > 0.25 * RATE  # whole top codes
 
 
 def test_the_embedded_model_is_fine_tuned_on_songs_that_have_nothing_beside_them(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_music(Path("music"), 3, 26.0)
-    guide = (ROOT / "docs/TRAINING.md").read_text(encoding="utf-8").partition("## Fine-tuning\n")[2]
+    guide = (ROOT / "docs/fine-tune.md").read_text(encoding="utf-8")
     (recipe, *_) = re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
     Path("band.toml").write_text(recipe)
-    lines = [line.replace("~/Music/band", "music") for line in commands("docs/TRAINING.md", "Fine-tuning")]
+    lines = [line.replace("~/Music/band", "music") for line in commands("docs/fine-tune.md", "Steps")]
     scan, encode, train, assemble, _ = lines
     run(capsys, scan)
     run(capsys, encode)

@@ -12,7 +12,7 @@ def codes(path, level="top"):
 
 
 def test_a_draft_is_picked_cut_branched_and_upsampled(jukectl, style, tmp_path):
-    """The workflow of docs/CONTROL.md: three drafts, the start of the third, two continuations, one in full."""
+    """The workflow of docs/choose.md: three drafts, the start of the third, two continuations, one in full."""
     draft = tmp_path / "draft"
     jukectl("sample", "--out", draft, "--samples", 3, "--levels", "top", *style)
     one = jukectl("pick", draft, "--sample", 2).out.strip()

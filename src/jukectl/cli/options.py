@@ -182,7 +182,7 @@ Schedule = Annotated[
     option(
         "--schedule",
         "FILE.toml",
-        "Changes of artist, genre, temperature or lyrics at given times; see docs/CONTROL.md.",
+        "Changes of artist, genre, temperature or lyrics at given times; see docs/steer.md.",
         default="none",
     ),
 ]

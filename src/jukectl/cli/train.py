@@ -52,17 +52,20 @@ AdapterRank = Annotated[
 ]
 AddLyrics = Annotated[
     bool,
-    flag("--add-lyrics", "With --from: add conditioning on lyrics; see Lyrics in docs/TRAINING.md."),
+    flag("--add-lyrics", "With --from: add conditioning on lyrics; see docs/train-conditions.md."),
 ]
 AddMidi = Annotated[
     bool,
-    flag("--add-midi", "With --from: add conditioning on notes, song.mid next to song.flac; see docs/CONTROL.md."),
+    flag(
+        "--add-midi",
+        "With --from: add conditioning on notes, song.mid next to song.flac; see docs/train-conditions.md.",
+    ),
 ]
 AddBeats = Annotated[
     bool,
     flag(
         "--add-beats",
-        "With --from: add conditioning on beat grids, song.beats.json next to song.flac; see docs/TRAINING.md.",
+        "With --from: add conditioning on beat grids, song.beats.json next to song.flac; see docs/train-conditions.md.",
     ),
 ]
 OtherCodec = Annotated[bool, flag("--force", "With --from: accept codes of another VQ-VAE than the model's.")]

@@ -102,7 +102,7 @@ def evaluate_lyrics(
         kept = [track for track in kept if track not in held]
     training, held_out_songs = (_load(start, encoded, tracks, model) for tracks in (kept, held))
     if not any(song.conditioning.lyrics.ids for song in held_out_songs.songs):
-        raise BadInput(f"the held-out songs of {codes} have no lyrics: see docs/TRAINING.md, Lyrics")
+        raise BadInput(f"the held-out songs of {codes} have no lyrics: see docs/train-conditions.md")
     return _evaluate(start, training, held_out_songs, segments, plots, listener)
 
 
