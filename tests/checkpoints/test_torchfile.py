@@ -229,5 +229,5 @@ def test_a_torch_file_without_weights_is_refused(content, message, old, tmp_path
 def test_a_missing_torch_file_and_a_folder_are_reported(tmp_path):
     with pytest.raises(BadModel, match=r"a\.bin is missing"):
         TorchFile(tmp_path / "a.bin").describe()
-    with pytest.raises(BadModel, match="is not a file"):
+    with pytest.raises(BadModel, match="it is not a regular file"):
         TorchFile(tmp_path).describe()

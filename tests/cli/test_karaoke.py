@@ -42,9 +42,9 @@ def grown(request, tiny_model, tmp_path):
     card = ModelFolder(path).card
     prior = Prior(card.priors[Level.TOP])
     prior.load_state_dict(load_file(path / "top.safetensors"))
+    torch.manual_seed(5)
     encoder = EncoderConfig(width=16, depth=1, heads=2, blocks=4) if request.param == "encoder" else None
     add_lyrics(prior, LyricsConfig(characters=16, alphabet=79, encoder=encoder, apart=encoder is None), blocks=2)
-    torch.manual_seed(5)
     for name, weight in prior.named_parameters():
         if name.startswith("transformer.blocks") and name.endswith(("attention.out.weight", "mlp_out.weight")):
             torch.nn.init.normal_(weight, std=0.3)

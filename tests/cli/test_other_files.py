@@ -143,7 +143,9 @@ def test_an_input_is_no_output(jukectl, fails, words, riff, song, style, tmp_pat
     jukectl("continue", riff, "--out", out, *style)
     before = content(out)
     for prompt in ("prompt.wav", "audio/0.wav"):
-        assert "--overwrite would remove it" in fails("continue", out / prompt, "--out", out, *style, "--overwrite")
+        assert "--overwrite would remove it" in fails(
+            "--quiet", "continue", out / prompt, "--out", out, *style, "--overwrite"
+        )
         assert content(out) == before
     manifest = jukectl("data", "scan", tmp_path / "music").out.strip()
     kept = content(tmp_path / "music")

@@ -14,7 +14,7 @@ from jukectl.codes.prefix import Codeset
 from jukectl.codes.recipe import Prompt
 from jukectl.codes.song import Song
 from jukectl.errors import BadAudio
-from jukectl.progress import Listener, Remark, ignore, warn
+from jukectl.progress import Event, Listener, Remark, ignore, warn
 from jukectl.vqvae.config import VQVAEConfig
 
 
@@ -78,11 +78,14 @@ def load_samples(
 ) -> tuple[np.ndarray, float]:
     """Return a recording as the model encodes it: mono (n,), at its rate, in whole top codes; and the seconds read."""
     config = folder.card.vqvae
-    mono, seconds = load_mono(recording, config.sample_rate, keep_offset=keep_offset, listener=listener)
+    found: list[Event] = []
+    mono, seconds = load_mono(recording, config.sample_rate, keep_offset=keep_offset, listener=found.append)
     hop = config.hop(Level.TOP)
     length = len(mono) // hop * hop
     if length == 0:
         raise too_short(recording.path, seconds, config)
+    for event in found:  # about a recording that is of use
+        listener(event)
     return np.ascontiguousarray(mono[:length], dtype=np.float32), seconds
 
 
