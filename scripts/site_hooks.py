@@ -6,6 +6,7 @@ link to, such as CHANGELOG.md or an example, are copied to the site; links to fo
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 from os.path import relpath
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,18 @@ def _section(page: HelpPage) -> Iterator[str]:
         if paragraph.startswith(EXAMPLE):
             yield f"```sh\n{paragraph.removeprefix(EXAMPLE)}\n```\n"
         else:
-            yield "  \n".join(_plain(line.strip()) for line in paragraph.split("\n")) + "\n"
+            yield from _lines(paragraph)
     for panel, records in page.panels.items():
         yield f"**{panel}**\n"
         for names, text in records:
             yield f"`{names}`\n:   {_plain(text)}\n"
+
+
+def _lines(paragraph: str) -> Iterator[str]:
+    """Yield a paragraph; indented lines of it are commands."""
+    for is_command, lines in groupby(paragraph.split("\n"), lambda line: line.startswith(" ")):
+        texts = [line.strip() for line in lines]
+        yield "```sh\n" + "\n".join(texts) + "\n```\n" if is_command else "  \n".join(map(_plain, texts)) + "\n"
 
 
 def _plain(text: str) -> str:
