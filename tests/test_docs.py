@@ -149,3 +149,15 @@ def test_a_broken_link_is_noticed(tmp_path):
         "```text\n[e](none.md)\n```\n[f](gone.md) [g](other.md#three) [h](#nowhere) ![i](no.png)\n"
     )
     assert broken_links(page) == ["gone.md", "other.md#three", "#nowhere", "no.png"]
+
+
+def test_pages_that_the_program_names_exist():
+    sources = [*ROOT.glob("src/jukectl/**/*.py"), *ROOT.glob("examples/**/*.*"), *ROOT.glob("benchmarks/*.py")]
+    named = {
+        page
+        for source in sources
+        if source.suffix in (".py", ".sh", ".toml")
+        for page in re.findall(r"docs/[\w-]+\.md", source.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 3
+    assert {page for page in named if not (ROOT / page).exists()} == set()

@@ -105,17 +105,19 @@ def test_names_and_numbers_of_the_embedded_model_are_its_own():
     assert {quoted or bare for quoted, bare in given["--genre"]} <= genres
 
 
-def test_the_python_example_calls_what_there_is():
+def test_the_python_examples_call_what_there_is():
     import jukectl
 
-    example = blocks((ROOT / "docs/python.md").read_text(), "python")[0]
-    calls = [node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.Call)]
+    examples = blocks((ROOT / "docs/python.md").read_text(), "python")
+    calls = [node for text in examples for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     ours = [call for call in calls if ast.unparse(call.func).startswith("jukectl.")]
-    assert len(ours) == 2
+    assert len(ours) == 4
     for call in ours:
         function = getattr(jukectl, ast.unparse(call.func).removeprefix("jukectl."))
         inspect.signature(function).bind(*call.args, **{str(word.arg): word.value for word in call.keywords})
     assert "audio" in jukectl.Rendered.__dataclass_fields__
+    for text in examples:
+        exec("\n".join(line for line in text.splitlines() if line.startswith(("from ", "import "))), {})
 
 
 READERS: dict[str, Callable[[str], object]] = {
