@@ -23,6 +23,7 @@ LAYERS = (
     {"nn", "native"},
     {"codes"},
     {"lyrics", "midi", "audio"},
+    {"examples"},
     {"folders", "settings", "truncation"},
     {"tables"},
     {"files"},

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,23 @@ def test_without_a_compiler_nothing_is_built(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", str(tmp_path / "no-such-compiler"))
     assert compiling.build() == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "architectures", "variants"),
+    [
+        ("macosx-11.0-arm64", ["arm64"], ["plain"]),
+        ("macosx-10.13-x86_64", ["x86_64"], list(library.VARIANTS)),
+        ("macosx-10.13-universal2", ["arm64", "x86_64"], ["plain"]),  # Python's installer: the tag promises both
+    ],
+)
+def test_on_macos_the_step_is_compiled_for_what_the_tag_of_the_wheel_names(tag, architectures, variants, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr("sysconfig.get_platform", lambda: tag)
+    flags = compiling.target_flags()
+    assert [after for flag, after in pairwise(flags) if flag == "-arch"] == architectures
+    assert f"-mmacosx-version-min={tag.split('-')[1]}" in flags
+    assert list(compiling.variants()) == variants
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from jukectl import __version__
-from jukectl.cli import config, data, evaluate, lyrics, models, train
+from jukectl.cli import config, data, evaluate, examples, lyrics, models, train
 from jukectl.cli.app import App
 from jukectl.cli.bench import bench
 from jukectl.cli.branch import branch
@@ -76,6 +76,7 @@ app.add_typer(lyrics.app, name="lyrics", rich_help_panel=STEER)
 app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)
 app.add_typer(config.app, name="config", rich_help_panel=MODELS)
+app.add_typer(examples.app, name="examples", rich_help_panel=MODELS)
 app.command("doctor", rich_help_panel=MODELS)(doctor)
 app.command("bench", rich_help_panel=MODELS)(bench)
 app.add_typer(train.app, name="train", rich_help_panel=TRAIN)

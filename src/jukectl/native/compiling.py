@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -28,14 +29,46 @@ def build() -> list[Path]:
     compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
     if compiler is None or sys.platform == "win32":
         return []
-    names = VARIANTS if platform.machine().lower() in ("x86_64", "amd64") else ("plain",)
-    return [path for name in names if (path := _compiled(compiler, name))]
+    return [path for name in variants() if (path := _compiled(compiler, name))]
+
+
+def variants() -> tuple[str, ...]:
+    """Return the names of the variants that exist for the platform that the wheel is built for."""
+    architecture = _mac_platform()[1] if sys.platform == "darwin" else platform.machine().lower()
+    return tuple(VARIANTS) if architecture in ("x86_64", "amd64") else ("plain",)
+
+
+def _mac_platform() -> tuple[str, str]:
+    """Return the oldest macOS and the architecture that the tag of a wheel names: 11.0 and arm64, or universal2.
+
+    The tag is that of the Python that builds, or what cibuildwheel sets, and not of the machine.
+    """
+    _, version, architecture = sysconfig.get_platform().split("-")
+    return version, architecture
+
+
+def target_flags() -> tuple[str, ...]:
+    """Return the flags with which the compiler of macOS builds for what the wheel's tag names; elsewhere none."""
+    if sys.platform != "darwin":
+        return ()
+    version, architecture = _mac_platform()
+    names = ("arm64", "x86_64") if architecture == "universal2" else (architecture,)
+    return (f"-mmacosx-version-min={version}", *(word for name in names for word in ("-arch", name)))
 
 
 def _compiled(compiler: str, name: str) -> Path | None:
     path = FOLDER / f"_step_{name}.so"
     part = path.with_suffix(".part")  # renamed when complete: a process may load the library at any moment
-    command = [*compiler.split(), *FLAGS, *VARIANTS[name], str(FOLDER / "step.c"), "-o", str(part), "-lm"]
+    command = [
+        *compiler.split(),
+        *FLAGS,
+        *target_flags(),
+        *VARIANTS[name],
+        str(FOLDER / "step.c"),
+        "-o",
+        str(part),
+        "-lm",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=300)
     except (OSError, subprocess.TimeoutExpired):
