@@ -21,9 +21,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 def run(command: Sequence[object], folder: Path, **changes: str) -> str:
     """Run a program with none of this process's packages, and return what it prints."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "JUKECTL_NATIVE")}
-    words, output = [str(word) for word in command], {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(words, cwd=folder, env=environment | changes, text=True, check=False, **output)
-    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}"
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=folder, env=environment | changes, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 

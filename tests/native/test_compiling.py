@@ -38,7 +38,7 @@ def test_without_a_compiler_nothing_is_built(monkeypatch, tmp_path):
     ],
 )
 def test_on_macos_the_step_is_compiled_for_what_the_tag_of_the_wheel_names(tag, architectures, variants, monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
     monkeypatch.setattr("sysconfig.get_platform", lambda: tag)
     flags = compiling.target_flags()
     assert [after for flag, after in pairwise(flags) if flag == "-arch"] == architectures

@@ -34,7 +34,7 @@ def build() -> list[Path]:
 
 def variants() -> tuple[str, ...]:
     """Return the names of the variants that exist for the platform that the wheel is built for."""
-    architecture = _mac_platform()[1] if sys.platform == "darwin" else platform.machine().lower()
+    architecture = _mac_platform()[1] if platform.system() == "Darwin" else platform.machine().lower()
     return tuple(VARIANTS) if architecture in ("x86_64", "amd64") else ("plain",)
 
 
@@ -49,7 +49,7 @@ def _mac_platform() -> tuple[str, str]:
 
 def target_flags() -> tuple[str, ...]:
     """Return the flags with which the compiler of macOS builds for what the wheel's tag names; elsewhere none."""
-    if sys.platform != "darwin":
+    if platform.system() != "Darwin":
         return ()
     version, architecture = _mac_platform()
     names = ("arm64", "x86_64") if architecture == "universal2" else (architecture,)
