@@ -1,5 +1,7 @@
 """What tests of several parts share: a tiny model on disk, and a short recording."""
 
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,10 @@ from jukectl.settings import NAMES, variable_of
 
 if TYPE_CHECKING:
     from hub_server import Hub
+
+# Shells start background jobs with Ctrl-C ignored, which every process of a test would inherit
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAMPLE_RATE = 8_000  # Hz, the slowest that every audio format holds
 RIFF_SECONDS = 2.0
