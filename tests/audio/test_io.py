@@ -322,6 +322,26 @@ def test_a_stream_without_a_stated_length_is_read_to_its_end(tmp_path):
 
 
 @needs_ffmpeg
+def test_what_ffmpeg_finds_in_a_damaged_file_is_read_with_a_remark(tmp_path):
+    save(tmp_path / "song.flac", tone(3.0), RATE)
+    content = (tmp_path / "song.flac").read_bytes()
+    (tmp_path / "song.flac").write_bytes(b"fLa\xff" + content[4:])
+    audio = load(tmp_path / "song.flac")
+    (remark,) = audio.remarks
+    assert "is damaged, or not the flac audio" in remark
+    assert (remark,) == info(tmp_path / "song.flac").remarks == tuple(io.stream(tmp_path / "song.flac").remarks)
+
+
+@needs_ffmpeg
+def test_a_recording_of_layer_ii_is_read_to_its_end(tmp_path):
+    save(tmp_path / "song.wav", tone(20.0), 44_100)
+    by_ffmpeg(tmp_path / "song.wav", tmp_path / "song.mp2", "-b:a", "128k")
+    audio = load(tmp_path / "song.mp2")
+    assert audio.seconds == pytest.approx(20 * RATE / 44_100, abs=0.06)
+    assert audio.remarks == ()
+
+
+@needs_ffmpeg
 def test_invalid_bytes_inside_an_mp3_file_are_skipped(tmp_path):
     save(tmp_path / "song.mp3", tone(3.0), RATE)
     content = (tmp_path / "song.mp3").read_bytes()

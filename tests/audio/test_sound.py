@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukectl.audio import io, mpeg
+from jukectl.audio import flac, io, mpeg
 from jukectl.errors import BadAudio
 
 RATE = 44_100
@@ -114,10 +114,84 @@ def test_frames_of_every_version_of_mpeg_are_counted(tmp_path, rate, channels):
     assert io.info(tmp_path / "bare.mp3").seconds == pytest.approx(2, abs=0.2)
 
 
+@pytest.mark.parametrize("header", [b"\xff\xff", b"\xff\xfb\x00", b"\xff\xfb\x9c", b"\xff\xfd\x90"])
+def test_an_mp3_file_whose_first_frame_is_damaged_is_read_to_its_end_with_a_remark(tmp_path, capfd, header):
+    content = written(tmp_path / "good.mp3")
+    good = whole(tmp_path / "good.mp3")
+    (tmp_path / "bad.mp3").write_bytes(header + content[len(header) :])  # of another layer, or with no rate
+    bad = whole(tmp_path / "bad.mp3")
+    assert bad.shape[1] >= good.shape[1] - 2 * 1_152
+    (remark,) = io.info(tmp_path / "bad.mp3").remarks
+    assert "damaged or cut short after 0.0 seconds" in remark
+    assert capfd.readouterr() == ("", "")
+
+
+def test_damaged_frames_of_an_mp3_file_are_remarked_on_whatever_its_header_promises(tmp_path):
+    content = bytearray(written(tmp_path / "good.mp3"))
+    with (tmp_path / "good.mp3").open("rb") as file:
+        (stream,) = mpeg.streams(file, len(content), most=9)
+    middle = stream.start + (stream.stop - stream.start) // 2
+    lost = 5 * 1_152 / RATE
+    for size in range(middle, middle + 5 * 500):
+        content[size] = 0x55
+    content[44:48] = (stream.frames - 5).to_bytes(4)
+    (tmp_path / "bad.mp3").write_bytes(content)
+    assert io.load(tmp_path / "bad.mp3").seconds == pytest.approx(3 - lost, abs=0.1)
+    remark = io.load(tmp_path / "bad.mp3").remarks[0]
+    second = float(remark.split("after ")[1].split(" ")[0])
+    assert 1 < second < 2.5
+
+
+def test_tags_and_zeros_between_mp3_frames_are_no_damage(tmp_path):
+    content = written(tmp_path / "good.mp3")
+    bare = content[info_frame(content) :]
+    tag = b"TAG" + b"Song".ljust(125, b"\0")
+    ape = b"APETAGEX" + bytes(24) + b"Title\0Song" + b"APETAGEX" + bytes(24)
+    (tmp_path / "two.mp3").write_bytes(bare + ape + tag + bytes(300) + bare + tag)
+    assert io.load(tmp_path / "two.mp3").seconds == pytest.approx(6, abs=0.2)
+    assert io.load(tmp_path / "two.mp3").remarks == ()
+
+
 def test_a_file_that_only_contains_marks_of_mp3_frames_is_refused_at_once(tmp_path):
     (tmp_path / "marks.mp3").write_bytes(b"\xff\xfb\x90\xc4" * 1_000_000)
     with pytest.raises(BadAudio):
         io.load(tmp_path / "marks.mp3")
+
+
+# flac
+
+
+def promising(content: bytes, total: int) -> bytes:
+    """A flac file whose header promises another number of samples."""
+    return content[:21] + bytes((content[21] & 0xF0,)) + total.to_bytes(4) + content[26:]
+
+
+@pytest.mark.parametrize("total", [0, 1, 127, RATE])
+@pytest.mark.parametrize("behind", [b"", b"TAG" + bytes(125), b"\xff\xf8\xc9\x18" * 50])
+def test_a_flac_file_whose_header_promises_less_is_read_to_its_end(tmp_path, total, behind):
+    content = written(tmp_path / "good.flac")
+    (tmp_path / "less.flac").write_bytes(promising(content, total) + behind)
+    np.testing.assert_array_equal(whole(tmp_path / "less.flac"), whole(tmp_path / "good.flac"))
+    assert io.load(tmp_path / "less.flac").remarks == ()
+
+
+def test_a_flac_file_with_a_damaged_end_is_read_or_refused_by_its_last_whole_frame(tmp_path):
+    content = written(tmp_path / "good.flac")
+    bad = promising(content, RATE)[:-9_000] + bytes(9_000)
+    (tmp_path / "bad.flac").write_bytes(bad)
+    with pytest.raises(BadAudio, match=r"damaged or cut off after [12]\.\d seconds"):
+        io.load(tmp_path / "bad.flac")
+    assert RATE < io.load(tmp_path / "bad.flac", seconds=2).samples.shape[1] <= 2 * RATE
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 96_000, 12_345])
+@pytest.mark.parametrize("frames", [1, 100, 4_096, 4_097, 70_001, 1_000_003])
+def test_the_length_of_a_flac_file_is_that_of_its_last_frame(tmp_path, rate, frames):
+    soundfile.write(tmp_path / "a.flac", music(frames / RATE).T[:frames], rate)
+    content = (tmp_path / "a.flac").read_bytes()
+    assert flac.length(content, block=int.from_bytes(content[10:12])) == frames
+    with (tmp_path / "a.flac").open("rb") as file:
+        assert flac.corrected_about(file, 0, len(content)) == b""
 
 
 # Several recordings in one file

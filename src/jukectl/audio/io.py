@@ -94,6 +94,7 @@ def load(
         sound = _recognised(file, path)
         if sound is None:
             samples, rate = ffmpeg.read(path, start, seconds)
+            remarks = _misnamed(path)
             # the length is asked for where damage is likely: libsndfile should have read the file
             length = ffmpeg.probe(path)[0] if path.suffix[1:].lower() in FORMATS else 0.0
         else:
@@ -137,7 +138,7 @@ def info(path: str | PathLike[str]) -> AudioInfo:
         sound = _recognised(file, path)
         if sound is None:
             seconds, sample_rate, channels = ffmpeg.probe(path)
-            return AudioInfo(seconds=seconds, sample_rate=sample_rate, channels=channels)
+            return AudioInfo(seconds=seconds, sample_rate=sample_rate, channels=channels, remarks=_misnamed(path))
         return AudioInfo(
             seconds=sound.frames / sound.sample_rate,
             sample_rate=sound.sample_rate,
@@ -218,6 +219,13 @@ def _read(sound: Sound, start: float, seconds: float | None) -> Samples:
     first = round(start * sound.sample_rate)
     count = sound.frames if seconds is None else max(round(seconds * sound.sample_rate), 1)
     return np.concatenate([nothing, *sound.blocks(first, count)], axis=1)
+
+
+def _misnamed(path: Path) -> tuple[str, ...]:
+    """Return a remark if libsndfile should have read a file that ffmpeg reads, which passes over much damage."""
+    if path.suffix[1:].lower() not in FORMATS:
+        return ()
+    return (f"{path} is damaged, or not the {path.suffix[1:]} audio that its name says: what ffmpeg finds in it is used",)
 
 
 def _shortage(path: Path, promised: float, reached: float) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ MOST_RUBBISH = 1 << 20  # bytes without a frame, after which the music is taken 
 TOLERANCE = 0.01  # of a stated size in bytes; mpg123 complains on stderr about more
 
 _MARK = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]")  # a frame of layer III with a stated bit rate
+_SYNC = re.compile(rb"\xff[\xe0-\xff]")  # a frame of any layer, or a damaged one
+_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")  # at the end of a recording
 _FRAME_OR_TAG = re.compile(_MARK.pattern + b"|ID3")
 
 
@@ -41,6 +43,7 @@ class Stream:
     info: bytes = b""  # the mark of an info frame: Xing, Info or VBRI
     frames: int = 0  # without the info frame
     spans: list[list[int]] = field(default_factory=list)  # [start, stop) in bytes, without the info frame
+    whole: int | None = None  # frames before the first bytes that are damaged; None if none are known to be
 
     @property
     def stop(self) -> int:
@@ -69,6 +72,7 @@ class Stream:
         frames, size, true_size = self.stated_frames, self.stated_bytes, self.stop - self.start
         return (
             len(self.spans) <= 1
+            and self.whole is None
             and (not self.spans or not self.info or self.spans[0][0] == self.start + self.header.size)
             and frames is not None
             and abs(frames - self.frames) <= 1
@@ -129,23 +133,29 @@ def parse_header(content: bytes) -> Header | None:
 def streams(file: BinaryIO, size: int, *, most: int) -> list[Stream]:
     """Return the first streams of an mp3 file of `size` bytes; none if it does not begin with a frame of layer III.
 
-    A new one begins where the rate or the number of channels changes, and with every info frame.
+    A new one begins where the rate or the number of channels changes, and with every info frame. If the file begins
+    with a frame of another layer, or a damaged one, there are none unless half of the rest is frames of layer III.
     """
     found = list[Stream]()
-    for place, header, head in _frames(file, size):
+    for place, header, head, damaged in _frames(file, size):
         info = _info_mark(header, head)
         if not found or info or header.kind != found[-1].header.kind:
             if len(found) == most:
                 break
             found.append(Stream(header, head, place, info))
+        stream = found[-1]
+        if damaged and stream.whole is None:
+            stream.whole = stream.frames
         if info:
             continue
-        stream = found[-1]
         stream.frames += 1
         if stream.spans and stream.spans[-1][1] == place:
             stream.spans[-1][1] = place + header.size
         else:
             stream.spans.append([place, place + header.size])
+    audio = sum(stop - start for stream in found for start, stop in stream.spans)
+    if found and found[0].whole == 0 and audio < (size - found[0].start) / 2:
+        return []
     return [stream for stream in found if stream.frames]
 
 
@@ -159,17 +169,22 @@ def _four_bytes(number: int) -> bytes:
     return min(number, 2**32 - 1).to_bytes(4)
 
 
-def _frames(file: BinaryIO, size: int) -> Iterator[tuple[int, Header, bytes]]:
-    """Yield place, header and beginning of each whole frame; tags and rubbish between them are skipped."""
+def _frames(file: BinaryIO, size: int) -> Iterator[tuple[int, Header, bytes, bool]]:
+    """Yield place, header and beginning of each whole frame, and True if it follows damaged bytes.
+
+    Tags and rubbish between frames are skipped.
+    """
     place, kind, begun = 0, None, False
     rubbish = 0  # bytes since the last frame
+    damaged = tagged = False  # since the last frame
     while place + 4 <= size:
         file.seek(place)
         head = file.read(HEAD)
         header = parse_header(head[:4])
         if header and place + header.size <= size and (header.kind == kind or _goes_on(file, place, header, size)):
-            yield place, header, head
+            yield place, header, head, damaged
             place, kind, rubbish, begun = place + header.size, header.kind, 0, True
+            damaged = tagged = False
             continue
         kind = None  # from here on, a header counts only if another follows it
         if head[:3] == b"ID3" and len(head) >= 10:
@@ -177,8 +192,12 @@ def _frames(file: BinaryIO, size: int) -> Iterator[tuple[int, Header, bytes]]:
             continue
         step = _next_mark(file, place + 1) - place
         # zeros may stand behind a tag; and a file that begins like a frame may have a damaged one
-        if rubbish + step > MOST_RUBBISH or (not begun and rubbish == 0 and head[0] and not _MARK.match(head)):
+        if rubbish + step > MOST_RUBBISH or (not begun and rubbish == 0 and head[0] and not _SYNC.match(head)):
             return
+        file.seek(place)
+        skipped = file.read(step)
+        tagged = tagged or skipped.startswith(_TAGS)
+        damaged = damaged or (not tagged and any(skipped))
         place, rubbish = place + step, rubbish + step
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
 from typing import BinaryIO, cast
 
-from jukectl.audio import mpeg, ogg
+from jukectl.audio import flac, mpeg, ogg
 
 MOST_PARTS = 1_000  # of a file; further ones are not read
 LARGEST_WAV = 2**32 - 1  # bytes, as a header states them
@@ -42,18 +42,13 @@ def split(file: BinaryIO) -> tuple[Part, ...]:
     if magic[:4] == b"OggS":
         found = _oggs(file, size)
     elif magic[:4] == b"fLaC":
-        found = _between(_flac_starts(file), size)
+        found = _flacs(file, size)
     elif magic[:4] == b"RIFF" and magic[8:] == b"WAVE":
         found = _wavs(file, size)
     else:
         found = _mp3s(file, size)
     parts = tuple(islice(found, MOST_PARTS))
     return parts or (Part(((0, size),)),)
-
-
-def _between(starts: Iterator[int], size: int) -> Iterator[Part]:
-    """Yield the parts that begin at byte offsets, each of which ends where the next begins."""
-    return (Part((span,)) for span in pairwise((*islice(starts, MOST_PARTS), size)))
 
 
 def _mp3s(file: BinaryIO, size: int) -> Iterator[Part]:
@@ -65,7 +60,8 @@ def _mp3s(file: BinaryIO, size: int) -> Iterator[Part]:
         if one.is_in_order:
             yield Part(((one.start, one.stop),))
         else:
-            yield Part(spans, one.corrected_info(), one.missing_seconds)
+            whole = None if one.whole is None else one.whole * one.header.samples
+            yield Part(spans, one.corrected_info(), one.missing_seconds, whole)
 
 
 def _oggs(file: BinaryIO, size: int) -> Iterator[Part]:
@@ -77,12 +73,19 @@ def _oggs(file: BinaryIO, size: int) -> Iterator[Part]:
         yield Part(((link.start, stop),), whole_frames=link.granule if harmed else None)
 
 
+def _flacs(file: BinaryIO, size: int) -> Iterator[Part]:
+    """Yield the flac files that lie in a file one after another, with true lengths."""
+    for start, stop in pairwise((*islice(_flac_starts(file), MOST_PARTS), size)):
+        about = flac.corrected_about(file, start, stop)
+        yield Part(((start + len(about), stop),), about)
+
+
 def _flac_starts(file: BinaryIO) -> Iterator[int]:
     """Yield where the flac files in a file begin: at a mark with the description of a stream behind it."""
     place = 0
     while place >= 0:
         yield place
-        place = ogg.find(file, b"fLaC\x00\x00\x00\x22", place + 1)
+        place = ogg.find(file, flac.MARK, place + 1)
 
 
 def _wavs(file: BinaryIO, size: int) -> Iterator[Part]:
