@@ -40,8 +40,8 @@ class Runs:
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
             status = int(self._process.stdout.readline())
-            assert log.exists(), (place / "errors").read_text()[-2_000:]
-            entries = [json.loads(line) for line in log.read_text().splitlines()]
+            entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+            assert entries and entries[-1]["number"] >= first, (place / "errors").read_text()[-2_000:]
             last = entries[-1]
             if status:
                 what = SIGNALS.get(signal.Signals(-status), f"ended by signal {-status}") if status < 0 else "died"
@@ -53,67 +53,69 @@ class Runs:
 
 
 @contextmanager
-def runs() -> Iterator[Runs]:
-    """Start the process that forks for runs."""
+def runs(script: str = __file__) -> Iterator[Runs]:
+    """Start the process that forks for runs: a script that ends with `serve`."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         yield Runs(process)
         assert process.stdin
         process.stdin.close()
 
 
-def _serve() -> None:
+def serve() -> None:
+    """Fork for each run that is asked for on stdin, and write its status to stdout."""
     import torch
 
     import jukectl.api  # noqa: F401 - so that forks need not load it
 
     torch.set_num_threads(1)
     sys.path.insert(0, str(Path(__file__).parent))
-    import mutant_formats  # noqa: F401
+    from mutant_formats import FORMATS
 
     for line in sys.stdin:
         job = json.loads(line)
+        tested = next(one for one in FORMATS if one.name == job["name"])
+        file = Path(job["place"], tested.file)
+        whole = file.read_bytes()
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                _run(**job)
+                _run(tested, whole, Path(job["place"]), range(job["first"], job["stop"]), Path(job["log"]))
                 status = 0
             except BaseException:
                 traceback.print_exc()
             finally:
                 os._exit(status)
         _, ended = os.waitpid(child, 0)
+        file.write_bytes(whole)  # not left to the child, which a mutant may have ended
         sys.stdout.write(f"{os.waitstatus_to_exitcode(ended)}\n")
         sys.stdout.flush()
 
 
-def _run(place: str, name: str, first: int, stop: int, log: str) -> None:
-    """Read mutants one after another, and log each before it is read."""
+def _run(tested: Any, whole: bytes, place: Path, numbers: range, log: Path) -> None:
+    """Read mutants of the bytes of a whole file one after another, and log each before it is read."""
     import warnings
 
-    from mutant_formats import FORMATS
     from mutants import mutant
 
     warnings.simplefilter("ignore")
     os.chdir(place)
     errors = os.open("errors", os.O_WRONLY | os.O_CREAT)  # C libraries write there
     os.dup2(errors, 2)
-    tested = next(one for one in FORMATS if one.name == name)
     file = Path(tested.file)
-    whole = file.read_bytes()
     tested.read()  # loads what it loads
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     begun = [time.monotonic()]
     Thread(target=_watch, args=(begun,), daemon=True).start()  # readers may set the alarm to another time
-    with Path(log).open("a", buffering=1) as entries:  # a line at a time, for a reader when this process is killed
-        for number in range(first, stop):
+    with log.open("a", buffering=1) as entries:  # a line at a time, for a reader when this process is killed
+        for number in numbers:
             entries.write(json.dumps({"number": number}) + "\n")
-            content = mutant(whole, tested.kinds, name, number)
+            content = mutant(whole, tested.kinds, tested.name, number)
             file.write_bytes(content)
             begun[0] = time.monotonic()
             signal.alarm(SECONDS)
@@ -125,9 +127,8 @@ def _run(place: str, name: str, first: int, stop: int, log: str) -> None:
             entries.write(
                 json.dumps({"number": number, **({"problem": problem} if problem else {}), "accepted": accepted}) + "\n"
             )
-            if problem and number - first >= 10 * MOST_PROBLEMS:
+            if problem and number - numbers.start >= 10 * MOST_PROBLEMS:
                 break
-    file.write_bytes(whole)
 
 
 def _watch(begun: list[float]) -> None:
@@ -161,4 +162,4 @@ def _where(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    _serve()
+    serve()

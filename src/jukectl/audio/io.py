@@ -225,7 +225,9 @@ def _misnamed(path: Path) -> tuple[str, ...]:
     """Return a remark if libsndfile should have read a file that ffmpeg reads, which passes over much damage."""
     if path.suffix[1:].lower() not in FORMATS:
         return ()
-    return (f"{path} is damaged, or not the {path.suffix[1:]} audio that its name says: what ffmpeg finds in it is used",)
+    return (
+        f"{path} is damaged, or not the {path.suffix[1:]} audio that its name says: what ffmpeg finds in it is used",
+    )
 
 
 def _shortage(path: Path, promised: float, reached: float) -> tuple[str, ...]:
