@@ -165,3 +165,9 @@ def test_codes_whose_rate_or_hop_is_not_that_of_their_codec_are_refused(encoded,
     encoded.save(replace(encoded.codes(Level.TOP), **{field: value}))
     with pytest.raises(WrongCodec, match=r"top\.npz holds codes .* the file is damaged\. Move it away"):
         decode(encoded.path, level=Level.TOP)
+
+
+def test_a_level_with_a_wrong_rate_is_refused_though_another_would_be_decoded(encoded):
+    encoded.save(replace(encoded.codes(Level.BOTTOM), sample_rate=384_000))  # so that it seems the shortest
+    with pytest.raises(WrongCodec, match=r"bottom\.npz holds codes .* the file is damaged\. Move it away"):
+        decode(encoded.path)

@@ -21,7 +21,7 @@ from jukectl.errors import BadAudio, BadInput, NotASong
 from jukectl.files import make_folder, remove_file
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.job import Job
-from jukectl.plan.models import check_codec, model_for
+from jukectl.plan.models import check_codecs, model_for
 from jukectl.plan.request import Request, check_format
 from jukectl.progress import Listener, Progress, ignore
 from jukectl.vqvae import chunks
@@ -71,18 +71,17 @@ def decode(
     if path.suffix == ".npz":
         level, path = _level_in(path, level), path.parent
     song = Song.open(path)
+    found = codes_of_song(song) if level is None else {}
     if level is None:
-        found = codes_of_song(song)
         level = finest(song, found)
-        codes = found.get(level)
-    else:
-        codes = song.codes(level)
+    codes = found.get(level) or song.codes(level)
     if codes is None or codes.done == 0:
         raise NotASong(f"{path} has no {level.label} codes. Make them with: jukectl upsample {path}")
     if sample is not None and not 0 <= sample < codes.samples:
         raise BadInput(f"{path} has the samples 0 to {codes.samples - 1}; got --sample {sample}")
     machine, folder = choose(request.device), model_for(song, request.model)
-    check_codec(song, codes, folder, force=request.force)
+    # The finest level was chosen by lengths in seconds, which a damaged rate would falsify: check all of them
+    check_codecs(song, found or {level: codes}, folder, request)
     song.check_links()
     paths = audio_paths(song, level, range(codes.samples) if sample is None else [sample], f".{format}")
     _Decoding(folder, machine, listener).write(codes, paths, Mastering.of(request, song.recipe(), level))
