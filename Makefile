@@ -66,7 +66,7 @@ KILLS ?= 40
 MUTANTS ?= 2000
 
 torture: setup ## kill every command that writes, fill its disk (KILLS=40 of each), read damaged files (MUTANTS=2000 of each format)
-	@JUKECTL_KILLS=$(KILLS) JUKECTL_MUTANTS=$(MUTANTS) $(BIN)/python -m pytest -rs $(PARALLEL) --dist load --junitxml build/torture.xml tests/reliability
+	@JUKECTL_KILLS=$(KILLS) JUKECTL_MUTANTS=$(MUTANTS) $(BIN)/python -m pytest -rs $(PARALLEL) --dist load -o junit_family=xunit1 --junitxml build/torture.xml tests/reliability
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check --quiet

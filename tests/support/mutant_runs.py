@@ -34,6 +34,7 @@ class Runs:
         """Read the first `count` mutants of a format in a workplace; return how many were accepted, and problems."""
         assert self._process.stdin and self._process.stdout
         log, first, problems, accepted = place / "log.jsonl", 0, list[str](), 0
+        again = -1  # the mutant that is read a second time, since another load of the machine may have made it late
         log.unlink(missing_ok=True)
         while first < count and len(problems) < MOST_PROBLEMS:
             job = {"place": str(place), "name": name, "first": first, "stop": count, "log": str(log)}
@@ -43,12 +44,13 @@ class Runs:
             entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
             assert entries and entries[-1]["number"] >= first, (place / "errors").read_text()[-2_000:]
             last = entries[-1]
-            if status:
+            late = status == -signal.SIGALRM and last["number"] != again
+            if status and not late:
                 what = SIGNALS.get(signal.Signals(-status), f"ended by signal {-status}") if status < 0 else "died"
                 problems.append(f"mutant {last['number']}: {what}")
             problems += [one["problem"] for one in entries if one["number"] >= first and "problem" in one]
             accepted += sum(one.get("accepted", 0) for one in entries if one["number"] >= first)
-            first = last["number"] + 1
+            again, first = (last["number"], last["number"]) if late else (-1, last["number"] + 1)
         return accepted, problems
 
 
