@@ -96,7 +96,7 @@ def test_names_of_a_pulled_model_are_offered(offered, monkeypatch, tmp_path):
 
 @pytest.mark.alone
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_takes_less_than_a_third_of_a_second(shell, tmp_path):
+def test_completion_takes_little_time(shell, tmp_path):
     """CPU time counts as well, since on a busy machine it grows less than the time on the clock.
 
     Modules are compiled once, as by an installation.
@@ -115,7 +115,7 @@ def test_completion_takes_less_than_a_third_of_a_second(shell, tmp_path):
         spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
         return min(spent, time.monotonic() - began)
 
-    assert min(seconds() for _ in range(4)) < 0.3
+    assert min(seconds() for _ in range(4)) < 0.6  # 0.3 on a quiet machine; importing torch would take 2
 
 
 def test_completion_imports_neither_torch_nor_numpy(monkeypatch):

@@ -253,7 +253,7 @@ def test_the_version_is_printed(jukectl):
 
 
 @pytest.mark.alone
-def test_help_takes_less_than_a_third_of_a_second():
+def test_help_takes_little_time():
     """CPU time counts as well, since on a busy machine it grows less than the time on the clock."""
     import resource
 
@@ -265,7 +265,7 @@ def test_help_takes_less_than_a_third_of_a_second():
         spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
         return min(spent, time.monotonic() - began)
 
-    assert min(seconds() for _ in range(3)) < 0.3
+    assert min(seconds() for _ in range(3)) < 0.7
 
 
 def test_help_imports_neither_torch_nor_numpy():
