@@ -121,7 +121,7 @@ def prose(document: Path) -> str:
 
 
 def anchors(document: Path) -> set[str]:
-    """What links may name in a document: its headings, as GitHub and the site turn them into ids."""
+    """Return the anchors of a document: the ids of its headings on GitHub and on the site."""
     headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -184,7 +184,7 @@ def test_the_tour_runs_from_its_first_line_to_its_last(playing_model, riff, tmp_
         command, *arguments = quick(line)
         if command != "jukectl":
             subprocess.run([command, *arguments], check=True)
-        elif arguments[0] != "play":  # it would be heard
+        elif arguments[0] != "play":  # which needs a sound card
             assert main(arguments) == 0, f"{line}\n{capsys.readouterr().err}"
     named = re.findall(r"^  (\S+(?:  \S+)*?)   ", layout, re.MULTILINE)
     files = {name for group in named for name in group.split()}

@@ -48,7 +48,7 @@ HELP = {
     "precision": "number format of the priors: auto, fp32, bf16, fp16 or int8",
     "out_folder": "folder in which commands without --out make new songs",
 }
-"""What each setting is, for the help and for new files."""
+"""Description of each setting, for the help and for new files."""
 
 NAMES = tuple(field.name for field in fields(Settings))
 

@@ -1,4 +1,4 @@
-"""Faults of recordings: an offset is told from low notes, clipping from loud music, inverted channels from silence."""
+"""Faults of recordings: low notes are no offset, loud music is not clipped, inverted channels are not silence."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What to do next is said on a terminal alone; --open opens the result."""
+"""Suggestions of further commands are printed on a terminal only; --open opens the result."""
 
 import shlex
 from pathlib import Path

@@ -44,7 +44,7 @@ def holds_model(path: Path) -> bool:
     return path.is_dir() and ((path / CARD).exists() or is_huggingface(path) or is_original(path))
 
 
-NOTE = ".conversion.json"  # in the folder of a conversion, finished or not
+NOTE = ".conversion.json"  # in the folder of a conversion that is not finished
 MODEL = Kind("model folder", lambda folder: holds_model(folder) or (folder / NOTE).exists())
 
 

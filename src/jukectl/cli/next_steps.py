@@ -1,4 +1,4 @@
-"""What to do next: one line after a result, on a terminal alone; and --open, which opens it."""
+"""Suggest commands after a result, in one line on a terminal, and open results for --open."""
 
 import shlex
 import sys

@@ -1,4 +1,4 @@
-"""Where commands read and write without a file name: new folders if --out is left out, stdin and stdout for -."""
+"""Choose new folders where --out is left out, and read stdin and write stdout for -."""
 
 import shlex
 import shutil
