@@ -28,7 +28,7 @@ SEAM_SECONDS = 3.0  # on each side of a seam: short-term loudness (EBU Tech 3341
 GAIN_SECONDS = 6.0  # over which the gain after a seam fades
 ONSET_SECONDS = 0.02  # in which that gain sets in, so that it makes no click
 MOST_GAIN = 12.0  # dB; more apart are different sounds, not different levels
-FULL_SCALE = 0.999
+FULL_SCALE = 0.999  # absolute value up to which peaks are limited, and from which a sample may be clipped
 
 
 def to_stereo(samples: Samples) -> Samples:

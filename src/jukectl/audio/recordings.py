@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 
-from jukectl.audio.mix import Samples, peak
+from jukectl.audio.mix import FULL_SCALE, Samples, peak
 
 QUIET_DB = -45.0  # root mean square of full scale, below which a recording counts as nearly silent
 SILENT_DB = -60.0  # below which it counts as silent
-FULL_SCALE = 0.999  # absolute value from which a sample may be clipped
 CLIPPED_RUN = 3  # samples at full scale in a row that are no peak of a waveform
 CLIPPED_SHARE = 0.001  # of samples in such runs, from which a recording counts as clipped
 LEAST_OFFSET = 0.01  # mean that is worth removing: -40 dB of full scale

@@ -223,10 +223,6 @@ def _of_tree(path: Path, level: Level | None, leaf: Place) -> list[Path]:
     raise BadInput(f"{path} has no audio of {name_of(leaf)}. See what it has with: jukectl info {path}")
 
 
-FULL_SCALE = 0.999
-"""A louder file may have been scaled down as a whole, so that audio added later would not fit its level."""
-
-
 class Preview:
     """The preview files of one level, decoded as far as its codes reach. The codec is loaded with the first."""
 
@@ -249,7 +245,8 @@ class Preview:
             path = self._path(sample)
             kept = self._kept(sample, codes.hop)
             samples = self._decoded(self._vqvae, codes.array[sample], kept, codes.hop)
-            if kept.size and np.abs(samples).max(initial=0.0) > FULL_SCALE:
+            # a louder file may have been scaled down as a whole, so that what is added would not fit its level
+            if kept.size and mix.peak(samples) > mix.FULL_SCALE:
                 samples = self._decoded(self._vqvae, codes.array[sample], kept[:0], codes.hop)
             make_folder(path.parent)
             io.save(path, samples, codes.sample_rate)
