@@ -173,14 +173,13 @@ class CodecTask(ABC):
         return torch.stack(weighted).sum()
 
     def remember(self, level: Level, result: Reconstruction) -> None:
-        """Keep the result of a level for a part of the batch, for the codebook update after the step."""
-        self._passed[level].append(result)
+        """Keep the result of a level for a part of the batch, if a codebook is updated with it after the step."""
+        if not self.recipe.decoder_only:
+            self._passed[level].append(result)
 
     def after_step(self) -> Mapping[str, float]:
         """Update each codebook with the latents of the step, unless only decoders learn, and return its usage."""
         if self.recipe.decoder_only:
-            for results in self._passed.values():
-                results.clear()
             return {}
         figures = {f"{level.label}_{name}": 0.0 for level in self.levels for name in ("entropy", "used", "restarted")}
         for level, results in self._passed.items():
