@@ -35,6 +35,11 @@ def cut_short(path: Path) -> str | None:
     return None
 
 
+def reason_of(error: BaseException) -> str:
+    """Return what a library's error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _size_of_safetensors(file: BinaryIO, size: int) -> int | None:
     """Return the bytes that a safetensors file should have at least, by its header; None if it has none."""
     length = int.from_bytes(file.read(COUNT), "little")

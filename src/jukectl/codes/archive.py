@@ -15,7 +15,7 @@ from jukectl.codes.level import Level
 from jukectl.codes.npz import read_npz
 from jukectl.errors import BadInput, NotCodes, UnknownName
 from jukectl.files import atomic_write
-from jukectl.truncation import cut_short
+from jukectl.truncation import cut_short, reason_of
 
 FORMAT = 1
 """Version of the archive's layout; a reader refuses a higher one."""
@@ -168,7 +168,7 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 def _in_short(error: Exception) -> str:
     """Return the reason in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = reason_of(error)
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
 
 
