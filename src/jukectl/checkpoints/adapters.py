@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from jukectl.checkpoints.card import ModelCard
 from jukectl.checkpoints.store import ModelFolder
+from jukectl.checkpoints.tensorfile import is_finite
 from jukectl.codes.level import Level
 from jukectl.errors import BadAdapter, UnknownName
 from jukectl.files import atomic_write, read_bytes
@@ -24,7 +25,7 @@ from jukectl.prior.model import Prior
 from jukectl.prior.surgery import grow_vocabulary
 from jukectl.prior.vocabulary import place_of
 from jukectl.tables import parse_json
-from jukectl.truncation import cut_short
+from jukectl.truncation import cut_short, reason_of
 
 FORMAT = 1
 LARGEST = 2**32  # bytes
@@ -99,14 +100,14 @@ class AdapterFile:
             header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
             card = AdapterCard.from_dict(parse_json(header["__metadata__"][METADATA]))
         except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, UnknownName) as error:
-            reason = cut_short(path) or " ".join(str(error).split())
+            reason = cut_short(path) or reason_of(error)
             raise BadAdapter(
                 f"{path} is damaged, or not an adapter of jukectl train prior --adapter-rank: {reason}"
             ) from error
         for name, tensor in tensors.items():
             if not tensor.is_floating_point():
                 raise BadAdapter(f"{path} is damaged: {name} holds no numbers of an adapter")
-            if not bool(tensor.isfinite().all()):
+            if not is_finite(tensor):
                 raise BadAdapter(f"{path} is damaged: {name} holds numbers that are infinite or not a number")
         return cls(path, card, tensors, hashlib.sha256(content).hexdigest())
 
@@ -195,7 +196,7 @@ class AdaptedModel(ModelFolder):
                 _set_rows(prior.artist_genre.genre, adapter.tensors, GENRES, names.genres, adapter.card.genres)
             except (KeyError, ValueError, RuntimeError) as error:
                 raise BadAdapter(f"{adapter.path} does not fit the prior it was made for: {error}") from error
-            if not all(bool(torch.stack(torch.aminmax(one.detach())).isfinite().all()) for one in prior.parameters()):
+            if not all(is_finite(one.detach()) for one in prior.parameters()):
                 raise BadAdapter(f"{adapter.path} is damaged, or its strength too large: it makes weights infinite")
         return prior
 

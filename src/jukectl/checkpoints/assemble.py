@@ -16,7 +16,7 @@ from jukectl.checkpoints.fingerprints import fingerprint_one_by_one
 from jukectl.checkpoints.places import CARD
 from jukectl.checkpoints.quantized import SCALES, numbers_of, quantized
 from jukectl.checkpoints.store import MODEL, VQVAE_PART, ModelFolder
-from jukectl.checkpoints.tensorfile import load_tensors
+from jukectl.checkpoints.tensorfile import is_finite, load_tensors
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel
 from jukectl.files import atomic_write, opened
@@ -227,7 +227,7 @@ def rounded(tensors: Tensors, dtype: torch.dtype, where: str) -> Tensors:
         fitted = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
     # fp16 ends at 65,504; also refuses a run that diverged
     for name, tensor in fitted.items():
-        if not torch.isfinite(tensor).all():
+        if not is_finite(tensor):
             raise BadModel(f"{name} of {where} does not fit {dtype}: its numbers are too large, or not finite")
     return fitted
 

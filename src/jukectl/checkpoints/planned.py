@@ -42,6 +42,11 @@ class PlannedModel(ModelFolder):
         """Parts that the model has."""
         return tuple(self.published.parameters)
 
+    @property
+    def shortage(self) -> str:
+        """Empty: the model is planned with all its parts."""
+        return ""
+
     def has(self, name: str) -> bool:
         """Return True if the model has a part."""
         return name in self.published.parameters

@@ -77,6 +77,11 @@ class ModelFolder:
         """Parts that the model has."""
         return self.layout.parts
 
+    @property
+    def shortage(self) -> str:
+        """Parts that are missing, and what the others can do, for a message; empty for a complete model."""
+        return self.layout.shortage
+
     def need(self, *names: str) -> None:
         """Raise BadModel, which says what the model can do, unless it has these parts."""
         if not all(map(self.has, names)):

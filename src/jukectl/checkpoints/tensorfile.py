@@ -17,7 +17,7 @@ from torch import Tensor
 from jukectl.checkpoints.quantized import SCALES, are_scales, dequantized, paired_with_scales
 from jukectl.errors import BadModel
 from jukectl.files import check_regular
-from jukectl.truncation import cut_short
+from jukectl.truncation import cut_short, reason_of
 
 FLOATING = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """Data types that weights may have, by their names in safetensors."""
@@ -121,8 +121,7 @@ class SafetensorsFile(TensorFile):
         except (SafetensorError, OSError, ValueError, MemoryError) as error:
             if short := cut_short(self.path):
                 raise BadModel(f"{self.path} is damaged: {short}") from error
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise BadModel(f"{self.path} is damaged or not a safetensors file: {reason}") from error
+            raise BadModel(f"{self.path} is damaged or not a safetensors file: {reason_of(error)}") from error
         with opened as file:
             yield file
 
@@ -198,18 +197,18 @@ def narrowed(numbers: Tensor, dtype: torch.dtype, name: str) -> Tensor:
     """Convert numbers to another type. Raise BadModel if they are too large for it."""
     result = numbers.to(dtype)
     # fp16 ends at 65,504: larger numbers silently become infinite
-    if dtype.itemsize < numbers.dtype.itemsize and not _finite(result) and _finite(numbers):
+    if dtype.itemsize < numbers.dtype.itemsize and not is_finite(result) and is_finite(numbers):
         raise BadModel(f"{name} does not fit {str(dtype).removeprefix('torch.')}: its numbers are too large")
     return result
 
 
 def check_finite(numbers: Tensor, name: str, file: Path) -> None:
     """Raise BadModel if a number is infinite or not a number; `name` and `file` say which tensor it is in."""
-    if numbers.numel() and not _finite(numbers):
+    if not is_finite(numbers):
         raise BadModel(f"{file} is damaged: {name} holds numbers that are infinite or not a number")
 
 
-def _finite(numbers: Tensor) -> bool:
+def is_finite(numbers: Tensor) -> bool:
     """Return True if all numbers are finite."""
     # minimum and maximum carry every infinity and NaN, without a mask as large as the tensor
-    return bool(torch.stack(torch.aminmax(numbers)).isfinite().all())
+    return not numbers.numel() or bool(torch.stack(torch.aminmax(numbers)).isfinite().all())

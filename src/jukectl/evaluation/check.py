@@ -76,7 +76,7 @@ def check_model(
     folder, machine = catalogue.find(name), choose(device, precision)
     folder.need("vqvae")
     samples = _load_audio(folder, audio)
-    if shortage := folder.layout.shortage:
+    if shortage := folder.shortage:
         warn(listener, shortage)
     stages = ["vqvae", *(level.label for level in TOP_DOWN if level in folder.card.priors)]
     findings: list[Finding] = []

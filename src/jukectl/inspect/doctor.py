@@ -61,7 +61,7 @@ def examine(
 def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_memory: int | None) -> dict[str, Any]:
     """Return the memory a model needs, and if it fits, the seconds that a minute of its music takes."""
     choices = precisions(machine, given=precision != "auto")
-    if not isinstance(folder, PlannedModel) and (shortage := folder.layout.shortage):
+    if shortage := folder.shortage:
         return {"name": folder.path.name, "problem": shortage}
     try:
         card = folder.card
