@@ -59,7 +59,7 @@ def length(tail: bytes, *, block: int) -> int:
     """
     stop, following = len(tail), None
     for frame in reversed(list(_frames(tail, block))):
-        if _crc16(tail[frame.place : stop]) == 0:
+        if _remainder(tail[frame.place : stop], 16, _CRC16) == 0:
             return following.stop if following and following.first == frame.stop else frame.stop
         stop, following = frame.place, frame
     return 0
@@ -86,24 +86,16 @@ def _frame(head: bytes, place: int, block: int) -> Frame | None:
     extra = {6: 1, 7: 2}.get(code, 0)
     samples = int.from_bytes(head[end : end + extra]) + 1 if extra else _BLOCKS[code]
     end += extra + {12: 1, 13: 2, 14: 2}.get(rate, 0)
-    if _crc8(head[: end + 1]):
+    if _remainder(head[: end + 1], 8, _CRC8):
         return None
     return Frame(place, number if head[1] & 1 else number * block, samples)
 
 
-def _crc8(content: bytes) -> int:
-    """Return the remainder for x^8 + x^2 + x + 1: 0 of bytes with their checksum behind them."""
-    value = 0
+def _remainder(content: bytes, bits: int, table: tuple[int, ...]) -> int:
+    """Return the remainder of a cyclic redundancy check: 0 of bytes with their checksum behind them."""
+    value, mask = 0, (1 << bits) - 1
     for byte in content:
-        value = _CRC8[value ^ byte]
-    return value
-
-
-def _crc16(content: bytes) -> int:
-    """Return the remainder for x^16 + x^15 + x^2 + 1: 0 of bytes with their checksum behind them."""
-    value = 0
-    for byte in content:
-        value = value << 8 & 0xFFFF ^ _CRC16[value >> 8 ^ byte]
+        value = value << 8 & mask ^ table[value >> bits - 8 ^ byte]
     return value
 
 
@@ -118,4 +110,5 @@ def _table(bits: int, polynomial: int) -> tuple[int, ...]:
     return tuple(values)
 
 
-_CRC8, _CRC16 = _table(8, 0x07), _table(16, 0x8005)
+_CRC8 = _table(8, 0x07)  # x^8 + x^2 + x + 1
+_CRC16 = _table(16, 0x8005)  # x^16 + x^15 + x^2 + 1
