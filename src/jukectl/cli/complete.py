@@ -1,8 +1,6 @@
 """Values that the shell completes: names of models, artists and genres, choices, song folders. Torch is not loaded."""
 
-import json
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -78,7 +76,7 @@ def _names(context: typer.Context, kind: str) -> list[str]:
     folder = Path(model) if Path(model).is_dir() else _native().get(model) or _pulled(model)
     if folder is None:
         return []
-    with suppress(OSError, ValueError):
+    with suppress(BadInput, OSError, ValueError):
         return sorted({name for name in _listed(folder, kind) if name != "unlabelled"}, key=str.casefold)
     return []
 
@@ -103,15 +101,16 @@ def _pulled(model: str) -> Path | None:
 def _listed(folder: Path, kind: str) -> Iterator[str]:
     """Yield the names of a model: of a native card, or of the word lists of a published one."""
     from jukectl.checkpoints.places import CARD
+    from jukectl.tables import read_json, read_toml
 
     if (folder / CARD).is_file():
-        card = tomllib.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = read_toml(folder / CARD, BadInput)
         vocabularies = [card.get("vocabulary", {}), *card.get("vocabularies", [])]
         yield from (name for one in vocabularies for name in one.get(kind, []))
         return
     for name in (f"{kind}.json", "vocab.json"):
         if (folder / name).is_file():
-            found = json.loads((folder / name).read_text(encoding="utf-8"))
+            found = read_json(folder / name, BadInput)
             yield from (one.removesuffix(".v2") for one in (found.get(kind, found) if name == "vocab.json" else found))
             return
 

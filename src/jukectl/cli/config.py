@@ -78,8 +78,9 @@ def set_(
         raise BadInput(f"{name} has one value, got {len(value)}: put quotes around one with spaces")
     path = _file(project)
     texts = [settings.parse(name, text, "config set") for text in value or ()]
-    settings.write_setting(path, name, None if unset else texts if len(texts) > 1 else texts[0])
-    emit(context, [path], {"file": str(path), name: None if unset else texts if len(texts) > 1 else texts[0]})
+    new = None if unset else texts if len(texts) > 1 else texts[0]
+    settings.write_setting(path, name, new)
+    emit(context, [path], {"file": str(path), name: new})
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typer.models import OptionInfo
 from jukectl.cli import complete
 from jukectl.cli.console import ProgressStyle
 from jukectl.cli.defaults import origins
+from jukectl.cli.outputs import STREAM
 from jukectl.cli.values import parse_adapter, parse_levels, parse_memory, parse_per_level, read_schedule
 from jukectl.codes.level import Level
 from jukectl.errors import BadInput
@@ -63,7 +64,7 @@ def per_level(name: str, text: str, *, example: str, default: str) -> Any:
 
 def no_stream(out: Path | None) -> Path | None:
     """Refuse - as a folder: only audio goes to stdout."""
-    if out == Path("-"):
+    if out == STREAM:
         raise BadInput("--out is a folder here. For audio on stdout: jukectl decode SONG --out -")
     return out
 
