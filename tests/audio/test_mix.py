@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from jukectl.audio.mix import (
+    FULL_SCALE,
     blend,
     limit_peak,
     match_loudness,
@@ -17,8 +18,10 @@ from jukectl.audio.mix import (
     resample_blocks,
     to_mono,
     to_stereo,
+    turn_down_peaks,
 )
 
+RATE = 8_000
 RATES = [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000]
 
 
@@ -130,6 +133,31 @@ def test_peaks_under_the_ceiling_stay_as_they_are():
     assert limit_peak(np.zeros((1, 0), dtype=np.float32)).size == 0
 
 
+@given(st.integers(1, 2), st.integers(1, 3 * RATE // 10), st.floats(0.2, 30.0), st.integers(0, 9))
+@settings(deadline=None)
+def test_no_sample_is_left_over_the_ceiling_of_the_limiter(channels, length, scale, seed):
+    samples = scale * np.random.default_rng(seed).standard_normal((channels, length)).astype(np.float32)
+    limited = turn_down_peaks(samples, RATE)
+    assert peak(limited) <= np.float32(FULL_SCALE)
+    assert (np.sign(limited) == np.sign(samples)).all()
+    ratios = np.abs(limited / samples)
+    np.testing.assert_allclose(ratios, np.broadcast_to(ratios[:1], ratios.shape), rtol=1e-5)  # one gain of all channels
+
+
+def test_only_what_is_near_a_peak_is_turned_down_and_without_a_click():
+    time = np.arange(RATE) / RATE
+    samples = (0.5 * np.sin(2 * np.pi * 50 * time)).astype(np.float32)
+    samples[RATE // 2] = 2.0
+    limited = turn_down_peaks(samples, RATE)
+    reach = round(0.05 * RATE) + 1
+    np.testing.assert_array_equal(limited[: RATE // 2 - reach], samples[: RATE // 2 - reach])
+    np.testing.assert_array_equal(limited[RATE // 2 + reach :], samples[RATE // 2 + reach :])
+    assert limited[RATE // 2] == pytest.approx(FULL_SCALE)
+    sounding = np.abs(samples) > 0.1
+    gain = limited[sounding] / samples[sounding]
+    assert np.abs(np.diff(gain)).max() < 0.02  # falls by half within 25 ms
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_loudness_is_measured_as_in_bs_1770(channels):
     # ITU-R BS.1770: a 997 Hz sine at full scale in one channel is -3.01 LUFS, and a second channel adds 3.01 to it
@@ -178,8 +206,6 @@ def test_resampling_no_samples_gives_no_samples():
 
 
 # Loudness at a seam
-
-RATE = 8_000
 
 
 def rms_db(samples):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukectl.audio import ffmpeg
-from jukectl.audio.mix import Samples, limit_peak, peak, resample
+from jukectl.audio.mix import Samples, peak, resample, turn_down_peaks
 from jukectl.audio.sound import LEAST_MISSING, OGG_ORDER, READ_BLOCK, Sound
 from jukectl.errors import BadAudio, BadInput
 from jukectl.files import atomic_write
@@ -157,8 +157,8 @@ def save(
 ) -> None:
     """Write samples (C, N) or (N,) to a file, atomically: as wav, flac, ogg or mp3 by `format` or else by its suffix.
 
-    Samples over full scale are scaled down as a whole, never clipped. Wav and flac hold 16 bits, rounded, so that what
-    was read from such a file is written back bit for bit; with `subtype="float"` a wav file holds the samples exactly.
+    Peaks over full scale are turned down, never clipped. Wav and flac hold 16 bits, rounded, so that what was read from
+    such a file is written back bit for bit; with `subtype="float"` a wav file holds the samples exactly.
 
     Raises BadInput for a format that is unknown or cannot hold this sample rate or number of channels; BadAudio for
     samples that are absent or not finite; MissingTool for mp3 where neither libsndfile nor ffmpeg can write it;
@@ -178,7 +178,7 @@ def save(
     if (first := _first_not_finite(samples)) is not None:
         raise BadAudio(f"cannot save {path}: the sample at {first / sample_rate:.3f} seconds is not a finite number")
     if subtype == "pcm16" and peak(samples) > 1:
-        samples = limit_peak(samples)
+        samples = turn_down_peaks(samples, sample_rate)
 
     wav = chosen == "wav"
     encoded = _encode_wav(samples, sample_rate, subtype) if wav else _encode(samples, sample_rate, chosen)

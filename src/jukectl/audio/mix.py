@@ -28,6 +28,7 @@ SEAM_SECONDS = 3.0  # on each side of a seam: short-term loudness (EBU Tech 3341
 GAIN_SECONDS = 6.0  # over which the gain after a seam fades
 ONSET_SECONDS = 0.02  # in which that gain sets in, so that it makes no click
 MOST_GAIN = 12.0  # dB; more apart are different sounds, not different levels
+LIMITER_SECONDS = 0.05  # on each side of a peak, over which the limiter's gain falls and rises
 FULL_SCALE = 0.999  # absolute value up to which peaks are limited, and from which a sample may be clipped
 
 
@@ -124,6 +125,24 @@ def limit_peak(samples: Samples, ceiling: float = FULL_SCALE) -> Samples:
     if highest <= ceiling:
         return samples
     return samples * np.float32(ceiling / highest)
+
+
+def turn_down_peaks(samples: Samples, sample_rate: int, ceiling: float = FULL_SCALE) -> Samples:
+    """Turn samples (C, N) or (N,) down around each peak over `ceiling`, so that the rest stays as loud as it is.
+
+    The gain is the same for all channels: the lowest that a peak within LIMITER_SECONDS needs, averaged over as long
+    (a look-ahead limiter). Samples further from a peak are unchanged.
+    """
+    if peak(samples) <= ceiling:
+        return samples
+    from scipy.ndimage import minimum_filter1d, uniform_filter1d
+
+    loudest = np.abs(samples).max(axis=0) if samples.ndim > 1 else np.abs(samples)
+    reach = round(LIMITER_SECONDS * sample_rate / 2)
+    lowest = minimum_filter1d(ceiling / np.maximum(loudest.astype(np.float64), ceiling), 2 * reach + 1)
+    gain = uniform_filter1d(lowest, 2 * reach + 1)
+    limited: Samples = np.clip(samples * gain.astype(np.float32), -ceiling, ceiling)  # the average is rounded
+    return limited
 
 
 def normalise_loudness(samples: Samples, sample_rate: int, lufs: float) -> Samples:

@@ -245,7 +245,7 @@ class Preview:
             path = self._path(sample)
             kept = self._kept(sample, codes.hop)
             samples = self._decoded(self._vqvae, codes.array[sample], kept, codes.hop)
-            # a louder file may have been scaled down as a whole, so that what is added would not fit its level
+            # a peak turns down what comes before it too, and that was turned down already
             if kept.size and mix.peak(samples) > mix.FULL_SCALE:
                 samples = self._decoded(self._vqvae, codes.array[sample], kept[:0], codes.hop)
             make_folder(path.parent)
