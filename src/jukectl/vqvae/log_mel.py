@@ -142,7 +142,9 @@ def griffin_lim(magnitudes: Tensor, window: int, hop: int, iterations: int = ITE
     before = spectra
     for _ in range(iterations):
         again = _transform(_overlap_add(spectra, window, hop), window, hop)
-        spectra = magnitudes * torch.sgn(again + MOMENTUM * (again - before))
+        further = torch.view_as_real(before).lerp(torch.view_as_real(again), 1 + MOMENTUM)  # (B, S, F, 2)
+        lengths = torch.hypot(*further.unbind(-1)).clamp(min=1e-20)
+        spectra = torch.view_as_complex(further.mul_((magnitudes / lengths)[..., None]))
         before = again
     return _overlap_add(spectra, window, hop)
 
@@ -159,9 +161,9 @@ def _overlap_add(spectra: Tensor, window: int, hop: int) -> Tensor:
     """Spectra (B, S, F), complex, to audio (B, S * hop): the least-squares inverse of `_transform`."""
     taper = _hann(window, spectra.device)
     frames = torch.fft.irfft(spectra, n=window) * taper  # (B, S, window)
-    total = _added(frames, hop) / _added(taper.square().expand(1, *frames.shape[1:]), hop).clamp(min=1e-6)
+    weights = _added(taper.square().expand(1, *frames.shape[1:]), hop).clamp(min=1e-6)
     padding = (window - hop) // 2
-    return total[:, padding : total.shape[1] - padding]
+    return (_added(frames, hop) / weights)[:, padding:-padding]
 
 
 def _added(frames: Tensor, hop: int) -> Tensor:
