@@ -70,7 +70,7 @@ def _load_in_a_lost_folder() -> None:
         here = os.open(".", os.O_RDONLY)
         os.chdir(os.sep)
         import torch
-        import torch._dynamo  # asks for the working folder too, as soon as a model is built on the meta device
+        import torch._dynamo  # asks for the working folder too, as soon as an optimizer is made
 
         torch.ones(2, 2) @ torch.ones(2, 2)
         os.fchdir(here)

@@ -7,14 +7,13 @@ from functools import cached_property, lru_cache
 from itertools import takewhile
 from pathlib import Path
 
-import torch
-
 from jukectl.checkpoints.card import ModelCard
 from jukectl.checkpoints.places import CARD
 from jukectl.checkpoints.tensorfile import SafetensorsFile
 from jukectl.checkpoints.weights import Place, Shape, Weights, matched
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.errors import BadModel
+from jukectl.nn.unallocated import unallocated
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.model import Prior
 from jukectl.tables import read_text_if_any
@@ -153,7 +152,7 @@ class NativeLayout(Layout):
 @lru_cache(maxsize=64)
 def shapes_of(config: VQVAEConfig | PriorConfig) -> Mapping[str, Shape]:
     """Return the shapes of a part's tensors by our names, from its config alone."""
-    with torch.device("meta"):  # without memory; cached, since constructing 79 layers takes time all the same
+    with unallocated():  # without memory; cached, since constructing 79 layers takes time all the same
         module = VQVAE(config) if isinstance(config, VQVAEConfig) else Prior(config)
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 

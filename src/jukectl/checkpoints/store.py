@@ -20,6 +20,7 @@ from jukectl.checkpoints.weights import Weights
 from jukectl.codes.level import Level
 from jukectl.errors import BadModel
 from jukectl.folders import Kind
+from jukectl.nn.unallocated import unallocated
 from jukectl.prior.model import Prior
 from jukectl.vqvae.model import VQVAE
 
@@ -140,7 +141,7 @@ class ModelFolder:
 def _filled(make: Callable[[], Module], weights: Weights, device: torch.device, dtype: torch.dtype) -> Module:
     """Make a module on the meta device and assign the loaded weights."""
     # on the meta device construction allocates and initialises nothing, which for 5B parameters takes minutes
-    with torch.device("meta"):
+    with unallocated():
         module = make()
     # assign: the loaded tensors, which may be views of the mapped file, become the parameters themselves
     module.load_state_dict(weights.load(device, dtype), strict=True, assign=True)

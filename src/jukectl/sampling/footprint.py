@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-import torch
-
 from jukectl.midi.roll import CHANNELS
 from jukectl.native.library import library
+from jukectl.nn.unallocated import unallocated
 from jukectl.prior.attention import CacheLayout
 from jukectl.prior.config import AttentionKind, PriorConfig, StackConfig
 from jukectl.prior.model import Prior
@@ -220,7 +219,7 @@ def packed_bytes(config: PriorConfig, precision: str) -> int:
 @cache
 def parameters(config: PriorConfig) -> int:
     """Return the number of parameters of a prior."""
-    with torch.device("meta"):  # shapes without memory: a 5B prior is counted in no time
+    with unallocated():  # shapes without memory: a 5B prior is counted in no time
         return sum(parameter.numel() for parameter in Prior(config).parameters())
 
 

@@ -2,9 +2,8 @@
 
 from functools import cache
 
-import torch
-
 from jukectl.codes.level import Level
+from jukectl.nn.unallocated import unallocated
 from jukectl.vqvae.chunks import CHUNK_SECONDS
 from jukectl.vqvae.codebook import ROWS
 from jukectl.vqvae.config import VQVAEConfig
@@ -47,7 +46,7 @@ def codec_bytes(config: VQVAEConfig, level: Level, seconds: float) -> int:
 @cache
 def _about(config: VQVAEConfig, level: Level) -> tuple[int, int]:
     """Return the reach in codes and the number of parameters of a level."""
-    with torch.device("meta"):
+    with unallocated():
         vqvae = VQVAE(config, (level,))
     tensors = vqvae.state_dict().values()
     return vqvae.autoencoder(level).decoder.reach, sum(tensor.numel() for tensor in tensors)
