@@ -73,6 +73,7 @@ def serve() -> None:
     import jukectl.api  # noqa: F401 - so that forks need not load it
 
     torch.set_num_threads(1)
+    os.fsync = lambda _: None  # most of the time otherwise, and of no use: no machine crashes here
     sys.path.insert(0, str(Path(__file__).parent))
     from mutant_formats import FORMATS
 
