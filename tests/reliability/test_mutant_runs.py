@@ -15,7 +15,7 @@ import mutant_formats, mutant_runs
 from jukectl.errors import BadInput
 from pathlib import Path
 
-mutant_runs.SECONDS = 1
+mutant_runs.SECONDS = mutant_runs.WAIT = 1
 
 
 def on_mutants(read):
@@ -25,6 +25,11 @@ def on_mutants(read):
 def hangs():
     while True:
         time.sleep(0.01)
+
+
+def computes():
+    while True:
+        pass
 
 
 def switches_the_alarm_off():
@@ -41,8 +46,8 @@ def accepts_wrongly():
 
 
 READERS = dict(
-    hangs=hangs, switches_the_alarm_off=switches_the_alarm_off, refuses=refuses, accepts_wrongly=accepts_wrongly,
-    accepts=lambda: None, fails=lambda: {{}}["key"], fills=lambda: bytearray(2**31),
+    hangs=hangs, computes=computes, switches_the_alarm_off=switches_the_alarm_off, refuses=refuses,
+    accepts_wrongly=accepts_wrongly, accepts=lambda: None, fails=lambda: {{}}["key"], fills=lambda: bytearray(2**31),
     dies=lambda: os.kill(os.getpid(), signal.SIGSEGV), speaks=lambda: refuses_in_lines(),
 )
 
@@ -81,6 +86,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         ("fills", 0, "out of memory"),
         ("dies", 0, f"ended by signal {int(signal.SIGSEGV)}"),
         ("hangs", 0, "not read within"),
+        ("computes", 0, "not read within"),
         ("switches_the_alarm_off", 0, "not read within"),
     ],
 )

@@ -1,5 +1,6 @@
 """Mutants are read in a process with 1 GB of address space beyond that of its libraries, each for 10 seconds at most.
 
+The seconds are those of the CPU, so that other work on the machine makes no mutant late; one that waits has a minute.
 A process that loaded everything forks for each run of mutants. A run that a mutant ends, by a signal or the alarm, is
 resumed at the next one.
 """
@@ -18,10 +19,14 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-SECONDS = 10  # for each mutant
+SECONDS = 10  # of the CPU for each mutant
+WAIT = 60  # seconds that may pass
 MEMORY = 2**30  # bytes of address space
 MOST_PROBLEMS = 20  # of a run; then it ends
-SIGNALS = {signal.SIGALRM: f"not read within {SECONDS} seconds"}
+LATE = {
+    signal.SIGPROF: f"not read within {SECONDS} seconds of the CPU",
+    signal.SIGALRM: f"not read within {WAIT} seconds",
+}
 
 
 class Runs:
@@ -34,7 +39,6 @@ class Runs:
         """Read the first `count` mutants of a format in a workplace; return how many were accepted, and problems."""
         assert self._process.stdin and self._process.stdout
         log, first, problems, accepted = place / "log.jsonl", 0, list[str](), 0
-        again = -1  # the mutant that is read a second time, since another load of the machine may have made it late
         log.unlink(missing_ok=True)
         while first < count and len(problems) < MOST_PROBLEMS:
             job = {"place": str(place), "name": name, "first": first, "stop": count, "log": str(log)}
@@ -44,13 +48,12 @@ class Runs:
             entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
             assert entries and entries[-1]["number"] >= first, (place / "errors").read_text()[-2_000:]
             last = entries[-1]
-            late = status == -signal.SIGALRM and last["number"] != again
-            if status and not late:
-                what = SIGNALS.get(signal.Signals(-status), f"ended by signal {-status}") if status < 0 else "died"
+            if status:
+                what = LATE.get(signal.Signals(-status), f"ended by signal {-status}") if status < 0 else "died"
                 problems.append(f"mutant {last['number']}: {what}")
             problems += [one["problem"] for one in entries if one["number"] >= first and "problem" in one]
             accepted += sum(one.get("accepted", 0) for one in entries if one["number"] >= first)
-            again, first = (last["number"], last["number"]) if late else (-1, last["number"] + 1)
+            first = last["number"] + 1
         return accepted, problems
 
 
@@ -73,7 +76,7 @@ def serve() -> None:
     import jukectl.api  # noqa: F401 - so that forks need not load it
 
     torch.set_num_threads(1)
-    os.fsync = lambda _: None  # most of the time otherwise, and of no use: no machine crashes here
+    os.fsync = lambda fd: None  # most of the time otherwise, and of no use: no machine crashes here
     sys.path.insert(0, str(Path(__file__).parent))
     from mutant_formats import FORMATS
 
@@ -112,18 +115,21 @@ def _run(tested: Any, whole: bytes, place: Path, numbers: range, log: Path) -> N
     tested.read()  # loads what it loads
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    begun = [time.monotonic()]
+    for late in LATE:
+        signal.signal(late, signal.SIG_DFL)
+    begun = [_clocks()]
     Thread(target=_watch, args=(begun,), daemon=True).start()  # readers may set the alarm to another time
     with log.open("a", buffering=1) as entries:  # a line at a time, for a reader when this process is killed
         for number in numbers:
             entries.write(json.dumps({"number": number}) + "\n")
             content = mutant(whole, tested.kinds, tested.name, number)
             file.write_bytes(content)
-            begun[0] = time.monotonic()
-            signal.alarm(SECONDS)
+            begun[0] = _clocks()
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
+            signal.alarm(WAIT)
             problem, accepted = _outcome(tested)
             signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             if problem:
                 Path(f"mutant-{number}").write_bytes(content)
                 problem = f"mutant {number}: {problem}"
@@ -134,11 +140,19 @@ def _run(tested: Any, whole: bytes, place: Path, numbers: range, log: Path) -> N
                 break
 
 
-def _watch(begun: list[float]) -> None:
-    """End this process by the alarm's signal when a mutant takes too long."""
-    while time.monotonic() - begun[0] <= SECONDS:
+def _clocks() -> tuple[float, float]:
+    """Return seconds of the CPU and seconds that passed."""
+    return time.process_time(), time.monotonic()
+
+
+def _watch(begun: list[tuple[float, float]]) -> None:
+    """End this process by the signal of a timer when a mutant takes too long."""
+    late = None
+    while late is None:
         time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGALRM)
+        spent, passed = (now - then for now, then in zip(_clocks(), begun[0], strict=True))
+        late = signal.SIGPROF if spent > SECONDS else signal.SIGALRM if passed > WAIT else None
+    os.kill(os.getpid(), late)
 
 
 def _outcome(tested: Any) -> tuple[str | None, bool]:
