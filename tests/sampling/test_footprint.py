@@ -85,6 +85,7 @@ from jukectl.codes.archive import Codes
 from jukectl.codes.recipe import LevelSampling
 from jukectl.midi.notes import Notes
 from jukectl.midi.roll import CoveredNotes
+from jukectl.nn.unallocated import unallocated
 from jukectl.sampling.level import fill
 from level_jobs import level_job
 torch.set_num_threads(1)
@@ -95,7 +96,7 @@ def memory(key):
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
-with torch.device("meta"):
+with unallocated():
     prior = Prior(config)
 before = memory("VmRSS")
 open("/proc/self/clear_refs", "w").write("5")  # resets the peak

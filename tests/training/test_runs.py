@@ -108,30 +108,31 @@ def test_the_best_codec_is_never_one_without_a_codebook(codec_recipe, tmp_path):
     assert all(best[f"levels.{level}.codebook.vectors"].any() for level in ("bottom", "middle", "top"))
 
 
-@pytest.mark.parametrize("step", [2, 6, 13])
-def test_a_stopped_run_resumes_to_bit_identical_weights(trainer, request, tmp_path, step):
+def test_a_stopped_run_resumes_to_bit_identical_weights(trainer, request, tmp_path):
     run, recipe = trainer[0], request.getfixturevalue(trainer[1])
     run(recipe, [f"out={tmp_path / 'whole'}"], ignore)
-    with pytest.raises(Stopped):
-        run(recipe, [f"out={tmp_path / 'halves'}"], stopping_at(step))
-    run(recipe, [f"out={tmp_path / 'halves'}"], ignore)
-    same_run(tmp_path / "whole", tmp_path / "halves")
+    for step in (2, 6, 13):
+        halves = tmp_path / f"halves-{step}"
+        with pytest.raises(Stopped):
+            run(recipe, [f"out={halves}"], stopping_at(step))
+        run(recipe, [f"out={halves}"], ignore)
+        same_run(tmp_path / "whole", halves)
 
 
 @pytest.mark.parametrize(
-    "setting",
+    "settings",
     [
-        "train.accumulate=4",
-        "train.checkpoint_activations=true",
+        ["train.accumulate=4", "train.checkpoint_activations=true"],
         pytest.param(  # it takes a C++ compiler, and torch warns of what it does itself
-            "train.compile=true", marks=[pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+            ["train.compile=true"], marks=[pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
         ),
     ],
+    ids=str,
 )
-def test_gradient_accumulation_and_checkpointing_do_not_change_training(trainer, request, tmp_path, setting):
+def test_gradient_accumulation_and_checkpointing_do_not_change_training(trainer, request, tmp_path, settings):
     run, recipe = trainer[0], request.getfixturevalue(trainer[1])
     run(recipe, [f"out={tmp_path / 'plain'}", "train.log_every=1"], ignore)
-    run(recipe, [f"out={tmp_path / 'other'}", "train.log_every=1", setting], ignore)
+    run(recipe, [f"out={tmp_path / 'other'}", "train.log_every=1", *settings], ignore)
     for figure in ("loss", "gradient_norm"):
         plain, other = (
             [float(row[figure]) for row in rows(tmp_path / name / "train.csv")] for name in ("plain", "other")
@@ -183,24 +184,24 @@ def test_a_finished_run_continues_with_more_steps(prior_recipe, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("trainer", "override"),
+    ("trainer", "overrides"),
     [
-        ("vqvae", "model.dilation_growth=2"),  # the same shapes, but another network
-        ("vqvae", 'levels=["top"]'),
-        ("vqvae", "model.widths=[4,4,4]"),
-        ("prior", "model.pattern=['row']"),
-        ("prior", "model.width=32"),
+        # with another dilation the shapes are the same, but not the network
+        ("vqvae", ["model.dilation_growth=2", 'levels=["top"]', "model.widths=[4,4,4]"]),
+        ("prior", ["model.pattern=['row']", "model.width=32"]),
     ],
     indirect=["trainer"],
+    ids=["vqvae", "prior"],
 )
-def test_checkpoints_of_another_model_are_refused_and_left_unchanged(trainer, request, tmp_path, override):
+def test_checkpoints_of_another_model_are_refused_and_left_unchanged(trainer, request, tmp_path, overrides):
     run, recipe = trainer[0], request.getfixturevalue(trainer[1])
-    run(recipe, [f"out={tmp_path / 'run'}"], ignore)
+    run(recipe, [f"out={tmp_path / 'run'}", "train.steps=4"], ignore)
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
 
-    with pytest.raises(BadRecipe, match=rf"{recipe.name}: .*holds checkpoints of another model"):
-        run(recipe, [f"out={tmp_path / 'run'}", override], ignore)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+    for override in overrides:
+        with pytest.raises(BadRecipe, match=rf"{recipe.name}: .*holds checkpoints of another model"):
+            run(recipe, [f"out={tmp_path / 'run'}", "train.steps=4", override], ignore)
+        assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
 def test_a_run_without_a_checkpoint_may_change_its_recipe(codec_recipe, tmp_path):
