@@ -55,8 +55,9 @@ test-fast: setup ## run the tests of the core alone, in under two minutes: for t
 
 # A file of tests stays on one core, so that its shared fixtures are made once. Tests marked alone measure time.
 
-# A process that crashes ends the run, where xdist would start another and sometimes wait for ever.
-PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --max-worker-restart 0
+# They are begun in the order of tests/conftest.py, the longest first. A process that crashes ends the run, where xdist
+# would start another and sometimes wait for ever.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 CORE_TESTS := $(addprefix tests/,codes lyrics midi nn plan prior sampling vqvae native test_imports.py test_stored_recipe.py)
 
 test-slow: setup ## run the tests that take minutes each

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,43 @@ if TYPE_CHECKING:
 # Shells start background jobs with Ctrl-C ignored, which every process of a test would inherit
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LONGEST = (
+    "explorer/test_page.py",
+    "training/test_distributed.py",
+    "cli/test_streams.py",
+    "reliability/test_kills.py",
+    "training/test_runs.py",
+    "cli/test_controls.py",
+    "variations/test_tree.py",
+    "render/test_interruptions.py",
+    "cli/test_bench.py",
+    "render/test_song.py",
+    "plots/test_sound.py",
+    "vqvae/test_chunks.py",
+    "sampling/test_footprint.py",
+    "checkpoints/test_huggingface.py",
+    "reliability/test_mutants.py",
+    "cli/test_memory.py",
+    "parity/test_golden_commands.py",
+    "cli/test_commands.py",
+    "test_readme.py",
+    "examples/test_scripts.py",
+    "examples/ablations/test_hierarchical_task.py",
+    "test_mini.py",
+    "test_librosa.py",
+    "test_site.py",
+)
+"""Files whose tests take longest, or long for their number; begun first, none of them is left to one process alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest files of tests first, then those with the most tests."""
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
+    assert all(path.exists() for path in ranks), "LONGEST names files that do not exist"
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (ranks.get(item.path, len(ranks)), -tests[item.path]))
+
 
 SAMPLE_RATE = 8_000  # Hz, the slowest that every audio format holds
 RIFF_SECONDS = 2.0

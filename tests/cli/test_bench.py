@@ -5,10 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from jukectl.checkpoints.store import ModelFolder
+from jukectl.codes.level import Level
+from jukectl.sampling.floor import step_bytes
+from jukectl.sampling.timing import Rounds
+
 
 @pytest.fixture(autouse=True)
-def small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure memory on a few megabytes: reads beyond real caches take seconds a level."""
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure once, and memory on a few megabytes: reads beyond real caches take seconds a level."""
+    monkeypatch.setattr("jukectl.inspect.bench.REPEATS", 1)
     for module in ("jukectl.sampling.timing", "jukectl.inspect.bench"):
         monkeypatch.setattr(f"{module}.last_cache", lambda: 2**21)
 
@@ -36,10 +42,12 @@ def test_bench_measures_every_level(jukectl: Callable, tiny_model: Path) -> None
 
 
 def test_bench_counts_half_the_bytes_of_weights_in_bf16(jukectl: Callable, tiny_model: Path) -> None:
-    command = ("--quiet", "--json", "bench", "--model", tiny_model, "--levels", "top", "--codes", "1", "--precision")
-    full, half = (jukectl(*command, one).json["levels"]["top"]["bytes_a_step"] for one in ("fp32", "bf16"))
-    assert full["weights"] == 2 * half["weights"]
-    assert full["cache"] == pytest.approx(2 * half["cache"], abs=1)
+    command = ("--quiet", "--json", "bench", "--model", tiny_model, "--levels", "top", "--codes", "1")
+    half = jukectl(*command, "--precision", "bf16").json["levels"]["top"]["bytes_a_step"]
+    config = ModelFolder(tiny_model).card.priors[Level.TOP]
+    full = step_bytes(config, "fp32", Rounds.plan(config.context, codes=1).places, samples=1)
+    assert full.weights == 2 * half["weights"]
+    assert full.cache == pytest.approx(2 * half["cache"], abs=1)
 
 
 def test_bench_prints_a_markdown_table_for_each_level(jukectl: Callable, tiny_model: Path) -> None:
