@@ -34,7 +34,7 @@ from jukectl.render.karaoke import karaoke_paths
 @pytest.fixture(autouse=True)
 def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page is another matter, see tests/explorer."""
-    monkeypatch.setattr(Site, "write_page", lambda site: None)
+    monkeypatch.setattr(Site, "write_page", lambda site, tags: None)
 
 
 def index(site: Path) -> list[dict]:
@@ -375,7 +375,7 @@ def test_on_a_full_disk_a_song_keeps_its_media_and_the_next_update_brings_the_re
     assert {path.name: path.stat().st_size for path in site.rglob("media/*/*")} == before
     assert only(site)["state"] == "whole"
     monkeypatch.undo()
-    monkeypatch.setattr(Site, "write_page", lambda site: None)
+    monkeypatch.setattr(Site, "write_page", lambda site, tags: None)
     explore([songs], site)
     assert only(site)["title"] == "Other"
     assert {path.name for path in site.rglob("media/*/*")} == set(before)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from jukectl.audio.mix import Samples
 
 SILENCE = 1e-3  # root mean square below which a frame counts as silent: -60 dB of full scale
+FAINT = 10**-4.5  # mean square, -45 dB of full scale
+FAINT_SHARE = 0.75  # of the frames of a sound that are fainter, from which on it is nearly silent
 FRAME_SECONDS = 0.05  # of a frame whose level counts
 COLUMN_SECONDS = 0.1  # of a spectrum, to find repetition
 LOOP_COLUMNS = 5  # compared with others: half a second
@@ -40,6 +42,11 @@ def repetition(power: NDArray[np.floating], *, frames_per_second: float) -> floa
 def silence(samples: Samples, sample_rate: int) -> float:
     """Return the share of frames of FRAME_SECONDS in samples (N,) whose root mean square is below SILENCE."""
     return float(_silent_frames(samples, sample_rate).mean())
+
+
+def is_nearly_silent(samples: Samples, sample_rate: int) -> bool:
+    """Return True if samples (N,) are fainter than -45 dB of full scale for FAINT_SHARE of the time."""
+    return bool(len(samples)) and float((frame_powers(samples, sample_rate) < FAINT).mean()) >= FAINT_SHARE
 
 
 def longest_silence(samples: Samples, sample_rate: int) -> tuple[float, float]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from jukectl.codes import recipe_toml
 from jukectl.codes.archive import Codes
@@ -19,12 +18,11 @@ from jukectl.codes.song import Song
 from jukectl.codes.tree import FORMAT as TREE_FORMAT
 from jukectl.codes.tree import Tree, TreeRecipe, is_tree, name_of
 from jukectl.errors import BadInput, CannotWrite, JukectlError, NotASong
+from jukectl.explorer.about import About
 from jukectl.explorer.contract import (
-    KINDS,
     LEVEL_LETTERS,
     AudioDetail,
     Download,
-    Kind,
     LyricsDetail,
     NodeDetail,
     SampleDetail,
@@ -34,19 +32,18 @@ from jukectl.explorer.contract import (
     kind_of,
 )
 from jukectl.explorer.media import MediaWriter
+from jukectl.explorer.outline import outline_of
+from jukectl.explorer.preview import Preview
 from jukectl.explorer.site import Site, inside
 from jukectl.explorer.update import AddSong, MediaOptions, SiteUpdate, own_files, update_site
 from jukectl.inspect.info import describe_path
 from jukectl.lyrics import lrc
-from jukectl.plan.command import command_of, files_of, tree_command
+from jukectl.plan.command import command_of, files_of, node_commands, tree_command
 from jukectl.plan.conditioning import sung_by_schedule
 from jukectl.plan.device import choose
 from jukectl.progress import Listener, ignore, warn
 from jukectl.render.karaoke import karaoke_paths
-from jukectl.tables import parse_toml, read_text, read_toml
-
-ABOUT = "about.toml"  # beside song.toml: title and kind, written by a person
-LONGEST_TITLE = 10_000  # characters
+from jukectl.tables import parse_toml, read_text
 
 
 def explore(
@@ -54,16 +51,20 @@ def explore(
     out: Path,
     *,
     title: str = "Songs",
+    description: str = "",
+    url: str = "",
     options: MediaOptions | None = None,
     device: str = "auto",
     listener: Listener = ignore,
 ) -> SiteUpdate:
     """Create or update a site of all songs and trees in some folders. Raises BadInput if there are none.
 
-    A song that cannot be read is listed with its error.
+    A song that cannot be read is listed with its error. `description` and `url`, the address at which the site will be, are
+    for previews of links to it.
     """
+    preview = Preview(title=title, description=description, url=url)
     begin = partial(song_adder, device=device, listener=listener)
-    return update_site(folders, out, begin, title=title, options=options, listener=listener)
+    return update_site(folders, out, begin, preview=preview, options=options, listener=listener)
 
 
 def song_adder(site: Site, options: MediaOptions, *, device: str, listener: Listener) -> AddSong:
@@ -73,15 +74,20 @@ def song_adder(site: Site, options: MediaOptions, *, device: str, listener: List
 
 def _detail(path: Path, name: str, *, media: MediaWriter, listener: Listener) -> SongDetail:
     """Return the details of a song or a tree; of one that cannot be read, the error."""
-    basics = SongSummary(id=name, title=path.name[:LONGEST_TITLE], made=_last_change(path))
+    about = About.read(path, listener)
+    basics = SongSummary(id=name, title=about.title or path.name, star=about.star, made=_last_change(path))
     try:
-        return _tree_detail(path, basics, media) if is_tree(path) else _song_detail(path, basics, media)
+        detail = _tree_detail(path, basics, media) if is_tree(path) else _song_detail(path, basics, media)
+        kind = "tree" if detail.nodes else about.kind or detail.summary.kind
+        summary = replace(detail.summary, kind=kind)
+        return replace(detail, summary=summary, notes=about.notes)
     except CannotWrite:
         raise  # the song is not broken: the site keeps what it had of it, and the next update brings the rest
     except (JukectlError, OSError) as error:
         problem = " ".join(str(error).replace(str(path), path.name).split())
         warn(listener, f"{path} cannot be shown: {error}")
-        return SongDetail(summary=replace(basics, state="newer" if _is_newer(path) else "broken"), problem=problem)
+        summary = replace(basics, state="newer" if _is_newer(path) else "broken")
+        return SongDetail(summary=summary, problem=problem, notes=about.notes)
 
 
 def _last_change(path: Path) -> str:
@@ -111,12 +117,14 @@ def _song_detail(path: Path, basics: SongSummary, media: MediaWriter) -> SongDet
     audio, codes = media.samples(song, found, basics.id), found.values()
     count = max((one.samples for one in codes), default=0)
     summary = replace(
-        _labelled(basics, path, recipe, media.listener),
+        _labelled(basics, recipe),
         state="in progress" if facts["unfinished"] else "whole",
         seconds=max((one.seconds for one in codes), default=0.0),
         samples=count,
         levels=_letters(level.label for level in audio if audio[level]),
         prompt=max((one.prompt * one.hop / one.sample_rate for one in codes), default=0.0),
+        outline=outline_of(_lowest(_by_level(audio, 0))),
+        quiet=_all_quiet(_lowest(_by_level(audio, sample)) for sample in range(count)),
     )
     text = recipe_toml.dumps(_published(recipe)) if recipe else ""
     archives = [(file, file.name) for file in (*map(song.codes_path, TOP_DOWN), song.notes_path)]
@@ -162,13 +170,15 @@ def _tree_detail(path: Path, basics: SongSummary, media: MediaWriter) -> SongDet
     nodes = [_root(tree, recipe.step.prefix.seconds, basics.id, media), *_branches(tree, recipe, basics.id, media)]
     text = replace(recipe, step=_published(recipe.step)).to_toml()
     summary = replace(
-        _labelled(basics, path, recipe.step, media.listener),
+        _labelled(basics, recipe.step),
         kind="tree",
         state="whole" if all(node.state == "whole" for node in nodes) else "in progress",
         seconds=recipe.step.prefix.seconds + recipe.depth * recipe.step.seconds,
         samples=len(recipe.places(recipe.depth)),
         levels=_letters(name for node in nodes for name in node.levels),
         prompt=recipe.step.prefix.seconds,
+        outline=outline_of([audio for node in _first_path(nodes) for audio in _lowest(node.levels)]),
+        quiet=_all_quiet(_lowest(node.levels) for node in nodes),
     )
     return SongDetail(
         summary=summary,
@@ -197,6 +207,7 @@ def _root(tree: Tree, seconds: float, name: str, media: MediaWriter) -> NodeDeta
         state="whole",
         levels=_by_level(media.samples(tree.root, codes_of_song(tree.root), name), 0),
         downloads=tuple(_archives(tree, map(tree.root.codes_path, TOP_DOWN), name, media)),
+        commands=node_commands(tree.path.name, ()),
     )
 
 
@@ -220,6 +231,7 @@ def _branches(tree: Tree, recipe: TreeRecipe, name: str, media: MediaWriter) -> 
                 state="whole" if levels else "in progress",
                 levels=levels,
                 downloads=tuple(_archives(tree, (tree.node_path(place, one) for one in TOP_DOWN), name, media)),
+                commands=node_commands(tree.path.name, place),
             )
 
 
@@ -232,34 +244,38 @@ def _archives(tree: Tree, paths: Iterable[Path], name: str, media: MediaWriter) 
 # Parts that songs and trees share
 
 
-def _labelled(basics: SongSummary, path: Path, recipe: Recipe | None, listener: Listener) -> SongSummary:
-    """Add labels, model and kind of a recipe, and the title and kind of about.toml."""
-    about = _about(path, listener)
-    title = str(about.get("title") or path.name)[:LONGEST_TITLE]
+def _labelled(basics: SongSummary, recipe: Recipe | None) -> SongSummary:
+    """Add the labels, model and kind of a recipe."""
     if recipe is None:
-        return replace(basics, title=title)
-    kind: Kind = about["kind"] if about.get("kind") in KINDS else kind_of(recipe)
+        return basics
     return replace(
         basics,
-        title=title,
         artist=recipe.labels.artist,
         genres=recipe.labels.genres,
         model=recipe.model.name,
-        kind=kind,
+        kind=kind_of(recipe),
         lyrics=recipe.labels.lyrics is not None,
     )
 
 
-def _about(path: Path, listener: Listener) -> dict[str, Any]:
-    """Return the values of about.toml; nothing if it is missing, or cannot be read, with a warning."""
-    file = path / ABOUT
-    if not inside(path, file):
-        return {}
-    try:
-        return read_toml(file, BadInput)
-    except BadInput as error:
-        warn(listener, f"{error}: the song is shown without it")
-        return {}
+def _lowest(levels: Mapping[str, AudioDetail]) -> list[AudioDetail]:
+    """Return the audio of the lowest level that has any, in a list."""
+    return [levels[level.label] for level in reversed(TOP_DOWN) if level.label in levels][:1]
+
+
+def _all_quiet(samples: Iterable[Sequence[AudioDetail]]) -> bool:
+    """Return True if there is audio, and all of it is nearly silent."""
+    audio = [one.quiet for sample in samples for one in sample]
+    return bool(audio) and all(audio)
+
+
+def _first_path(nodes: Sequence[NodeDetail]) -> Iterator[NodeDetail]:
+    """Yield the nodes from the root along the first branches, as far as they have audio."""
+    node = next((one for one in nodes if one.parent is None and one.levels), None)
+    while node is not None:
+        yield node
+        path = node.path
+        node = next((one for one in nodes if one.parent == path and one.levels), None)
 
 
 def _by_level(audio: Mapping[Level, Mapping[int, AudioDetail]], sample: int) -> dict[str, AudioDetail]:

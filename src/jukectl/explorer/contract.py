@@ -40,6 +40,9 @@ class SongSummary:
     levels: str = ""  # those with audio, of t, m and b
     lyrics: bool = False
     prompt: float = 0.0  # seconds
+    outline: str = ""  # of the waveform, see `outline.py`
+    star: bool = False
+    quiet: bool = False  # True: all of it is nearly silent
 
 
 def kind_of(recipe: Recipe) -> Kind:
@@ -78,7 +81,9 @@ class AudioDetail:
     seconds: float
     peaks: tuple[tuple[int, int], ...] = field(repr=False)  # lowest and highest of parts of equal length, -127..127
     spectrogram: str  # URL of a picture, time to the right, low frequencies at the bottom
+    hertz: tuple[float, float]  # frequencies at the lower and upper edge of the picture, which is logarithmic
     bytes: int  # of the audio
+    quiet: bool = False  # True: what follows the prompt is nearly silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +133,7 @@ class NodeDetail:
     state: str
     levels: Mapping[str, AudioDetail]
     downloads: tuple[Download, ...] = ()  # its codes
+    commands: Mapping[str, str] = field(default_factory=dict)  # "pick" and "branch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +142,7 @@ class SongDetail:
 
     summary: SongSummary
     problem: str | None = None  # the error, if it cannot be read
+    notes: str = ""
     seed: int | None = None
     command: str | None = None
     recipe: str = ""  # the text of song.toml, or of tree.toml
@@ -166,6 +173,7 @@ class SongDetail:
             "format": FORMAT,
             **about,
             "problem": self.problem,
+            "notes": self.notes,
             "seed": self.seed,
             "command": self.command,
             "recipe": self.recipe,
@@ -216,13 +224,23 @@ COLUMNS = (
     "levels",
     "lyrics",
     "prompt",
+    "outline",
+    "star",
+    "quiet",
 )
 
 LEVEL_LETTERS = {"top": "t", "middle": "m", "bottom": "b"}
 
 
+def first_to_play(songs: Iterable[SongSummary]) -> SongSummary | None:
+    """Return the song that a visitor is offered first: starred, whole and audible if possible, then the newest one."""
+    audible = (song for song in songs if song.levels and not song.quiet)
+    return max(audible, key=lambda song: (song.star, song.state == "whole", song.made), default=None)
+
+
 def index_json(songs: Sequence[SongSummary], *, title: str, made: datetime | None = None) -> str:
     """Return the text of index.json. Artists, genres, models, kinds and states are indices of its lists; -1 is none."""
+    first = first_to_play(songs)
     artists = names_of(song.artist for song in songs if song.artist is not None)
     genres = names_of(genre for song in songs for genre in song.genres)
     models = names_of(song.model for song in songs)
@@ -231,6 +249,7 @@ def index_json(songs: Sequence[SongSummary], *, title: str, made: datetime | Non
         "jukectl": __version__,
         "made": (made or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "title": title,
+        "first": first.id if first else None,
         "artists": list(artists),
         "genres": list(genres),
         "models": list(models),
@@ -253,6 +272,9 @@ def index_json(songs: Sequence[SongSummary], *, title: str, made: datetime | Non
             song.levels,
             song.lyrics,
             round(song.prompt, 2),
+            song.outline,
+            song.star,
+            song.quiet,
         ]
         for song in songs
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jukectl.audio import io, mix
+from jukectl.audio.faults import is_nearly_silent
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
@@ -19,6 +20,7 @@ from jukectl.explorer.update import MEDIA_TYPES, MediaOptions
 from jukectl.files import atomic_write, make_folder, opened
 from jukectl.plan.device import Machine
 from jukectl.plan.models import check_codec, model_for
+from jukectl.plots.spectrogram import LOWEST
 from jukectl.plots.thumbnail import draw_thumbnail, peaks_of
 from jukectl.progress import Listener, warn
 from jukectl.render.decode import waveform
@@ -42,8 +44,11 @@ class MediaWriter:
         """Write the audio of a song's levels, by sample; decode samples that have codes but no audio file."""
         return {level: self._level(song, name, level, one) for level, one in codes.items() if one.done}
 
-    def file(self, folder: Path, path: Path, name: str, kept: str) -> AudioDetail | None:
-        """Write an audio file of a song's folder as `kept`; None if it is missing or lies elsewhere."""
+    def file(self, folder: Path, path: Path, name: str, kept: str, *, prompt: float = 0.0) -> AudioDetail | None:
+        """Write an audio file of a song's folder as `kept`; None if it is missing or lies elsewhere.
+
+        The first `prompt` seconds are a recording.
+        """
         if not inside(folder, path):
             return None
         audio = io.load(path)
@@ -53,7 +58,7 @@ class MediaWriter:
             io.save(target, audio.samples, audio.sample_rate)
         else:
             self._copy(path, target)
-        return self._detail(samples, audio.sample_rate, target)
+        return self._detail(samples, audio.sample_rate, target, prompt)
 
     def picture(self, folder: Path, path: Path, name: str) -> str | None:
         """Write a picture of a song's folder. Returns its URL, None if it is missing or lies elsewhere."""
@@ -83,7 +88,8 @@ class MediaWriter:
         written, missing = {}, []
         for sample in range(codes.samples):
             files = (audio_paths(song, level, [sample], f".{suffix}")[sample] for suffix in BEST_FIRST)
-            found = (self.file(song.path, path, name, f"{level.label}-{sample}") for path in files)
+            kept = f"{level.label}-{sample}"
+            found = (self.file(song.path, path, name, kept, prompt=_prompt_seconds(codes)) for path in files)
             audio = next((one for one in found if one is not None), None)
             if audio is None:
                 missing.append(sample)
@@ -107,7 +113,7 @@ class MediaWriter:
             audio = waveform(vqvae, codes.array[sample], codes.level, self._machine)
             target = self._target(name, f"{codes.level.label}-{sample}", f".{self._options.format or 'wav'}")
             io.save(target, audio, codes.sample_rate)
-            written[sample] = self._detail(audio, codes.sample_rate, target)
+            written[sample] = self._detail(audio, codes.sample_rate, target, _prompt_seconds(codes))
         return written
 
     def _codec(self, folder: ModelFolder, level: Level) -> VQVAE:
@@ -117,8 +123,8 @@ class MediaWriter:
             self._codecs[key] = folder.vqvae(self._machine.device, (level,))
         return self._codecs[key]
 
-    def _detail(self, samples: np.ndarray, sample_rate: int, audio: Path) -> AudioDetail:
-        """Draw the spectrogram of an audio file of the site, and describe both."""
+    def _detail(self, samples: np.ndarray, sample_rate: int, audio: Path, prompt: float) -> AudioDetail:
+        """Draw the spectrogram of an audio file of the site, and describe both. It begins with `prompt` seconds."""
         picture = audio.with_suffix(".png")
         draw_thumbnail(samples, sample_rate, picture)
         return AudioDetail(
@@ -127,6 +133,8 @@ class MediaWriter:
             seconds=len(samples) / sample_rate,
             peaks=peaks_of(samples),
             spectrogram=self._site.url(picture),
+            hertz=(LOWEST, sample_rate / 2),
+            quiet=is_nearly_silent(samples[round(prompt * sample_rate) :], sample_rate),
             bytes=audio.stat().st_size,
         )
 
@@ -150,6 +158,11 @@ class MediaWriter:
                 shutil.copyfileobj(source, file)
         except OSError as error:
             raise CannotWrite(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _prompt_seconds(codes: Codes) -> float:
+    """Return the length of the prompt that codes begin with."""
+    return codes.prompt * codes.hop / codes.sample_rate
 
 
 def _split_suffix(name: str) -> tuple[str, str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from jukectl.errors import CannotWrite
-from jukectl.explorer.contract import SongDetail, SongSummary, as_script, index_json
+from jukectl.explorer.contract import SongDetail, SongSummary, as_script, first_to_play, index_json
+from jukectl.explorer.preview import PICTURE, Preview, draw_picture
 from jukectl.files import atomic_write, make_folder, remove_file, remove_folder
 from jukectl.folders import Kind, check_inside
 
@@ -20,6 +21,7 @@ SITE = Kind(
     MARK,
     "Written by jukectl explore, which overwrites it: keep nothing else in here.",
 )
+PAGE, TITLE = "index.html", b"    <title>Songs</title>"
 INDEX_CALL, SONG_CALL = "jukectlIndex", "jukectlSong"  # functions of the page that take the data
 
 
@@ -32,29 +34,28 @@ class Site:
     def begin(self) -> None:
         """Create the folder, or open an existing site. Raises BadInput for a folder of something else, CannotWrite."""
         SITE.claim(self.path)
-        check_inside(self.path, ("data", "data/songs", "media"))
-        for folder in (self.path / "data" / "songs", self.path / "media"):
-            make_folder(folder)
+        check_inside(self.path, ("data", "data/songs", "media", "listen"))
+        for folder in ("data/songs", "media", "listen"):
+            make_folder(self.path / folder)
 
-    def write_page(self) -> None:
-        """Copy the page from this package."""
+    def write_page(self, tags: str) -> None:
+        """Copy the page from this package, with `tags` in place of its title."""
         for entry in files("jukectl.explorer").joinpath("page").iterdir():
             if entry.is_file() and not entry.name.startswith("."):
+                content = entry.read_bytes()
+                if entry.name == PAGE:
+                    content = content.replace(TITLE, tags.encode())
                 with atomic_write(self.path / entry.name) as file:
-                    file.write(entry.read_bytes())
+                    file.write(content)
 
     def write_index(self, songs: Sequence[SongSummary], *, title: str) -> None:
         """Write the index, as JSON and as a script."""
-        text = index_json(songs, title=title)
-        self._write("data/index.json", text)
-        self._write("data/index.js", as_script(INDEX_CALL, text))
+        self.write_index_text(index_json(songs, title=title))
 
     def write_song(self, song: SongDetail, source: str) -> None:
         """Write a song's file, as JSON and as a script, and remove media that it no longer refers to."""
-        text = song.to_json(source)
         name = song.summary.id
-        self._write(f"data/songs/{name}.js", as_script(SONG_CALL, text, name))
-        self._write(f"data/songs/{name}.json", text)
+        self.write_song_text(name, song.to_json(source))
         kept = {unquote(url) for url in song.urls}
         try:
             for path in self.media(name).glob("*"):
@@ -62,6 +63,32 @@ class Site:
                     remove_file(path)
         except OSError as error:
             raise CannotWrite(f"cannot remove {error.filename}: {error.strerror or error}") from error
+
+    def write_song_text(self, name: str, text: str) -> None:
+        """Write a song's file, as JSON and as a script."""
+        self._write(f"data/songs/{name}.js", as_script(SONG_CALL, text, name))
+        self._write(f"data/songs/{name}.json", text)
+
+    def write_index_text(self, text: str) -> None:
+        """Write the index, as JSON and as a script."""
+        self._write("data/index.json", text)
+        self._write("data/index.js", as_script(INDEX_CALL, text))
+
+    def write_previews(self, songs: Sequence[SongSummary], preview: Preview) -> None:
+        """Write the picture of the site's previews, and the pages by which links to songs have previews."""
+        first = first_to_play(songs)
+        draw_picture(first.outline if first else "", self.path / PICTURE)
+        for song in songs:
+            path = self.path / "listen" / f"{song.id}.html"
+            text = preview.song_page(song).encode("utf-8", "replace")
+            if not path.is_file() or path.read_bytes() != text:
+                with atomic_write(path) as file:
+                    file.write(text)
+
+    @property
+    def index_path(self) -> Path:
+        """The index."""
+        return self.path / "data" / "index.json"
 
     def song_path(self, name: str) -> Path:
         """Return the path of a song's file, which may not exist."""
@@ -79,7 +106,7 @@ class Site:
         """Remove all songs but those kept."""
         names = set(kept)
         try:
-            for path in (self.path / "data" / "songs").iterdir():
+            for path in (*(self.path / "data" / "songs").iterdir(), *(self.path / "listen").iterdir()):
                 if path.stem not in names:
                     remove_file(path)
             for folder in (self.path / "media").iterdir():

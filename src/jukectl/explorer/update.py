@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from jukectl.codes.song import Song
 from jukectl.codes.tree import is_tree
 from jukectl.errors import BadInput
 from jukectl.explorer.contract import SongDetail, SongSummary
+from jukectl.explorer.preview import Preview
 from jukectl.explorer.site import Site, inside, song_id
 from jukectl.progress import Listener, Progress, ignore
 from jukectl.tables import read_json, structure
@@ -35,7 +36,7 @@ class MediaOptions:
             raise BadInput("--link keeps the format of audio: give it without --format")
 
 
-EDITION = 2
+EDITION = 3
 """Version of the content of a song's file and media; songs of another one are written again."""
 
 
@@ -94,6 +95,7 @@ class SiteUpdate:
     songs: int
     written: int  # new or changed ones
     unreadable: int  # broken, or of a newer version
+    folders: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)  # of the songs, by id
 
 
 def update_site(
@@ -101,7 +103,7 @@ def update_site(
     out: Path,
     begin: Callable[[Site, MediaOptions], AddSong],
     *,
-    title: str = "Songs",
+    preview: Preview | None = None,
     options: MediaOptions | None = None,
     listener: Listener = ignore,
 ) -> SiteUpdate:
@@ -109,7 +111,7 @@ def update_site(
 
     `begin` is called once, for the first song that is new or has changed: it may load what an unchanged site needs not.
     """
-    options = options or MediaOptions()
+    options, preview = options or MediaOptions(), preview or Preview()
     found = list(find_songs(folders, out))
     if not found:
         raise BadInput(
@@ -119,10 +121,11 @@ def update_site(
     site = Site(out)
     site.begin()
     add_song: AddSong | None = None
-    summaries, written = [], 0
+    summaries, written, places = [], 0, {}
     for number, (place, path) in enumerate(found):
         listener(Progress("songs", number, len(found), path.name))
         name, stamp = song_id(place, path.name), stamp_of(path, options)
+        places[name] = path
         summary = _unchanged(site, name, stamp)
         if summary is None:
             add_song = add_song or begin(site, options)
@@ -132,9 +135,18 @@ def update_site(
         summaries.append(summary)
     listener(Progress("songs", len(found), len(found)))
     site.forget(one.id for one in summaries)
-    site.write_index(summaries, title=title)
-    site.write_page()
-    return SiteUpdate(out, len(summaries), written, sum(one.state in ("broken", "newer") for one in summaries))
+    site.write_index(summaries, title=preview.title)
+    site.write_previews(summaries, preview)
+    site.write_page(preview.tags(summaries))
+    unreadable = sum(one.state in ("broken", "newer") for one in summaries)
+    return SiteUpdate(out, len(summaries), written, unreadable, places)
+
+
+KEPT = (
+    *("title", "artist", "model", "kind", "state", "seconds", "made", "genres"),
+    *("outline", "star", "quiet"),
+)
+"""Fields of a song's file that its summary has by the same name."""
 
 
 def _unchanged(site: Site, name: str, stamp: str) -> SongSummary | None:
@@ -143,7 +155,7 @@ def _unchanged(site: Site, name: str, stamp: str) -> SongSummary | None:
         values = read_json(site.song_path(name), BadInput)
         if values["source"] != stamp:
             return None
-        kept = {key: values[key] for key in ("title", "artist", "model", "kind", "state", "seconds", "made", "genres")}
+        kept = {key: values[key] for key in KEPT}
         renamed = {"samples": values["count"], "levels": values["heard"], "prompt": values["prompt"]}
         return structure(SongSummary, {"id": name, **kept, **renamed, "lyrics": values["lyrics"] is not None})
     except (BadInput, ValueError, KeyError, TypeError):

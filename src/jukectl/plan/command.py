@@ -8,7 +8,7 @@ from pathlib import Path
 from jukectl.codes.level import TOP_DOWN
 from jukectl.codes.recipe import Labels, LevelSampling, Recipe
 from jukectl.codes.schedule import CHANGE
-from jukectl.codes.tree import TreeRecipe, name_of
+from jukectl.codes.tree import Place, TreeRecipe, name_of
 from jukectl.lyrics.value import Lyrics
 from jukectl.midi.beats import DEFAULT_METER
 from jukectl.plan.request import FALLBACK
@@ -40,6 +40,18 @@ def command_of(recipe: Recipe, out: str, *, sample_rate: int | None = None) -> s
 def tree_command(recipe: TreeRecipe, root: Recipe, out: str) -> str:
     """Return the command for the tree of a recipe with a root, in a folder `out`; see `command_of`."""
     return shlex.join(["jukectl", *_tree_words(recipe, root, out)])
+
+
+def node_commands(tree: str, place: Place) -> dict[str, str]:
+    """Return the commands that go on from a node of the tree in folder `tree`: "pick", which extracts it, "branch".
+
+    The root is a song itself, which needs no pick.
+    """
+    if not place:
+        return {"branch": shlex.join(["jukectl", "branch", f"{tree}/root"])}
+    song = f"{tree}-{name_of(place)}"
+    pick = shlex.join(["jukectl", "pick", tree, "--leaf", name_of(place), "--out", song])
+    return {"pick": pick, "branch": shlex.join(["jukectl", "branch", song])}
 
 
 def files_of(recipe: Recipe) -> Iterator[tuple[str, str]]:

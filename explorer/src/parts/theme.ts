@@ -1,7 +1,7 @@
 // Dark and light theme: the system's, or the user's choice.
 
 import { h, icon } from "./dom";
-import { recall, remember } from "./memory";
+import { recall, remember } from "../site/memory";
 
 type Theme = "auto" | "light" | "dark";
 const THEMES: readonly Theme[] = ["auto", "light", "dark"];

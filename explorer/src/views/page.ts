@@ -1,18 +1,18 @@
 // The page: shows what the address names, and writes every action to the address.
 
-import { format, parse, type Place, START } from "./address";
-import { Catalogue, type Found } from "./catalogue";
-import { LEVELS } from "./contract";
-import { DataError, loadIndex, loadSong } from "./data";
-import { Deck } from "./deck";
-import { bdi, h, icon } from "./dom";
+import { format, parse, type Place, START } from "../site/address";
+import { Catalogue, type Found } from "../site/catalogue";
+import { LEVELS } from "../site/contract";
+import { DataError, loadIndex, loadSong } from "../site/data";
+import { Deck } from "../sound/deck";
+import { bdi, h, icon } from "../parts/dom";
 import { Filters } from "./filters";
-import { helpDialog } from "./help";
-import { listen } from "./keys";
+import { helpDialog } from "../parts/help";
+import { listen } from "../parts/keys";
 import { List } from "./list";
-import { Player } from "./player";
+import { Player } from "../sound/player";
 import { backButton, SongView } from "./songview";
-import { themeButton } from "./theme";
+import { themeButton } from "../parts/theme";
 import { welcome } from "./welcome";
 import "./style.css";
 

@@ -1,8 +1,8 @@
 // A tree of continuations along time: shared nodes are on the left, and each leaf has a row.
 
-import type { TreeNode } from "./contract";
-import { h, svg } from "./dom";
-import { clock } from "./text";
+import type { TreeNode } from "../site/contract";
+import { h, svg } from "../parts/dom";
+import { clock } from "../parts/text";
 
 /** Return the nodes from the root to the one that a path names; empty for an unknown one. */
 export function along(nodes: TreeNode[], path: string): TreeNode[] {

@@ -1,10 +1,10 @@
 // The player: the timeline and its controls.
 
-import { type Hearings, LEVELS, type Level } from "./contract";
+import { type Hearings, LEVELS, type Level } from "../site/contract";
 import { type Deck, heard, type Part } from "./deck";
-import { h, icon } from "./dom";
-import { recall, remember } from "./memory";
-import { capital, clock, length } from "./text";
+import { h, icon } from "../parts/dom";
+import { recall, remember } from "../site/memory";
+import { capital, clock, length } from "../parts/text";
 import { type Mark, Timeline } from "./timeline";
 
 /** A timeline of parts, with marks on it. */

@@ -1,8 +1,8 @@
 // Downloads: the audio of the selection, the recipe and the codes, each with a descriptive file name.
 
-import { type Download, type Hearings, LEVELS, ownUrl, type Song } from "./contract";
-import { bdi, h } from "./dom";
-import { bytes, fileName } from "./text";
+import { type Download, type Hearings, LEVELS, ownUrl, type Song } from "../site/contract";
+import { bdi, h } from "../parts/dom";
+import { bytes, fileName } from "../parts/text";
 import { along } from "./tree";
 
 /** From disk, browsers show a file instead of saving it: open it in a new tab. */

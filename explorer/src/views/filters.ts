@@ -1,9 +1,9 @@
 // Filters of the list, with the number of songs that each choice would leave.
 
-import type { Place } from "./address";
-import { type Catalogue, type Found, SORTS, type Sort } from "./catalogue";
-import { h, icon } from "./dom";
-import { capital, count } from "./text";
+import type { Place } from "../site/address";
+import { type Catalogue, type Found, SORTS, type Sort } from "../site/catalogue";
+import { h, icon } from "../parts/dom";
+import { capital, count } from "../parts/text";
 
 const MOST = 400; // names in a menu; others can be searched
 const SORT_NAMES: Record<Sort, string> = { newest: "Newest first", title: "Title", artist: "Artist", length: "Longest first" };

@@ -1,6 +1,6 @@
 // Plays a timeline of one or several recordings, each at up to three levels, and switches levels while it plays.
 
-import { LEVELS, type Hearing, type Hearings, type Level, ownUrl } from "./contract";
+import { LEVELS, type Hearing, type Hearings, type Level, ownUrl } from "../site/contract";
 
 /** A part of the timeline: a sample has one, a path through a tree one for each node. */
 export interface Part {

@@ -2,7 +2,7 @@
 
 import type { Index } from "./contract";
 import type { Place } from "./address";
-import { fold } from "./text";
+import { fold } from "../parts/text";
 
 export const SORTS = ["newest", "title", "artist", "length"] as const;
 export type Sort = (typeof SORTS)[number];

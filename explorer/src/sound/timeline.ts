@@ -1,8 +1,8 @@
 // The timeline: waveform over spectrogram, prompt and new music, changes of labels, and the position.
 
-import { ownUrl } from "./contract";
-import { bdi, h } from "./dom";
-import { clock, length, spoken } from "./text";
+import { ownUrl } from "../site/contract";
+import { bdi, h } from "../parts/dom";
+import { clock, length, spoken } from "../parts/text";
 import { type Stretch, Waveform } from "./waveform";
 
 /** A marked time. */

@@ -1,7 +1,7 @@
 // Lyrics: the word that is sung is highlighted, and a click on a word plays from there.
 
-import type { Lyrics } from "./contract";
-import { h } from "./dom";
+import type { Lyrics } from "../site/contract";
+import { h } from "../parts/dom";
 
 interface Sung {
   start: number;

@@ -1,9 +1,9 @@
 // The page beside the list while no song is open: an overview of the site.
 
-import { type Place, START } from "./address";
-import type { Catalogue } from "./catalogue";
-import { bdi, h } from "./dom";
-import { count, date, long } from "./text";
+import { type Place, START } from "../site/address";
+import type { Catalogue } from "../site/catalogue";
+import { bdi, h } from "../parts/dom";
+import { count, date, long } from "../parts/text";
 
 export function welcome(catalogue: Catalogue, narrow: (change: Partial<Place>) => void): HTMLElement {
   const { index } = catalogue;

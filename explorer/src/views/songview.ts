@@ -1,15 +1,15 @@
 // One song: description, player, lyrics, tree, alignment, recipe and files.
 
-import type { Place } from "./address";
-import { LEVELS, type Hearings, ownUrl, type Song } from "./contract";
-import { words } from "./command";
-import { copyable } from "./copying";
-import type { Deck, Part } from "./deck";
-import { bdi, h, icon } from "./dom";
+import type { Place } from "../site/address";
+import { LEVELS, type Hearings, ownUrl, type Song } from "../site/contract";
+import { words } from "../parts/command";
+import { copyable } from "../parts/copying";
+import type { Deck, Part } from "../sound/deck";
+import { bdi, h, icon } from "../parts/dom";
 import { FilesView } from "./files";
 import { LyricsView } from "./lyrics";
-import type { Player, Programme } from "./player";
-import { capital, clock, date, length } from "./text";
+import type { Player, Programme } from "../sound/player";
+import { capital, clock, date, length } from "../parts/text";
 import { along, audible, firstPath, TreeView } from "./tree";
 
 export interface SongActions {

@@ -1,8 +1,8 @@
 // The list of songs. Only the visible rows exist in the page, however many songs there are.
 
-import type { Catalogue, Entry } from "./catalogue";
-import { bdi, h } from "./dom";
-import { date, length } from "./text";
+import type { Catalogue, Entry } from "../site/catalogue";
+import { bdi, h } from "../parts/dom";
+import { date, length } from "../parts/text";
 
 const ROW = 62; // pixels, as in the style sheet
 const BEYOND = 6; // rows above and below the visible ones

@@ -1,8 +1,8 @@
 // The waveform of a timeline, drawn by wavesurfer.js from peaks that were computed when the site was built.
 
 import WaveSurfer from "wavesurfer.js";
-import type { Hearing } from "./contract";
-import { h } from "./dom";
+import type { Hearing } from "../site/contract";
+import { h } from "../parts/dom";
 
 const COLUMNS = 1200;
 const HEIGHT = 88; // pixels; the hash of wavesurfer's style sheet in index.html depends on it
