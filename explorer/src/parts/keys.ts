@@ -9,6 +9,10 @@ export interface Actions {
   skip: (seconds: number) => void;
   level: (number: number) => void;
   sample: (by: number) => void;
+  playRow: () => void;
+  star: () => void;
+  compare: () => void;
+  swap: () => void;
   help: () => void;
   back: () => void;
 }
@@ -39,7 +43,7 @@ function inField(event: KeyboardEvent, target: Element): Action {
 
 function anywhere(event: KeyboardEvent, target: Element): Action {
   const pressable = target.closest("button, a, summary") !== null;
-  const list = target.closest("[role=listbox]") !== null;
+  const list = target.closest(".list") !== null;
   switch (event.key) {
     case "/":
       return (actions) => actions.search();
@@ -79,6 +83,14 @@ function anywhere(event: KeyboardEvent, target: Element): Action {
       return (actions) => actions.sample(-1);
     case "]":
       return (actions) => actions.sample(1);
+    case "p":
+      return (actions) => actions.playRow();
+    case "s":
+      return (actions) => actions.star();
+    case "c":
+      return (actions) => actions.compare();
+    case "x":
+      return (actions) => actions.swap();
     default:
       return null;
   }

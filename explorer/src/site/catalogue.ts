@@ -22,6 +22,9 @@ export interface Entry {
   levels: string;
   lyrics: boolean;
   prompt: number;
+  outline: string;
+  star: boolean;
+  quiet: boolean;
 }
 
 export const FACETS = ["artist", "genre", "model", "kind", "state"] as const;
@@ -31,6 +34,7 @@ export type Facet = (typeof FACETS)[number];
 export interface Found {
   places: Uint32Array;
   counts: Record<Facet, Uint32Array>; // the last count of artists is of songs without an artist
+  starred: number;
 }
 
 export class Catalogue {
@@ -38,7 +42,8 @@ export class Catalogue {
   private readonly column: Record<string, number> = {};
   private readonly byId = new Map<string, number>();
   private readonly orders = new Map<Sort, Uint32Array>();
-  private readonly texts: string[] = [];
+  private readonly texts: (string | undefined)[] = [];
+  private readonly own = new Map<number, string>(); // titles of the files, of songs that show another
   private readonly artistTexts: string[];
   private readonly genreTexts: string[];
 
@@ -70,7 +75,24 @@ export class Catalogue {
       levels: String(value("levels") ?? ""),
       lyrics: Boolean(value("lyrics")),
       prompt: Number(value("prompt") ?? 0),
+      outline: String(value("outline") ?? ""),
+      star: Boolean(value("star")),
+      quiet: Boolean(value("quiet")),
     };
+  }
+
+  /** Show another title or star of a song; "" for its own title. Titles of the files stay in `own`. */
+  annotate(id: string, { title, star }: { title?: string; star?: boolean }): void {
+    const place = this.placeOf(id);
+    const row = this.index.songs[place];
+    if (row === undefined) return;
+    const [titles, stars] = [this.at("title"), this.at("star")];
+    if (star !== undefined && stars >= 0) row[stars] = star;
+    if (title === undefined) return;
+    if (!this.own.has(place)) this.own.set(place, String(row[titles]));
+    row[titles] = title || this.own.get(place);
+    delete this.texts[place];
+    for (const sort of ["title", "artist"] as const) this.orders.delete(sort);
   }
 
   /** Return the index of a song, -1 for an unknown one. */
@@ -100,7 +122,8 @@ export class Catalogue {
       state: new Uint32Array(index.states.length),
     };
     const columns = { artist: this.at("artist"), genres: this.at("genres"), model: this.at("model") };
-    const [kindColumn, stateColumn] = [this.at("kind"), this.at("state")];
+    const [kindColumn, stateColumn, starColumn] = [this.at("kind"), this.at("state"), this.at("star")];
+    let starred = 0;
     const places = new Uint32Array(this.size);
     let size = 0;
     for (const song of order) {
@@ -115,7 +138,10 @@ export class Catalogue {
       if (model !== ANY && model !== songModel) against |= 4;
       if (kinds.length > 0 && !kinds.includes(kind)) against |= 8;
       if (states.length > 0 && !states.includes(state)) against |= 16;
+      const star = row[starColumn] === true;
+      if (place.starred && !star) against |= 32;
       if (against === 0) places[size++] = song;
+      if ((against & ~32) === 0 && star) starred++;
       // A filter counts the songs that pass all other filters.
       if ((against & ~1) === 0) add(counts.artist, songArtist === NOBODY ? index.artists.length : songArtist);
       if ((against & ~2) === 0) for (const one of songGenres) add(counts.genre, one);
@@ -123,7 +149,7 @@ export class Catalogue {
       if ((against & ~8) === 0) add(counts.kind, kind);
       if ((against & ~16) === 0) add(counts.state, state);
     }
-    return { places: places.subarray(0, size), counts };
+    return { places: places.subarray(0, size), counts, starred };
   }
 
   /** Compute search texts and orders while the browser is idle, then call `done`: the first search need not wait. */

@@ -11,6 +11,7 @@ export interface Index {
   jukectl: string;
   made: string;
   title: string;
+  first?: string | null; // the song to offer first
   artists: string[];
   genres: string[];
   models: string[];
@@ -27,6 +28,8 @@ export interface Hearing {
   seconds: number;
   peaks: [number, number][]; // lowest and highest of equal parts, -127..127
   spectrogram?: string | null;
+  hertz?: [number, number]; // at the lower and upper edge of the spectrogram
+  quiet?: boolean; // what follows the prompt is nearly silent
   bytes?: number; // of the audio
 }
 
@@ -60,6 +63,7 @@ export interface TreeNode {
   state?: string;
   levels: Hearings;
   downloads?: Download[]; // its codes
+  commands?: { pick?: string; branch?: string };
 }
 
 export interface Song {
@@ -72,6 +76,9 @@ export interface Song {
   kind: string;
   state: string;
   problem: string | null;
+  star?: boolean;
+  notes?: string;
+  quiet?: boolean;
   made: string;
   seconds: number;
   prompt: number;

@@ -8,11 +8,13 @@ export function recall(name: string): string | null {
   }
 }
 
-export function remember(name: string, value: string | null): void {
+/** Keep a value, or remove it; return whether the browser allows that. */
+export function remember(name: string, value: string | null): boolean {
   try {
     if (value === null) localStorage.removeItem(`jukectl-${name}`);
     else localStorage.setItem(`jukectl-${name}`, value);
+    return true;
   } catch {
-    // not allowed: nothing is kept
+    return false;
   }
 }

@@ -16,17 +16,23 @@ export function heard(levels: Hearings, wanted: Level | null): Level | null {
 }
 
 const END = 0.02; // seconds before the end of a part at which the next starts
+const NEAR = 0.5; // seconds from the position that count as the same moment
 const TOO_FAR = 0.03; // seconds of difference between two levels that are audible as a jump
 
-/** Events: "time" often while it plays, "state" when it starts or stops, "level", and "problem" with a recording. */
-type Happening = "time" | "state" | "level" | "problem";
+/**
+ * Events: "time" often while it plays, "state" when it starts or stops, "level" when another one is chosen or played,
+ * "end" when all was played, and "problem" with a recording.
+ */
+type Happening = "time" | "state" | "level" | "end" | "problem";
 
 export class Deck {
   playing = false;
   private parts: Part[] = [];
   private part = 0;
-  private wanted: Level | null = null;
+  private chosen: Level | null = null;
   private voice: HTMLAudioElement | null = null; // the audible one
+  private origin = 0; // seconds of the timeline at which the audible recording begins
+  private held: Part[] = []; // kept loaded beside the timeline
   private resting = 0; // seconds, before any voice exists
   private volume = 1;
   private turn = 0; // incremented by each request, so that answers to earlier ones are ignored
@@ -41,20 +47,34 @@ export class Deck {
 
   /** Change the timeline; position and playback are kept if the new one reaches that far. */
   async put(parts: Part[], level: Level | null, time: number): Promise<void> {
-    const [playing, before] = [this.playing, this.hearing];
+    const [playing, before, old, now] = [this.playing, this.hearing, this.voice, this.time];
     const same = parts.find((part) => part.start <= time && time < part.start + part.seconds);
     this.parts = parts;
-    this.wanted = level;
-    if (before !== null && same !== undefined && this.voice !== null && this.hearingOf(same) === before) {
-      this.part = parts.indexOf(same); // a path that shares this node: continue without a gap
-      this.keepOnly(parts);
-      this.tell("time");
-      return;
+    this.chosen = level;
+    if (same !== undefined && old !== null) {
+      const kept = before !== null && this.hearingOf(same) === before;
+      const next = this.voiceOf(same);
+      if (kept || (playing && next !== null && Math.abs(time - now) < NEAR)) {
+        this.part = parts.indexOf(same);
+        if (kept) this.origin = same.start; // a path that shares this node: continue without a gap
+        else if (next !== null && !(await this.cross(old, next, same))) return;
+        this.keepOnly(parts);
+        this.tell("level");
+        return;
+      }
     }
     this.stop();
     this.keepOnly(parts);
     this.seek(time);
     if (playing) await this.play();
+  }
+
+  /** Keep other recordings loaded, so that `put` can change to them without a gap. */
+  hold(parts: Part[]): void {
+    this.held = parts;
+    this.keepOnly(this.parts);
+    const part = parts.findLast((one) => one.start <= this.time) ?? parts[0];
+    if (part !== undefined) this.voiceOf(part);
   }
 
   get duration(): number {
@@ -63,14 +83,19 @@ export class Deck {
   }
 
   get time(): number {
-    const part = this.parts[this.part];
-    if (part === undefined || this.voice === null || this.voice.readyState === 0) return this.resting;
-    return Math.min(part.start + this.voice.currentTime, this.duration);
+    if (this.parts.length === 0 || this.voice === null || this.voice.readyState === 0) return this.resting;
+    return Math.min(this.origin + this.voice.currentTime, this.duration);
   }
 
+  /** The level that was asked for; parts without it play their lowest. */
+  get wanted(): Level | null {
+    return this.chosen;
+  }
+
+  /** The level that plays. */
   get level(): Level | null {
     const part = this.parts[this.part];
-    return part === undefined ? null : heard(part.levels, this.wanted);
+    return part === undefined ? null : heard(part.levels, this.chosen);
   }
 
   async play(): Promise<void> {
@@ -104,6 +129,7 @@ export class Deck {
   seek(time: number): void {
     const to = Math.min(Math.max(time, 0), this.duration);
     const found = this.parts.findLastIndex((part) => part.start <= to + 1e-6);
+    const before = this.level;
     const moved = Math.max(found, 0) !== this.part;
     this.part = Math.max(found, 0);
     this.resting = to;
@@ -113,31 +139,40 @@ export class Deck {
     if (this.voice !== null) place(this.voice, to - (this.parts[this.part]?.start ?? 0));
     if (this.playing) void this.voice?.play().catch(() => undefined);
     this.tell("time");
+    if (this.level !== before) this.tell("level"); // a part without the level of the one before
   }
 
-  /** Switch to another level at the same position: the old one plays until the new one does. */
+  /** Switch to another level at the same position. */
   async choose(level: Level): Promise<void> {
     const [old, part] = [this.voice, this.parts[this.part]];
-    this.wanted = level;
+    this.chosen = level;
     this.tell("level");
     const next = part === undefined ? null : this.voiceOf(part);
     if (next === null || next === old || part === undefined) return;
-    const turn = ++this.turn;
-    if (!this.playing || old === null) {
-      this.resting = this.time;
-      this.take();
+    if (this.playing && old !== null) {
+      await this.cross(old, next, part);
       return;
     }
+    this.turn++;
+    this.resting = this.time;
+    this.take();
+  }
+
+  /** Change to another recording, of `part`, at the same moment: the old one plays until the new one does. */
+  private async cross(old: HTMLAudioElement, next: HTMLAudioElement, part: Part): Promise<boolean> {
+    if (old === next) return true;
+    const turn = ++this.turn;
+    const ahead = this.origin - part.start; // seconds between the same moment in the two recordings
     next.muted = true;
     try {
-      place(next, old.currentTime + this.latency);
+      place(next, old.currentTime + ahead + this.latency);
       await next.play();
       await begun(next);
       for (let tries = 0; tries < 4 && turn === this.turn && !old.ended; tries++) {
-        const behind = old.currentTime - next.currentTime;
+        const behind = old.currentTime + ahead - next.currentTime;
         if (Math.abs(behind) < TOO_FAR) break;
         this.latency = Math.min(Math.max(this.latency + behind / 2, 0), 0.3);
-        next.currentTime = old.currentTime + this.latency;
+        next.currentTime = old.currentTime + ahead + this.latency;
         await begun(next);
       }
     } catch {
@@ -145,12 +180,14 @@ export class Deck {
     }
     if (turn !== this.turn) {
       if (this.voice !== next) next.pause();
-      return;
+      return false;
     }
     this.voice = next;
+    this.origin = part.start;
     next.muted = false;
     next.volume = this.volume;
     old.pause();
+    return true;
   }
 
   setVolume(volume: number): void {
@@ -161,6 +198,7 @@ export class Deck {
   /** Stop, and unload everything. */
   clear(): void {
     this.stop();
+    this.held = [];
     this.keepOnly([]);
     this.parts = [];
     this.part = 0;
@@ -173,7 +211,7 @@ export class Deck {
   }
 
   private hearingOf(part: Part): Hearing | null {
-    const level = heard(part.levels, this.wanted);
+    const level = heard(part.levels, this.chosen);
     return level === null ? null : (part.levels[level] ?? null);
   }
 
@@ -192,7 +230,9 @@ export class Deck {
   private take(): void {
     const part = this.parts[this.part];
     const voice = part === undefined ? null : this.voiceOf(part);
-    if (voice === null || part === undefined || voice === this.voice) return;
+    if (voice === null || part === undefined) return;
+    this.origin = part.start;
+    if (voice === this.voice) return;
     this.voice?.pause();
     this.voice = voice;
     voice.muted = false;
@@ -241,7 +281,7 @@ export class Deck {
       if (!this.playing) return;
       this.tell("time");
       const part = this.parts[this.part];
-      const over = part !== undefined && this.voice !== null && this.voice.currentTime >= part.seconds - END;
+      const over = part !== undefined && this.voice !== null && this.time >= part.start + part.seconds - END;
       if (over && this.part < this.parts.length - 1) this.onward();
       this.watch();
     });
@@ -255,6 +295,7 @@ export class Deck {
       this.stop();
       this.resting = this.duration;
       this.tell("time");
+      this.tell("end");
       return;
     }
     this.seek(next.start);
@@ -262,7 +303,7 @@ export class Deck {
   }
 
   private keepOnly(parts: Part[]): void {
-    const urls = new Set(parts.flatMap((part) => Object.values(part.levels).map((one) => one.audio)));
+    const urls = new Set([...parts, ...this.held].flatMap((part) => Object.values(part.levels).map((one) => one.audio)));
     for (const [url, voice] of this.voices) {
       if (urls.has(url)) continue;
       voice.pause();

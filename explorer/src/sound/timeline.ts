@@ -3,12 +3,19 @@
 import { ownUrl } from "../site/contract";
 import { bdi, h } from "../parts/dom";
 import { clock, length, spoken } from "../parts/text";
+import { frequencyAt, type Hertz, marks, withNote } from "./frequencies";
+import type { Mark } from "./programme";
 import { type Stretch, Waveform } from "./waveform";
 
-/** A marked time. */
-export interface Mark {
-  at: number; // seconds
-  label: string;
+/** What a timeline shows. */
+export interface Shown {
+  stretches: Stretch[];
+  duration: number; // seconds
+  span?: number; // seconds of the whole width, if another timeline below has the same scale
+  loudest: number;
+  prompt: number;
+  changes: Mark[];
+  joints: Mark[];
 }
 
 const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
@@ -18,6 +25,8 @@ export class Timeline {
   readonly element: HTMLElement;
   readonly slider: HTMLElement;
   private duration = 0;
+  private span = 0; // seconds of the whole width
+  private hertz: Hertz | null = null; // of the spectrograms
   private readonly waveform = new Waveform();
   private readonly pictures = h("div", { class: "spectrograms" });
   private readonly regions = h("div", { class: "regions" });
@@ -25,16 +34,17 @@ export class Timeline {
   private readonly labels = h("div", { class: "labels" });
   private readonly ticks = h("div", { class: "ticks", "aria-hidden": "true" });
   private readonly cursor = h("div", { class: "cursor" });
+  private readonly scale = h("div", { class: "scale", "aria-hidden": "true" });
   private readonly hover = h("div", { class: "hover", hidden: true });
 
-  constructor(seek: (time: number) => void) {
+  constructor(seek: (time: number) => void, name = "Position in the music") {
     this.slider = h(
       "div",
       {
         class: "track",
         role: "slider",
         tabindex: 0,
-        "aria-label": "Position in the music",
+        "aria-label": name,
         "aria-valuemin": 0,
         onpointerdown: (event: PointerEvent) => this.drag(event, seek),
         onpointermove: (event: PointerEvent) => this.point(event),
@@ -42,6 +52,7 @@ export class Timeline {
       },
       this.waveform.element,
       this.pictures,
+      this.scale,
       this.marks,
       this.hover,
       this.cursor,
@@ -50,16 +61,19 @@ export class Timeline {
     new ResizeObserver(() => this.fit()).observe(this.slider);
   }
 
-  show(stretches: Stretch[], duration: number, loudest: number, prompt: number, changes: Mark[], joints: Mark[]): void {
+  show({ stretches, duration, span = duration, loudest, prompt, changes, joints }: Shown): void {
     this.duration = duration;
+    this.span = span;
     this.slider.setAttribute("aria-valuemax", String(Math.round(duration)));
-    void this.waveform.show(stretches, duration, loudest).then(() => this.moveTo(this.time));
+    void this.waveform.show(stretches, span, loudest).then(() => this.moveTo(this.time));
     this.pictures.replaceChildren(...stretches.flatMap((stretch) => this.picture(stretch)));
+    this.hertz = stretches.find(({ hearing }) => hearing?.hertz !== undefined && ownUrl(hearing.spectrogram) !== null)?.hearing?.hertz ?? null;
+    this.scale.replaceChildren(...this.frequencies());
     this.regions.replaceChildren(...this.stretch(prompt));
     const named = [...joints, ...changes].filter((mark) => mark.at < duration).sort((one, other) => one.at - other.at);
     const ends = prompt > 0 && prompt < duration ? [prompt] : [];
     this.marks.replaceChildren(...[...ends, ...named.map((mark) => mark.at)].map((at) => this.line(at)));
-    this.labels.replaceChildren(...named.map((mark, place) => this.label(mark, named[place + 1]?.at ?? duration)));
+    this.labels.replaceChildren(...named.map((mark, place) => this.label(mark, named[place + 1]?.at ?? span)));
     this.fit();
   }
 
@@ -89,7 +103,7 @@ export class Timeline {
   private time = 0;
 
   private across(time: number): string {
-    return `${this.duration > 0 ? Math.min(Math.max(time / this.duration, 0), 1) * 100 : 0}%`;
+    return `${this.span > 0 ? Math.min(Math.max(time / this.span, 0), 1) * 100 : 0}%`;
   }
 
   private picture({ start, hearing }: Stretch): HTMLElement[] {
@@ -107,6 +121,7 @@ export class Timeline {
     given.style.width = this.across(prompt);
     if (prompt >= this.duration) return [given];
     const fresh = h("div", { class: "region new" }, h("span", {}, `New ${length(this.duration - prompt)}`));
+    fresh.style.maxWidth = this.across(this.duration - prompt);
     return [given, fresh];
   }
 
@@ -124,14 +139,23 @@ export class Timeline {
     return label;
   }
 
+  /** Make the labels of the frequency axis, over the spectrogram. */
+  private frequencies(): HTMLElement[] {
+    return (this.hertz === null ? [] : marks(this.hertz)).map(({ label, height }) => {
+      const mark = h("span", {}, label);
+      mark.style.bottom = `${height * 100}%`;
+      return mark;
+    });
+  }
+
   private times(): HTMLElement[] {
     const most = Math.max(2, Math.floor(this.slider.clientWidth / 70) || 8);
-    const step = TICKS.find((seconds) => this.duration / seconds <= most) ?? 7200;
+    const step = TICKS.find((seconds) => this.span / seconds <= most) ?? 7200;
     const ticks: HTMLElement[] = [];
-    for (let at = 0; at <= this.duration; at += step) {
+    for (let at = 0; at <= this.span; at += step) {
       const tick = h("span", {}, clock(at));
       tick.style.left = this.across(at);
-      if (at > this.duration * 0.96) tick.classList.add("last");
+      if (at > this.span * 0.96) tick.classList.add("last");
       ticks.push(tick);
     }
     return ticks;
@@ -139,7 +163,7 @@ export class Timeline {
 
   private timeAt(event: PointerEvent): number {
     const { left, width } = this.slider.getBoundingClientRect();
-    return Math.min(Math.max((event.clientX - left) / Math.max(width, 1), 0), 1) * this.duration;
+    return Math.min(Math.max((event.clientX - left) / Math.max(width, 1), 0), 1) * this.span;
   }
 
   private point(event: PointerEvent): void {
@@ -147,7 +171,14 @@ export class Timeline {
     const time = this.timeAt(event);
     this.hover.hidden = false;
     this.hover.style.left = this.across(time);
-    this.hover.textContent = clock(time);
+    this.hover.textContent = [clock(time), ...this.pitch(event)].join(" · ");
+  }
+
+  /** Return the frequency under the pointer, and its note; nothing outside the spectrogram. */
+  private pitch(event: PointerEvent): string[] {
+    const { top, height } = this.pictures.getBoundingClientRect();
+    const at = 1 - (event.clientY - top) / Math.max(height, 1);
+    return this.hertz === null || at < 0 || at > 1 ? [] : [withNote(frequencyAt(at, this.hertz))];
   }
 
   private drag(down: PointerEvent, seek: (time: number) => void): void {

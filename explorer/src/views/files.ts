@@ -1,9 +1,9 @@
 // Downloads: the audio of the selection, the recipe and the codes, each with a descriptive file name.
 
+import { along } from "../site/branches";
 import { type Download, type Hearings, LEVELS, ownUrl, type Song } from "../site/contract";
 import { bdi, h } from "../parts/dom";
 import { bytes, fileName } from "../parts/text";
-import { along } from "./tree";
 
 /** From disk, browsers show a file instead of saving it: open it in a new tab. */
 const FROM_DISK = location.protocol === "file:" ? { target: "_blank", rel: "noopener" } : {};

@@ -1,8 +1,9 @@
 // Filters of the list, with the number of songs that each choice would leave.
 
-import type { Place } from "../site/address";
+import { NO_FILTER, type Place } from "../site/address";
 import { type Catalogue, type Found, SORTS, type Sort } from "../site/catalogue";
 import { h, icon } from "../parts/dom";
+import { SEARCH } from "../parts/icons";
 import { capital, count } from "../parts/text";
 
 const MOST = 400; // names in a menu; others can be searched
@@ -23,6 +24,7 @@ export class Filters {
   private readonly size = h("span", { role: "status", class: "size" });
   private readonly folded: HTMLDetailsElement;
   private readonly inUse = h("span", { class: "in-use" });
+  private readonly starred: HTMLButtonElement;
   private kinds: string[] = [];
   private states: string[] = [];
 
@@ -52,9 +54,10 @@ export class Filters {
     );
     this.clear = h(
       "button",
-      { type: "button", class: "link", onclick: () => change({ query: "", artist: null, genre: null, model: null, kinds: [], states: [] }) },
+      { type: "button", class: "link", onclick: () => change(NO_FILTER) },
       "Clear all",
     );
+    this.starred = h("button", { type: "button", class: "chip", onclick: () => change({ starred: this.starred.getAttribute("aria-pressed") !== "true" }) });
     this.folded = h(
       "details",
       { class: "filters" },
@@ -62,12 +65,13 @@ export class Filters {
       h("div", { class: "menus" }, this.menus.artist, this.menus.genre, this.menus.model),
       this.chips.kind,
       this.chips.state,
+      h("div", { class: "chips" }, this.starred),
     );
     this.folded.open = matchMedia("(min-width: 60rem)").matches;
     this.element = h(
       "div",
       { class: "finding", role: "search" },
-      h("div", { class: "searchbox" }, icon("M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13ZM15.5 15.5 20 20"), this.search, h("kbd", { "aria-hidden": "true" }, "/")),
+      h("div", { class: "searchbox" }, icon(SEARCH), this.search, h("kbd", { "aria-hidden": "true" }, "/")),
       this.folded,
       h("div", { class: "summary" }, this.size, this.clear, this.sort),
     );
@@ -83,7 +87,10 @@ export class Filters {
     this.fill("model", place.model, found.counts.model);
     this.put("kind", found.counts.kind);
     this.put("state", found.counts.state);
-    const used = [place.artist, place.genre, place.model].filter((name) => name !== null).length + place.kinds.length + place.states.length;
+    this.starred.hidden = found.starred === 0 && !place.starred;
+    this.starred.setAttribute("aria-pressed", String(place.starred));
+    this.starred.replaceChildren("★ starred", h("span", { class: "count" }, count(found.starred)));
+    const used = [place.artist, place.genre, place.model].filter((name) => name !== null).length + place.kinds.length + place.states.length + Number(place.starred);
     this.inUse.textContent = used > 0 ? String(used) : "";
     this.clear.hidden = used === 0 && place.query === "";
     const [size, all] = [found.places.length, this.catalogue.size];

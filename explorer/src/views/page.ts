@@ -1,26 +1,33 @@
 // The page: shows what the address names, and writes every action to the address.
 
-import { format, parse, type Place, START } from "../site/address";
-import { Catalogue, type Found } from "../site/catalogue";
-import { LEVELS } from "../site/contract";
-import { DataError, loadIndex, loadSong } from "../site/data";
-import { Deck } from "../sound/deck";
+import { format, NO_FILTER, NO_SONG, parse, type Place, START } from "../site/address";
+import type { Annotations } from "../site/annotations";
+import type { Catalogue, Found } from "../site/catalogue";
+import { type Level, LEVELS, type Song } from "../site/contract";
+import { DataError, loadSong } from "../site/data";
 import { bdi, h, icon } from "../parts/dom";
-import { Filters } from "./filters";
 import { helpDialog } from "../parts/help";
+import { SOUND } from "../parts/icons";
 import { listen } from "../parts/keys";
-import { List } from "./list";
-import { Player } from "../sound/player";
-import { backButton, SongView } from "./songview";
 import { themeButton } from "../parts/theme";
-import { welcome } from "./welcome";
-import "./style.css";
+import { Deck } from "../sound/deck";
+import { Player } from "../sound/player";
+import { pathOf, sampleOf, samplesOf } from "../sound/programme";
+import { aboutDialog } from "./about";
+import { CompareView } from "./compare";
+import { Filters } from "./filters";
+import { List } from "./list";
+import { backButton, SongView } from "./songview";
+import { firstSong, welcome } from "./welcome";
 
-const FINDING = ["query", "artist", "genre", "model", "kinds", "states", "sort"] as const;
+const FINDING = ["query", "artist", "genre", "model", "kinds", "states", "starred", "sort"] as const;
 
-class Page {
+export class Page {
   private place: Place = START;
-  private view: SongView | null = null;
+  private view: SongView | CompareView | null = null;
+  private shown = ""; // the songs that `view` shows
+  private pinned: Partial<Place> | null = null; // a song that waits for another one to compare it with
+  private toPlay = false; // play the next song that is loaded
   private found: Found | null = null;
   private within = 0; // places before this one in the browser's history
   private readonly deck = new Deck();
@@ -30,17 +37,31 @@ class Page {
   private readonly main = h("main", { id: "song", tabindex: -1 });
   private readonly none = h("p", { class: "nothing", hidden: true }, "No song matches. ");
   private readonly help = helpDialog();
+  private readonly about: HTMLDialogElement;
+  private readonly comparison: CompareView;
   private readonly greeting: HTMLElement;
+  private readonly pin = h("div", { class: "pin", role: "status", hidden: true });
 
-  constructor(private readonly catalogue: Catalogue) {
+  constructor(
+    private readonly catalogue: Catalogue,
+    private readonly annotations: Annotations,
+  ) {
     this.player = new Player(this.deck, {
       seek: (time) => this.seek(time),
       level: (level) => this.go({ level }, false),
       sample: (sample) => this.go({ sample }, false),
     });
     this.filters = new Filters(catalogue, (change, typing) => this.go(change, typing !== true));
-    this.list = new List(catalogue, (id) => this.open(id));
-    this.greeting = welcome(catalogue, (change) => this.narrow(change));
+    this.list = new List(catalogue, { open: (id) => this.open(id), play: (id) => this.playSong(id) });
+    this.about = aboutDialog(catalogue.index.models.filter(Boolean), catalogue.index.jukectl);
+    this.comparison = new CompareView(this.deck, annotations, {
+      go: (change) => this.go(change, false),
+      seek: (time) => this.seek(time),
+      open: (change) => this.go({ ...NO_SONG, ...change }, true),
+      back: () => this.go({ other: null, otherSample: 0, otherPath: null, side: "a" }, true),
+    });
+    const act = { narrow: (change: Partial<Place>) => this.narrow(change), play: (id: string) => this.playSong(id) };
+    this.greeting = welcome(catalogue, act);
     const title = h("button", { type: "button", class: "home", onclick: () => this.go({ ...START }, true) }, bdi(catalogue.index.title || "Songs"));
     document.body.replaceChildren(
       h("a", { class: "skip", href: "#song", onclick: (event: Event) => this.skipTo(event) }, "Skip to the song"),
@@ -50,21 +71,31 @@ class Page {
         h(
           "div",
           { class: "bar" },
-          icon("M4 10v4M8 6v12M12 9v6M16 4v16M20 10v4"),
+          icon(SOUND),
           title,
-          themeButton(() => this.player.recolour()),
+          themeButton(() => {
+            this.player.recolour();
+            this.comparison.recolour();
+          }),
           h("button", { type: "button", class: "round", "aria-label": "Keys", title: "Keys (?)", onclick: () => this.help.showModal() }, "?"),
         ),
+        this.pin,
+        h("div", { class: "intro" }, firstSong(catalogue, act), h("button", { type: "button", class: "link", onclick: () => this.about.showModal() }, "About these songs")),
         this.filters.element,
         this.none,
         this.list.element,
       ),
       this.main,
       this.help,
+      this.about,
     );
     this.none.append(h("button", { type: "button", class: "link", onclick: () => this.go({ ...START, song: this.place.song }, true) }, "Clear all"));
-    this.deck.on("time", () => this.view?.moved());
-    this.deck.on("state", () => !this.deck.playing && this.view !== null && this.keepTime());
+    this.deck.on("time", () => this.view instanceof SongView && this.view.moved());
+    this.deck.on("state", () => {
+      this.list.showPlaying(this.deck.playing ? this.place.song : null);
+      if (!this.deck.playing && this.view !== null) this.keepTime();
+    });
+    this.deck.on("end", () => this.playOn());
     window.addEventListener("popstate", (event) => this.follow(event.state));
     window.addEventListener("hashchange", () => this.follow(history.state));
     listen({
@@ -80,8 +111,12 @@ class Page {
       skip: (seconds) => this.view !== null && this.seek(this.deck.time + seconds),
       level: (number) => this.level(number),
       sample: (by) => this.nextSample(by),
+      playRow: () => this.list.play(),
+      star: () => this.view instanceof SongView && this.view.star(),
+      compare: () => this.startComparing(),
+      swap: () => this.place.other !== null && this.go({ side: this.place.side === "a" ? "b" : "a" }, false),
       help: () => this.help.showModal(),
-      back: () => this.place.song !== null && this.close(),
+      back: () => this.back(),
     });
     this.follow(history.state);
     document.documentElement.dataset["ready"] = "";
@@ -114,75 +149,165 @@ class Page {
       this.list.element.hidden = this.found.places.length === 0;
     }
     document.body.classList.toggle("open", place.song !== null);
-    this.list.show(this.found.places, place.song);
+    this.list.show(this.found.places, place.other !== null && place.side === "b" ? place.other : place.song);
+    const wanted = place.song === null ? "" : [place.song, place.other].join(" ");
     if (place.song === null) this.greet();
-    else if (this.view?.song.id !== place.song) void this.load(place.song);
-    else if (this.view !== null) this.update(this.view, before);
+    else if (this.view === null || this.shown !== wanted) void this.load(place.song, place.other, wanted);
+    else this.update(this.view, before);
   }
 
   private greet(): void {
     this.view = null;
+    this.shown = "";
+    this.comparison.hide();
     this.deck.clear();
     document.title = this.catalogue.index.title || "Songs";
     if (this.main.firstChild !== this.greeting) this.main.replaceChildren(this.greeting);
   }
 
-  private update(view: SongView, before: Place): void {
+  private update(view: SongView | CompareView, before: Place): void {
     const { place } = this;
     const time = place.time === before.time ? this.deck.time : place.time;
-    if (view.sampleAt(place) !== view.sampleAt(before) || (view.song.tree !== null && view.pathAt(place) !== view.pathAt(before))) {
-      view.show(place, time);
-    } else if (place.level !== before.level && place.level !== null) void this.deck.choose(place.level);
+    if (this.isOther(view, before)) this.put(view, time);
+    else if (place.level !== before.level && place.level !== null) void this.deck.choose(place.level);
     else if (place.time !== before.time && Math.abs(place.time - this.deck.time) > 0.2) this.deck.seek(place.time);
   }
 
-  private async load(id: string): Promise<void> {
+  /** Return whether the place names other music of the same songs than the one before. */
+  private isOther(view: SongView | CompareView, before: Place): boolean {
+    const { place } = this;
+    if (view instanceof CompareView) {
+      return (["sample", "path", "otherSample", "otherPath", "side"] as const).some((name) => place[name] !== before[name]);
+    }
+    const { song } = view;
+    return sampleOf(song, place.sample) !== sampleOf(song, before.sample) || pathOf(song, place.path) !== pathOf(song, before.path);
+  }
+
+  private put(view: SongView | CompareView, time: number): void {
+    if (view instanceof SongView) view.show(this.place, time);
+    else if (this.compared !== null) view.show(this.compared, this.place, time);
+  }
+
+  private compared: [Song, Song] | null = null;
+
+  private async load(id: string, other: string | null, wanted: string): Promise<void> {
+    const kept = this.view !== null && this.shown.split(" ")[0] === id; // between a song and its comparison, the music goes on
+    const time = kept ? this.deck.time : this.place.time;
     this.view = null;
-    this.deck.clear();
+    this.shown = wanted;
+    this.comparison.hide();
+    if (!kept) this.deck.clear();
     this.main.setAttribute("aria-busy", "true");
     try {
-      if (this.catalogue.placeOf(id) < 0) throw new DataError("This site has no such song.");
-      const song = await loadSong(id);
-      if (this.place.song !== id) return;
-      const view = new SongView(song, this.deck, this.player, {
-        go: (change) => this.go(change, false),
-        narrow: (change) => this.narrow(change),
-        seek: (time) => this.seek(time),
-        back: () => this.close(),
-      });
+      if ([id, other].some((one) => one !== null && this.catalogue.placeOf(one) < 0)) throw new DataError("This site has no such song.");
+      const [song, second] = await Promise.all([loadSong(id), other === null ? null : loadSong(other)]);
+      if (this.shown !== wanted) return;
+      this.compared = second === null ? null : [song, second];
+      const view = second === null ? this.songView(song) : this.comparison;
       this.view = view;
       this.main.replaceChildren(view.element);
-      document.title = `${song.title || "Untitled"} – ${this.catalogue.index.title || "Songs"}`;
-      view.show(this.place, this.place.time);
+      this.entitle(song, second);
+      this.put(view, time);
+      if (second === null) this.deck.hold([]);
       if (!this.wide()) view.heading.focus({ preventScroll: true });
+      if (this.toPlay) void this.deck.play();
     } catch (error) {
-      if (this.place.song !== id) return;
+      if (this.shown !== wanted) return;
       if (!(error instanceof DataError)) throw error;
       document.title = this.catalogue.index.title || "Songs";
       this.main.replaceChildren(
         h("div", { class: "song" }, backButton(() => this.close()), h("div", { class: "notice", "data-state": "broken", role: "alert" }, h("strong", {}, error.message))),
       );
     } finally {
-      this.main.removeAttribute("aria-busy");
-      this.main.scrollTop = 0;
-      if (!this.wide()) window.scrollTo(0, 0);
+      if (this.shown === wanted) {
+        this.toPlay = false;
+        this.main.removeAttribute("aria-busy");
+        this.main.scrollTop = 0;
+        if (!this.wide()) window.scrollTo(0, 0);
+      }
     }
   }
 
+  private songView(song: Song): SongView {
+    return new SongView(song, this.deck, this.player, this.annotations, {
+      go: (change) => this.go(change, false),
+      narrow: (change) => this.narrow(change),
+      seek: (time) => this.seek(time),
+      changed: () => {
+        this.found = null;
+        this.list.refresh();
+        this.entitle(song, null);
+        this.show(this.place);
+      },
+      compare: () => this.startComparing(),
+      about: () => this.about.showModal(),
+      back: () => this.close(),
+    });
+  }
+
+  private entitle(song: Song, other: Song | null): void {
+    const names = [song, other].flatMap((one) => (one === null ? [] : this.annotations.of(one).title || "Untitled"));
+    document.title = `${names.join(" and ")} – ${this.catalogue.index.title || "Songs"}`;
+  }
+
   private open(id: string): void {
-    if (id !== this.place.song) this.go({ song: id, sample: 0, time: 0, path: null }, true);
+    const { pinned } = this;
+    if (pinned !== null && pinned.song !== id) {
+      this.unpin();
+      this.go({ ...NO_SONG, ...pinned, other: id }, true);
+    } else if (id !== this.place.song || this.place.other !== null) this.go({ ...NO_SONG, song: id }, true);
+  }
+
+  /** Open a song and play it from its start; pause it if it plays. */
+  private playSong(id: string): void {
+    if (this.pinned !== null && this.pinned.song !== id) return this.open(id);
+    if (this.place.song === id && this.place.other === null && this.view !== null) return this.deck.toggle();
+    this.toPlay = true;
+    this.go({ ...NO_SONG, song: id }, true);
+  }
+
+  /** Play the next song of the list, after the end of this one. */
+  private playOn(): void {
+    const { song, other } = this.place;
+    if (!this.player.playOn.on || song === null || other !== null) return;
+    const next = this.list.after(song);
+    if (next === null) return;
+    this.toPlay = true;
+    this.go({ ...NO_SONG, song: next }, false);
+  }
+
+  /** Keep this song as A, until another one is chosen as B. */
+  private startComparing(): void {
+    if (!(this.view instanceof SongView) || samplesOf(this.view.song).length + (this.view.song.tree?.nodes.length ?? 0) === 0) return;
+    const { song, sample, path, level, time } = { ...this.place, time: this.deck.time };
+    this.pinned = { song, sample, path, level, time };
+    const cancel = h("button", { type: "button", class: "link", onclick: () => this.unpin() }, "Cancel");
+    this.pin.replaceChildren(h("p", {}, "Choose a song to compare with ", bdi(this.annotations.of(this.view.song).title || "Untitled"), "."), cancel);
+    this.pin.hidden = false;
+    if (!this.wide()) this.go(NO_SONG, true);
+    this.list.element.focus({ preventScroll: true });
+  }
+
+  private unpin(): void {
+    this.pinned = null;
+    this.pin.hidden = true;
+  }
+
+  private back(): void {
+    if (this.pinned !== null) this.unpin();
+    else if (this.place.other !== null) this.go({ other: null, otherSample: 0, otherPath: null, side: "a" }, true);
+    else if (this.place.song !== null) this.close();
   }
 
   private close(): void {
     if (this.within > 0 && !this.wide()) history.back();
-    else this.go({ song: null, sample: 0, time: 0, path: null }, true);
+    else this.go(NO_SONG, true);
     if (!this.wide()) requestAnimationFrame(() => this.list.element.focus());
   }
 
   /** Filter the list, by a song's artist for example; on a phone, show the list. */
   private narrow(change: Partial<Place>): void {
-    const all = { query: "", artist: null, genre: null, model: null, kinds: [], states: [] };
-    this.go({ ...all, ...change, ...(this.wide() ? {} : { song: null }) }, true);
+    this.go({ ...NO_FILTER, ...change, ...(this.wide() ? {} : NO_SONG) }, true);
   }
 
   private seek(time: number): void {
@@ -204,12 +329,18 @@ class Page {
 
   private level(number: number): void {
     const level = LEVELS[number - 1];
-    if (level !== undefined && this.view !== null && this.player.levels.includes(level)) this.go({ level }, false);
+    if (level !== undefined && this.levels().includes(level)) this.go({ level }, false);
+  }
+
+  private levels(): Level[] {
+    if (this.view === null) return [];
+    return this.view instanceof CompareView ? this.view.levels : this.player.levels;
   }
 
   private nextSample(by: number): void {
-    const samples = this.view?.samples ?? [];
-    const sample = samples[samples.indexOf(this.view?.sampleAt(this.place) ?? 0) + by];
+    if (!(this.view instanceof SongView)) return;
+    const samples = samplesOf(this.view.song);
+    const sample = samples[samples.indexOf(sampleOf(this.view.song, this.place.sample)) + by];
     if (sample !== undefined) this.go({ sample }, false);
   }
 
@@ -222,14 +353,3 @@ class Page {
     return matchMedia("(min-width: 60rem)").matches;
   }
 }
-
-async function start(): Promise<void> {
-  try {
-    new Page(new Catalogue(await loadIndex()));
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    document.body.replaceChildren(h("div", { class: "notice", "data-state": "broken", role: "alert" }, h("strong", {}, error.message)));
-  }
-}
-
-void start();

@@ -1,21 +1,28 @@
 // One song: description, player, lyrics, tree, alignment, recipe and files.
 
+import type { Annotations } from "../site/annotations";
 import type { Place } from "../site/address";
-import { LEVELS, type Hearings, ownUrl, type Song } from "../site/contract";
+import { ownUrl, type Song } from "../site/contract";
 import { words } from "../parts/command";
-import { copyable } from "../parts/copying";
-import type { Deck, Part } from "../sound/deck";
+import { copyable, copyButton } from "../parts/copying";
 import { bdi, h, icon } from "../parts/dom";
+import { BACK, COMPARE, LINK } from "../parts/icons";
+import { capital, clock, date, length } from "../parts/text";
+import { type Deck, heard } from "../sound/deck";
+import type { Player, SampleChoice } from "../sound/player";
+import { pathOf, programmeOf, sampleOf, samplesOf } from "../sound/programme";
 import { FilesView } from "./files";
 import { LyricsView } from "./lyrics";
-import type { Player, Programme } from "../sound/player";
-import { capital, clock, date, length } from "../parts/text";
-import { along, audible, firstPath, TreeView } from "./tree";
+import { Heading, NotesView } from "./notes";
+import { TreeView } from "./tree";
 
 export interface SongActions {
   go: (change: Partial<Place>) => void;
   narrow: (change: Partial<Place>) => void; // filters the list
   seek: (time: number) => void;
+  changed: () => void; // title, star or notes
+  compare: () => void;
+  about: () => void;
   back: () => void;
 }
 
@@ -28,6 +35,7 @@ const STATES: Record<string, string> = {
 export class SongView {
   readonly element: HTMLElement;
   readonly heading: HTMLElement;
+  private readonly title: Heading;
   private readonly lyrics: LyricsView | null;
   private readonly tree: TreeView | null;
   private readonly files: FilesView;
@@ -38,9 +46,11 @@ export class SongView {
     readonly song: Song,
     private readonly deck: Deck,
     private readonly player: Player,
+    annotations: Annotations,
     private readonly act: SongActions,
   ) {
-    this.heading = h("h1", { tabindex: -1, title: song.title.length > 80 ? song.title : null }, bdi(song.title || "Untitled"));
+    this.title = new Heading(song, annotations, act.changed);
+    this.heading = this.title.heading;
     this.lyrics = song.lyrics === null ? null : new LyricsView(song.lyrics, act.seek);
     this.files = new FilesView(song);
     const nodes = song.tree?.nodes ?? [];
@@ -56,37 +66,24 @@ export class SongView {
       this.changes(),
       this.lyrics?.element,
       this.alignment,
+      new NotesView(song, annotations, act.changed).element,
       this.making(),
       this.files.element,
+      this.origin(),
     );
-  }
-
-  /** Samples that can be played. */
-  get samples(): number[] {
-    return this.song.samples.filter((sample) => Object.keys(sample.levels).length > 0).map((sample) => sample.number);
-  }
-
-  sampleAt(place: Place): number {
-    const numbers = this.samples;
-    return numbers.includes(place.sample) ? place.sample : (numbers[0] ?? 0);
-  }
-
-  pathAt(place: Place): string {
-    const nodes = this.song.tree?.nodes ?? [];
-    return place.path !== null && along(nodes, place.path).length > 0 ? place.path : firstPath(nodes);
   }
 
   /** Show what a place names, and set the player to its time. */
   show(place: Place, time: number): void {
-    const sample = this.sampleAt(place);
-    const programme = this.tree === null ? this.sample(sample) : this.path(this.pathAt(place));
+    const [sample, path] = [sampleOf(this.song, place.sample), pathOf(this.song, place.path)];
+    const programme = programmeOf(this.song, sample, path);
     if (programme.parts.length === 0) this.play.replaceChildren();
     else if (this.play.firstChild !== this.player.element) this.play.replaceChildren(this.player.element); // only then: replacing it would lose the focus
     void this.deck.put(programme.parts, place.level, time);
-    this.player.show(programme, this.tree === null ? this.samples : [], sample);
-    this.tree?.show(this.pathAt(place));
+    this.player.show(programme, path === null ? this.samples() : [], sample);
+    if (path !== null) this.tree?.show(path);
     this.align(sample);
-    this.files.show(sample, this.tree === null ? null : this.pathAt(place));
+    this.files.show(sample, path);
     this.moved();
   }
 
@@ -94,32 +91,24 @@ export class SongView {
     this.lyrics?.moveTo(this.deck.time);
   }
 
+  /** Star the song, or remove its star. */
+  star(): void {
+    void this.title.toggle();
+  }
+
+  private samples(): SampleChoice[] {
+    const quiet = (number: number) => {
+      const levels = this.song.samples.find((one) => one.number === number)?.levels ?? {};
+      const level = heard(levels, null);
+      return level !== null && levels[level]?.quiet === true;
+    };
+    return samplesOf(this.song).map((number) => ({ number, quiet: quiet(number) }));
+  }
+
   private playFrom(path: string, time: number): void {
     this.act.go({ path });
     this.act.seek(time);
     void this.deck.play();
-  }
-
-  private sample(number: number): Programme {
-    const { song } = this;
-    const levels = song.samples.find((sample) => sample.number === number)?.levels ?? {};
-    const seconds = longest(levels);
-    const parts: Part[] = seconds > 0 ? [{ start: 0, seconds, levels }] : [];
-    return { parts, prompt: Math.min(song.prompt, seconds), changes: song.changes, joints: [] };
-  }
-
-  private path(path: string): Programme {
-    const parts: Part[] = [];
-    const joints: { at: number; label: string }[] = [];
-    let at = 0;
-    for (const node of along(this.song.tree?.nodes ?? [], path)) {
-      if (!audible(node)) break; // later nodes cannot be played without it
-      const seconds = longest(node.levels);
-      if (at > 0) joints.push({ at, label: node.path });
-      parts.push({ start: at, seconds, levels: node.levels });
-      at += seconds;
-    }
-    return { parts, prompt: Math.min(this.song.prompt, at), changes: this.song.changes, joints };
   }
 
   private head(): HTMLElement {
@@ -140,8 +129,9 @@ export class SongView {
     return h(
       "header",
       { class: "head" },
-      this.heading,
+      this.title.element,
       h("p", { class: "by" }, by, ...genres),
+      h("div", { class: "actions" }, this.comparing(), linkButton(song.id)),
       h(
         "dl",
         { class: "facts" },
@@ -150,8 +140,26 @@ export class SongView {
     );
   }
 
+  private comparing(): HTMLElement | null {
+    if (programmeOf(this.song, sampleOf(this.song, 0), pathOf(this.song, null)).parts.length === 0) return null;
+    return h("button", { type: "button", class: "button", title: "Compare with another song (c)", onclick: this.act.compare }, icon(COMPARE), "Compare");
+  }
+
+  /** Say where the music comes from, for readers who were sent a link to this song. */
+  private origin(): HTMLElement {
+    const { model } = this.song;
+    return h(
+      "footer",
+      { class: "note" },
+      "Generated by jukectl",
+      ...(model ? [" with the model ", bdi(model)] : []),
+      ". ",
+      h("button", { type: "button", class: "link", onclick: this.act.about }, "About the model and its levels"),
+    );
+  }
+
   private notice(): HTMLElement | null {
-    const about = STATES[this.song.state];
+    const about = STATES[this.song.state] ?? (this.song.quiet ? "This song is nearly silent." : undefined);
     if (about === undefined) return null;
     return h(
       "div",
@@ -204,9 +212,12 @@ export class SongView {
 
 /** Make a button back to the list, for windows too narrow to show both. */
 export function backButton(back: () => void): HTMLElement {
-  return h("button", { type: "button", class: "back link", onclick: back }, icon("M14 6l-6 6 6 6"), "All songs");
+  return h("button", { type: "button", class: "back link", onclick: back }, icon(BACK), "All songs");
 }
 
-function longest(levels: Hearings): number {
-  return Math.max(0, ...LEVELS.map((level) => levels[level]?.seconds ?? 0));
+/** Make a button that copies a link to the song, by its page with a preview; null for a site on disk. */
+function linkButton(id: string): HTMLElement | null {
+  if (location.protocol === "file:") return null;
+  const link = new URL(`listen/${encodeURIComponent(id)}.html`, location.href.replace(/#.*/, "")).href;
+  return copyButton(link, "Copy link", "link", icon(LINK));
 }

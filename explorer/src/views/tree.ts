@@ -1,33 +1,13 @@
 // A tree of continuations along time: shared nodes are on the left, and each leaf has a row.
 
+import { along, audible } from "../site/branches";
 import type { TreeNode } from "../site/contract";
 import { h, svg } from "../parts/dom";
 import { clock } from "../parts/text";
+import { levelsOf, NodeCard, stateOf } from "./node";
 
-/** Return the nodes from the root to the one that a path names; empty for an unknown one. */
-export function along(nodes: TreeNode[], path: string): TreeNode[] {
-  const byPath = new Map(nodes.map((node) => [node.path, node]));
-  const found: TreeNode[] = [];
-  for (let node = byPath.get(path); node !== undefined && !found.includes(node); ) {
-    found.unshift(node);
-    node = node.parent === null ? undefined : byPath.get(node.parent);
-  }
-  return found;
-}
-
-/** Return the initial path: the first branches, as far as they can be played. */
-export function firstPath(nodes: TreeNode[]): string {
-  let path = nodes.find((node) => node.parent === null)?.path ?? "";
-  for (;;) {
-    const next = nodes.find((node) => node.parent === path && node.path !== path && Object.keys(node.levels).length > 0);
-    if (next === undefined) return path;
-    path = next.path;
-  }
-}
-
-export const audible = (node: TreeNode): boolean => Object.keys(node.levels).length > 0;
-
-const ROW = 38; // pixels
+const ROW = 54; // pixels
+const HEIGHT = 44; // of a node
 const GAP = 2.6; // percent of the width between a node and its branches
 const NARROWEST = 70; // pixels of a node, on average; a tree that does not fit scrolls
 
@@ -43,6 +23,7 @@ export class TreeView {
   private readonly drawn: Drawn[] = [];
   private readonly lines = new Map<string, SVGPathElement>();
   private readonly board: HTMLElement;
+  private readonly card = new NodeCard();
   private readonly scroller = h("div", { class: "tree-scroll" });
   private focused = 0;
 
@@ -63,7 +44,7 @@ export class TreeView {
       const [left, right] = [across(node.start), across(node.stop)];
       element.style.left = `${left}%`;
       element.style.width = `${Math.max(right - left - (right < 99.9 ? GAP : 0), 1)}%`;
-      element.style.top = `${middle(row) - 14}px`;
+      element.style.top = `${middle(row) - HEIGHT / 2}px`;
       const parent = this.drawn.find((one) => one.node.path === node.parent && one.node !== node);
       if (parent === undefined) continue;
       const from = left - GAP;
@@ -81,11 +62,14 @@ export class TreeView {
       h("h2", {}, "Tree"),
       this.scroller,
       h("p", { class: "note" }, "Choose a node to play the path from the root to it; the position is kept."),
+      this.card.element,
     );
   }
 
   show(path: string): void {
     const chosen = new Set(along(this.nodes, path).map((node) => node.path));
+    const open = this.nodes.find((node) => node.path === path);
+    if (open !== undefined) this.card.show(open);
     this.drawn.forEach(({ node, element }, place) => {
       const here = node.path === path;
       element.classList.toggle("on", chosen.has(node.path));
@@ -115,7 +99,8 @@ export class TreeView {
       if (node.parent !== parent || (parent !== null && node.path === parent)) continue;
       const place = this.drawn.length;
       const name = node.path === "" ? "Root" : node.path;
-      const state = audible(node) ? "" : node.state || "not made yet";
+      const facts = [clock(node.stop - node.start), audible(node) ? levelsOf(node) : stateOf(node)].join(" · ");
+      const times = `${clock(node.start)} to ${clock(node.stop)}`;
       const element = h(
         "div",
         {
@@ -123,15 +108,16 @@ export class TreeView {
           role: "treeitem",
           tabindex: -1,
           "aria-level": depth + 1,
-          "aria-label": `${name}, ${clock(node.start)} to ${clock(node.stop)}${state && `, ${state}`}`,
-          title: `${name} · ${clock(node.start)}–${clock(node.stop)}${state && ` · ${state}`}`,
+          "aria-label": `${name}, ${times}, ${facts}`,
+          title: `${name}, ${times}, ${facts}`,
           onclick: () => {
             this.choose(node.path);
             element.focus({ preventScroll: true });
           },
           ondblclick: () => this.play(node),
         },
-        h("span", {}, h("bdi", { dir: "ltr" }, name)),
+        h("span", { class: "node-name" }, h("bdi", { dir: "ltr" }, name)),
+        h("span", { class: "node-facts" }, facts),
       );
       const drawn: Drawn = { node, row, depth, element };
       this.drawn.push(drawn);
