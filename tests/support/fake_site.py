@@ -21,8 +21,10 @@ KINDS = ["new", "continuation", "re-rendition", "tree", "duet", "novel style", "
 STATES = ["whole", "in progress", "broken", "newer"]
 LEVELS = {"top": 220.0, "middle": 330.0, "bottom": 440.0}
 COLUMNS = ["id", "title", "artist", "genres", "model", "kind", "state", "seconds"]
-COLUMNS += ["samples", "made", "levels", "lyrics", "prompt"]
+COLUMNS += ["samples", "made", "levels", "lyrics", "prompt", "outline", "star", "quiet"]
 SAMPLE_RATE = 16_000
+OUTLINE = "".join(chr(ord("A") + (5 * column) % 26) for column in range(48))
+FIRST_SONG = "song-00010"
 
 SCRIPT = "<script>window.broken = true</script><img src=x onerror='window.broken = true'>"
 HOSTILE = (
@@ -113,6 +115,9 @@ def _plain(number: int, seconds: float, samples: list[dict[str, Any]]) -> dict[s
         "changes": [],
         "downloads": [],
         "tree": None,
+        "star": False,
+        "notes": "",
+        "quiet": False,
     }
 
 
@@ -146,6 +151,9 @@ def _special(
     changes = [{"at": seconds / 2, "label": "Zoë Ångström, Metal"}, {"at": seconds * 0.8, "label": SCRIPT}]
     special[11] = {"kind": "duet", "title": "Duet for Two", "prompt": seconds / 3, "changes": changes}
     special[12] = {"artist": None}
+    faint = {level: one | {"quiet": True} for level, one in samples[0]["levels"].items()}
+    special[13] = {"title": "Hardly There", "quiet": True, "samples": [{"number": 0, "levels": faint}, samples[1]]}
+    special[14] = {"title": "With a Star", "star": True, "notes": "The best one\nso far"}
     return special
 
 
@@ -167,6 +175,9 @@ def _row(detail: dict[str, Any]) -> list[Any]:
         "".join(level[0] for level in LEVELS if level in heard),
         detail["lyrics"] is not None,
         detail["prompt"],
+        OUTLINE,
+        detail["star"],
+        detail["quiet"],
     ]
 
 
@@ -197,6 +208,9 @@ def large_index(folder: Path, songs: int, artists: int = 5000) -> None:
             "tmb",
             False,
             0.0,
+            OUTLINE,
+            False,
+            False,
         ]
         rows.append(row)
     names = [f"{words[n % 3000].title()} {words[(7 * n) % 3000].title()} {n}" for n in range(artists)]
@@ -213,7 +227,7 @@ def index_of(rows: list[list[Any]], artists: list[str], genres: list[str], model
         "states": STATES,
         "columns": COLUMNS,
     }
-    about = {"format": 1, "jukectl": "0.1.0", "made": "2026-11-21T19:00:00Z", "title": "Songs"}
+    about = {"format": 1, "jukectl": "0.1.0", "made": "2026-11-21T19:00:00Z", "title": "Songs", "first": FIRST_SONG}
     return {**about, **lists, "songs": rows}
 
 
@@ -255,6 +269,8 @@ def _hearing(folder: Path, name: str, seconds: float, pitch: float, random: np.r
         "seconds": seconds,
         "peaks": (127 * peaks).round().astype(int).tolist(),
         "spectrogram": picture,
+        "hertz": [40.0, SAMPLE_RATE / 2],
+        "quiet": False,
         **({"bytes": path.stat().st_size} if "bottom" in name else {}),  # which older sites do not tell
     }
 
@@ -316,7 +332,7 @@ def _tree(folder: Path, name: str, random: np.random.Generator) -> dict[str, Any
             levels = {
                 level: _hearing(folder, f"{file}-{level}", 4.0, pitch * (1 + depth / 3), random)
                 for level, pitch in LEVELS.items()
-                if level != "middle"
+                if level == "top" or (level == "bottom" and path != "0.0")  # 0.0 is a draft
             }
         parent = None if path == "" else path.rpartition(".")[0]
         state = "whole" if levels else "in progress"
@@ -329,9 +345,18 @@ def _tree(folder: Path, name: str, random: np.random.Generator) -> dict[str, Any
                 "state": state,
                 "levels": levels,
                 **({"downloads": _downloads(folder, f"{name}-{path}")} if path else {}),
+                "commands": _commands(path),
             }
         )
     return {"every": 4.0, "nodes": nodes}
+
+
+def _commands(path: str) -> dict[str, str]:
+    """The commands that go on from a node."""
+    if not path:
+        return {"branch": "jukectl branch tree/root"}
+    pick = f"jukectl pick tree --leaf {path} --out tree-{path}"
+    return {"pick": pick, "branch": f"jukectl branch tree-{path}"}
 
 
 def _downloads(folder: Path, name: str) -> list[dict[str, Any]]:

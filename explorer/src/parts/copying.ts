@@ -13,7 +13,7 @@ export function copyable(text: string, name: string, pieces: (HTMLElement | stri
 /** Make a button that copies a text, the `name` of which is announced when it is copied. */
 export function copyButton(text: string, label: string, name: string, ...icons: Node[]): HTMLElement {
   const said = h("span", { role: "status", class: "unseen" });
-  const shown = h("span", {}, label);
+  const shown = document.createTextNode(label);
   const button: HTMLButtonElement = h("button", { type: "button", class: "button", "aria-label": label === "Copy" ? `Copy the ${name}` : null }, ...icons, shown);
   button.addEventListener("click", () => {
     void copy(text).then((done) => {

@@ -21,10 +21,10 @@ const KEYS: [string[], string][] = [
 export function helpDialog(): HTMLDialogElement {
   const dialog: HTMLDialogElement = h(
     "dialog",
-    { class: "help", "aria-labelledby": "help-heading", onclick: (event: MouseEvent) => event.target === dialog && dialog.close() },
+    { class: "dialog help", "aria-labelledby": "help-heading", onclick: (event: MouseEvent) => event.target === dialog && dialog.close() },
     h(
       "div",
-      { class: "help-body" },
+      { class: "dialog-body" },
       h("h2", { id: "help-heading" }, "Keys"),
       h(
         "dl",

@@ -37,10 +37,10 @@ export function levels(): HTMLElement {
 export function aboutDialog(models: string[], version: string): HTMLDialogElement {
   const dialog: HTMLDialogElement = h(
     "dialog",
-    { class: "help", "aria-labelledby": "about-heading", onclick: (event: MouseEvent) => event.target === dialog && dialog.close() },
+    { class: "dialog about", "aria-labelledby": "about-heading", onclick: (event: MouseEvent) => event.target === dialog && dialog.close() },
     h(
       "div",
-      { class: "help-body" },
+      { class: "dialog-body" },
       h("h2", { id: "about-heading" }, "About these songs"),
       origin(models),
       levels(),

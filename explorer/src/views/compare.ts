@@ -41,7 +41,7 @@ export class CompareView {
       "article",
       { class: "song compare" },
       backButton(act.back),
-      h("header", { class: "head" }, this.heading, h("p", { class: "by" }, "Both songs run on one time scale. Press ", h("kbd", {}, "x"), ", or click the other song, to switch at the same moment.")),
+      h("header", { class: "head" }, this.heading, h("p", { class: "by" }, "Two songs on one time scale. Click the other one, or press ", h("kbd", {}, "x"), ", to switch at the same moment.")),
       h("section", { class: "player", "aria-label": "Player" }, this.transport.element, this.transport.problem, this.lanes.a.element, this.lanes.b.element),
       h("div", { class: "actions" }, h("button", { type: "button", class: "button", onclick: act.back }, "Close the comparison")),
     );

@@ -5,7 +5,7 @@ import { LEVELS, type TreeNode } from "../site/contract";
 import { words } from "../parts/command";
 import { copyable } from "../parts/copying";
 import { h } from "../parts/dom";
-import { capital, clock, length } from "../parts/text";
+import { capital, length } from "../parts/text";
 
 /** Return the lowest level of a node that can be played, in a word: a node with the top level alone is a draft. */
 export function levelsOf(node: TreeNode): string {
@@ -25,7 +25,7 @@ export class NodeCard {
     const name = node.path === "" ? "Root" : `Branch ${node.path}`;
     const levels = LEVELS.filter((level) => node.levels[level] !== undefined);
     const facts: [string, string][] = [
-      ["Length", `${length(node.stop - node.start)}, from ${clock(node.start)} to ${clock(node.stop)}`],
+      ["Length", `${length(node.stop - node.start)}, from ${length(node.start)} to ${length(node.stop)}`],
       [levels.length === 1 ? "Level" : "Levels", levels.length === 0 ? "none" : capital(levels.join(", "))],
       ["State", capital(stateOf(node))],
     ];

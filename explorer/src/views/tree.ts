@@ -3,7 +3,7 @@
 import { along, audible } from "../site/branches";
 import type { TreeNode } from "../site/contract";
 import { h, svg } from "../parts/dom";
-import { clock } from "../parts/text";
+import { length } from "../parts/text";
 import { levelsOf, NodeCard, stateOf } from "./node";
 
 const ROW = 54; // pixels
@@ -99,8 +99,8 @@ export class TreeView {
       if (node.parent !== parent || (parent !== null && node.path === parent)) continue;
       const place = this.drawn.length;
       const name = node.path === "" ? "Root" : node.path;
-      const facts = [clock(node.stop - node.start), audible(node) ? levelsOf(node) : stateOf(node)].join(" · ");
-      const times = `${clock(node.start)} to ${clock(node.stop)}`;
+      const facts = [length(node.stop - node.start), audible(node) ? levelsOf(node) : stateOf(node)].join(" · ");
+      const times = `from ${length(node.start)} to ${length(node.stop)}`;
       const element = h(
         "div",
         {
@@ -108,8 +108,8 @@ export class TreeView {
           role: "treeitem",
           tabindex: -1,
           "aria-level": depth + 1,
-          "aria-label": `${name}, ${times}, ${facts}`,
-          title: `${name}, ${times}, ${facts}`,
+          "aria-label": `${name} ${facts}, ${times}`,
+          title: `${name} ${facts}, ${times}`,
           onclick: () => {
             this.choose(node.path);
             element.focus({ preventScroll: true });
@@ -117,6 +117,7 @@ export class TreeView {
           ondblclick: () => this.play(node),
         },
         h("span", { class: "node-name" }, h("bdi", { dir: "ltr" }, name)),
+        " ",
         h("span", { class: "node-facts" }, facts),
       );
       const drawn: Drawn = { node, row, depth, element };
