@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +20,23 @@ HUB_NAME = "htdemucs"
 """Weights on the hub that are used by default."""
 
 LARGEST = 2**32  # bytes of a file of weights
-WITHOUT = "or leave the separation out with --no-separate, as for a recording of the voice alone"
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """The command that separates, for its messages."""
+
+    extra: str  # of jukectl that installs demucs
+    otherwise: str = ""  # what to do without it, after a comma
+
+    @property
+    def missing(self) -> str:
+        """Message without demucs."""
+        return f"to separate the voice takes demucs: pip install 'jukectl[{self.extra}]'{self.otherwise}"
+
+
+ALIGN = Purpose("align", ", or leave the separation out with --no-separate, as for a recording of the voice alone")
+STEMS = Purpose("stems")
 
 
 class Separator(Protocol):
@@ -30,6 +47,9 @@ class Separator(Protocol):
 
     def vocals(self, samples: Samples, sample_rate: int) -> Samples:
         """Return the vocals (M,) of samples (C, N)."""
+
+    def voices(self, samples: Samples, sample_rate: int) -> Samples:
+        """Return the vocals (K, M) of samples (C, N), in the channels that the model has."""
 
 
 class DemucsSeparator:
@@ -43,7 +63,7 @@ class DemucsSeparator:
         self.sample_rate = int(model.samplerate)
 
     @classmethod
-    def load(cls, where: str | None, device: str = "cpu") -> "DemucsSeparator":
+    def load(cls, where: str | None, device: str = "cpu", purpose: Purpose = ALIGN) -> "DemucsSeparator":
         """Load weights from a file or folder, or by a name that demucs has on the hub; None: HUB_NAME.
 
         Raises MissingTool without demucs, BadModel for a file that does not hold its weights, CannotFetch if the hub
@@ -52,19 +72,23 @@ class DemucsSeparator:
         try:
             from demucs.apply import apply_model
         except ImportError as error:
-            raise MissingTool(f"to separate the voice takes demucs: pip install 'jukectl[align]', {WITHOUT}") from error
+            raise MissingTool(purpose.missing) from error
         path = Path(where) if where is not None else None
         if path is not None and path.exists():
             model = _from_folder(path) if path.is_dir() else _from_file(path)
         elif path is not None and (path.is_absolute() or path.suffix or len(path.parts) > 2):
             raise BadModel(f"--separator: {path} is not there")
         else:
-            model = _from_hub(where or HUB_NAME)
+            model = _from_hub(where or HUB_NAME, purpose)
         model.eval()
         return cls(model, apply_model, device)
 
     def vocals(self, samples: Samples, sample_rate: int) -> Samples:
-        """Return the vocals (M,) of samples (C, N). Deterministic: demucs's random shifts are off."""
+        """Return the vocals (M,) of samples (C, N)."""
+        return to_mono(self.voices(samples, sample_rate))
+
+    def voices(self, samples: Samples, sample_rate: int) -> Samples:
+        """Return the vocals (K, M) of samples (C, N). Deterministic: demucs's random shifts are off."""
         import torch
 
         channels = int(self._model.audio_channels)
@@ -76,10 +100,11 @@ class DemucsSeparator:
                 self._model, ((wave - mean) / deviation)[None], shifts=0, split=True, device=self._device
             )
         voice = parts[0, self._model.sources.index("vocals")].float().cpu() * deviation + mean
-        return to_mono(voice.numpy())
+        result: Samples = voice.numpy()
+        return result
 
 
-def _from_hub(name: str) -> Any:
+def _from_hub(name: str, purpose: Purpose) -> Any:
     """Load a model of demucs from the hub."""
     from demucs.hf import get_hf_model
     from huggingface_hub.errors import HfHubHTTPError
@@ -90,7 +115,7 @@ def _from_hub(name: str) -> Any:
         said = re.split(r"[.\n]\s", str(error).strip())
         raise CannotFetch(
             f"cannot fetch the weights of {name} from the hub ({said[0] or type(error).__name__}). Give them "
-            f"with --separator FOLDER, {WITHOUT}"
+            f"with --separator FOLDER{purpose.otherwise}"
         ) from error
 
 

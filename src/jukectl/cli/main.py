@@ -27,6 +27,7 @@ from jukectl.cli.play import play
 from jukectl.cli.plot import plot
 from jukectl.cli.resume import resume
 from jukectl.cli.sample import sample
+from jukectl.cli.stems import stems
 from jukectl.cli.streams import wants_json_lines
 from jukectl.cli.tree import tree
 from jukectl.cli.upsample import upsample
@@ -68,6 +69,7 @@ app.command("pick", rich_help_panel=STEER)(pick)
 app.command("cut", rich_help_panel=STEER)(cut)
 app.command("branch", rich_help_panel=STEER)(branch)
 app.command("tree", rich_help_panel=STEER)(tree)
+app.command("stems", rich_help_panel=STEER)(stems)
 app.command("info", rich_help_panel=LOOK)(info)
 app.command("play", rich_help_panel=LOOK)(play)
 app.command("plot", rich_help_panel=LOOK)(plot)

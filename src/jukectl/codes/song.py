@@ -23,7 +23,7 @@ FORMATS = ("wav", "flac", "ogg", "mp3")
 """Formats of a song's audio, the preferred one first."""
 
 _MADE = {  # what a stage makes in the folders below the song, and so may remove; anything else there is the user's
-    "audio": re.compile(r"\d+\.(wav|flac|ogg|mp3)"),
+    "audio": re.compile(r"\d+(-vocals|-accompaniment)?\.(wav|flac|ogg|mp3)"),
     "previews": re.compile(r"(top|middle|bottom)-\d+\.(wav|flac|ogg|mp3)"),
     "plots": re.compile(r"(spectrogram(-\d+)?|lyrics-alignment-\d+)\.(png|svg)|lyrics-\d+\.(lrc|vtt)"),
 }

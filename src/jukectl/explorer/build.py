@@ -59,8 +59,8 @@ def explore(
 ) -> SiteUpdate:
     """Create or update a site of all songs and trees in some folders. Raises BadInput if there are none.
 
-    A song that cannot be read is listed with its error. `description` is the text of previews of links to the site, which
-    need its `url`, the address at which it is published.
+    A song that cannot be read is listed with its error. `description` is the text of previews of links to the site, and
+    `url` the address at which it is published, which previews need.
     """
     preview = Preview(title=title, description=description, url=url)
     begin = partial(song_adder, device=device, listener=listener)
