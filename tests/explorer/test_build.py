@@ -18,6 +18,7 @@ from matplotlib.image import imread
 
 from jukectl.api import Beginning, Growth, Request, tree
 from jukectl.audio import io
+from jukectl.cli.main import main
 from jukectl.codes.level import Level
 from jukectl.codes.schedule import Change, parse_schedule
 from jukectl.codes.song import Song
@@ -207,6 +208,33 @@ def test_a_tree_is_one_entry_with_audio_for_every_path(song: Song, tmp_path):
         heard = node["levels"]["bottom"]
         assert heard["seconds"] == pytest.approx(node["stop"] - node["start"], abs=0.04), path
         assert (tmp_path / "site" / unquote(heard["audio"])).exists()
+
+
+def test_the_commands_of_a_node_extract_it_and_continue_from_it(song: Song, tmp_path, monkeypatch):
+    grown = tmp_path / "tree"
+    tree(song.path, grown, Growth(every=0.4, branches=2, depth=1), Beginning(sample=1), Request(seed=5))
+    explore([grown], tmp_path / "site")
+    nodes = {node["path"]: node for node in only(tmp_path / "site")["tree"]["nodes"]}
+    assert list(nodes[""]["commands"]) == ["branch"]
+    monkeypatch.chdir(tmp_path)
+    for command in (*nodes["1"]["commands"].values(), nodes[""]["commands"]["branch"]):
+        words = shlex.split(command)[1:]
+        assert main([*words, *(["--dry-run"] if words[0] == "branch" else [])]) == 0, command
+    assert Song(tmp_path / "tree-1").begun
+
+
+def test_stars_notes_and_quiet_songs_are_in_the_data(song: Song, tmp_path):
+    (song.path / "about.toml").write_text("star = true\nnotes = 'Loud\u00e9r'\ntitle = 3\n")
+    for sample in (0, 1):
+        path = song.audio_path(sample)
+        audio = io.load(path)
+        io.save(path, audio.samples * 1e-4, audio.sample_rate)
+    explore([song.path], tmp_path / "site", options=MediaOptions(decode=False))
+    (row,) = index(tmp_path / "site")
+    assert (row["star"], row["quiet"], row["title"]) == (True, True, "3")
+    assert (only(tmp_path / "site")["notes"], only(tmp_path / "site")["star"]) == ("Loud\u00e9r", True)
+    level = only(tmp_path / "site")["samples"][0]["levels"]["bottom"]
+    assert (level["quiet"], level["hertz"]) == (True, [40.0, audio.sample_rate / 2])
 
 
 def test_downloads_of_a_site_equal_the_files_of_the_song(song: Song, tmp_path):

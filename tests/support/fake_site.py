@@ -153,6 +153,8 @@ def _special(
     special[12] = {"artist": None}
     faint = {level: one | {"quiet": True} for level, one in samples[0]["levels"].items()}
     special[13] = {"title": "Hardly There", "quiet": True, "samples": [{"number": 0, "levels": faint}, samples[1]]}
+    own = _samples(folder, "own", 1, seconds, random)
+    special[15] = {"title": "Another Sound", "samples": own}
     special[14] = {"title": "With a Star", "star": True, "notes": "The best one\nso far"}
     return special
 

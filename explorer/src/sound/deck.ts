@@ -16,6 +16,7 @@ export function heard(levels: Hearings, wanted: Level | null): Level | null {
 }
 
 const END = 0.02; // seconds before the end of a part at which the next starts
+const SOON = 5; // seconds before a part in which it is loaded
 const NEAR = 0.5; // seconds from the position that count as the same moment
 const TOO_FAR = 0.03; // seconds of difference between two levels that are audible as a jump
 
@@ -69,12 +70,12 @@ export class Deck {
     if (playing) await this.play();
   }
 
-  /** Keep other recordings loaded, so that `put` can change to them without a gap. */
+  /** Keep some recordings loaded, and load those of this moment, so that `put` can change to them without a gap. */
   hold(parts: Part[]): void {
     this.held = parts;
     this.keepOnly(this.parts);
-    const part = parts.findLast((one) => one.start <= this.time) ?? parts[0];
-    if (part !== undefined) this.voiceOf(part);
+    const { time } = this;
+    for (const part of parts) if (part.start <= time + SOON && time < part.start + part.seconds) this.voiceOf(part);
   }
 
   get duration(): number {
@@ -298,7 +299,7 @@ export class Deck {
       this.tell("end");
       return;
     }
-    this.seek(next.start);
+    this.seek(Math.max(next.start, this.time));
     this.preload();
   }
 

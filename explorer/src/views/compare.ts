@@ -55,8 +55,8 @@ export class CompareView {
     const [a, b] = songs;
     this.lanes.a.show(a, this.annotations.of(a).title, sampleOf(a, place.sample), pathOf(a, place.path));
     this.lanes.b.show(b, this.annotations.of(b).title, sampleOf(b, place.otherSample), pathOf(b, place.otherPath));
-    const [here, there] = [this.lanes[place.side], this.lanes[place.side === "a" ? "b" : "a"]];
-    void this.deck.put(here.programme.parts, place.level, time).then(() => this.songs === songs && this.deck.hold(there.programme.parts));
+    void this.deck.put(this.lanes[place.side].programme.parts, place.level, time);
+    this.deck.hold(SIDES.flatMap((side) => this.lanes[side].programme.parts));
     this.transport.complain(null);
     this.sides(place.side);
     this.redraw();

@@ -26,7 +26,7 @@ export class NodeCard {
     const levels = LEVELS.filter((level) => node.levels[level] !== undefined);
     const facts: [string, string][] = [
       ["Length", `${length(node.stop - node.start)}, from ${length(node.start)} to ${length(node.stop)}`],
-      [levels.length === 1 ? "Level" : "Levels", levels.length === 0 ? "none" : capital(levels.join(", "))],
+      [levels.length === 1 ? "Level" : "Levels", levels.length === 0 ? "None" : capital(levels.join(", "))],
       ["State", capital(stateOf(node))],
     ];
     const { pick, branch } = node.commands ?? {};
