@@ -39,4 +39,4 @@ def test_stems_say_what_is_missing(fails, finished, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "demucs.apply", None)
     assert "pip install 'jukectl[stems]'" in fails("stems", RIFF, status=1)
     assert "--sample chooses a sample" in fails("stems", RIFF, "--sample", 0)
-    assert "cannot" in fails("stems", tmp_path / "none.wav")
+    assert "there is no file" in fails("stems", tmp_path / "none.wav")

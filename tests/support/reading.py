@@ -80,7 +80,10 @@ window.playing = () => voices.filter((one) => !one.paused && !one.muted && one.g
 
 
 def sounding(page: "Page") -> list[dict[str, Any]]:
-    return page.evaluate("playing().map((one) => ({src: one.getAttribute('src'), at: one.currentTime}))")
+    found: list[dict[str, Any]] = page.evaluate(
+        "playing().map((one) => ({src: one.getAttribute('src'), at: one.currentTime}))"
+    )
+    return found
 
 
 def wait_for_sound(page: "Page", what: str, after: float = 0.0) -> None:

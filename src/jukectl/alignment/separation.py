@@ -48,6 +48,13 @@ class Separator(Protocol):
     def vocals(self, samples: Samples, sample_rate: int) -> Samples:
         """Return the vocals (M,) of samples (C, N)."""
 
+
+class StereoSeparator(Protocol):
+    """Interface of vocal separation that keeps the channels."""
+
+    sample_rate: int
+    """Hz, of the vocals returned."""
+
     def voices(self, samples: Samples, sample_rate: int) -> Samples:
         """Return the vocals (K, M) of samples (C, N), in the channels that the model has."""
 

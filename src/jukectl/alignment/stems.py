@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jukectl.alignment.separation import STEMS, DemucsSeparator, Separator
+from jukectl.alignment.separation import STEMS, DemucsSeparator, StereoSeparator
 from jukectl.audio import io
 from jukectl.audio.mix import Samples, peak, resample, to_mono
 from jukectl.codes.level import Level
@@ -36,7 +36,7 @@ def stems_of_song(
     options: StemOptions | None = None,
     *,
     sample: int | None = None,
-    separator: Separator | None = None,
+    separator: StereoSeparator | None = None,
     listener: Listener = ignore,
 ) -> list[Path]:
     """Separate the final audio of a song's samples, or of one, into audio/0-vocals.wav and audio/0-accompaniment.wav.
@@ -48,7 +48,7 @@ def stems_of_song(
     separator = separator or _demucs(options)
     with song.lock():
         make_folder(path / "audio")
-        written = []
+        written: list[Path] = []
         for done, (number, file) in enumerate(files.items()):
             listener(Progress(WHAT, done, len(files)))
             written += _separate(file, path / "audio" / str(number), options, separator)
@@ -61,7 +61,7 @@ def stems_of_recording(
     base: Path,
     options: StemOptions | None = None,
     *,
-    separator: Separator | None = None,
+    separator: StereoSeparator | None = None,
     listener: Listener = ignore,
 ) -> list[Path]:
     """Separate a recording into `base`-vocals.wav and `base`-accompaniment.wav; see `stems_of_song`.
@@ -77,7 +77,7 @@ def stems_of_recording(
     return written
 
 
-def separate(samples: Samples, sample_rate: int, separator: Separator) -> tuple[Samples, Samples]:
+def separate(samples: Samples, sample_rate: int, separator: StereoSeparator) -> tuple[Samples, Samples]:
     """Return vocals and accompaniment (C, N) of samples (C, N), whose sum is the samples.
 
     If one of them is over full scale, both are scaled down by the same factor.
@@ -92,7 +92,7 @@ def separate(samples: Samples, sample_rate: int, separator: Separator) -> tuple[
     return voice / scale, rest / scale
 
 
-def _separate(file: Path, base: Path, options: StemOptions, separator: Separator) -> Iterator[Path]:
+def _separate(file: Path, base: Path, options: StemOptions, separator: StereoSeparator) -> Iterator[Path]:
     """Write the stems of an audio file, and yield their paths."""
     audio = io.load(file)
     stems = separate(audio.samples, audio.sample_rate, separator)
