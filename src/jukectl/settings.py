@@ -101,7 +101,7 @@ def read_file(path: Path) -> Settings:
         raise BadInput(f"{path} is not TOML: {problem}. Mend it with: jukectl config edit") from problem
     for name in table:
         check_name(name, str(path))
-    return _built(table, str(path))
+    return _built(table, str(path)) if table else Settings()  # without the converter, which takes a while to load
 
 
 def parse(name: str, text: str, where: str) -> Any:

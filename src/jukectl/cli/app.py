@@ -2,7 +2,9 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar
 
 import typer
@@ -22,3 +24,20 @@ class App(typer.Typer):
             return register(name, help=re.sub(r"(?<!\n)\n(?!\n)", " ", text), **settings)(command)
 
         return decorate
+
+
+def load_help() -> None:
+    """Import the part of typer that formats help, without rich.markdown, which takes longer to load than all of rich.
+
+    Help texts of `App` have rich's markup, so none is parsed as Markdown.
+    """
+    name = "rich.markdown"
+    if name in sys.modules:
+        return
+    stand_in = ModuleType(name)
+    stand_in.Markdown = type("Markdown", (), {})  # type: ignore[attr-defined]
+    sys.modules[name] = stand_in
+    try:
+        import typer.rich_utils  # noqa: F401
+    finally:
+        del sys.modules[name]

@@ -10,7 +10,7 @@ import typer
 
 from jukectl import __version__
 from jukectl.cli import config, data, evaluate, examples, lyrics, models, train
-from jukectl.cli.app import App
+from jukectl.cli.app import App, load_help
 from jukectl.cli.bench import bench
 from jukectl.cli.branch import branch
 from jukectl.cli.console import Console, console, echo, json_line, printable
@@ -127,6 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 2 bad input, 130 after Ctrl-C, 1 any other error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     shared = Console()
+    if not {"--help", "-h"}.isdisjoint(given):
+        load_help()
     try:
         status = app(args=given, prog_name="jukectl", standalone_mode=False, obj=shared)
     except typer.TyperException as error:  # wrong usage; without a message where the help was shown instead
