@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -74,8 +74,11 @@ class Site:
         self._write("data/index.json", text)
         self._write("data/index.js", as_script(INDEX_CALL, text))
 
-    def write_previews(self, songs: Sequence[SongSummary], preview: Preview) -> None:
-        """Write the picture of the site's previews, and the pages by which links to songs have previews."""
+    def write_previews(self, songs: Sequence[SongSummary], preview: Preview, changed: Container[str]) -> None:
+        """Write the picture of the site's previews, and a page and a picture for those of each song.
+
+        Pictures of songs that have not `changed`, by id, are kept.
+        """
         first = first_to_play(songs)
         draw_picture(first.outline if first else "", self.path / PICTURE)
         for song in songs:
@@ -84,6 +87,9 @@ class Site:
             if not path.is_file() or path.read_bytes() != text:
                 with atomic_write(path) as file:
                     file.write(text)
+            picture = path.with_suffix(".png")
+            if song.id in changed or not picture.is_file():
+                draw_picture(song.outline, picture)
 
     @property
     def index_path(self) -> Path:

@@ -121,7 +121,8 @@ def update_site(
     site = Site(out)
     site.begin()
     add_song: AddSong | None = None
-    summaries, written, places = [], 0, {}
+    summaries, places = [], {}
+    written: set[str] = set()
     for number, (place, path) in enumerate(found):
         listener(Progress("songs", number, len(found), path.name))
         name, stamp = song_id(place, path.name), stamp_of(path, options)
@@ -131,15 +132,16 @@ def update_site(
             add_song = add_song or begin(site, options)
             detail = add_song(path, name)
             site.write_song(detail, stamp)
-            summary, written = detail.summary, written + 1
+            summary = detail.summary
+            written.add(name)
         summaries.append(summary)
     listener(Progress("songs", len(found), len(found)))
     site.forget(one.id for one in summaries)
     site.write_index(summaries, title=preview.title)
-    site.write_previews(summaries, preview)
+    site.write_previews(summaries, preview, written)
     site.write_page(preview.tags(summaries))
     unreadable = sum(one.state in ("broken", "newer") for one in summaries)
-    return SiteUpdate(out, len(summaries), written, unreadable, places)
+    return SiteUpdate(out, len(summaries), len(written), unreadable, places)
 
 
 KEPT = (
