@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,6 +82,23 @@ def test_a_change_is_written_to_about_toml_and_to_the_data_of_the_site(edited):
     assert "\\u003c" not in (edited.site / "data" / "index.js").read_text()
     assert edited.send({"title": "", "star": False, "notes": " "})[1] == {"title": "song", "star": False, "notes": ""}
     assert edited.about == {}
+
+
+def test_a_song_that_gets_a_star_is_offered_first(song, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(song.path, tmp_path / "songs" / name)
+    site, options = tmp_path / "site", MediaOptions(decode=False)
+    update = explore([tmp_path / "songs"], site, options=options)
+    editor = Editor(Site(site), update.folders, options)
+
+    def first() -> str:
+        name = json.loads((site / "data" / "index.json").read_text())["first"]
+        return update.folders[name].name
+
+    for name, folder in update.folders.items():
+        editor.change(name, Change(star=True))
+        assert first() == folder.name
+        editor.change(name, Change(star=False))
 
 
 def test_other_keys_and_comments_of_about_toml_stay(edited):

@@ -83,7 +83,11 @@ def test_the_picture_of_a_song_is_drawn_again_when_the_song_has_changed(song: So
     explore([song.path], tmp_path / "site", options=options)
     assert picture.stat().st_mtime_ns == before[1]
     audio = io.load(song.audio_path(0))
-    io.save(song.audio_path(0), audio.samples * np.linspace(0, 1, audio.samples.shape[1]), audio.sample_rate)
+    io.save(
+        song.audio_path(0),
+        audio.samples * np.linspace(0, 1, audio.samples.shape[1], dtype=np.float32),
+        audio.sample_rate,
+    )
     explore([song.path], tmp_path / "site", options=options)
     assert picture.read_bytes() != before[0]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from jukectl.errors import BadInput, NotASong
 from jukectl.explorer.about import About, Change
-from jukectl.explorer.contract import to_json
+from jukectl.explorer.contract import SongSummary, first_to_play, to_json
 from jukectl.explorer.site import Site
 from jukectl.explorer.update import MediaOptions, stamp_of
 from jukectl.progress import ignore
@@ -50,11 +50,19 @@ class Editor:
         self.site.write_song_text(name, to_json(values) + "\n")
 
     def _update_index(self, name: str, shown: Mapping[str, Any]) -> None:
-        """Update a song's row of the index."""
+        """Update a song's row of the index, and the song that visitors are offered first."""
         index = read_json(self.site.index_path, BadInput)
         columns = index["columns"]
         for row in index["songs"]:
             if row[columns.index("id")] == name:
                 for key in ("title", "star"):
                     row[columns.index(key)] = shown[key]
+        first = first_to_play(_summary(dict(zip(columns, row, strict=True)), index) for row in index["songs"])
+        index["first"] = first.id if first else None
         self.site.write_index_text(to_json(index) + "\n")
+
+
+def _summary(row: Mapping[str, Any], index: Mapping[str, Any]) -> SongSummary:
+    """Return the part of a song's summary that the choice of the first song depends on."""
+    kept = {key: row[key] for key in ("id", "title", "made", "levels", "star", "quiet")}
+    return SongSummary(**kept, state=index["states"][row["state"]])
