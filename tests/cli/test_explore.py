@@ -47,6 +47,6 @@ def test_serving_a_site_ends_with_ctrl_c(finished, tmp_path):
             assert b"<title>" in answer.read()
         process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(timeout=30) == 0
+            assert process.wait() == 0
         finally:
             process.kill()

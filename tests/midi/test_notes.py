@@ -7,6 +7,7 @@ import pytest
 
 from jukectl.errors import BadInput
 from jukectl.midi.notes import Notes, parse_midi, read_midi, write_midi
+from jukectl.midi.roll import piano_roll
 
 NOTES = Notes.of([(0.5, 1.0, 60, 90, False), (0.0, 2.25, 72, 1, False), (0.25, 0.3, 38, 127, True)])
 
@@ -51,6 +52,16 @@ def test_onsets_in_seconds_follow_the_tempo_map():
         (20, [0x99, 36, 0]),  # 1.4 s; a note on of velocity 0 ends it
     )
     assert rows(parse_midi(data, Path("x.mid"))) == [(0.5, 1.25, 60, 80, False), (1.35, 1.4, 36, 100, True)]
+
+
+def test_a_note_without_length_ends_after_its_beginning_within_one_frame():
+    data = midi_file((0, [0x90, 60, 80]), (50, [0x90, 62, 80]), (0, [0x80, 62, 0]), (50, [0x80, 60, 0]))
+    notes = parse_midi(data, Path("song.mid"))
+    assert notes.pitches.tolist() == [60, 62]
+    assert (notes.stops > notes.starts).all()
+    for rate in (86, 5_512.5):
+        sounding = piano_roll(notes, 0, round(rate), rate=rate)[:, 1 + 62]
+        assert sounding.sum() == 1
 
 
 def test_moving_notes_shifts_onsets_and_drops_those_before_zero():

@@ -14,6 +14,7 @@ from jukectl.midi.smf import check_is_midi, limited
 
 LONGEST = 36_000  # seconds; a note later than that is damage
 LARGEST = 16 * 2**20  # bytes of a MIDI file
+SHORTEST = 1e-7  # seconds of a note that begins and ends at one tick, as drums do; within one frame of any roll
 SUFFIXES = frozenset({".mid", ".midi", ".smf", ".kar"})
 TICKS_PER_BEAT = 480  # of files that are written here, at 120 beats a minute: about a millisecond a tick
 TICKS_PER_SECOND = 2 * TICKS_PER_BEAT
@@ -83,7 +84,7 @@ def parse_midi(data: bytes, path: Path) -> Notes:
     score = _score(data, path)
     notes = Notes.of(
         [
-            (note.time, note.time + note.duration, note.pitch, max(note.velocity, 1), track.is_drum)
+            (note.time, note.time + max(note.duration, SHORTEST), note.pitch, max(note.velocity, 1), track.is_drum)
             for track in score.tracks
             for note in track.notes
         ]
