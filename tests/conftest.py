@@ -114,6 +114,15 @@ def one_program() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def warm_jukectl() -> Iterator[list[str]]:
+    """The words of a command that runs `jukectl` as a process, which starts in milliseconds."""
+    from warm import warm_command
+
+    with warm_command() as command:
+        yield command
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Iterator[Hub]":
     """A hub on this machine, and a cache of its own: those that jukectl uses while the test runs."""

@@ -33,9 +33,10 @@ def sampling(tiny_model):
 
 @posix
 @pytest.mark.parametrize("stderr", ["closed", "full", "unread"])
-def test_a_render_goes_on_without_a_stderr(sampling, tmp_path, stderr):
+def test_a_render_goes_on_without_a_stderr(sampling, warm_jukectl, tmp_path, stderr):
+    command = COMMAND if stderr == "closed" else warm_jukectl
     shell = {"closed": '"$@" 2>&-', "full": '"$@" 2>/dev/full', "unread": '{ "$@" 2>&1 >&3 | true; } 3>&1'}[stderr]
-    arguments = [*COMMAND, "sample", "--out", tmp_path / "song", *sampling, "--progress", "json"]
+    arguments = [*command, "sample", "--out", tmp_path / "song", *sampling, "--progress", "json"]
     done = subprocess.run(
         ["sh", "-c", shell, "sh", *map(os.fspath, arguments)], check=False, capture_output=True, timeout=240
     )
@@ -73,19 +74,19 @@ def test_help_is_printed_in_every_encoding(encoding):
     assert b"--temperature" in done.stdout
 
 
-@pytest.mark.parametrize("encoding", ["cp437", "utf-8"])
-def test_a_name_is_printed_with_replacements_where_an_encoding_lacks_it(sampling, tmp_path, encoding):
-    done = run("sample", "--out", tmp_path / "Łódź", *sampling, env={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"})
+def test_a_name_is_printed_with_replacements_where_an_encoding_lacks_it(sampling, tmp_path):
+    done = run("sample", "--out", tmp_path / "Łódź", *sampling, env={"PYTHONIOENCODING": "cp437", "PYTHONUTF8": "0"})
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
-    assert done.stdout.decode(encoding).strip().endswith("top-0.wav")
+    assert done.stdout.decode("cp437").strip().endswith("top-0.wav")
 
 
 @posix
-def test_the_bytes_of_a_folder_that_is_not_utf_8_are_printed_as_they_are(sampling, tmp_path):
+def test_the_bytes_of_a_folder_that_is_not_utf_8_are_printed_as_they_are(sampling, warm_jukectl, tmp_path):
     folder = os.fsencode(tmp_path) + b"/song \xff"
     done = run("sample", "--out", os.fsdecode(folder), *sampling)
     assert (done.returncode, done.stdout) == (0, folder + b"/previews/top-0.wav\n")
-    assert run("--json", "info", os.fsdecode(folder)).returncode == 0
+    shown = subprocess.run([*warm_jukectl, "--json", "info", folder], check=False, capture_output=True, timeout=240)
+    assert shown.returncode == 0
 
 
 @posix

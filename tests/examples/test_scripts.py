@@ -4,13 +4,12 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from warm import warm_command
 
 import jukectl
 from jukectl.codes.level import Level
@@ -19,16 +18,10 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="module")
-def command() -> Iterator[str]:
-    with warm_command() as command:
-        yield command
-
-
 @pytest.fixture
-def script(command: str, tmp_path: Path) -> Script:
+def script(warm_jukectl: list[str], tmp_path: Path) -> Script:
     """Runs one of the scripts in a folder of its own."""
-    environment = {**os.environ, "JUKECTL": command}
+    environment = {**os.environ, "JUKECTL": " ".join(warm_jukectl)}
 
     def run(name: str, *arguments: object, **changes: str) -> subprocess.CompletedProcess[str]:
         command = [str(EXAMPLES / name), *map(str, arguments)]

@@ -16,8 +16,8 @@ from subprocess import Popen
 
 
 @contextmanager
-def warm_command() -> Iterator[str]:
-    """Start the process, and return a command line that runs `jukectl` in it."""
+def warm_command() -> Iterator[list[str]]:
+    """Start the process, and return the words of a command that runs `jukectl` in it."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
         address = str(Path(folder) / "socket")  # in a folder with a short name, since addresses are short
         listening.bind(address)
@@ -25,7 +25,7 @@ def warm_command() -> Iterator[str]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, __file__, str(listening.fileno())]
         with Popen(command, pass_fds=[listening.fileno()], env=environment) as process:
-            yield f"{sys.executable} -I -S {__file__} {address}"
+            yield [sys.executable, "-I", "-S", __file__, address]
             process.kill()
 
 
