@@ -48,6 +48,20 @@ def test_an_archive_is_cut_short_wherever_it_ends(tmp_path: Path):
             TorchFile(path).describe()
 
 
+def test_an_archive_that_claims_to_be_on_several_disks_is_refused_in_one_line(tmp_path: Path):
+    path = tmp_path / "a.pt"
+    torch.save(TENSORS, path)
+    whole = path.read_bytes()
+    end = whole.rindex(b"PK\5\6")
+    path.write_bytes(whole[:end] + b"PK\6\7" + bytes(12) + (5).to_bytes(4, "little") + whole[end:])
+    assert cut_short(path) is None
+    assert damage(path) is not None
+    with pytest.raises(BadModel, match="is damaged"):
+        TorchFile(path).describe()
+    with pytest.raises(NotCodes):
+        Codes.load(path)
+
+
 def test_codes_that_are_cut_short_are_called_so(tmp_path: Path):
     path = tmp_path / "top.npz"
     array = np.zeros((1, 9), dtype=np.uint16)

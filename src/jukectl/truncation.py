@@ -21,7 +21,8 @@ WAY_OUT = "Copy or fetch it again"
 
 def cut_short(path: Path) -> str | None:
     """Return that a file is cut short, with the way out, for a message; None if it is whole, or not recognised."""
-    with suppress(BadInput, OSError, ValueError), opened(path, BadInput) as file:
+    # is_zipfile, too, refuses an archive whose end says that it is on several disks
+    with suppress(BadInput, OSError, ValueError, zipfile.BadZipFile), opened(path, BadInput) as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
             return f"it is empty. {WAY_OUT}"
