@@ -113,15 +113,15 @@ def test_a_different_recipe_is_refused_with_the_difference_unless_overwrite_is_g
 def test_sampling_settings_can_differ_by_level(jukectl, style, tmp_path):
     jukectl(
         "sample", "--out", tmp_path / "song", *style, "--temperature", "top=0.9,bottom=1.1", "--top-k", 20,
-        "--top-p", "middle=0.8", "--advance", "0.25",
+        "--top-p", "middle=0.8", "--advance", "0.25", "--advance", "top=0.2", "--advance", "bottom=0.125",
     )  # fmt: skip
     import tomllib
 
     recipe = tomllib.loads((tmp_path / "song/song.toml").read_text())
     assert recipe["sampling"] == {
-        "top": {"temperature": 0.9, "top_k": 20, "top_p": 1.0, "advance": 0.25},
+        "top": {"temperature": 0.9, "top_k": 20, "top_p": 1.0, "advance": 0.2},
         "middle": {"temperature": 0.98, "top_k": 20, "top_p": 0.8, "advance": 0.25},
-        "bottom": {"temperature": 1.1, "top_k": 20, "top_p": 1.0, "advance": 0.25},
+        "bottom": {"temperature": 1.1, "top_k": 20, "top_p": 1.0, "advance": 0.125},
     }
 
 

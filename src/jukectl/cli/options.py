@@ -58,7 +58,7 @@ def flag(name: str, text: str) -> Any:
 
 
 def per_level(name: str, text: str, *, example: str, default: str) -> Any:
-    """Return an option that takes one value, or some for levels, such as the example."""
+    """Return an option that takes one value, or some for levels, such as the example, together or one by one."""
     return option(name, f"X|{example}", text, default=f"the model's, or {default}")
 
 
@@ -226,7 +226,7 @@ MAKE_LEVELS = "Levels to make, coarse to fine; top alone is a quick draft."
 Levels = Annotated[str | None, option("--levels", LEVELS, MAKE_LEVELS)]
 SongLevels = Annotated[str | None, option("--levels", LEVELS, MAKE_LEVELS, default="the song's, or all")]
 Temperature = Annotated[
-    str | None,
+    list[str] | None,
     per_level(
         "--temperature",
         "Randomness: lower is safer, higher is wilder, 0 takes the likeliest code. One value, or some for levels, such "
@@ -236,7 +236,7 @@ Temperature = Annotated[
     ),
 ]
 Guidance = Annotated[
-    str | None,
+    list[str] | None,
     per_level(
         "--guidance",
         "Strength of artist, genre and notes (classifier-free guidance); any value but 1 takes twice the work.",
@@ -245,7 +245,7 @@ Guidance = Annotated[
     ),
 ]
 TopP = Annotated[
-    str | None,
+    list[str] | None,
     per_level(
         "--top-p",
         "Sample from the likeliest codes that add up to this probability.",
@@ -254,11 +254,11 @@ TopP = Annotated[
     ),
 ]
 TopK = Annotated[
-    str | None,
+    list[str] | None,
     per_level("--top-k", "Sample from this many likeliest codes; 0 is all.", example="top=50", default="0"),
 ]
 Advance = Annotated[
-    str | None,
+    list[str] | None,
     per_level(
         "--advance",
         "Step from window to window, as a fraction of the context; less is slower and smoother.",

@@ -1,6 +1,7 @@
 """Values of options that arrive as text: levels, settings by level, sizes of memory, adapters and schedules."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,28 +21,21 @@ def parse_levels(text: str) -> tuple[Level, ...]:
     return tuple(level for level in TOP_DOWN if level in named)
 
 
-def parse_per_level(option: str, text: str | None) -> dict[Level, float]:
-    """Return the values of "0.98", for all levels, or of "top=0.99,bottom=0.9", for those named."""
-    if text is None:
-        return {}
-    if "=" not in text:
-        return dict.fromkeys(Level, _number(option, text))
-    values = {}
-    for part in text.split(","):
-        name, equals, value = part.partition("=")
-        if not equals:
-            raise BadInput(f"{option} takes one value, or one for each level such as top=0.99,bottom=0.9; got {text!r}")
-        values[Level.parse(name)] = _number(option, value)
+def parse_per_level(option: str, texts: Sequence[str] | None) -> dict[Level, float]:
+    """Return the values of "0.98", for all levels, or of "top=0.99,bottom=0.9", for those named; the last one holds."""
+    values: dict[Level, float] = {}
+    for text in texts or ():
+        parts = text.split(",")
+        for part in parts:
+            name, equals, value = part.rpartition("=")
+            try:
+                number = float(value if equals or len(parts) == 1 else "")
+            except ValueError:
+                raise BadInput(
+                    f"{option} takes a number, or one for each level such as top=0.99,bottom=0.9; got {text!r}"
+                ) from None
+            values |= dict.fromkeys([Level.parse(name)] if equals else Level, number)
     return values
-
-
-def _number(option: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise BadInput(
-            f"{option} takes a number, or one for each level such as top=0.99,bottom=0.9; got {text!r}"
-        ) from None
 
 
 def parse_memory(text: str | None) -> int | None:
