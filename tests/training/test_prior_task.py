@@ -76,6 +76,34 @@ def test_a_batch_depends_on_the_seed_and_the_step_only(prior_recipe):
     assert not torch.equal(step(task_of(prior_recipe, "train.seed=1"), 4)[0], step(second, 4)[0])
 
 
+def test_noise_replaces_codes_that_are_predicted_from_and_not_those_that_are_predicted(prior_recipe):
+    clean, noisy = task_of(prior_recipe).batch(3), task_of(prior_recipe, "code_noise=0.5").batch(3)
+    assert clean.inputs is None
+    assert torch.equal(noisy.codes, clean.codes)
+    changed = (noisy.inputs != noisy.codes).double().mean(dim=1)
+    assert 0 < changed.max() <= 0.8  # half of 16 codes, and what chance adds
+    assert len(set(changed.tolist())) > 1  # a share of its own for each segment
+
+
+def test_noise_depends_on_the_step_alone_so_that_ranks_and_resumed_runs_see_the_same(prior_recipe):
+    task = task_of(prior_recipe, "code_noise=0.5")
+    whole, again = task.batch(3).inputs, task_of(prior_recipe, "code_noise=0.5").batch(3).inputs
+    assert torch.equal(whole, again)
+    assert torch.equal(task.batch(3, slice(1, 3)).inputs, whole[1:3])
+    assert not torch.equal(task.batch(4).inputs, whole)
+
+
+def test_codes_are_predicted_from_the_inputs(prior_recipe):
+    task = task_of(prior_recipe, "code_noise=1")
+    batch = task.batch(0)
+    with torch.no_grad():
+        torch.nn.init.normal_(task.prior.codes.weight)
+        expected = task.prior(batch.inputs, batch.labels, batch.upper).double().log_softmax(-1)
+        loss, _ = task.loss(batch)
+    bits = -expected.gather(-1, batch.codes[..., None]) / np.log(2)
+    assert float(loss) == pytest.approx(float(bits.mean()), rel=1e-4)
+
+
 def test_validation_bits_are_the_mean_over_held_out_segments(prior_recipe):
     task = task_of(prior_recipe)
     assert {int(batch.labels.total_length) for batch in task.validation} == {13 * 256}  # of the one song under b/

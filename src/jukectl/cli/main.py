@@ -1,5 +1,6 @@
 """The app: its commands in panels, the global options, and the only place where errors become exit statuses."""
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -126,6 +127,10 @@ def options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 2 bad input, 130 after Ctrl-C, 1 any other error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # OpenMP's threads would wait by spinning, and take the cores that they wait for from other programs: beside one
+        # busy program two threads took 3 times the time of one. It reads this when torch is first imported.
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     shared = Console()
     if not {"--help", "-h"}.isdisjoint(given):
         load_help()

@@ -79,6 +79,7 @@ class Segments:
     sung: Tensor | None = (
         None  # (B, T) int64, index in the lyrics window of the character sung at each code; NOTHING if unknown
     )
+    inputs: Tensor | None = None  # (B, T) int64: the codes to predict from if they are others
 
 
 def genres_of(track: Track) -> tuple[str, ...]:

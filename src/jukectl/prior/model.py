@@ -106,10 +106,15 @@ class Prior(nn.Module):
         # without the last code: the inputs are shifted by one, and nothing is predicted from it
         return self._code_logits(self._hidden(codes[:, :-1], conditioning), conditioning)
 
-    def costs(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Costs:
-        """Return the bits of each code and of each character of the lyric window, in one pass over both."""
+    def costs(
+        self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None, inputs: Tensor | None = None
+    ) -> Costs:
+        """Return the bits of each code and of each character of the lyric window, in one pass over both.
+
+        The codes are predicted from `inputs` (B, T), by default from themselves.
+        """
         conditioning, states = self._condition(labels, upper)
-        hidden = self._hidden(codes[:, :-1], conditioning)
+        hidden = self._hidden((codes if inputs is None else inputs)[:, :-1], conditioning)
         bits = _bits(self._code_logits(hidden, conditioning), codes)
         return Costs(bits, None if self.config.lyrics is None else self._character_bits(labels, hidden, states))
 

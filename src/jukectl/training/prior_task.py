@@ -211,14 +211,30 @@ class PriorTask:
             beats=recipe.beat_dropout,
             bars=recipe.bar_dropout,
         )
-        return self.training.draw(recipe.train.batch, dropout, generator, rows)
+        segments = self.training.draw(recipe.train.batch, dropout, generator, rows)
+        if recipe.code_noise:
+            others = self.training.draw(recipe.train.batch, dropout, generator, rows)
+            segments = replace(segments, inputs=self._noisy(segments.codes, others.codes, step, rows))
+        return segments
+
+    def _noisy(self, codes: Tensor, others: Tensor, step: int, rows: slice) -> Tensor:
+        """Return codes (B, T) with some of `others` (B, T), at the same places and so of the same quantizer stages.
+
+        A prior that is sampled from hears its own mistakes. One trained so trusts its conditioning more than the codes
+        so far, and does not drift away from the level above.
+        """
+        generator = torch.Generator().manual_seed(step)
+        batch = self.recipe.train.batch
+        shares = self.recipe.code_noise * torch.rand(batch, 1, generator=generator)
+        noisy = torch.rand(batch, codes.shape[1], generator=generator) < shares
+        return torch.where(noisy[rows], others, codes)
 
     def before_step(self, step: int) -> None:
         """Do nothing: a prior needs no preparation."""
 
     def loss(self, batch: Segments) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the mean bits per code, plus weighted bits per character of lyrics, and metrics for the log."""
-        costs = self.prior.costs(batch.codes, batch.labels, batch.upper)
+        costs = self.prior.costs(batch.codes, batch.labels, batch.upper, batch.inputs)
         figures = {} if costs.lyrics is None else {"bits": costs.codes.mean(), "lyric_bits": costs.lyrics.mean()}
         loss = self.prior.loss_of(costs)
         if self.guide is not None and batch.sung is not None:
