@@ -20,6 +20,7 @@ from hypothesis.extra import numpy as hnp
 
 from jukectl.codes.archive import Codes
 from jukectl.codes.level import Level
+from jukectl.codes.shard import MappedArchive
 from jukectl.errors import CannotWrite, NotCodes
 
 FINGERPRINT = "ab" * 32
@@ -153,6 +154,15 @@ def test_an_invalid_archive_is_refused_with_reason_path_and_advice(tmp_path, cha
         Codes.load(path)
     assert str(path) in str(caught.value)
     assert f"jukectl resume {tmp_path}" in str(caught.value)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("read", [Codes.load, MappedArchive.open])
+def test_text_of_characters_that_do_not_exist_is_refused(tmp_path, read, order):
+    level = np.array([ord("t"), sys.maxunicode + 1], f"{order}u4").view(f"{order}U2").reshape(())
+    np.savez(tmp_path / "top.npz", **fields(level=level))
+    with pytest.raises(NotCodes):
+        read(tmp_path / "top.npz")
 
 
 def test_a_newer_format_is_named_before_anything_else_is_found_wanting(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -45,6 +46,8 @@ def read_member(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
         if math.prod(shape) * dtype.itemsize != entry.file_size - member.tell():
             raise ValueError(f"{name} is announced with another size than it has")
         content = np.frombuffer(bytearray(member.read()), dtype)  # to its end, where the checksum is compared
+    if dtype.kind == "U" and (content.view(dtype.byteorder + "u4") > sys.maxunicode).any():
+        raise ValueError(f"{name} holds characters that do not exist")
     return content.reshape(shape[::-1]).transpose() if fortran_order else content.reshape(shape)
 
 
