@@ -179,6 +179,10 @@ class AdaptedModel(ModelFolder):
             )
         return replace(card, vocabulary=names, priors=priors)
 
+    def is_adapted(self, level: Level) -> bool:
+        """Return True if an adapter changes the prior of a level."""
+        return any(one.adapter.card.level is level for one in self.adapters)
+
     def prior(self, level: Level, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
         """Load one level's prior to `device` with its adapters merged into the weights."""
         # merged, since sampling then costs nothing more, and every decoder works as it does without adapters

@@ -116,6 +116,10 @@ class ModelFolder:
         """Return the number of parameters in all parts."""
         return sum(self.weights(name).numbers() for name in self.parts)
 
+    def is_adapted(self, level: Level) -> bool:
+        """Return True if a level's prior is not the part's weights alone: adapters are merged into it."""
+        return False
+
     def vqvae(self, device: torch.device, levels: tuple[Level, ...] = tuple(Level)) -> VQVAE:
         """Load levels of the codec to `device` in float32."""
         self.need(VQVAE_PART)

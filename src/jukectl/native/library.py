@@ -11,7 +11,7 @@ VARIANTS = ("plain", "avx2", "avx512")
 OFF = "JUKECTL_NATIVE"
 """Environment variable; 0 disables the native step."""
 
-INTERFACE = 3
+INTERFACE = 4
 """Result of jukectl_interface in libraries that match the structures in packing.py."""
 
 _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
@@ -54,4 +54,8 @@ def declared(found: ctypes.CDLL) -> ctypes.CDLL:
         *(_POINTER, _POINTER, _POINTER, _POINTER, _INT),
     )
     found.jukectl_decode.restype = _INT
+    found.jukectl_use_tiles.argtypes = (_INT,)
+    found.jukectl_use_tiles.restype = None
+    found.jukectl_checksum.argtypes = (_POINTER, _LONG)
+    found.jukectl_checksum.restype = ctypes.c_uint64
     return found

@@ -5,10 +5,11 @@ library.py and step.c when they change.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -75,6 +76,7 @@ class Stack(ctypes.Structure):
         ("positions", ctypes.c_void_p),
         ("rotations", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
+        ("threads", ctypes.c_int32),
     )
 
 
@@ -91,10 +93,17 @@ class SamplingSettings(ctypes.Structure):
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """A matrix for step.c, and the tensors that own its memory: the structure holds bare addresses."""
+    """A matrix for step.c: its arrays, in memory or in a mapped file."""
 
-    matrix: Matrix
-    kept: Sequence[Tensor]
+    inputs: int
+    outputs: int  # whole panels
+    arrays: Mapping[str, np.ndarray]  # by the pointers of `Matrix`: weight, bias, scale, sums; bfloat16 as 16-bit integers
+
+    @property
+    def matrix(self) -> Matrix:
+        """The structure. It holds bare addresses: this object must outlive it."""
+        addresses = {name: array.ctypes.data for name, array in self.arrays.items()}
+        return Matrix(in_=self.inputs, out=self.outputs, **addresses)
 
 
 def pack(weight: Tensor, bias: Tensor | None, precision: Precision, together: int) -> Packed:
@@ -105,33 +114,29 @@ def pack(weight: Tensor, bias: Tensor | None, precision: Precision, together: in
     inputs, outputs = weight.shape
     # whole panels, so that step.c has no remainder; padded outputs are zeros
     padded = -(-outputs // PANEL) * PANEL
-    matrix, kept = Matrix(in_=inputs, out=padded), []
-
-    def keep(tensor: Tensor) -> int:
-        kept.append(tensor := tensor.contiguous())
-        return tensor.data_ptr()
+    arrays: dict[str, np.ndarray] = {}
 
     def wide(values: Tensor) -> Tensor:
         return torch.nn.functional.pad(values, (0, padded - outputs))
 
     weight = wide(weight.detach().float())
     if bias is not None:
-        matrix.bias = keep(wide(bias.detach().float()))
+        arrays["bias"] = wide(bias.detach().float()).numpy()
     if precision is Precision.INT8:
         # one scale per output, not per matrix: outputs differ in size, and each sum is scaled once, at the end
         scale = weight.abs().amax(dim=0).clamp(min=1e-30) / LARGEST_BYTE  # (padded,)
         weight = (weight / scale).round_().to(torch.int8)
-        matrix.scale = keep(scale)
+        arrays["scale"] = scale.numpy()
         if together > 1:
             # activations are unsigned there, offset by a constant; the offset times these sums is subtracted again
-            matrix.sums = keep(weight.sum(dim=0, dtype=torch.int32))
+            arrays["sums"] = weight.sum(dim=0, dtype=torch.int32).numpy()
             grouped = weight.view(inputs // together, together, padded // PANEL, PANEL)
-            matrix.weight = keep(grouped.permute(2, 0, 3, 1))
-            return Packed(matrix, kept)
+            arrays["weight"] = grouped.permute(2, 0, 3, 1).contiguous().numpy()
+            return Packed(inputs, padded, arrays)
     elif precision is Precision.BF16:
-        weight = weight.bfloat16()
-    matrix.weight = keep(weight.view(inputs, padded // PANEL, PANEL).transpose(0, 1))
-    return Packed(matrix, kept)
+        weight = weight.bfloat16().view(torch.int16)
+    arrays["weight"] = weight.view(inputs, padded // PANEL, PANEL).transpose(0, 1).contiguous().numpy()
+    return Packed(inputs, padded, arrays)
 
 
 def floats(values: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from jukectl.checkpoints.packed import decoding_prior
 from jukectl.checkpoints.planned import PlannedModel
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
@@ -65,7 +66,7 @@ def level_speed(
     if isinstance(folder, PlannedModel):
         return planned_speed(folder.card.priors[level], machine, batch, settings)
     began = time.perf_counter()
-    prior = folder.prior(level, machine.device, machine.dtype)
+    prior = decoding_prior(folder, level, machine.device, machine.dtype, machine.precision)
     load = time.perf_counter() - began
     return prior_speed(prior, machine, batch, settings, prefix=prefix, load=load, effort=effort)
 

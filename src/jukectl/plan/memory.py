@@ -74,14 +74,25 @@ def precisions(machine: Machine, *, given: bool, before: str | None = None) -> l
 
 
 def footprints(
-    config: PriorConfig, machine: Machine, choices: list[str], *, retains_freed: bool, rows_per_sample: int = 1
+    config: PriorConfig,
+    machine: Machine,
+    choices: list[str],
+    *,
+    retains_freed: bool,
+    rows_per_sample: int = 1,
+    adapted: bool = False,
 ) -> list[Footprint]:
-    """Return what a prior takes of a machine's memory in each precision."""
+    """Return what a prior takes of a machine's memory in each precision; one that is `adapted` is whole in torch."""
     cpu = machine.device.type == "cpu"
-    return [
-        Footprint(config, choice, row_by_row=cpu, retains_freed=cpu and retains_freed, rows_per_sample=rows_per_sample)
-        for choice in choices
-    ]
+    one = Footprint(
+        config,
+        choices[0],
+        row_by_row=cpu,
+        retains_freed=cpu and retains_freed,
+        rows_per_sample=rows_per_sample,
+        whole=adapted,
+    )
+    return [replace(one, precision=choice) for choice in choices]
 
 
 def _spans(job: Job, level: Level) -> int:
@@ -103,6 +114,7 @@ class _Need:
     limit: BatchPlan | None  # what the level was begun with, if a larger or smaller batch would change the bits
     reserved: int  # bytes of the codec, if it works while the prior is loaded
     rows_per_sample: int
+    adapted: bool  # adapters are merged into the prior
 
     @classmethod
     def of(cls, job: Job, level: Level) -> "_Need":
@@ -131,6 +143,7 @@ class _Need:
             limit=limit,
             reserved=codec_bytes(codec, level, machine.chunk_seconds) if level in job.request.preview else 0,
             rows_per_sample=rows_of(job.recipe, level),
+            adapted=job.model.is_adapted(level),
         )
 
     def settled(self, job: Job, memory: int) -> MemoryPlan:
@@ -152,7 +165,12 @@ class _Need:
 
     def _footprints(self, machine: Machine, choices: list[str], *, retains_freed: bool = False) -> list[Footprint]:
         return footprints(
-            self.config, machine, choices, retains_freed=retains_freed, rows_per_sample=self.rows_per_sample
+            self.config,
+            machine,
+            choices,
+            retains_freed=retains_freed,
+            rows_per_sample=self.rows_per_sample,
+            adapted=self.adapted,
         )
 
     def _choose(self, machine: Machine, memory: int, *, retains_freed: bool) -> MemoryPlan | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from jukectl.checkpoints.packed import decoding_prior
 from jukectl.checkpoints.store import VQVAE_PART
 from jukectl.codes.archive import Codes, SpanCodes
 from jukectl.codes.level import Level
@@ -22,6 +23,7 @@ from jukectl.plan.forecast import calibrate_loaded, goals
 from jukectl.plan.job import Job
 from jukectl.plan.memory import SongPlan
 from jukectl.plan.notes import notes_of
+from jukectl.prior.matrices import PackedPrior
 from jukectl.progress import warn
 from jukectl.render.decode import Preview, forget_audio
 from jukectl.render.encode import new_codes
@@ -46,8 +48,11 @@ def fill_level(job: Job, plan: SongPlan, eta: Eta | None, level: Level) -> Job:
         return _LevelRun(job, plan, eta, codes, upper).fill(goal)
 
 
-def level_job(job: Job, level: Level) -> LevelJob:
-    """Return the sampling of a level: its prior, loaded, and what it is conditioned on."""
+def level_job(job: Job, level: Level, *, whole: bool = True) -> LevelJob:
+    """Return the sampling of a level: its prior, loaded, and what it is conditioned on.
+
+    Unless `whole`, the prior may be one that can only decode, see `PackedPrior`.
+    """
     recipe, machine, vqvae = job.recipe, job.machine, job.model.card.vqvae
     notes = notes_of(job.song, recipe) if level is Level.TOP else None
     upper = None if level is Level.TOP else job.codes[level.above].array
@@ -55,7 +60,11 @@ def level_job(job: Job, level: Level) -> LevelJob:
         conditioning=conditioning_of(
             recipe, job.model.card, level, job.wanted[level], lambda text: warn(job.listener, text), notes=notes
         ),
-        prior=job.model.prior(level, machine.device, machine.dtype),
+        prior=(
+            job.model.prior(level, machine.device, machine.dtype)
+            if whole
+            else decoding_prior(job.model, level, machine.device, machine.dtype, machine.precision, job.listener)
+        ),
         total=job.wanted[level],
         seed=recipe.seed,
         streams=recipe.streams,
@@ -81,7 +90,7 @@ class _LevelRun:
         """Sample up to `goal` codes, or to the end of the window that reaches it."""
         job, level = self._job, self._level
         self._record(self._plan.levels[level].batch)
-        sampling = level_job(job, level)
+        sampling = level_job(job, level, whole=False)
         if self._eta is not None:
             calibrate_loaded(self._eta, sampling.prior, job.recipe.sampling[level], self._plan)
         self._report(self._codes.done, goal)
@@ -94,7 +103,8 @@ class _LevelRun:
             if goal <= codes.done < sampling.total:  # at the end the generator has to tidy up
                 break
         if level is Level.TOP and job.request.plots and sampling.conditioning.lyrics.ids:  # while its prior is loaded
-            follow_lyrics(self._job, lambda: sampling)
+            only_decodes = isinstance(sampling.prior, PackedPrior)
+            follow_lyrics(self._job, lambda: level_job(job, level) if only_decodes else sampling)
         return replace(self._job, machine=self._plan.machine)
 
     def _report(self, done: int, goal: int, saved: float | None = None) -> None:

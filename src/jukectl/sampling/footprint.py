@@ -14,16 +14,11 @@ from jukectl.native.library import library
 from jukectl.nn.unallocated import unallocated
 from jukectl.prior.attention import CacheLayout
 from jukectl.prior.config import AttentionKind, PriorConfig, StackConfig
+from jukectl.prior.matrices import PACKED_BYTES, can_be_packed, packed_bytes, torch_free_numbers
 from jukectl.prior.model import Prior
 
 NUMBER_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 4}
 """Bytes of a parameter in torch, by precision; 8-bit weights are packed from float32 ones."""
-
-PACKED_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
-"""Bytes of a weight as the compiled step packs it, in addition to the one in torch."""
-
-LARGEST_PACKED = 2**30
-"""Bytes of weights that are packed at most: two copies of larger ones would take too much memory."""
 
 LIBRARIES = 32 * 2**20  # bytes that the mathematical libraries allocate when first used
 SMALL = 256 * 2**20  # bytes of short-lived tensors that the allocator may keep after they are freed
@@ -68,11 +63,13 @@ class Footprint:
     row_by_row: bool = False  # conditioning and prefixes are computed one sample at a time, as on a CPU
     retains_freed: bool = False  # the allocator keeps small blocks for a while after they are freed
     rows_per_sample: int = 1  # see `LevelSampling.rows`: two under classifier-free guidance
+    whole: bool = False  # torch has all weights, also those that the compiled step has packed: a prior with adapters
 
     @property
     def weights(self) -> int:
-        """Weights of the prior."""
-        return parameters(self.config) * self._number
+        """Weights of the prior in torch."""
+        packed_alone = torch_free_numbers(self.config, self.precision) if self._compiled and not self.whole else 0
+        return (parameters(self.config) - packed_alone) * self._number
 
     @property
     def packed(self) -> int:
@@ -120,7 +117,7 @@ class Footprint:
     @property
     def _compiled(self) -> bool:
         """True if the compiled step will decode."""
-        packable = self.precision in PACKED_BYTES and packed_bytes(self.config, self.precision) <= LARGEST_PACKED
+        packable = self.precision in PACKED_BYTES and can_be_packed(self.config)
         return self.row_by_row and packable and library() is not None
 
     @property
@@ -206,14 +203,6 @@ def chunk_sizes(config: PriorConfig) -> list[int | None]:
         blocks = -(-blocks // 2)
         sizes.append(blocks * stack.block)
     return sizes
-
-
-def packed_bytes(config: PriorConfig, precision: str) -> int:
-    """Return the bytes of the weights of blocks and head as the compiled step packs them."""
-    shape = config.stack
-    # query, key, value and output: 4 matrices of attention; in and out: 2 of the MLP
-    block = 4 * shape.attention_width * shape.width + 2 * shape.width * shape.mlp_width
-    return PACKED_BYTES[precision] * (shape.depth * block + shape.width * config.ids)
 
 
 @cache

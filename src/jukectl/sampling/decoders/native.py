@@ -11,15 +11,15 @@ from torch import Tensor
 
 from jukectl.codes.recipe import LevelSampling
 from jukectl.native.library import library
-from jukectl.native.packing import Layer, Packed, Precision, SamplingSettings, Stack, floats, pack
+from jukectl.native.packing import Layer, Matrix, Precision, SamplingSettings, Stack, floats
 from jukectl.prior.attention import EncoderAttention
 from jukectl.prior.config import AttentionKind
 from jukectl.prior.layers import Affine
+from jukectl.prior.matrices import PackedPrior, can_be_packed, matrix_names, packed_matrix
 from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.rotary import rotary_table
 from jukectl.prior.transformer import Block, KVCache
 from jukectl.sampling.decoders.base import Decoder, check_finite
-from jukectl.sampling.footprint import LARGEST_PACKED, packed_bytes
 
 KINDS = tuple(AttentionKind)
 """Their indices are the numbers of the kinds in step.c."""
@@ -28,8 +28,10 @@ KINDS = tuple(AttentionKind)
 class NativeDecoder(Decoder):
     """Decodes with the native step, and reads prefixes with it too, so the bits depend on no batch and no chunk."""
 
-    def __init__(self, prior: Prior, rows: int, settings: LevelSampling, precision: Precision) -> None:
-        """Pack the weights of a prior for which `is_supported` is true."""
+    def __init__(
+        self, prior: Prior, rows: int, settings: LevelSampling, precision: Precision, *, threads: int = 1
+    ) -> None:
+        """Pack the weights of a prior for which `is_supported` is true. The codes do not depend on `threads`."""
         found = library()
         assert found is not None
         self._library = found
@@ -37,36 +39,35 @@ class NativeDecoder(Decoder):
         config, shape = prior.config, prior.config.stack
         self.cache = KVCache.allocate(shape, rows)  # in float32 for weights of any precision
         self._kept: list[object] = []  # the structures hold bare addresses, which keep no tensor alive
-        together = found.jukectl_bytes_together()
+        names = matrix_names(config)
 
         def keep(tensor: Tensor) -> int:
             self._kept.append(tensor := floats(tensor))
             return tensor.data_ptr()
 
-        def packed(weight: Tensor, bias: Tensor | None) -> Packed:
-            made = pack(weight, bias, precision, together)
-            self._kept.append(made)
-            return made
+        def packed(name: str) -> Matrix:
+            if isinstance(prior, PackedPrior):
+                one = prior.matrices[name]
+            else:
+                weight, bias = names[name].weight, names[name].bias
+                parameters = prior.get_parameter(weight), None if bias is None else prior.get_parameter(bias)
+                one = packed_matrix(config, *parameters, precision, found.jukectl_bytes_together())
+            self._kept.append(one)
+            return one.matrix
 
         layers = (Layer * shape.depth)()
-        for layer, block, kind, cache in zip(
-            layers, prior.transformer.blocks, shape.kinds, self.cache.layers, strict=True
+        for number, (layer, block, kind, cache) in enumerate(
+            zip(layers, prior.transformer.blocks, shape.kinds, self.cache.layers, strict=True)
         ):
             assert isinstance(block, Block)
-            attention = block.attention
-            query = attention.q if isinstance(attention, EncoderAttention) else attention.qkv
             layer.kind, layer.slots, layer.cache = KINDS.index(kind), cache.shape[3], cache.data_ptr()
             keys = {AttentionKind.ENCODER: shape.lyrics, AttentionKind.WINDOW: shape.window}
             layer.keys = keys.get(kind, shape.lyric_keys)
             layer.norm_gain, layer.norm_bias = keep(block.attention_norm.weight), keep(block.attention_norm.bias)
             layer.mlp_norm_gain, layer.mlp_norm_bias = keep(block.mlp_norm.weight), keep(block.mlp_norm.bias)
-            layer.qkv = packed(query.weight, query.bias).matrix
-            layer.project = packed(attention.out.weight, attention.out.bias).matrix
-            layer.mlp_in = packed(block.mlp_in.weight, block.mlp_in.bias).matrix
-            layer.mlp_out = packed(block.mlp_out.weight, block.mlp_out.bias).matrix
+            for name in ("qkv", "project", "mlp_in", "mlp_out"):
+                setattr(layer, name, packed(f"{number}.{name}"))
         self._kept.append(layers)
-        ids = config.sampled_ids
-        head = (prior.codes.weight if prior.head is None else prior.head)[:ids]
         self._stack = Stack(
             precision=precision,
             depth=shape.depth,
@@ -78,13 +79,14 @@ class NativeDecoder(Decoder):
             length=shape.length,
             scale=shape.residual_scale,
             layers=ctypes.addressof(layers),
-            head=packed(head.T, None).matrix,
-            ids=ids,
+            head=packed("head"),
+            ids=config.sampled_ids,
             tied=prior.head is None,
             lyric_tokens=config.lyric_tokens,
             embedding=keep(prior.codes.weight),
             positions=None if prior.positions is None else keep(prior.positions),
             rotations=keep(rotary_table(shape.length, shape.head_width, prior.device)) if shape.rotary else None,
+            threads=threads,
         )
         size = max(found.jukectl_scratch(self._reference, count) for count in (rows, READ_AT_ONCE))
         self._scratch = torch.zeros(size)
@@ -161,16 +163,12 @@ READ_AT_ONCE = 64
 
 def is_supported(prior: Prior, precision: Precision) -> bool:
     """Return True if the native step is installed and supports a prior."""
-    shape = prior.config.stack
-    # four bytes of INT8 weights are one operand of the dot products in step.c
-    fits = all(size % 4 == 0 for size in (shape.width, shape.attention_width, shape.mlp_width))
     usual = all(type(layer) is Affine for layer in prior.transformer.modules() if isinstance(layer, Affine))
     return (
-        type(prior) is Prior  # a subclass may compute something else
+        type(prior) in (Prior, PackedPrior)  # another subclass may compute something else
         and prior.device.type == "cpu"
         and prior.dtype in (torch.float32, torch.bfloat16)
-        and fits
+        and can_be_packed(prior.config)
         and usual  # adapters in training are separate from the weights that are packed
-        and packed_bytes(prior.config, precision.name.lower()) <= LARGEST_PACKED
         and library() is not None
     )
