@@ -7,7 +7,7 @@ import psutil
 import pytest
 import torch
 
-from jukectl.plan.memory import _left_in_group, available_memory
+from jukectl.plan.free_memory import _left_in_group, available_memory
 
 CPU = torch.device("cpu")
 GIB = 2**30
@@ -23,7 +23,7 @@ def test_no_more_is_planned_with_than_is_free_and_a_limit_only_lowers_it():
 @pytest.mark.skipif(sys.platform != "linux", reason="the address space is limited on Linux")
 def test_a_limit_of_the_process_counts():
     limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))"
-    code = f"import torch; from jukectl.plan.memory import free_memory; {limit}; "
+    code = f"import torch; from jukectl.plan.free_memory import free_memory; {limit}; "
     code += "print(free_memory(torch.device('cpu')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) < 4 * GIB
@@ -64,7 +64,7 @@ def test_a_machine_without_groups_has_no_such_limit(tmp_path):
 def test_memory_goes_back_to_the_system_when_it_is_freed():
     code = """
 import torch
-from jukectl.plan.memory import give_back_at_once
+from jukectl.plan.free_memory import give_back_at_once
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
 if {given}:

@@ -67,7 +67,12 @@ def clear() -> list[Cached]:
 
 
 def decoding_prior(
-    model: ModelFolder, level: Level, device: torch.device, dtype: torch.dtype, precision: str, listener: Listener = ignore
+    model: ModelFolder,
+    level: Level,
+    device: torch.device,
+    dtype: torch.dtype,
+    precision: str,
+    listener: Listener = ignore,
 ) -> Prior:
     """Load a level's prior to sample with it: a large one for the compiled step alone, see `PackedPrior`."""
     config = model.card.priors[level]
@@ -119,9 +124,7 @@ def _fit(config: PriorConfig, matrices: dict[str, Packed]) -> bool:
     )
 
 
-def _packed(
-    config: PriorConfig, precision: Precision, weights: Weights, together: int
-) -> Iterator[tuple[str, Packed]]:
+def _packed(config: PriorConfig, precision: Precision, weights: Weights, together: int) -> Iterator[tuple[str, Packed]]:
     """Pack the matrices of a prior one by one: two of them are in memory, in float32 and packed."""
     with weights.reading(torch.float32) as reading:
 

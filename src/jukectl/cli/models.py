@@ -32,7 +32,9 @@ NARROWEST = 24  # of its last column
 MOST_NAMES = 20  # artists or genres that `models show` lists
 
 ModelName = Annotated[str, typer.Argument(help="Model name, or its folder.", autocompletion=complete.models)]
-app = App(help="Local and published models: list, show, pull, convert, assemble, merge, check.", no_args_is_help=True)
+app = App(
+    help="Local and published models: list, show, pull, convert, assemble, merge, check, cache.", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -330,3 +332,27 @@ def check(
             f"{facts['model']} does not work as it should ({'; '.join(bad)}): its weights are untrained or damaged. "
             "Fetch or convert it again"
         )
+
+
+@app.command()
+def cache(
+    context: typer.Context,
+    clear: Annotated[bool, flag("--clear", "Remove the packed weights; they are made again when needed.")] = False,
+) -> None:
+    """List the packed weights of large models in the user's cache, which sampling on CPUs maps into memory.
+
+    Example: jukectl models cache --clear
+    """
+    from jukectl.checkpoints import packed
+
+    found = packed.clear() if clear else packed.cached()
+    names = ("model", "level", "precision", "bytes")
+    facts: dict[str, Any] = {
+        "folder": str(packed.cache_folder()),
+        "bytes": sum(one.bytes for one in found),
+        "removed": clear,
+        "packed": [{"path": str(one.path)} | {name: getattr(one, name) for name in names} for one in found],
+    }
+    lines = [f"{size(one.bytes):>8}  {one.model or 'damaged'} {one.level} {one.precision}" for one in found]
+    lines.append(f"{size(facts['bytes'])} {'removed from' if clear else 'in'} {packed.cache_folder()}")
+    show_facts(context, facts, lines)

@@ -15,7 +15,7 @@ from jukectl.cli import complete
 from jukectl.cli.console import ProgressStyle
 from jukectl.cli.defaults import origins
 from jukectl.cli.outputs import STREAM
-from jukectl.cli.values import parse_adapter, parse_levels, parse_memory, parse_per_level, read_schedule
+from jukectl.cli.values import parse_adapter, parse_levels, parse_memory, parse_parallel, parse_per_level, read_schedule
 from jukectl.codes.level import Level
 from jukectl.errors import BadInput
 
@@ -110,6 +110,15 @@ Device = Annotated[
 Precision = Annotated[
     str,
     option("--precision", "auto|fp32|bf16|fp16|int8", "Number format of the priors; int8 is for CPUs only."),
+]
+Threads = Annotated[
+    int | None,
+    option(
+        "--threads",
+        "N",
+        "Threads that sample on a CPU. The codes are the same with any number.",
+        default="1 to the number of cores, as is fastest",
+    ),
 ]
 MaxMemory = Annotated[
     str | None,
@@ -267,11 +276,11 @@ Advance = Annotated[
     ),
 ]
 Parallel = Annotated[
-    int | None,
+    str | None,
     option(
         "--parallel",
-        "N",
-        "Sample the middle and bottom levels in N spans at once: faster, above all on GPUs; the codes differ.",
+        "N|auto",
+        "Sample the middle and bottom levels in N spans at once: faster; the codes differ. auto: as many as pay here.",
         default="the model's, or 1",
     ),
 ]
@@ -347,6 +356,7 @@ class SamplingOptions:
     force: Force = False
     device: Device = "auto"
     precision: Precision = "auto"
+    threads: Threads = None
     max_memory: MaxMemory = None
     dry_run: DryRun = False
     show: ShowProgress = ProgressStyle.AUTO
@@ -381,6 +391,7 @@ class SamplingOptions:
             settings=self._settings(),
             device=self.device,
             precision=self.precision,
+            threads=self.threads,
             max_memory=parse_memory(self.max_memory),
             preview=parse_levels(self.preview),
             plots=self.plots,
@@ -398,7 +409,7 @@ class SamplingOptions:
         names = ("temperature", "top_p", "top_k", "advance", "guidance")
         settings = {name: parse_per_level("--" + name.replace("_", "-"), getattr(self, name)) for name in names}
         if self.parallel is not None:
-            settings["parallel"] = dict.fromkeys(Level, float(self.parallel))  # the sampler leaves the top level whole
+            settings["parallel"] = dict.fromkeys(Level, parse_parallel(self.parallel))  # the top level stays whole
         return settings
 
 
@@ -421,7 +432,7 @@ PANELS = {
         *("samples", "keep", "seed", "levels", "temperature", "guidance", "top_p", "top_k", "advance", "parallel"),
     ),
     "Files": ("preview", "plots", "format", "open", "loudness", "match_loudness", "fade", "overwrite", "force"),
-    "Machine": ("device", "precision", "max_memory", "dry_run", "show"),
+    "Machine": ("device", "precision", "threads", "max_memory", "dry_run", "show"),
 }
 """Panels of the help, and the parameters in each, in order. All other options stand before them, in no panel."""
 

@@ -11,7 +11,7 @@ from jukectl.cli.results import show_estimate, show_rendered
 
 TAKEN = (
     *("model", "adapter", "preview", "loudness", "match_loudness", "fade", "format", "open", "force"),
-    *("device", "precision", "max_memory", "dry_run", "show"),
+    *("device", "precision", "threads", "max_memory", "dry_run", "show"),
 )
 """Options of a song whose recipe holds all others."""
 

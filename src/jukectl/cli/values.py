@@ -50,6 +50,15 @@ def parse_memory(text: str | None) -> int | None:
     return max(1, round(size))
 
 
+def parse_parallel(text: str) -> float:
+    """Return the number of spans of "8", or 0 for "auto"."""
+    if text.strip().lower() == "auto":
+        return 0.0
+    if not text.strip().isdecimal() or not int(text):
+        raise BadInput(f"--parallel is auto, or a number of spans that are sampled at once, 1 or more; got {text!r}")
+    return float(text)
+
+
 def parse_adapter(text: str) -> tuple[Path, float | None]:
     """Return the file and the strength of "FILE" or "FILE:STRENGTH"."""
     path, colon, strength = text.rpartition(":")

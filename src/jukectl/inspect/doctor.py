@@ -16,9 +16,11 @@ from jukectl.errors import BadModel
 from jukectl.plan.calibration import decoding_time, level_speed
 from jukectl.plan.device import Machine, choose, devices
 from jukectl.plan.forecast import Extent, level_work
-from jukectl.plan.memory import available_memory, footprints, precisions
+from jukectl.plan.free_memory import available_memory
 from jukectl.plan.models import planned_model
+from jukectl.plan.precision import footprints, precisions
 from jukectl.plan.request import Request
+from jukectl.prior.matrices import PACKED_BYTES
 from jukectl.sampling.footprint import MemoryPlan, choose_memory_plan, minimum_bytes
 
 
@@ -60,13 +62,16 @@ def examine(
 
 def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_memory: int | None) -> dict[str, Any]:
     """Return the memory a model needs, and if it fits, the seconds that a minute of its music takes."""
-    choices = precisions(machine, given=precision != "auto")
     if shortage := folder.shortage:
         return {"name": folder.path.name, "problem": shortage}
     try:
         card = folder.card
+        choices = {
+            level: precisions(machine, config, given=precision != "auto") for level, config in card.priors.items()
+        }
         needs = {
-            level: footprints(config, machine, choices, retains_freed=False) for level, config in card.priors.items()
+            level: footprints(config, machine, choices[level], retains_freed=False)
+            for level, config in card.priors.items()
         }
         memory = available_memory(machine.device, max_memory)
         plans = {level: choose_memory_plan(sizes, 1, memory) for level, sizes in needs.items()}
@@ -87,7 +92,8 @@ def _examine_model(folder: ModelFolder, machine: Machine, precision: str, max_me
         decoding = decoding_time(folder, Level.BOTTOM, machine, seconds=60)
     except BadModel as error:
         return {"name": folder.path.name, "problem": str(error)}
-    lowest = max((plan.precision for plan in plans.values() if plan), key=choices.index, default=machine.precision)
+    taken_in = [plan.precision for plan in plans.values() if plan]
+    lowest = min(taken_in, key=lambda one: PACKED_BYTES.get(one, 2), default=machine.precision)
     return {
         **about,
         "precision": lowest,

@@ -15,7 +15,16 @@ FOLDER = Path(__file__).parent
 
 # not -ffast-math: it would also let the compiler reorder sums, whose order keeps a row's bits the same in every batch.
 # These flags drop errno and traps, which nothing here reads, and allow fused multiply-adds.
-FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-pthread")
+FLAGS = (
+    "-O3",
+    "-std=gnu11",
+    "-fPIC",
+    "-shared",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-pthread",
+)
 VARIANTS = {
     "plain": (),  # the baseline of the architecture: runs everywhere
     "avx2": ("-march=x86-64-v3",),

@@ -97,7 +97,9 @@ class Packed:
 
     inputs: int
     outputs: int  # whole panels
-    arrays: Mapping[str, np.ndarray]  # by the pointers of `Matrix`: weight, bias, scale, sums; bfloat16 as 16-bit integers
+    arrays: Mapping[
+        str, np.ndarray
+    ]  # by the pointers of `Matrix`: weight, bias, scale, sums; bfloat16 as 16-bit integers
 
     @property
     def matrix(self) -> Matrix:

@@ -4,14 +4,13 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 import torch
 from torch import Tensor
 
-from jukectl.checkpoints.packed import decoding_prior
 from jukectl.checkpoints.planned import PlannedModel
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
@@ -19,6 +18,7 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.plan.device import Machine, single_thread
 from jukectl.plan.eta import Speed
 from jukectl.prior.config import PriorConfig
+from jukectl.prior.matrices import keeps_packed
 from jukectl.prior.model import Prior
 from jukectl.sampling.decoders.base import Decoder
 from jukectl.sampling.decoders.choose import decoder_for
@@ -34,6 +34,8 @@ SAVE_PARTS = 3  # a file's bytes, its name and the folder's list
 GROWTH = 4  # factor between the sizes that are tried
 READS = 3  # of which the quickest counts
 DISK = 1e9  # bytes a second that weights are assumed to be read at
+LAYERS = 3  # of a large prior that are measured
+PIECES = 13  # codes that are timed with them
 ABOVE_FLOOR = 1.3  # time of a step over that of reading its bytes (docs/RESULTS.md)
 
 
@@ -62,11 +64,17 @@ def level_speed(
     prefix: int,
     effort: Effort = CAREFUL,
 ) -> Speed:
-    """Load a level's prior and measure its speed, see `prior_speed`; or plan it, if its weights are not here."""
+    """Load a level's prior and measure its speed, see `prior_speed`.
+
+    A large one for a CPU is measured by a few of its layers, and one whose weights are not here is planned.
+    """
     if isinstance(folder, PlannedModel):
         return planned_speed(folder.card.priors[level], machine, batch, settings)
+    config = folder.card.priors[level]
+    if machine.device.type == "cpu" and keeps_packed(config, machine.precision) and not folder.is_adapted(level):
+        return scaled_speed(config, machine, batch, settings, prefix=prefix)
     began = time.perf_counter()
-    prior = decoding_prior(folder, level, machine.device, machine.dtype, machine.precision)
+    prior = folder.prior(level, machine.device, machine.dtype)
     load = time.perf_counter() - began
     return prior_speed(prior, machine, batch, settings, prefix=prefix, load=load, effort=effort)
 
@@ -91,6 +99,52 @@ def planned_speed(config: PriorConfig, machine: Machine, batch: BatchPlan, setti
         prefix=ABOVE_FLOOR * each,
         new=ABOVE_FLOOR * max(step.total * memory.times.minimum, each),
     )
+
+
+@torch.inference_mode()
+def scaled_speed(
+    config: PriorConfig, machine: Machine, batch: BatchPlan, settings: LevelSampling, *, prefix: int
+) -> Speed:
+    """Measure a few layers of a prior's shape, without its weights, and scale to all of them.
+
+    Before each code that is timed a larger buffer is read, so that the weights come from memory, as they do if all
+    layers are there.
+    """
+    few = _few_layers(config)
+    with torch.device("meta"):
+        prior = Prior(few)
+    prior = prior.to(machine.dtype).to_empty(device=machine.device).requires_grad_(False).eval()
+    for parameter in prior.parameters():
+        parameter.zero_()
+    measured = prior_speed(prior, machine, batch, settings, prefix=prefix, effort=QUICK)
+    rows = batch.samples * settings.rows
+    one, all_layers = (step_bytes(shape, machine.precision, samples=rows).total for shape in (few, config))
+    memory, new = Memory(machine.device, one), []
+    with single_thread(machine):
+        decoder = decoder_for(prior, rows, settings, int8=machine.precision == "int8", threads=machine.threads)
+        reading = _Reading(prior, decoder, batch, machine)
+        reading.seconds(0)
+        for _ in range(min(PIECES, few.context - 1)):
+            memory.read()
+            began = time.perf_counter()
+            decoder.decode(reading.uniform(1))
+            new.append(time.perf_counter() - began)
+    return Speed(
+        load=all_layers / DISK,
+        setup=0.0,
+        window=measured.window,
+        prefix=measured.prefix * config.depth / few.depth,
+        new=median(new[1:]) * all_layers / one,
+    )
+
+
+def _few_layers(config: PriorConfig) -> PriorConfig:
+    """Return a prior of the first layers of another one, without its lyrics' encoder."""
+    lyrics = config.lyrics
+    if lyrics is not None:
+        lyrics = None if lyrics.encoder else replace(lyrics, alignment_layer=None)
+    depth = min(LAYERS, config.depth)
+    return replace(config, depth=depth, scale_depth=None, pattern=config.kinds[:depth], lyrics=lyrics)
 
 
 def _seconds_a_multiplication(machine: Machine) -> float:
@@ -118,7 +172,8 @@ def prior_speed(
     prefix = min(prefix, config.context - 1)
     with single_thread(machine):
         began = time.perf_counter()
-        decoder = decoder_for(prior, batch.samples * settings.rows, settings, int8=machine.precision == "int8")
+        rows, int8 = batch.samples * settings.rows, machine.precision == "int8"
+        decoder = decoder_for(prior, rows, settings, int8=int8, threads=machine.threads)
         setup = time.perf_counter() - began
         reading = _Reading(prior, decoder, batch, machine)
         first = reading.seconds(0)  # what is slow once is part of setting up

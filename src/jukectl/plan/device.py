@@ -14,6 +14,9 @@ from jukectl.vqvae.chunks import CHUNK_SECONDS
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.float32}
 """Type of the weights in torch. For int8 they are packed from float32 for the compiled step."""
 
+INT8_COST = "at most 0.02 % more bits"
+"""Loss of 8-bit weights, as measured at three levels (docs/RESULTS.md, Precision)."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -22,6 +25,7 @@ class Machine:
     device: torch.device
     precision: str = "fp32"
     chunk_seconds: float = CHUNK_SECONDS  # of audio that go through the codec at a time
+    threads: int | None = None  # of the compiled step; None: as many as are fastest. Codes depend on no thread count.
 
     @property
     def dtype(self) -> torch.dtype:
@@ -39,7 +43,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_use_one_thread)
 
 
-def choose(device: str = "auto", precision: str = "auto") -> Machine:
+def choose(device: str = "auto", precision: str = "auto", threads: int | None = None) -> Machine:
     """Return the requested device, or the best one found. BadInput if it does not exist here."""
     if precision != "auto" and precision not in PRECISIONS:
         raise BadInput(f"--precision is auto, {', '.join(PRECISIONS)}; got {precision!r}")
@@ -53,7 +57,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Machine:
         )
     if precision == "auto":
         precision = "bf16" if found.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return Machine(found, precision)
+    return Machine(found, precision, threads=threads)
 
 
 def devices() -> list[str]:

@@ -19,6 +19,7 @@ from jukectl.plan.conditioning import begun_samples
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.models import adapter_refs, check_codecs, model_of, planned_model, requested_model, same_adapters
 from jukectl.plan.notes import save_notes, with_notes
+from jukectl.plan.parallel import with_parallel
 from jukectl.plan.prompt import PromptAudio, Recording, load_prompt
 from jukectl.plan.recipes import (
     agreed,
@@ -183,7 +184,8 @@ def prepare_new(
         warn(listener, f"{model.card.name} is not here: planned from its shapes, without a check of artist and genre")
         request = replace(request, artist=None, genres=())
     prompt = load_prompt(recording, model, listener=listener) if recording is not None else None
-    machine = choose(request.device, request.precision)
+    machine = choose(request.device, request.precision, request.threads)
+    request = with_parallel(request, model, machine, None if request.overwrite else Song(out).recipe(), listener)
     request, notes = with_notes(request, model)
     request, beat = with_beat(request, model.card, prompt.samples if prompt else None, listener)
     asked = recipe_of(model, request, prompt.entry if prompt else None, notes=notes, beat=beat)
@@ -255,7 +257,7 @@ def begin(song: Song, asked: Recipe, given: Given, codes: Codeset, *, overwrite:
 
 def prepare_resume(path: Path, request: Request, *, listener: Listener = ignore) -> Preparation:
     """Prepare the rest of what a song's recipe asks for."""
-    machine = choose(request.device, request.precision)
+    machine = choose(request.device, request.precision, request.threads)
     song = Song.open(path)
     return Preparation(song, lambda: resumed(song, request, machine, listener))
 
@@ -289,7 +291,7 @@ def prepare_upsample(path: Path, request: Request, *, listener: Listener = ignor
 
     Codes without a recipe get one. With `request.overwrite` the levels below the top are made again.
     """
-    machine = choose(request.device, request.precision)
+    machine = choose(request.device, request.precision, request.threads)
     song = Song.open(path)
     return Preparation(song, lambda: upsampled(song, request, machine, listener))
 
@@ -299,10 +301,12 @@ def upsampled(song: Song, request: Request, machine: Machine, listener: Listener
     existing, codes = song.recipe(), codes_of_song(song)
     if existing is None:
         model: ModelFolder = requested_model(request)
+        request = with_parallel(request, model, machine, None, listener)
         recipe = recipe_for_codes(song, codes, model, request)
     else:
         begun_parts = [level.label for level in begun_levels(existing, codes, request)]
         model = model_of(song, existing, request, [VQVAE_PART, *begun_parts])
+        request = with_parallel(request, model, machine, None if request.overwrite else existing, listener)
         recipe = extended(song, existing, codes, model, request)
     start = Start(redo=TOP_DOWN[1:] if request.overwrite else (), recipe=recipe if recipe != existing else None)
     kept = {level: one for level, one in codes.items() if level not in start.redo}

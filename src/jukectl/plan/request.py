@@ -51,6 +51,9 @@ KINDS: Mapping[str, type] = {
 }
 """Types of a request's values that are not numbers; of those that take several, of each one."""
 
+AUTO = 0.0
+"""Number of parallel spans that stands for auto; `with_parallel` replaces it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -79,6 +82,7 @@ class Request:
     settings: Mapping[str, Mapping[Level, float]] = field(default_factory=dict)  # temperature, top_k … by level
     device: str = "auto"
     precision: str = "auto"
+    threads: int | None = None  # of the compiled step; None: as many as are fastest
     max_memory: int | None = None  # bytes; None: all that is free
     preview: tuple[Level, ...] = ()
     plots: bool = False  # find out when the words of the lyrics are sung, and draw it
@@ -113,18 +117,29 @@ class Request:
         _check_place(self.start_at, ending=self.ending)
         if self.max_memory is not None and self.max_memory < 1:
             raise BadInput(f"--max-memory must be over 0, got {self.max_memory}")
-        if not isfinite(self.midi_at):
-            raise BadInput(f"--midi-at is a number of seconds, got {self.midi_at}")
-        if self.midi_at and self.midi is None:
-            raise BadInput("--midi-at says when notes begin, and there are none: give them with --midi")
+        if self.threads is not None and self.threads < 1:
+            raise BadInput(f"--threads is the number of threads that sample, 1 or more; got {self.threads}")
+        self._check_midi()
         self._check_beat()
         if self.lyrics is not None and self.lyrics.is_empty:
             empty = "are empty" if self.lyrics.timed is None else "have times but no words"
             raise BadInput(f"the lyrics {empty}: give some, or leave --lyrics out")
+        self._check_settings()
+
+    def _check_midi(self) -> None:
+        """Raise BadInput for a place of notes that is no number, or without notes."""
+        if not isfinite(self.midi_at):
+            raise BadInput(f"--midi-at is a number of seconds, got {self.midi_at}")
+        if self.midi_at and self.midi is None:
+            raise BadInput("--midi-at says when notes begin, and there are none: give them with --midi")
+
+    def _check_settings(self) -> None:
+        """Raise BadInput for settings that are no whole numbers."""
         if any(top_k % 1 for top_k in self.settings.get("top_k", {}).values()):
             raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
-        if any(parallel < 1 or parallel % 1 for parallel in self.settings.get("parallel", {}).values()):
-            raise BadInput("--parallel is the number of spans of a level that are sampled at once, 1 or more")
+        spans = set(self.settings.get("parallel", {}).values()) - {AUTO}
+        if any(count < 1 or count % 1 for count in spans):
+            raise BadInput("--parallel is the number of spans of a level that are sampled at once, 1 or more; or auto")
 
     def _check_types(self) -> None:
         """Take text for a path, one genre for several, and whole numbers as integers. BadInput for other types."""
@@ -138,7 +153,7 @@ class Request:
         for name in ("genres", "adapters", "schedule", "preview", "levels"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("samples", "seed", "keep", "max_memory"):
+        for name in ("samples", "seed", "keep", "threads", "max_memory"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
                 raise BadInput(f"--{name.replace('_', '-')} is a whole number, got {value!r}")
@@ -175,6 +190,8 @@ class Request:
             asked = self.settings.get(name, {}).get(level)
             return asked if asked is not None else preferred.get(name, fallback)
 
+        if level is not Level.TOP and value("parallel", FALLBACK.parallel) == AUTO:
+            raise BadInput("--parallel auto is for sample, continue and upsample: give a number here")
         return LevelSampling(
             temperature=value("temperature", FALLBACK.temperature),
             top_k=int(value("top_k", FALLBACK.top_k)),

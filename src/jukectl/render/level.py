@@ -72,6 +72,7 @@ def level_job(job: Job, level: Level, *, whole: bool = True) -> LevelJob:
         upper=upper,
         device=machine.device,
         int8=machine.precision == "int8",
+        threads=machine.threads,
     )
 
 

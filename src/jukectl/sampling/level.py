@@ -53,6 +53,7 @@ class LevelJob:
     stream_offset: int = 0  # position of the first code in the random stream, for a part of a longer song
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     int8: bool = False  # 8-bit weights, CPU only
+    threads: int | None = None  # of the compiled step; None: as many as are fastest
 
     @property
     def level(self) -> Level:
@@ -228,7 +229,7 @@ class _WindowSampler:
             try:
                 if self._decoder is None:
                     count = min(self._batch.samples, self._most) * job.conditioning.rows_per_sample
-                    self._decoder = decoder_for(job.prior, count, job.sampling, int8=job.int8)
+                    self._decoder = decoder_for(job.prior, count, job.sampling, int8=job.int8, threads=job.threads)
                 return _sample_rows(job, rows, prefix, report, self._decoder, self._batch)
             except (MemoryError, RuntimeError) as error:
                 if smaller is None or not is_out_of_memory(error):

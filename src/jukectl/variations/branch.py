@@ -102,7 +102,7 @@ def branched(song: Song, at: float | None, request: Request, *, sample: int) -> 
     )
     check_end(made, model)
     given = Given(prompt=prompt, notes=notes_data(song, made), prefix=codes)
-    machine = choose(request.device, request.precision)
+    machine = choose(request.device, request.precision, request.threads)
     return Job(song=song, recipe=made, model=model, machine=machine, codes={}, request=request), given
 
 

@@ -59,7 +59,7 @@ def upsample_passage(
     in `upsample`. BadInput if the song has no such passage, RecipeDiffers if the song was begun otherwise, or if `out`
     holds something else.
     """
-    song, machine = Song.open(path), choose(request.device, request.precision)
+    song, machine = Song.open(path), choose(request.device, request.precision, request.threads)
     source = upsampled(song, replace(request, overwrite=False), machine, listener)
     passage = _passage(source, since, to)
     top = source.codes[Level.TOP]

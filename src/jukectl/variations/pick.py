@@ -139,7 +139,7 @@ def beginning_of(
         made={},
     )
     given = Given(prompt=prompt, notes=notes_data(song, asked), prefix=codes, codes=codes)
-    machine = choose(request.device, request.precision)
+    machine = choose(request.device, request.precision, request.threads)
     return Job(song=song, recipe=asked, model=model, machine=machine, codes={}, request=request), given
 
 

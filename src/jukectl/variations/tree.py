@@ -27,8 +27,8 @@ from jukectl.plan.calibration import decoding_time, saving_seconds
 from jukectl.plan.device import choose
 from jukectl.plan.dry_run import StepEstimate, TreeEstimate, estimate_levels
 from jukectl.plan.forecast import encoding_seconds
+from jukectl.plan.free_memory import available_memory
 from jukectl.plan.job import Given, Job, begin, begun, resumed
-from jukectl.plan.memory import available_memory
 from jukectl.plan.models import model_of, requested_model
 from jukectl.plan.notes import notes_data
 from jukectl.plan.prompt import Recording, load_prompt, prompt_of
@@ -166,7 +166,7 @@ def estimate_tree(
         root, given = root_of(song, codes_of_song(song), beginning, request)
         return growing.estimate(root=replace(root, song=grove.root, codes=given.prefix, listener=listener))
     assert step.recipe.prefix is not None
-    machine = choose(request.device, request.precision)
+    machine = choose(request.device, request.precision, request.threads)
     seconds = encoding_seconds(step.model, machine, step.recipe.levels, step.recipe.prefix.seconds)
     return growing.estimate(frames=step.recipe.prefix.frames, encoding=seconds)
 
@@ -424,7 +424,7 @@ class _Growing:
         self.grove = grove
         self.recipe = recipe
         self.model = model
-        self.machine = choose(request.device, request.precision)
+        self.machine = choose(request.device, request.precision, request.threads)
         self.request = Request(  # labels and settings are the tree's
             model=request.model,
             device=request.device,

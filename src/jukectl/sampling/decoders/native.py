@@ -5,6 +5,7 @@ large batches. The native step is one call for many codes, and reads every weigh
 """
 
 import ctypes
+import time
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.rotary import rotary_table
 from jukectl.prior.transformer import Block, KVCache
 from jukectl.sampling.decoders.base import Decoder, check_finite
+from jukectl.sampling.decoders.threads import ThreadChoice, cores
 
 KINDS = tuple(AttentionKind)
 """Their indices are the numbers of the kinds in step.c."""
@@ -29,9 +31,13 @@ class NativeDecoder(Decoder):
     """Decodes with the native step, and reads prefixes with it too, so the bits depend on no batch and no chunk."""
 
     def __init__(
-        self, prior: Prior, rows: int, settings: LevelSampling, precision: Precision, *, threads: int = 1
+        self, prior: Prior, rows: int, settings: LevelSampling, precision: Precision, *, threads: int | None = None
     ) -> None:
-        """Pack the weights of a prior for which `is_supported` is true. The codes do not depend on `threads`."""
+        """Pack the weights of a prior for which `is_supported` is true.
+
+        The codes do not depend on `threads`; by default their number is tried out, see `ThreadChoice`.
+        """
+        self._threads = ThreadChoice([1, cores()] if threads is None else [threads])
         found = library()
         assert found is not None
         self._library = found
@@ -86,7 +92,7 @@ class NativeDecoder(Decoder):
             embedding=keep(prior.codes.weight),
             positions=None if prior.positions is None else keep(prior.positions),
             rotations=keep(rotary_table(shape.length, shape.head_width, prior.device)) if shape.rotary else None,
-            threads=threads,
+            threads=max(self._threads.candidates),
         )
         size = max(found.jukectl_scratch(self._reference, count) for count in (rows, READ_AT_ONCE))
         self._scratch = torch.zeros(size)
@@ -107,6 +113,7 @@ class NativeDecoder(Decoder):
     def begin(self, prefix: Tensor, conditioning: ConditioningTensors, chunk: int | None = None) -> None:
         """Read the prefix (B, n). `chunk` is ignored: the step reads `READ_AT_ONCE` positions at a time."""
         total = self.prior.config.lyric_tokens + prefix.shape[1] + 1
+        self._stack.threads = max(self._threads.candidates)  # a prefix is work enough for all
         self._position, self._pending = prefix.shape[1], 1  # the logits are those of a code that is not sampled yet
         self._added = None if conditioning.positions is None else floats(conditioning.positions)
         self._last = torch.zeros(len(prefix), dtype=torch.int64)
@@ -122,6 +129,8 @@ class NativeDecoder(Decoder):
     def decode(self, uniform: Tensor) -> Tensor:
         """Sample the next ids (B, n)."""
         uniform = uniform.contiguous()
+        self._stack.threads = self._threads.next()
+        began = time.perf_counter()
         sampled = torch.empty(uniform.shape, dtype=torch.int64)
         count = uniform.shape[1]
         failed = self._library.jukectl_decode(
@@ -138,6 +147,7 @@ class NativeDecoder(Decoder):
             self._last.data_ptr(),
             self._pending,
         )
+        self._threads.took(time.perf_counter() - began, count - self._pending)
         if failed:
             raise MemoryError("no memory left to sample codes")
         check_finite(bool(self._logits[: len(self._last)].isfinite().all()), self.prior)  # of the last code
