@@ -23,7 +23,7 @@ help: ## list what can be made
 
 setup: $(INSTALLED) ## create .venv and install jukectl into it (once, and again when what it needs has changed)
 
-$(INSTALLED): pyproject.toml constraints.txt hatch_build.py src/jukectl/native/step.c src/jukectl/native/compiling.py
+$(INSTALLED): pyproject.toml constraints.txt hatch_build.py src/jukectl/native/step.c src/jukectl/native/threads.h src/jukectl/native/compiling.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'jukectl needs Python 3.11 or newer. Name one with: make setup PYTHON=python3.11' >&2; exit 1; }
 	@test -x $(BIN)/pip || { echo 'Creating .venv'; $(PYTHON) -m venv .venv; } \

@@ -172,10 +172,21 @@ def test_native_logits_equal_those_of_torch_up_to_the_precision(kind, variant):
 def test_native_codes_do_not_depend_on_batch_or_chunks(kind, variant):
     # bfloat16 and 8-bit weights have other inner loops than float32, in which each kind of prior is tried once
     precision = {"top": Precision.INT8, "upsampler": Precision.BF16}.get(kind, Precision.FP32)
-    prior = make_prior(kind)
-    together = NativeDecoder(prior, 7, CHANCE, precision)
-    codes = torch.randint(0, 40, (7, 6))
-    conditioning, uniform = condition(prior, 7), torch.rand(7, 12, dtype=torch.float64)
+    check_rows(make_prior(kind), precision, [range(1), range(2, 3), range(1, 6), range(7)], 7)
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_a_row_has_the_same_bits_alone_and_among_sixteen_with_any_number_of_threads(precision, variant):
+    # whole blocks of rows and remainders of them; widths beyond a panel of outputs and beside a tile of inputs
+    some = [range(3, 4), range(2), range(3, 6), range(9), range(16), range(17)]
+    check_rows(make_prior("wide"), precision, some, 17, threads=(1, 2, 3))
+
+
+def check_rows(prior, precision, some, most, threads=(1,)):
+    """Check that logits of ranges of rows are those among all, bit for bit."""
+    together = NativeDecoder(prior, most, CHANCE, precision, threads=1)
+    codes = torch.randint(0, 40, (most, 6))
+    conditioning, uniform = condition(prior, most), torch.rand(most, 12, dtype=torch.float64)
 
     def logits(decoder, rows, pieces):
         chosen = ConditioningTensors.join([conditioning.row(row) for row in rows])
@@ -184,9 +195,24 @@ def test_native_codes_do_not_depend_on_batch_or_chunks(kind, variant):
             decoder.decode(piece)
         return decoder._logits[: len(rows)].clone()
 
-    whole = logits(together, range(7), 12)
-    for rows in (range(1), range(2, 3), range(1, 6), range(7)):
-        assert torch.equal(logits(NativeDecoder(prior, 7, CHANCE, precision), rows, 5), whole[rows.start : rows.stop])
+    whole = logits(together, range(most), 12)
+    for count in threads:
+        decoder = NativeDecoder(prior, most, CHANCE, precision, threads=count)
+        for rows in some:
+            assert torch.equal(logits(decoder, rows, 5), whole[rows.start : rows.stop]), (count, rows)
+
+
+def test_tiles_give_the_bits_of_dot_products(variant):
+    if variant != "avx512":
+        pytest.skip("tiles belong to one variant")
+    prior, found = make_prior("wide"), declared(ctypes.CDLL(str(path_of(variant))))
+    results = []
+    for use in (0, 1):
+        found.jukectl_use_tiles(use)
+        decoder = NativeDecoder(prior, 16, CHANCE, Precision.INT8, threads=2)
+        made = decode(decoder, prior, rows=16)
+        results.append((made, decoder._logits.clone()))
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
 def test_a_prefix_gives_the_same_state_as_decoding_it(variant):
