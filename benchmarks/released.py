@@ -71,12 +71,15 @@ def random_matrix(inputs: int, outputs: int, precision: Precision, generator: np
         some = (some * 0.02).view(np.int32) >> 16
     elif precision is Precision.INT8:
         some = (some * 30).clip(-127, 127)
-    weight = np.resize(some.astype(DTYPES[precision]), numbers)
+    weight = torch.empty(numbers * DTYPES[precision]().itemsize, dtype=torch.uint8).numpy().view(DTYPES[precision])
+    some = some.astype(DTYPES[precision])
+    for first in range(0, numbers, len(some)):  # torch's memory begins at a line of the cache, as mapped files do
+        weight[first : first + len(some)] = some[: numbers - first]
     arrays = {"weight": weight, "bias": np.zeros(outputs, np.float32)}
     if precision is Precision.INT8:
         arrays["scale"] = np.full(outputs, 0.02 / 30, np.float32)
         panels = weight.reshape(outputs // PANEL, inputs // 4, PANEL, 4)
-        arrays["sums"] = panels.sum((1, 3), dtype=np.int32).reshape(-1)
+        arrays["sums"] = np.einsum("pikj->pk", panels, dtype=np.int32).reshape(-1)
     return Packed(inputs, outputs, arrays)
 
 

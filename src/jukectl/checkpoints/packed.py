@@ -52,8 +52,8 @@ def cached() -> list[Cached]:
         except NotPacked:
             stated = {}
         with suppress(OSError):  # removed by another process
-            names = (str(stated.get(key, "")) for key in ("model", "level", "precision"))
-            found.append(Cached(path, *names, path.stat().st_size))
+            model, level, precision = (str(stated.get(key, "")) for key in ("model", "level", "precision"))
+            found.append(Cached(path, model, level, precision, path.stat().st_size))
     return found
 
 

@@ -35,7 +35,7 @@ GROWTH = 4  # factor between the sizes that are tried
 READS = 3  # of which the quickest counts
 DISK = 1e9  # bytes a second that weights are assumed to be read at
 LAYERS = 3  # of a large prior that are measured
-PIECES = 13  # codes that are timed with them
+PIECES = 6  # codes that are timed with them
 ABOVE_FLOOR = 1.3  # time of a step over that of reading its bytes (docs/RESULTS.md)
 
 

@@ -185,7 +185,7 @@ def prepare_new(
         request = replace(request, artist=None, genres=())
     prompt = load_prompt(recording, model, listener=listener) if recording is not None else None
     machine = choose(request.device, request.precision, request.threads)
-    request = with_parallel(request, model, machine, None if request.overwrite else Song(out).recipe(), listener)
+    request = with_parallel(request, model, machine, Song(out), listener)
     request, notes = with_notes(request, model)
     request, beat = with_beat(request, model.card, prompt.samples if prompt else None, listener)
     asked = recipe_of(model, request, prompt.entry if prompt else None, notes=notes, beat=beat)
@@ -301,12 +301,12 @@ def upsampled(song: Song, request: Request, machine: Machine, listener: Listener
     existing, codes = song.recipe(), codes_of_song(song)
     if existing is None:
         model: ModelFolder = requested_model(request)
-        request = with_parallel(request, model, machine, None, listener)
+        request = with_parallel(request, model, machine, song, listener)
         recipe = recipe_for_codes(song, codes, model, request)
     else:
         begun_parts = [level.label for level in begun_levels(existing, codes, request)]
         model = model_of(song, existing, request, [VQVAE_PART, *begun_parts])
-        request = with_parallel(request, model, machine, None if request.overwrite else existing, listener)
+        request = with_parallel(request, model, machine, song, listener)
         recipe = extended(song, existing, codes, model, request)
     start = Start(redo=TOP_DOWN[1:] if request.overwrite else (), recipe=recipe if recipe != existing else None)
     kept = {level: one for level, one in codes.items() if level not in start.redo}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
-from jukectl.codes.recipe import Recipe
+from jukectl.codes.song import Song
 from jukectl.plan.device import Machine
 from jukectl.plan.free_memory import available_memory
 from jukectl.plan.precision import footprints, precisions
@@ -20,13 +20,12 @@ CHOICES = (1, 2, 4, 8, 16)
 WORTH = 0.9  # of the time a code with fewer spans: a smaller gain is not worth their warm-up codes
 
 
-def with_parallel(
-    request: Request, model: ModelFolder, machine: Machine, existing: Recipe | None, listener: Listener
-) -> Request:
-    """Return a request with numbers of spans in place of `auto`; those of a folder that was begun before stay."""
+def with_parallel(request: Request, model: ModelFolder, machine: Machine, song: Song, listener: Listener) -> Request:
+    """Return a request with numbers of spans in place of `auto`; those of a song that was begun before stay."""
     asked = request.settings.get("parallel", {})
     if AUTO not in asked.values():
         return request
+    existing = None if request.overwrite else song.recipe()
     memory, chosen = available_memory(machine.device, request.max_memory), {}
     for level in TOP_DOWN[1:]:
         config = model.card.priors.get(level)
