@@ -132,7 +132,17 @@ def measure(config: PriorConfig, given: argparse.Namespace, reading: Reading) ->
     prior = random_prior(config, Precision[given.precision.upper()])
     began = time.perf_counter()
     row = conditioning(prior, 1)
-    facts: dict[str, Any] = {"conditioning_s": time.perf_counter() - began, "depths": []}
+    facts: dict[str, Any] = {"conditioning_s": time.perf_counter() - began}
+    facts["depths"] = at_depths(config, prior, row, given, reading)
+    facts |= {name: float(np.mean([one[name] for one in facts["depths"]])) for name in facts["depths"][0]}
+    return facts | same_codes(prior, row, given)
+
+
+def at_depths(
+    config: PriorConfig, prior: PackedPrior, row: ConditioningTensors, given: argparse.Namespace, reading: Reading
+) -> list[dict[str, float]]:
+    """Return the milliseconds of a code after prefixes of several lengths, of one row and of many."""
+    depths = []
     few, many = (Decoding(prior, row, rows, given.threads) for rows in (1, given.rows))
     codes = 8 if given.quick else 32
     for share in (0.5,) if given.quick else (0.1, 0.5, 0.9):
@@ -148,7 +158,7 @@ def measure(config: PriorConfig, given: argparse.Namespace, reading: Reading) ->
                 one.decode(codes)
         place = range(known, known + 1)
         floors = [step_bytes(config, given.precision, place, one.rows).total / reading.best for one in (few, many)]
-        facts["depths"].append(
+        depths.append(
             {
                 "prefix": known,
                 "prefix_ms": 1e3 * each,
@@ -158,9 +168,7 @@ def measure(config: PriorConfig, given: argparse.Namespace, reading: Reading) ->
                 "rows_floor_ms": 1e3 * floors[1],
             }
         )
-    facts |= {name: float(np.mean([one[name] for one in facts["depths"]])) for name in facts["depths"][0]}
-    del few, many
-    return facts | same_codes(prior, row, given)
+    return depths
 
 
 def same_codes(prior: PackedPrior, row: ConditioningTensors, given: argparse.Namespace) -> dict[str, bool]:
