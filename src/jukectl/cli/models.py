@@ -354,5 +354,6 @@ def cache(
         "packed": [{"path": str(one.path)} | {name: getattr(one, name) for name in names} for one in found],
     }
     lines = [f"{size(one.bytes):>8}  {one.model or 'damaged'} {one.level} {one.precision}" for one in found]
-    lines.append(f"{size(facts['bytes'])} {'removed from' if clear else 'in'} {packed.cache_folder()}")
+    total = size(facts["bytes"]) if found else "nothing"
+    lines.append(f"{total} {'removed from' if clear else 'in'} {packed.cache_folder()}")
     show_facts(context, facts, lines)
