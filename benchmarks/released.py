@@ -1,4 +1,4 @@
-"""Measure the published models' shapes on this processor, with random weights: a code, 16 rows, a minute of music.
+"""Measure the published models' shapes on this CPU, with random weights: a code, 16 rows, a minute of music.
 
     python benchmarks/released.py            # both upsamplers, the top priors of 1b-lyrics and 5b-lyrics
     python benchmarks/released.py --quick    # one upsampler and the top prior of 1b-lyrics, fewer codes
