@@ -51,9 +51,9 @@ def parse_memory(text: str | None) -> int | None:
 
 
 def parse_parallel(text: str) -> float:
-    """Return the number of spans of "8", or 0 for "auto"."""
+    """Return the number of spans of "8", or infinity for "auto", as a request has it."""
     if text.strip().lower() == "auto":
-        return 0.0
+        return float("inf")
     if not text.strip().isdecimal() or not int(text):
         raise BadInput(f"--parallel is auto, or a number of spans that are sampled at once, 1 or more; got {text!r}")
     return float(text)

@@ -51,7 +51,7 @@ KINDS: Mapping[str, type] = {
 }
 """Types of a request's values that are not numbers; of those that take several, of each one."""
 
-AUTO = 0.0
+AUTO = inf
 """Number of parallel spans that stands for auto; `with_parallel` replaces it."""
 
 

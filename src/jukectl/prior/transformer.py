@@ -1,6 +1,7 @@
 """The transformer of a prior: blocks, their stack, and the key-value cache for decoding position by position."""
 
 import math
+from collections.abc import Callable
 from typing import Self
 
 import torch
@@ -37,11 +38,16 @@ class KVCache:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        filled: bool = True,
     ) -> Self:
-        """Return an empty cache for `batch` rows of a model. A layer's size depends on its kind, see CacheLayout."""
+        """Return an empty cache for `batch` rows of a model, with zeros if it is `filled`.
+
+        A layer's size depends on its kind, see CacheLayout.
+        """
         slots = [CacheLayout.of(config, kind).slots for kind in config.kinds]
         heads, width = config.heads, config.attention_width // config.heads
-        return cls([torch.zeros(batch, 2, heads, count, width, device=device, dtype=dtype) for count in slots])
+        make: Callable[..., Tensor] = torch.zeros if filled else torch.empty
+        return cls([make((batch, 2, heads, count, width), device=device, dtype=dtype) for count in slots])
 
     def __len__(self) -> int:
         """Rows of the batch."""

@@ -44,9 +44,7 @@ class NativeDecoder(Decoder):
         self.prior, self.rows = prior, rows
         config, shape = prior.config, prior.config.stack
         # in float32 for weights of any precision; not filled, since a large one takes seconds and most slots come later
-        self.cache = KVCache(
-            [torch.empty_like(one, device="cpu") for one in KVCache.allocate(shape, rows, device="meta").layers]
-        )
+        self.cache = KVCache.allocate(shape, rows, filled=False)
         self._kept: list[object] = []  # the structures hold bare addresses, which keep no tensor alive
         names = matrix_names(config)
 
