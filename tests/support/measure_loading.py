@@ -64,7 +64,8 @@ def write(place: Path, dtype: torch.dtype) -> float:
 def loading(path: Path, dtype: torch.dtype) -> float:
     """The peak while a prior is loaded, and every number of it used, as a share of its size."""
     folder = ModelFolder(path)
-    folder.vqvae(CPU)  # what a first use takes is not what loading takes
+    # what a first use takes is not what loading takes
+    torch.cat([tensor.to(dtype).flatten() for tensor in folder.vqvae(CPU).parameters()]).sum()
     size = folder.weights("top").bytes(dtype)
     return peak(lambda: [tensor.sum() for tensor in folder.prior(Level.TOP, CPU, dtype).parameters()]) / size
 
