@@ -36,6 +36,7 @@ samplings = st.builds(
     top_k=st.integers(0, 65_536),
     top_p=st.floats(0, 1, exclude_min=True),
     advance=st.floats(0, 1, exclude_min=True),
+    expected=st.booleans(),
 )
 recipes = st.builds(
     Recipe,

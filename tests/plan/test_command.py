@@ -75,6 +75,7 @@ def test_the_command_fills_in_top_codes_of_other_making_again(tiny_model, finish
         ],
         ["song", "--sample", "1", "--at", "0.3333", "--leaf", "1.0", "--song-seconds", "4.123456789"],
         ["song", "--levels", "top", "--artist", "Björk B.", "--depth", "1", "--advance", "0.25", "--top-k", "9"],
+        ["song", "--levels", "top", "--depth", "1", "--expected", "top=1"],
     ],
     ids=" ".join,
 )

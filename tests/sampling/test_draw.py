@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukectl.sampling.draw import draw
+from jukectl.sampling.draw import NOT_FINITE, draw, expected
 
 LAST = 1 - 2.0**-53  # the largest number below 1 that uniforms can be
 
@@ -154,3 +154,39 @@ def test_half_precision_logits_are_sampled_without_rounding():
     uniforms = torch.linspace(0, 0.99, 8, dtype=torch.float64)
     arguments: dict[str, Any] = {"temperature": 0.9, "top_k": 20, "top_p": 0.9}
     assert torch.equal(draw(logits, uniforms, **arguments), draw(logits.float(), uniforms, **arguments))
+
+
+# Expected vectors of a residual quantizer
+
+
+def test_the_expected_code_is_the_nearest_one_to_the_mean_vector_of_its_stage():
+    random = np.random.default_rng(3)
+    vectors, logits = random.normal(size=(3, 20, 4)), random.normal(size=(50, 60))
+    found = expected(torch.from_numpy(logits), torch.from_numpy(vectors), 0.8)
+    for row, code in zip(logits, found.tolist(), strict=True):
+        stage = int(np.argmax(row)) // 20
+        weights = np.exp(row[stage * 20 : stage * 20 + 20] / 0.8)
+        mean = (weights[:, None] * vectors[stage]).sum(axis=0) / weights.sum()
+        assert code == stage * 20 + int(np.argmin(np.linalg.norm(vectors[stage] - mean, axis=1)))
+
+
+def test_between_two_equally_likely_codes_the_expected_one_is_the_one_between_their_vectors():
+    vectors = torch.tensor([[[-1.0], [0.1], [1.0]]])
+    logits = torch.tensor([[5.0, 0.0, 5.0]])
+    number = torch.tensor([0.7], dtype=torch.float64)
+    assert draw(logits, number, temperature=1.0, top_k=0, top_p=1.0).item() == 2
+    assert draw(logits, number, temperature=1.0, top_k=0, top_p=1.0, vectors=vectors).item() == 1
+
+
+def test_a_low_temperature_makes_the_expected_code_the_likeliest():
+    random = np.random.default_rng(4)
+    logits, vectors = torch.from_numpy(random.normal(size=(30, 40))), torch.from_numpy(random.normal(size=(2, 20, 3)))
+    assert torch.equal(expected(logits, vectors, 1e-4), logits.argmax(-1))
+    cold = draw(logits, torch.zeros(30, dtype=torch.float64), temperature=0.0, top_k=0, top_p=1.0, vectors=vectors)
+    assert torch.equal(cold, logits.argmax(-1))
+
+
+def test_no_code_is_expected_from_logits_that_are_not_finite():
+    logits = torch.full((1, 8), torch.nan)
+    number, vectors = torch.zeros(1, dtype=torch.float64), torch.ones(2, 4, 3)
+    assert draw(logits, number, temperature=1.0, top_k=0, top_p=1.0, vectors=vectors).item() == NOT_FINITE

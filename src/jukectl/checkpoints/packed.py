@@ -89,6 +89,7 @@ def decoding_prior(
         prior = PackedPrior(config, Precision[precision.upper()], matrices)
     # not strict, since the matrices stay on the meta device; names and shapes are checked in `weights`
     prior.load_state_dict(Weights(rest, weights.twins).load(device, dtype), strict=False, assign=True)
+    prior.stage_vectors = model.stage_vectors(level, device)
     return prior.requires_grad_(False).eval()
 
 

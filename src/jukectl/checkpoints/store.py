@@ -139,7 +139,19 @@ class ModelFolder:
         self.check_weights(level.label)
         config = self.card.priors[level]
         # fp32 for tests and CPUs, bf16 or fp16 where a device has them; layer norms compute in fp32 all the same
-        return _filled(lambda: Prior(config), self.weights(level.label), device, dtype)
+        prior = _filled(lambda: Prior(config), self.weights(level.label), device, dtype)
+        prior.stage_vectors = self.stage_vectors(level, device)
+        return prior
+
+    def stage_vectors(self, level: Level, device: torch.device) -> torch.Tensor | None:
+        """Load the vectors (S, K / S, D) of a level's quantizer; None for one of a single stage, or without a codec."""
+        stages = self.card.vqvae.stages(level)
+        if stages == 1 or not self.has(VQVAE_PART):
+            return None
+        shapes, name = shapes_of(self.card.vqvae), f"levels.{level.label}.codebook.vectors"
+        weights = self.layout.weights(VQVAE_PART, {name: shapes[name]}, shapes.keys() - {name})
+        vectors = weights.load(device, torch.float32)[name]
+        return vectors.reshape(stages, -1, vectors.shape[-1])
 
 
 def _filled(make: Callable[[], Module], weights: Weights, device: torch.device, dtype: torch.dtype) -> Module:

@@ -266,6 +266,16 @@ TopK = Annotated[
     list[str] | None,
     per_level("--top-k", "Sample from this many likeliest codes; 0 is all.", example="top=50", default="0"),
 ]
+Expected = Annotated[
+    list[str] | None,
+    per_level(
+        "--expected",
+        "1 takes the code nearest to the expected one and draws none: clearer, where a level has several codes for the "
+        "same time.",
+        example="bottom=1",
+        default="0",
+    ),
+]
 Advance = Annotated[
     list[str] | None,
     per_level(
@@ -343,6 +353,7 @@ class SamplingOptions:
     guidance: Guidance = None
     top_p: TopP = None
     top_k: TopK = None
+    expected: Expected = None
     advance: Advance = None
     parallel: Parallel = None
     preview: Preview = ""
@@ -406,7 +417,7 @@ class SamplingOptions:
 
     def _settings(self) -> dict[str, dict[Level, float]]:
         """Return the settings of the levels, by name."""
-        names = ("temperature", "top_p", "top_k", "advance", "guidance")
+        names = ("temperature", "top_p", "top_k", "expected", "advance", "guidance")
         settings = {name: parse_per_level("--" + name.replace("_", "-"), getattr(self, name)) for name in names}
         if self.parallel is not None:
             settings["parallel"] = dict.fromkeys(Level, parse_parallel(self.parallel))  # the top level stays whole
@@ -429,7 +440,19 @@ PANELS = {
     ),
     "Length": ("seconds", "prompt_seconds", "start", "song_seconds", "start_at", "ending"),
     "Sampling": (
-        *("samples", "keep", "seed", "levels", "temperature", "guidance", "top_p", "top_k", "advance", "parallel"),
+        *(
+            "samples",
+            "keep",
+            "seed",
+            "levels",
+            "temperature",
+            "guidance",
+            "top_p",
+            "top_k",
+            "expected",
+            "advance",
+            "parallel",
+        ),
     ),
     "Files": ("preview", "plots", "format", "open", "loudness", "match_loudness", "fade", "overwrite", "force"),
     "Machine": ("device", "precision", "threads", "max_memory", "dry_run", "show"),
@@ -442,7 +465,7 @@ PLACE_OF = {name: place for place, name in enumerate(PANEL_OF)}
 THE_SONGS = dict.fromkeys(
     (
         *("artist", "genre", "lyrics", "schedule", "model", "adapter", "song_seconds"),
-        *("temperature", "guidance", "top_p", "top_k", "advance", "parallel"),
+        *("temperature", "guidance", "top_p", "top_k", "expected", "advance", "parallel"),
     ),
     "the song's",
 )

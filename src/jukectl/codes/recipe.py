@@ -146,6 +146,7 @@ class LevelSampling:
     advance: float = 0.5  # new codes per window, as a fraction of the context
     parallel: int = 1  # spans that are sampled in parallel; not at the top
     guidance: float = 1.0  # strength of classifier-free guidance; 1 is off
+    expected: bool = False  # the code nearest to the expected vector, not a draw; for several quantizer stages alone
 
     def __post_init__(self) -> None:
         _make_floats(self, "temperature", "top_p", "advance", "guidance")

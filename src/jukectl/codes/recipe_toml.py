@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the layout of song.toml. A reader refuses higher versions; a file without one is of version 1."""
 
-OFF = {"parallel": 1, "guidance": 1.0, "upper_frames": 0}
+OFF = {"parallel": 1, "guidance": 1.0, "expected": False, "upper_frames": 0}
 """Settings that are left out of the file at these values, so that files of before they existed stay as they were."""
 
 
@@ -66,6 +66,7 @@ class SamplingForm:
     advance: float
     parallel: int = 1
     guidance: float = 1.0
+    expected: bool = False
 
     def value(self) -> LevelSampling:
         """Return the settings."""
@@ -176,6 +177,7 @@ REMARKS = {
     "beat.start": "seconds of the audio before which no beat is given",
     "midi.start": "second of the song at which the notes start",
     "sampling.top_k": "0 is off",
+    "sampling.expected": "true: the code nearest to the expected vector, not a draw",
     "sampling.top_p": "1.0 is off",
     "sampling.advance": "new codes per window, as a fraction of the context",
     "sampling.parallel": "spans sampled in parallel",

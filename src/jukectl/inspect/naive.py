@@ -63,6 +63,7 @@ class NaiveDecoder(Decoder):
                 uniform[:, index],
                 temperature=self.settings.temperature,
                 top_k=self.settings.top_k,
+                vectors=self.prior.stage_vectors if self.settings.expected else None,
                 top_p=self.settings.top_p,
             ).to(self._device)
             self._hidden = None

@@ -11,7 +11,7 @@ VARIANTS = ("plain", "avx2", "avx512")
 OFF = "JUKECTL_NATIVE"
 """Environment variable; 0 disables the native step."""
 
-INTERFACE = 4
+INTERFACE = 5
 """Result of jukectl_interface in libraries that match the structures in packing.py."""
 
 _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64

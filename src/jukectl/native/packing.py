@@ -88,6 +88,9 @@ class SamplingSettings(ctypes.Structure):
         ("top_p", ctypes.c_double),
         ("top_k", ctypes.c_int64),
         ("guidance", ctypes.c_double),
+        ("vectors", ctypes.c_void_p),
+        ("stages", ctypes.c_int32),
+        ("vector_width", ctypes.c_int32),
     )
 
 

@@ -72,6 +72,8 @@ typedef struct {
     double temperature, top_p; /* temperature 0 takes the most likely id */
     int64_t top_k;             /* 0: all */
     double guidance;           /* of classifier-free guidance; 1: there are no unconditional rows */
+    const float *vectors;      /* (ids, vector_width) of a quantizer of several stages: choose, do not draw; or NULL */
+    int32_t stages, vector_width;
 } settings;
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -836,12 +838,38 @@ static void sink(candidate *heap, int count, int at) { /* restore the heap below
     }
 }
 
+/* The id whose vector is nearest to the expected one, of the stage of the most likely id `best`, as expected() in
+ * sampling/draw.py. Returns -1 if memory is exhausted. */
+static int64_t expected(const float *logits, int ids, const settings *d, int best) {
+    const int size = ids / d->stages, first = best / size * size, width = d->vector_width;
+    const float *vectors = d->vectors + (size_t)first * width;
+    double *mean = calloc(width, sizeof(double)), total = 0, nearest = INFINITY;
+    if (!mean) return -1;
+    for (int k = 0; k < size; k++) {
+        const double weight = exp((logits[first + k] - (double)logits[best]) / d->temperature);
+        total += weight;
+        for (int i = 0; i < width; i++) mean[i] += weight * vectors[(size_t)k * width + i];
+    }
+    int64_t found = best;
+    for (int k = 0; k < size; k++) {
+        double distance = 0;
+        for (int i = 0; i < width; i++) {
+            const double apart = vectors[(size_t)k * width + i] - mean[i] / total;
+            distance += apart * apart;
+        }
+        if (distance < nearest) nearest = distance, found = first + k;
+    }
+    free(mean);
+    return found;
+}
+
 /* Sample one id as sampling/draw.py does: the first whose cumulative probability exceeds `number`, uniform in 0..1.
  * Sums are in double, as there. Returns -1 if memory is exhausted. */
 static int64_t draw(const float *logits, int ids, const settings *d, double number) {
     int best = 0;
     for (int k = 1; k < ids; k++)
         if (logits[k] > logits[best]) best = k;
+    if (d->vectors && d->temperature > 0) return expected(logits, ids, d, best);
     if (d->temperature == 0 || d->top_k == 1) return best;
     const double largest = logits[best];
     double total = 0, sum = 0;
@@ -996,7 +1024,7 @@ uint64_t jukectl_checksum(const uint8_t *bytes, int64_t count) {
 }
 
 /* Version of the structures and functions here, compared with INTERFACE in library.py. */
-int jukectl_interface(void) { return 4; }
+int jukectl_interface(void) { return 5; }
 
 /* Use tiles where the processor has them (1, the default), or not (0). The results are the same. */
 void jukectl_use_tiles(int use) {

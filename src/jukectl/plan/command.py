@@ -18,6 +18,7 @@ SCHEDULE = "schedule.toml"
 OPTIONS = {
     "temperature": "--temperature",
     "top_k": "--top-k",
+    "expected": "--expected",
     "top_p": "--top-p",
     "advance": "--advance",
     "parallel": "--parallel",

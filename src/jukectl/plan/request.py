@@ -137,6 +137,8 @@ class Request:
         """Raise BadInput for settings that are no whole numbers."""
         if any(top_k % 1 for top_k in self.settings.get("top_k", {}).values()):
             raise BadInput("--top-k is a whole number of codes, or 0 for all of them")
+        if set(self.settings.get("expected", {}).values()) - {0, 1}:
+            raise BadInput("--expected is 1, or 0 to draw each code")
         spans = set(self.settings.get("parallel", {}).values()) - {AUTO}
         if any(count < 1 or count % 1 for count in spans):
             raise BadInput("--parallel is the number of spans of a level that are sampled at once, 1 or more; or auto")
@@ -198,6 +200,7 @@ class Request:
             top_p=value("top_p", FALLBACK.top_p),
             advance=value("advance", FALLBACK.advance),
             parallel=1 if level is Level.TOP else int(value("parallel", FALLBACK.parallel)),
+            expected=bool(value("expected", FALLBACK.expected)),
             guidance=value("guidance", FALLBACK.guidance),
         )
 

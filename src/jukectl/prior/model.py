@@ -69,6 +69,9 @@ class Prior(nn.Module):
     of a code (`config.lyrics.drawable`): there they cover the whole table.
     """
 
+    stage_vectors: Tensor | None = None
+    """Vectors (S, K / S, D) of the quantizer at this level, if it has several stages S; a model folder sets them."""
+
     def __init__(self, config: PriorConfig) -> None:
         super().__init__()
         self.config = config

@@ -266,8 +266,8 @@ def _key(recipe: Recipe, sampling: LevelJob, before: Codes) -> str:
         recipe.model.fingerprints.get(sampling.level.label),
         *streams,
     )
-    # the key is stored with the spans: it keeps the name that a segment's class had when the format was made
-    text = repr(parts).replace("Segment(", "Section(")
+    # the key is stored with the spans: it keeps the names and fields that classes had when the format was made
+    text = repr(parts).replace("Segment(", "Section(").replace(", expected=False)", ")")
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -12,16 +12,22 @@ NOT_FINITE = -1
 """In place of a code whose logits are not finite. On a GPU an exception would have to wait for every step."""
 
 
-def draw(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int, top_p: float) -> Tensor:
+def draw(
+    logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int, top_p: float, vectors: Tensor | None = None
+) -> Tensor:
     """Return codes (B,) for logits (B, K) and uniform numbers (B,) in [0, 1), float64.
 
     The code is the first whose cumulative probability exceeds the number. `temperature` 0 and `top_k` 1 return the most
     likely code; `top_k` 0 and `top_p` 1 keep all codes. `top_p` keeps the fewest most likely codes that hold that much
     probability (Holtzman et al. 2020), among those that `top_k` keeps. Of equally likely codes the first ranks higher.
+    With the `vectors` (S, K / S, D) of the S stages of a quantizer nothing is drawn: see `expected`.
     The code is NOT_FINITE where a logit is not a number or is infinite; -inf is allowed beside finite ones.
     """
     highest = logits.amax(dim=-1, keepdim=True)  # carries every NaN and infinity
-    code = _drawn(logits, highest, uniform, temperature, top_k, top_p)
+    if vectors is None or temperature == 0:
+        code = _drawn(logits, highest, uniform, temperature, top_k, top_p)
+    else:
+        code = expected(logits, vectors, temperature)
     return torch.where(highest.squeeze(-1).isfinite(), code, NOT_FINITE)
 
 
@@ -40,6 +46,21 @@ def _drawn(logits: Tensor, highest: Tensor, uniform: Tensor, temperature: float,
     # scaled by the last sum, which rounding may leave below 1: otherwise the number could lie past every code
     threshold = (uniform * cumulative[:, -1]).unsqueeze(-1)
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
+
+
+def expected(logits: Tensor, vectors: Tensor, temperature: float) -> Tensor:
+    """Return the codes (B,) whose vectors are nearest to the expected ones, for logits (B, K).
+
+    `vectors` (S, K / S, D) are those of the S stages of a residual quantizer; the stage is that of the likeliest code.
+    Later stages encode what is mostly noise to a small prior, whose every code is unlikely: a draw adds its own noise,
+    and the likeliest codes drift to those that are frequent. The expected vector does neither.
+    """
+    size = vectors.shape[1]
+    stage = logits.argmax(dim=-1) // size
+    rows = torch.arange(len(logits), device=logits.device)
+    own, choices = logits.double().view(len(logits), -1, size)[rows, stage], vectors.double()[stage]  # (B, n, D)
+    means = ((own - own.amax(dim=-1, keepdim=True)) / temperature).softmax(dim=-1).unsqueeze(1) @ choices  # (B, 1, D)
+    return stage * size + (choices - means).square().sum(dim=-1).argmin(dim=-1)
 
 
 def guided(logits: Tensor, strength: float) -> Tensor:

@@ -155,6 +155,14 @@ def test_the_native_step_samples_the_codes_that_torch_samples(kind, variant):
 ERRORS = {Precision.FP32: (-1.0, 1e-5), Precision.BF16: (1e-5, 0.02), Precision.INT8: (1e-5, 0.05)}
 
 
+def test_the_native_step_takes_the_expected_codes_that_torch_takes(variant):
+    prior, settings = make_prior("upsampler"), replace(CHANCE, expected=True)
+    prior.stage_vectors = torch.randn(4, 10, 5, generator=torch.Generator().manual_seed(2))
+    codes = decode(NativeDecoder(prior, 3, settings, Precision.FP32), prior)
+    assert torch.equal(codes, decode(EagerDecoder(prior, 3, settings), prior))
+    assert not torch.equal(codes, decode(NativeDecoder(prior, 3, CHANCE, Precision.FP32), prior))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_native_logits_equal_those_of_torch_up_to_the_precision(kind, variant):
     prior, likeliest = make_prior(kind), LevelSampling(temperature=0)

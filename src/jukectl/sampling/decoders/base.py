@@ -76,6 +76,7 @@ class EagerDecoder(Decoder):
                 temperature=self.settings.temperature,
                 top_k=self.settings.top_k,
                 top_p=self.settings.top_p,
+                vectors=self.prior.stage_vectors if self.settings.expected else None,
             ).to(self.device)
             self._sampled = code.clamp(min=0).repeat(self.settings.rows)
             sampled.append(code)

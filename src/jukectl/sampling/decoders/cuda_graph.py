@@ -105,6 +105,7 @@ class GraphDecoder(Decoder):
             temperature=self.settings.temperature,
             top_k=self.settings.top_k,
             top_p=self.settings.top_p,
+            vectors=self.prior.stage_vectors if self.settings.expected else None,
         )
         self._code[: self._batch].copy_(code.clamp(min=0).repeat(self.settings.rows))
         self._ids[: self._samples].index_copy_(1, self._position, code.unsqueeze(1))

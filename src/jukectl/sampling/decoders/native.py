@@ -105,6 +105,10 @@ class NativeDecoder(Decoder):
         """Change the settings."""
         self.settings = settings
         self._sampling = SamplingSettings(settings.temperature, settings.top_p, settings.top_k, settings.guidance)
+        if settings.expected and self.prior.stage_vectors is not None:
+            self._vectors = floats(self.prior.stage_vectors)  # kept: the structure holds its bare address
+            self._sampling.vectors = self._vectors.data_ptr()
+            self._sampling.stages, _, self._sampling.vector_width = self._vectors.shape
 
     @property
     def _reference(self) -> ctypes.c_void_p:
