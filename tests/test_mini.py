@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from jukectl.audio import io, mix
+from jukectl.audio.mel import log_mel_distance
 from jukectl.checkpoints import catalogue
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.cli.main import main
@@ -20,6 +22,10 @@ ROOT = Path(__file__).parent.parent
 RIFF = ROOT / "examples" / "riff.wav"
 PROMPT_SECONDS = 6.0
 NEW_SECONDS = 3.0
+FREE = {
+    *("CC-BY-2.5", "CC-BY-3.0", "CC-BY-4.0", "CC0-1.0", "MIT", "BSD-2-Clause", "BSD-3-Clause"),
+    *("public domain", "public domain, drums CC-BY-4.0"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +44,8 @@ def continued(tmp_path_factory) -> tuple[np.ndarray, int, float]:
     return mix.to_mono(audio.samples), audio.sample_rate, PROMPT_SECONDS
 
 
-def test_it_fits_into_24_megabytes(mini):
-    assert sum(file.stat().st_size for file in mini.path.iterdir()) <= 24e6
+def test_it_fits_into_48_megabytes(mini):
+    assert sum(file.stat().st_size for file in mini.path.iterdir()) <= 48e6
 
 
 def test_its_weights_are_the_ones_its_card_names(mini):
@@ -51,39 +57,43 @@ def test_its_shape_is_what_the_documentation_says(capsys):
     assert main(["--json", "models", "show", "mini"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["sample_rate"] == 22_050
-    assert facts["hops"] == {"bottom": 16, "middle": 64, "top": 256}
-    assert facts["contexts"] == {"bottom": 2048, "middle": 2048, "top": 2048}
+    assert facts["hops"] == {"bottom": 32, "middle": 128, "top": 512}
+    assert facts["contexts"] == {"bottom": 2048, "middle": 2048, "top": 1024}
     assert facts["licence"] == "MIT"
 
 
-def test_every_song_it_learned_from_is_credited_under_a_licence_that_allows_it(mini):
-    assert len(mini.card.sources) > 70
+def test_all_that_it_learned_from_is_credited_under_a_licence_that_allows_it(mini):
+    assert len(mini.card.sources) >= 15
     for source in mini.card.sources:
         assert source["title"]
         assert source["artist"]
-        assert source["licence"] in {"CC-BY-3.0", "MIT", "BSD-3-Clause"}
+        assert source["licence"] in FREE
 
 
-@pytest.mark.parametrize(("level", "worst_db"), [(Level.BOTTOM, -14.0), (Level.MIDDLE, -8.0), (Level.TOP, -3.0)])
-def test_a_riff_outside_the_training_data_is_reconstructed_from_its_codes(mini, level, worst_db):
-    import torch
-
-    from jukectl.audio.spectral import spectral_convergence_db
-
-    audio = torch.from_numpy(mix.to_mono(io.load(RIFF, sample_rate=22_050, start=2.0, seconds=4.0).samples))
-    audio = audio[: len(audio) // 256 * 256]
+@pytest.mark.parametrize(("level", "worst"), [(Level.BOTTOM, 0.8), (Level.MIDDLE, 1.0), (Level.TOP, 1.0)])
+def test_a_riff_outside_the_training_data_is_reconstructed_from_its_codes(mini, level, worst):
+    samples = mix.to_mono(io.load(RIFF, sample_rate=22_050, start=2.0, seconds=4.0).samples)
+    riff = torch.from_numpy(samples[: len(samples) // 512 * 512])[None]
     vqvae = mini.vqvae(torch.device("cpu"), (level,))
     with torch.inference_mode():
-        back = vqvae.decode(vqvae.encode(audio[None], level), level)[0]
-    assert spectral_convergence_db(audio, back) < worst_db
+        decoded = vqvae.decode(vqvae.encode(riff, level), level)
+    assert distance(decoded, riff) < worst
+
+
+@pytest.mark.parametrize("level", [Level.MIDDLE, Level.BOTTOM])
+def test_a_prior_comes_with_the_vectors_of_its_quantizer_whose_expected_codes_it_takes(mini, level):
+    cpu = torch.device("cpu")
+    vectors = mini.prior(level, cpu).stage_vectors
+    assert vectors.shape[0] == mini.card.vqvae.stages(level) > 1
+    assert torch.equal(vectors.flatten(0, 1), mini.vqvae(cpu, (level,)).codebook(level).vectors)
+    assert mini.card.sampling[level.label]["expected"] == 1
 
 
 def test_a_continuation_starts_with_the_riff_and_adds_music(continued):
     audio, rate, begin = continued
     assert len(audio) / rate == pytest.approx(PROMPT_SECONDS + NEW_SECONDS, abs=0.03)
-    heard = mix.to_mono(io.load(RIFF, sample_rate=rate, seconds=begin).samples)
-    prompt = audio[: len(heard) - rate // 2]
-    assert np.corrcoef(prompt, heard[: len(prompt)])[0, 1] > 0.9
+    riff = mix.to_mono(io.load(RIFF, sample_rate=rate, seconds=begin - 0.5).samples)
+    assert distance(torch.from_numpy(audio[: len(riff)])[None], torch.from_numpy(riff)[None]) < 0.8
 
 
 def test_the_new_music_is_neither_silence_nor_clipped(continued):
@@ -131,6 +141,11 @@ def test_a_render_killed_ten_times_ends_in_the_same_bytes(tmp_path):
     assert kills >= 3
     for file in ("top.npz", "middle.npz", "bottom.npz", "audio/0.wav"):
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def distance(audio: torch.Tensor, other: torch.Tensor) -> float:
+    """The distance of log-mel bands of audio (1, N): of the riff from noise as loud 3.6, from silence 2.2."""
+    return float(log_mel_distance(audio, other, 22_050))
 
 
 def spectral_flatness(audio: np.ndarray, size: int = 1024) -> float:
