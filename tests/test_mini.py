@@ -44,7 +44,7 @@ def continued(tmp_path_factory) -> tuple[np.ndarray, int, float]:
     return mix.to_mono(audio.samples), audio.sample_rate, PROMPT_SECONDS
 
 
-def test_it_fits_into_48_megabytes(mini):
+def test_the_embedded_model_takes_at_most_48_megabytes(mini):
     assert sum(file.stat().st_size for file in mini.path.iterdir()) <= 48e6
 
 

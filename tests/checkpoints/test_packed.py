@@ -51,7 +51,7 @@ def test_a_packed_prior_samples_the_codes_of_the_whole_one(tiny_model, level, pr
     assert torch.equal(codes(again, precision), expected)
 
 
-def test_it_is_packed_once_and_torch_loads_no_matrix_of_it(tiny_model):
+def test_a_large_prior_is_packed_once_and_its_matrices_are_not_loaded_by_torch(tiny_model):
     events = []
     load(tiny_model, listener=events.append)
     load(tiny_model, listener=events.append)

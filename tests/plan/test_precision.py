@@ -44,7 +44,7 @@ def test_a_large_prior_is_in_memory_once():
 
 
 @needs_step
-def test_as_many_spans_as_fit_are_taken_where_the_weights_decide():
+def test_auto_takes_as_many_spans_as_fit_in_memory_if_reading_the_weights_limits_the_speed():
     (size,) = footprints(BOTTOM, CPU, ["int8"], retains_freed=False)
     for count in (1, 4, 16):
         memory = size.total(BatchPlan(count))

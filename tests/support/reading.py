@@ -50,7 +50,7 @@ class Reader:
         return self.page.locator(".row .row-title").all_inner_texts()
 
     def time(self) -> float:
-        """Where the player is, seconds, by the slider that tells."""
+        """Return the player's position in seconds, which its slider shows."""
         text = self.page.locator(".track").get_attribute("aria-valuetext") or ""
         minutes = re.match(r"(?:(\d+) minutes? )?(\d+) second", text)
         assert minutes, text

@@ -19,6 +19,7 @@ from jukectl.native import packed_file
 from jukectl.native.library import library
 from jukectl.native.packed_file import NotPacked
 from jukectl.native.packing import PANEL, Packed, Precision
+from jukectl.nn.unallocated import unallocated
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.matrices import PackedPrior, keeps_packed, matrix_names, packed_bytes, packed_matrix
 from jukectl.prior.model import Prior
@@ -85,7 +86,7 @@ def decoding_prior(
     names = matrix_names(config)
     left_out = {name for key, one in names.items() if key != "head" for name in (one.weight, one.bias)}
     rest = {name: place for name, place in weights.places.items() if name not in left_out}
-    with torch.device("meta"):
+    with unallocated():
         prior = PackedPrior(config, Precision[precision.upper()], matrices)
     # not strict, since the matrices stay on the meta device; names and shapes are checked in `weights`
     prior.load_state_dict(Weights(rest, weights.twins).load(device, dtype), strict=False, assign=True)
@@ -130,11 +131,7 @@ def _packed(config: PriorConfig, precision: Precision, weights: Weights, togethe
     with weights.reading(torch.float32) as reading:
 
         def tensor(name: str) -> Tensor:
-            target, done = torch.empty(weights.shape(name)), 0
-            for piece in reading.pieces(name):
-                target.view(-1)[done : done + len(piece)].copy_(piece)
-                done += len(piece)
-            return target
+            return reading.tensor(name, torch.device("cpu"), torch.float32)
 
         for name, one in matrix_names(config).items():
             bias = None if one.bias is None else tensor(one.bias)

@@ -102,12 +102,7 @@ class Weights:
                     loaded[name] = kept[place.file](place.name).contiguous()
         with self.reading(dtype) as reading:
             for name in [name for name in self.places if name not in loaded]:
-                target, done = torch.empty(self.shape(name), dtype=dtype, device=device), 0
-                for piece in reading.pieces(name):
-                    # `copy_` converts the type on the way, so no tensor exists in both types at once
-                    target.view(-1)[done : done + len(piece)].copy_(piece)
-                    done += len(piece)
-                loaded[name] = target
+                loaded[name] = reading.tensor(name, device, dtype)
         return loaded
 
     def reading(self, dtype: torch.dtype | None = None) -> "Reading":
@@ -132,6 +127,15 @@ class Reading:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
+
+    def tensor(self, name: str, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Read a whole tensor to a device in one type."""
+        target, done = torch.empty(self.weights.shape(name), dtype=dtype, device=device), 0
+        for piece in self.pieces(name):
+            # `copy_` converts the type on the way, so no tensor exists in both types at once
+            target.view(-1)[done : done + len(piece)].copy_(piece)
+            done += len(piece)
+        return target
 
     def pieces(self, name: str, *, skipped: int = 0) -> Iterator[Tensor]:
         """Yield a tensor's numbers in one-dimensional pieces, each valid until the next one is requested.

@@ -26,15 +26,7 @@ def align(
         str | None,
         o.option("--format", "lrc|vtt|json", "Format of that file.", default="by its name, or lrc"),
     ] = None,
-    separator: Annotated[
-        str | None,
-        o.option(
-            "--separator",
-            "PATH|NAME",
-            "Weights of demucs: a file, a folder, or a name on the hub.",
-            default="htdemucs, from the hub",
-        ),
-    ] = None,
+    separator: o.Separator = None,
     separate: Annotated[
         bool, o.flag("--separate/--no-separate", "Separate the voice from the mix first, with demucs.")
     ] = True,

@@ -306,6 +306,15 @@ Loudness = Annotated[
     float | None,
     option("--loudness", "LUFS", "Bring the audio files to this loudness, such as -16.", default="as generated"),
 ]
+Separator = Annotated[
+    str | None,
+    option(
+        "--separator",
+        "PATH|NAME",
+        "Weights of demucs: a file, a folder, or a name on the hub.",
+        default="htdemucs, from the hub",
+    ),
+]
 MatchLoudness = Annotated[
     bool,
     flag(

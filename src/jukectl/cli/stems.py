@@ -22,15 +22,7 @@ def stems(
     format: Annotated[  # noqa: A002 - the option's name
         str, o.option("--format", o.FORMATS, "Format of the stems.")
     ] = "wav",
-    separator: Annotated[
-        str | None,
-        o.option(
-            "--separator",
-            "PATH|NAME",
-            "Weights of demucs: a file, a folder, or a name on the hub.",
-            default="htdemucs, from the hub",
-        ),
-    ] = None,
+    separator: o.Separator = None,
     device: o.Device = "auto",
 ) -> None:
     """Separate the singing from the rest: vocals and accompaniment, which add up to the song.

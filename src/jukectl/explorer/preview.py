@@ -18,7 +18,7 @@ LONGEST = 300  # characters of a title or description
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """Title, description and address of a site. Raises BadInput for an address that is none."""
+    """Title, description and address of a site. Raises BadInput for another address than http or https."""
 
     title: str = "Songs"
     description: str = ""  # "": a sentence with the number of songs

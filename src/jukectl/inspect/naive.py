@@ -16,7 +16,7 @@ from jukectl.prior.config import AttentionKind
 from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.transformer import Block, quick_gelu
 from jukectl.sampling.decoders.base import Decoder
-from jukectl.sampling.draw import draw
+from jukectl.sampling.draw import draw_by
 
 
 class NaiveDecoder(Decoder):
@@ -58,14 +58,8 @@ class NaiveDecoder(Decoder):
             if self._hidden is None:
                 self._position += 1
                 self._hidden = self._step(self._last)
-            self._last = draw(
-                self._logits(self._hidden).to(uniform.device),
-                uniform[:, index],
-                temperature=self.settings.temperature,
-                top_k=self.settings.top_k,
-                vectors=self.prior.stage_vectors if self.settings.expected else None,
-                top_p=self.settings.top_p,
-            ).to(self._device)
+            logits = self._logits(self._hidden).to(uniform.device)
+            self._last = draw_by(self.settings, logits, uniform[:, index], self.prior.stage_vectors).to(self._device)
             self._hidden = None
             sampled.append(self._last)
         return torch.stack(sampled, dim=1).cpu() if sampled else torch.empty(uniform.shape, dtype=torch.int64)

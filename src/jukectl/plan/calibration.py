@@ -15,6 +15,7 @@ from jukectl.checkpoints.planned import PlannedModel
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.codes.recipe import LevelSampling
+from jukectl.nn.unallocated import unallocated
 from jukectl.plan.device import Machine, single_thread
 from jukectl.plan.eta import Speed
 from jukectl.prior.config import PriorConfig
@@ -111,7 +112,7 @@ def scaled_speed(
     layers are there.
     """
     few = _few_layers(config)
-    with torch.device("meta"):
+    with unallocated():
         prior = Prior(few)
     prior = prior.to(machine.dtype).to_empty(device=machine.device).requires_grad_(False).eval()
     for parameter in prior.parameters():

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jukectl.prior.config import AdapterConfig, Target
-from jukectl.prior.layers import Affine, normal
+from jukectl.prior.layers import Affine
 from jukectl.prior.model import Prior
 
 ARTISTS = "artist_genre.artist"
@@ -26,7 +26,7 @@ class LowRank(nn.Module):
     def __init__(self, width_in: int, width_out: int, rank: int) -> None:
         super().__init__()
         # only one factor is zero: with both, neither would have a gradient. This std keeps x D at the variance of x
-        self.down = nn.Parameter(normal(width_in, rank, std=1 / math.sqrt(width_in)))
+        self.down = nn.Parameter(torch.empty(width_in, rank).normal_(std=1 / math.sqrt(width_in)))
         self.up = nn.Parameter(torch.zeros(rank, width_out))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from jukectl.midi.roll import CHANNELS
 from jukectl.nn.dilated import Conv1d, ResidualStack, UpsampleBlock, residual_scale, to_channels_last
 from jukectl.prior.config import BeatConfig, ConditionerConfig, LyricsConfig, MidiConfig, TimingConfig
 from jukectl.prior.labels import LabelBatch
-from jukectl.prior.layers import Affine, LayerNorm, normal
+from jukectl.prior.layers import Affine, LayerNorm
 from jukectl.prior.transformer import POSITION_STD, WEIGHT_STD, Transformer, quick_gelu
 
 
@@ -43,13 +43,13 @@ class LyricsEncoder(Conditioner):
         assert encoder is not None
         std, position_std = WEIGHT_STD * encoder.init_scale, POSITION_STD * encoder.init_scale
         inner, size = encoder.width, config.alphabet
-        self.characters = nn.Embedding(size, inner, _weight=normal(size, inner, std=std))
-        self.start = nn.Parameter(normal(1, inner, std=position_std))
-        self.positions = nn.Parameter(normal(config.characters, inner, std=position_std))
+        self.characters = nn.Embedding(size, inner, _weight=torch.empty(size, inner).normal_(std=std))
+        self.start = nn.Parameter(torch.empty(1, inner).normal_(std=position_std))
+        self.positions = nn.Parameter(torch.empty(config.characters, inner).normal_(std=position_std))
         self.transformer = Transformer(encoder.stack(config.characters))
         self.project = Affine(inner, width, std=std)
         self.norm = LayerNorm(width)
-        self.head = nn.Parameter(normal(size, width, std=std))
+        self.head = nn.Parameter(torch.empty(size, width).normal_(std=std))
 
     def forward(self, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
         """Return states (B, L, width). The state at l depends on the characters before l only."""
@@ -72,10 +72,10 @@ class LyricsApart(nn.Module):
     def __init__(self, config: LyricsConfig, width: int, *, std: float, position_std: float) -> None:
         super().__init__()
         size = config.alphabet
-        self.characters = nn.Embedding(size, width, _weight=normal(size, width, std=std))
-        self.start = nn.Parameter(normal(1, width, std=position_std))
-        self.positions = nn.Parameter(normal(config.characters, width, std=position_std))
-        self.head = nn.Parameter(normal(size, width, std=std))
+        self.characters = nn.Embedding(size, width, _weight=torch.empty(size, width).normal_(std=std))
+        self.start = nn.Parameter(torch.empty(1, width).normal_(std=position_std))
+        self.positions = nn.Parameter(torch.empty(config.characters, width).normal_(std=position_std))
+        self.head = nn.Parameter(torch.empty(size, width).normal_(std=std))
 
     def forward(self, labels: LabelBatch) -> Tensor:
         """Return the inputs of the blocks (B, L, width): at each place the character before it."""
@@ -107,8 +107,8 @@ class ArtistGenre(Conditioner):
 
     def __init__(self, artists: int, genres: int, width: int, *, std: float) -> None:
         super().__init__()
-        self.artist = nn.Embedding(artists, width, _weight=normal(artists, width, std=std))
-        self.genre = nn.Embedding(genres, width, _weight=normal(genres, width, std=std))
+        self.artist = nn.Embedding(artists, width, _weight=torch.empty(artists, width).normal_(std=std))
+        self.genre = nn.Embedding(genres, width, _weight=torch.empty(genres, width).normal_(std=std))
 
     def forward(self, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
         """Return one vector a window, (B, 1, width)."""
@@ -138,8 +138,7 @@ class NoteConditioner(Conditioner):
         super().__init__()
         self.roll = Conv1d(CHANNELS, config.width, 3, padding=1)
         # larger than for dense inputs: of some hundred keys only a handful sounds, the other inputs are 0
-        with torch.no_grad():
-            self.roll.weight.copy_(normal(*self.roll.weight.shape, std=0.3))
+        nn.init.normal_(self.roll.weight, std=0.3)
         self.stack = ResidualStack(config.width, config.depth, growth=config.growth, cycle=config.cycle)
         self.norm = LayerNorm(config.width)
         self.project = Affine(config.width, width, std=0.0)
@@ -198,9 +197,9 @@ class Timing(Conditioner):
         self.bins = config.bins
         self.shortest = config.min_seconds * sample_rate  # audio samples, as are all times below
         self.longest = config.max_seconds * sample_rate
-        self.total = nn.Embedding(config.bins, width, _weight=normal(config.bins, width, std=std))
-        self.absolute = nn.Embedding(config.bins, width, _weight=normal(config.bins, width, std=std))
-        self.relative = nn.Embedding(config.bins, width, _weight=normal(config.bins, width, std=std))
+        self.total = nn.Embedding(config.bins, width, _weight=torch.empty(config.bins, width).normal_(std=std))
+        self.absolute = nn.Embedding(config.bins, width, _weight=torch.empty(config.bins, width).normal_(std=std))
+        self.relative = nn.Embedding(config.bins, width, _weight=torch.empty(config.bins, width).normal_(std=std))
         self.context = context
 
     def forward(self, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
@@ -237,7 +236,7 @@ class UpperCodes(Conditioner):
     def __init__(self, config: ConditionerConfig, width: int, *, std: float) -> None:
         super().__init__()
         size = config.codebook_size
-        self.codes = nn.Embedding(size, width, _weight=normal(size, width, std=std))
+        self.codes = nn.Embedding(size, width, _weight=torch.empty(size, width).normal_(std=std))
         self.upsample = UpsampleBlock(
             width,
             config.width,

@@ -8,19 +8,13 @@ ROWS = 4
 """Rows of one matrix product while decoding on a CPU. Four take as long as one: reading the weights takes the time."""
 
 
-def normal(*shape: int, std: float) -> Tensor:
-    """Return random weights, normally distributed with mean 0. On the meta device, without a draw and its imports."""
-    weights = torch.empty(*shape)
-    return weights if weights.is_meta else weights.normal_(std=std)
-
-
 class Affine(nn.Module):
     """x W + b with W stored as (in, out), as in the published models: the faster layout for a few rows on a CPU."""
 
     def __init__(self, width_in: int, width_out: int, *, std: float) -> None:
         """Initialise weights with standard deviation `std`, and the bias with zeros."""
         super().__init__()
-        self.weight = nn.Parameter(normal(width_in, width_out, std=std))
+        self.weight = nn.Parameter(torch.empty(width_in, width_out).normal_(std=std))
         self.bias = nn.Parameter(torch.zeros(width_out))
 
     def forward(self, x: Tensor) -> Tensor:

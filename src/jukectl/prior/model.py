@@ -23,7 +23,7 @@ from jukectl.prior.conditioning import (
 )
 from jukectl.prior.config import PriorConfig
 from jukectl.prior.labels import LabelBatch
-from jukectl.prior.layers import normal, pad_rows
+from jukectl.prior.layers import pad_rows
 from jukectl.prior.transformer import POSITION_STD, WEIGHT_STD, KVCache, Transformer
 
 
@@ -78,17 +78,17 @@ class Prior(nn.Module):
         width, size = config.width, config.ids
         std, position_std = WEIGHT_STD * config.init_scale, POSITION_STD * config.init_scale
         # initialised directly: torch's default would fill every table twice, and models have gigabytes of them
-        self.codes = nn.Embedding(size, width, _weight=normal(size, width, std=std))
+        self.codes = nn.Embedding(size, width, _weight=torch.empty(size, width).normal_(std=std))
         self.positions: nn.Parameter | None = None
         if not config.stack.rotary:  # rotary positions enter in the attention layers
-            self.positions = nn.Parameter(normal(config.stack.length, width, std=position_std))
+            self.positions = nn.Parameter(torch.empty(config.stack.length, width).normal_(std=position_std))
         self.artist_genre = ArtistGenre(config.artists, config.genres, width, std=std)
         self.place = _place_conditioner(config, std=std, position_std=position_std)
         self.midi = NoteConditioner(config.midi, width) if config.midi else None
         self.beats = BeatConditioner(config.beats, width) if config.beats else None
         self.lyrics = lyrics_reader(config)
         self.transformer = Transformer(config.stack)
-        self.head = None if config.tied_head else nn.Parameter(normal(size, width, std=std))
+        self.head = None if config.tied_head else nn.Parameter(torch.empty(size, width).normal_(std=std))
 
     @property
     def device(self) -> torch.device:

@@ -6,10 +6,22 @@ import torch
 from torch import Tensor
 
 from jukectl.codes.level import Level
-from jukectl.codes.recipe import LARGEST_SEED
+from jukectl.codes.recipe import LARGEST_SEED, LevelSampling
 
 NOT_FINITE = -1
 """In place of a code whose logits are not finite. On a GPU an exception would have to wait for every step."""
+
+
+def draw_by(settings: LevelSampling, logits: Tensor, uniform: Tensor, vectors: Tensor | None) -> Tensor:
+    """Return codes (B,) by the settings of a level, which may ask for expected codes by its quantizer's `vectors`."""
+    return draw(
+        logits,
+        uniform,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        vectors=vectors if settings.expected else None,
+    )
 
 
 def draw(

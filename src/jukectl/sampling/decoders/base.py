@@ -9,7 +9,7 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.errors import BadModel
 from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.prior.transformer import KVCache
-from jukectl.sampling.draw import NOT_FINITE, draw, guided
+from jukectl.sampling.draw import NOT_FINITE, draw_by, guided
 
 
 class Decoder(ABC):
@@ -70,14 +70,8 @@ class EagerDecoder(Decoder):
             if self._sampled is not None:
                 self._position += 1
                 self._logits = self.prior.step(self._sampled, self._position, self._conditioning, self._part)
-            code = draw(
-                guided(self._logits, self.settings.guidance).to(uniform.device),
-                uniform[:, index],
-                temperature=self.settings.temperature,
-                top_k=self.settings.top_k,
-                top_p=self.settings.top_p,
-                vectors=self.prior.stage_vectors if self.settings.expected else None,
-            ).to(self.device)
+            logits = guided(self._logits, self.settings.guidance).to(uniform.device)
+            code = draw_by(self.settings, logits, uniform[:, index], self.prior.stage_vectors).to(self.device)
             self._sampled = code.clamp(min=0).repeat(self.settings.rows)
             sampled.append(code)
         made = torch.stack(sampled, dim=1).cpu() if sampled else torch.empty(uniform.shape, dtype=torch.int64)

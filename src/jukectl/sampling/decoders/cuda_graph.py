@@ -14,7 +14,7 @@ from jukectl.errors import is_out_of_memory
 from jukectl.prior.model import ConditioningTensors, Prior
 from jukectl.sampling.decoders.base import Decoder, check_finite
 from jukectl.sampling.decoders.static_step import StaticStep
-from jukectl.sampling.draw import NOT_FINITE, draw, guided
+from jukectl.sampling.draw import NOT_FINITE, draw_by, guided
 
 WARM_UPS = 2
 """Steps before a graph is recorded: libraries initialise in the first ones, which a graph cannot record."""
@@ -99,14 +99,8 @@ class GraphDecoder(Decoder):
 
     def _draw(self, logits: Tensor) -> None:
         """Sample the code at the position from its logits (B, K)."""
-        code = draw(
-            guided(logits, self.settings.guidance),
-            self._uniforms[: self._samples].index_select(1, self._position).squeeze(1),
-            temperature=self.settings.temperature,
-            top_k=self.settings.top_k,
-            top_p=self.settings.top_p,
-            vectors=self.prior.stage_vectors if self.settings.expected else None,
-        )
+        uniform = self._uniforms[: self._samples].index_select(1, self._position).squeeze(1)
+        code = draw_by(self.settings, guided(logits, self.settings.guidance), uniform, self.prior.stage_vectors)
         self._code[: self._batch].copy_(code.clamp(min=0).repeat(self.settings.rows))
         self._ids[: self._samples].index_copy_(1, self._position, code.unsqueeze(1))
 
