@@ -10,7 +10,7 @@ export interface Part {
 }
 
 /** Return the level of a part to play: `wanted` if it exists, otherwise the lowest that does. */
-export function heard(levels: Hearings, wanted: Level | null): Level | null {
+export function playableLevel(levels: Hearings, wanted: Level | null): Level | null {
   if (wanted !== null && levels[wanted] !== undefined) return wanted;
   return [...LEVELS].reverse().find((level) => levels[level] !== undefined) ?? null;
 }
@@ -96,7 +96,7 @@ export class Deck {
   /** The level that plays. */
   get level(): Level | null {
     const part = this.parts[this.part];
-    return part === undefined ? null : heard(part.levels, this.chosen);
+    return part === undefined ? null : playableLevel(part.levels, this.chosen);
   }
 
   async play(): Promise<void> {
@@ -212,7 +212,7 @@ export class Deck {
   }
 
   private hearingOf(part: Part): Hearing | null {
-    const level = heard(part.levels, this.chosen);
+    const level = playableLevel(part.levels, this.chosen);
     return level === null ? null : (part.levels[level] ?? null);
   }
 

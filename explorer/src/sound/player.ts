@@ -1,7 +1,7 @@
 // The player of a song: the controls, its samples and levels, and the timeline.
 
 import { type Hearings, LEVELS, type Level } from "../site/contract";
-import { type Deck, heard } from "./deck";
+import { type Deck, playableLevel } from "./deck";
 import { h } from "../parts/dom";
 import { durationOf, loudest, NOTHING, type Programme } from "./programme";
 import { capital } from "../parts/text";
@@ -79,7 +79,7 @@ export interface SampleChoice {
 /** Return the recordings of a programme at a level; parts without it have their lowest. */
 export function stretchesOf({ parts }: Programme, level: Level | null) {
   return parts.map((part) => {
-    const one = heard(part.levels, level);
+    const one = playableLevel(part.levels, level);
     return { start: part.start, seconds: part.seconds, hearing: one === null ? null : (part.levels[one] ?? null) };
   });
 }

@@ -8,7 +8,7 @@ import { copyable, copyButton } from "../parts/copying";
 import { bdi, h, icon } from "../parts/dom";
 import { BACK, COMPARE, LINK } from "../parts/icons";
 import { capital, clock, date, length } from "../parts/text";
-import { type Deck, heard } from "../sound/deck";
+import { type Deck, playableLevel } from "../sound/deck";
 import type { Player, SampleChoice } from "../sound/player";
 import { pathOf, programmeOf, sampleOf, samplesOf } from "../sound/programme";
 import { FilesView } from "./files";
@@ -99,7 +99,7 @@ export class SongView {
   private samples(): SampleChoice[] {
     const quiet = (number: number) => {
       const levels = this.song.samples.find((one) => one.number === number)?.levels ?? {};
-      const level = heard(levels, null);
+      const level = playableLevel(levels, null);
       return level !== null && levels[level]?.quiet === true;
     };
     return samplesOf(this.song).map((number) => ({ number, quiet: quiet(number) }));
