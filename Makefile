@@ -16,7 +16,7 @@ CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo man site explorer page-tools test test-fast test-slow torture lint check parity bench mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
+.PHONY: help setup demo man site explorer page-tools test test-fast test-slow torture lint check parity bench gpu-check mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -107,6 +107,9 @@ bench: setup $(PARITY)/.installed ## measure a code against the memory's speed a
 	@PYTHONPATH=src OMP_NUM_THREADS=1 $(PARITY)/bin/python benchmarks/step.py --json build/bench-step.json
 	@$(BIN)/python benchmarks/codec.py --json build/bench-codec.json
 	@$(JUKECTL) bench
+
+gpu-check: ## check and measure decoding on a GPU, in under 8 minutes; needs torch with CUDA (PYTHON=python3)
+	@PYTHONPATH=src $(PYTHON) benchmarks/gpu_check.py --json build/gpu-check.json --table build/gpu-check.md
 
 $(PARITY)/.installed: scripts/parity/requirements.txt constraints.txt
 	@echo 'Installing the port into $(PARITY)'

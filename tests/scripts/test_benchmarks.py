@@ -43,3 +43,17 @@ def test_a_song_has_its_time_and_its_memory(tmp_path):
     _, rows = run("length.py", tmp_path / "length.json")
     assert [row["music_seconds"] for row in rows] == [0.1, 0.5]
     assert all(100 < row["peak_megabytes"] < 2_000 and row["seconds"] > 0.5 for row in rows)
+
+
+def test_the_check_of_a_gpu_goes_on_past_a_part_that_fails(tmp_path):
+    """On this processor it measures nothing worth knowing, but all parts run, or say why not."""
+    report = tmp_path / "gpu.json"
+    command = [sys.executable, FOLDER / "gpu_check.py", "--device", "cpu", "--tiny", "--json", report, "--parts"]
+    parts = ["minute", "parity", "memory", "bottom", "1b-lyrics", "training"]  # the first needs what others measure
+    done = subprocess.run([*command, *parts], capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 1
+    assert "minute: failed, KeyError" in done.stdout
+    figures = json.loads(report.read_text())
+    assert figures["parity"]["codes_equal"] == figures["parity"]["codes"] > 0
+    assert figures["bottom"]["row_ms"] > 0 and figures["bottom"]["rows_floor_ms"] > figures["bottom"]["row_floor_ms"]
+    assert figures["training"]["share_of_matmul"] > 0
