@@ -2,9 +2,10 @@
 
 import hashlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 
@@ -29,23 +30,24 @@ from jukectl.render.decode import Preview, forget_audio
 from jukectl.render.encode import new_codes
 from jukectl.render.karaoke import follow_lyrics
 from jukectl.sampling.footprint import BatchPlan
-from jukectl.sampling.level import LevelJob, fill, fill_spans, no_spans_yet
+from jukectl.sampling.level import (
+    LevelJob,
+    Steps,
+    WindowSampler,
+    filling,
+    filling_spans,
+    no_spans_yet,
+    sample_alone,
+)
 
 
 def fill_level(job: Job, plan: SongPlan, eta: Eta | None, level: Level) -> Job:
     """Sample the codes that a level lacks, saving them as they come; return the job with them and their record."""
-    upper = _upper_codes(job, level)
-    codes = _codes_so_far(job, level, upper)
-    total = job.wanted[level]
-    if codes.done >= total:
-        job.song.forget_spans(level)  # left if a run was killed between the last codes and this
+    filling = LevelFilling.of(job, plan, eta, level)
+    if filling is None:
         return job
-    goal = goals(job).get(level, total)
-    if codes.done >= goal:
-        return job
-    forget_audio(job.song, codes)
-    with single_thread(job.machine), _naming_the_way_out(job.song, level):
-        return _LevelRun(job, plan, eta, codes, upper).fill(goal)
+    with single_thread(job.machine):
+        return sample_alone(filling.steps(), filling.sampler())
 
 
 def level_job(job: Job, level: Level, *, whole: bool = True) -> LevelJob:
@@ -76,46 +78,73 @@ def level_job(job: Job, level: Level, *, whole: bool = True) -> LevelJob:
     )
 
 
-class _LevelRun:
+class LevelFilling:
     """One level while it is sampled. Its job takes up each new record and the codes."""
 
-    def __init__(self, job: Job, plan: SongPlan, eta: Eta | None, codes: Codes, upper: Codes | None) -> None:
+    def __init__(self, job: Job, plan: SongPlan, eta: Eta | None, codes: Codes, upper: Codes | None, goal: int) -> None:
         self._job = replace(job, machine=plan.machine_at(codes.level))
         self._plan = plan
         self._eta = eta
         self._codes = codes
         self._upper = upper
         self._level = codes.level
+        self._goal = goal
 
-    def fill(self, goal: int) -> Job:
-        """Sample up to `goal` codes, or to the end of the window that reaches it."""
+    @classmethod
+    def of(cls, job: Job, plan: SongPlan, eta: Eta | None, level: Level) -> Self | None:
+        """Return the filling of a level up to its goal, None if it lacks nothing. Audio of codes to come is removed."""
+        upper = _upper_codes(job, level)
+        codes = _codes_so_far(job, level, upper)
+        total = job.wanted[level]
+        if codes.done >= total:
+            job.song.forget_spans(level)  # left if a run was killed between the last codes and this
+            return None
+        goal = goals(job).get(level, total)
+        if codes.done >= goal:
+            return None
+        forget_audio(job.song, codes)
+        return cls(job, plan, eta, codes, upper, goal)
+
+    def sampler(self) -> WindowSampler:
+        """Return a sampler for this level alone, as planned. What it does with less memory is recorded."""
+        batch = self._plan.levels[self._level].batch
+        spans = self._job.recipe.sampling[self._level].parallel
+        return WindowSampler(batch, self._codes.samples * spans, self._reduce)
+
+    def steps(self) -> Steps[Job]:
+        """Sample up to the goal, or to the end of the window that reaches it; return the job with the codes."""
+        with _naming_the_way_out(self._job.song, self._level):
+            yield from self._steps()
+        return replace(self._job, machine=self._plan.machine)
+
+    def _steps(self) -> Steps[None]:
         job, level = self._job, self._level
         self._record(self._plan.levels[level].batch)
         sampling = level_job(job, level, whole=False)
         if self._eta is not None:
             calibrate_loaded(self._eta, sampling.prior, job.recipe.sampling[level], self._plan)
-        self._report(self._codes.done, goal)
+        self._report(self._codes.done)
         preview = Preview(job, level)
-        for codes, done in self._saved(sampling, goal):
-            self._report(done, goal, saved=codes.seconds)
+
+        def on_codes(codes: Codes, done: int) -> None:
+            job.song.save(codes)
+            self._report(done, saved=codes.seconds)
             if level in job.request.preview:
                 preview.write(codes)
             self._job = self._job.with_codes(codes)
-            if goal <= codes.done < sampling.total:  # at the end the generator has to tidy up
-                break
+
+        yield from self._filled(sampling, on_codes)
         if level is Level.TOP and job.request.plots and sampling.conditioning.lyrics.ids:  # while its prior is loaded
             only_decodes = isinstance(sampling.prior, PackedPrior)
             follow_lyrics(self._job, lambda: level_job(job, level) if only_decodes else sampling)
-        return replace(self._job, machine=self._plan.machine)
 
-    def _report(self, done: int, goal: int, saved: float | None = None) -> None:
+    def _report(self, done: int, saved: float | None = None) -> None:
         if self._eta is not None:
-            self._job.listener(self._eta.event(self._level, done, goal, saved=saved))
+            self._job.listener(self._eta.event(self._level, done, self._goal, saved=saved))
 
-    def _saved(self, sampling: LevelJob, goal: int) -> Iterator[tuple[Codes, int]]:
-        """Yield the codes each time they were saved, and the progress of the level in codes."""
+    def _filled(self, sampling: LevelJob, on_codes: Callable[[Codes, int], None]) -> Steps[None]:
+        """Fill the level; `on_codes` is called with codes to save, and the progress of the level in codes."""
         song, codes, level = self._job.song, self._codes, self._level
-        batch = self._plan.levels[level].batch
         unfinished = _unfinished(song, self._job.recipe, sampling, codes)
         if unfinished is None and codes.done > codes.prompt and sampling.spans(codes.prompt) is not None:
             warn(
@@ -124,22 +153,18 @@ class _LevelRun:
                 f"codes: from code {codes.done} on they are sampled again, to other codes than without the stop",
             )
         spans = sampling.spans(codes.done if unfinished is None else unfinished.begun)
-
-        def on_progress(done: int) -> None:
-            self._report(done, goal)
-
         if spans is None:
-            for grown in fill(sampling, codes, on_progress, batch, self._reduce):
-                song.save(grown)
-                yield grown, grown.done
+            yield from filling(sampling, codes, self._report, lambda made: on_codes(made, made.done), self._goal)
             return
         if unfinished is None:
             unfinished = no_spans_yet(spans, codes, _key(self._job.recipe, sampling, codes))
-        for grown, made in fill_spans(sampling, codes, spans, unfinished, on_progress, batch, self._reduce):
+
+        def on_round(grown: Codes, made: SpanCodes) -> None:
             if grown.done < sampling.total:
                 made.save(song.spans_path(level))  # before the codes, which follow from them
-            song.save(grown)
-            yield grown, spans.progress(made.made)
+            on_codes(grown, spans.progress(made.made))
+
+        yield from filling_spans(sampling, codes, spans, unfinished, self._report, on_round)
         song.forget_spans(level)
 
     def _record(self, batch: BatchPlan) -> None:

@@ -2,12 +2,14 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import zip_longest
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, zip_longest
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from jukectl.codes.archive import Codes, SpanCodes
@@ -29,6 +31,8 @@ from jukectl.sampling.windows import (
     song_offset,
     upper_span,
 )
+
+T = TypeVar("T")
 
 OnProgress = Callable[[int], None]  # called with the number of codes of the level that exist
 OnReduced = Callable[[BatchPlan], None]  # called with the smaller batch plan that is used after running out of memory
@@ -100,11 +104,94 @@ class LevelJob:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """A window of one sample. Rows of one batch have prefixes of equal length and add equally many codes."""
+class Row:
+    """A window of one sample of a level."""
 
+    job: LevelJob
     sample: int
     window: Window
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Windows:
+    """Windows of one song to sample in one batch: prefixes of equal length, equally many new codes, equal settings."""
+
+    rows: Sequence[Row]
+    prefix: np.ndarray  # (rows, n)
+    report: OnProgress  # called with the number of new codes so far, of all rows
+
+    @property
+    def shape(self) -> Hashable:
+        """Value that is equal for windows, also of several songs, that can be rows of one batch."""
+        row = self.rows[0]
+        settings = row.job.segment(row.window).sampling
+        # advance and parallel decide what the windows are, not how they are sampled
+        settings = replace(settings, advance=FREE.advance, parallel=FREE.parallel)
+        return id(row.job.prior), row.job.int8, row.window.prefix, row.window.new, settings
+
+
+FREE = LevelSampling()
+
+Steps = Generator[Windows, np.ndarray, T]
+"""Yields windows to sample and takes their new codes (rows, new), so that several songs can share a batch."""
+
+
+def filling(
+    job: LevelJob, codes: Codes, on_progress: OnProgress, on_codes: Callable[[Codes], None], goal: int | None = None
+) -> Steps[None]:
+    """Fill a level: call `on_codes` after each window, until there are `job.total` codes, or `goal` of them.
+
+    Existing codes are never sampled again. The caller saves each result; an interrupted run that resumes from the last
+    saved result samples the same codes.
+    """
+    for window in job.windows(codes.done):
+        rows = [Row(job, sample, window) for sample in range(codes.samples)]
+        begin = window.start + window.prefix
+
+        # the defaults bind this iteration's values: a closure would see those of the last one
+        def report(made: int, begin: int = begin, samples: int = codes.samples) -> None:
+            on_progress(begin + made // samples)
+
+        codes = codes.append((yield Windows(rows, codes.array[:, window.start : begin], report)))
+        on_codes(codes)
+        if goal is not None and codes.done >= goal:
+            return
+
+
+def filling_spans(
+    job: LevelJob,
+    codes: Codes,
+    spans: Spans,
+    unfinished: SpanCodes,
+    on_progress: OnProgress,
+    on_codes: Callable[[Codes, SpanCodes], None],
+) -> Steps[None]:
+    """Fill a level in spans (see `spans.py`).
+
+    After each round, `on_codes` is called with the level's contiguous codes and all codes of the spans. It saves both,
+    the codes of the spans first, since an interrupted run resumes from them. Progress is the share of the work done,
+    scaled to codes of the level.
+    """
+    count = codes.samples * len(spans.starts)
+    before = codes.cut(spans.prefix)  # the spans' own codes are in `unfinished`
+    for windows in spans.rounds(unfinished.made):
+        grown = [_prefix(spans, span, window, before, unfinished) for span, window in enumerate(windows)]
+        done = unfinished.made * count
+        for group in _batches(job, windows):
+            rows = [Row(job, sample, window) for window in group.values() for sample in range(codes.samples)]
+
+            def report(made: int, done: int = done) -> None:
+                on_progress(spans.prefix + (spans.total - spans.prefix) * (done + made) // (count * spans.row_length))
+
+            new = yield Windows(rows, np.concatenate([grown[span] for span in group]), report)
+            done += new.size
+            for span, made in zip(group, np.split(new, len(group)), strict=True):
+                grown[span] = np.concatenate([grown[span], made], axis=1)
+        # rows have prefixes of different lengths in the first round, and all end alike: the last codes are the new ones
+        added = windows[0].stop - (spans.starts[0] - spans.warmup) - unfinished.made
+        unfinished = unfinished.append(np.stack(grown)[:, :, -added:])
+        codes = before.append(_contiguous(spans, before, unfinished))
+        on_codes(codes, unfinished)
 
 
 def fill(
@@ -114,24 +201,10 @@ def fill(
     batch: BatchPlan | None = None,
     on_reduced: OnReduced = lambda batch: None,
 ) -> Iterator[Codes]:
-    """Yield the codes of the level after each window, until it has `job.total` of them.
-
-    Existing codes are never sampled again. The caller saves each result; an interrupted run that resumes from the last
-    saved result samples the same codes. `batch` limits the samples and prefix positions that are processed at a time,
-    default all. Where memory runs out, the window is repeated with a smaller batch plan and `on_reduced` is called with
-    it; the error is raised where no smaller plan exists.
-    """
-    sampler = _WindowSampler(job, batch or BatchPlan(codes.samples), codes.samples, on_reduced)
-    for window in job.windows(codes.done):
-        rows = [_Row(sample, window) for sample in range(codes.samples)]
-        begin = window.start + window.prefix
-
-        # the defaults bind this iteration's values: a closure would see those of the last one
-        def report(made: int, begin: int = begin, samples: int = codes.samples) -> None:
-            on_progress(begin + made // samples)
-
-        codes = codes.append(sampler.sample(rows, codes.array[:, window.start : begin], report))
-        yield codes
+    """Yield the codes of the level after each window, see `filling`; for the batch plan see `WindowSampler`."""
+    found: list[Codes] = []
+    sampler = WindowSampler(batch or BatchPlan(codes.samples), codes.samples, on_reduced)
+    yield from _found(filling(job, codes, on_progress, found.append), sampler, found)
 
 
 def fill_spans(
@@ -143,33 +216,42 @@ def fill_spans(
     batch: BatchPlan | None = None,
     on_reduced: OnReduced = lambda batch: None,
 ) -> Iterator[tuple[Codes, SpanCodes]]:
-    """Yield, after each round of spans (see `spans.py`), the level's contiguous codes and all codes of the spans.
-
-    The caller saves both, the codes of the spans first, since an interrupted run resumes from them. The samples of a
-    batch plan are rows here, one for each span of each sample. Progress is the share of the work done, scaled to codes
-    of the level.
-    """
+    """Yield the codes of the level and of its spans after each round, see `filling_spans` and `WindowSampler`."""
+    found: list[tuple[Codes, SpanCodes]] = []
     count = codes.samples * len(spans.starts)
-    sampler = _WindowSampler(job, batch or BatchPlan(count), count, on_reduced)
-    before = codes.cut(spans.prefix)  # the spans' own codes are in `unfinished`
-    for windows in spans.rounds(unfinished.made):
-        grown = [_prefix(spans, span, window, before, unfinished) for span, window in enumerate(windows)]
-        done = unfinished.made * count
-        for group in _batches(job, windows):
-            rows = [_Row(sample, window) for window in group.values() for sample in range(codes.samples)]
+    sampler = WindowSampler(batch or BatchPlan(count), count, on_reduced)
+    steps = filling_spans(job, codes, spans, unfinished, on_progress, lambda *made: found.append(made))
+    yield from _found(steps, sampler, found)
 
-            def report(made: int, done: int = done) -> None:
-                on_progress(spans.prefix + (spans.total - spans.prefix) * (done + made) // (count * spans.row_length))
 
-            new = sampler.sample(rows, np.concatenate([grown[span] for span in group]), report)
-            done += new.size
-            for span, made in zip(group, np.split(new, len(group)), strict=True):
-                grown[span] = np.concatenate([grown[span], made], axis=1)
-        # rows have prefixes of different lengths in the first round, and all end alike: the last codes are the new ones
-        added = windows[0].stop - (spans.starts[0] - spans.warmup) - unfinished.made
-        unfinished = unfinished.append(np.stack(grown)[:, :, -added:])
-        codes = before.append(_contiguous(spans, before, unfinished))
-        yield codes, unfinished
+def _found(steps: Steps[None], sampler: "WindowSampler", found: list[T]) -> Iterator[T]:
+    """Yield what steps append to `found`, at once."""
+    answer: Any = None
+    while True:
+        try:
+            asked = steps.send(answer)
+        except StopIteration:
+            yield from found
+            return
+        yield from found
+        found.clear()
+        (answer,) = sampler.sample([asked])
+
+
+def sample_alone(steps: Steps[T], sampler: "WindowSampler") -> T:
+    """Sample the windows of one song, and return the result of its steps, which also see errors of sampling."""
+    try:
+        asked = next(steps)
+        while True:
+            try:
+                (new,) = sampler.sample([asked])
+            except Exception as error:
+                asked = steps.throw(error)
+            else:
+                asked = steps.send(new)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def no_spans_yet(spans: Spans, codes: Codes, key: str) -> SpanCodes:
@@ -211,26 +293,39 @@ def _contiguous(spans: Spans, before: Codes, unfinished: SpanCodes) -> np.ndarra
     return np.concatenate(parts, axis=1)
 
 
-class _WindowSampler:
-    """Samples the windows of a job with one decoder; with a smaller batch plan after running out of memory."""
+class WindowSampler:
+    """Samples windows of one prior with one decoder, whose rows may be of several songs.
 
-    def __init__(self, job: LevelJob, batch: BatchPlan, most: int, on_reduced: OnReduced) -> None:
-        self._job = job
+    `batch` limits the rows and prefix positions that are processed at a time. Where memory runs out, the windows are
+    repeated with a smaller batch plan and `on_reduced` is called with it; the error is raised where no smaller plan
+    exists.
+    """
+
+    def __init__(self, batch: BatchPlan, most: int, on_reduced: OnReduced = lambda batch: None) -> None:
         self._batch = batch
-        self._most = most  # rows of the largest batch that the job has
+        self._most = most  # rows of the largest batch
         self._on_reduced = on_reduced
         self._decoder: Decoder | None = None  # its cache is sized by the batch plan, so it is replaced with the plan
+        self._room = 0  # rows of its cache
 
-    def sample(self, rows: Sequence[_Row], prefix: np.ndarray, report: OnProgress) -> np.ndarray:
-        """Return the new codes (rows, new) of windows with prefixes (rows, n); `report` is called with their count."""
-        job = self._job
+    def sample(self, asked: Sequence[Windows]) -> list[np.ndarray]:
+        """Return the new codes (rows, new) of windows of one shape; their progress is reported while they are made."""
+        rows = [row for one in asked for row in one.rows]
+        prefix = np.concatenate([one.prefix for one in asked])
+
+        def report(made: int) -> None:
+            for one in asked:
+                one.report(made * len(one.rows) // len(rows))
+
+        new = self._sample(rows, prefix, report)
+        return np.split(new, np.cumsum([len(one.rows) for one in asked])[:-1])
+
+    def _sample(self, rows: Sequence[Row], prefix: np.ndarray, report: OnProgress) -> np.ndarray:
+        job = rows[0].job
         while True:
             smaller = self._batch.halved(job.prior.config)
             try:
-                if self._decoder is None:
-                    count = min(self._batch.samples, self._most) * job.conditioning.rows_per_sample
-                    self._decoder = decoder_for(job.prior, count, job.sampling, int8=job.int8, threads=job.threads)
-                return _sample_rows(job, rows, prefix, report, self._decoder, self._batch)
+                return _sample_rows(rows, prefix, report, self._decoder_for(rows), self._batch)
             except (MemoryError, RuntimeError) as error:
                 if smaller is None or not is_out_of_memory(error):
                     raise
@@ -238,6 +333,18 @@ class _WindowSampler:
             self._batch, self._decoder = smaller, None
             _release_memory(job.device)
             self._on_reduced(smaller)
+
+    def _decoder_for(self, rows: Sequence[Row]) -> Decoder:
+        """Return the decoder, with room for a batch of such rows."""
+        job = rows[0].job
+        needed = min(self._batch.samples, self._most) * max(row.job.conditioning.rows_per_sample for row in rows)
+        if self._decoder is None or self._room < needed:  # under guidance a sample has two rows
+            self._decoder = None
+            self._decoder = decoder_for(
+                job.prior, needed, job.sampling, int8=job.int8, threads=job.threads
+            )
+            self._room = needed
+        return self._decoder
 
 
 @torch.inference_mode()
@@ -256,7 +363,9 @@ def mean_bits(job: LevelJob, codes: np.ndarray, first: int) -> list[float]:
             own[: stop - start] = row[start:stop]
             places = [job.place(Window(start, 0, stop))]
             labels = LabelBatch.of(places, WindowShape.of(job.prior.config), job.device)
-            upper = None if job.upper is None else _upper_codes(job, job.upper, [_Row(sample, Window(start, 0, stop))])
+            upper = (
+                None if job.upper is None else _upper_codes(job, job.upper, [Row(job, sample, Window(start, 0, stop))])
+            )
             each = job.prior.bits(torch.from_numpy(own)[None].to(job.device), labels, upper)[0]
             bits.append(each[max(first - start, 0) : stop - start].float().cpu())
         found.append(float(torch.cat(bits).mean()))
@@ -273,7 +382,7 @@ def _release_memory(device: torch.device) -> None:
 
 
 def _sample_rows(
-    job: LevelJob, rows: Sequence[_Row], prefix: np.ndarray, report: OnProgress, decoder: Decoder, batch: BatchPlan
+    rows: Sequence[Row], prefix: np.ndarray, report: OnProgress, decoder: Decoder, batch: BatchPlan
 ) -> np.ndarray:
     """Return the new codes (rows, new), sampled in groups of rows as the batch plan says."""
     parts: list[np.ndarray] = []
@@ -283,21 +392,26 @@ def _sample_rows(
             report(before + made)
 
         some = slice(group.start, group.stop)
-        parts.append(_sample_group(job, rows[some], prefix[some], report_all, decoder, batch.chunk))
+        parts.append(_sample_group(rows[some], prefix[some], report_all, decoder, batch.chunk))
     return np.concatenate(parts)
 
 
 def _sample_group(
-    job: LevelJob, rows: Sequence[_Row], prefix: np.ndarray, report: OnProgress, decoder: Decoder, chunk: int | None
+    rows: Sequence[Row], prefix: np.ndarray, report: OnProgress, decoder: Decoder, chunk: int | None
 ) -> np.ndarray:
     """Return the new codes (B, new) of the B rows of one batch."""
-    numbers = [uniforms(job.seed, job.level, job.stream(row.sample), *job.positions(row.window)) for row in rows]
+    job = rows[0].job
+    # the random numbers of a row are those of its song alone, whatever else is in the batch
+    numbers = [
+        uniforms(row.job.seed, row.job.level, row.job.stream(row.sample), *row.job.positions(row.window))
+        for row in rows
+    ]
     uniform = torch.from_numpy(np.stack(numbers))  # (B, new) float64
     settings = job.segment(rows[0].window).sampling
     decoder.use_settings(settings)
     # under classifier-free guidance the batch is doubled: B conditional rows, then B unconditional ones
     prefix = np.tile(prefix.astype(np.int64), (settings.rows, 1))
-    decoder.begin(torch.from_numpy(prefix), _conditioning(job, rows, guided=settings.rows > 1), chunk)
+    decoder.begin(torch.from_numpy(prefix), _conditioning(rows, guided=settings.rows > 1), chunk)
     sampled, made, at_once = [], 0, 1
     while made < uniform.shape[1]:
         began = time.perf_counter()
@@ -315,22 +429,46 @@ def _sample_group(
 
 def conditioning_tensors(job: LevelJob, sample: int, window: Window) -> ConditioningTensors:
     """Return what the prior computes once for one window of a sample."""
-    return _conditioning(job, [_Row(sample, window)])
+    return _conditioning([Row(job, sample, window)])
 
 
-def _conditioning(job: LevelJob, rows: Sequence[_Row], *, guided: bool = False) -> ConditioningTensors:
+def _conditioning(rows: Sequence[Row], *, guided: bool = False) -> ConditioningTensors:
     """Return what the prior computes once for B windows: from their labels, and the upper codes of the same span.
 
     With `guided`, for 2B rows: the second half has no artist, genre and notes, but the same timing, lyrics and codes.
     """
+    # song by song: with labels of another song in the batch, such as mixtures of artists, sums could differ in a bit
+    songs = [list(group) for _, group in groupby(rows, key=lambda row: id(row.job))]
+    conditional = [_conditioning_of(some) for some in songs]
+    return _joined(
+        conditional + [_conditioning_of(some, unconditional=True) for some in songs] if guided else conditional
+    )
+
+
+def _conditioning_of(rows: Sequence[Row], *, unconditional: bool = False) -> ConditioningTensors:
+    """Return the conditioning of windows of one song."""
+    job = rows[0].job
     labels = LabelBatch.of([job.place(row.window) for row in rows], WindowShape.of(job.prior.config), job.device)
-    batches = [labels, labels.unconditioned()] if guided else [labels]
     upper = None if job.upper is None else _upper_codes(job, job.upper, rows)
-    parts = [job.prior.conditioning(batch, upper) for batch in batches]
-    return ConditioningTensors.join(parts) if guided else parts[0]
+    return job.prior.conditioning(labels.unconditioned() if unconditional else labels, upper)
 
 
-def _upper_codes(job: LevelJob, upper: np.ndarray, rows: Sequence[_Row]) -> Tensor:
+def _joined(parts: Sequence[ConditioningTensors]) -> ConditioningTensors:
+    """Join the conditioning of several songs. Zeros are added at positions for which a song has no vectors."""
+    # of a song without notes beside one with them, and after the end of a level that has fewer upper codes than others
+    lengths = {0 if part.positions is None else part.positions.shape[1] for part in parts}
+    if len(lengths) > 1:
+        parts = [replace(part, positions=_padded(part, max(lengths))) for part in parts]
+    return ConditioningTensors.join(parts)
+
+
+def _padded(part: ConditioningTensors, length: int) -> Tensor:
+    if part.positions is None:
+        return part.start.new_zeros((len(part.start), length, part.start.shape[1]))
+    return F.pad(part.positions, (0, 0, 0, length - part.positions.shape[1]))
+
+
+def _upper_codes(job: LevelJob, upper: np.ndarray, rows: Sequence[Row]) -> Tensor:
     """Return the codes (B, upper context) above each window."""
     spans = [upper_span(row.window, job.prior.config.context, job.ratio, upper.shape[1]) for row in rows]
     parts = [upper[row.sample, start:stop] for row, (start, stop) in zip(rows, spans, strict=True)]
