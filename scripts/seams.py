@@ -17,7 +17,7 @@ random stream of their own, not that of the span to the left; "cut" are 8 pieces
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -30,14 +30,15 @@ from seam_measures import Seams, measure_seams
 from jukectl.api import Request, continue_
 from jukectl.audio import io
 from jukectl.checkpoints import catalogue
-from jukectl.codes.archive import Codes
+from jukectl.codes.archive import Codes, SpanCodes
 from jukectl.codes.level import Level
 from jukectl.codes.song import Song
 from jukectl.prior.labels import LabelBatch
 from jukectl.render import level as filling
 from jukectl.sampling import level as levels
 from jukectl.sampling.draw import uniforms
-from jukectl.sampling.level import LevelJob, fill, fill_spans
+from jukectl.sampling.level import LevelJob, OnProgress, Steps, filling_spans
+from jukectl.sampling.level import filling as level_filling
 from jukectl.sampling.spans import Spans, spans_of
 
 AFTER = 64  # codes after a seam whose bits are counted
@@ -58,34 +59,48 @@ def make(name: str, recording: Path, work: Path, options: argparse.Namespace) ->
         settings={"parallel": dict.fromkeys(BELOW, spans)},
     )
 
-    def watched(job: LevelJob, codes: Codes, spans: Spans, *rest: object) -> Iterator[tuple[Codes, object]]:
+    def watched(
+        job: LevelJob,
+        codes: Codes,
+        spans: Spans,
+        unfinished: SpanCodes,
+        on_progress: OnProgress,
+        on_codes: Callable[[Codes, SpanCodes], None],
+    ) -> Steps[None]:
         def own(seed: int, kind: Level, sample: int, start: int, stop: int) -> np.ndarray:
             warmup = name == "own" and stop in spans.starts[1:] and stop - start == spans.warmup
             return uniforms(seed + warmup, kind, sample, start, stop)
 
-        grown = None
-        with mock.patch.object(levels, "uniforms", own):
-            for grown in fill_spans(job, codes, spans, *rest):
-                yield grown
-        if grown is not None:
-            agreement[name, job.level] = agreed(spans, grown[1].array)
+        def keep(codes: Codes, made: SpanCodes) -> None:
+            agreement[name, job.level] = agreed(spans, made.array)
+            on_codes(codes, made)
 
-    way = mock.patch.object(filling, "fill_spans", cut if name == "cut" else watched) if spans > 1 else nullcontext()
+        with mock.patch.object(levels, "uniforms", own):
+            yield from filling_spans(job, codes, spans, unfinished, on_progress, keep)
+
+    way = mock.patch.object(filling, "filling_spans", cut if name == "cut" else watched) if spans > 1 else nullcontext()
     with way:
         continue_(recording, work / name, request, prompt_seconds=options.prompt_seconds)
     return Song(work / name)
 
 
-def cut(job: LevelJob, codes: Codes, spans: Spans, unfinished: object, *rest: object) -> Iterator[tuple[Codes, object]]:
+def cut(
+    job: LevelJob,
+    codes: Codes,
+    spans: Spans,
+    unfinished: SpanCodes,
+    on_progress: OnProgress,
+    on_codes: Callable[[Codes, SpanCodes], None],
+) -> Steps[None]:
     """Sample each span as a separate level, with nothing before it."""
     for number, (start, stop) in enumerate(spans.kept()):
         first = 0 if number == 0 else start - start % job.ratio
         upper = job.upper[:, first // job.ratio : -(-stop // job.ratio)]
         piece = replace(job, total=upper.shape[1] * job.ratio, upper=upper, seed=job.seed + number)
-        empty = codes if number == 0 else codes.cut(0)
-        (*_, made) = fill(piece, empty, lambda done: None)
-        codes = codes.append(made.array[:, codes.done - first : stop - first])
-    yield codes, unfinished
+        made = [codes if number == 0 else codes.cut(0)]
+        yield from level_filling(piece, made[0], lambda done: None, made.append)
+        codes = codes.append(made[-1].array[:, codes.done - first : stop - first])
+    on_codes(codes, unfinished)
 
 
 def agreed(spans: Spans, rows: np.ndarray) -> float:

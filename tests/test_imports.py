@@ -14,7 +14,7 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"api", "explorer", "evaluation"},
-    {"training", "inspect"},
+    {"training", "inspect", "batch"},
     {"data", "variations"},
     {"render", "alignment"},
     {"plan"},

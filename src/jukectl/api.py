@@ -9,6 +9,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from jukectl.batch.entries import Entry, check_entries
+from jukectl.batch.estimate import BatchEstimate, estimate_batch
+from jukectl.batch.run import BatchResult, run_batch
 from jukectl.checkpoints.convert import convert_model
 from jukectl.checkpoints.hub import pull as pull_model
 from jukectl.data.encode import EncodedManifest, Part, encode_manifest
@@ -39,10 +42,13 @@ from jukectl.variations.tree import (
 )
 
 __all__ = [
+    "BatchEstimate",
+    "BatchResult",
     "Beginning",
     "Checkup",
     "Encoded",
     "EncodedManifest",
+    "Entry",
     "Estimate",
     "Grown",
     "Growth",
@@ -54,6 +60,7 @@ __all__ = [
     "TreeEstimate",
     "bench",
     "branch",
+    "check_entries",
     "choose",
     "continue_",
     "convert_model",
@@ -63,6 +70,7 @@ __all__ = [
     "describe_path",
     "encode",
     "encode_manifest",
+    "estimate_batch",
     "estimate_branch",
     "estimate_continue",
     "estimate_regrow",
@@ -77,6 +85,7 @@ __all__ = [
     "pull_model",
     "regrow",
     "resume",
+    "run_batch",
     "sample",
     "tree",
     "upsample",

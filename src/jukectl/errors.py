@@ -87,6 +87,10 @@ class OutOfMemory(JukectlError):
     """Work that does not fit into the memory there is."""
 
 
+class SongsFailed(JukectlError):
+    """Songs of a batch that are not finished, beside others that may be."""
+
+
 class MissingTool(JukectlError):
     """A program or an optional package that this needs is not installed."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli.console import progress, warnings_only
-from jukectl.cli.options import Continued, ResumeLast, SamplingOptions, option, sampling_command
+from jukectl.cli.options import Continued, PromptSeconds, ResumeLast, SamplingOptions, Start, sampling_command
 from jukectl.cli.outputs import Destination, named_after, recording
 from jukectl.cli.results import show_estimate, show_song
 
@@ -18,11 +18,8 @@ def continue_(
     options: SamplingOptions,
     out: Continued = None,
     resume_last: ResumeLast = False,
-    prompt_seconds: Annotated[
-        float,
-        option("--prompt-seconds", "SECONDS", "Length of the recording to begin with; all of it, if shorter."),
-    ] = 12.0,
-    start: Annotated[float, option("--start", "SECONDS", "Time in the recording at which that part begins.")] = 0.0,
+    prompt_seconds: PromptSeconds = 12.0,
+    start: Start = 0.0,
 ) -> None:
     """Continue a recording in a style. The song begins with the recording. With --out, run it again to resume.
 

@@ -8,7 +8,7 @@ import typer
 from jukectl.cli.console import console
 from jukectl.settings import Setting
 
-NEW_SONGS = ("sample", "continue")
+NEW_SONGS = ("sample", "continue", "batch")
 TAKERS = {
     "model": (*NEW_SONGS, "encode"),
     "artist": NEW_SONGS,

@@ -12,6 +12,7 @@ import typer
 from jukectl import __version__
 from jukectl.cli import config, data, evaluate, examples, lyrics, models, train
 from jukectl.cli.app import App, load_help
+from jukectl.cli.batch import batch
 from jukectl.cli.bench import bench
 from jukectl.cli.branch import branch
 from jukectl.cli.console import Console, console, echo, json_line, printable
@@ -54,7 +55,8 @@ app = App(
     "On from 12 s in another genre:\n"
     "  jukectl branch riff-continued --at 12 --genre Piano\n"
     "A list of songs:\n"
-    "  for genre in Game Metal Piano; do jukectl sample --genre $genre; done",
+    "  jukectl batch --init songs.csv\n"
+    "  jukectl batch songs.csv",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode="rich",
@@ -63,6 +65,7 @@ app = App(
 app.command("encode", rich_help_panel=MAKE)(encode)
 app.command("sample", rich_help_panel=MAKE)(sample)
 app.command("continue", rich_help_panel=MAKE)(continue_)
+app.command("batch", rich_help_panel=MAKE)(batch)
 app.command("upsample", rich_help_panel=MAKE)(upsample)
 app.command("decode", rich_help_panel=MAKE)(decode)
 app.command("resume", rich_help_panel=MAKE)(resume)

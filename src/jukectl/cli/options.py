@@ -323,6 +323,11 @@ MatchLoudness = Annotated[
     ),
 ]
 Fade = Annotated[float, option("--fade", "SECONDS", "Length of a fade-out at the end of the audio.")]
+PromptSeconds = Annotated[
+    float,
+    option("--prompt-seconds", "SECONDS", "Length of the recording to begin with; all of it, if shorter."),
+]
+Start = Annotated[float, option("--start", "SECONDS", "Time in the recording at which that part begins.")]
 Open = Annotated[bool, flag("--open", "Open the result with the program that the system has for it.")]
 Overwrite = Annotated[bool, flag("--overwrite", "Start over if the folder holds another song.")]
 Force = Annotated[bool, flag("--force", "Accept codes and weights that were made with another model.")]
@@ -480,7 +485,7 @@ THE_SONGS = dict.fromkeys(
 )
 """Defaults, as the help shows them, of commands that start from a song."""
 
-Command = Callable[..., None]
+Command = Callable[..., Any]
 
 
 def sampling_command(
@@ -508,12 +513,12 @@ def sampling_command(
         }
 
         @wraps(command)
-        def expanded(**given: Any) -> None:
+        def expanded(**given: Any) -> Any:
             context = given.get("context")
             chosen = options(
                 **{name: given.pop(name) for name in shared}, origins=origins(context) if context is not None else {}
             )
-            command(**given, options=chosen)
+            return command(**given, options=chosen)
 
         parameters = sorted((own | shared).values(), key=_place)
         signature = inspect.Signature([_for_the_help(one, (shown or {}).get(one.name)) for one in parameters])

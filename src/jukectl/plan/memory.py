@@ -1,6 +1,7 @@
 """Memory plan of a song: batch sizes and precisions that fit, settled and remarked on before anything is sampled."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jukectl.checkpoints.published import size
@@ -62,6 +63,21 @@ def plan_song(job: Job) -> SongPlan:
             warn(job.listener, f"memory is short at the {level.label} level, with {size(memory)} available: {reduced}")
         levels[level] = plan
     return SongPlan(machine, levels, memory)
+
+
+def pooled_plan(songs: Sequence[tuple[Job, SongPlan]], level: Level) -> BatchPlan:
+    """Return the batch plan of a level of several songs of one model and precision, whose rows share batches.
+
+    The chunk of a prefix stays that of a song alone, since on some devices it changes the bits.
+    """
+    needs = [_Need.of(job, level) for job, _ in songs]
+    (job, plan), alone = songs[0], songs[0][1].levels[level]
+    need = replace(needs[0], rows_per_sample=max(one.rows_per_sample for one in needs))
+    (footprint,) = need.footprints(job.machine, [alone.precision], retains_freed=True)
+    room = plan.memory - max(one.reserved for one in needs)
+    counts = range(1, sum(one.samples for one in needs) + 1)
+    fitting = bisect_right(counts, room, key=lambda rows: footprint.total(BatchPlan(rows, alone.batch.chunk)))
+    return BatchPlan(max(fitting, 1), alone.batch.chunk)
 
 
 def _spans(job: Job, level: Level) -> int:
@@ -137,7 +153,8 @@ class _Need:
         """Return True for a plan in another precision than the best."""
         return plan.precision != self.choices[0]
 
-    def _footprints(self, machine: Machine, choices: list[str], *, retains_freed: bool = False) -> list[Footprint]:
+    def footprints(self, machine: Machine, choices: list[str], *, retains_freed: bool = False) -> list[Footprint]:
+        """Return the memory that the level takes in each precision."""
         return footprints(
             self.config,
             machine,
@@ -148,14 +165,14 @@ class _Need:
         )
 
     def _choose(self, machine: Machine, memory: int, *, retains_freed: bool) -> MemoryPlan | None:
-        sizes = self._footprints(machine, self.choices, retains_freed=retains_freed)
+        sizes = self.footprints(machine, self.choices, retains_freed=retains_freed)
         return choose_memory_plan(sizes, self.samples, memory, reserved=self.reserved, limit=self.limit)
 
     def _too_large(self, job: Job, memory: int) -> str:
         """Return a message with the memory needed, the memory available, and the ways out."""
         machine, most = job.machine, job.request.max_memory
-        (last,) = self._footprints(machine, self.choices[-1:])
-        (half,) = self._footprints(machine, [half_precision(machine.device)])
+        (last,) = self.footprints(machine, self.choices[-1:])
+        (half,) = self.footprints(machine, [half_precision(machine.device)])
         needed, halved = (minimum_bytes(one, reserved=self.reserved) for one in (last, half))
         ways = []
         if halved <= memory:

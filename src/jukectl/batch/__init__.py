@@ -1,0 +1,1 @@
+"""Many songs of one manifest: checked together, sampled in shared batches by several processes."""
