@@ -13,6 +13,7 @@ from jukectl.tables import parse_json, parse_toml, read_text, shown
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".toml")
 LARGEST = 2**28  # bytes
+EMPTY = (None, "", [])  # values that are left out
 SEPARATOR = ";"  # between several values in a cell of CSV
 
 SONGS: tuple[dict[str, str | int], ...] = (
@@ -154,8 +155,8 @@ class Manifest:
         if not isinstance(values, dict):
             self._wrong(number, f"a song is an object of options and values, got {shown(values)}")
             return
-        named = {column_of(name): value for name, value in values.items() if value is not None}
-        if len(named) < sum(value is not None for value in values.values()):
+        named = {column_of(name): value for name, value in values.items() if value not in EMPTY}
+        if len(named) < sum(value not in EMPTY for value in values.values()):
             self._wrong(number, "an option is there twice, such as top-p and top_p")
         else:
             self.lines.append(Line(number, named))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -172,8 +172,7 @@ class _Workers:
                 self.at_work[receiver] = _Worker(process, {entry.line: entry for entry in share})
             while self.at_work:
                 for receiver in wait(list(self.at_work)):
-                    assert isinstance(receiver, Connection)
-                    yield from self._receive(receiver)
+                    yield from self._receive(cast(Connection, receiver))
         finally:
             for worker in self.at_work.values():
                 worker.process.terminate()

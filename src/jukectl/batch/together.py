@@ -174,8 +174,9 @@ class Together:
             yield from failures
             failures.clear()
         for member in members:
+            sampled = member.sampling.job
             try:
-                outcome = Outcome.finished(member.entry, finish(member.sampling.job, member.job), member.job)
+                outcome = Outcome.finished(member.entry, finish(sampled, member.job), sampled)
             except Exception as error:
                 outcome = Outcome.failed(member.entry, error)
             yield outcome

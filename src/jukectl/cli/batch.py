@@ -138,7 +138,7 @@ def _show_result(context: typer.Context, result: "BatchResult") -> None:
         return say(context, f"{len(outcomes)} songs, {seconds:.0f} s of music: {result.results}")
     _show_failures(context, [(one.entry, one.error, one.details) for one in failed])
     raise SongsFailed(
-        f"{len(failed)} of {len(outcomes)} songs are not finished, see {result.results}: run the command again to resume"
+        f"{len(failed)} of {len(outcomes)} songs are not finished, see {result.results}. Resume with the same command"
     )
 
 

@@ -163,7 +163,8 @@ class Reader:
         context = command.make_context("song", arguments, obj=Console(), default_map=dict(self.defaults))
         with context:
             found: Song = command.invoke(context)
-        given = {one.name for one in command.params if context.get_parameter_source(one.name).name == "COMMANDLINE"}
+        sources = {one.name: context.get_parameter_source(one.name) for one in command.params}
+        given = {name for name, source in sources.items() if getattr(source, "name", "") == "COMMANDLINE"}
         origins = {name: origin for name, origin in self.origins.items() if name not in given}
         return replace(found, options=replace(found.options, origins=origins))
 
