@@ -1,4 +1,4 @@
-"""`jukectl batch`: each song is the one that its own command makes, mistakes are reported together, runs are resumed."""
+"""`jukectl batch`: songs are those that their own commands make, mistakes are reported together, runs are resumed."""
 
 import json
 import shutil

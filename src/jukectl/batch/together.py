@@ -107,13 +107,24 @@ class Tally:
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self.done = self.total = 0
-        self.note = ""
+        self.songs = 0  # of the batch
+        self.begun = 0
+        self.ended = 0
+        self.level = ""
+        self._done = self._lacking = 0
+
+    def begin(self, codes: int) -> None:
+        """Count a song that lacks some codes, or none."""
+        self.begun += 1
+        self._lacking += codes
 
     def add(self, codes: int) -> None:
         """Count codes and report the sum."""
-        self.done += codes
-        self._listener(Progress("codes of all songs", min(self.done, self.total), self.total, self.note))
+        self._done += codes
+        # songs that are not begun are taken to lack as much as the others
+        total = self._lacking * max(self.songs, self.begun) // max(self.begun, 1)
+        note = f"{self.level} level; {self.ended} of {self.songs} songs finished"
+        self._listener(Progress("codes of all songs", min(self._done, total), total, note))
 
     def watching(self, windows: Windows) -> Windows:
         """Return windows whose new codes are counted while they are sampled."""
@@ -152,9 +163,12 @@ class Together:
 
     def render(self, entries: Sequence[Entry]) -> Iterator[Outcome]:
         """Yield what became of each song, as soon as it is finished or has failed."""
+        self._tally.songs = len(entries)
         for first in range(0, len(entries), AT_ONCE):
             with ExitStack() as locks:
-                yield from self._wave(entries[first : first + AT_ONCE], locks)
+                for outcome in self._wave(entries[first : first + AT_ONCE], locks):
+                    self._tally.ended += 1
+                    yield outcome
 
     def _wave(self, entries: Sequence[Entry], locks: ExitStack) -> Iterator[Outcome]:
         members: list[_Member] = []
@@ -189,6 +203,7 @@ class Together:
         preparation = entry.prepare(listener=partial(self._of_song, entry))
         job = preparation.prepare()
         if (rendered := finished(job)) is not None:
+            self._tally.begin(0)
             return Outcome.finished(entry, rendered, job)
         Song.create(preparation.song.path)
         with ExitStack() as own:  # keeps the lock only if the song gets as far as its first window
@@ -197,7 +212,7 @@ class Together:
             job = replace(job, model=self._models.shared(job.model))
             job.start.write(job.song)
             sampling = SongSampling(job)
-            self._tally.total += sum(work.new for work in song_work(sampling.job, sampling.plan, 0.0))
+            self._tally.begin(sum(work.new for work in song_work(sampling.job, sampling.plan, 0.0)))
             locks.push(own.pop_all())
         return _Member(entry, job, sampling)
 
@@ -208,7 +223,7 @@ class Together:
 
     def _level(self, level: Level, members: list[_Member], fail: Callable[[Outcome], None]) -> list[_Member]:
         """Sample a level of all songs; return those that have not failed."""
-        self._tally.note = f"{level.label} level"
+        self._tally.level = level.label
         waiting: dict[_Member, Windows] = {}
         alive = dict.fromkeys(members)
 
@@ -226,7 +241,7 @@ class Together:
                     waiting[member] = asked
 
         for member in members:
-            run(member, partial(self._first, member, level))
+            run(member, partial(_first, member, level))
         samplers = _Samplers(level, [member.sampling for member in waiting])
         while waiting:
             group = _largest(waiting)
@@ -246,12 +261,14 @@ class Together:
                 run(member, partial(_next, member, level, new))
         return list(alive)
 
-    def _first(self, member: _Member, level: Level) -> Windows | None:
-        filling = member.sampling.filling(level)
-        if filling is None:
-            return None
-        member.steps = filling.steps()
-        return _next(member, level, None)
+
+def _first(member: _Member, level: Level) -> Windows | None:
+    """Begin a level of a song; return its first window, None if the level lacks nothing."""
+    filling = member.sampling.filling(level)
+    if filling is None:
+        return None
+    member.steps = filling.steps()
+    return _next(member, level, None)
 
 
 def _next(member: _Member, level: Level, answer: Any) -> Windows | None:

@@ -35,7 +35,10 @@ def batch(
     context: typer.Context,
     options: SamplingOptions,
     manifest: Annotated[
-        Path, typer.Argument(help=f"List of songs, one on each line: {', '.join(SUFFIXES)}. See docs/render-many.md.")
+        Path,
+        typer.Argument(
+            metavar="MANIFEST", help=f"List of songs, one on each line: {', '.join(SUFFIXES)}. See docs/render-many.md."
+        ),
     ] = DEFAULT,
     out: Annotated[
         Path | None,

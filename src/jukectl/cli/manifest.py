@@ -170,11 +170,11 @@ class Reader:
 
     def _explain(self, line: Line, arguments: Mapping[str, list[str]]) -> None:
         """Report each column whose value cannot be parsed."""
-        for column, some in arguments.items():
+        for some in arguments.values():
             try:
                 self._parsed(some)
             except typer.TyperException as error:
-                self._wrong(line, f"{error.format_message().rstrip('. ')} (column {column})")
+                self._wrong(line, f"{error.format_message().rstrip('. ')}")
 
 
 def _name(column: str) -> str:

@@ -454,18 +454,15 @@ def _conditioning_of(rows: Sequence[Row], *, unconditional: bool = False) -> Con
 
 
 def _joined(parts: Sequence[ConditioningTensors]) -> ConditioningTensors:
-    """Join the conditioning of several songs. Zeros are added at positions for which a song has no vectors."""
-    # of a song without notes beside one with them, and after the end of a level that has fewer upper codes than others
-    lengths = {0 if part.positions is None else part.positions.shape[1] for part in parts}
+    """Join the conditioning of several songs. Zeros follow where the level above one ends before those of others."""
+    lengths = {part.positions.shape[1] for part in parts if part.positions is not None}
     if len(lengths) > 1:
-        parts = [replace(part, positions=_padded(part, max(lengths))) for part in parts]
+        parts = [replace(part, positions=_padded(part.positions, max(lengths))) for part in parts]
     return ConditioningTensors.join(parts)
 
 
-def _padded(part: ConditioningTensors, length: int) -> Tensor:
-    if part.positions is None:
-        return part.start.new_zeros((len(part.start), length, part.start.shape[1]))
-    return F.pad(part.positions, (0, 0, 0, length - part.positions.shape[1]))
+def _padded(positions: Tensor | None, length: int) -> Tensor | None:
+    return None if positions is None else F.pad(positions, (0, 0, 0, length - positions.shape[1]))
 
 
 def _upper_codes(job: LevelJob, upper: np.ndarray, rows: Sequence[Row]) -> Tensor:
