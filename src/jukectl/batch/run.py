@@ -18,7 +18,7 @@ from jukectl.batch.together import Outcome, Together
 from jukectl.errors import BadInput
 from jukectl.files import atomic_write, make_folder
 from jukectl.plan.device import choose
-from jukectl.plan.memory import available_memory
+from jukectl.plan.free_memory import available_memory
 from jukectl.plan.models import planned_model
 from jukectl.progress import Event, Listener, Progress, ignore
 from jukectl.sampling.footprint import parameters
@@ -213,7 +213,7 @@ def _work(entries: Sequence[Entry], events: Connection, memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the one that started this ends it
     torch.set_num_threads(1)
     try:
-        for outcome in Together(events.send, memory=memory).render(entries):
+        for outcome in Together(events.send, memory=memory, threads=1).render(entries):
             events.send(outcome)
     except BrokenPipeError:  # the process that started this one is gone
         return

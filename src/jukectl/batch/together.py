@@ -9,14 +9,12 @@ the codes that it has alone. A song that fails leaves the batch, and the others 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import torch
-
 from jukectl.batch.entries import Entry, said
-from jukectl.checkpoints.adapters import AdaptedModel
+from jukectl.checkpoints.shared import SharedModel
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
@@ -26,16 +24,12 @@ from jukectl.plan.forecast import song_work
 from jukectl.plan.job import Job
 from jukectl.plan.memory import pooled_plan
 from jukectl.plan.models import adapter_refs
-from jukectl.prior.model import Prior
 from jukectl.progress import Event, Listener, Progress, WarningEvent, warn
 from jukectl.render.song import Rendered, SongSampling, finish, finished
 from jukectl.sampling.level import Steps, Windows, WindowSampler
-from jukectl.vqvae.model import VQVAE
 
 AT_ONCE = 64
 """Songs whose folders are locked, and whose codes are in memory, at the same time."""
-
-LARGE = 2**28  # parameters of a prior that is dropped before another one is loaded
 
 
 @dataclass(frozen=True)
@@ -64,30 +58,6 @@ class Outcome:
         return cls(entry, rendered, seed=job.recipe.seed, seconds=seconds, samples=job.samples)
 
 
-@dataclass(frozen=True, eq=False)
-class SharedModel(AdaptedModel):
-    """A model whose parts are loaded once for all songs; of large priors one is kept."""
-
-    _priors: dict[Any, Prior] = field(default_factory=dict)
-    _codecs: dict[Any, VQVAE] = field(default_factory=dict)
-
-    def prior(self, level: Level, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
-        """Return one level's prior."""
-        key = level, device, dtype
-        if key not in self._priors:
-            if any(sum(one.numel() for one in prior.parameters()) > LARGE for prior in self._priors.values()):
-                self._priors.clear()
-            self._priors[key] = super().prior(level, device, dtype)
-        return self._priors[key]
-
-    def vqvae(self, device: torch.device, levels: tuple[Level, ...] = tuple(Level)) -> VQVAE:
-        """Return levels of the codec."""
-        key = device, tuple(sorted(levels))
-        if key not in self._codecs:
-            self._codecs[key] = super().vqvae(device, levels)
-        return self._codecs[key]
-
-
 class Models:
     """Models that songs share: the same folder with the same adapters is one model."""
 
@@ -98,7 +68,7 @@ class Models:
         """Return the model whose parts the songs share."""
         key = model.path, adapter_refs(model)
         if key not in self._found:
-            self._found[key] = SharedModel(model.path, model.adapters if isinstance(model, AdaptedModel) else ())
+            self._found[key] = SharedModel.of(model)
         return self._found[key]
 
 
@@ -154,10 +124,14 @@ class _Member:
 class Together:
     """Renders songs in shared batches, AT_ONCE at a time."""
 
-    def __init__(self, listener: Listener, *, memory: int | None = None) -> None:
-        """Report progress and warnings to `listener`; `memory` limits the bytes that are planned with."""
+    def __init__(self, listener: Listener, *, memory: int | None = None, threads: int | None = None) -> None:
+        """Report progress and warnings to `listener`.
+
+        `memory` limits the bytes that are planned with, and `threads` is for songs that name no number of threads.
+        """
         self._listener = listener
         self._memory = memory
+        self._threads = threads
         self._models = Models()
         self._tally = Tally(listener)
 
@@ -197,9 +171,11 @@ class Together:
 
     def _begin(self, entry: Entry, locks: ExitStack) -> _Member | Outcome:
         """Lock a song, write what it starts with and encode its prompt; return its outcome if nothing is left to do."""
+        request = entry.request
         if self._memory is not None:
-            most = min(self._memory, entry.request.max_memory or self._memory)
-            entry = replace(entry, request=replace(entry.request, max_memory=most))
+            request = replace(request, max_memory=min(self._memory, request.max_memory or self._memory))
+        request = replace(request, threads=request.threads or self._threads)
+        entry = replace(entry, request=request)
         preparation = entry.prepare(listener=partial(self._of_song, entry))
         job = preparation.prepare()
         if (rendered := finished(job)) is not None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jukectl.checkpoints.published import size
+from jukectl.checkpoints.shared import SharedModel
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.checkpoints.weights import Weights
 from jukectl.codes.level import Level
@@ -76,6 +77,15 @@ def decoding_prior(
     listener: Listener = ignore,
 ) -> Prior:
     """Load a level's prior to sample with it: a large one for the compiled step alone, see `PackedPrior`."""
+    if isinstance(model, SharedModel):
+        key = level, device, dtype, precision
+        return model.kept(key, lambda: _decoding_prior(model, level, device, dtype, precision, listener))
+    return _decoding_prior(model, level, device, dtype, precision, listener)
+
+
+def _decoding_prior(
+    model: ModelFolder, level: Level, device: torch.device, dtype: torch.dtype, precision: str, listener: Listener
+) -> Prior:
     config = model.card.priors[level]
     fingerprint = model.fingerprint(level.label) if device.type == "cpu" and keeps_packed(config, precision) else ""
     if not fingerprint or model.is_adapted(level):

@@ -340,9 +340,7 @@ class WindowSampler:
         needed = min(self._batch.samples, self._most) * max(row.job.conditioning.rows_per_sample for row in rows)
         if self._decoder is None or self._room < needed:  # under guidance a sample has two rows
             self._decoder = None
-            self._decoder = decoder_for(
-                job.prior, needed, job.sampling, int8=job.int8, threads=job.threads
-            )
+            self._decoder = decoder_for(job.prior, needed, job.sampling, int8=job.int8, threads=job.threads)
             self._room = needed
         return self._decoder
 
