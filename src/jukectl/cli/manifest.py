@@ -1,5 +1,6 @@
 """Lines of a manifest as options: each line is parsed as a command line is, by the options of `SamplingOptions`."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -111,7 +112,8 @@ class Reader:
         if found.audio is None and (unused := {"prompt_seconds", "start"} & line.values.keys()):
             self._wrong(line, f"{_name(min(unused))} is for songs with a recording: add a column audio")
         recording = None if found.audio is None else Recording(found.audio, found.start, found.prompt_seconds)
-        out = self.folder / (found.out or f"{number:04}")
+        # without "..", which systems look up only in folders that exist
+        out = Path(os.path.normpath(self.folder / (found.out or f"{number:04}")))
         return Entry(line.number, out, request, recording)
 
     def _arguments(self, line: Line) -> dict[str, list[str]]:
