@@ -75,7 +75,7 @@ def batch(
     folder = out or manifest.with_suffix("")
     reader = Reader.of(context, found, folder, options)
     entries = list(reader.entries())
-    from jukectl import api  # with torch, for which mistakes in options do not wait
+    from jukectl import api
 
     problems = [*found.problems, *reader.problems, *api.check_entries(entries, to_estimate=options.dry_run)]
     if problems:
