@@ -18,6 +18,7 @@ from jukectl.plan.job import Job
 from jukectl.plan.memory import SongPlan, plan_song, pooled_plan
 from jukectl.progress import Listener, ignore
 from jukectl.render.song import finished
+from jukectl.sampling.footprint import BatchPlan
 
 AUDIO_BYTES = {"wav": 2.0, "flac": 1.4, "ogg": 0.4, "mp3": 0.4}
 """Bytes of an audio sample in a file, at most on average."""
@@ -91,7 +92,7 @@ def _seconds(songs: Sequence[_Song], level: Level, workers: int) -> float:
         first.job.model,
         level,
         machine,
-        type(batch)(rows, batch.chunk),
+        BatchPlan(rows, batch.chunk),
         settings,
         prefix=first.work[level].typical_prefix,
         effort=QUICK,

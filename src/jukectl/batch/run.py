@@ -65,12 +65,12 @@ def run_batch(
     make_folder(folder)
     with atomic_write(folder / RESULTS):
         pass  # of an earlier run; songs that are finished are reported again at once
-    found: dict[int, Outcome] = {}
+    found: dict[Path, Outcome] = {}
     for outcome in _rendered(entries, workers or default_workers(entries), listener):
-        found[outcome.entry.line] = outcome
+        found[outcome.entry.out] = outcome
         with (folder / RESULTS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record_of(outcome), ensure_ascii=False) + "\n")
-    return BatchResult(folder, tuple(found[entry.line] for entry in entries))
+    return BatchResult(folder, tuple(found[entry.out] for entry in entries))
 
 
 def record_of(outcome: Outcome) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class _Worker:
     """A process and the songs that it has not finished yet."""
 
     process: BaseProcess
-    left: dict[int, Entry]  # by line
+    left: dict[Path, Entry]  # by folder
     progress: Progress | None = None
 
 
@@ -169,7 +169,7 @@ class _Workers:
                 process = spawn.Process(target=_work, args=(share, sender, memory), daemon=True)
                 process.start()
                 sender.close()  # the pipe then ends with the process
-                self.at_work[receiver] = _Worker(process, {entry.line: entry for entry in share})
+                self.at_work[receiver] = _Worker(process, {entry.out: entry for entry in share})
             while self.at_work:
                 for receiver in wait(list(self.at_work)):
                     yield from self._receive(cast(Connection, receiver))
@@ -193,7 +193,7 @@ class _Workers:
                 yield Outcome(entry, error=f"its process ended with status {status}: run the command again to resume")
             return
         if isinstance(event, Outcome):
-            del worker.left[event.entry.line]
+            del worker.left[event.entry.out]
             yield event
         elif isinstance(event, Progress):
             worker.progress = event
