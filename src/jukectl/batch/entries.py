@@ -44,8 +44,9 @@ def _shared_folders(entries: Sequence[Entry]) -> Iterator[Problem]:
     found = {entry.out.resolve(): entry for entry in reversed(entries)}
     for entry in entries:
         place = entry.out.resolve()
-        first = next((found[one] for one in (place, *place.parents) if one in found), entry)
-        if first is not entry:
+        others = (found[one] for one in (place, *place.parents) if one in found)
+        first = next((one for one in others if one is not entry), None)
+        if first is not None:
             same = "is also the folder" if first.out.resolve() == place else "lies in the folder"
             yield Problem(entry.line, f"{entry.out} {same} of the song on line {first.line}: give it another --out")
 

@@ -13,7 +13,7 @@ from jukectl.tables import parse_json, parse_toml, read_text, shown
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".toml")
 LARGEST = 2**28  # bytes
-EMPTY = (None, "", [])  # values that are left out
+EMPTY: tuple[object, ...] = (None, "", [])  # values that are left out
 SEPARATOR = ";"  # between several values in a cell of CSV
 
 SONGS: tuple[dict[str, str | int], ...] = (
