@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from jukectl.codes.song import Song
 from jukectl.errors import CannotWrite
 from jukectl.sampling.level import WindowSampler
 
-SHORT = {"artist": "ada", "genre": "jazz", "seconds": 0.224, "seed": 3}
+SHORT: dict[str, Any] = {"artist": "ada", "genre": "jazz", "seconds": 0.224, "seed": 3}
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_files_are_looked_for_beside_the_manifest(jukectl, write, tmp_path, riff
 
 # Mistakes
 
-BAD = {
+BAD: dict[str, dict[str, Any]] = {
     "a misspelt option": {"tempreature": 1},
     "an option of the batch": {"dry_run": True},
     "text for a number": {"seconds": "long"},

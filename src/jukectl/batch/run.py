@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -172,7 +172,7 @@ class _Workers:
                 self.at_work[receiver] = _Worker(process, {entry.out: entry for entry in share})
             while self.at_work:
                 for receiver in wait(list(self.at_work)):
-                    yield from self._receive(cast(Connection, receiver))
+                    yield from self._receive(receiver)
         finally:
             for worker in self.at_work.values():
                 worker.process.terminate()

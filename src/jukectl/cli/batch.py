@@ -83,8 +83,8 @@ def batch(
         many = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
         raise BadInput(f"{many} in {manifest}: no song was begun")
     if options.dry_run:
-        listener = warnings_only(options.show)
-        _show_estimate(context, api.estimate_batch(entries, folder, workers=workers, listener=listener))
+        warnings = warnings_only(options.show)
+        _show_estimate(context, api.estimate_batch(entries, folder, workers=workers, listener=warnings))
         return
     with progress(context, options.show) as listener:
         result = api.run_batch(entries, folder, workers=workers, listener=listener)
