@@ -17,6 +17,7 @@ from jukectl.checkpoints.hub import pull as pull_model
 from jukectl.data.encode import EncodedManifest, Part, encode_manifest
 from jukectl.inspect.bench import bench
 from jukectl.inspect.doctor import Checkup, examine
+from jukectl.inspect.embed import Embedding, check_names, embed, embedding_path
 from jukectl.inspect.info import describe_model, describe_path, list_models
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.dry_run import Estimate, TreeEstimate, estimate
@@ -46,6 +47,7 @@ __all__ = [
     "BatchResult",
     "Beginning",
     "Checkup",
+    "Embedding",
     "Encoded",
     "EncodedManifest",
     "Entry",
@@ -61,6 +63,7 @@ __all__ = [
     "bench",
     "branch",
     "check_entries",
+    "check_names",
     "choose",
     "continue_",
     "convert_model",
@@ -68,6 +71,8 @@ __all__ = [
     "decode",
     "describe_model",
     "describe_path",
+    "embed",
+    "embedding_path",
     "encode",
     "encode_manifest",
     "estimate_batch",

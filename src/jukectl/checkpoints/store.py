@@ -153,6 +153,15 @@ class ModelFolder:
         vectors = weights.load(device, torch.float32)[name]
         return vectors.reshape(stages, -1, vectors.shape[-1])
 
+    def prior_layers(self, level: Level, count: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
+        """Load the first `count` layers of one level's prior to `device`, without the others."""
+        self.need(level.label)
+        self.check_weights(level.label)
+        whole, config = self.card.priors[level], self.card.priors[level].first_layers(count)
+        shapes = shapes_of(config)
+        weights = self.layout.weights(level.label, shapes, shapes_of(whole).keys() - shapes.keys())
+        return _filled(lambda: Prior(config), weights, device, dtype)
+
 
 def _filled(make: Callable[[], Module], weights: Weights, device: torch.device, dtype: torch.dtype) -> Module:
     """Make a module on the meta device and assign the loaded weights."""

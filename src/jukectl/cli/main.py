@@ -20,6 +20,7 @@ from jukectl.cli.continue_ import continue_
 from jukectl.cli.decode import decode
 from jukectl.cli.defaults import default_map
 from jukectl.cli.doctor import doctor
+from jukectl.cli.embed import embed
 from jukectl.cli.encode import encode
 from jukectl.cli.explore import explore
 from jukectl.cli.info import info
@@ -78,6 +79,7 @@ app.command("info", rich_help_panel=LOOK)(info)
 app.command("play", rich_help_panel=LOOK)(play)
 app.command("plot", rich_help_panel=LOOK)(plot)
 app.command("explore", rich_help_panel=LOOK)(explore)
+app.command("embed", rich_help_panel=LOOK)(embed)
 app.add_typer(lyrics.app, name="lyrics", rich_help_panel=STEER)
 app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)

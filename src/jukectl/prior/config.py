@@ -311,6 +311,20 @@ class PriorConfig:
             rotary=self.positions == "rotary",
         )
 
+    def first_layers(self, count: int) -> "PriorConfig":
+        """Return the config of a prior with the first `count` layers alone, which compute what they do in this one."""
+        kinds = self.kinds[:count]
+        separate = self.lyrics is not None and not self.lyric_tokens
+        return replace(
+            self,
+            depth=count,
+            pattern=kinds,
+            window=self.window if AttentionKind.WINDOW in kinds else None,
+            lyrics=None if separate and AttentionKind.ENCODER not in kinds else self.lyrics,
+            # the factor of the residual branches stays that of all layers
+            scale_depth=(self.scale_depth or self.depth) if self.scale_residuals else self.scale_depth,
+        )
+
     @property
     def lyric_tokens(self) -> int:
         """Positions before the first code: the characters of lyrics in the same sequence, or 0."""

@@ -109,6 +109,14 @@ class Prior(nn.Module):
         # without the last code: the inputs are shifted by one, and nothing is predicted from it
         return self._code_logits(self._hidden(codes[:, :-1], conditioning), conditioning)
 
+    def hidden(self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None) -> Tensor:
+        """Return the last layer's activations (B, T, width) from which the codes (B, T) are predicted.
+
+        Those at t depend on the codes before t only.
+        """
+        conditioning, _ = self._condition(labels, upper)
+        return self._hidden(codes[:, :-1], conditioning)[:, self.config.lyric_tokens :]
+
     def costs(
         self, codes: Tensor, labels: LabelBatch, upper: Tensor | None = None, inputs: Tensor | None = None
     ) -> Costs:
