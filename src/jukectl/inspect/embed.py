@@ -67,7 +67,7 @@ def embed(
 ) -> Iterator[Embedding]:
     """Yield the embeddings of recordings: the mean over all top codes, or with `frames` one for each code.
 
-    `layer` counts from 1; the default is the middle one. Of the request, model, adapters, device and precision count.
+    `layer` counts from 1; the default is the middle one. Of the request, model, device and precision count.
     BadInput for a layer that the prior does not have, BadAudio for a recording that cannot be read.
     """
     request = request or Request()
