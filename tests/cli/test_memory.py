@@ -69,20 +69,19 @@ def test_doctor_reports_models_that_do_not_fit(jukectl, tiny_model):
 SHRINKING = """
 import resource, sys
 from jukectl.cli.main import main
-from jukectl.sampling import level
+from jukectl.render import level
 
-fill = level.fill
+filling = level.filling
 
 def shrink(*rest):
     # as if another program had taken the memory that was planned with
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     limit = used + int(sys.argv[1]) * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-    yield from fill(*rest)
+    yield from filling(*rest)
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))  # audio is another matter
 
-from jukectl.render import level as filling
-filling.fill = shrink
+level.filling = shrink
 sys.exit(main(sys.argv[2:]))
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from level_jobs import level_job
+from level_jobs import fill, level_job
 from tiny_priors import tiny_config
 
 from jukectl.codes.archive import Codes
@@ -17,7 +17,6 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.config import AttentionKind, LyricsConfig, TimingConfig
 from jukectl.prior.model import Prior
 from jukectl.sampling.footprint import BatchPlan
-from jukectl.sampling.level import fill
 
 SIZE = 24  # codes in the codebook
 SAMPLES = 5

@@ -86,8 +86,7 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.midi.notes import Notes
 from jukectl.midi.roll import CoveredNotes
 from jukectl.nn.unallocated import unallocated
-from jukectl.sampling.level import fill
-from level_jobs import level_job
+from level_jobs import fill, level_job
 torch.set_num_threads(1)
 name, precision, samples, chunk = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]) or None
 config, number = KINDS[name], {{"fp32": torch.float32, "bf16": torch.bfloat16}}[precision]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from level_jobs import level_job
+from level_jobs import fill, level_job
 from tiny_priors import tiny_prior
 
 from jukectl.codes.archive import Codes
@@ -14,7 +14,6 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.labels import LabelBatch
 from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.draw import uniforms
-from jukectl.sampling.level import fill
 from jukectl.sampling.windows import plan_windows
 
 CONTEXT = 16

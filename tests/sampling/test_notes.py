@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from level_jobs import level_job
+from level_jobs import fill, level_job
 from tiny_priors import tiny_config
 
 from jukectl.codes.archive import Codes
@@ -23,7 +23,6 @@ from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.decoders.native import NativeDecoder
 from jukectl.sampling.decoders.static_step import StaticStep
 from jukectl.sampling.draw import uniforms
-from jukectl.sampling.level import fill
 from jukectl.sampling.windows import plan_windows
 
 RATE = 1_000 / 8  # codes a second

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from level_jobs import level_job
+from level_jobs import fill, level_job
 from tiny_priors import tiny_config
 
 from jukectl.codes.archive import Codes
@@ -26,7 +26,6 @@ from jukectl.prior.labels import LabelBatch, fill_slots
 from jukectl.prior.model import Prior
 from jukectl.prior.vocabulary import Style, Vocabulary
 from jukectl.sampling.draw import uniforms
-from jukectl.sampling.level import fill
 from jukectl.sampling.windows import Window, advance_codes, plan_windows, song_offset, upper_span
 from jukectl.vqvae.config import VQVAEConfig
 

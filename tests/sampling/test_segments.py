@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from level_jobs import level_job
+from level_jobs import fill, fill_spans, level_job
 from tiny_priors import tiny_prior
 
 from jukectl.codes.archive import Codes
@@ -18,7 +18,7 @@ from jukectl.sampling.decoders.base import EagerDecoder
 from jukectl.sampling.decoders.cuda_graph import GraphDecoder
 from jukectl.sampling.draw import draw, guided, uniforms
 from jukectl.sampling.footprint import BatchPlan, Footprint
-from jukectl.sampling.level import fill, fill_spans, no_spans_yet
+from jukectl.sampling.level import no_spans_yet
 from jukectl.sampling.windows import Window
 
 CONTEXT = 16

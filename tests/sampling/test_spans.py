@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from level_jobs import level_job
+from level_jobs import fill, fill_spans, level_job
 from tiny_priors import tiny_prior
 
 from jukectl.codes.archive import Codes
@@ -16,7 +16,7 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.prior.model import Prior
 from jukectl.sampling.draw import uniforms
 from jukectl.sampling.footprint import BatchPlan
-from jukectl.sampling.level import fill, fill_spans, no_spans_yet
+from jukectl.sampling.level import no_spans_yet
 from jukectl.sampling.spans import plan_spans, spans_of
 
 RATIO = 4

@@ -171,7 +171,8 @@ class _Workers:
                 sender.close()  # the pipe then ends with the process
                 self.at_work[receiver] = _Worker(process, {entry.out: entry for entry in share})
             while self.at_work:
-                for receiver in wait(list(self.at_work)):
+                ready = wait(list(self.at_work))
+                for receiver in [one for one in self.at_work if one in ready]:
                     yield from self._receive(receiver)
         finally:
             for worker in self.at_work.values():

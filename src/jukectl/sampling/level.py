@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, zip_longest
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -192,50 +192,6 @@ def filling_spans(
         unfinished = unfinished.append(np.stack(grown)[:, :, -added:])
         codes = before.append(_contiguous(spans, before, unfinished))
         on_codes(codes, unfinished)
-
-
-def fill(
-    job: LevelJob,
-    codes: Codes,
-    on_progress: OnProgress,
-    batch: BatchPlan | None = None,
-    on_reduced: OnReduced = lambda batch: None,
-) -> Iterator[Codes]:
-    """Yield the codes of the level after each window, see `filling`; for the batch plan see `WindowSampler`."""
-    found: list[Codes] = []
-    sampler = WindowSampler(batch or BatchPlan(codes.samples), codes.samples, on_reduced)
-    yield from _found(filling(job, codes, on_progress, found.append), sampler, found)
-
-
-def fill_spans(
-    job: LevelJob,
-    codes: Codes,
-    spans: Spans,
-    unfinished: SpanCodes,
-    on_progress: OnProgress,
-    batch: BatchPlan | None = None,
-    on_reduced: OnReduced = lambda batch: None,
-) -> Iterator[tuple[Codes, SpanCodes]]:
-    """Yield the codes of the level and of its spans after each round, see `filling_spans` and `WindowSampler`."""
-    found: list[tuple[Codes, SpanCodes]] = []
-    count = codes.samples * len(spans.starts)
-    sampler = WindowSampler(batch or BatchPlan(count), count, on_reduced)
-    steps = filling_spans(job, codes, spans, unfinished, on_progress, lambda *made: found.append(made))
-    yield from _found(steps, sampler, found)
-
-
-def _found(steps: Steps[None], sampler: "WindowSampler", found: list[T]) -> Iterator[T]:
-    """Yield what steps append to `found`, at once."""
-    answer: Any = None
-    while True:
-        try:
-            asked = steps.send(answer)
-        except StopIteration:
-            yield from found
-            return
-        yield from found
-        found.clear()
-        (answer,) = sampler.sample([asked])
 
 
 def sample_alone(steps: Steps[T], sampler: "WindowSampler") -> T:
