@@ -34,6 +34,28 @@ class LevelProgress:
 
 
 @dataclass(frozen=True)
+class BatchProgress:
+    """Sampled codes of all songs of a batch."""
+
+    level: str  # "top", that is sampled now
+    songs: int
+    finished: int  # songs
+    done: int  # codes
+    total: int  # codes that the songs lacked, as far as it is known
+    saved: bool = False  # True if windows were just saved, or a song has ended
+
+    @property
+    def stage(self) -> str:
+        """The stage, as a user would call it."""
+        return "codes of all songs"
+
+    @property
+    def note(self) -> str:
+        """The level at work and the songs that are finished."""
+        return f"{self.level} level; {self.finished} of {self.songs} songs finished"
+
+
+@dataclass(frozen=True)
 class Remark:
     """A remark on a stage, such as its plan; there is nothing to count."""
 
@@ -49,7 +71,7 @@ class WarningEvent:
     text: str
 
 
-Event = Progress | LevelProgress | Remark | WarningEvent
+Event = Progress | LevelProgress | BatchProgress | Remark | WarningEvent
 Listener = Callable[[Event], None]
 
 

@@ -1,6 +1,7 @@
 """`jukectl batch`: songs are those that their own commands make, mistakes are reported together, runs are resumed."""
 
 import json
+import multiprocessing
 import shutil
 import signal
 import subprocess
@@ -10,10 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from jukectl.batch.entries import Entry
+from jukectl.batch.run import _work
 from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.song import Song
 from jukectl.errors import CannotWrite
+from jukectl.plan.request import Request
 from jukectl.sampling.level import WindowSampler
 
 SHORT: dict[str, Any] = {"artist": "ada", "genre": "jazz", "seconds": 0.224, "seed": 3}
@@ -239,7 +244,35 @@ def test_mistakes_are_objects_for_scripts(jukectl, write):
     assert (first["line"], last["status"]) == (1, 2)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_as_json_counts_the_codes_of_all_songs(jukectl, write, workers):
+    manifest = write(SHORT, {**SHORT, "seed": 4, "samples": 2})
+    events = [
+        json.loads(line)
+        for line in jukectl("batch", manifest, "--progress", "json", "--workers", workers).err.splitlines()
+    ]
+    assert {event["songs"] for event in events} == {2}
+    assert events[-1]["finished"] == 2
+    assert events[-1]["done"] == events[-1]["total"]
+    done = [event["done"] for event in events]
+    assert done == sorted(done)
+    assert {event["level"] for event in events} == {"top", "middle", "bottom"}
+    # nothing is left to count
+    assert jukectl("batch", manifest, "--progress", "json", "--workers", workers).err == ""
+
+
 # Failures
+
+
+def test_a_worker_whose_starter_is_gone_ends_at_its_next_report(tmp_path, tiny_model, batches, monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda *handler: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    entries = [Entry(line, tmp_path / str(line), Request(model=str(tiny_model), seconds=0.224)) for line in (1, 2)]
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    receiver.close()
+    with pytest.raises(SystemExit):
+        _work(entries, sender, 2**33)
+    assert batches == [2]
 
 
 def test_a_song_that_fails_stops_no_other_and_is_finished_by_the_next_run(jukectl, write, tmp_path, monkeypatch):

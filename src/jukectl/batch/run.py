@@ -4,8 +4,9 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,7 +21,7 @@ from jukectl.files import atomic_write, make_folder
 from jukectl.plan.device import choose
 from jukectl.plan.free_memory import available_memory
 from jukectl.plan.models import planned_model
-from jukectl.progress import Event, Listener, Progress, ignore
+from jukectl.progress import BatchProgress, Event, Listener, ignore
 from jukectl.sampling.footprint import parameters
 from jukectl.tables import parse_json
 
@@ -139,7 +140,7 @@ def _rendered(entries: Sequence[Entry], workers: int, listener: Listener) -> Ite
         yield from Together(listener).render(dealt[0])
         return
     machine = choose(entries[0].request.device)
-    yield from _Workers(listener).render(dealt, available_memory(machine.device) // len(dealt))
+    yield from _Workers(listener, len(entries)).render(dealt, available_memory(machine.device) // len(dealt))
 
 
 @dataclass(eq=False)
@@ -148,7 +149,7 @@ class _Worker:
 
     process: BaseProcess
     left: dict[Path, Entry]  # by folder
-    progress: Progress | None = None
+    progress: BatchProgress | None = None
 
 
 @dataclass(eq=False)
@@ -156,8 +157,9 @@ class _Workers:
     """Processes that render shares of a batch. They end with this process, and every saved window stays."""
 
     listener: Listener
+    songs: int  # of the batch
     at_work: dict[Connection, _Worker] = field(default_factory=dict)
-    ended: list[Progress] = field(default_factory=list)
+    ended: list[BatchProgress] = field(default_factory=list)
 
     def render(self, dealt: Sequence[Sequence[Entry]], memory: int) -> Iterator[Outcome]:
         """Yield what became of each song."""
@@ -196,25 +198,36 @@ class _Workers:
         if isinstance(event, Outcome):
             del worker.left[event.entry.out]
             yield event
-        elif isinstance(event, Progress):
+        elif isinstance(event, BatchProgress):
             worker.progress = event
             self._report(event)
         else:
             self.listener(event)
 
-    def _report(self, latest: Progress) -> None:
+    def _report(self, latest: BatchProgress) -> None:
         """Report the progress of all processes together."""
         parts = [*self.ended, *(one.progress for one in self.at_work.values() if one.progress is not None)]
-        done, total = sum(one.done for one in parts), sum(one.total for one in parts)
-        self.listener(Progress(latest.stage, done, total, latest.note))
+        self.listener(
+            replace(
+                latest,
+                songs=self.songs,
+                finished=sum(one.finished for one in parts),
+                done=sum(one.done for one in parts),
+                total=sum(one.total for one in parts),
+            )
+        )
 
 
 def _work(entries: Sequence[Entry], events: Connection, memory: int) -> None:
     """Render songs in a process of a batch, and send what happens to the one that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the one that started this ends it
     torch.set_num_threads(1)
-    try:
-        for outcome in Together(events.send, memory=memory, threads=1).render(entries):
-            events.send(outcome)
-    except BrokenPipeError:  # the process that started this one is gone
-        return
+
+    def send(event: Event | Outcome) -> None:
+        try:
+            events.send(event)
+        except BrokenPipeError:  # the process that started this one is gone; that is no song's failure
+            sys.exit(1)
+
+    for outcome in Together(send, memory=memory, threads=1).render(entries):
+        send(outcome)

@@ -24,7 +24,7 @@ from jukectl.plan.forecast import song_work
 from jukectl.plan.job import Job
 from jukectl.plan.memory import pooled_plan
 from jukectl.plan.models import adapter_refs
-from jukectl.progress import Event, Listener, Progress, WarningEvent, warn
+from jukectl.progress import BatchProgress, Event, Listener, WarningEvent, warn
 from jukectl.render.song import Rendered, SongSampling, finish, finished
 from jukectl.sampling.level import Steps, Windows, WindowSampler
 
@@ -79,8 +79,8 @@ class Tally:
         self._listener = listener
         self.songs = 0  # of the batch
         self.begun = 0
-        self.ended = 0
-        self.level = ""
+        self.finished = 0
+        self.level = Level.TOP.label
         self._done = self._lacking = 0
 
     def begin(self, codes: int) -> None:
@@ -91,10 +91,15 @@ class Tally:
     def add(self, codes: int) -> None:
         """Count codes and report the sum."""
         self._done += codes
+        self.report()
+
+    def report(self, *, saved: bool = False) -> None:
+        """Report the sum; `saved` if windows were just saved, or a song has ended."""
         # songs that are not begun are taken to lack as much as the others
         total = self._lacking * max(self.songs, self.begun) // max(self.begun, 1)
-        note = f"{self.level} level; {self.ended} of {self.songs} songs finished"
-        self._listener(Progress("codes of all songs", min(self._done, total), total, note))
+        if total:
+            done = min(self._done, total)
+            self._listener(BatchProgress(self.level, self.songs, self.finished, done, total, saved))
 
     def watching(self, windows: Windows) -> Windows:
         """Return windows whose new codes are counted while they are sampled."""
@@ -141,7 +146,8 @@ class Together:
         for first in range(0, len(entries), AT_ONCE):
             with ExitStack() as locks:
                 for outcome in self._wave(entries[first : first + AT_ONCE], locks):
-                    self._tally.ended += 1
+                    self._tally.finished += outcome.rendered is not None
+                    self._tally.report(saved=True)
                     yield outcome
 
     def _wave(self, entries: Sequence[Entry], locks: ExitStack) -> Iterator[Outcome]:
@@ -235,6 +241,7 @@ class Together:
                 continue
             for member, new in zip(group, made, strict=True):
                 run(member, partial(_next, member, level, new))
+            self._tally.report(saved=True)
         return list(alive)
 
 

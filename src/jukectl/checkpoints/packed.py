@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from jukectl.checkpoints.published import size
-from jukectl.checkpoints.shared import SharedModel
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.checkpoints.weights import Weights
 from jukectl.codes.level import Level
@@ -77,10 +76,8 @@ def decoding_prior(
     listener: Listener = ignore,
 ) -> Prior:
     """Load a level's prior to sample with it: a large one for the compiled step alone, see `PackedPrior`."""
-    if isinstance(model, SharedModel):
-        key = level, device, dtype, precision
-        return model.kept(key, lambda: _decoding_prior(model, level, device, dtype, precision, listener))
-    return _decoding_prior(model, level, device, dtype, precision, listener)
+    key = level, device, dtype, precision
+    return model.kept(key, lambda: _decoding_prior(model, level, device, dtype, precision, listener))
 
 
 def _decoding_prior(

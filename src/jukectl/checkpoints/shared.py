@@ -1,6 +1,6 @@
 """Models whose parts are loaded once for many songs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +28,8 @@ class SharedModel(AdaptedModel):
         """Return a model, with its adapters, that keeps what it loads."""
         return cls(model.path, model.adapters if isinstance(model, AdaptedModel) else ())
 
-    def kept(self, key: Any, load: Callable[[], Prior]) -> Prior:
-        """Return a prior that was kept under a key, loaded if there is none."""
+    def kept(self, key: Hashable, load: Callable[[], Prior]) -> Prior:
+        """Return the prior that was kept under a key; load it if there is none."""
         if key not in self._priors:
             if any(sum(one.numel() for one in prior.parameters()) > LARGE for prior in self._priors.values()):
                 self._priors.clear()

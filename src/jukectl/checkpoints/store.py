@@ -1,6 +1,6 @@
 """A model folder of any format: its description, and its parts, loaded strictly, one part at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -152,6 +152,10 @@ class ModelFolder:
         weights = self.layout.weights(VQVAE_PART, {name: shapes[name]}, shapes.keys() - {name})
         vectors = weights.load(device, torch.float32)[name]
         return vectors.reshape(stages, -1, vectors.shape[-1])
+
+    def kept(self, key: Hashable, load: Callable[[], Prior]) -> Prior:
+        """Load a prior. A `SharedModel` keeps it under the key, and loads it once."""
+        return load()
 
     def prior_layers(self, level: Level, count: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
         """Load the first `count` layers of one level's prior to `device`, without the others."""

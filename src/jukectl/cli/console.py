@@ -14,7 +14,16 @@ from typing import Any, Self
 
 import typer
 
-from jukectl.progress import Event, LevelProgress, Listener, Progress, Remark, WarningEvent, WarningsOnly
+from jukectl.progress import (
+    BatchProgress,
+    Event,
+    LevelProgress,
+    Listener,
+    Progress,
+    Remark,
+    WarningEvent,
+    WarningsOnly,
+)
 from jukectl.settings import Setting
 
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
@@ -120,9 +129,11 @@ def _without_details(listener: Listener) -> Listener:
 
 
 def _json_event(event: Event) -> None:
-    """Write a line for a window that was just saved, or for a warning; drop all else."""
+    """Write a line for windows that were just saved, a song of a batch that ended or a warning; drop all else."""
     if isinstance(event, WarningEvent):
         _json_warning(event.text)
+    elif isinstance(event, BatchProgress) and event.saved:
+        json_line({name: value for name, value in vars(event).items() if name != "saved"})
     elif isinstance(event, LevelProgress) and event.seconds_saved is not None:
         json_line(
             {
@@ -242,7 +253,7 @@ class _Lines:
             with self._lock:
                 self._show(event)
 
-    def _show(self, event: Progress | LevelProgress) -> None:
+    def _show(self, event: Progress | LevelProgress | BatchProgress) -> None:
         now = time.monotonic()
         if event.stage != self.stage:
             self.stage, self.began, self.first, self.shown = event.stage, now, event.done, 0.0
@@ -256,15 +267,15 @@ class _Lines:
         note = f"  {_note(event)}" if _note(event) else ""
         echo(printable(f"{', '.join([line, *eta])}{note}"), err=True)
 
-    def _left(self, progress: Progress, now: float) -> list[str]:
+    def _left(self, progress: Progress | BatchProgress, now: float) -> list[str]:
         """Return the time left of a stage that comes without an estimate."""
         moved = progress.done - self.first
         left = (now - self.began) / moved * (progress.total - progress.done) if moved > 0 else None
         return [f"{clock(left)} left"] if left else []
 
 
-def _note(event: Progress | LevelProgress) -> str:
-    if isinstance(event, Progress):
+def _note(event: Progress | LevelProgress | BatchProgress) -> str:
+    if isinstance(event, Progress | BatchProgress):
         return event.note
     return "" if event.seconds_saved is None else f"saved {event.seconds_saved:.1f} s"
 
