@@ -289,8 +289,7 @@ def test_a_song_that_fails_stops_no_other_and_is_finished_by_the_next_run(jukect
         answer = jukectl("--quiet", "batch", manifest, "--workers", 1, status=1)
     folder = tmp_path / "songs"
     assert answer.out.splitlines() == [str(folder / name / "audio" / "0.wav") for name in "ac"]
-    assert "line 2" in answer.err
-    assert "no space left" in answer.err
+    assert f"line 2, {folder / 'b'}: cannot write middle.npz: no space left" in answer.err.splitlines()
     records = {one["line"]: one for one in map(json.loads, (folder / "results.jsonl").read_text("utf-8").splitlines())}
     assert {line: one["status"] for line, one in records.items()} == {1: "finished", 2: "failed", 3: "finished"}
     again = jukectl("--quiet", "batch", manifest, "--workers", 1)
@@ -317,6 +316,10 @@ def test_an_error_in_a_shared_batch_is_that_of_the_song_alone_that_causes_it(
     answer = jukectl("--quiet", "batch", manifest, "--workers", 1, status=1)
     assert [line.split("/")[-3] for line in answer.out.splitlines()] == ["a", "c"]
     assert "RuntimeError: not finite" in answer.err
+    again = jukectl("batch", manifest, "--workers", 1, "--progress", "json", status=1)
+    failed, last = [json.loads(line) for line in again.err.splitlines()][-2:]
+    assert failed == {"line": 2, "song": str(tmp_path / "songs" / "b"), "error": "RuntimeError: not finite"}
+    assert last["status"] == 1
 
 
 def test_a_foreign_file_of_results_is_not_replaced(fails, write, tmp_path):

@@ -1,6 +1,6 @@
 """`jukectl batch`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +25,8 @@ from jukectl.errors import BadInput, SongsFailed
 from jukectl.files import atomic_write
 
 if TYPE_CHECKING:
-    from jukectl.api import BatchEstimate, BatchResult, Entry
+    from jukectl.api import BatchEstimate, BatchResult
+    from jukectl.batch.together import Outcome
 
 DEFAULT = Path("songs.csv")
 
@@ -88,7 +89,7 @@ def batch(
         return
     with progress(context, options.show) as listener:
         result = api.run_batch(entries, folder, workers=workers, listener=listener)
-    _show_result(context, result)
+    _show_result(context, result, options.show)
 
 
 def _write_example(context: typer.Context, path: Path) -> None:
@@ -126,7 +127,7 @@ def _show_estimate(context: typer.Context, estimate: "BatchEstimate") -> None:
     show_facts(context, estimate.to_dict(), [line])
 
 
-def _show_result(context: typer.Context, result: "BatchResult") -> None:
+def _show_result(context: typer.Context, result: "BatchResult", style: ProgressStyle) -> None:
     """Print the audio paths and a summary. SongsFailed if a song is not finished."""
     outcomes, failed = result.outcomes, result.failed
     facts: dict[str, Any] = {
@@ -137,16 +138,22 @@ def _show_result(context: typer.Context, result: "BatchResult") -> None:
     }
     emit(context, result.audio, facts)
     if not failed:
-        seconds = sum(one.seconds * one.samples for one in outcomes)
-        return say(context, f"{len(outcomes)} songs, {seconds:.0f} s of music: {result.results}")
-    _show_failures(context, [(one.entry, one.error, one.details) for one in failed])
+        if style is not ProgressStyle.JSON:
+            seconds = sum(one.seconds * one.samples for one in outcomes)
+            say(context, f"{len(outcomes)} songs, {seconds:.0f} s of music: {result.results}")
+        return
+    for one in failed:
+        _show_failure(context, one, style)
     raise SongsFailed(
         f"{len(failed)} of {len(outcomes)} songs are not finished, see {result.results}. Resume with the same command"
     )
 
 
-def _show_failures(context: typer.Context, failed: "Sequence[tuple[Entry, str, str]]") -> None:
-    for entry, error, details in failed:
-        if console(context).verbose and details:
-            echo(details, err=True)
-        echo(printable(f"line {entry.line}, {entry.out}: {error}"), err=True)
+def _show_failure(context: typer.Context, failed: "Outcome", style: ProgressStyle) -> None:
+    line, song, error = failed.entry.line, failed.entry.out, failed.error
+    if style is ProgressStyle.JSON:
+        json_line({"line": line, "song": str(song), "error": error})
+        return
+    if console(context).verbose and failed.details:
+        echo(failed.details, err=True)
+    echo(printable(f"line {line}, {song}: {error}"), err=True)

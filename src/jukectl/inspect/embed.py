@@ -79,7 +79,7 @@ def embed(
         raise BadInput(f"{model.card.name} has the layers 1 to {config.depth}; got --layer {layer}")
     prior = model.prior_layers(Level.TOP, layer, machine.device, machine.dtype)
     vqvae = model.vqvae(machine.device, (Level.TOP,))
-    for number, path in enumerate(audio):
+    for number, path in enumerate(map(Path, audio)):
         listener(Progress("recordings", number, len(audio), path.name))
         samples, _ = load_samples(Recording(path), model, listener=listener)
         codes = codes_of(vqvae, samples, Level.TOP, machine, ignore)[0]
