@@ -107,19 +107,43 @@ def test_names_and_numbers_of_the_embedded_model_are_its_own():
     assert {quoted or bare for quoted, bare in given["--genre"]} <= genres
 
 
-def test_the_python_examples_call_what_there_is():
+@pytest.fixture
+def mini_is_tiny(playing_model, riff, tmp_path, monkeypatch):
+    """A working folder with the examples, in which a tiny model that follows notes is called mini."""
+    (tmp_path / "examples").mkdir()
+    shutil.copy(riff, tmp_path / "examples/riff.wav")
+    shutil.copy(ROOT / "examples/tune.mid", tmp_path / "examples")
+    shutil.copytree(playing_model, tmp_path / "assets/mini")
+    card = tmp_path / "assets/mini/model.toml"
+    card.write_text(card.read_text(encoding="utf-8").replace('name = "player"', 'name = "mini"'), encoding="utf-8")
+    monkeypatch.setattr("jukectl.checkpoints.catalogue.assets", lambda: tmp_path / "assets")
+    monkeypatch.setattr("jukectl.checkpoints.catalogue.user_models", lambda: tmp_path / "none")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+EXAMPLES = blocks((ROOT / "docs/python.md").read_text(), "python")
+FOR_TINY = {'"Freedoom"': '"Ada"', '"Game"': '"jazz"', '"Piano"': '"ambient"', "seconds=60": "seconds=2.5"}
+FOR_TINY |= {f"seconds={count}": f"seconds={count / 10}" for count in (6, 12, 20)}
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_the_examples_of_the_python_page_run(number, mini_is_tiny, capsys):
+    text = EXAMPLES[number]
+    for name, value in FOR_TINY.items():
+        text = text.replace(name, value)
+    exec(compile(text, f"docs/python.md, example {number + 1}", "exec"), {})
+    assert capsys.readouterr().out
+
+
+def test_the_functions_that_the_python_page_lists_are_those_of_the_program():
     import jukectl
 
-    examples = blocks((ROOT / "docs/python.md").read_text(), "python")
-    calls = [node for text in examples for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-    ours = [call for call in calls if ast.unparse(call.func).startswith("jukectl.")]
-    assert len(ours) == 4
-    for call in ours:
-        function = getattr(jukectl, ast.unparse(call.func).removeprefix("jukectl."))
-        inspect.signature(function).bind(*call.args, **{str(word.arg): word.value for word in call.keywords})
-    assert "audio" in jukectl.Rendered.__dataclass_fields__
-    for text in examples:
-        exec("\n".join(line for line in text.splitlines() if line.startswith(("from ", "import "))), {})
+    rows = re.findall(r"^\| (`[a-z].*?) \| .* \|$", (ROOT / "docs/python.md").read_text(), re.MULTILINE)
+    calls = [ast.parse(call).body[0].value for row in rows for call in re.findall(r"`(\w+\(.*?\))`", row)]
+    assert len(calls) == 8
+    for call in calls:
+        inspect.signature(getattr(jukectl, call.func.id)).bind(*call.args)
 
 
 READERS: dict[str, Callable[[str], object]] = {
@@ -169,16 +193,7 @@ def quick(line: str) -> list[str]:
     return arguments
 
 
-def test_the_tour_runs_from_its_first_line_to_its_last(playing_model, riff, tmp_path, monkeypatch, capsys):
-    (tmp_path / "examples").mkdir()
-    shutil.copy(riff, tmp_path / "examples/riff.wav")
-    shutil.copy(ROOT / "examples/tune.mid", tmp_path / "examples")
-    shutil.copytree(playing_model, tmp_path / "assets/mini")
-    card = tmp_path / "assets/mini/model.toml"
-    card.write_text(card.read_text(encoding="utf-8").replace('name = "player"', 'name = "mini"'), encoding="utf-8")
-    monkeypatch.setattr("jukectl.checkpoints.catalogue.assets", lambda: tmp_path / "assets")
-    monkeypatch.setattr("jukectl.checkpoints.catalogue.user_models", lambda: tmp_path / "none")
-    monkeypatch.chdir(tmp_path)
+def test_the_tour_runs_from_its_first_line_to_its_last(mini_is_tiny, capsys):
     layout = section("docs/files.md", "The song folder")
     tour = section("README.md", "Five things to try") + layout
     lines = [line for block in blocks(tour, "sh") for line in block.splitlines()]
@@ -199,9 +214,9 @@ def test_the_tour_runs_from_its_first_line_to_its_last(playing_model, riff, tmp_
         "audio/0.wav",
         "previews/top-0.wav",
     }
-    missing = {name for name in files if not (tmp_path / "riff-song" / name).exists()}
+    missing = {name for name in files if not (mini_is_tiny / "riff-song" / name).exists()}
     assert missing == {"previews/top-0.wav"}  # where asked for, as in the draft
-    assert (tmp_path / "draft/previews/top-0.wav").exists()
+    assert (mini_is_tiny / "draft/previews/top-0.wav").exists()
     for song in ("kept", "on-piano", "ode", "other-song"):
-        assert (tmp_path / song / "audio/0.wav").exists()
-    assert (tmp_path / "site/index.html").exists()
+        assert (mini_is_tiny / song / "audio/0.wav").exists()
+    assert (mini_is_tiny / "site/index.html").exists()
