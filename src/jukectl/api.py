@@ -17,7 +17,7 @@ from jukectl.checkpoints.hub import pull as pull_model
 from jukectl.data.encode import EncodedManifest, Part, encode_manifest
 from jukectl.inspect.bench import bench
 from jukectl.inspect.doctor import Checkup, examine
-from jukectl.inspect.embed import Embedding, check_names, embed, embedding_path
+from jukectl.inspect.embed import Embedding, embed, write_embeddings
 from jukectl.inspect.info import describe_model, describe_path, list_models
 from jukectl.plan.device import Machine, choose
 from jukectl.plan.dry_run import Estimate, TreeEstimate, estimate
@@ -63,7 +63,6 @@ __all__ = [
     "bench",
     "branch",
     "check_entries",
-    "check_names",
     "choose",
     "continue_",
     "convert_model",
@@ -72,7 +71,6 @@ __all__ = [
     "describe_model",
     "describe_path",
     "embed",
-    "embedding_path",
     "encode",
     "encode_manifest",
     "estimate_batch",
@@ -95,6 +93,7 @@ __all__ = [
     "tree",
     "upsample",
     "upsample_passage",
+    "write_embeddings",
 ]
 
 

@@ -1,7 +1,5 @@
 """Embeddings equal a plain forward pass of the whole prior, in recordings of any length."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,7 @@ from jukectl.audio import io
 from jukectl.checkpoints.store import ModelFolder
 from jukectl.codes.level import Level
 from jukectl.errors import BadAudio, BadInput
-from jukectl.inspect.embed import activations_of, check_names, default_layer
+from jukectl.inspect.embed import activations_of, default_layer
 from jukectl.plan.device import choose
 from jukectl.prior.labels import LabelBatch
 
@@ -87,6 +85,18 @@ def test_a_recording_that_is_too_short_is_refused(tmp_path, tiny_model):
         list(embed([tmp_path / "click.wav"], Request(model=str(tiny_model))))
 
 
-def test_recordings_of_one_name_are_refused():
-    with pytest.raises(BadInput, match="both be"):
-        check_names([Path("a/x.wav"), Path("b/x.flac")])
+def test_two_recordings_of_one_name_are_refused(run, tmp_path):
+    answer = run("embed", "a/x.wav", "b/x.flac", "--out", tmp_path / "out", status=2)
+    assert "a/x.wav and b/x.flac would both be x.npz" in answer
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_writes_a_file_for_each_recording(run, riff, tmp_path, tiny_model):
+    options = ["--model", tiny_model, "--layer", 2, "--frames"]
+    answer = run("--quiet", "embed", riff, "--out", tmp_path / "out", *options)
+    assert answer.splitlines() == [str(tmp_path / "out" / f"{riff.stem}.npz")]
+    with np.load(answer.strip()) as found:
+        fields = {name: found[name].tolist() for name in found if name != "embedding"}
+        assert found["embedding"].shape == (2 * RATE // HOP, 32)
+    fingerprint = ModelFolder(tiny_model).fingerprint("top")
+    assert fields == {"layer": 2, "model": "tiny", "fingerprint": fingerprint, "frames_per_second": RATE / HOP}

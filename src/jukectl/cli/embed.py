@@ -30,14 +30,8 @@ def embed(
     Example: jukectl embed riff.wav --out embeddings
     """
     from jukectl import api
-    from jukectl.files import make_folder
 
-    api.check_names(audio)
     request = api.Request(model=model, device=device, precision=precision)
-    written = []
     with progress(context) as listener:
-        for one in api.embed(audio, request, layer=layer, frames=frames, listener=listener):
-            make_folder(out)
-            written.append(api.embedding_path(out, one.audio))
-            one.save(written[-1])
+        written = api.write_embeddings(audio, out, request, layer=layer, frames=frames, listener=listener)
     emit(context, written, {"embeddings": [str(path) for path in written]})

@@ -16,7 +16,7 @@ import torch
 from jukectl.checkpoints.store import VQVAE_PART
 from jukectl.codes.level import Level
 from jukectl.errors import BadInput
-from jukectl.files import atomic_write
+from jukectl.files import atomic_write, make_folder
 from jukectl.plan.device import Machine, choose, single_thread
 from jukectl.plan.models import requested_model
 from jukectl.plan.prompt import Recording, load_samples
@@ -95,6 +95,31 @@ def embed(
     listener(Progress("recordings", len(audio), len(audio)))
 
 
+def write_embeddings(
+    audio: Sequence[Path],
+    folder: Path,
+    request: Request | None = None,
+    *,
+    layer: int | None = None,
+    frames: bool = False,
+    listener: Listener = ignore,
+) -> list[Path]:
+    """Write the embedding of each recording, see `embed`, to a file of its name in a folder; return the files.
+
+    BadInput, before anything is loaded, for two recordings of one name. Raises CannotWrite.
+    """
+    first: dict[str, Path] = {}
+    for path in audio:
+        if first.setdefault(path.stem, path) != path:
+            raise BadInput(f"{first[path.stem]} and {path} would both be {path.stem}.npz: embed them to two folders")
+    written = []
+    for one in embed(audio, request, layer=layer, frames=frames, listener=listener):
+        make_folder(folder)
+        written.append(folder / f"{one.audio.stem}.npz")
+        one.save(written[-1])
+    return written
+
+
 @torch.inference_mode()
 def activations_of(prior: Prior, codes: np.ndarray, machine: Machine) -> np.ndarray:
     """Return the activations (frames, width), float32, of top codes (frames,) of a whole recording.
@@ -125,16 +150,3 @@ def song_length(prior: Prior, samples: int) -> int:
         return samples
     shortest = max(math.ceil(timing.min_seconds * prior.config.sample_rate), prior.config.window_samples)
     return min(max(samples, shortest), int(timing.max_seconds * prior.config.sample_rate))
-
-
-def embedding_path(folder: Path, audio: Path) -> Path:
-    """Return the file of a recording's embedding."""
-    return folder / f"{audio.stem}.npz"
-
-
-def check_names(audio: Sequence[Path]) -> None:
-    """Raise BadInput for two recordings whose embeddings would have one name."""
-    first: dict[str, Path] = {}
-    for path in audio:
-        if first.setdefault(path.stem, path) != path:
-            raise BadInput(f"{first[path.stem]} and {path} would both be {path.stem}.npz: embed them to two folders")
