@@ -7,11 +7,14 @@ The loop is measured on the first `--alone` songs, one command each, and scaled 
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import numpy as np
 
 from jukectl.codes.level import TOP_DOWN
 from jukectl.codes.song import Song
@@ -19,11 +22,17 @@ from jukectl.codes.song import Song
 GENRES = ("Game", "Piano", "Metal")
 
 
-def run(*arguments: object) -> float:
-    """Run a command and return the seconds that it takes."""
-    began = time.perf_counter()
+def run(*arguments: object) -> np.ndarray:
+    """Run a command; return the seconds that it takes, and those of CPUs, which other programs change less."""
+    began = time.perf_counter(), cpu_seconds()
     subprocess.run([sys.executable, "-m", "jukectl", "--quiet", *map(str, arguments)], check=True, capture_output=True)
-    return time.perf_counter() - began
+    return np.array([time.perf_counter(), cpu_seconds()]) - began
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds of all commands so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def same(one: Path, other: Path) -> bool:
@@ -40,7 +49,11 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=4, help="songs that are also made one by one")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--quick", action="store_true", help="show that it runs; measures nothing worth knowing")
     options = parser.parse_args()
+    if options.quick:
+        options.songs, options.seconds, options.alone = 3, 0.3, 1
     songs = [{"genre": GENRES[number % len(GENRES)], "seed": number} for number in range(options.songs)]
     common = ["--seconds", options.seconds, "--model", options.model]
     with tempfile.TemporaryDirectory() as folder:
@@ -49,14 +62,20 @@ def main() -> None:
         manifest.write_text("".join(json.dumps(song) + "\n" for song in songs), encoding="utf-8")
         workers = [] if options.workers is None else ["--workers", options.workers]
         together = run("batch", manifest, *common, *workers)
-        alone, equal = 0.0, True
+        alone, equal = np.zeros(2), True
         for number, song in enumerate(songs[: options.alone], 1):
             out = place / "alone" / f"{number:04}"
             alone += run("sample", "--out", out, "--genre", song["genre"], "--seed", song["seed"], *common)
             equal &= same(out, place / "songs" / out.name)
-    rates = [3600 * options.songs / together, 3600 * options.alone / alone]
-    print(f"batch: {rates[0]:.1f} songs an hour; loop: {rates[1]:.1f}; {rates[0] / rates[1]:.2f} times as many")
+    batch, loop = 3600 * options.songs / together, 3600 * options.alone / alone
+    for number, hours in enumerate(("hour", "hour of a CPU")):
+        ratio = batch[number] / loop[number]
+        print(f"batch: {batch[number]:.1f} songs an {hours}; loop: {loop[number]:.1f}; {ratio:.2f} times as many")
     print("codes are equal" if equal else "codes DIFFER")
+    if options.json:
+        figures = {"songs": options.songs, "seconds": options.seconds, "workers": options.workers, "equal": equal}
+        rates = {"batch_per_hour": list(batch), "loop_per_hour": list(loop)}  # of time, and of CPU time
+        options.json.write_text(json.dumps(figures | rates))
 
 
 if __name__ == "__main__":
