@@ -20,7 +20,7 @@ from jukectl.data.manifest import Manifest, Track
 from jukectl.librosa import load_librosa
 
 RATE = 22_050  # Hz, for MFCCs
-FOLDS = 3  # of the songs to learn from, by which the strength of regularisation is chosen
+LEAST = 3  # recordings of a genre to learn from
 
 
 def main() -> None:
@@ -43,12 +43,12 @@ def main() -> None:
 
 
 def usable(learned: Sequence[Track], held_out: Sequence[Track]) -> tuple[list[Track], list[Track]]:
-    """Return the recordings whose genre has a song or more for each fold."""
+    """Return the recordings of genres that have enough to learn from."""
     counts = Counter(track.genres[0] for track in learned if track.genres)
-    enough = {genre for genre, count in counts.items() if count >= FOLDS}
+    enough = {genre for genre, count in counts.items() if count >= LEAST}
     first, second = ([one for one in side if one.genres and one.genres[0] in enough] for side in (learned, held_out))
     if len(enough) < 2 or not second:
-        raise SystemExit(f"two genres with {FOLDS} songs to learn from, and songs held out, are needed")
+        raise SystemExit(f"two genres with {LEAST} songs to learn from, and songs held out, are needed")
     return first, second
 
 
@@ -60,12 +60,12 @@ def mfcc(path: Path) -> np.ndarray:
 
 
 def accuracy(vectors: np.ndarray, genres: np.ndarray, count: int) -> float:
-    """Return the share of recordings after the first `count` whose genre a regression finds that is fitted on those."""
-    from sklearn.linear_model import LogisticRegressionCV  # librosa brings scikit-learn along
+    """Return the share of recordings after the first `count` whose genre a linear model of those finds."""
+    from sklearn.linear_model import RidgeClassifierCV  # librosa brings scikit-learn along
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=np.logspace(-4, 1, 6), cv=FOLDS, max_iter=2_000))
+    probe = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=np.logspace(-2, 5, 15)))
     probe.fit(vectors[:count], genres[:count])
     return float(probe.score(vectors[count:], genres[count:]))
 
