@@ -13,6 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "jukectl"
 LAYERS = (
     {"__main__"},
     {"cli"},
+    {"studio"},
     {"api", "explorer", "evaluation"},
     {"training", "inspect", "batch"},
     {"data", "variations"},

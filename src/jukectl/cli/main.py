@@ -32,6 +32,7 @@ from jukectl.cli.resume import resume
 from jukectl.cli.sample import sample
 from jukectl.cli.stems import stems
 from jukectl.cli.streams import wants_json_lines
+from jukectl.cli.studio import studio
 from jukectl.cli.tree import tree
 from jukectl.cli.upsample import upsample
 from jukectl.errors import JukectlError, Stopped, is_out_of_memory
@@ -80,6 +81,7 @@ app.command("play", rich_help_panel=LOOK)(play)
 app.command("plot", rich_help_panel=LOOK)(plot)
 app.command("explore", rich_help_panel=LOOK)(explore)
 app.command("embed", rich_help_panel=LOOK)(embed)
+app.command("studio", rich_help_panel=MAKE)(studio)
 app.add_typer(lyrics.app, name="lyrics", rich_help_panel=STEER)
 app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)
@@ -132,10 +134,7 @@ def options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 2 bad input, 130 after Ctrl-C, 1 any other error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # OpenMP's threads would wait by spinning, and take the cores that they wait for from other programs: beside one
-        # busy program two threads took 3 times the time of one. It reads this when torch is first imported.
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    wait_without_spinning()
     shared = Console()
     if not {"--help", "-h"}.isdisjoint(given):
         load_help()
@@ -161,6 +160,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == INTERRUPTED:
         return _interrupted(given, shared.folder)
     return status if isinstance(status, int) else 0
+
+
+def wait_without_spinning() -> None:
+    """Let the threads of OpenMP sleep while they wait. It reads this when torch is first imported.
+
+    They would spin, and take the cores that they wait for from other programs: beside one busy program two threads took
+    3 times the time of one.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def _has_working_folder() -> bool:

@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +73,9 @@ class Destination:
         try:
             yield folder
         finally:
-            _remove_empty(folder)
+            from jukectl.codes.song import Song
+
+            Song(folder).remove_unless_begun()
         if self.to_stdout:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -82,16 +84,6 @@ def _is_begun(folder: Path) -> bool:
     from jukectl.codes.song import Song  # with NumPy, for which --help does not wait
 
     return Song(folder).begun
-
-
-def _remove_empty(folder: Path) -> None:
-    """Remove a folder in which no song was begun, with its lock and mark if any."""
-    if not _is_begun(folder):
-        for name in (".lock", ".jukectl"):
-            with suppress(OSError):
-                (folder / name).unlink(missing_ok=True)
-        with suppress(OSError):  # whatever else is in there stays
-            folder.rmdir()
 
 
 def new_songs(context: typer.Context) -> Series:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -171,6 +171,14 @@ class Song:
             remove_file(path)
         for level in TOP_DOWN:
             remove_file(self.prefix_path(level))
+
+    def remove_unless_begun(self) -> None:
+        """Remove a folder in which no song was begun, with its lock and mark if any. Other files stay, and it with them."""
+        if not self.begun:
+            with suppress(OSError):
+                for name in (".lock", SONG.mark):
+                    (self.path / name).unlink(missing_ok=True)
+                self.path.rmdir()
 
     def is_foreign(self, path: Path) -> bool:
         """Return True if prompt.wav or notes.mid is in the folder although its song has none: it is the user's."""

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from jukectl.errors import BadInput, JukectlError
 from jukectl.explorer.about import Change
+from jukectl.explorer.access import is_own_page
 from jukectl.explorer.editing import Editor
 from jukectl.explorer.site import PAGE
 from jukectl.tables import parse_json
@@ -139,16 +140,8 @@ class _Handler(SimpleHTTPRequestHandler):
 
         The data of a site are scripts, which pages of other sites could load and read otherwise.
         """
-        host, port = self.headers.get("Host", ""), self.connection.getsockname()[1]
-        if host not in (f"{LOOPBACK}:{port}", f"localhost:{port}"):
-            return False  # a page of another site whose name resolves to this machine (DNS rebinding)
-        if self.headers.get("Origin", f"http://{host}") != f"http://{host}":
-            return False
-        site, mode = (self.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Mode"))
-        if site in (None, "same-origin", "none"):
-            return True
-        # a link from elsewhere may lead to the page; it opens in a tab of its own, which the other page cannot read
-        return mode == "navigate" and self.headers.get("Sec-Fetch-Dest") == "document"
+        port = self.connection.getsockname()[1]
+        return is_own_page(self.headers.items(), {f"{LOOPBACK}:{port}", f"localhost:{port}"})
 
     def _span(self) -> tuple[Path, int, int, int] | None:
         """Return file, first byte, one past the last, and size for a request of a range; None for any other request."""
