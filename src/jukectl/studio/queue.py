@@ -104,7 +104,7 @@ class Queue:
             return Changes(self._version, jobs, order, self._paused)
 
     def add(self, job: Job) -> Job:
-        """Append a job, and drop the oldest of those that are over, if there are many. Raises BadInput if it is full."""
+        """Append a job, and drop the oldest of many that are over. Raises BadInput if the queue is full."""
         with self._changed:
             if sum(not one.state.is_over for one in self._jobs) >= LARGEST:
                 raise BadInput(f"the queue is full: it has {LARGEST} jobs. Cancel some, or wait")

@@ -108,7 +108,7 @@ class Upload:
         self._file.write(content)
 
     def finish(self) -> dict[str, object]:
-        """Read the whole file, keep it, and return its id and what it holds. Raises BadInput for what cannot be used."""
+        """Check the file by reading it, keep it, and return its id and what it holds. Raises BadInput."""
         assert self._file is not None
         self._file.close()
         facts = _midi_facts(self._part) if self.is_midi else _audio_facts(self._part)
