@@ -16,8 +16,8 @@ LEFT_OUT = {
 """Parameters that the studio does not offer."""
 
 LEFT_OUT_OF = {
-    **dict.fromkeys(("sample", "continue", "branch", "pick", "cut"), {"overwrite"}),  # a song in place of another
     "decode": {"out"},  # only stdout
+    **{name: {"overwrite"} for name in COMMANDS if name != "upsample"},  # a song in place of another
 }
 
 SPECIAL = {

@@ -173,11 +173,12 @@ class Song:
             remove_file(self.prefix_path(level))
 
     def remove_unless_begun(self) -> None:
-        """Remove a folder in which no song was begun, with its lock and mark if any. Other files stay, and it with them."""
+        """Remove the folder, with its lock and mark, if no song was begun in it and it has no other files."""
         if not self.begun:
-            with suppress(OSError):
-                for name in (".lock", SONG.mark):
+            for name in (".lock", SONG.mark):
+                with suppress(OSError):
                     (self.path / name).unlink(missing_ok=True)
+            with suppress(OSError):
                 self.path.rmdir()
 
     def is_foreign(self, path: Path) -> bool:

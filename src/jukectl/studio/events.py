@@ -1,4 +1,4 @@
-"""The stream of events: a client first gets the whole queue, then what changes, and after a reconnect the same again."""
+"""The stream of events: a client gets the whole queue, then what changes, and the same again when it reconnects."""
 
 import asyncio
 import json

@@ -9,28 +9,6 @@ from enum import StrEnum
 from typing import Any
 
 
-def arguments(self) -> list[str]:
-        """Arguments of the next run, for a program. A later run resumes the first: --overwrite would discard it."""
-        words = [word for word in self.words if not (self.runs > 1 and word == "--overwrite")]
-        return arguments(words, has_progress=self.has_progress)
-
-    @property
-    def command_line(self) -> str:
-        """The command that does the same, for a shell in the studio's folder."""
-        return shlex.join(["jukectl", *self.words])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the job as the API has it."""
-        values = asdict(self)
-        for name in ("process", "words", "runs", "has_progress"):
-            del values[name]
-        return {**values, "state": str(self.state), "command_line": self.command_line}
-
-    def to_file(self) -> dict[str, Any]:
-        """Return the job as the file of the queue has it."""
-        return asdict(self)
-
-
 def arguments(words: Sequence[str], *more: str, has_progress: bool) -> list[str]:
     """Return the arguments with which a program runs a command, and reads its result and progress as JSON."""
     return ["--json", words[0], *(["--progress=json"] if has_progress else []), *more, *words[1:]]
@@ -87,3 +65,23 @@ class Job:
     error: str | None = None
 
     @property
+    def arguments(self) -> list[str]:
+        """Arguments of the next run, for a program. A later run resumes the first: --overwrite would discard it."""
+        words = [word for word in self.words if not (self.runs > 1 and word == "--overwrite")]
+        return arguments(words, has_progress=self.has_progress)
+
+    @property
+    def command_line(self) -> str:
+        """The command that does the same, for a shell in the studio's folder."""
+        return shlex.join(["jukectl", *self.words])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the job as the API has it."""
+        values = asdict(self)
+        for name in ("process", "words", "runs", "has_progress"):
+            del values[name]
+        return {**values, "state": str(self.state), "command_line": self.command_line}
+
+    def to_file(self) -> dict[str, Any]:
+        """Return the job as the file of the queue has it."""
+        return asdict(self)
