@@ -13,6 +13,7 @@ from studio_client import running
 
 LEVELS = ("top", "middle", "bottom")
 SECONDS = 12.0  # of a song that takes some seconds to make
+ALONE = ["sample", "--model=tiny", "--artist=ada", "--genre=jazz", "--seed=3", "--device=cpu", f"--seconds={SECONDS}"]
 
 
 def codes(song: Path) -> dict[str, np.ndarray]:
@@ -24,7 +25,9 @@ def codes(song: Path) -> dict[str, np.ndarray]:
 
 
 def same(one: Path, other: Path) -> bool:
-    return all(np.array_equal(left, right) for left, right in zip(codes(one).values(), codes(other).values()))
+    return all(
+        np.array_equal(left, right) for left, right in zip(codes(one).values(), codes(other).values(), strict=True)
+    )
 
 
 def command(words: list[str], folder: Path, environment: dict[str, str]) -> None:
@@ -78,10 +81,8 @@ def test_after_a_kill_the_queue_is_there_and_its_songs_are_those_of_an_undisturb
         assert [job["id"] for job in studio.client.get("/jobs")["jobs"]] == [first, second]
         assert studio.client.ended(first)["state"] == "done"
         assert studio.client.ended(second)["state"] == "done"
-    words = ["sample", "--out=first", "--model=tiny", "--artist=ada", "--genre=jazz", "--seed=3", "--device=cpu"]
-    (tmp_path / "alone").mkdir()
-    command([*words, f"--seconds={SECONDS}"], tmp_path / "alone", environment)
-    assert same(folder / "first", tmp_path / "alone" / "first")
+    command([*ALONE, "--out=alone"], tmp_path, environment)
+    assert same(folder / "first", tmp_path / "alone")
 
 
 def test_a_job_is_cancelled_within_a_window_and_resumed_to_the_same_codes(environment, draft, tmp_path):
@@ -98,19 +99,7 @@ def test_a_job_is_cancelled_within_a_window_and_resumed_to_the_same_codes(enviro
         assert ended["progress"]["window"] - asked["window"] <= 1
         again = studio.client.ask("PATCH", f"/api/v1/jobs/{job}", {"state": "queued"})
         assert (again.status, studio.client.ended(job)["state"]) == (200, "done")
-        command(
-            [
-                "sample",
-                "--out=alone",
-                "--model=tiny",
-                "--artist=ada",
-                "--genre=jazz",
-                "--seed=3",
-                f"--seconds={SECONDS}",
-            ],
-            tmp_path,
-            environment,
-        )
+    command([*ALONE, "--out=alone"], tmp_path, environment)
     assert same(folder / "long", tmp_path / "alone")
 
 
