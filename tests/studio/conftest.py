@@ -14,7 +14,7 @@ def environment(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     """Variables with which the tiny model is one of the user's own, called tiny."""
     data = tmp_path_factory.mktemp("data")
     shutil.copytree(tiny_model, data / "jukectl" / "models" / "tiny")
-    return {"XDG_DATA_HOME": str(data)}
+    return {"XDG_DATA_HOME": str(data), "XDG_CONFIG_HOME": str(data), "HF_HUB_CACHE": str(data)}
 
 
 @pytest.fixture(scope="module")

@@ -89,16 +89,23 @@ class Studio:
         return JSONResponse({"commands": [asdict(form) for form in self._forms.commands.values()]})
 
     async def _models(self, request: Request) -> Response:
-        from jukectl.inspect.info import list_models
+        def listed() -> list[dict[str, Any]]:
+            from jukectl.inspect.info import list_models  # torch loads here
 
-        return JSONResponse({"models": await run_in_threadpool(list_models)})
+            return list_models()
+
+        return JSONResponse({"models": await run_in_threadpool(listed)})
 
     async def _model(self, request: Request) -> Response:
-        from jukectl.inspect.info import describe_model
-
         name = str(request.path_params["name"])
-        self._forms.check_model(name)
-        return JSONResponse(await run_in_threadpool(describe_model, name))
+
+        def described() -> dict[str, Any]:
+            from jukectl.inspect.info import describe_model
+
+            self._forms.check_model(name)
+            return describe_model(name)
+
+        return JSONResponse(await run_in_threadpool(described))
 
     async def _all_songs(self, request: Request) -> Response:
         def found() -> list[dict[str, Any]]:

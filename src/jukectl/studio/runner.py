@@ -112,6 +112,7 @@ class Runner:
             with self._lock:
                 self._worker, self._job = None, None
                 after = self._after
+        Song(self._folder / job.song).remove_unless_begun()
         values: dict[str, Any] = {"process": None, "warnings": outcome.warnings}
         if outcome.status == 0:
             self._update(job.id, **values, state=State.DONE, ended=now(), result=outcome.result)
@@ -119,7 +120,6 @@ class Runner:
             self._update(job.id, **values, state=after, ended=now() if after.is_over else None)
         else:
             self._update(job.id, **values, state=State.FAILED, ended=now(), error=outcome.error)
-        Song(self._folder / job.song).remove_unless_begun()
 
     def _note(self, name: str, event: dict[str, Any]) -> None:
         self._update(name, kept=False, progress=event)
