@@ -13,7 +13,7 @@ from jukectl.codes.level import TOP_DOWN, Level
 from jukectl.codes.recipe import Recipe
 from jukectl.errors import BadInput, CannotWrite, NotASong, NotCodes, SongBusy
 from jukectl.files import atomic_write, remove_file, sweep
-from jukectl.folders import Kind, check_inside
+from jukectl.folders import Kind, check_inside, holds_files
 from jukectl.tables import parse_toml, read_text_if_any
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Song:
 
     def remove_unless_begun(self) -> None:
         """Remove the folder, with its lock and mark, if no song was begun in it and it has no other files."""
-        if not self.begun:
+        if not self.begun and self.path.is_dir() and not holds_files(self.path):
             for name in (".lock", SONG.mark):
                 with suppress(OSError):
                     (self.path / name).unlink(missing_ok=True)

@@ -49,13 +49,15 @@ class Events:
     async def messages(self, client: asyncio.Event) -> AsyncIterator[str]:
         """Yield the messages of a client until the studio ends."""
         yield f"retry: {RETRY_MILLISECONDS}\n\n"
-        version = 0
+        version, paused = 0, None
         while not self._ended:
             client.clear()
             changes = self._queue.changes(version)
             if changes.version > version:
                 version = changes.version
-                yield _message("queue", {"paused": changes.paused, "order": changes.order}, version)
+                if changes.order is not None or changes.paused != paused:
+                    paused = changes.paused
+                    yield _message("queue", {"paused": paused, "order": changes.order}, version)
                 for job in changes.jobs:
                     yield _message("job", job.to_dict(), version)
                 await asyncio.sleep(LEAST_SECONDS)

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from jukectl.errors import BadInput, JukectlError, NotASong
+from jukectl.studio.estimates import Busy
 from jukectl.studio.queue import UnknownJob
 from jukectl.studio.runner import WrongState
 from jukectl.studio.songs import NameTaken
@@ -22,6 +23,7 @@ STATUSES: dict[type[JukectlError], HTTPStatus] = {
     UnknownJob: HTTPStatus.NOT_FOUND,
     WrongState: HTTPStatus.CONFLICT,
     NameTaken: HTTPStatus.CONFLICT,
+    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
     UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     BadInput: HTTPStatus.BAD_REQUEST,
 }

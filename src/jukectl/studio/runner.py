@@ -10,7 +10,7 @@ from jukectl.errors import BadInput, JukectlError
 from jukectl.progress import Listener, warn
 from jukectl.studio.job import Job, State, now
 from jukectl.studio.queue import Queue, UnknownJob
-from jukectl.studio.worker import Worker, Workers, end_left_over
+from jukectl.studio.worker import Outcome, Worker, Workers, end_left_over
 
 WAIT_SECONDS = 1.0  # for a job, before the runner looks whether it is to end
 
@@ -107,6 +107,8 @@ class Runner:
         try:
             self._update(job.id, process=worker.process)
             outcome = worker.run(job.arguments, lambda event: self._note(job.id, event))
+        except (JukectlError, OSError) as error:  # such as a full disk
+            outcome = Outcome(status=1, result=None, error=str(error), warnings=())
         finally:
             worker.kill()  # no effect on a process that has ended
             with self._lock:

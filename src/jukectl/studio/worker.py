@@ -45,6 +45,11 @@ class Worker:
         self._stopped = False
 
     @property
+    def is_alive(self) -> bool:
+        """True if the process has not ended."""
+        return self._process.poll() is None
+
+    @property
     def process(self) -> WorkerProcess | None:
         """The process, as a later studio finds it; None if it has ended."""
         import psutil
@@ -81,7 +86,7 @@ class Worker:
     def stop(self) -> None:
         """Interrupt the command, as Ctrl-C does, and kill it if it goes on for GRACE_SECONDS. Return at once."""
         with self._stopping:
-            if self._stopped or self._process.poll() is not None:
+            if self._stopped or not self.is_alive:
                 return
             self._stopped = True
         if hasattr(os, "killpg"):
@@ -99,7 +104,7 @@ class Worker:
     def kill(self) -> None:
         """Kill the process and those that it started."""
         with suppress(OSError):
-            if hasattr(os, "killpg") and self._process.poll() is None:
+            if hasattr(os, "killpg") and self.is_alive:
                 os.killpg(self._process.pid, signal.SIGKILL)
             else:
                 self._process.kill()
@@ -124,7 +129,7 @@ class Workers:
         """Return a worker, and let the next one load."""
         with self._lock:
             ready, self._next = self._next, None
-        if ready is not None and ready.process is None:
+        if ready is not None and not ready.is_alive:
             ready = None
         worker = ready or Worker(self._launch, self._folder)
         self.prepare()
