@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jukectl.errors import BadInput
+from jukectl.errors import BadInput, CannotWrite
 from jukectl.studio.job import Job, State, WorkerProcess
 from jukectl.studio.queue import KEPT, Queue, UnknownJob
 
@@ -111,3 +111,18 @@ def test_a_file_of_a_later_version_with_more_keys_is_read(path):
 def test_an_unknown_job_is_said(path):
     with pytest.raises(UnknownJob, match="there is no job 'x'"):
         Queue.open(path).get("x")
+
+
+def test_a_change_that_cannot_be_written_is_not_made(path, monkeypatch):
+    queue = Queue.open(path)
+    kept, version = queue.add(job()), queue.changes(0).version
+    monkeypatch.setattr("jukectl.studio.queue.atomic_write", full)
+    for change in (lambda: queue.add(job()), queue.take, lambda: queue.pause(True), lambda: queue.remove(kept.id)):
+        with pytest.raises(CannotWrite):
+            change()
+    assert (queue.jobs(), queue.paused, queue.changes(version).jobs) == ([kept], False, [])
+
+
+def full(path: Path) -> None:
+    """A disk on which nothing can be written."""
+    raise CannotWrite(f"cannot write {path}")

@@ -110,31 +110,27 @@ class Queue:
                 raise BadInput(f"the queue is full: it has {LARGEST} jobs. Cancel some, or wait")
             over = [one.id for one in self._jobs if one.state.is_over]
             dropped = set(over[: max(len(over) - KEPT, 0)])
-            self._jobs = [one for one in self._jobs if one.id not in dropped] + [job]
-            self._note(job.id, order=True)
+            self._set([*(one for one in self._jobs if one.id not in dropped), job], job.id)
         self._tell()
         return job
 
     def update(self, name: str, *, kept: bool = True, **values: Any) -> Job:
-        """Change values of a job; with `kept` they are written to the file."""
+        """Change values of a job; with `kept` they are written to the file. Raises UnknownJob, CannotWrite."""
         with self._changed:
-            place = self._place(name)
-            self._jobs[place] = job = replace(self._jobs[place], **values)
-            self._note(name, kept=kept)
+            job = self._replace(name, kept=kept, **values)
         self._tell()
         return job
 
     def take(self) -> Job | None:
         """Mark the first job that is queued as running and return it; None if there is none."""
         with self._changed:
-            job = self._first()
-            if job is None:
+            first = self._first()
+            if first is None:
                 return None
-            job = replace(
-                job, state=State.RUNNING, started=job.started or now(), ended=None, error=None, runs=job.runs + 1
+            started = first.started or now()
+            job = self._replace(
+                first.id, state=State.RUNNING, started=started, ended=None, error=None, runs=first.runs + 1
             )
-            self._jobs[self._place(job.id)] = job
-            self._note(job.id)
         self._tell()
         return job
 
@@ -143,28 +139,25 @@ class Queue:
         with self._changed:
             self._changed.wait_for(lambda: self._first() is not None, seconds)
 
-    def move(self, name: str, position: int) -> Job:
-        """Move a job to a position, counted from 0; those past the end are the last one."""
+    def move(self, name: str, position: int) -> None:
+        """Move a job to a position, counted from 0; past the end it is the last one."""
         with self._changed:
-            job = self._jobs.pop(self._place(name))
-            self._jobs.insert(max(position, 0), job)
-            self._note(name, order=True)
+            jobs = list(self._jobs)
+            jobs.insert(max(position, 0), jobs.pop(self._place(name)))
+            self._set(jobs)
         self._tell()
-        return job
 
     def remove(self, name: str) -> None:
         """Drop a job. Its song stays."""
         with self._changed:
-            del self._jobs[self._place(name)]
-            self._versions.pop(name, None)
-            self._note(None, order=True)
+            place = self._place(name)
+            self._set(self._jobs[:place] + self._jobs[place + 1 :])
         self._tell()
 
     def pause(self, paused: bool) -> None:
         """Begin no further job, or begin the next one."""
         with self._changed:
-            self._paused = paused
-            self._note(None)
+            self._set(self._jobs, paused=paused)
         self._tell()
 
     def _first(self) -> Job | None:
@@ -177,17 +170,32 @@ class Queue:
                 return place
         raise UnknownJob(f"there is no job {name[:40]!r}")
 
-    def _note(self, name: str | None, *, order: bool = False, kept: bool = True) -> None:
-        """Count a change, write the file if it is to be kept, and wake who waits. The lock is held."""
-        self._version += 1
-        if name is not None:
-            self._versions[name] = self._version
-        if order:
-            self._ordered = self._version
+    def _replace(self, name: str, *, kept: bool = True, **values: Any) -> Job:
+        """Change values of a job. The lock is held."""
+        place = self._place(name)
+        job = replace(self._jobs[place], **values)
+        self._set([*self._jobs[:place], job, *self._jobs[place + 1 :]], name, kept=kept)
+        return job
+
+    def _set(
+        self, jobs: list[Job], changed: str | None = None, *, paused: bool | None = None, kept: bool = True
+    ) -> None:
+        """Write the jobs to the file, if they are to be kept, take them over and wake who waits. The lock is held.
+
+        Nothing changes if the file cannot be written. Raises CannotWrite.
+        """
+        paused = self._paused if paused is None else paused
         if kept:
-            content = {"format": FORMAT, "paused": self._paused, "jobs": [job.to_file() for job in self._jobs]}
+            content = {"format": FORMAT, "paused": paused, "jobs": [job.to_file() for job in jobs]}
             with atomic_write(self.path) as file:
                 file.write(json.dumps(content, ensure_ascii=False, indent=1).encode())
+        self._version += 1
+        if [job.id for job in jobs] != [job.id for job in self._jobs]:
+            self._ordered = self._version
+        if changed is not None:
+            self._versions[changed] = self._version
+        self._jobs, self._paused = jobs, paused
+        self._versions = {job.id: self._versions[job.id] for job in jobs}
         self._changed.notify_all()
 
     def _tell(self) -> None:

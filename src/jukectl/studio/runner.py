@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from jukectl.codes.song import Song
-from jukectl.errors import BadInput, JukectlError
+from jukectl.errors import BadInput, CannotWrite, JukectlError
 from jukectl.progress import Listener, warn
 from jukectl.studio.job import Job, State, now
 from jukectl.studio.queue import Queue, UnknownJob
 from jukectl.studio.worker import Outcome, Worker, Workers, end_left_over
 
 WAIT_SECONDS = 1.0  # for a job, before the runner looks whether it is to end
+RETRY_SECONDS = 10.0  # after the file of the queue could not be written
 
 
 class WrongState(BadInput):
@@ -77,24 +78,25 @@ class Runner:
         return self.queue.get(name)
 
     def _work(self) -> None:
-        for job in self.queue.jobs():
-            if job.state is State.RUNNING:
-                if job.process is not None:
-                    end_left_over(job.process)
-                self._update(job.id, state=State.QUEUED, process=None)
+        for left in self.queue.jobs():
+            if left.state is State.RUNNING:
+                if left.process is not None:
+                    end_left_over(left.process)
+                self._update(left.id, state=State.QUEUED, process=None)
         while not self._ending.is_set():
             try:
                 with self._lock:
-                    job_at_work = None if self._ending.is_set() else self.queue.take()
-                    self._job, self._after = (job_at_work.id if job_at_work else None), None
-                if job_at_work is None:
-                    self._workers.prepare()
-                    self.queue.wait(WAIT_SECONDS)
-                    continue
-                self._run(job_at_work)
-            except (JukectlError, OSError) as error:  # a full disk: the queue's file is as it was before
-                warn(self._listener, f"the queue: {error}")
-                self._ending.wait(WAIT_SECONDS)
+                    job = None if self._ending.is_set() else self.queue.take()
+                    self._job, self._after = (job.id if job else None), None
+            except CannotWrite as error:
+                warn(self._listener, str(error))
+                self._ending.wait(RETRY_SECONDS)
+                continue
+            if job is None:
+                self._workers.prepare()
+                self.queue.wait(WAIT_SECONDS)
+            else:
+                self._run(job)
 
     def _run(self, job: Job) -> None:
         """Have a worker do a job."""
@@ -127,6 +129,10 @@ class Runner:
         self._update(name, kept=False, progress=event)
 
     def _update(self, name: str, **values: Any) -> None:
-        """Change a job that may have been removed meanwhile."""
+        """Change a job, unless it was removed. If the disk is full, the next change writes this one too."""
         with suppress(UnknownJob):
-            self.queue.update(name, **values)
+            try:
+                self.queue.update(name, **values)
+            except CannotWrite as error:
+                warn(self._listener, str(error))
+                self.queue.update(name, **{**values, "kept": False})
