@@ -9,10 +9,11 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from jukectl.errors import BadInput, JukectlError
@@ -30,6 +31,7 @@ from jukectl.studio.songs import Songs
 from jukectl.studio.uploads import LARGEST, Uploads
 
 PREFIX = "/api/v1"
+PIECE = 2**18  # bytes of a download that are sent at a time
 TYPES = {**MEDIA_TYPES, "png": "image/png", "mid": "audio/midi"}
 """Media types of files that the page shows; all others are downloads."""
 
@@ -58,6 +60,7 @@ class Studio:
             ("/songs/{name}", "get"): self._song,
             ("/songs/{name}", "patch"): self._edit_song,
             ("/songs/{name}/files/{file:path}", "get"): self._file,
+            ("/songs/{name}/zip", "get"): self._zip,
             ("/jobs", "get"): self._jobs,
             ("/jobs", "post"): self._add_job,
             ("/jobs/{id}", "get"): self._job,
@@ -130,6 +133,16 @@ class Studio:
             media_type=kind or "application/octet-stream",
             filename=path.name,
             content_disposition_type="inline" if kind else "attachment",
+        )
+
+    async def _zip(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        file = await run_in_threadpool(self._songs.zipped, name)
+        pieces = iter(lambda: file.read(PIECE), b"")
+        named = f"attachment; filename*=UTF-8''{quote(name, safe='')}.zip"
+        headers = {"Content-Disposition": named}
+        return StreamingResponse(
+            pieces, media_type="application/zip", headers=headers, background=BackgroundTask(file.close)
         )
 
     async def _jobs(self, request: Request) -> Response:

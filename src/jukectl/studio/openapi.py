@@ -95,6 +95,9 @@ def operations(commands: Mapping[str, CommandForm]) -> dict[str, dict[str, Opera
         "/songs/{name}/files/{file:path}": {
             "get": Operation(summary="A file of a song, or a range of it", answer=binary, answer_type="*/*"),
         },
+        "/songs/{name}/zip": {
+            "get": Operation(summary="All files of a song", answer=binary, answer_type="application/zip"),
+        },
         "/jobs": {
             "get": Operation(summary="The queue", answer=jobs),
             "post": Operation(summary="Queue a command", body=order, answer=JOB, status=201),

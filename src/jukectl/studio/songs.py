@@ -1,9 +1,11 @@
 """The songs of the studio's folder: found by name, described, and given names that are safe."""
 
+import tempfile
 import threading
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from jukectl.codes.song import Song
@@ -76,6 +78,16 @@ class Songs:
             raise NameTaken(f"there is a song or a file {name!r} already")
         path.mkdir(exist_ok=True)
         return name
+
+    def zipped(self, name: str) -> BinaryIO:
+        """Return a zip archive of a song's own files, which is gone as soon as it is closed. Raises NotASong."""
+        folder = self.path(name)
+        file: BinaryIO = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - the caller closes it
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # codes and audio hardly shrink
+            for path in own_files(folder):
+                archive.write(path, f"{name}/{path.relative_to(folder).as_posix()}")
+        file.seek(0)
+        return file
 
     def _is_song(self, path: Path) -> bool:
         is_folder = is_plain(path.name) and path.is_dir() and not path.is_symlink()
