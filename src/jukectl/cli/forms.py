@@ -1,9 +1,10 @@
 """The commands of the studio, read from the command line: the same options, help texts and defaults."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import inspect
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
-import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 from jukectl.studio.forms import CommandForm, Kind, OptionForm
 
@@ -32,59 +33,56 @@ SPECIAL = {
 """Parameters whose values are not those of the command line, where they are paths."""
 
 SUFFIXES = {"lyrics": ".txt", "schedule": ".toml"}
-TYPES = {"integer": Kind.INTEGER, "integer range": Kind.INTEGER, "float": Kind.NUMBER, "float range": Kind.NUMBER}
+FIXED = ("format", "precision", "level")
+"""Parameters whose values are those of their metavar: "wav|flac|ogg|mp3"."""
+
+TYPES: dict[Any, Kind] = {bool: Kind.FLAG, int: Kind.INTEGER, float: Kind.NUMBER, str: Kind.TEXT}
 
 
 def forms() -> dict[str, CommandForm]:
     """Return the commands of the studio, by name."""
     from jukectl.cli.main import app
 
-    commands: Mapping[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    return {name: _form(name, commands[name]) for name in COMMANDS}
+    callbacks = {command.name: command.callback for command in app.registered_commands}
+    return {name: _form(name, callbacks[name]) for name in COMMANDS}
 
 
 def _form(name: str, command: Any) -> CommandForm:
-    names = {parameter.name for parameter in command.params}
+    parameters = inspect.signature(command).parameters
+    hints = get_type_hints(command, include_extras=True)
+    left_out = LEFT_OUT | LEFT_OUT_OF.get(name, set())
+    described = [(one, *get_args(hints[key])[:2]) for key, one in parameters.items() if get_args(hints[key])]
     return CommandForm(
         name=name,
-        help=str(command.help or "").partition("\n")[0],
-        options=tuple(_options(name, command)),
-        has_progress="show" in names,
-        has_estimate="dry_run" in names,
+        help=inspect.cleandoc(command.__doc__).partition("\n")[0],
+        options=tuple(_option(*one) for one in described if one[0].name not in left_out),
+        has_progress="show" in parameters,
+        has_estimate="dry_run" in parameters,
     )
 
 
-def _options(command_name: str, command: Any) -> Iterator[OptionForm]:
-    for parameter in command.params:
-        if parameter.name in LEFT_OUT | LEFT_OUT_OF.get(command_name, set()):
-            continue
-        is_argument = parameter.param_type_name == "argument"
-        kind = SPECIAL.get(parameter.name) or _kind(parameter)
-        default = parameter.default if isinstance(parameter.default, (bool, int, float, str)) else None
-        shown = getattr(parameter, "show_default", None)
-        yield OptionForm(
-            name=parameter.name if is_argument else parameter.opts[0].removeprefix("--"),
-            kind=kind,
-            help=str(parameter.help or ""),
-            value=str(parameter.metavar or ""),
-            default=None if kind is Kind.NEW else default,
-            shown=shown if isinstance(shown, str) else "",
-            panel=getattr(parameter, "rich_help_panel", None) or "Options",
-            choices=tuple(str(one) for one in getattr(parameter.type, "choices", ()) or ()) or _choices(parameter),
-            is_argument=is_argument,
-            off=parameter.secondary_opts[0].removeprefix("--") if parameter.secondary_opts else "",
-            suffix=SUFFIXES.get(parameter.name, ""),
-        )
+def _option(parameter: inspect.Parameter, hint: Any, info: OptionInfo | ArgumentInfo) -> OptionForm:
+    """Return an option or an argument of a command, from its name, its type and what typer is given of it."""
+    kind = SPECIAL.get(parameter.name) or _kind(hint)
+    default = parameter.default if isinstance(parameter.default, (bool, int, float, str)) else None
+    on, _, off = (info.param_decls[0] if info.param_decls else parameter.name).partition("/")
+    value = info.metavar or ""
+    return OptionForm(
+        name=on.removeprefix("--"),
+        kind=kind,
+        help=info.help or "",
+        value=value,
+        default=None if kind is Kind.NEW else default,
+        shown=info.show_default if isinstance(info.show_default, str) else "",
+        panel=info.rich_help_panel or "Options",
+        choices=tuple(value.split("|")) if parameter.name in FIXED else (),
+        is_argument=isinstance(info, ArgumentInfo),
+        off=off.removeprefix("--"),
+        suffix=SUFFIXES.get(parameter.name, ""),
+    )
 
 
-def _kind(parameter: Any) -> Kind:
-    if getattr(parameter, "is_flag", False):
-        return Kind.FLAG
-    return Kind.TEXTS if parameter.multiple else TYPES.get(parameter.type.name, Kind.TEXT)
-
-
-def _choices(parameter: Any) -> tuple[str, ...]:
-    """Return the values of "wav|flac|ogg|mp3"; none for values that follow other rules."""
-    value = str(parameter.metavar or "")
-    fixed = parameter.name in ("format", "precision", "level") and "|" in value
-    return tuple(value.split("|")) if fixed else ()
+def _kind(hint: Any) -> Kind:
+    """Return the kind of values of a type, such as float or `list[str] | None`."""
+    kinds = [one for one in get_args(hint) if one is not NoneType] if NoneType in get_args(hint) else [hint]
+    return Kind.TEXTS if get_origin(kinds[0]) is list else TYPES[kinds[0]]

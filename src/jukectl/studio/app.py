@@ -141,9 +141,8 @@ class Studio:
         pieces = iter(lambda: file.read(PIECE), b"")
         named = f"attachment; filename*=UTF-8''{quote(name, safe='')}.zip"
         headers = {"Content-Disposition": named}
-        return StreamingResponse(
-            pieces, media_type="application/zip", headers=headers, background=BackgroundTask(file.close)
-        )
+        after = BackgroundTask(file.close)
+        return StreamingResponse(pieces, media_type="application/zip", headers=headers, background=after)
 
     async def _jobs(self, request: Request) -> Response:
         jobs = [job.to_dict() for job in self._queue.jobs()]
