@@ -17,8 +17,8 @@ LEFT_OUT = {
 """Parameters that the studio does not offer."""
 
 LEFT_OUT_OF = {
-    "decode": {"out"},  # only stdout
     **{name: {"overwrite"} for name in COMMANDS if name != "upsample"},  # a song in place of another
+    "decode": {"out"},  # only stdout
 }
 
 SPECIAL = {
@@ -65,7 +65,9 @@ def _option(parameter: inspect.Parameter, hint: Any, info: OptionInfo | Argument
     """Return an option or an argument of a command, from its name, its type and what typer is given of it."""
     kind = SPECIAL.get(parameter.name) or _kind(hint)
     default = parameter.default if isinstance(parameter.default, (bool, int, float, str)) else None
-    on, _, off = (info.param_decls[0] if info.param_decls else parameter.name).partition("/")
+    # in Annotated, the first argument of typer.Option is a name, although typer calls it the default
+    names = [one for one in (info.default, *(info.param_decls or ())) if isinstance(one, str) and one.startswith("--")]
+    on, _, off = (names[0] if names else parameter.name).partition("/")
     value = info.metavar or ""
     return OptionForm(
         name=on.removeprefix("--"),
@@ -77,6 +79,7 @@ def _option(parameter: inspect.Parameter, hint: Any, info: OptionInfo | Argument
         panel=info.rich_help_panel or "Options",
         choices=tuple(value.split("|")) if parameter.name in FIXED else (),
         is_argument=isinstance(info, ArgumentInfo),
+        required=parameter.default is parameter.empty,
         off=off.removeprefix("--"),
         suffix=SUFFIXES.get(parameter.name, ""),
     )

@@ -57,6 +57,7 @@ class OptionForm:
     panel: str = "Options"
     choices: tuple[str, ...] = ()
     is_argument: bool = False  # has no name on the command line
+    required: bool = False
     off: str = ""  # flag that says no: "no-match-loudness"
     suffix: str = ""  # of the file of WORDS
 
@@ -83,7 +84,7 @@ class CommandForm:
     def schema(self) -> dict[str, Any]:
         """JSON schema of a request for a job."""
         properties = {"command": {"const": self.name}, **{option.name: option.schema for option in self.options}}
-        required = ["command", *(option.name for option in self.options if option.is_argument)]
+        required = ["command", *(option.name for option in self.options if option.required)]
         return {
             "title": self.name,
             "description": self.help,
@@ -142,7 +143,7 @@ class Forms:
         for option in form.options:
             if option.kind is Kind.NEW and option.name in options:
                 check_new(options[option.name])
-            if option.is_argument and option.name not in options:
+            if option.required and option.name not in options:
                 raise BadInput(f"{form.name} needs {option.name}: {option.help}")
             if option.kind is Kind.MODEL and option.name in options:
                 self.check_model(options[option.name])
