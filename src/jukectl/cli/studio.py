@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from jukectl.cli import options as o
-from jukectl.cli.console import ProgressStyle, emit, say, warnings_only
+from jukectl.cli.console import ProgressStyle, say, show_facts, warnings_only
 from jukectl.cli.next_steps import open_result
 from jukectl.errors import BadInput, MissingTool
 
@@ -45,8 +45,9 @@ def studio(
     place = Place(host=host, port=port)
 
     def ready(address: str) -> None:
-        emit(context, [], {"address": address, "folder": str(folder.resolve()), "token": place.token})
-        say(context, f"the studio is at {address} until Ctrl-C")
+        facts = {"address": address, "folder": str(folder.resolve()), "token": place.token}
+        show_facts(context, facts, [address])
+        say(context, f"the studio of {folder.resolve()} runs until Ctrl-C")
         sys.stdout.flush()
         if open:
             open_result(address)
