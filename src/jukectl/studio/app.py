@@ -111,10 +111,7 @@ class Studio:
         return JSONResponse(await run_in_threadpool(described))
 
     async def _all_songs(self, request: Request) -> Response:
-        def found() -> list[dict[str, Any]]:
-            return [self._songs.describe(name) for name in self._songs.names()]
-
-        return JSONResponse({"songs": await run_in_threadpool(found)})
+        return JSONResponse({"songs": await run_in_threadpool(self._songs.describe_all)})
 
     async def _song(self, request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(self._songs.describe, request.path_params["name"]))

@@ -108,7 +108,6 @@ class Order:
     form: CommandForm
     options: dict[str, Any]  # by long names
     source: str  # name of the song or of the recording that it begins with; "" for none
-    is_of_song: bool  # the source is a song
 
     @property
     def default_name(self) -> str:
@@ -139,7 +138,7 @@ class Forms:
         if unknown := [name for name in given if name not in known]:
             raise BadInput(f"{form.name} has no option {unknown[0][:40]!r}. It has {', '.join(known)}")
         options = {name: _checked(known[name], value) for name, value in given.items() if value is not None}
-        source, is_of_song = "", False
+        source = ""
         for option in form.options:
             if option.kind is Kind.NEW and option.name in options:
                 check_new(options[option.name])
@@ -148,10 +147,10 @@ class Forms:
             if option.kind is Kind.MODEL and option.name in options:
                 self.check_model(options[option.name])
             if option.is_argument and option.kind is Kind.SONG:
-                source, is_of_song = self._songs.path(options[option.name]).name, True
+                source = self._songs.path(options[option.name]).name
             elif option.is_argument:
                 source = self._uploads.path(options[option.name]).stem
-        return Order(form=form, options=options, source=source, is_of_song=is_of_song)
+        return Order(form=form, options=options, source=source)
 
     def words(self, order: Order, new: str | None) -> list[str]:
         """Return the words of the command line, after "jukectl", which makes the song folder `new`, if any.

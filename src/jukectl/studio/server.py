@@ -81,7 +81,7 @@ def serve(
         server = _Server(
             place.guarded(studio.app(), port), ready=lambda: ready(place.url(port)), end=studio.events.close
         )
-        threading.Thread(target=_load, daemon=True).start()
+        threading.Thread(target=songs.describe_all, daemon=True).start()  # so that the first page need not wait
         runner.start()
         try:
             server.run(sockets=[bound])
@@ -123,11 +123,6 @@ class _Server(uvicorn.Server):
         """End the streams of events, which would last for ever, and stop."""
         self._end()
         await super().shutdown(sockets)
-
-
-def _load() -> None:
-    """Load what describes songs, so that the first page need not wait for torch."""
-    import jukectl.inspect.info  # noqa: F401
 
 
 @contextmanager

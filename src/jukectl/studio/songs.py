@@ -3,6 +3,7 @@
 import tempfile
 import threading
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -64,6 +65,16 @@ class Songs:
             with self._lock:  # one at a time: reading takes memory
                 self._known[name] = known = stamp, self._facts(path)
         return known[1]
+
+    def describe_all(self) -> list[dict[str, Any]]:
+        """Describe all songs, the latest first, except for those that are removed meanwhile."""
+        import jukectl.inspect.info  # noqa: F401 - torch loads here, even if there is no song yet
+
+        found = []
+        for name in self.names():
+            with suppress(NotASong, OSError):
+                found.append(self.describe(name))
+        return found
 
     def new(self, name: str | None, default: str, *, digits: int = 0) -> str:
         """Make the folder of a new song, and return its name: `name`, or the next free one of a series.
