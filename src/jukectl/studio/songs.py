@@ -60,9 +60,9 @@ class Songs:
         """
         path = self.path(name)
         stamp = stamp_of(path, MediaOptions())
-        known = self._known.get(name)
-        if known is None or known[0] != stamp:
-            with self._lock:  # one at a time: reading takes memory
+        with self._lock:  # one at a time: reading takes memory
+            known = self._known.get(name)
+            if known is None or known[0] != stamp:
                 self._known[name] = known = stamp, self._facts(path)
         return known[1]
 
