@@ -45,7 +45,7 @@ def test_a_job_makes_the_song_of_the_command_line_that_it_shows(studio, draft, e
     assert same(folder / job["song"], tmp_path / job["song"])
     assert job["result"]["audio"] == [f"{job['song']}/audio/0.wav"]
     shown = studio.client.get(f"/songs/{job['song']}")
-    assert (shown["artist"], shown["unfinished"], shown["name"]) == ("Ada", [], job["song"])
+    assert (shown["artist"], shown["unfinished"], shown["name"]) == ("ada", [], job["song"])
     audio = next(file for file in shown["files"] if file["name"] == "audio/0.wav")
     sent = studio.client.ask("GET", audio["url"], headers={"Range": "bytes=0-3"})
     assert (sent.status, sent.body) == (206, b"RIFF")
@@ -66,7 +66,7 @@ def test_a_recording_is_uploaded_continued_cut_branched_and_upsampled(studio, dr
     whole = client.ended(client.post("/jobs", {"command": "upsample", "song": other["song"], "device": "cpu"})["id"])
     assert whole["state"] == "done", whole["error"]
     shown = client.get(f"/songs/{other['song']}")
-    assert (shown["genres"], list(shown["levels"])) == (["Ambient"], list(LEVELS))
+    assert (shown["genres"], list(shown["levels"])) == (["ambient"], list(LEVELS))
 
 
 def test_after_a_kill_the_queue_is_there_and_its_songs_are_those_of_an_undisturbed_run(environment, draft, tmp_path):
