@@ -14,7 +14,7 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
-PATIENCE = 120.0  # seconds
+PATIENCE = 240.0  # seconds
 
 
 @dataclass(frozen=True)
