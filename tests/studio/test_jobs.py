@@ -13,7 +13,7 @@ import numpy as np
 from studio_client import running
 
 LEVELS = ("top", "middle", "bottom")
-SECONDS = 3.0  # of a song that takes some seconds to make
+SECONDS = 1.5  # of a song that takes some seconds to make
 ALONE = ["sample", "--model=tiny", "--artist=ada", "--genre=jazz", "--seed=3", "--device=cpu", f"--seconds={SECONDS}"]
 
 
@@ -76,7 +76,7 @@ def test_after_a_kill_the_queue_is_there_and_its_songs_are_those_of_an_undisturb
     with running(folder, environment=environment) as studio:
         first = studio.client.post("/jobs", {**long, "out": "first"})["id"]
         second = studio.client.post("/jobs", {**draft, "out": "second"})["id"]
-        studio.client.wait_for(first, lambda job: job["progress"] and job["progress"]["level"] == "bottom")
+        studio.client.wait_for(first, lambda job: job["progress"] and job["progress"]["level"] == "middle")
         studio.process.send_signal(signal.SIGKILL)
     with running(folder, environment=environment) as studio:
         assert [job["id"] for job in studio.client.get("/jobs")["jobs"]] == [first, second]
