@@ -1,12 +1,11 @@
 """Fixtures that the tests of this package share."""
 
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from fake_site import Fake, fake_site
-from reading import FLAGS, Reader, open_reader
+from reading import Reader, browser, open_reader
 from song_fixtures import ask, codes_in, drawn, finished, other_model, song
 
 from jukectl.explorer.serving import serving
@@ -14,19 +13,7 @@ from jukectl.explorer.serving import serving
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-__all__ = ["ask", "codes_in", "drawn", "finished", "other_model", "song"]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("the page is tested in Chromium: apt install chromium")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=chromium, args=FLAGS, chromium_sandbox=False)
-        yield browser
-        browser.close()
+__all__ = ["ask", "browser", "codes_in", "drawn", "finished", "other_model", "song"]
 
 
 @pytest.fixture(scope="session")

@@ -85,9 +85,10 @@ def test_names_titles_and_notes_are_texts(studio):
             400,
             415,
         )
-    page = studio.client.ask("GET", "/").body.decode()
-    assert "&lt;img" in page
-    assert "<img" not in page
+    index = studio.client.ask("GET", "/data/index.js")
+    assert index.headers["Content-Type"].startswith("text/javascript")
+    assert b"\\u003cimg" in index.body
+    assert b"<img" not in index.body
 
 
 def test_the_description_names_every_path_and_the_options_of_a_job(studio):

@@ -1,8 +1,12 @@
 """A reader in Chromium for tests of the explorer's page, and spies on the sound that it makes."""
 
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
@@ -19,6 +23,18 @@ FLAGS = [
     "--no-first-run",
 ]
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("the page is tested in Chromium: apt install chromium")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=chromium, args=FLAGS, chromium_sandbox=False)
+        yield browser
+        browser.close()
 
 
 class Reader:

@@ -11,3 +11,7 @@ export const VOLUME = "M4 10v4h3.5L12 18V6l-4.5 4zM15.5 9a4 4 0 0 1 0 6M18 6.5a7
 export const BACK = "M14 6l-6 6 6 6";
 export const SEARCH = "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13ZM15.5 15.5 20 20";
 export const SOUND = "M4 10v4M8 6v12M12 9v6M16 4v16M20 10v4";
+export const CROSS = "M6 6l12 12M18 6 6 18";
+export const UP = "M6 14l6-6 6 6";
+export const DOWN = "M6 10l6 6 6-6";
+export const PLUS = "M12 5v14M5 12h14";

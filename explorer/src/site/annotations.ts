@@ -23,9 +23,13 @@ export class Annotations {
   private readonly token: string | null;
   private own: Record<string, Partial<Annotation>>;
 
-  constructor(private readonly catalogue: Catalogue) {
+  /** `folder` returns the name by which a studio knows a song; without a studio, the server knows its id. */
+  constructor(
+    private readonly catalogue: Catalogue,
+    private readonly folder: ((id: string) => string) | null = null,
+  ) {
     this.token = document.querySelector<HTMLMetaElement>("meta[name=jukectl-token]")?.content ?? null;
-    this.onServer = this.token !== null;
+    this.onServer = this.token !== null || folder !== null;
     this.own = this.onServer ? {} : checked(parsed(recall(KEPT)));
     for (const [id, one] of Object.entries(this.own)) catalogue.annotate(id, one);
   }
@@ -72,17 +76,18 @@ export class Annotations {
     let answer: Response;
     let said: unknown;
     try {
-      answer = await fetch(`api/v1/songs/${encodeURIComponent(id)}`, {
+      answer = await fetch(`api/v1/songs/${encodeURIComponent(this.folder?.(id) ?? id)}`, {
         method: "PATCH",
-        headers: { "Content-Type": "application/json", "X-Jukectl-Token": this.token ?? "" },
+        headers: { "Content-Type": "application/json", ...(this.token === null ? {} : { "X-Jukectl-Token": this.token }) },
         body: JSON.stringify(change),
       });
       said = await answer.json();
     } catch {
-      throw new DataError("The server does not answer. Start it again with: jukectl explore --serve --edit");
+      throw new DataError(`The server does not answer. Start it again with: jukectl ${this.folder === null ? "explore --serve --edit" : "studio"}`);
     }
     if (!answer.ok) throw new DataError(`Not saved: ${String((said as { error?: unknown }).error)}`);
-    return said as Annotation;
+    const { title, star, notes } = said as Annotation;
+    return { title, star, notes };
   }
 }
 

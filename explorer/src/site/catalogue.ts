@@ -38,17 +38,27 @@ export interface Found {
 }
 
 export class Catalogue {
-  readonly size: number;
-  private readonly column: Record<string, number> = {};
+  size = 0;
+  index!: Index;
+  private column: Record<string, number> = {};
   private readonly byId = new Map<string, number>();
   private readonly orders = new Map<Sort, Uint32Array>();
-  private readonly texts: (string | undefined)[] = [];
+  private texts: (string | undefined)[] = [];
   private readonly own = new Map<number, string>(); // titles of the files, of songs that show another
-  private readonly artistTexts: string[];
-  private readonly genreTexts: string[];
+  private artistTexts: string[] = [];
+  private genreTexts: string[] = [];
 
-  constructor(readonly index: Index) {
+  constructor(index: Index) {
+    this.take(index);
+  }
+
+  /** Take over another index: the songs of a studio change while its page is open. */
+  take(index: Index): void {
+    this.index = index;
     this.size = index.songs.length;
+    this.column = {};
+    this.texts = [];
+    for (const known of [this.byId, this.orders, this.own]) known.clear();
     index.columns.forEach((name, place) => (this.column[name] = place));
     const id = this.at("id");
     index.songs.forEach((row, place) => this.byId.set(String(row[id]), place));

@@ -19,6 +19,8 @@ export interface Index {
   states: string[];
   columns: string[];
   songs: unknown[][];
+  folders?: Record<string, string>; // of a studio: names of the songs' folders, by id
+  filling?: boolean; // of a studio: some songs lack their details, and get them soon
 }
 
 /** Audio and picture of a level. */

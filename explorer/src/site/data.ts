@@ -12,6 +12,9 @@ declare global {
 /** A problem to show to the user. */
 export class DataError extends Error {}
 
+/** True if a studio serves the page: songs are made and changed while it is open. */
+export const IN_STUDIO = document.querySelector("meta[name=jukectl-studio]") !== null;
+
 const KEPT = 20;
 const songs = new Map<string, Song>();
 
@@ -27,13 +30,14 @@ export async function loadIndex(): Promise<Index> {
   return index;
 }
 
-export async function loadSong(id: string): Promise<Song> {
+/** Load a song, once, unless a `fresh` copy is asked for. */
+export async function loadSong(id: string, fresh = false): Promise<Song> {
   const kept = songs.get(id);
-  if (kept !== undefined) return kept;
+  if (kept !== undefined && !fresh) return kept;
   if (!/^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$/u.test(id)) throw new DataError("This song's name is not a valid file name.");
   window.jukectlSong = (name, song) => {
     songs.delete(name);
-    songs.set(name, song);
+    songs.set(name, IN_STUDIO ? versioned(song) : song);
     for (const oldest of songs.keys()) {
       if (songs.size <= KEPT) break;
       songs.delete(oldest);
@@ -43,6 +47,17 @@ export async function loadSong(id: string): Promise<Song> {
   const song = songs.get(id);
   if (song === undefined) throw new DataError("This song's file cannot be read.");
   if (song.format > FORMAT) throw new DataError("This song's file was written by a newer jukectl. Build the site again with it.");
+  return song;
+}
+
+/** Add the size of media files to their URLs, so that the browser loads those again that have grown. */
+function versioned(song: Song): Song {
+  for (const { levels } of [...song.samples, ...(song.tree?.nodes ?? [])]) {
+    for (const one of Object.values(levels)) {
+      one.audio += `?${one.bytes}`;
+      if (one.spectrogram) one.spectrogram += `?${one.bytes}`;
+    }
+  }
   return song;
 }
 

@@ -18,7 +18,7 @@ interface Group {
 export class FilesView {
   readonly element = h("section", { class: "panel" });
 
-  constructor(private readonly song: Song) {}
+  constructor(public song: Song) {}
 
   /** Show the files of a sample, or of the nodes on a path through a tree. */
   show(sample: number, path: string | null): void {
@@ -64,7 +64,7 @@ function recordings(levels: Hearings): Download[] {
   return [...LEVELS].reverse().flatMap((level) => {
     const hearing = levels[level];
     if (hearing === undefined) return [];
-    const suffix = /\.[A-Za-z0-9]{1,5}$/.exec(hearing.audio)?.[0] ?? "";
+    const suffix = /\.[A-Za-z0-9]{1,5}$/.exec(hearing.audio.replace(/\?.*/, ""))?.[0] ?? "";
     return [{ label: `${level}${suffix}`, url: hearing.audio, bytes: hearing.bytes }];
   });
 }

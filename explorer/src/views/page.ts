@@ -3,7 +3,7 @@
 import { format, NO_FILTER, NO_SONG, parse, type Place, START } from "../site/address";
 import type { Annotations } from "../site/annotations";
 import type { Catalogue, Found } from "../site/catalogue";
-import { type Level, LEVELS, type Song } from "../site/contract";
+import { type Index, type Level, LEVELS, type Song } from "../site/contract";
 import { DataError, loadSong } from "../site/data";
 import { bdi, h, icon } from "../parts/dom";
 import { helpDialog } from "../parts/help";
@@ -17,9 +17,25 @@ import { aboutDialog } from "./about";
 import { CompareView } from "./compare";
 import { Filters } from "./filters";
 import { List } from "./list";
-import { backButton, SongView } from "./songview";
+import { backButton, type SongActions, SongView } from "./songview";
 import { firstSong, welcome } from "./welcome";
 
+/** The half of the page that makes songs, if a studio serves it. */
+export interface Making {
+  readonly element: HTMLElement; // beside the list
+  readonly empty: HTMLElement; // on the page while there are no songs
+  panel(song: Song, here: () => Here): HTMLElement;
+  isGrowing(song: string): boolean; // more of its music is being made
+}
+
+/** What is shown and played of a song. */
+export interface Here {
+  sample: number;
+  path: string | null;
+  time: number;
+}
+
+const EMPTY = "There are no songs yet. Make one with jukectl continue, then build the site again with jukectl explore.";
 const FINDING = ["query", "artist", "genre", "model", "kinds", "states", "starred", "sort"] as const;
 
 export class Page {
@@ -39,12 +55,14 @@ export class Page {
   private readonly help = helpDialog();
   private readonly about: HTMLDialogElement;
   private readonly comparison: CompareView;
-  private readonly greeting: HTMLElement;
+  private greeting: HTMLElement;
+  private waiting = false; // at the end of a song that grows
   private readonly pin = h("div", { class: "pin", role: "status", hidden: true });
 
   constructor(
     private readonly catalogue: Catalogue,
     private readonly annotations: Annotations,
+    private readonly making: Making | null = null,
   ) {
     this.player = new Player(this.deck, {
       seek: (time) => this.seek(time),
@@ -61,7 +79,7 @@ export class Page {
       back: () => this.go({ other: null, otherSample: 0, otherPath: null, side: "a" }, true),
     });
     const act = { narrow: (change: Partial<Place>) => this.narrow(change), play: (id: string) => this.playSong(id) };
-    this.greeting = welcome(catalogue, act);
+    this.greeting = this.newGreeting();
     const title = h("button", { type: "button", class: "home", onclick: () => this.go({ ...START }, true) }, bdi(catalogue.index.title || "Songs"));
     document.body.replaceChildren(
       h("a", { class: "skip", href: "#song", onclick: (event: Event) => this.skipTo(event) }, "Skip to the song"),
@@ -80,6 +98,7 @@ export class Page {
           h("button", { type: "button", class: "round", "aria-label": "Keys", title: "Keys (?)", onclick: () => this.help.showModal() }, "?"),
         ),
         this.pin,
+        making?.element,
         h("div", { class: "intro" }, firstSong(catalogue, act), h("button", { type: "button", class: "link", onclick: () => this.about.showModal() }, "About these songs")),
         this.filters.element,
         this.none,
@@ -93,6 +112,7 @@ export class Page {
     this.deck.on("time", () => this.view instanceof SongView && this.view.moved());
     this.deck.on("state", () => {
       this.list.showPlaying(this.deck.playing ? this.place.song : null);
+      if (this.deck.playing) this.waiting = false;
       if (!this.deck.playing && this.view !== null) this.keepTime();
     });
     this.deck.on("end", () => this.playOn());
@@ -123,6 +143,40 @@ export class Page {
     catalogue.prepare(() => (document.documentElement.dataset["prepared"] = ""));
   }
 
+  /** The song that is open. */
+  get song(): string | null {
+    return this.place.song;
+  }
+
+  /** Show another index of the songs. */
+  relist(index: Index): void {
+    this.catalogue.take(index);
+    this.found = null;
+    this.greeting = this.newGreeting();
+    const { scrollTop } = this.list.element;
+    this.show(this.place);
+    this.list.element.scrollTop = scrollTop;
+  }
+
+  /** Show the open song again, after its files changed; the music goes on. */
+  grow(song: Song): void {
+    if (!(this.view instanceof SongView) || this.view.song.id !== song.id) return;
+    const { waiting, view } = this;
+    const same = song.state === view.song.state && song.tree === null && song.title === view.song.title;
+    if (same) view.grow(song, this.place, this.deck.time);
+    else {
+      this.view = this.songView(song);
+      this.main.replaceChildren(this.view.element);
+      this.put(this.view, this.deck.time);
+    }
+    if (waiting) void this.deck.play();
+  }
+
+  private newGreeting(): HTMLElement {
+    const act = { narrow: (change: Partial<Place>) => this.narrow(change), play: (id: string) => this.playSong(id) };
+    return welcome(this.catalogue, act, this.making?.empty ?? EMPTY);
+  }
+
   /** Change the place: as a new entry of the browser's history, or in place of the current one. */
   private go(change: Partial<Place>, push: boolean): void {
     const place = { ...this.place, ...change };
@@ -145,7 +199,8 @@ export class Page {
     if (this.found === null || FINDING.some((name) => String(before[name]) !== String(place[name]) || (before[name] === null) !== (place[name] === null))) {
       this.found = this.catalogue.find(place);
       this.filters.show(place, this.found);
-      this.none.hidden = this.found.places.length > 0;
+      this.none.hidden = this.found.places.length > 0 || this.catalogue.size === 0;
+      this.filters.element.hidden = this.making !== null && this.catalogue.size === 0;
       this.list.element.hidden = this.found.places.length === 0;
     }
     document.body.classList.toggle("open", place.song !== null);
@@ -229,7 +284,11 @@ export class Page {
   }
 
   private songView(song: Song): SongView {
-    return new SongView(song, this.deck, this.player, this.annotations, {
+    const here = () => {
+      const shown = this.view instanceof SongView ? this.view.song : song;
+      return { sample: sampleOf(shown, this.place.sample), path: pathOf(shown, this.place.path), time: this.deck.time };
+    };
+    const actions: SongActions = {
       go: (change) => this.go(change, false),
       narrow: (change) => this.narrow(change),
       seek: (time) => this.seek(time),
@@ -242,7 +301,8 @@ export class Page {
       compare: () => this.startComparing(),
       about: () => this.about.showModal(),
       back: () => this.close(),
-    });
+    };
+    return new SongView(song, this.deck, this.player, this.annotations, actions, this.making?.panel(song, here) ?? null);
   }
 
   private entitle(song: Song, other: Song | null): void {
@@ -250,7 +310,8 @@ export class Page {
     document.title = `${names.join(" and ")} – ${this.catalogue.index.title || "Songs"}`;
   }
 
-  private open(id: string): void {
+  /** Open a song; if one waits to be compared, beside it. */
+  open(id: string): void {
     const { pinned } = this;
     if (pinned !== null && pinned.song !== id) {
       this.unpin();
@@ -269,6 +330,10 @@ export class Page {
   /** Play the next song of the list, after the end of this one. */
   private playOn(): void {
     const { song, other } = this.place;
+    if (song !== null && this.making?.isGrowing(song)) {
+      this.waiting = true;
+      return;
+    }
     if (!this.player.playOn.on || song === null || other !== null) return;
     const next = this.list.after(song);
     if (next === null) return;

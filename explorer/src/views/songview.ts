@@ -43,11 +43,12 @@ export class SongView {
   private readonly play = h("div", {});
 
   constructor(
-    readonly song: Song,
+    public song: Song,
     private readonly deck: Deck,
     private readonly player: Player,
     annotations: Annotations,
     private readonly act: SongActions,
+    private readonly goOn: HTMLElement | null = null,
   ) {
     this.title = new Heading(song, annotations, act.changed);
     this.heading = this.title.heading;
@@ -63,6 +64,7 @@ export class SongView {
       this.notice(),
       this.tree?.element,
       this.play,
+      this.goOn,
       this.changes(),
       this.lyrics?.element,
       this.alignment,
@@ -85,6 +87,12 @@ export class SongView {
     this.align(sample);
     this.files.show(sample, path);
     this.moved();
+  }
+
+  /** Take over the same song with more music, and show a place in it. */
+  grow(song: Song, place: Place, time: number): void {
+    this.song = this.files.song = song;
+    this.show(place, time);
   }
 
   moved(): void {
@@ -131,7 +139,7 @@ export class SongView {
       { class: "head" },
       this.title.element,
       h("p", { class: "by" }, by, ...genres),
-      h("div", { class: "actions" }, this.comparing(), linkButton(song.id)),
+      h("div", { class: "actions" }, this.comparing(), this.goOn === null && linkButton(song.id)),
       h(
         "dl",
         { class: "facts" },

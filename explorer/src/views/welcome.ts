@@ -15,7 +15,7 @@ export interface WelcomeActions {
   play: (id: string) => void;
 }
 
-export function welcome(catalogue: Catalogue, act: WelcomeActions): HTMLElement {
+export function welcome(catalogue: Catalogue, act: WelcomeActions, empty: HTMLElement | string): HTMLElement {
   const { index } = catalogue;
   const found = catalogue.find(START);
   const seconds = index.columns.indexOf("seconds");
@@ -31,8 +31,7 @@ export function welcome(catalogue: Catalogue, act: WelcomeActions): HTMLElement 
     date(index.made) && `made ${date(index.made)}`,
   ].filter(Boolean);
   if (kinds.length === 0) {
-    const empty = "There are no songs yet. Make one with jukectl continue, then build the site again with jukectl explore.";
-    return h("div", { class: "welcome" }, title(catalogue), h("p", { class: "by" }, facts.join(" · ")), h("p", {}, empty));
+    return h("div", { class: "welcome" }, title(catalogue), h("p", { class: "by" }, facts.join(" · ")), typeof empty === "string" ? h("p", {}, empty) : empty);
   }
   return h(
     "div",

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +34,7 @@ from jukectl.explorer.media import MediaWriter
 from jukectl.explorer.outline import outline_of
 from jukectl.explorer.preview import Preview
 from jukectl.explorer.site import Site, inside
-from jukectl.explorer.update import AddSong, MediaOptions, SiteUpdate, own_files, update_site
+from jukectl.explorer.update import AddSong, MediaOptions, SiteUpdate, last_change, update_site
 from jukectl.inspect.info import describe_path
 from jukectl.lyrics import lrc
 from jukectl.plan.command import command_of, files_of, node_commands, tree_command
@@ -75,7 +74,7 @@ def song_adder(site: Site, options: MediaOptions, *, device: str, listener: List
 def _detail(path: Path, name: str, *, media: MediaWriter, listener: Listener) -> SongDetail:
     """Return the details of a song or a tree; of one that cannot be read, the error."""
     about = About.read(path, listener)
-    basics = SongSummary(id=name, title=about.title or path.name, star=about.star, made=_last_change(path))
+    basics = SongSummary(id=name, title=about.title or path.name, star=about.star, made=last_change(path))
     try:
         detail = _tree_detail(path, basics, media) if is_tree(path) else _song_detail(path, basics, media)
         kind = "tree" if detail.nodes else about.kind or detail.summary.kind
@@ -88,12 +87,6 @@ def _detail(path: Path, name: str, *, media: MediaWriter, listener: Listener) ->
         warn(listener, f"{path} cannot be shown: {error}")
         summary = replace(basics, state="newer" if _is_newer(path) else "broken")
         return SongDetail(summary=summary, problem=problem, notes=about.notes)
-
-
-def _last_change(path: Path) -> str:
-    """Return the time of the last change of a song's files."""
-    times = [file.stat().st_mtime for file in own_files(path)] or [path.stat().st_mtime]
-    return datetime.fromtimestamp(max(times), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _is_newer(path: Path) -> bool:

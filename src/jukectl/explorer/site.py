@@ -25,6 +25,14 @@ PAGE, TITLE = "index.html", b"    <title>Songs</title>"
 INDEX_CALL, SONG_CALL = "jukectlIndex", "jukectlSong"  # functions of the page that take the data
 
 
+def page_policy() -> str:
+    """Return the Content-Security-Policy of the page."""
+    text = files("jukectl.explorer").joinpath("page", PAGE).read_text("utf-8")
+    found = re.search(r'"Content-Security-Policy" content="([^"]+)"', text)
+    assert found is not None
+    return found[1]
+
+
 class Site:
     """A site on disk."""
 

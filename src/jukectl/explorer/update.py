@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,12 @@ def own_files(path: Path) -> list[Path]:
     shown = [*path.glob("*.npz"), *path.glob("*.toml"), *path.glob("notes.mid"), *path.glob("nodes/*.npz")]
     shown += [file for name in ("audio", "previews", "plots", "root") for file in path.glob(f"{name}/*")]
     return sorted(file for file in shown if inside(path, file) and not file.name.startswith("."))
+
+
+def last_change(path: Path) -> str:
+    """Return the time of the last change of a song's files."""
+    times = [file.stat().st_mtime for file in own_files(path)] or [path.stat().st_mtime]
+    return datetime.fromtimestamp(max(times), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def stamp_of(path: Path, options: MediaOptions) -> str:
@@ -127,7 +134,7 @@ def update_site(
         listener(Progress("songs", number, len(found), path.name))
         name, stamp = song_id(place, path.name), stamp_of(path, options)
         places[name] = path
-        summary = _unchanged(site, name, stamp)
+        summary = kept_summary(site, name, stamp)
         if summary is None:
             add_song = add_song or begin(site, options)
             detail = add_song(path, name)
@@ -151,7 +158,7 @@ KEPT = (
 """Fields of a song's file that its summary has by the same name."""
 
 
-def _unchanged(site: Site, name: str, stamp: str) -> SongSummary | None:
+def kept_summary(site: Site, name: str, stamp: str) -> SongSummary | None:
     """Return the summary of a song that is on the site in its present state, None otherwise."""
     try:
         values = read_json(site.song_path(name), BadInput)

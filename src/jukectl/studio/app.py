@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from html import escape
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from jukectl.errors import BadInput, JukectlError
@@ -24,6 +23,7 @@ from jukectl.studio.events import Events, EventStream
 from jukectl.studio.forms import Forms
 from jukectl.studio.job import Job
 from jukectl.studio.openapi import description, operations
+from jukectl.studio.page import Page
 from jukectl.studio.queue import Queue
 from jukectl.studio.requests import Refused, body, json_body, status_of
 from jukectl.studio.runner import Runner
@@ -42,10 +42,17 @@ class Studio:
     """Handlers of all requests. Work on files runs in threads, so that nobody waits for another."""
 
     def __init__(
-        self, forms: Forms, songs: Songs, uploads: Uploads, queue: Queue, runner: Runner, estimates: Estimates
+        self,
+        forms: Forms,
+        songs: Songs,
+        uploads: Uploads,
+        queue: Queue,
+        runner: Runner,
+        estimates: Estimates,
+        page: Page,
     ) -> None:
         self._forms, self._songs, self._uploads = forms, songs, uploads
-        self._queue, self._runner, self._estimates = queue, runner, estimates
+        self._queue, self._runner, self._estimates, self._page = queue, runner, estimates, page
         self.events = Events(queue)
         self._receiving = asyncio.Semaphore(4)  # uploads at a time
 
@@ -75,15 +82,7 @@ class Studio:
         assert described == handlers.keys(), described ^ handlers.keys()
         routes = [Route(PREFIX + path, handlers[path, method], methods=[method]) for path, method in handlers]
         errors = dict.fromkeys((Refused, JukectlError, HTTPException, Exception), _answer_error)
-        return Starlette(routes=[Route("/", self._page), *routes], exception_handlers=errors)
-
-    async def _page(self, request: Request) -> Response:
-        """List the songs and the parts of the API."""
-        names = await run_in_threadpool(self._songs.names)
-        links = [(f"{PREFIX}/songs/{quote(name, safe='')}", name) for name in names]
-        links += [(f"{PREFIX}/{part}", part) for part in ("songs", "jobs", "commands", "openapi.json")]
-        items = "".join(f'<li><a href="{escape(url)}">{escape(text)}</a></li>' for url, text in links)
-        return HTMLResponse(f"<!doctype html><title>jukectl studio</title><h1>jukectl studio</h1><ul>{items}</ul>")
+        return Starlette(routes=[*self._page.routes(), *routes], exception_handlers=errors)
 
     async def _openapi(self, request: Request) -> Response:
         return JSONResponse(description(self._forms.commands, PREFIX))

@@ -19,6 +19,8 @@ from jukectl.studio.access import TOKEN_PARAMETER, Access
 from jukectl.studio.app import Studio
 from jukectl.studio.estimates import Estimates
 from jukectl.studio.forms import CommandForm, Forms
+from jukectl.studio.library import Library
+from jukectl.studio.page import Page
 from jukectl.studio.queue import Queue
 from jukectl.studio.runner import Runner
 from jukectl.studio.songs import OWN, Songs
@@ -76,16 +78,19 @@ def serve(
         queue = Queue.open(folder / OWN / "queue.json")
         songs, uploads, workers = Songs(folder), Uploads(folder / OWN / "uploads"), Workers(launch, folder)
         runner = Runner(queue, workers, folder, listener)
-        studio = Studio(Forms(forms, songs, uploads), songs, uploads, queue, runner, Estimates(workers))
+        library = Library(songs, folder / OWN / "site", listener)
+        library.begin()
+        studio = Studio(Forms(forms, songs, uploads), songs, uploads, queue, runner, Estimates(workers), Page(library))
         port = int(bound.getsockname()[1])
         server = _Server(
             place.guarded(studio.app(), port), ready=lambda: ready(place.url(port)), end=studio.events.close
         )
-        threading.Thread(target=songs.describe_all, daemon=True).start()  # so that the first page need not wait
+        threading.Thread(target=library.fill, daemon=True).start()
         runner.start()
         try:
             server.run(sockets=[bound])
         finally:
+            library.close()
             runner.close()
             workers.close()
 

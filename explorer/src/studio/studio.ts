@@ -1,0 +1,164 @@
+// The half of the page that makes songs: the queue, the dialogs, and songs that grow while they are made.
+
+import { h, icon } from "../parts/dom";
+import { PLUS } from "../parts/icons";
+import type { Catalogue } from "../site/catalogue";
+import type { Song } from "../site/contract";
+import { DataError, loadIndex, loadSong } from "../site/data";
+import type { Here, Making, Page } from "../views/page";
+import { api, type CommandForm, type Job, type Values } from "./api";
+import { OrderDialog } from "./dialog";
+import { nextSteps } from "./next";
+import { PromptPicker } from "./prompt";
+import { isOver, Queue } from "./queue";
+import { QueueView } from "./queueview";
+
+const STEPS = [
+  "Make a draft of a few samples: the top level alone, which takes a moment. It can be heard while it is made.",
+  "Listen, and pick the sample that you like. Cut it where it goes wrong, and branch from there, also in another style.",
+  "Upsample it to the final sound.",
+];
+const AGAIN = 2000; // milliseconds until songs without their details are looked for again
+
+export class Studio implements Making {
+  readonly element: HTMLElement;
+  readonly empty: HTMLElement;
+  private page: Page | null = null;
+  private toOpen: string | null = null; // folder of a new song, to be opened as soon as it is there
+  private loading: Promise<void> | null = null;
+  private again = false; // something changed while it was loaded
+  private listed = true; // the list of songs is as it was loaded
+  private readonly queue: Queue;
+  private readonly queueView: QueueView;
+
+  private constructor(
+    private readonly catalogue: Catalogue,
+    private readonly commands: Map<string, CommandForm>,
+    private readonly models: string[],
+  ) {
+    this.queue = new Queue((job, before) => this.changed(job, before));
+    this.queueView = new QueueView(this.queue, (song) => this.open(song));
+    this.empty = h(
+      "div",
+      { class: "first-steps" },
+      h("p", {}, "There are no songs yet. Continue a riff of yours, or begin with nothing."),
+      h("ol", {}, ...STEPS.map((step) => h("li", {}, step))),
+      h("button", { type: "button", class: "button primary", onclick: () => this.make() }, icon(PLUS), "Make the first song"),
+    );
+    this.element = h(
+      "div",
+      { class: "studio" },
+      h("button", { type: "button", class: "button primary new-song", onclick: () => this.make() }, icon(PLUS), "New song"),
+      this.queueView.element,
+    );
+  }
+
+  /** Load what the forms are made of. */
+  static async open(catalogue: Catalogue): Promise<Studio> {
+    const [commands, models] = await Promise.all([api.commands(), api.models()]);
+    const here = models.filter((model) => model.path !== null).map((model) => model.name);
+    return new Studio(catalogue, new Map(commands.map((form) => [form.name, form])), here);
+  }
+
+  /** Return the name of a song's folder. */
+  readonly folder = (id: string): string => this.catalogue.index.folders?.[id] ?? id;
+
+  /** Show the queue and what it makes on a page. */
+  follow(page: Page): void {
+    this.page = page;
+    this.queue.follow();
+    if (this.catalogue.index.filling) setTimeout(() => this.reload(), AGAIN);
+    document.addEventListener("visibilitychange", () => !document.hidden && this.reload());
+  }
+
+  panel(song: Song, here: () => Here): HTMLElement {
+    const folder = this.folder(song.id);
+    return nextSteps(song, folder, here, () => this.queue.of(folder) !== null, (title, command, given) => this.order(title, command, given, song.model));
+  }
+
+  isGrowing(song: string): boolean {
+    return this.queue.of(this.folder(song))?.state === "running";
+  }
+
+  private open(folder: string): void {
+    const found = Object.entries(this.catalogue.index.folders ?? {}).find(([, name]) => name === folder);
+    if (found === undefined) this.toOpen = folder;
+    else this.page?.open(found[0]);
+  }
+
+  /** A job changed: songs begin, grow and end. */
+  private changed(job: Job | null, before: Job | null): void {
+    this.queueView.update();
+    if (job === null) return;
+    const saved = job.progress?.seconds_saved ?? null;
+    const grew = saved !== null && (saved !== before?.progress?.seconds_saved || job.progress?.level !== before?.progress?.level);
+    if (before !== null && before.state !== job.state) this.reload();
+    else if (grew) this.reload(this.toOpen !== null);
+  }
+
+  /** Load the open song again, whose files may have changed, and the list of songs; one load at a time. */
+  private reload(relist = true): void {
+    this.again = true;
+    if (relist) this.listed = false;
+    this.loading ??= this.load().finally(() => (this.loading = null));
+  }
+
+  private async load(): Promise<void> {
+    while (this.again) {
+      const relist = !this.listed;
+      this.again = false;
+      this.listed = true;
+      try {
+        const id = this.page?.song ?? null;
+        if (id !== null) this.page?.grow(await loadSong(id, true));
+        if (relist) this.page?.relist(await loadIndex());
+      } catch (error) {
+        if (!(error instanceof DataError)) throw error; // such as a song that was removed
+      }
+      if (this.toOpen !== null && Object.values(this.catalogue.index.folders ?? {}).includes(this.toOpen)) {
+        const folder = this.toOpen;
+        this.toOpen = null;
+        this.open(folder);
+      }
+      if (this.catalogue.index.filling) setTimeout(() => this.reload(), AGAIN);
+    }
+  }
+
+  private readonly ordered = (job: Job): void => {
+    if (!isOver(job)) this.toOpen = job.song;
+    this.reload();
+  };
+
+  private order(title: string, command: string, given: Values, model: string): void {
+    const form = this.commands.get(command);
+    if (form === undefined) return;
+    const dialog = new OrderDialog(title, this.models, this.ordered);
+    dialog.show({ form, given, hidden: ["song"], model });
+    dialog.open();
+  }
+
+  /** Offer a new song: from a recording, or from nothing. */
+  private make(): void {
+    const [sample, goes] = [this.commands.get("sample"), this.commands.get("continue")];
+    if (sample === undefined || goes === undefined) return;
+    let audio = ""; // id of the upload
+    const prompt = new PromptPicker((upload, part) => {
+      if (upload.id === audio) return dialog.give(part);
+      audio = upload.id;
+      dialog.show({ form: goes, given: { audio, samples: 2, ...part }, hidden: ["audio", "start", "prompt-seconds"] });
+    });
+    const choice = (label: string, choose: () => void) => h("button", { type: "button", onclick: choose }, label);
+    const choose = (recording: boolean) => {
+      prompt.element.hidden = !recording;
+      [withPrompt, without].forEach((button, place) => button.setAttribute("aria-pressed", String((place === 0) === recording)));
+      audio = "";
+      dialog.show(recording ? null : { form: sample, given: { samples: 2 }, hidden: [] });
+    };
+    const withPrompt = choice("From a recording", () => choose(true));
+    const without = choice("From nothing", () => choose(false));
+    const begin = h("div", { class: "begin" }, h("div", { class: "segments", role: "group", "aria-label": "Begin" }, withPrompt, without), prompt.element);
+    const dialog = new OrderDialog("New song", this.models, this.ordered, begin);
+    choose(true);
+    dialog.open();
+  }
+}
