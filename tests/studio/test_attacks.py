@@ -1,6 +1,7 @@
 """Requests that are meant to harm: none succeeds, and the studio answers on."""
 
 import json
+import shutil
 import socket
 import threading
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 from studio_client import PATIENCE, running
 
+SCRIPT = "<img src=x onerror=alert(1)>"
 JSON = {"Content-Type": "application/json"}
 DRAFT = json.dumps({"command": "sample", "seconds": 1}).encode()
 
@@ -165,6 +167,30 @@ def test_uploads_that_hold_no_usable_recording_are_refused_and_removed(studio, t
 def test_a_name_of_an_upload_stays_a_name(studio, riff):
     answer = studio.client.upload("..%2f..%2f%3Cscript%3E%22%0A.wav", riff.read_bytes())
     assert (answer.status, answer.json["name"]) == (201, "script.wav")
+
+
+def test_names_titles_and_notes_are_texts(studio):
+    folder = Path(studio.facts["folder"]) / SCRIPT
+    folder.mkdir()
+    (folder / "song.toml").write_text('model = "x"\n')
+    song = studio.client.get("/songs")["songs"][0]
+    assert song["name"] == SCRIPT
+    path = f"/api/v1/songs/{song['files'][0]['url'].split('/')[4]}"
+    for change in ({"title": SCRIPT}, {"notes": f"{SCRIPT}\n</script>"}, {"star": True}):
+        assert studio.client.ask("PATCH", path, change).status == 200
+    shown = studio.client.ask("GET", path)
+    assert shown.headers["Content-Type"] == "application/json"
+    assert (shown.json["title"], shown.json["star"]) == (SCRIPT, True)
+    for wrong in ({}, {"title": 1}, {"title": "a\0"}, {"stars": 1}, [], None, {"title": "a" * 201}):
+        assert studio.client.ask("PATCH", path, wrong, headers={"Content-Type": "application/json"}).status in (
+            400,
+            415,
+        )
+    index = studio.client.ask("GET", "/data/index.js")
+    assert index.headers["Content-Type"].startswith("text/javascript")
+    assert b"\\u003cimg" in index.body
+    assert b"<img" not in index.body
+    shutil.rmtree(folder)
 
 
 def test_a_hundred_connections_of_events_leave_room_for_others(studio):

@@ -45,12 +45,9 @@ def test_a_song_is_listed_at_once_and_its_details_follow(library):
     assert (list(before["songs"]), before["filling"], before["songs"]["a song"]["levels"]) == (["a song"], True, "")
     library.fill()
     after = listed(library)
-    assert (after["filling"], after["songs"]["a song"]["levels"], after["songs"]["a song"]["samples"]) == (
-        False,
-        "b",
-        2,
-    )
-    detail = values_of(library.song(after["songs"]["a song"]["id"]).partition(",")[2])
+    song = after["songs"]["a song"]
+    assert (after["filling"], song["levels"], song["samples"]) == (False, "b", 2)
+    detail = values_of(library.song(song["id"]).partition(",")[2])
     audio = detail["samples"][1]["levels"]["bottom"]["audio"]
     assert library.media(*audio.split("/")[1:]).read_bytes()[:4] == b"RIFF"
 

@@ -39,7 +39,7 @@ export class QueueView {
     const over = jobs.filter(isOver).reverse().slice(0, SHOWN);
     this.element.hidden = jobs.length === 0;
     this.status.textContent = paused ? "Paused: no further job begins" : waiting.length === 0 ? "All done" : "";
-    this.pause.textContent = paused ? "Continue" : "Pause all";
+    this.pause.textContent = paused ? "Continue" : "Pause the queue";
     this.pause.hidden = waiting.length === 0 && !paused;
     const shown = [...waiting, ...over];
     const ids = new Set(shown.map((job) => job.id));

@@ -26,6 +26,7 @@ export class Studio implements Making {
   private page: Page | null = null;
   private toOpen: string | null = null; // folder of a new song, to be opened as soon as it is there
   private loading: Promise<void> | null = null;
+  private waiting = 0;
   private again = false; // something changed while it was loaded
   private listed = true; // the list of songs is as it was loaded
   private readonly queue: Queue;
@@ -67,7 +68,7 @@ export class Studio implements Making {
   follow(page: Page): void {
     this.page = page;
     this.queue.follow();
-    if (this.catalogue.index.filling) setTimeout(() => this.reload(), AGAIN);
+    this.lookAgain();
     document.addEventListener("visibilitychange", () => !document.hidden && this.reload());
   }
 
@@ -120,8 +121,14 @@ export class Studio implements Making {
         this.toOpen = null;
         this.open(folder);
       }
-      if (this.catalogue.index.filling) setTimeout(() => this.reload(), AGAIN);
+      this.lookAgain();
     }
+  }
+
+  /** Load the list again soon, if songs get their details just now. */
+  private lookAgain(): void {
+    clearTimeout(this.waiting);
+    if (this.catalogue.index.filling) this.waiting = window.setTimeout(() => this.reload(), AGAIN);
   }
 
   private readonly ordered = (job: Job): void => {

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +20,18 @@ OPTIONS = MediaOptions(link=True, decode=False)
 
 
 class Library:
-    """Details of songs, written when they are asked for, or by `fill`, and kept until the song's files change."""
+    """Details of songs, written when they are asked for or in the background, and kept until the song's files change.
 
-    def __init__(self, songs: Songs, path: Path, listener: Listener) -> None:
-        self._songs, self._site, self._listener = songs, Site(path), listener
+    `busy` returns the names of songs that are being made: those change all the time, and wait until they are asked for.
+    """
+
+    def __init__(
+        self, songs: Songs, path: Path, listener: Listener, busy: Callable[[], Collection[str]] = frozenset
+    ) -> None:
+        self._songs, self._site, self._listener, self._busy = songs, Site(path), listener, busy
         self._known: dict[str, tuple[str, SongSummary]] = {}  # stamp and summary, by name
         self._writing = threading.Lock()  # one song at a time: audio takes memory
+        self._filling = threading.Lock()  # held while `fill` works
         self._closed = threading.Event()
 
     def begin(self) -> None:
@@ -32,28 +39,34 @@ class Library:
         self._site.begin()
 
     def fill(self) -> None:
-        """Write the details of all songs that lack them, the latest first, until `close`."""
-        for name in self._songs.names():
-            if self._closed.is_set():
-                return
-            try:
-                with suppress(NotASong):
-                    self._write(name)
-            except (JukectlError, OSError) as error:
-                warn(self._listener, f"{name} is listed without its details: {error}")
+        """Write the details of all songs that lack them, the latest first, until `close`. One thread at a time does."""
+        if not self._filling.acquire(blocking=False):
+            return
+        try:
+            for name in self._songs.names():
+                if not self._closed.is_set() and name not in self._busy():
+                    self._try_to_write(name)
+        finally:
+            self._filling.release()
 
     def close(self) -> None:
         """End `fill` after the song at which it is."""
         self._closed.set()
 
     def index(self) -> str:
-        """Return the index as a script: the songs with what is known of them, and `folders`, their names by id."""
-        names = self._songs.names()
-        found = {name: self._summary(name) for name in names}
-        text = index_json([one for one in found.values() if one is not None], title=self._songs.folder.name)
+        """Return the index as a script, with what is known of each song, and have the rest written.
+
+        It has two values more than that of a site: `folders`, the names of songs by id, and `filling`, true if another
+        index will know more.
+        """
+        names, busy = self._songs.names(), self._busy()
+        found = [(name, *self._known_of(name)) for name in names]
+        filling = any(not fresh and name not in busy for name, _, fresh in found)
+        if filling:
+            threading.Thread(target=self.fill, name="library", daemon=True).start()
+        text = index_json([summary for _, summary, _ in found if summary is not None], title=self._songs.folder.name)
         folders = {song_id(name, name): name for name in names}
-        missing = any(name not in self._known for name in names)
-        return as_script(INDEX_CALL, json.dumps(json.loads(text) | {"folders": folders, "filling": missing}))
+        return as_script(INDEX_CALL, json.dumps(json.loads(text) | {"folders": folders, "filling": filling}))
 
     def song(self, name: str) -> str:
         """Return the details of a song, by its id, as a script. Raises NotASong, CannotWrite."""
@@ -80,20 +93,35 @@ class Library:
                 return folder
         raise NotASong(f"there is no song {name[:100]!r}")
 
-    def _summary(self, name: str) -> SongSummary | None:
-        """Return what is known of a song without reading its audio; None if it was removed meanwhile."""
+    def _known_of(self, name: str) -> tuple[SongSummary | None, bool]:
+        """Return what is known of a song without reading its audio, and if that is up to date.
+
+        None, which is up to date, for a song that was removed meanwhile.
+        """
         try:
             path = self._songs.path(name)
-            stamp, place = stamp_of(path, OPTIONS), song_id(name, name)
-            known = self._known.get(name)
-            if known is None or known[0] != stamp:
-                kept = kept_summary(self._site, place, stamp)
-                if kept is not None:
-                    self._known[name] = stamp, kept
-                    return kept
-            return known[1] if known else SongSummary(id=place, title=name, made=last_change(path), state="in progress")
+            stamp, known = stamp_of(path, OPTIONS), self._known.get(name)
+            if known is not None and known[0] == stamp:
+                return known[1], True
+            kept = kept_summary(self._site, song_id(name, name), stamp)
+            if kept is not None:
+                self._known[name] = stamp, kept
+                return kept, True
+            return (known[1] if known is not None else _unread(path)), False
         except (NotASong, OSError):
-            return None
+            return None, True
+
+    def _try_to_write(self, name: str) -> None:
+        """Write the details of a song; of one that cannot be, warn once until its files change."""
+        try:
+            self._write(name)
+        except NotASong:
+            return  # removed meanwhile
+        except (JukectlError, OSError) as error:
+            warn(self._listener, f"{name} is listed without its details: {error}")
+            with suppress(NotASong, OSError):
+                path = self._songs.path(name)
+                self._known[name] = stamp_of(path, OPTIONS), _unread(path)
 
     def _write(self, name: str) -> None:
         """Write the details of a song, unless they are up to date."""
@@ -115,3 +143,8 @@ class Library:
         from jukectl.explorer.build import song_adder  # torch loads here
 
         return song_adder(self._site, OPTIONS, device="cpu", listener=self._listener)
+
+
+def _unread(path: Path) -> SongSummary:
+    """Return the summary of a song that was not read yet."""
+    return SongSummary(id=song_id(path.name, path.name), title=path.name, made=last_change(path), state="in progress")

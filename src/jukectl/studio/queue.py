@@ -91,6 +91,10 @@ class Queue:
         with self._changed:
             return list(self._jobs)
 
+    def at_work(self) -> set[str]:
+        """Return the names of the songs that are being made."""
+        return {job.song for job in self.jobs() if job.state is State.RUNNING}
+
     def get(self, name: str) -> Job:
         """Return the job of an id. Raises UnknownJob."""
         with self._changed:

@@ -78,7 +78,7 @@ def serve(
         queue = Queue.open(folder / OWN / "queue.json")
         songs, uploads, workers = Songs(folder), Uploads(folder / OWN / "uploads"), Workers(launch, folder)
         runner = Runner(queue, workers, folder, listener)
-        library = Library(songs, folder / OWN / "site", listener)
+        library = Library(songs, folder / OWN / "site", listener, queue.at_work)
         library.begin()
         studio = Studio(Forms(forms, songs, uploads), songs, uploads, queue, runner, Estimates(workers), Page(library))
         port = int(bound.getsockname()[1])
