@@ -67,6 +67,18 @@ def test_details_follow_the_files_of_a_song_and_are_kept_for_the_next_start(libr
     assert (listed(again)["filling"], listed(again)["songs"]["a song"]["levels"]) == (False, "tb")
 
 
+def test_media_that_were_replaced_by_a_link_to_elsewhere_are_not_sent(library, tmp_path):
+    library.fill()
+    name = listed(library)["songs"]["a song"]["id"]
+    audio = tmp_path / "songs" / "a song" / "audio" / "0.wav"
+    assert library.media(name, "bottom-0.wav").read_bytes() == audio.read_bytes()
+    (tmp_path / "secret").write_bytes(audio.read_bytes())
+    audio.unlink()
+    audio.symlink_to(tmp_path / "secret")
+    with pytest.raises(NotASong):
+        library.media(name, "bottom-0.wav")
+
+
 def test_no_name_leads_out_of_the_media_of_a_song(library):
     library.fill()
     name = listed(library)["songs"]["a song"]["id"]

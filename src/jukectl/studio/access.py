@@ -77,7 +77,7 @@ class Access:
 
 
 def _parameter(scope: Scope) -> str:
-    query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=10)
+    query: dict[str, list[str]] = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=10)
     return query.get(TOKEN_PARAMETER, [""])[0]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jukectl.errors import CannotWrite, JukectlError, NotASong
 from jukectl.explorer.contract import SongSummary, as_script, index_json
-from jukectl.explorer.site import INDEX_CALL, SONG_CALL, Site, song_id
+from jukectl.explorer.site import INDEX_CALL, SONG_CALL, Site, inside, song_id
 from jukectl.explorer.update import AddSong, MediaOptions, kept_summary, last_change, stamp_of
 from jukectl.progress import Listener, warn
 from jukectl.studio.songs import Songs
@@ -82,7 +82,7 @@ class Library:
         """Return a file of a song's details. Raises NotASong for one that the site does not have."""
         with suppress(OSError):
             for path in self._site.media(name).iterdir() if re.fullmatch(r"[a-z0-9-]+", name) else ():
-                if path.name == file and path.is_file():
+                if path.name == file and inside(self._songs.folder, path):
                     return path
         raise NotASong(f"there is no file {file[:100]!r}")
 
