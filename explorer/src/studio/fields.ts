@@ -7,7 +7,7 @@ import { api, type CommandForm, type ModelFacts, type OptionForm, type Values } 
 
 const IN_SIGHT = ["artist", "genre", "seconds", "samples", "seed", "temperature", "guidance", "lyrics", "midi"];
 const NEEDS: Record<string, "lyrics" | "midi" | "beats"> = { lyrics: "lyrics", midi: "midi", "midi-at": "midi", tempo: "beats", meter: "beats", "no-beat": "beats" }; // abilities of a model
-const PLAIN = ["model", "device", "force"]; // of commands whose options have no panels: folded away
+const FOLDED = ["out", "model", "device", "force"]; // of commands whose options have no panels
 const LONG = ["lyrics", "schedule", "midi"]; // fields of a whole line
 
 /** A field: its element, and its value, undefined for the command's default. */
@@ -34,7 +34,7 @@ export class Fields {
     const shown = form.options.filter((option) => !hidden.includes(option.name));
     for (const option of shown) this.fields.set(option.name, this.field(option));
     const usual = IN_SIGHT.flatMap((name) => shown.find((option) => option.name === name) ?? []);
-    const first = [...shown.filter(({ name, panel }) => panel === "Options" && !IN_SIGHT.includes(name) && !PLAIN.includes(name)), ...usual];
+    const first = [...shown.filter(({ name, panel }) => panel === "Options" && !IN_SIGHT.includes(name) && !FOLDED.includes(name)), ...usual];
     const others = shown.filter((option) => !first.includes(option));
     const panels = [...new Set(others.map((option) => option.panel))];
     const grid = (options: OptionForm[]) => h("div", { class: "field-grid" }, ...options.map((option) => this.fields.get(option.name)?.element));
@@ -88,7 +88,7 @@ export class Fields {
     if (option.choices.length > 0) return this.menu(option, option.choices, given);
     if (option.kind === "model") return this.menu(option, this.models, given);
     if (option.kind === "midi" || option.kind === "audio") return this.file();
-    const hint = (option.kind === "new" ? "a free one" : option.shown) || (option.default === null || option.default === "" ? option.value.toLowerCase() : String(option.default));
+    const hint = (option.kind === "new" ? "chosen for you" : option.shown) || (option.default === null || option.default === "" ? option.value.toLowerCase() : String(option.default));
     if (option.kind === "words") {
       const area = h("textarea", { rows: 3, dir: "auto", placeholder: hint });
       return { control: area, value: () => (area.value.trim() === "" ? undefined : area.value) };
