@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -13,7 +14,7 @@ from jukectl.studio.forms import Forms
 from jukectl.studio.songs import Songs
 from jukectl.studio.uploads import Uploads
 
-COMMAND_LINE = typer.main.get_command(app)
+COMMAND_LINE: Any = typer.main.get_command(app)
 
 
 @pytest.fixture
