@@ -77,7 +77,7 @@ def test_a_riff_becomes_drafts_of_which_one_is_picked_branched_upsampled_and_dow
     page.get_by_role("button", name="1", exact=True).click()
     wait_for_sound(page, "top-1")
     page.keyboard.press("s")
-    assert page.get_by_role("button", name="Star", exact=True).get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Star", exact=True, pressed=True).wait_for()
 
     page.get_by_role("button", name="Pick this sample").click()
     assert page.input_value("#field-sample") == "1"
