@@ -40,14 +40,10 @@ class Library:
 
     def fill(self) -> None:
         """Write the details of all songs that lack them, the latest first, until `close`. One thread at a time does."""
-        if not self._filling.acquire(blocking=False):
-            return
-        try:
+        with self._filling:
             for name in self._songs.names():
                 if not self._closed.is_set() and name not in self._busy():
                     self._try_to_write(name)
-        finally:
-            self._filling.release()
 
     def close(self) -> None:
         """End `fill` after the song at which it is."""
@@ -62,7 +58,7 @@ class Library:
         names, busy = self._songs.names(), self._busy()
         found = [(name, *self._known_of(name)) for name in names]
         filling = any(not fresh and name not in busy for name, _, fresh in found)
-        if filling:
+        if filling and not self._filling.locked():
             threading.Thread(target=self.fill, name="library", daemon=True).start()
         text = index_json([summary for _, summary, _ in found if summary is not None], title=self._songs.folder.name)
         folders = {song_id(name, name): name for name in names}
