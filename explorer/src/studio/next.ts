@@ -19,13 +19,17 @@ const second = (time: number): number => Math.round(time * 100) / 100;
 
 const OF_SONGS: Action[] = [
   { label: "Branch here", title: "New samples from this moment on, in the same or another style", command: "branch", given: ({ sample, time }) => ({ sample, ...(time > 0 ? { at: second(time) } : {}) }) },
+  { label: "Grow a tree", title: "Several continuations of this moment, and several of each of those", command: "tree", given: ({ sample, time }) => ({ sample, ...(time > 0 ? { at: second(time) } : {}), branch: 2, depth: 2 }) },
   { label: "Upsample", title: "Make the levels that are missing", command: "upsample", given: () => ({}) },
   { label: "Upsample this sample", title: "Make the levels that this sample lacks, in a new song", command: "upsample", given: ({ sample }) => ({ sample }) },
   { label: "Pick this sample", title: "Extract this sample to a new song", command: "pick", given: ({ sample }) => ({ sample }) },
   { label: "Cut here", title: "Extract the beginning up to this moment to a new song", command: "cut", given: ({ sample, time }) => ({ sample, at: second(time) }) },
   { label: "Decode", title: "Turn a level into audio, in a format of your choice", command: "decode", given: () => ({}) },
 ];
-const OF_TREES: Action[] = [{ label: "Pick this branch", title: "Extract the path to this node to a new song", command: "pick", given: ({ path }) => ({ leaf: path ?? "" }) }];
+const OF_TREES: Action[] = [
+  { label: "Grow further", title: "One step more from every leaf, or to one leaf alone", command: "tree", given: () => ({}) },
+  { label: "Pick this branch", title: "Extract the path to this node to a new song", command: "pick", given: ({ path }) => ({ leaf: path ?? "" }) },
+];
 const RESUME: Action = { label: "Resume", title: "Finish the song from where it stopped", command: "resume", given: () => ({}) };
 
 /** Make the panel; `order` opens the dialog of a command. */
@@ -34,7 +38,7 @@ export function nextSteps(song: Song, folder: string, here: () => Here, isBusy: 
   const actions = song.tree !== null ? OF_TREES : OF_SONGS.filter((one) => several || !one.label.includes("this sample"));
   const shown = song.state === "in progress" && !isBusy() ? [RESUME, ...actions] : actions;
   const buttons = shown.map(({ label, title, command, given }) =>
-    h("button", { type: "button", class: "button", title, onclick: () => order(label, command, { song: folder, ...given(here()) }) }, label),
+    h("button", { type: "button", class: "button", title, onclick: () => order(label, command, { [command === "tree" ? "source" : "song"]: folder, ...given(here()) }) }, label),
   );
   return h("section", { class: "panel next-steps" }, h("h2", {}, "Next steps"), h("div", { class: "actions" }, ...buttons), exporting(folder));
 }

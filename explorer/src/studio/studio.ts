@@ -140,7 +140,7 @@ export class Studio implements Making {
     const form = this.commands.get(command);
     if (form === undefined) return;
     const dialog = new OrderDialog(title, this.models, this.ordered);
-    dialog.show({ form, given, hidden: ["song"], model });
+    dialog.show({ form, given, hidden: ["song", "source"], model });
     dialog.open();
   }
 

@@ -8,7 +8,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from jukectl.studio.forms import CommandForm, Kind, OptionForm
 
-COMMANDS = ("sample", "continue", "branch", "upsample", "resume", "decode", "pick", "cut")
+COMMANDS = ("sample", "continue", "branch", "tree", "upsample", "resume", "decode", "pick", "cut")
 
 LEFT_OUT = {
     *("open", "show", "dry_run", "resume_last"),  # the studio sees to these itself
@@ -19,12 +19,14 @@ LEFT_OUT = {
 LEFT_OUT_OF = {
     **{name: {"overwrite"} for name in COMMANDS if name != "upsample"},  # a song in place of another
     "decode": {"out"},  # only stdout
+    "tree": {"overwrite", "start", "prompt_seconds"},  # of recordings: a tree grows from a song
 }
 
 SPECIAL = {
     "model": Kind.MODEL,
     "audio": Kind.AUDIO,
     "song": Kind.SONG,
+    "source": Kind.SONG,
     "midi": Kind.MIDI,
     "lyrics": Kind.WORDS,
     "schedule": Kind.WORDS,

@@ -158,11 +158,11 @@ class Studio:
         order = self._forms.order(values)
         self._forms.words(order, None)  # all that may be refused, before a folder is made
         new = None
-        if order.form.makes_new(order.options):
+        if order.makes_new:
             digits = 0 if order.source else 4
             new = self._songs.new(order.options.get("out"), order.default_name, digits=digits)
         elif "out" in order.options:
-            raise BadInput("a song is upsampled in its own folder: out goes with sample or from")
+            raise BadInput("this changes the song in its own folder, and makes no new one: leave out away")
         words = self._forms.words(order, new)
         return self._queue.add(
             Job(
@@ -212,7 +212,7 @@ class Studio:
             if not order.form.has_estimate:
                 raise BadInput(f"{order.form.name} takes a moment: there is no estimate")
             out = order.options.get("out", f".{order.default_name}-estimate")  # a name that no song has
-            new = out if order.form.makes_new(order.options) else None
+            new = out if order.makes_new else None
             return self._estimates.of(self._forms.words(order, new))
 
         return JSONResponse(await run_in_threadpool(estimate))

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from jukectl.codes.tree import is_tree
 from jukectl.errors import BadInput
 from jukectl.studio.songs import OWN, Songs, check_new
 from jukectl.studio.uploads import AUDIO, MIDI, Uploads
@@ -94,12 +95,6 @@ class CommandForm:
             "additionalProperties": False,
         }
 
-    def makes_new(self, values: Mapping[str, Any]) -> bool:
-        """Return True if the command makes a song folder: `upsample` does so for a part of a song alone."""
-        if self.name == "upsample":
-            return "sample" in values or bool(values.get("from"))
-        return any(option.kind is Kind.NEW for option in self.options)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -108,12 +103,22 @@ class Order:
     form: CommandForm
     options: dict[str, Any]  # by long names
     source: str  # name of the song or of the recording that it begins with; "" for none
+    of_tree: bool = False  # the source is a tree
+
+    @property
+    def makes_new(self) -> bool:
+        """True if the command makes a song folder: `upsample` does so for a part of a song alone; trees grow."""
+        if self.form.name == "upsample":
+            return "sample" in self.options or bool(self.options.get("from"))
+        if self.form.name == "tree" and self.of_tree:
+            return False
+        return any(option.kind is Kind.NEW for option in self.form.options)
 
     @property
     def default_name(self) -> str:
         """Name of the new song, if none is given."""
-        ends = {"continue": "continued", "branch": "branch", "pick": "pick", "cut": "cut", "upsample": "passage"}
-        return f"{self.source}-{ends[self.form.name]}" if self.source else "song"
+        end = {"continue": "continued", "upsample": "passage"}.get(self.form.name, self.form.name)
+        return f"{self.source}-{end}" if self.source else "song"
 
 
 class Forms:
@@ -138,7 +143,7 @@ class Forms:
         if unknown := [name for name in given if name not in known]:
             raise BadInput(f"{form.name} has no option {unknown[0][:40]!r}. It has {', '.join(known)}")
         options = {name: _checked(known[name], value) for name, value in given.items() if value is not None}
-        source = ""
+        source, of_tree = "", False
         for option in form.options:
             if option.kind is Kind.NEW and option.name in options:
                 check_new(options[option.name])
@@ -147,10 +152,11 @@ class Forms:
             if option.kind is Kind.MODEL and option.name in options:
                 self.check_model(options[option.name])
             if option.is_argument and option.kind is Kind.SONG:
-                source = self._songs.path(options[option.name]).name
+                path = self._songs.path(options[option.name])
+                source, of_tree = path.name, is_tree(path)
             elif option.is_argument:
                 source = self._uploads.path(options[option.name]).stem
-        return Order(form=form, options=options, source=source)
+        return Order(form=form, options=options, source=source, of_tree=of_tree)
 
     def words(self, order: Order, new: str | None) -> list[str]:
         """Return the words of the command line, after "jukectl", which makes the song folder `new`, if any.
