@@ -16,7 +16,7 @@ import "./style/narrow.css";
 async function start(): Promise<void> {
   try {
     const catalogue = new Catalogue(await loadIndex());
-    const studio = IN_STUDIO ? await Studio.open(catalogue) : null;
+    const studio = IN_STUDIO ? new Studio(catalogue) : null;
     const page = new Page(catalogue, new Annotations(catalogue, studio?.folder ?? null), studio);
     studio?.follow(page);
   } catch (error) {

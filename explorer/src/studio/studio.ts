@@ -18,6 +18,17 @@ const STEPS = [
   "Listen, and pick the sample that you like. Cut it where it goes wrong, and branch from there, also in another style.",
   "Upsample it to the final sound.",
 ];
+/** What forms are made of. */
+interface Offers {
+  commands: Map<string, CommandForm>;
+  models: string[]; // that are on this machine
+}
+
+async function load(): Promise<Offers> {
+  const [commands, models] = await Promise.all([api.commands(), api.models()]);
+  return { commands: new Map(commands.map((form) => [form.name, form])), models: models.filter((model) => model.path !== null).map((model) => model.name) };
+}
+
 const AGAIN = 2000; // milliseconds until songs without their details are looked for again
 
 export class Studio implements Making {
@@ -32,11 +43,9 @@ export class Studio implements Making {
   private readonly queue: Queue;
   private readonly queueView: QueueView;
 
-  private constructor(
-    private readonly catalogue: Catalogue,
-    private readonly commands: Map<string, CommandForm>,
-    private readonly models: string[],
-  ) {
+  private readonly offers: Promise<Offers> = load(); // the page need not wait for it
+
+  constructor(private readonly catalogue: Catalogue) {
     this.queue = new Queue((job, before) => this.changed(job, before));
     this.queueView = new QueueView(this.queue, (song) => this.open(song));
     this.empty = h(
@@ -44,21 +53,14 @@ export class Studio implements Making {
       { class: "first-steps" },
       h("p", {}, "There are no songs yet. Continue a riff of yours, or begin with nothing."),
       h("ol", {}, ...STEPS.map((step) => h("li", {}, step))),
-      h("button", { type: "button", class: "button primary", onclick: () => this.make() }, icon(PLUS), "Make the first song"),
+      h("button", { type: "button", class: "button primary", onclick: () => void this.make() }, icon(PLUS), "Make the first song"),
     );
     this.element = h(
       "div",
       { class: "studio" },
-      h("button", { type: "button", class: "button primary new-song", onclick: () => this.make() }, icon(PLUS), "New song"),
+      h("button", { type: "button", class: "button primary new-song", onclick: () => void this.make() }, icon(PLUS), "New song"),
       this.queueView.element,
     );
-  }
-
-  /** Load what the forms are made of. */
-  static async open(catalogue: Catalogue): Promise<Studio> {
-    const [commands, models] = await Promise.all([api.commands(), api.models()]);
-    const here = models.filter((model) => model.path !== null).map((model) => model.name);
-    return new Studio(catalogue, new Map(commands.map((form) => [form.name, form])), here);
   }
 
   /** Return the name of a song's folder. */
@@ -74,7 +76,7 @@ export class Studio implements Making {
 
   panel(song: Song, here: () => Here): HTMLElement {
     const folder = this.folder(song.id);
-    return nextSteps(song, folder, here, () => this.queue.of(folder) !== null, (title, command, given) => this.order(title, command, given, song.model));
+    return nextSteps(song, folder, here, () => this.queue.of(folder) !== null, (title, command, given) => void this.order(title, command, given, song.model));
   }
 
   isGrowing(song: string): boolean {
@@ -136,17 +138,19 @@ export class Studio implements Making {
     this.reload();
   };
 
-  private order(title: string, command: string, given: Values, model: string): void {
-    const form = this.commands.get(command);
+  private async order(title: string, command: string, given: Values, model: string): Promise<void> {
+    const { commands, models } = await this.offers;
+    const form = commands.get(command);
     if (form === undefined) return;
-    const dialog = new OrderDialog(title, this.models, this.ordered);
+    const dialog = new OrderDialog(title, models, this.ordered);
     dialog.show({ form, given, hidden: ["song", "source"], model });
     dialog.open();
   }
 
   /** Offer a new song: from a recording, or from nothing. */
-  private make(): void {
-    const [sample, goes] = [this.commands.get("sample"), this.commands.get("continue")];
+  private async make(): Promise<void> {
+    const { commands, models } = await this.offers;
+    const [sample, goes] = [commands.get("sample"), commands.get("continue")];
     if (sample === undefined || goes === undefined) return;
     let audio = ""; // id of the upload
     const prompt = new PromptPicker((upload, part) => {
@@ -164,7 +168,7 @@ export class Studio implements Making {
     const withPrompt = choice("From a recording", () => choose(true));
     const without = choice("From nothing", () => choose(false));
     const begin = h("div", { class: "begin" }, h("div", { class: "segments", role: "group", "aria-label": "Begin" }, withPrompt, without), prompt.element);
-    const dialog = new OrderDialog("New song", this.models, this.ordered, begin);
+    const dialog = new OrderDialog("New song", models, this.ordered, begin);
     choose(true);
     dialog.open();
   }

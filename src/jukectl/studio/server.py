@@ -85,7 +85,9 @@ def serve(
         server = _Server(
             place.guarded(studio.app(), port), ready=lambda: ready(place.url(port)), end=studio.events.close
         )
-        threading.Thread(target=library.fill, daemon=True).start()
+        # so that the first page and the first client of the API need not wait
+        for prepare in (library.fill, songs.describe_all):
+            threading.Thread(target=prepare, daemon=True).start()
         runner.start()
         try:
             server.run(sockets=[bound])
