@@ -6,6 +6,7 @@ once and the visible keys and values of each sample: those bytes divided by the 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from jukectl.prior.attention import CacheLayout
 from jukectl.prior.config import AttentionKind, PriorConfig, StackConfig
@@ -62,6 +63,7 @@ def step_bytes(config: PriorConfig, precision: str, places: range | None = None,
     return StepBytes(weights, samples * number.cache * 2 * stack.attention_width * keys)
 
 
+@lru_cache(maxsize=64)  # a stack has few kinds of blocks, and thousands of positions
 def keys_seen(stack: StackConfig, kind: AttentionKind, places: range) -> float:
     """Return the keys that a position attends to, its own included, averaged over `places` in the sequence."""
     layout = CacheLayout.of(stack, kind)
