@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -115,12 +116,21 @@ def one_program() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def warm_jukectl() -> Iterator[list[str]]:
-    """The words of a command that runs `jukectl` as a process, which starts in milliseconds."""
+def warm_python() -> Iterator[list[str]]:
+    """The words of a command that runs Python with torch and jukectl loaded, and so starts in milliseconds."""
+    if sys.platform != "linux":
+        yield [sys.executable]
+        return
     from warm import warm_command
 
     with warm_command() as command:
         yield command
+
+
+@pytest.fixture(scope="session")
+def warm_jukectl(warm_python: list[str]) -> list[str]:
+    """The words of a command that runs `jukectl` as a process, which starts in milliseconds."""
+    return [*warm_python, "-m", "jukectl"]
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_a_damaged_file_is_made_again(tiny_model, how):
     assert one.path.read_bytes() == intact
 
 
-def test_two_processes_may_pack_at_once(tiny_model, tmp_path):
+def test_two_processes_may_pack_at_once(tiny_model, warm_python, tmp_path):
     code = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -105,7 +105,7 @@ import jukectl.prior.matrices
 jukectl.prior.matrices.SMALLEST_KEPT = 0
 print(codes(load(Path({str(tiny_model)!r}))).tolist())
 """
-    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [subprocess.Popen([*warm_python, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [one.communicate(timeout=300)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0]
     assert outputs[0] == outputs[1] == f"{codes(load(tiny_model)).tolist()}\n"

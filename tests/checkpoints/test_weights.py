@@ -96,8 +96,8 @@ SUPPORT = Path(__file__).parents[1] / "support"
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are told by Linux alone")
 @pytest.mark.parametrize(("how_much", "count"), [([], 2), pytest.param(["all"], 18, marks=pytest.mark.slow)])
-def test_loading_takes_little_memory_besides_the_result(how_much, count, tmp_path):
-    command = [sys.executable, SUPPORT / "measure_loading.py", tmp_path, *how_much]
+def test_loading_takes_little_memory_besides_the_result(how_much, count, warm_python, tmp_path):
+    command = [*warm_python, SUPPORT / "measure_loading.py", tmp_path, *how_much]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     shares = json.loads(done.stdout)

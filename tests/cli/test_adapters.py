@@ -67,7 +67,7 @@ def test_two_adapters_make_another_song_than_either(jukectl, adapter, ask, tmp_p
     assert len(set(made)) == 3
 
 
-def test_a_killed_song_resumes_with_its_adapters_to_the_same_codes(jukectl, adapter, ask, tmp_path):
+def test_a_killed_song_resumes_with_its_adapters_to_the_same_codes(jukectl, adapter, ask, warm_python, tmp_path):
     file = adapter()
     options = [*map(str, ask), "--adapter", str(file), "--seconds", "5", "--levels", "top", "--advance", "0.25"]
     jukectl("sample", "--out", tmp_path / "whole", *options)
@@ -82,8 +82,8 @@ def test_a_killed_song_resumes_with_its_adapters_to_the_same_codes(jukectl, adap
         "from jukectl.cli.main import main\n"
         "main(sys.argv[1:])\n"
     )
-    command = [sys.executable, "-c", script, "sample", "--out", str(tmp_path / "cut"), *options]
-    killed = subprocess.run(command, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500)
+    command = [*warm_python, "-c", script, "sample", "--out", str(tmp_path / "cut"), *options]
+    killed = subprocess.run(command, check=False, timeout=500)
     assert killed.returncode == -signal.SIGKILL
     assert codes(tmp_path / "cut").shape[1] < codes(tmp_path / "whole").shape[1]
     jukectl("resume", tmp_path / "cut")

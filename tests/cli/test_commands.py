@@ -1,6 +1,7 @@
 """Each command on a tiny model: results alone on stdout, and JSON with --json."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -254,27 +255,32 @@ def test_data_encode_encodes_one_part_of_the_songs(jukectl, fails, tiny_model, r
 # As a program
 
 
-def run(*arguments, **options):
-    command = [sys.executable, "-m", "jukectl", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)
+@pytest.fixture
+def run(warm_jukectl):
+    """Run a command line in a process."""
+
+    def done(*arguments, **options):
+        command = [*warm_jukectl, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+    return done
 
 
-def test_stdout_has_only_the_results(style, tmp_path):
+def test_stdout_has_only_the_results(run, style, tmp_path):
     done = run("sample", "--out", "my song", *style, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "my song/audio/0.wav\n")
     assert "bottom codes: 112/112" in done.stderr
 
 
-def test_a_missing_song_exits_with_status_two_and_one_line(tmp_path):
+def test_a_missing_song_exits_with_status_two_and_one_line(run, tmp_path):
     done = run("--quiet", "info", tmp_path / "missing")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("jukectl: there is no song folder")
 
 
-def test_a_closed_pipe_does_not_crash_the_program(song, tmp_path):
-    script = f"{sys.executable} -m jukectl --json info {song} | true; exit ${{PIPESTATUS[0]}}"
+def test_a_closed_pipe_does_not_crash_the_program(song, warm_jukectl):
+    script = f"{shlex.join(warm_jukectl)} --json info {song} | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1)
     assert "Traceback" not in done.stderr

@@ -30,16 +30,8 @@ def test_explore_refuses_folders_without_songs_and_wrong_options(fails, finished
     assert "a file is in its place" in fails("explore", finished, "--out", finished / "song.toml")
 
 
-COMMAND = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell takes from what it runs in the background
-from jukectl.cli.main import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def test_serving_a_site_ends_with_ctrl_c(finished, tmp_path):
-    command = [sys.executable, "-c", COMMAND, "explore", str(finished), "--out", str(tmp_path / "site")]
+def test_serving_a_site_ends_with_ctrl_c(finished, warm_jukectl, tmp_path):
+    command = [*warm_jukectl, "explore", str(finished), "--out", str(tmp_path / "site")]
     with subprocess.Popen([*command, "--no-decode", "--serve"], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         address = next(found[0] for line in process.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+/", line)))

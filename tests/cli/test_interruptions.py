@@ -10,8 +10,11 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 INTERRUPTED = """
 import os, signal, sys, time
+import jukectl.cli.interruptions
 import jukectl.cli.main as cli
 from jukectl import __main__ as entry
+
+jukectl.cli.interruptions.AGAIN_SECONDS = 0.5
 
 def press():
     os.kill(os.getpid(), signal.SIGINT)
@@ -43,7 +46,7 @@ def test_an_interruption_that_a_library_turns_into_an_error_of_its_own_stays_one
 
 
 def test_cleanup_after_an_interruption_takes_the_time_it_needs():
-    body = "try:\n    press()\n    time.sleep(1)\nfinally:\n    time.sleep(5)\n    print('saved')"
+    body = "try:\n    press()\n    time.sleep(1)\nfinally:\n    time.sleep(1.2)\n    print('saved')"
     assert run(body) == (130, "saved\n", "\njukectl: interrupted\n")
 
 

@@ -1,8 +1,6 @@
 """`--max-memory`: parsing of sizes, and commands with little memory."""
 
-import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -87,13 +85,12 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
-def test_running_out_of_memory_continues_in_smaller_batches_to_the_same_codes(tmp_path):
+def test_running_out_of_memory_continues_in_smaller_batches_to_the_same_codes(warm_python, tmp_path):
     options = ["--samples", "64", "--seconds", "0.1", "--seed", "5", "--levels", "top", "--progress", "none"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def run(room, name):
-        command = [sys.executable, "-c", SHRINKING, str(room), "sample", "--out", str(tmp_path / name), *options]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+        command = [*warm_python, "-c", SHRINKING, str(room), "sample", "--out", str(tmp_path / name), *options]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     short, free = run(150, "short"), run(100_000, "free")
     assert (short.returncode, free.returncode) == (0, 0), short.stderr

@@ -224,10 +224,13 @@ def piped(monkeypatch, capsysbinary):
 
 
 @pytest.fixture
-def process():
+def process(warm_jukectl):
     """Run a command line in a process, in bytes."""
-    command = [sys.executable, "-m", "jukectl"]
-    return lambda *given, **rest: subprocess.run([*command, *map(str, given)], capture_output=True, check=False, **rest)
+
+    def run(*given, **rest):
+        return subprocess.run([*warm_jukectl, *map(str, given)], capture_output=True, check=False, **rest)
+
+    return run
 
 
 def test_a_recording_from_stdin_becomes_a_song_on_stdout(process, short, riff, here):

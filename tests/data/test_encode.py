@@ -184,16 +184,16 @@ encode_manifest(Path(sys.argv[1]), Path(sys.argv[2]), model=sys.argv[3])
 """
 
 
-def test_killed_encoding_resumes_at_the_same_song(tiny_model, tmp_path):
+def test_killed_encoding_resumes_at_the_same_song(tiny_model, warm_python, tmp_path):
     manifest = write_music(tmp_path / "music", {f"{number}.wav": 4 for number in range(30)})
     out = tmp_path / "codes"
-    arguments = [sys.executable, "-c", PROGRAM, str(manifest), str(out), str(tiny_model)]
-    process = subprocess.Popen(arguments, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    arguments = [*warm_python, "-c", PROGRAM, str(manifest), str(out), str(tiny_model)]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while len(files(out)) < 7 and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()  # until it has ended
     whole = [number for number in range(30) if len(list((out / f"{number}.wav").glob("[!.]*.npz"))) == 3]
     assert 2 <= len(whole) < 30
     stamps = {number: (out / f"{number}.wav" / "top.npz").stat().st_mtime_ns for number in whole}

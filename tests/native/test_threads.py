@@ -40,10 +40,8 @@ def made(threads: int, rows: int = 3, prior: Prior | None = None) -> list[list[i
     return torch.cat([decoder.decode(piece) for piece in uniform.split([1, 4, 5], dim=1)], dim=1).tolist()
 
 
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", SETUP + code], capture_output=True, text=True, check=False, timeout=120
-    )
+def run(python: list[str], code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*python, "-c", SETUP + code], capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.mark.parametrize("threads", [2, 3, 64, 1000])
@@ -58,7 +56,7 @@ def test_teams_grow_and_shrink_between_calls():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
-def test_a_forked_process_has_a_team_of_its_own():
+def test_a_forked_process_has_a_team_of_its_own(warm_python):
     code = """
 import os
 expected = made(3)
@@ -69,7 +67,7 @@ for _ in range(2):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert made(3) == expected
 """
-    done = run(code)
+    done = run(warm_python, code)
     assert done.returncode == 0, done.stderr
 
 
@@ -80,12 +78,12 @@ def test_calls_from_several_threads_of_python_have_their_own_results():
 
 
 def test_the_interpreter_ends_while_threads_are_parked():
-    done = run("made(4)\nprint('done')")
+    done = run([sys.executable], "made(4)\nprint('done')")
     assert (done.returncode, done.stdout) == (0, "done\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_signals_are_handled_by_the_threads_of_python():
+def test_signals_are_handled_by_the_threads_of_python(warm_python):
     code = f"""
 import os, signal
 made(4)
@@ -96,7 +94,7 @@ for _ in range(20):
     made(4)
 assert len(caught) == 20, caught
 """
-    done = run(code)
+    done = run(warm_python, code)
     assert done.returncode == 0, done.stderr
 
 

@@ -21,11 +21,11 @@ def test_no_more_is_planned_with_than_is_free_and_a_limit_only_lowers_it():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the address space is limited on Linux")
-def test_a_limit_of_the_process_counts():
+def test_a_limit_of_the_process_counts(warm_python):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))"
     code = f"import torch; from jukectl.plan.free_memory import free_memory; {limit}; "
     code += "print(free_memory(torch.device('cpu')))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([*warm_python, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) < 4 * GIB
 
 
@@ -61,7 +61,7 @@ def test_a_machine_without_groups_has_no_such_limit(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of Linux's C library")
-def test_memory_goes_back_to_the_system_when_it_is_freed():
+def test_memory_goes_back_to_the_system_when_it_is_freed(warm_python):
     code = """
 import torch
 from jukectl.plan.free_memory import give_back_at_once
@@ -80,7 +80,7 @@ print(resident() - before)
     kept = [
         int(
             subprocess.run(
-                [sys.executable, "-c", code.format(given=given)],
+                [*warm_python, "-c", code.format(given=given)],
                 capture_output=True,
                 text=True,
                 check=True,

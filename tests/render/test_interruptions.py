@@ -167,14 +167,13 @@ def test_a_terminated_process_leaves_a_song_that_can_be_resumed(start, render, t
     assert not resume(song.path).new
 
 
-def test_after_ctrl_c_the_exit_status_is_130_and_the_resume_command_is_printed(render, tmp_path):
+def test_after_ctrl_c_the_exit_status_is_130_and_the_resume_command_is_printed(render, warm_python, tmp_path):
     song = Song(tmp_path / "my song")
     process = subprocess.Popen(
-        [sys.executable, "-c", LISTENING, *render(song.path), "--overwrite"],
+        [*warm_python, "-c", LISTENING, *render(song.path), "--overwrite"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert process.stderr
     for line in process.stderr:

@@ -206,14 +206,14 @@ print([batch.samples for batch in reduced])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
-def test_a_process_at_a_real_memory_limit_continues_with_fewer_samples(tmp_path):
+def test_a_process_at_a_real_memory_limit_continues_with_fewer_samples(warm_python, tmp_path):
     from pathlib import Path
 
     folder = Path(__file__).parent
     child = CHILD.format(folder=str(folder), support=str(folder.parent / "support"))
     reports = {}
     for name in ("limited", "free"):
-        command = [sys.executable, "-c", child, name, str(tmp_path / f"{name}.npy")]
+        command = [*warm_python, "-c", child, name, str(tmp_path / f"{name}.npy")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         reports[name] = done.stdout.strip()

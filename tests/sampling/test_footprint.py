@@ -86,8 +86,11 @@ from jukectl.codes.recipe import LevelSampling
 from jukectl.midi.notes import Notes
 from jukectl.midi.roll import CoveredNotes
 from jukectl.nn.unallocated import unallocated
+from jukectl.plan.free_memory import give_back_at_once
 from level_jobs import fill, level_job
 torch.set_num_threads(1)
+if sys.argv[5] == "False":
+    give_back_at_once()  # as where memory is short
 name, precision, samples, chunk = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]) or None
 config, number = KINDS[name], {{"fp32": torch.float32, "bf16": torch.bfloat16}}[precision]
 
@@ -129,13 +132,11 @@ print(memory("VmHWM") - before)
         pytest.param("rotary", "fp32", 1, None, False, marks=pytest.mark.slow),
     ],
 )
-def test_measured_memory_of_sampling_is_just_below_the_estimate(name, precision, samples, chunk, retains_freed):
+def test_measured_memory_of_sampling_is_just_below_the_estimate(name, precision, samples, chunk, retains_freed, warm_python):
     folder = Path(__file__).parent
     child = CHILD.format(folder=str(folder), support=str(folder.parent / "support"))
-    command = [sys.executable, "-c", child, name, precision, str(samples), str(chunk or 0)]
-    # as the pipeline sets it where memory is short
-    environment = dict(os.environ) if retains_freed else {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    command = [*warm_python, "-c", child, name, precision, str(samples), str(chunk or 0), str(retains_freed)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     measured = int(done.stdout)
     reckoned = Footprint(KINDS[name], precision, row_by_row=True, retains_freed=retains_freed)

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,20 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
-def run(script, path, *options):
-    """A script's table, and the figures that it wrote."""
-    command = [sys.executable, FOLDER / script, "--quick", "--json", path, *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, json.loads(path.read_text())
+@pytest.fixture
+def run(warm_python):
+    """Run a script; returns its table, and the figures that it wrote."""
+
+    def measured(script, path, *options):
+        command = [*warm_python, FOLDER / script, "--quick", "--json", path, *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
+        assert done.returncode == 0, done.stderr
+        return done.stdout, json.loads(path.read_text())
+
+    return measured
 
 
-def test_every_way_to_decode_takes_part(tmp_path):
+def test_every_way_to_decode_takes_part(run, tmp_path):
     table, rows = run("step.py", tmp_path / "step.json")
     decoders = {(row["name"].split(", ")[0], row["name"].split(", ")[1]) for row in rows}
     assert {("naive torch", "fp32"), ("eager", "fp32")} < decoders
@@ -30,7 +34,7 @@ def test_every_way_to_decode_takes_part(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_codec_is_measured_both_ways_in_all_settings(tmp_path):
+def test_the_codec_is_measured_both_ways_in_all_settings(run, tmp_path):
     _, rows = run("codec.py", tmp_path / "codec.json", "--levels", "top", "--model", "mini")
     assert {row["what"] for row in rows} == {"decode", "encode"}
     exact = [row["error"] for row in rows if "float32" in row["setting"] and row["what"] == "decode"]
@@ -39,7 +43,7 @@ def test_the_codec_is_measured_both_ways_in_all_settings(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_song_has_its_time_and_its_memory(tmp_path):
+def test_a_song_has_its_time_and_its_memory(run, tmp_path):
     _, rows = run("length.py", tmp_path / "length.json")
     assert [row["music_seconds"] for row in rows] == [0.1, 0.5]
     assert all(100 < row["peak_megabytes"] < 2_000 and row["seconds"] > 0.5 for row in rows)

@@ -155,11 +155,11 @@ train_vqvae(Path(sys.argv[1]), sys.argv[2:], report)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL there")
-def test_a_killed_run_resumes_to_bit_identical_weights(codec_recipe, tmp_path):
+def test_a_killed_run_resumes_to_bit_identical_weights(codec_recipe, warm_python, tmp_path):
     steps = ["train.steps=24", "train.accumulate=2", "codebook.decay=0.5"]  # with that, many vectors are restarted
     train_vqvae(codec_recipe, [f"out={tmp_path / 'whole'}", *steps], ignore)
     assert sum(float(row["bottom_restarted"]) for row in rows(tmp_path / "whole" / "train.csv")) > 0
-    arguments = [sys.executable, "-c", KILLED, str(codec_recipe), f"out={tmp_path / 'killed'}", *steps]
+    arguments = [*warm_python, "-c", KILLED, str(codec_recipe), f"out={tmp_path / 'killed'}", *steps]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if int(line) >= 10:
@@ -168,6 +168,7 @@ def test_a_killed_run_resumes_to_bit_identical_weights(codec_recipe, tmp_path):
                 time.sleep(0.02)
                 process.send_signal(signal.SIGKILL)
                 break
+        process.stdout.read()  # until it has ended
     assert process.returncode == -signal.SIGKILL
     litter = tmp_path / "killed" / ".checkpoint-00000099.pt.123.part"  # as a kill in the midst of a write leaves it
     litter.write_bytes(b"half a check")

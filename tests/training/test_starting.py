@@ -212,7 +212,7 @@ def test_a_checkpoint_of_an_adapter_run_holds_only_the_adapter(recipe, tmp_path)
     assert {name.rsplit(".", 1)[1] for name in state if name.startswith("model.")} == {"down", "up", "rows"}
 
 
-def test_a_killed_adapter_run_resumes_to_the_same_file(recipe, tmp_path):
+def test_a_killed_adapter_run_resumes_to_the_same_file(recipe, warm_python, tmp_path):
     whole = train_prior(recipe, ["adapter.rank=2", f"out={tmp_path / 'whole'}"], ignore)
     script = (
         "import os, signal, sys\n"
@@ -222,7 +222,7 @@ def test_a_killed_adapter_run_resumes_to_the_same_file(recipe, tmp_path):
         "    if progress.stage == 'training' and progress.done >= 8: os.kill(os.getpid(), signal.SIGKILL)\n"
         "train_prior(Path(sys.argv[1]), ['adapter.rank=2'], report)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", script, str(recipe)], check=False, timeout=500)
+    killed = subprocess.run([*warm_python, "-c", script, str(recipe)], check=False, timeout=500)
     assert killed.returncode == -signal.SIGKILL
     again = train_prior(recipe, ["adapter.rank=2"], ignore)
     assert again.read_bytes() == whole.read_bytes()

@@ -110,8 +110,8 @@ def test_the_package_itself_refuses_to_train_a_hierarchical_codec(codec_recipe):
         train_vqvae(codec_recipe, [ARCHITECTURE], ignore)
 
 
-def test_the_script_trains_a_recipe_and_prints_its_weights(codec_recipe):
-    command = [sys.executable, str(SCRIPT), str(codec_recipe), ARCHITECTURE, "train.steps=5"]
+def test_the_script_trains_a_recipe_and_prints_its_weights(codec_recipe, warm_python):
+    command = [*warm_python, str(SCRIPT), str(codec_recipe), ARCHITECTURE, "train.steps=5"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert Path(done.stdout.strip()).is_file()
     assert "5/5" in done.stderr
