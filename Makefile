@@ -15,6 +15,9 @@ LEVELS := bottom middle top
 CODEC_RUNS := $(LEVELS:%=$(MINI)/runs/vqvae-%)
 PRIOR_RUNS := $(LEVELS:%=$(MINI)/runs/%)
 
+# The bytecode of modules is kept, whatever the user's setting: tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo man site explorer page-tools test test-fast test-slow torture lint check parity bench gpu-check mini mini-music mini-codes mini-embed mini-scaling eval-mini ablations pictures clean
 

@@ -1,6 +1,8 @@
-"""Runs of two processes, started as torchrun starts them: they train like one process."""
+"""Runs of two processes, by torchrun or with its environment: they train like one process."""
 
 import csv
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -50,18 +52,34 @@ main(Path(sys.argv[1]), sys.argv[2:])
 """
 
 
-def torchrun(*arguments: object, processes: int = 2, **options) -> subprocess.CompletedProcess[str]:
-    """A command of several processes, each with one thread."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", processes, *arguments]
-    return subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True, timeout=500, **options)
+def launcher(*arguments: object) -> list[str]:
+    """The words of a command that starts two processes by torchrun."""
+    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *map(str, arguments)]
 
 
-def together(folder: Path, *jobs: list[object]) -> None:
-    """Runs one after another, each a function of `runs`, its recipe and overrides, in the same two processes."""
-    script = folder / "jobs.py"
-    script.write_text(JOBS)
-    done = torchrun(script, folder, *("|".join(map(str, job)) for job in jobs))
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def in_two(warm_python: list[str]) -> Callable[..., list[str]]:
+    """Run Python in two processes, with the environment that torchrun gives them; returns what each printed."""
+
+    def run(*arguments: object) -> list[str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        ranks = []
+        for rank in ("0", "1"):
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+            environment = {**os.environ, **place, "RANK": rank, "LOCAL_RANK": rank}
+            command = [*warm_python, *map(str, arguments)]
+            ranks.append(
+                subprocess.Popen(
+                    command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                )
+            )
+        printed = [one.communicate(timeout=240)[0] for one in ranks]
+        assert [one.returncode for one in ranks] == [0, 0], printed
+        return printed
+
+    return run
 
 
 def column(run: Path, name: str, log: str = "train.csv") -> list[float]:
@@ -70,16 +88,16 @@ def column(run: Path, name: str, log: str = "train.csv") -> list[float]:
 
 
 @pytest.mark.timeout(600)
-def test_two_processes_train_like_one(codec_recipe, prior_recipe, tmp_path):
+def test_two_processes_train_like_one(codec_recipe, prior_recipe, in_two, tmp_path):
     codec = [*EVERY_STEP, "codebook.decay=0.5", "train.steps=10", "levels=['bottom', 'top']"]
     prior = [*EVERY_STEP, "train.accumulate=2"]
     train_vqvae(codec_recipe, [*codec, f"out={tmp_path / 'codec-1'}"], ignore)
     train_prior(prior_recipe, [*EVERY_STEP, f"out={tmp_path / 'prior-1'}"], ignore)
-    together(
-        tmp_path,
+    jobs = [  # one after another, each a function of `runs`, its recipe and overrides
         ["train_vqvae", codec_recipe, *codec, f"out={tmp_path / 'codec-2'}"],
         ["train_prior", prior_recipe, *prior, f"out={tmp_path / 'prior-2'}"],
-    )
+    ]
+    in_two("-c", JOBS, tmp_path, *("|".join(map(str, job)) for job in jobs))
     for name in ("codec", "prior"):
         one, two = tmp_path / f"{name}-1", tmp_path / f"{name}-2"
         for log, figure in (("train.csv", "loss"), ("train.csv", "gradient_norm")):
@@ -100,9 +118,9 @@ def jukectl(*arguments: object) -> list[object]:
     return ["-m", "jukectl", "train", *arguments, "--device", "cpu"]
 
 
-def children(launcher: subprocess.Popen[str]) -> list[psutil.Process]:
+def children(torchrun: subprocess.Popen[str]) -> list[psutil.Process]:
     """The processes that torchrun started, by rank."""
-    workers = [one for one in psutil.Process(launcher.pid).children() if "jukectl" in one.cmdline()]
+    workers = [one for one in psutil.Process(torchrun.pid).children() if "jukectl" in one.cmdline()]
     return sorted(workers, key=lambda one: int(one.environ()["RANK"]))
 
 
@@ -117,21 +135,20 @@ def until(condition: Callable[[], object], what: str, seconds: float = 240) -> N
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL there")
 @pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_a_run_with_a_killed_process_resumes_with_fewer_or_more_processes(prior_recipe, tmp_path, victim):
+def test_a_run_with_a_killed_process_resumes_with_fewer_or_more_processes(prior_recipe, in_two, tmp_path, victim):
     """One recipe: killed with two processes, taken further by one, finished by two."""
     out = tmp_path / "prior"
     steady = [*EVERY_STEP, "train.schedule=constant", "train.evaluate_every=100000"]
     settings = [one for setting in steady for one in ("--set", setting)]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += map(str, jukectl("upsampler", prior_recipe, "--set", "train.steps=100000", *settings))
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as launcher:
+    command = launcher(*jukectl("upsampler", prior_recipe, "--set", "train.steps=100000", *settings))
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as torchrun:
         until(lambda: len(checkpoints(out)) == 2, "two checkpoints")
         with pytest.raises(RunBusy):
             train_prior(prior_recipe, [], ignore)
         killed = time.monotonic()
-        children(launcher)[victim].kill()
-        _, errors = launcher.communicate()
-    assert launcher.returncode == 1
+        children(torchrun)[victim].kill()
+        _, errors = torchrun.communicate()
+    assert torchrun.returncode == 1
     assert time.monotonic() - killed < 30
     (message,) = [line for line in errors.splitlines() if "jukectl: " in line]
     assert "another process of this run has ended" in message
@@ -142,9 +159,9 @@ def test_a_run_with_a_killed_process_resumes_with_fewer_or_more_processes(prior_
     assert reached % 4 == 0  # as the recipe asks, and every one of them whole
     train_prior(prior_recipe, [f"train.steps={reached + 2}", *steady], ignore)
     assert checkpoints(out)[-1].name == f"checkpoint-{reached + 2:08d}.pt"
-    again = torchrun(*jukectl("upsampler", prior_recipe, "--set", f"train.steps={reached + 4}", *settings))
-    assert again.returncode == 0, again.stderr
-    assert again.stdout == f"{out / 'best.safetensors'}\n"  # told once
+    quiet = ["-m", "jukectl", "--quiet", *jukectl("upsampler", prior_recipe)[2:]]
+    printed = in_two(*quiet, "--set", f"train.steps={reached + 4}", *settings)
+    assert "".join(printed) == f"{out / 'best.safetensors'}\n"  # once
 
     train_prior(prior_recipe, [f"out={tmp_path / 'whole'}", f"train.steps={reached + 4}", *steady], ignore)
     assert column(out, "step") == list(range(1, reached + 5))
@@ -167,12 +184,11 @@ def test_a_full_disk_and_a_signal_leave_complete_checkpoints_in_distributed_runs
         "--set",
         "levels=['middle']",
     ]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += map(str, jukectl("vqvae", codec_recipe, *long))
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as launcher:
+    command = launcher(*jukectl("vqvae", codec_recipe, *long))
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as torchrun:
         until((out / "train.csv").exists, "the first row of the log")
-        launcher.terminate()
-        _, errors = launcher.communicate()
+        torchrun.terminate()
+        _, errors = torchrun.communicate()
     (message,) = [line for line in errors.splitlines() if "jukectl: " in line]
     assert "jukectl: stopped after step" in message
     assert "Resume with: jukectl train vqvae" in message
@@ -180,8 +196,11 @@ def test_a_full_disk_and_a_signal_leave_complete_checkpoints_in_distributed_runs
     before = {path.name: path.read_bytes() for path in kept.iterdir()}
 
     step = int(kept.name.removeprefix("checkpoint-"))
-    full = torchrun(
-        *jukectl("vqvae", codec_recipe, *long, "--set", f"train.checkpoint_every={step + 2}"),
+    full = subprocess.run(
+        launcher(*jukectl("vqvae", codec_recipe, *long, "--set", f"train.checkpoint_every={step + 2}")),
+        check=False,
+        capture_output=True,
+        text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000)),
     )
     assert full.returncode == 1
