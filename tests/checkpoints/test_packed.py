@@ -1,7 +1,6 @@
 """Packed priors in the user's cache: written once, mapped after that, and made again when damaged."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest

@@ -1,10 +1,8 @@
 """Adapters on the command line: used, combined, kept in the recipe, and merged into models."""
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import tomllib
 
 import numpy as np

@@ -1,10 +1,8 @@
 """Each command on a tiny model: results alone on stdout, and JSON with --json."""
 
-import os
 import shlex
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest

@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-import sys
 from urllib.request import urlopen
 
 

@@ -1,6 +1,7 @@
 """`--max-memory`: parsing of sizes, and commands with little memory."""
 
 import subprocess
+import sys
 
 import numpy as np
 import pytest

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_site import HOSTILE, SCRIPT, Fake, large_index
-from reading import AXE, DESKTOP, EXPLORER, PHONE, SPY, Reader, serious_faults, sounding, wait_for_sound
+from reading import AXE, DESKTOP, EXPLORER, LOOKS, PHONE, SPY, Reader, serious_faults, sounding, wait_for_sound
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -423,11 +423,7 @@ def test_from_disk_it_does_the_same(browser: "Browser", site: Fake) -> None:
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe is fetched with: make explorer")
-@pytest.mark.parametrize(
-    ("size", "scheme"),
-    [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")],
-    ids=["light", "dark", "phone", "dark phone"],
-)
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_axe_finds_no_serious_fault(browser: "Browser", address: str, scheme: Any, size: Any) -> None:
     context = browser.new_context(viewport=size, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
     reader = Reader(context.new_page(), address)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_site import FIRST_SONG, SCRIPT, Fake
-from reading import AXE, DESKTOP, PHONE, Reader, open_reader, serious_faults, sounding, wait_for_sound
+from reading import AXE, LOOKS, PHONE, Reader, open_reader, serious_faults, sounding, wait_for_sound
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -245,8 +245,7 @@ def test_the_notes_of_the_maker_are_shown(reader: Reader) -> None:
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe is fetched with: make explorer")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_axe_finds_no_serious_fault_in_what_visitors_use(
     browser: "Browser", address: str, scheme: Any, size: Any
 ) -> None:

@@ -1,14 +1,12 @@
 """Renders that are killed, stopped, or run out of disk: nothing is lost, and no code differs."""
 
 import multiprocessing
-import os
 import random
 import re
 import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -1,6 +1,5 @@
 """Estimated memory of sampling, compared with measurements, and the largest plan that fits."""
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -132,7 +131,9 @@ print(memory("VmHWM") - before)
         pytest.param("rotary", "fp32", 1, None, False, marks=pytest.mark.slow),
     ],
 )
-def test_measured_memory_of_sampling_is_just_below_the_estimate(name, precision, samples, chunk, retains_freed, warm_python):
+def test_measured_memory_of_sampling_is_just_below_the_estimate(
+    name, precision, samples, chunk, retains_freed, warm_python
+):
     folder = Path(__file__).parent
     child = CHILD.format(folder=str(folder), support=str(folder.parent / "support"))
     command = [*warm_python, "-c", child, name, precision, str(samples), str(chunk or 0), str(retains_freed)]

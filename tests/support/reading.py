@@ -23,6 +23,12 @@ FLAGS = [
     "--no-first-run",
 ]
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+LOOKS = [  # each size and each set of colours once; the other two are left to make test-slow
+    pytest.param(DESKTOP, "light", id="desktop"),
+    pytest.param(PHONE, "dark", id="dark phone"),
+    pytest.param(DESKTOP, "dark", id="dark desktop", marks=pytest.mark.slow),
+    pytest.param(PHONE, "light", id="phone", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="session")

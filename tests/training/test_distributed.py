@@ -71,9 +71,7 @@ def in_two(warm_python: list[str]) -> Callable[..., list[str]]:
             environment = {**os.environ, **place, "RANK": rank, "LOCAL_RANK": rank}
             command = [*warm_python, *map(str, arguments)]
             ranks.append(
-                subprocess.Popen(
-                    command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-                )
+                subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             )
         printed = [one.communicate(timeout=240)[0] for one in ranks]
         assert [one.returncode for one in ranks] == [0, 0], printed

@@ -4,7 +4,6 @@ import csv
 import shutil
 import signal
 import subprocess
-import sys
 import tomllib
 
 import numpy as np

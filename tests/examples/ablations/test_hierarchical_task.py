@@ -2,7 +2,6 @@
 
 import math
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
