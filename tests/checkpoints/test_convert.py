@@ -87,7 +87,7 @@ def test_conversion_from_the_port_and_back_changes_no_tensor(style, tmp_path):
     assert back.card.sampling == ModelFolder(port).card.sampling
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_configuration_round_trips_through_the_port(data, tmp_path_factory):
     place = tmp_path_factory.mktemp("shapes")

@@ -36,7 +36,7 @@ CASES = (
     Case("branch", "branch song --at 0.3 --out branch --seconds 0.3 --samples 2 --seed 3", (SAMPLE,)),
     Case(
         "tree",
-        "tree song --out tree --every 0.2 --branch 2 --depth 2 --levels top,middle --preview top --seed 4",
+        "tree song --out tree --every 0.2 --branch 2 --depth 2 --levels top --preview top --seed 4",
         (SAMPLE,),
     ),
     Case("tree of a recording", "tree riff.wav --out tree --every 0.3 --branch 2 --depth 1 --seed 4 --model ../tiny"),
@@ -45,7 +45,7 @@ CASES = (
         "explore again",
         "explore songs --out site",
         (
-            SAMPLE.replace("song ", "songs/one "),
+            f"sample --out songs/one {STYLE} --seconds 0.6 --model ../tiny",
             "explore songs --out site",
             f"sample --out songs/two {STYLE} --seconds 0.3 --model ../tiny",
             "cut songs/one --at 0.3 --out songs/one-cut",
