@@ -4,11 +4,13 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from typing import Any
 
 import pytest
 import typer
 
+from jukectl.cli.commands import COMMANDS
 from jukectl.cli.main import app
 from jukectl.cli.manual import man_page
 
@@ -94,6 +96,21 @@ def test_the_examples_of_a_command_are_understood_by_it():
             words = shlex.split(line.replace("\\[", "["))
             assert words[: len(name.split())] == name.split()
             command.make_context(name, words[len(name.split()) :])
+
+
+def test_the_list_of_commands_has_the_first_paragraph_and_the_panel_of_each():
+    for name, entry in COMMANDS.items():
+        command = TREE.commands[name]
+        assert (entry.help, entry.panel) == (command.help.partition("\n\n")[0], command.rich_help_panel), name
+
+
+@pytest.mark.parametrize(("arguments", "imported"), [(["--help"], set()), (["pick", "--help"], {"pick"})], ids=str)
+def test_no_command_is_imported_but_the_one_that_is_asked_for(arguments, imported):
+    code = f"import sys\nfrom jukectl.cli.main import main\nmain({arguments})\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    modules = {entry.place.partition(":")[0] for entry in COMMANDS.values()}
+    assert {name for name in modules if f"jukectl.cli.{name}" in loaded} == imported
 
 
 @pytest.mark.parametrize("option", ["--artist", "--genre", "--seconds", "--samples"])

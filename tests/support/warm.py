@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from subprocess import Popen
+from subprocess import PIPE, Popen
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -36,9 +36,8 @@ def warm_command() -> Iterator[list[str]]:
         listening.listen()
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, __file__, str(listening.fileno())]
-        with Popen(command, pass_fds=[listening.fileno()], env=environment) as process:
+        with Popen(command, pass_fds=[listening.fileno()], env=environment, stdin=PIPE):  # it ends with its stdin
             yield [sys.executable, "-I", "-S", __file__, address]
-            process.kill()
 
 
 def _serve(listening: socket.socket) -> None:
@@ -51,8 +50,7 @@ def _serve(listening: socket.socket) -> None:
     torch.set_num_threads(1)
     loaded, tell = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     loaded.setblocking(False)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that attend to callers
-    while True:
+    while listening in select.select([listening, sys.stdin], [], [])[0]:
         caller, _ = listening.accept()
         with suppress(BlockingIOError):
             while names := loaded.recv(MESSAGE):
@@ -63,11 +61,13 @@ def _serve(listening: socket.socket) -> None:
         if os.fork() == 0:
             _attend(caller, tell)
         caller.close()
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
 
 def _attend(caller: socket.socket, tell: socket.socket) -> NoReturn:
     """Run what one caller asks for, in a fork."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     text, streams, _, _ = socket.recv_fds(caller, MESSAGE, 3)
     child = os.fork()
     if child == 0:
@@ -156,4 +156,5 @@ def _call(address: str, arguments: list[str]) -> int:
 if __name__ == "__main__":
     if len(sys.argv) == 2:
         _serve(socket.socket(fileno=int(sys.argv[1])))
-    sys.exit(_call(sys.argv[1], sys.argv[2:]))
+    else:
+        sys.exit(_call(sys.argv[1], sys.argv[2:]))

@@ -21,10 +21,11 @@ KEPT = ("model", "artist", "genre")
 """Settings whose origin is kept in song.toml."""
 
 
-def default_map(command: Any, settings: Mapping[str, Setting]) -> dict[str, Any]:
-    """Return the defaults of the options of every command below a group, as contexts take them."""
+def default_map(group: Any, settings: Mapping[str, Setting], *names: str) -> dict[str, Any]:
+    """Return the defaults of the options of commands of a group, as contexts take them: of all, or of those named."""
     found: dict[str, Any] = {}
-    for name, below in command.commands.items():
+    for name in names or group.commands:
+        below = group.commands[name]
         if hasattr(below, "commands"):
             found[name] = default_map(below, settings)
         else:

@@ -1,4 +1,4 @@
-"""The app: its commands in panels, the global options, and the only place where errors become exit statuses."""
+"""The app: its help, the global options, and the only place where errors become exit statuses."""
 
 import os
 import sys
@@ -10,43 +10,20 @@ from typing import Annotated
 import typer
 
 from jukectl import __version__
-from jukectl.cli import config, data, evaluate, examples, lyrics, models, train
 from jukectl.cli.app import App, load_help
-from jukectl.cli.batch import batch
-from jukectl.cli.bench import bench
-from jukectl.cli.branch import branch
+from jukectl.cli.commands import CommandGroup
 from jukectl.cli.console import Console, console, echo, json_line, printable
-from jukectl.cli.continue_ import continue_
-from jukectl.cli.decode import decode
 from jukectl.cli.defaults import default_map
-from jukectl.cli.doctor import doctor
-from jukectl.cli.embed import embed
-from jukectl.cli.encode import encode
-from jukectl.cli.explore import explore
-from jukectl.cli.info import info
 from jukectl.cli.outputs import again
-from jukectl.cli.pick import cut, pick
-from jukectl.cli.play import play
-from jukectl.cli.plot import plot
-from jukectl.cli.resume import resume
-from jukectl.cli.sample import sample
-from jukectl.cli.stems import stems
 from jukectl.cli.streams import wants_json_lines
-from jukectl.cli.studio import studio
-from jukectl.cli.tree import tree
-from jukectl.cli.upsample import upsample
 from jukectl.errors import JukectlError, Stopped, is_out_of_memory
 from jukectl.settings import read_settings
 
-MAKE = "Make music"
-STEER = "Choose and vary"
-LOOK = "Listen and inspect"
-MODELS = "Models and settings"
-TRAIN = "Train"
 INTERRUPTED = 130
 
 app = App(
     name="jukectl",
+    cls=CommandGroup,
     help="Generate music as audio: continue a recording, or make a new song, in the style of an artist and a genre.\n\n"
     "A song is a folder. Listen to it, make variants, keep the best, and continue from any moment of it. Every command "
     "can be stopped and run again. A small model is included: no GPU, network or account is needed.\n\n"
@@ -64,33 +41,6 @@ app = App(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("encode", rich_help_panel=MAKE)(encode)
-app.command("sample", rich_help_panel=MAKE)(sample)
-app.command("continue", rich_help_panel=MAKE)(continue_)
-app.command("batch", rich_help_panel=MAKE)(batch)
-app.command("upsample", rich_help_panel=MAKE)(upsample)
-app.command("decode", rich_help_panel=MAKE)(decode)
-app.command("resume", rich_help_panel=MAKE)(resume)
-app.command("pick", rich_help_panel=STEER)(pick)
-app.command("cut", rich_help_panel=STEER)(cut)
-app.command("branch", rich_help_panel=STEER)(branch)
-app.command("tree", rich_help_panel=STEER)(tree)
-app.command("stems", rich_help_panel=STEER)(stems)
-app.command("info", rich_help_panel=LOOK)(info)
-app.command("play", rich_help_panel=LOOK)(play)
-app.command("plot", rich_help_panel=LOOK)(plot)
-app.command("explore", rich_help_panel=LOOK)(explore)
-app.command("embed", rich_help_panel=LOOK)(embed)
-app.command("studio", rich_help_panel=MAKE)(studio)
-app.add_typer(lyrics.app, name="lyrics", rich_help_panel=STEER)
-app.add_typer(evaluate.app, name="eval", rich_help_panel=LOOK)
-app.add_typer(models.app, name="models", rich_help_panel=MODELS)
-app.add_typer(config.app, name="config", rich_help_panel=MODELS)
-app.add_typer(examples.app, name="examples", rich_help_panel=MODELS)
-app.command("doctor", rich_help_panel=MODELS)(doctor)
-app.command("bench", rich_help_panel=MODELS)(bench)
-app.add_typer(train.app, name="train", rich_help_panel=TRAIN)
-app.add_typer(data.app, name="data", rich_help_panel=TRAIN)
 
 
 def _version(wanted: bool) -> None:
@@ -126,9 +76,10 @@ def options(
     """
     context.obj = shared = console(context)
     shared.quiet, shared.verbose, shared.json = quiet, verbose, json
-    if context.invoked_subcommand != "config":  # it is for files that cannot be read, too
+    name = context.invoked_subcommand
+    if name and name != "config":  # which is for files that cannot be read, too
         shared.settings = read_settings()
-        context.default_map = default_map(context.command, shared.settings)
+        context.default_map = default_map(context.command, shared.settings, name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
