@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from jukectl.cli import main as module
+from jukectl.cli.commands import LOOK, MAKE, MODELS, TRAIN
 
 RATE = 8_000  # Hz
 
@@ -235,7 +236,7 @@ def test_help_lists_the_six_pipeline_commands_first(jukectl):
     text = jukectl("--help").out
     places = [text.index(f"│ {name} ") for name in ("encode", "sample", "continue", "upsample", "decode", "resume")]
     assert places == sorted(places)
-    panels = [text.index(panel) for panel in (module.MAKE, module.LOOK, module.MODELS, module.TRAIN)]
+    panels = [text.index(panel) for panel in (MAKE, LOOK, MODELS, TRAIN)]
     assert panels == sorted(panels)
     assert panels[0] < places[0] < places[-1] < panels[1]
 

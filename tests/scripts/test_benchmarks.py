@@ -49,10 +49,10 @@ def test_a_song_has_its_time_and_its_memory(run, tmp_path):
     assert all(100 < row["peak_megabytes"] < 2_000 and row["seconds"] > 0.5 for row in rows)
 
 
-def test_the_check_of_a_gpu_goes_on_past_a_part_that_fails(tmp_path):
+def test_the_check_of_a_gpu_goes_on_past_a_part_that_fails(warm_python, tmp_path):
     """On this processor it measures nothing worth knowing, but all parts run, or say why not."""
     report = tmp_path / "gpu.json"
-    command = [sys.executable, FOLDER / "gpu_check.py", "--device", "cpu", "--tiny", "--json", report, "--parts"]
+    command = [*warm_python, FOLDER / "gpu_check.py", "--device", "cpu", "--tiny", "--json", report, "--parts"]
     parts = ["minute", "parity", "memory", "bottom", "1b-lyrics", "training"]  # the first needs what others measure
     done = subprocess.run([*command, *parts], capture_output=True, text=True, check=False, timeout=250)
     assert done.returncode == 1

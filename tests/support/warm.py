@@ -50,7 +50,8 @@ def _serve(listening: socket.socket) -> None:
     torch.set_num_threads(1)
     loaded, tell = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     loaded.setblocking(False)
-    while listening in select.select([listening, sys.stdin], [], [])[0]:
+    both = [listening.fileno(), sys.stdin.fileno()]
+    while listening.fileno() in select.select(both, [], [])[0]:
         caller, _ = listening.accept()
         with suppress(BlockingIOError):
             while names := loaded.recv(MESSAGE):

@@ -144,7 +144,7 @@ class Commands(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
-            self._loaded[name] = _load(name, COMMANDS[name])
+            self._loaded[name] = _build(name)
         return self._loaded[name]
 
     def __setitem__(self, name: str, command: Any) -> None:
@@ -198,13 +198,17 @@ class CommandGroup(TyperGroup):
             return super().shell_complete(ctx, incomplete)
 
 
-def _load(name: str, entry: Entry) -> Any:
-    """Import a command, and build it as typer does."""
-    module, _, attribute = entry.place.partition(":")
-    found = getattr(import_module(f"jukectl.cli.{module}"), attribute)
-    app = App(rich_markup_mode="rich")
+def find_command(name: str) -> Any:
+    """Import the function of a command, or the App of a group of commands; raise KeyError if there is none."""
+    module, _, attribute = COMMANDS[name].place.partition(":")
+    return getattr(import_module(f"jukectl.cli.{module}"), attribute)
+
+
+def _build(name: str) -> Any:
+    """Return a command as typer makes it."""
+    found, panel, app = find_command(name), COMMANDS[name].panel, App(rich_markup_mode="rich")
     if isinstance(found, App):
-        app.add_typer(found, name=name, rich_help_panel=entry.panel)
+        app.add_typer(found, name=name, rich_help_panel=panel)
     else:
-        app.command(name, rich_help_panel=entry.panel)(found)
+        app.command(name, rich_help_panel=panel)(found)
     return typer.main.get_group(app).commands[name]

@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
+from jukectl.cli.commands import find_command
 from jukectl.studio.forms import CommandForm, Kind, OptionForm
 
 COMMANDS = ("sample", "continue", "branch", "tree", "upsample", "resume", "decode", "pick", "cut")
@@ -43,10 +44,7 @@ TYPES: dict[Any, Kind] = {bool: Kind.FLAG, int: Kind.INTEGER, float: Kind.NUMBER
 
 def forms() -> dict[str, CommandForm]:
     """Return the commands of the studio, by name."""
-    from jukectl.cli.main import app
-
-    callbacks = {command.name: command.callback for command in app.registered_commands}
-    return {name: _form(name, callbacks[name]) for name in COMMANDS}
+    return {name: _form(name, find_command(name)) for name in COMMANDS}
 
 
 def _form(name: str, command: Any) -> CommandForm:
