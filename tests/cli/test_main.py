@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukectl.cli import main as module
 from jukectl.cli.commands import LOOK, MAKE, MODELS, TRAIN
 
 RATE = 8_000  # Hz

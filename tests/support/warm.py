@@ -80,7 +80,7 @@ def _attend(caller: socket.socket, tell: socket.socket) -> NoReturn:
     with suppress(OSError):  # the caller was killed before it got an answer
         caller.send(str(child).encode())
         ended = os.pidfd_open(child)
-        ready, _, _ = select.select([caller, ended], [], [])
+        ready, _, _ = select.select([caller.fileno(), ended], [], [])
         if ended not in ready:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
