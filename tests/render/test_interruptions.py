@@ -21,7 +21,7 @@ from jukectl.codes.level import TOP_DOWN
 from jukectl.codes.song import Song
 
 LIMIT = 60  # seconds to wait for a process that should be quick
-KILLS = 6
+KILLS = 4
 DISK = 160  # KiB
 
 LISTENING = """
