@@ -87,16 +87,16 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
 def test_running_out_of_memory_continues_in_smaller_batches_to_the_same_codes(warm_python, tmp_path):
-    options = ["--samples", "32", "--seconds", "0.1", "--seed", "5", "--levels", "top", "--progress", "none"]
+    options = ["--samples", "64", "--seconds", "0.1", "--seed", "5", "--levels", "top", "--progress", "none"]
 
     def run(room, name):
         command = [*warm_python, "-c", SHRINKING, str(room), "sample", "--out", str(tmp_path / name), *options]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
-    short, free = run(75, "short"), run(100_000, "free")
+    short, free = run(150, "short"), run(100_000, "free")
     assert (short.returncode, free.returncode) == (0, 0), short.stderr
     assert (
-        "warning: out of memory at the top level: its window is sampled again, and from here on 16 of 32"
+        "warning: out of memory at the top level: its window is sampled again, and from here on 32 of 64"
         in short.stderr
     )
     assert "warning" not in free.stderr

@@ -51,7 +51,7 @@ def memory(key):
 before = memory("VmRSS")
 open("/proc/self/clear_refs", "w").write("5")  # resets the peak
 vqvae = VQVAE(config, (level,)).requires_grad_(False)
-audio = torch.randn(1, round(1.5 * seconds * 16_000) // 128 * 128)
+audio = torch.randn(1, round(2.5 * seconds * 16_000) // 128 * 128)
 codes = chunks.encode(vqvae, audio, level, chunk_seconds=seconds)
 for piece in chunks.decode(vqvae, codes, level, chunk_seconds=seconds):
     pass
