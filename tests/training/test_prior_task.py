@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 
 from jukectl.codes.level import Level
 from jukectl.errors import BadManifest, BadRecipe
+from jukectl.training.code_noise import CodeNoise
 from jukectl.training.config import PriorRecipe, load_recipe
 from jukectl.training.prior_task import PriorTask
 
@@ -77,7 +78,7 @@ def test_a_batch_depends_on_the_seed_and_the_step_only(prior_recipe):
 
 
 def test_noise_replaces_codes_that_are_predicted_from_and_not_those_that_are_predicted(prior_recipe):
-    clean, noisy = task_of(prior_recipe).batch(3), task_of(prior_recipe, "code_noise=0.5").batch(3)
+    clean, noisy = task_of(prior_recipe).batch(3), task_of(prior_recipe, "code_noise.most=0.5").batch(3)
     assert clean.inputs is None
     assert torch.equal(noisy.codes, clean.codes)
     changed = (noisy.inputs != noisy.codes).double().mean(dim=1)
@@ -86,15 +87,15 @@ def test_noise_replaces_codes_that_are_predicted_from_and_not_those_that_are_pre
 
 
 def test_noise_depends_on_the_step_alone_so_that_ranks_and_resumed_runs_see_the_same(prior_recipe):
-    task = task_of(prior_recipe, "code_noise=0.5")
-    whole, again = task.batch(3).inputs, task_of(prior_recipe, "code_noise=0.5").batch(3).inputs
+    task = task_of(prior_recipe, "code_noise.most=0.5")
+    whole, again = task.batch(3).inputs, task_of(prior_recipe, "code_noise.most=0.5").batch(3).inputs
     assert torch.equal(whole, again)
     assert torch.equal(task.batch(3, slice(1, 3)).inputs, whole[1:3])
     assert not torch.equal(task.batch(4).inputs, whole)
 
 
 def test_codes_are_predicted_from_the_inputs(prior_recipe):
-    task = task_of(prior_recipe, "code_noise=1")
+    task = task_of(prior_recipe, "code_noise.most=1")
     batch = task.batch(0)
     with torch.no_grad():
         torch.nn.init.normal_(task.prior.codes.weight)
@@ -102,6 +103,31 @@ def test_codes_are_predicted_from_the_inputs(prior_recipe):
         loss, _ = task.loss(batch)
     bits = -expected.gather(-1, batch.codes[..., None]) / np.log(2)
     assert float(loss) == pytest.approx(float(bits.mean()), rel=1e-4)
+
+
+def test_of_a_latent_with_several_stages_all_codes_are_replaced_or_none(prior_recipe):
+    """Four stages of a codebook of 64: ids 0 to 15 are of the first. A loop over codes says what to learn from."""
+    noise = CodeNoise(least=0.3, most=0.7, stages=4)
+    generator = torch.Generator().manual_seed(0)
+    stages = torch.arange(22).expand(5, -1) + torch.arange(5)[:, None]  # segments begin within a latent
+    codes = stages % 4 * 16 + torch.randint(16, (5, 22), generator=generator)
+    others = torch.randint(64, (5, 22), generator=generator)
+    inputs = noise.replace(codes, others, noise.chosen(5, 22, 3), 64)
+    learned = noise.learned(codes, inputs, 64)
+    assert torch.equal(inputs // 16, codes // 16)
+    for row in range(5):
+        wrong = False
+        for place in range(22):
+            if codes[row, place] < 16:
+                wrong = False
+            assert bool(learned[row, place]) == (not wrong)
+            wrong = wrong or bool(inputs[row, place] != codes[row, place])
+    latents = (codes < 16).cumsum(1)
+    for row in range(5):
+        for latent in set(latents[row].tolist()):
+            here = latents[row] == latent
+            replaced = torch.equal(inputs[row][here] % 16, others[row][here] % 16)
+            assert replaced or torch.equal(inputs[row][here], codes[row][here])
 
 
 def test_validation_bits_are_the_mean_over_held_out_segments(prior_recipe):

@@ -9,6 +9,7 @@ from jukectl.codes.level import Level
 from jukectl.errors import BadRecipe
 from jukectl.prior.config import AdapterConfig
 from jukectl.tables import T, build, parse_toml, read_text
+from jukectl.training.code_noise import CodeNoise
 
 LEVELS = tuple(level.label for level in Level)
 
@@ -179,7 +180,7 @@ class PriorRecipe:
     midi_dropout: float = 0.2  # share of segments without notes, for a prior with notes
     beat_dropout: float = 0.2  # share of segments without beats, for a prior with beats
     bar_dropout: float = 0.1  # share of the other segments with beats but without bars
-    code_noise: float = 0.0  # largest share of a segment's codes that are predicted from, but are of another segment
+    code_noise: CodeNoise = field(default_factory=CodeNoise)  # codes of other segments that it predicts from
     add_beats: bool = False  # add conditioning on beats, set by model.beats, to the start model
     add_midi: bool = False  # add conditioning on notes, set by model.midi, to the start model
     add_lyrics: bool = False  # add conditioning on lyrics, set by model.lyrics, and blocks to the start model
@@ -199,7 +200,7 @@ class PriorRecipe:
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise ValueError(f"level must be one of {', '.join(LEVELS)}, got {self.level!r}")
-        for name in ("label_dropout", "lyrics_dropout", "midi_dropout", "beat_dropout", "bar_dropout", "code_noise"):
+        for name in ("label_dropout", "lyrics_dropout", "midi_dropout", "beat_dropout", "bar_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         self._check_lyrics()

@@ -212,22 +212,12 @@ class PriorTask:
             bars=recipe.bar_dropout,
         )
         segments = self.training.draw(recipe.train.batch, dropout, generator, rows)
-        if recipe.code_noise:
+        if recipe.code_noise.most:
             others = self.training.draw(recipe.train.batch, dropout, generator, rows)
-            segments = replace(segments, inputs=self._noisy(segments.codes, others.codes, step, rows))
+            chosen = recipe.code_noise.chosen(recipe.train.batch, self.config.context, step)[rows]
+            inputs = recipe.code_noise.replace(segments.codes, others.codes, chosen, self.config.codebook_size)
+            segments = replace(segments, inputs=inputs)
         return segments
-
-    def _noisy(self, codes: Tensor, others: Tensor, step: int, rows: slice) -> Tensor:
-        """Return codes (B, T) with some of `others` (B, T), at the same places and so of the same quantizer stages.
-
-        A prior that is sampled from hears its own mistakes. One trained so trusts its conditioning more than the codes
-        so far, and does not drift away from the level above.
-        """
-        generator = torch.Generator().manual_seed(step)
-        batch = self.recipe.train.batch
-        shares = self.recipe.code_noise * torch.rand(batch, 1, generator=generator)
-        noisy = torch.rand(batch, codes.shape[1], generator=generator) < shares
-        return torch.where(noisy[rows], others, codes)
 
     def before_step(self, step: int) -> None:
         """Do nothing: a prior needs no preparation."""
@@ -236,6 +226,9 @@ class PriorTask:
         """Return the mean bits per code, plus weighted bits per character of lyrics, and metrics for the log."""
         costs = self.prior.costs(batch.codes, batch.labels, batch.upper, batch.inputs)
         figures = {} if costs.lyrics is None else {"bits": costs.codes.mean(), "lyric_bits": costs.lyrics.mean()}
+        if batch.inputs is not None:
+            known = self.recipe.code_noise.learned(batch.codes, batch.inputs, self.config.codebook_size)
+            costs = costs._replace(codes=costs.codes[known])
         loss = self.prior.loss_of(costs)
         if self.guide is not None and batch.sung is not None:
             figures["guide"] = self.guide.loss(batch.sung)
