@@ -100,19 +100,21 @@ class Runner:
 
     def _run(self, job: Job) -> None:
         """Have a worker do a job."""
-        worker = self._workers.take()
-        with self._lock:
-            self._worker = worker
-            stopped = self._after is not None
-        if stopped:
-            worker.stop()
+        worker = None
         try:
+            worker = self._workers.take()
+            with self._lock:
+                self._worker = worker
+                stopped = self._after is not None
+            if stopped:
+                worker.stop()
             self._update(job.id, process=worker.process)
             outcome = worker.run(job.arguments, lambda event: self._note(job.id, event))
         except (JukectlError, OSError) as error:  # such as a full disk
             outcome = Outcome(status=1, result=None, error=str(error), warnings=())
         finally:
-            worker.kill()  # no effect on a process that has ended
+            if worker is not None:
+                worker.kill()  # no effect on a process that has ended
             with self._lock:
                 self._worker, self._job = None, None
                 after = self._after

@@ -12,6 +12,7 @@ from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, Any
 
 from jukectl.studio.job import WorkerProcess
+from jukectl.studio.template import IS_SUPPORTED, Child, Template
 
 GRACE_SECONDS = 20.0  # after SIGINT, until a worker is killed
 LARGEST_RESULT = 16 * 2**20  # bytes of stdout
@@ -37,10 +38,8 @@ class Worker:
     It ends by itself, with every finished window saved, as soon as this process is gone: its stdin is then closed.
     """
 
-    def __init__(self, launch: Sequence[str], folder: Path) -> None:
-        self._process = Popen(  # in a session of its own, so that Ctrl-C in the terminal reaches this process alone
-            launch, cwd=folder, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
-        )
+    def __init__(self, process: "Popen[bytes] | Child") -> None:
+        self._process = process
         self._stopping = threading.Lock()
         self._stopped = False
 
@@ -103,35 +102,49 @@ class Worker:
 
     def kill(self) -> None:
         """Kill the process and those that it started."""
-        with suppress(OSError):
-            if hasattr(os, "killpg") and self.is_alive:
+        if not self.is_alive:
+            return
+        with suppress(OSError):  # a fork has a group of its own a moment later
+            if hasattr(os, "killpg"):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            else:
-                self._process.kill()
+                return
+        self._process.kill()
 
 
 class Workers:
-    """Hands out workers. The next one loads while the last one works, so that a command begins at once."""
+    """Hands out workers that have loaded jukectl, so that a command begins at once: forks of a template.
 
-    def __init__(self, launch: Sequence[str], folder: Path) -> None:
-        self._launch, self._folder = launch, folder
+    Where there are no forks, the next worker loads while the last one works.
+    """
+
+    def __init__(self, launch: Sequence[str], folder: Path, *, forks: bool = IS_SUPPORTED) -> None:
+        self._launch, self._folder, self._forks = launch, folder, forks
         self._lock = threading.Lock()
+        self._template: Template | None = None
         self._next: Worker | None = None
         self._closed = False
 
     def prepare(self) -> None:
         """Let a worker load, if none is ready."""
         with self._lock:
-            if self._next is None and not self._closed:
-                self._next = Worker(self._launch, self._folder)
+            if self._closed:
+                return
+            if self._forks:
+                self._living_template()
+            elif self._next is None:
+                self._next = self._load()
 
     def take(self) -> Worker:
-        """Return a worker, and let the next one load."""
+        """Return a worker, and let the next one load. Raises NoWorker, OSError."""
+        if self._forks:
+            with self._lock:
+                template = self._living_template()
+            return Worker(template.child())
         with self._lock:
             ready, self._next = self._next, None
         if ready is not None and not ready.is_alive:
             ready = None
-        worker = ready or Worker(self._launch, self._folder)
+        worker = ready or self._load()
         self.prepare()
         return worker
 
@@ -141,6 +154,19 @@ class Workers:
             self._closed = True
             if self._next is not None:
                 self._next.kill()
+            if self._template is not None:
+                self._template.close()
+
+    def _load(self) -> Worker:
+        # in a session of its own, so that Ctrl-C in the terminal reaches the studio alone
+        streams = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE}
+        return Worker(Popen(self._launch, cwd=self._folder, start_new_session=True, **streams))
+
+    def _living_template(self) -> Template:
+        """Return the template; a new one, if it was killed. The lock is held."""
+        if self._template is None or not self._template.is_alive:
+            self._template = Template(self._launch, self._folder)
+        return self._template
 
 
 def end_left_over(left: WorkerProcess) -> None:
