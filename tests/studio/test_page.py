@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from reading import AXE, DESKTOP, PHONE, Reader, open_reader, serious_faults, wait_for_sound
-from studio_client import PATIENCE, RunningStudio, running
+from studio_client import PATIENCE, RunningStudio
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -111,26 +111,25 @@ def test_a_riff_becomes_drafts_of_which_one_is_picked_branched_upsampled_and_dow
 
 
 def test_a_second_browser_sees_the_queue_and_a_job_is_moved_paused_and_cancelled_by_keys(
-    browser: "Browser", environment: dict[str, str], draft: dict[str, Any], tmp_path: Path
+    browser: "Browser", studio: RunningStudio, draft: dict[str, Any]
 ) -> None:
-    with running(tmp_path, environment=environment) as studio:
-        studio.client.ask("PATCH", "/api/v1/queue", {"paused": True})
-        for name in ("one", "two"):
-            studio.client.post("/jobs", {**draft, "out": name})
-        readers = [open_reader(browser, studio.facts["address"]) for _ in range(2)]
-        page, other = (reader.go() for reader in readers)
-        for one in (page, other):
-            one.set_default_timeout(LONG)
-            one.locator(".job-name", has_text="Sample two").wait_for()
-        page.get_by_role("button", name="Earlier: sample two").press("Enter")
-        for one in (page, other):
-            one.wait_for_function("() => document.querySelector('.job-name').textContent === 'Sample two'")
-        page.get_by_role("button", name="Pause: sample one").press("Enter")
-        other.locator(".job[data-state=paused]", has_text="one").wait_for()
-        page.get_by_role("button", name="Cancel: sample one").press("Enter")
-        other.locator(".job[data-state=cancelled]", has_text="one").wait_for()
-        page.get_by_role("button", name="Continue", exact=True).press("Enter")
-        done(other, "two")
-        for one in (page, other):
-            one.context.close()
-        assert [reader.faults for reader in readers] == [[], []]
+    studio.client.ask("PATCH", "/api/v1/queue", {"paused": True})
+    for name in ("one", "two"):
+        studio.client.post("/jobs", {**draft, "out": name})
+    readers = [open_reader(browser, studio.facts["address"]) for _ in range(2)]
+    page, other = (reader.go() for reader in readers)
+    for one in (page, other):
+        one.set_default_timeout(LONG)
+        one.locator(".job-name", has_text="Sample two").wait_for()
+    page.get_by_role("button", name="Earlier: sample two").press("Enter")
+    for one in (page, other):
+        one.wait_for_function("() => document.querySelector('.job-name').textContent === 'Sample two'")
+    page.get_by_role("button", name="Pause: sample one").press("Enter")
+    other.locator(".job[data-state=paused]", has_text="one").wait_for()
+    page.get_by_role("button", name="Cancel: sample one").press("Enter")
+    other.locator(".job[data-state=cancelled]", has_text="one").wait_for()
+    page.get_by_role("button", name="Continue", exact=True).press("Enter")
+    done(other, "two")
+    for one in (page, other):
+        one.context.close()
+    assert [reader.faults for reader in readers] == [[], []]
