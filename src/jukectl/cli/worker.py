@@ -54,11 +54,11 @@ def _begin_in_forks() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler the signal would not wake
     signal.set_wakeup_fd(waker)
     while True:
-        ready, _, _ = select.select([studio, woken], [], [])
+        ready, _, _ = select.select([studio.fileno(), woken], [], [])
         if woken in ready:
             os.read(woken, 4_096)
             _report_ended(studio)
-        if studio in ready:
+        if studio.fileno() in ready:
             request, files, _, _ = socket.recv_fds(studio, 1, 3)
             if not request:
                 os._exit(0)

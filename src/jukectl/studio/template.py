@@ -91,7 +91,7 @@ class Template:
         """Return a new child; wait for the template to load, if it has to. Raises NoWorker."""
         ends = [os.pipe() for _ in range(3)]  # of stdin, stdout and stderr
         theirs = [ends[0][0], ends[1][1], ends[2][1]]
-        ours = [os.fdopen(ends[0][1], "wb"), os.fdopen(ends[1][0], "rb"), os.fdopen(ends[2][0], "rb")]
+        stdin, stdout, stderr = os.fdopen(ends[0][1], "wb"), os.fdopen(ends[1][0], "rb"), os.fdopen(ends[2][0], "rb")
         try:
             with self._asking:
                 socket.send_fds(self._socket, [b"+"], theirs)
@@ -100,13 +100,13 @@ class Template:
                     if not self._pids:
                         self._process.kill()  # a child that begins later would be taken for another
                         raise ChildProcessError
-                    child = Child(self._pids.pop(), ours[0], ours[1], ours[2])
+                    child = Child(self._pids.pop(), stdin, stdout, stderr)
                     self._children[child.pid] = child
                     if child.pid in self._early:
                         child.end(self._early.pop(child.pid))
                     return child
         except OSError as error:
-            for stream in ours:
+            for stream in (stdin, stdout, stderr):
                 stream.close()
             raise NoWorker("the process that makes songs could not be started: see the studio's terminal") from error
         finally:

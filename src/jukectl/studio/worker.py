@@ -159,8 +159,8 @@ class Workers:
 
     def _load(self) -> Worker:
         # in a session of its own, so that Ctrl-C in the terminal reaches the studio alone
-        streams = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE}
-        return Worker(Popen(self._launch, cwd=self._folder, start_new_session=True, **streams))
+        process = Popen(self._launch, cwd=self._folder, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True)
+        return Worker(process)
 
     def _living_template(self) -> Template:
         """Return the template; a new one, if it was killed. The lock is held."""
