@@ -114,9 +114,8 @@ class Template:
                 os.close(end)
 
     def close(self) -> None:
-        """End the template. Its children go on until they are stopped."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        """End the template, which has nothing to save. Its children go on until they are stopped."""
+        self._process.kill()
         self._process.wait()
 
     def _listen(self) -> None:
