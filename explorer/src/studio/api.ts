@@ -34,7 +34,7 @@ export interface Progress {
   total: number;
   codes_per_second: number | null;
   seconds_left: number | null;
-  seconds_saved?: number | null;
+  saved?: number; // seconds of music, after each window
 }
 
 export interface Job {

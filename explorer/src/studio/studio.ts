@@ -93,8 +93,7 @@ export class Studio implements Making {
   private changed(job: Job | null, before: Job | null): void {
     this.queueView.update();
     if (job === null) return;
-    const saved = job.progress?.seconds_saved ?? null;
-    const grew = saved !== null && (saved !== before?.progress?.seconds_saved || job.progress?.level !== before?.progress?.level);
+    const grew = job.progress?.saved !== undefined && (job.progress.saved !== before?.progress?.saved || job.progress.level !== before.progress.level);
     if (before !== null && before.state !== job.state) this.reload();
     else if (grew) this.reload(this.toOpen !== null);
   }

@@ -128,9 +128,9 @@ class LevelFilling:
 
         def on_codes(codes: Codes, done: int) -> None:
             job.song.save(codes)
-            self._report(done, saved=codes.seconds)
             if level in job.request.preview:
-                preview.write(codes)
+                preview.write(codes)  # before the report, so that a listener finds the audio that it reports
+            self._report(done, saved=codes.seconds)
             self._job = self._job.with_codes(codes)
 
         yield from self._filled(sampling, on_codes)
