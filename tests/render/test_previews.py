@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukectl.api import Request, choose, decode
+from jukectl.api import Request, choose, decode, sample
 from jukectl.codes.level import Level
 from jukectl.plan.job import resumed
+from jukectl.progress import Event, LevelProgress
 from jukectl.render.decode import Preview
 
 
@@ -65,3 +66,16 @@ def test_without_codes_no_previews_are_written(song):
     job = resumed(song, Request(), choose("cpu"))
     Preview(job, Level.MIDDLE).write(job.codes[Level.MIDDLE].cut(0))
     assert not (song.path / "previews").exists()
+
+
+def test_a_window_is_reported_after_its_preview_is_written(ask, tmp_path):
+    behind = []
+
+    def listener(event: Event) -> None:
+        if isinstance(event, LevelProgress) and event.level == "middle" and event.seconds_saved is not None:
+            written = soundfile.info(tmp_path / "song" / "previews" / "middle-0.wav")
+            behind.append(event.seconds_saved - written.frames / written.samplerate)
+
+    sample(tmp_path / "song", ask(levels=(Level.TOP, Level.MIDDLE), preview=(Level.MIDDLE,)), listener=listener)
+    assert len(behind) > 1
+    assert np.abs(behind).max() < 1e-6
