@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukectl.api import Request, choose, decode, sample
+from jukectl import api
+from jukectl.api import Request, choose, decode
 from jukectl.codes.level import Level
 from jukectl.plan.job import resumed
 from jukectl.progress import Event, LevelProgress
@@ -76,6 +77,6 @@ def test_a_window_is_reported_after_its_preview_is_written(ask, tmp_path):
             written = soundfile.info(tmp_path / "song" / "previews" / "middle-0.wav")
             behind.append(event.seconds_saved - written.frames / written.samplerate)
 
-    sample(tmp_path / "song", ask(levels=(Level.TOP, Level.MIDDLE), preview=(Level.MIDDLE,)), listener=listener)
+    api.sample(tmp_path / "song", ask(levels=(Level.TOP, Level.MIDDLE), preview=(Level.MIDDLE,)), listener=listener)
     assert len(behind) > 1
     assert np.abs(behind).max() < 1e-6
