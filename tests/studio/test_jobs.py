@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from studio_client import running
+from studio_client import PATIENCE, running
 
 LEVELS = ("top", "middle", "bottom")
+pytestmark = pytest.mark.timeout(2 * PATIENCE)  # that of a test: a busy machine takes minutes to start a process
 SECONDS = 1.5  # of a song that takes some seconds to make
 ALONE = ["sample", "--model=tiny", "--artist=ada", "--genre=jazz", "--seed=3", "--device=cpu", f"--seconds={SECONDS}"]
 

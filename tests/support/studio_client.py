@@ -14,7 +14,7 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
-PATIENCE = 240.0  # seconds
+PATIENCE = 900.0  # seconds; nothing takes as long on a machine at rest
 
 
 @dataclass(frozen=True)
@@ -153,4 +153,4 @@ def running(folder: Path, *options: str, environment: Mapping[str, str] | None =
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.wait(PATIENCE)

@@ -3,7 +3,7 @@
 import { h, icon } from "../parts/dom";
 import { PLUS } from "../parts/icons";
 import type { Catalogue } from "../site/catalogue";
-import type { Song } from "../site/contract";
+import type { Index, Song } from "../site/contract";
 import { DataError, loadIndex, loadSong } from "../site/data";
 import type { Here, Making, Page } from "../views/page";
 import { api, type CommandForm, type Job, type Values } from "./api";
@@ -31,6 +31,9 @@ async function load(): Promise<Offers> {
 
 const AGAIN = 2000; // milliseconds until songs without their details are looked for again
 
+/** Return an index as text, without what differs each time. */
+const textOf = (index: Index): string => JSON.stringify({ ...index, made: "", filling: false });
+
 export class Studio implements Making {
   readonly element: HTMLElement;
   readonly empty: HTMLElement;
@@ -38,6 +41,7 @@ export class Studio implements Making {
   private toOpen: string | null = null; // folder of a new song, to be opened as soon as it is there
   private loading: Promise<void> | null = null;
   private waiting = 0;
+  private shown: string; // text of the index
   private again = false; // something changed while it was loaded
   private listed = true; // the list of songs is as it was loaded
   private readonly queue: Queue;
@@ -46,6 +50,7 @@ export class Studio implements Making {
   private readonly offers: Promise<Offers> = load(); // the page need not wait for it
 
   constructor(private readonly catalogue: Catalogue) {
+    this.shown = textOf(catalogue.index);
     this.queue = new Queue((job, before) => this.changed(job, before));
     this.queueView = new QueueView(this.queue, (song) => this.open(song));
     this.empty = h(
@@ -113,7 +118,7 @@ export class Studio implements Making {
       try {
         const id = this.page?.song ?? null;
         if (id !== null) this.page?.grow(await loadSong(id, true));
-        if (relist) this.page?.relist(await loadIndex());
+        if (relist) this.list(await loadIndex());
       } catch (error) {
         if (!(error instanceof DataError)) throw error; // such as a song that was removed
       }
@@ -124,6 +129,14 @@ export class Studio implements Making {
       }
       this.lookAgain();
     }
+  }
+
+  /** Show another list of songs, unless it is the same: rows must not be replaced under the pointer. */
+  private list(index: Index): void {
+    const shown = textOf(index);
+    if (shown !== this.shown) this.page?.relist(index);
+    else this.catalogue.index.filling = index.filling === true;
+    this.shown = shown;
   }
 
   /** Load the list again soon, if songs get their details just now. */
