@@ -131,6 +131,7 @@ class Template:
                         self._children.pop(int(pid)).end(int(status))
                     else:
                         self._early[int(pid)] = int(status)
+        self._socket.close()
         self._process.wait()
         with self._begun:
             for child in self._children.values():

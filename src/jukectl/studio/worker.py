@@ -42,6 +42,7 @@ class Worker:
         self._process = process
         self._stopping = threading.Lock()
         self._stopped = False
+        self._begun = False  # a command line was sent
 
     @property
     def is_alive(self) -> bool:
@@ -59,7 +60,7 @@ class Worker:
 
     def run(self, words: Sequence[str], listener: Callable[[dict[str, Any]], None]) -> Outcome:
         """Run a command line and return its outcome; pass the objects of --progress json to the listener."""
-        process = self._process
+        process, self._begun = self._process, True
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -75,9 +76,7 @@ class Worker:
                 listener(event)
         status = process.wait()
         reading.join(GRACE_SECONDS)
-        for stream in (process.stdin, process.stdout, process.stderr):
-            with suppress(OSError):
-                stream.close()
+        self._close()
         result = _object(b"".join(stdout).decode("utf-8", "replace"))
         error = None if status == 0 else said.error or _ended(status, said.last)
         return Outcome(status=status, result=result, error=error, warnings=tuple(said.warnings))
@@ -102,13 +101,25 @@ class Worker:
 
     def kill(self) -> None:
         """Kill the process and those that it started."""
-        if not self.is_alive:
-            return
+        if self.is_alive:
+            self._kill_group()
+        if not self._begun:
+            with suppress(TimeoutExpired):
+                self._process.wait(GRACE_SECONDS)
+            self._close()
+
+    def _kill_group(self) -> None:
         with suppress(OSError):  # a fork has a group of its own a moment later
             if hasattr(os, "killpg"):
                 os.killpg(self._process.pid, signal.SIGKILL)
                 return
         self._process.kill()
+
+    def _close(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with suppress(OSError):
+                if stream is not None:
+                    stream.close()
 
 
 class Workers:
