@@ -87,7 +87,7 @@ def show(
     facts = api.describe_model(name)
     lines = [f"{key}: {_plain(value)}" for key, value in _readable(facts).items() if value]
     if facts["sources"] and not sources:
-        lines.append(f"trained on: {len(facts['sources'])} songs; list them with --sources")
+        lines.append(f"trained on: {len(facts['sources'])} sources; list them with --sources")
     elif facts["sources"]:
         lines.append("trained on:")
         lines += [f"  {' · '.join(str(value) for value in source.values())}" for source in facts["sources"]]
