@@ -27,24 +27,22 @@ def music(config, seconds):
 
 
 @levels
-@pytest.mark.parametrize("chunk_seconds", [0.02])
-def test_encoding_in_chunks_gives_the_codes_of_the_whole(vqvae, level, chunk_seconds):
+def test_encoding_in_chunks_gives_the_codes_of_the_whole(vqvae, level):
     hop = vqvae.config.hop(level)
     audio = music(vqvae.config, 0.5)
     whole = vqvae.encode(audio[:, : audio.shape[1] // hop * hop], level)
 
     assert len(whole.unique()) > 4  # or equality would say little
-    assert torch.equal(chunks.encode(vqvae, audio, level, chunk_seconds=chunk_seconds), whole)
+    assert torch.equal(chunks.encode(vqvae, audio, level, chunk_seconds=0.02), whole)
 
 
 @levels
-@pytest.mark.parametrize("chunk_seconds", [0.02])
-def test_decoding_in_chunks_gives_the_audio_of_the_whole(vqvae, level, chunk_seconds):
-    codes = torch.randint(vqvae.config.codebook_size, (2, round(0.5 * vqvae.config.codes_per_second(level))))
+def test_decoding_in_chunks_gives_the_audio_of_the_whole(vqvae, level):
+    codes = torch.randint(vqvae.config.codebook_size, (2, round(0.3 * vqvae.config.codes_per_second(level))))
     with torch.inference_mode():
         whole = vqvae.decode(codes, level)
 
-    pieces = list(chunks.decode(vqvae, codes, level, chunk_seconds=chunk_seconds))
+    pieces = list(chunks.decode(vqvae, codes, level, chunk_seconds=0.02))
     assert len(pieces) > 2
     # Griffin and Lim's iterations enlarge differences of rounding, where spectra that overlap nearly cancel out
     near = 2e-2 * float(whole.abs().max()) if vqvae.config.is_log_mel(level) else 1e-6
@@ -91,9 +89,9 @@ def test_encoding_reports_its_progress(vqvae):
 
 
 @levels
-@pytest.mark.parametrize("block", [1, 5_000])
+@pytest.mark.parametrize("block", [1, 2_000])
 def test_streamed_audio_has_the_codes_of_the_whole(vqvae, level, block):
-    audio = music(vqvae.config, 0.5 if block > 1 else 0.05)[0]
+    audio = music(vqvae.config, 0.3 if block > 1 else 0.05)[0]
     top = vqvae.config.hop(Level.TOP)
     encoder = chunks.StreamEncoder(vqvae, level, multiple=top, chunk_seconds=0.02)
     needed = 0.02 * vqvae.config.sample_rate + 2 * (vqvae.autoencoder(level).encoder.reach + 1) * vqvae.config.hop(
