@@ -196,12 +196,17 @@ export class List {
 
   private click(event: MouseEvent): void {
     const target = event.target as Element;
-    const element = target.closest<HTMLElement>(".row");
+    const element = target.closest<HTMLElement>(".row") ?? this.rowAt(event.clientY);
     const id = element?.dataset["song"];
     if (element === null || id === undefined) return;
     this.active = Number(element.id.slice("row-".length));
     if (target.closest("[data-play]") !== null) this.act.play(id);
     else this.act.open(id);
+  }
+
+  /** Return the row at a height of the window: rows may be replaced between press and release, and then none is the target. */
+  private rowAt(height: number): HTMLElement | null {
+    return this.rows.get(Math.floor((height - this.inner.getBoundingClientRect().top) / ROW)) ?? null;
   }
 
   /** Mark the row of the song that plays, or none. */
