@@ -259,3 +259,25 @@ def test_half_of_a_wav_file_is_read_with_a_remark(tmp_path):
     np.testing.assert_array_equal(whole(tmp_path / "half.wav"), whole(tmp_path / "good.wav")[:, :RATE])
     (remark,) = io.load(tmp_path / "half.wav").remarks
     assert "cut short after 1.0 seconds: its header promises 2.0 more" in remark
+
+
+@pytest.mark.parametrize(("subtype", "bits"), [("PCM_16", 18), ("PCM_16", 24), ("PCM_24", 16), ("FLOAT", 64)])
+def test_a_wav_file_with_samples_that_do_not_fit_in_its_frames_is_remarked_on(tmp_path, subtype, bits):
+    """One damaged byte: samples of 2 bytes are read as 3, and noise of two thirds of the length comes out."""
+    soundfile.write(tmp_path / "good.wav", music().T, RATE, subtype=subtype)
+    assert not io.load(tmp_path / "good.wav").remarks
+    content = bytearray((tmp_path / "good.wav").read_bytes())
+    at = content.index(b"fmt ") + 22
+    content[at : at + 2] = struct.pack("<H", bits)
+    (tmp_path / "bad.wav").write_bytes(content)
+    (remark,) = io.load(tmp_path / "bad.wav").remarks
+    assert f"2 samples of {bits} bits are no frame of {content[at - 2]} bytes" in remark
+
+
+# ogg
+
+
+def test_a_file_that_begins_like_ogg_and_has_no_whole_page_is_refused_in_one_line(tmp_path):
+    (tmp_path / "bad.ogg").write_bytes(b"OggS" + bytes([255]) * 100)
+    with pytest.raises(BadAudio, match=r"bad\.ogg"):
+        io.load(tmp_path / "bad.ogg")

@@ -10,7 +10,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, islice, pairwise, zip_longest
 from typing import BinaryIO, cast
 
 from jukectl.audio import flac, mpeg, ogg
@@ -18,6 +18,8 @@ from jukectl.audio import flac, mpeg, ogg
 MOST_PARTS = 1_000  # of a file; further ones are not read
 LARGEST_WAV = 2**32 - 1  # bytes, as a header states them
 UNKNOWN_WAV = 2**31 - 2**16  # bytes; writers that do not know the length state as much or more
+
+PLAIN_SAMPLES = (1, 3)  # kinds of wav: integers, floating-point numbers
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Part:
     header: bytes = b""
     missing_seconds: float = 0.0  # what its own header promises beyond what there is, as far as that is known
     whole_frames: int | None = None  # after which pieces are damaged or missing; None if nothing is known to be
+    contradiction: str = ""  # of two statements of its header, of which one is wrong
 
     def open(self, file: BinaryIO) -> BinaryIO:
         """Return a file with the content of the part."""
@@ -67,7 +70,7 @@ def _mp3s(file: BinaryIO, size: int) -> Iterator[Part]:
 def _oggs(file: BinaryIO, size: int) -> Iterator[Part]:
     """Yield the links of a chained Ogg file."""
     found = ogg.links(file)[:MOST_PARTS]
-    for link, after in zip(found, [*found[1:], None], strict=True):
+    for link, after in zip_longest(found, found[1:]):
         stop = size if after is None else after.start
         harmed = link.damaged or not link.ended
         yield Part(((link.start, stop),), whole_frames=link.granule if harmed else None)
@@ -107,13 +110,15 @@ def _wav(file: BinaryIO, start: int, stop: int, size: int) -> Part:
 
     A recorder that is cut off leaves the lengths of the samples and of the whole at 0, or at some earlier state.
     """
-    place, bytes_per_second = start + 12, 0
+    place, bytes_per_second, contradiction = start + 12, 0, ""
     while place + 8 <= size:
         file.seek(place)
         name, length = struct.unpack("<4sI", file.read(8))
         first, end = place + 8, place + 8 + length + length % 2
         if name == b"fmt ":
-            bytes_per_second = int.from_bytes(file.read(12)[8:12], "little")
+            about = file.read(16)
+            bytes_per_second = int.from_bytes(about[8:12], "little")
+            contradiction = _contradiction(about)
         if name == b"data":
             stale = stop <= end and size - end > bytes_per_second  # the samples go on behind all that is announced
             limit = size if length == 0 or stale else min(stop, size)
@@ -122,14 +127,25 @@ def _wav(file: BinaryIO, start: int, stop: int, size: int) -> Part:
                 header = bytearray(file.read(first - start))
                 header[4:8] = struct.pack("<I", min(limit - start - 8, LARGEST_WAV))
                 header[-4:] = struct.pack("<I", min(limit - first, LARGEST_WAV))
-                return Part(((first, limit),), bytes(header))
+                return Part(((first, limit),), bytes(header), contradiction=contradiction)
             missing = end - size - 1 if length < UNKNOWN_WAV else 0
             return Part(
                 ((start, min(max(stop, end), size)),),
                 missing_seconds=max(missing, 0) / bytes_per_second if bytes_per_second else 0.0,
+                contradiction=contradiction,
             )
         place = end
     return Part(((start, size),))
+
+
+def _contradiction(about: bytes) -> str:
+    """Return how the size of a frame and those of its samples differ in the description of plain samples; "" if not."""
+    if len(about) < 16:
+        return ""
+    kind, channels, _, _, frame, bits = struct.unpack("<HHIIHH", about)
+    if kind not in PLAIN_SAMPLES or frame == channels * -(-bits // 8):
+        return ""
+    return f"{channels} samples of {bits} bits are no frame of {frame} bytes"
 
 
 def _is_chunk(file: BinaryIO, place: int, stop: int) -> bool:

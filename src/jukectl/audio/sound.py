@@ -80,6 +80,8 @@ class Sound:
                     f"{path} is damaged or cut short after {done + part.whole_frames / this[0]:.1f} seconds: "
                     "what can be read of the rest is used"
                 )
+            if part.contradiction:
+                remarks.append(f"{path} is damaged and may be noise: by its header, {part.contradiction}")
             done += frames / this[0]
             if part.missing_seconds > LEAST_MISSING:
                 remarks.append(
