@@ -1,5 +1,6 @@
 """Trees: each leaf is what its path alone would have been, and music that several share is made once."""
 
+import errno
 import multiprocessing
 import shutil
 import signal
@@ -330,6 +331,29 @@ def test_a_preview_that_was_left_half_made_is_made_whole(beginning, request_, tm
 
 
 # Killed
+
+
+@pytest.mark.parametrize("writes", [1, 2, 3])
+def test_a_recipe_that_a_full_disk_left_unwritten_is_written_by_the_next_run(
+    beginning, request_, grown, tmp_path, monkeypatch, writes
+):
+    """Its record of how the nodes were made was once lost when the disk was full after the last of them."""
+    written = []
+
+    def until_full(folder: Tree, recipe: TreeRecipe) -> None:
+        written.append(recipe)
+        if len(written) == writes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(folder, recipe)
+
+    write = Tree.write_recipe
+    monkeypatch.setattr(Tree, "write_recipe", until_full)
+    with pytest.raises(OSError, match="No space"):
+        tree(beginning, tmp_path / "tree", GROWTH, Beginning(sample=2), request_)
+    monkeypatch.undo()
+    tree(beginning, tmp_path / "tree", GROWTH, Beginning(sample=2), request_)
+    assert files(tmp_path / "tree") == files(grown)
+    assert Tree(tmp_path / "tree").recipe().step.made == Tree(grown).recipe().step.made != {}
 
 
 @pytest.fixture(scope="module")

@@ -598,13 +598,14 @@ class _Growing:
             for paths in parts.values():  # previews of nodes in progress lack the music before them
                 for path in paths:
                     path.unlink(missing_ok=True)
+            # before the nodes, which once saved are not grown again
+            self.recipe = replace(recipe, step=replace(recipe.step, made=grown.recipe.made))
+            grove.write_recipe(self.recipe)
             for level, codes in grown.codes.items():
                 sampled += codes.array.size - (job.codes[level].array.size if level in job.codes else 0)
                 own = codes.array[:, grown.recipe.prefix.frames.get(level, 0) :]
                 for row, place in enumerate(places):
                     grove.save_node(place, replace(codes, array=own[row : row + 1], prompt=0))
-            self.recipe = replace(recipe, step=replace(recipe.step, made=grown.recipe.made))
-            grove.write_recipe(self.recipe)
         remove_folder(job.song.path)
         return sampled
 
