@@ -59,6 +59,8 @@ def make(name: str, recording: Path, work: Path, options: argparse.Namespace) ->
         settings={"parallel": dict.fromkeys(BELOW, spans)},
     )
 
+    whole: dict[Level, tuple[Spans, np.ndarray]] = {}
+
     def watched(
         job: LevelJob,
         codes: Codes,
@@ -72,7 +74,8 @@ def make(name: str, recording: Path, work: Path, options: argparse.Namespace) ->
             return uniforms(seed + warmup, kind, sample, start, stop)
 
         def keep(codes: Codes, made: SpanCodes) -> None:
-            agreement[name, job.level] = agreed(spans, made.array)
+            if made.array.size:  # the last codes of the spans are the whole ones
+                whole[job.level] = spans, made.array
             on_codes(codes, made)
 
         with mock.patch.object(levels, "uniforms", own):
@@ -81,6 +84,7 @@ def make(name: str, recording: Path, work: Path, options: argparse.Namespace) ->
     way = mock.patch.object(filling, "filling_spans", cut if name == "cut" else watched) if spans > 1 else nullcontext()
     with way:
         continue_(recording, work / name, request, prompt_seconds=options.prompt_seconds)
+    agreement.update({(name, level): agreed(*one) for level, one in whole.items()})
     return Song(work / name)
 
 

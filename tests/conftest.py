@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from reading import browser
 
 from jukectl.settings import NAMES, variable_of
 
 if TYPE_CHECKING:
     from hub_server import Hub
+
+__all__ = ["browser"]  # one for all that use it: playwright begins once in a process
 
 # Shells start background jobs with Ctrl-C ignored, which every process of a test would inherit
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fake_site import Fake, fake_site
-from reading import Reader, browser, open_reader
+from reading import Reader, open_reader
 from song_fixtures import ask, codes_in, drawn, finished, other_model, song
 
 from jukectl.explorer.serving import serving
@@ -13,7 +13,7 @@ from jukectl.explorer.serving import serving
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-__all__ = ["ask", "browser", "codes_in", "drawn", "finished", "other_model", "song"]
+__all__ = ["ask", "codes_in", "drawn", "finished", "other_model", "song"]
 
 
 @pytest.fixture(scope="session")

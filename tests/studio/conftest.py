@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading import browser
 from studio_client import RunningStudio, running
-
-__all__ = ["browser"]
 
 
 @pytest.fixture(scope="session")

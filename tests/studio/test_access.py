@@ -1,6 +1,7 @@
 """The token of a studio that listens at another address than this machine's own."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
@@ -43,7 +44,8 @@ def ask(guarded: Access, address: str, **headers: str) -> tuple[int, dict[str, s
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(guarded(scope, receive, send))
+    with ThreadPoolExecutor(1) as aside:  # in this thread a browser may have its loop
+        aside.submit(lambda: asyncio.run(guarded(scope, receive, send))).result()
     return sent[0]["status"], {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
 
 
