@@ -130,9 +130,10 @@ def until(condition: Callable[[], object], what: str, seconds: float = 240) -> N
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL there")
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.parametrize("victim", [0, 1])
 def test_a_run_with_a_killed_process_resumes_with_fewer_or_more_processes(prior_recipe, in_two, tmp_path, victim):
     """One recipe: killed with two processes, taken further by one, finished by two."""
     out = tmp_path / "prior"
