@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from jukectl.plan.device import choose
 from jukectl.plan.free_memory import available_memory
 from jukectl.plan.models import planned_model
 from jukectl.progress import BatchProgress, Event, Listener, ignore
+from jukectl.sampling.decoders.threads import allowed_cpus
 from jukectl.sampling.footprint import parameters
 from jukectl.tables import parse_json
 
@@ -34,7 +34,7 @@ NUMBER_BYTES = 2 * 4  # of a parameter in torch and, packed, in the compiled ste
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of the songs of a batch, in the order of the manifest."""
+    """The results of the songs of a batch, in the order of the manifest."""
 
     folder: Path
     outcomes: tuple[Outcome, ...]
@@ -113,11 +113,7 @@ def default_workers(entries: Sequence[Entry]) -> int:
     priors = planned_model(request).card.priors.values()
     size = PROCESS_BYTES + NUMBER_BYTES * max(parameters(config) for config in priors)
     fitting = available_memory(machine.device, request.max_memory) // size
-    return max(1, min(len(entries), _cpus(), fitting))
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(len(entries), allowed_cpus(), fitting))
 
 
 def shares(entries: Sequence[Entry], workers: int) -> list[list[Entry]]:

@@ -34,7 +34,7 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a song of a batch: the finished song, or an error."""
+    """The result of a song of a batch: the finished song, or an error."""
 
     entry: Entry
     rendered: Rendered | None = None

@@ -1,1 +1,1 @@
-"""The studio: songs are made, heard, chosen and continued in the browser, by a queue of jobs and a JSON API."""
+"""The studio: make, play, choose and continue songs in the browser, with a queue of jobs and a JSON API."""

@@ -44,10 +44,13 @@ class CodeNoise:
         """Return which of the codes (B, T) to learn from: those with no replaced code before them in their latent."""
         wrong = (inputs != codes).long()
         before = wrong.cumsum(1) - wrong  # replaced codes before each of the segment
-        first = codes < codebook_size // self.stages  # of a latent
         # the count at the first code of its latent, carried on to the others: counts never fall
-        return before == torch.where(first, before, 0).cummax(1).values
+        return before == torch.where(self._first(codes, codebook_size), before, 0).cummax(1).values
 
     def _latents(self, codes: Tensor, codebook_size: int) -> Tensor:
         """Return the number of the latent of each code (B, T), in the segment; 0 for one that began before it."""
-        return (codes // (codebook_size // self.stages) == 0).cumsum(1)
+        return self._first(codes, codebook_size).cumsum(1)
+
+    def _first(self, codes: Tensor, codebook_size: int) -> Tensor:
+        """Return which of the codes (B, T) are the first of a latent."""
+        return codes < codebook_size // self.stages

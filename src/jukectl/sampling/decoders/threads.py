@@ -12,8 +12,12 @@ LARGEST = 64  # threads, see threads.h
 def cores() -> int:
     """Return the physical cores that this process may use."""
     physical = psutil.cpu_count(logical=False) or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(physical, allowed, LARGEST))
+    return max(1, min(physical, allowed_cpus(), LARGEST))
+
+
+def allowed_cpus() -> int:
+    """Return the logical CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class ThreadChoice:
