@@ -6,11 +6,12 @@ again. Folders of earlier versions have no mark: they are recognised by what is 
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jukectl.errors import BadInput, CannotWrite
+from jukectl.errors import BadInput, CannotWrite, JukectlError
 from jukectl.files import atomic_write, make_folder, read_bytes
 
 _NOBODYS = frozenset({"desktop.ini", "Thumbs.db", "lost+found"})  # left by systems in folders that count as empty
@@ -103,6 +104,27 @@ class Series:
             except OSError as error:
                 raise CannotWrite(f"cannot make the folder {folder}: {error.strerror or error}") from error
             return folder
+
+
+@contextmanager
+def locked(path: Path, busy: JukectlError, failed: str) -> Iterator[None]:
+    """Hold the lock of a file while the block runs; the system drops it when the process ends, however it ends.
+
+    Raises `busy` at once where another process holds it, and CannotWrite, which begins with `failed`.
+    """
+    from filelock import FileLock, Timeout  # here, since only work on a folder needs it
+
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise busy from error
+    except (OSError, NotImplementedError) as error:
+        raise CannotWrite(f"{failed}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def is_writable(folder: Path) -> bool:

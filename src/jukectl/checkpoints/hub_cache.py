@@ -17,6 +17,7 @@ from typing import NamedTuple
 from jukectl.checkpoints.jsonfile import read_json
 from jukectl.errors import BadModel, CannotFetch, CannotWrite
 from jukectl.files import atomic_write, make_folder
+from jukectl.folders import locked
 
 CONFIG = "config.json"
 VOCABULARY = ("vocab.json", "artists.json", "genres.json", "lyrics.json", "tokenizer_config.json")
@@ -257,17 +258,7 @@ class CachedRepository:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other pulls of this repository out while the block runs. Raise CannotFetch at once if one is running."""
-        from filelock import FileLock, Timeout
-
         make_folder(self.folder / "blobs")
-        lock = FileLock(self.folder / ".jukectl.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise CannotFetch(f"another jukectl is fetching {self.name}. Wait until it is done") from error
-        except (OSError, NotImplementedError) as error:
-            raise CannotWrite(f"cannot lock {self.folder}: {getattr(error, 'strerror', None) or error}") from error
-        try:
+        busy = CannotFetch(f"another jukectl is fetching {self.name}. Wait until it is done")
+        with locked(self.folder / ".jukectl.lock", busy, f"cannot lock {self.folder}"):
             yield
-        finally:
-            lock.release()

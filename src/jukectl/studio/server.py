@@ -3,17 +3,18 @@
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from jukectl.errors import BadInput, CannotWrite, JukectlError
+from jukectl.errors import BadInput, JukectlError
 from jukectl.explorer.serving import LOOPBACK
 from jukectl.files import make_folder
+from jukectl.folders import locked
 from jukectl.progress import Listener
 from jukectl.studio.access import TOKEN_PARAMETER, Access
 from jukectl.studio.app import Studio
@@ -74,7 +75,8 @@ def serve(
     """
     folder = folder.resolve()
     make_folder(folder / OWN)
-    with _locked(folder), closing(_bound(place)) as bound:
+    busy = StudioBusy(f"another studio works in {folder}: use it, or stop it first")
+    with locked(folder / OWN / ".lock", busy, f"cannot lock {folder / OWN}"), closing(_bound(place)) as bound:
         queue = Queue.open(folder / OWN / "queue.json")
         songs, uploads, workers = Songs(folder), Uploads(folder / OWN / "uploads"), Workers(launch, folder)
         runner = Runner(queue, workers, folder, listener)
@@ -130,23 +132,6 @@ class _Server(uvicorn.Server):
         """End the streams of events, which would last for ever, and stop."""
         self._end()
         await super().shutdown(sockets)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        lock = FileLock(folder / OWN / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise StudioBusy(f"another studio works in {folder}: use it, or stop it first") from error
-    except (OSError, NotImplementedError) as error:
-        raise CannotWrite(f"cannot lock {folder / OWN}: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _bound(place: Place) -> socket.socket:

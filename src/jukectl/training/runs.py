@@ -7,15 +7,14 @@ from typing import Any
 
 import tomlkit
 import torch
-from filelock import FileLock, Timeout
 
 from jukectl.checkpoints.adapters import save_adapter
 from jukectl.checkpoints.card import characters_table
 from jukectl.checkpoints.tensorfile import load_tensors
 from jukectl.codes.level import Level
-from jukectl.errors import BadRecipe, CannotWrite, RunBusy
+from jukectl.errors import BadRecipe, RunBusy
 from jukectl.files import atomic_write
-from jukectl.folders import Kind
+from jukectl.folders import Kind, locked
 from jukectl.prior.config import PriorConfig
 from jukectl.progress import Listener, ignore
 from jukectl.tables import build, read_toml
@@ -153,22 +152,12 @@ def _alone_in(out: Path, ranks: Ranks) -> Iterator[None]:
         yield
         return
     RUN.claim(out)
-    try:
-        lock = FileLock(out / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise RunBusy(
-            f"another jukectl trains in {out}: wait until it has finished, or give another out folder"
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise CannotWrite(f"cannot train in {out}: {getattr(error, 'strerror', None) or error}") from error
-    try:
+    busy = RunBusy(f"another jukectl trains in {out}: wait until it has finished, or give another out folder")
+    with locked(out / ".lock", busy, f"cannot train in {out}"):
         for part in out.glob(".*.part"):  # partial files of a killed process
             remove(part)
         ranks.barrier()
         yield
-    finally:
-        lock.release()
 
 
 def _set_threads(threads: int | None) -> None:
