@@ -376,3 +376,18 @@ def test_init_writes_an_example_and_replaces_no_file(jukectl, fails, tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert jukectl("--quiet", "batch", "--init", name).out == f"{name}\n"
     assert "exists already" in fails("batch", "--init", name)
+
+
+def test_a_batch_that_stopped_before_the_choice_of_samples_makes_it_when_it_is_run_again(jukectl, write, monkeypatch):
+    """All top codes were there, so the level lacked nothing; all samples were then made down to audio."""
+    manifest = write({**SHORT, "samples": 3, "keep": 1})
+
+    def stopped(job, quality):
+        raise RuntimeError("stopped")
+
+    with monkeypatch.context() as before:
+        before.setattr("jukectl.render.song.keep_best", stopped)
+        jukectl("batch", manifest, status=1)
+    jukectl("batch", manifest)
+    (song,) = manifest.with_suffix("").glob("*/song.toml")
+    assert len(list((song.parent / "audio").glob("*.wav"))) == 1

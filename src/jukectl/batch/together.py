@@ -247,8 +247,11 @@ class Together:
 
 def _first(member: _Member, level: Level) -> Windows | None:
     """Begin a level of a song; return its first window, None if the level lacks nothing."""
-    filling = member.sampling.filling(level)
+    sampling = member.sampling
+    filling = sampling.filling(level)
     if filling is None:
+        if level in sampling.job.recipe.sampling:  # the best of its samples may still have to be kept
+            sampling.end(level, sampling.job)
         return None
     member.steps = filling.steps()
     return _next(member, level, None)
